@@ -1,0 +1,216 @@
+"""The class that every job inherits from, and what its code may use."""
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from difflib import get_close_matches
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from sqlalchemy import Connection, CursorResult
+from sqlalchemy.orm import Session
+
+from runner import jobapi
+from runner.errors import InvalidPayload
+from runner.template import RenderedSql, render
+
+logger = logging.getLogger("headrace.job")
+
+_TEMPLATES = Path(__file__).parent / "sql"
+_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+class BaseJob:
+    """One unit of work. Subclass it, take parameters in `__init__`, do the work in `handle`.
+
+    Parameters:
+        connection: name of the database to work in, from the config; default the control
+            database.
+
+    `transactional`: the work commits together with the job's completion, exactly once. A job
+    whose statements cannot run in a transaction sets it to False and is at-least-once.
+    `any_parameters`: `with` may hold anything; so it is where `handle` takes `**kwargs`.
+    `payload`: what was given in `with`.
+    """
+
+    transactional: bool = True
+    any_parameters: ClassVar[bool] = False
+    payload: Mapping[str, Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        handle = cls.__dict__.get("handle")
+        if handle is not None and len(inspect.signature(handle).parameters) > 1:
+            cls.any_parameters = _takes_any(handle)
+            cls.handle = _with_payload(handle)  # type: ignore[assignment, method-assign]
+
+    def __new__(cls, *_positional: Any, **payload: Any) -> Self:
+        # Kept here and not in __init__: a subclass need not pass its own parameters on.
+        job = super().__new__(cls)
+        job.payload = payload
+        return job
+
+    def __init__(self, connection: str | None = None, **kwargs: Any) -> None:
+        if kwargs and not self.any_parameters:
+            raise InvalidPayload(_unknown(type(self), kwargs))
+        self.connection = connection
+
+    def handle(self) -> Any:
+        """Do the work; what is returned becomes the job's result and must fit into JSON."""
+        raise NotImplementedError(f"{type(self).__name__} has no handle()")
+
+    @classmethod
+    def dispatch(
+        cls,
+        *,
+        queue: str | None = None,
+        depends_on: str | Sequence[str] | None = None,
+        retry: Any = None,
+        timeout: float | str | timedelta | None = None,
+        session: Session | None = None,
+        idempotency_key: str | None = None,
+        **with_: Any,
+    ) -> str:
+        """Queue one job of this class and return its id at once.
+
+        `with_` are the parameters of `__init__`. `depends_on` are ids of jobs that must complete
+        first, `timeout` is in seconds, or a text such as 5m. With `session` the job exists if and
+        only if that session's transaction commits; a second dispatch with the same
+        `idempotency_key` returns the first one's id.
+
+        Raises:
+            InvalidPayload: the parameters do not fit the class.
+        """
+        check_payload(cls, with_)
+        return jobapi.dispatch(
+            class_name(cls),
+            with_,
+            queue=queue,
+            depends_on=depends_on,
+            retry=retry,
+            timeout=timeout.total_seconds() if isinstance(timeout, timedelta) else timeout,
+            session=session,
+            idempotency_key=idempotency_key,
+        )
+
+    @classmethod
+    def init_parameters(cls) -> dict[str, inspect.Parameter]:
+        """Return the parameters that `with` may hold, those of the parent classes included."""
+        found: dict[str, inspect.Parameter] = {}
+        for owner in cls.__mro__:
+            init = owner.__dict__.get("__init__")
+            if init is None or owner is object:
+                continue
+            taken = list(inspect.signature(init).parameters.values())[1:]
+            for parameter in taken:
+                if parameter.kind not in _VARIADIC:
+                    found.setdefault(parameter.name, parameter)
+            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken):
+                break
+        return found
+
+    @contextmanager
+    def session(
+        self, connection: str | None = None, *, read_only: bool = False
+    ) -> Iterator[Session]:
+        """Give a session whose work commits with the job's completion."""
+        name = connection or self.connection
+        with jobapi.current().session(name, read_only=read_only) as session:
+            yield session
+
+    @contextmanager
+    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
+        """Give a connection on which each statement commits by itself, for VACUUM and the like."""
+        with jobapi.current().autocommit(connection or self.connection) as opened:
+            yield opened
+
+    def sql(self, template: str, /, **values: Any) -> RenderedSql:
+        """Render `jobs/sql/<template>.sql.j2`."""
+        return packaged_sql(template, **values)
+
+
+@contextmanager
+def get_db(connection: str | None = None) -> Iterator[Session]:
+    """Give a session of the job that is being executed; its work commits with the job."""
+    with jobapi.current().session(connection) as session:
+        yield session
+
+
+def execute(
+    target: Session | Connection, sql: RenderedSql, *, stream: bool = False
+) -> CursorResult[Any]:
+    """Send one rendered statement. With `stream` rows come in batches, not all at once."""
+    connection = target.connection() if isinstance(target, Session) else target
+    options: dict[str, Any] = {}
+    if stream:
+        options |= {"stream_results": True, "max_row_buffer": 1000}
+    if not sql.binds:
+        # Without parameters the driver leaves percent signs alone.
+        options["no_parameters"] = True
+        return connection.exec_driver_sql(sql.display, execution_options=options)
+    return connection.exec_driver_sql(sql.pyformat, dict(sql.binds), execution_options=options)
+
+
+def packaged_sql(template: str, /, **values: Any) -> RenderedSql:
+    """Render `jobs/sql/<template>.sql.j2`."""
+    return render(_template(template), values, name=f"jobs/sql/{template}.sql.j2")
+
+
+def class_name(cls: type[BaseJob]) -> str:
+    """Return the name by which the registry finds the class: short for jobs/, else dotted."""
+    if cls.__module__.split(".")[0] == __package__:
+        return cls.__name__
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
+    """Refuse parameters that the class does not take, misses, or that JSON cannot hold.
+
+    Raises:
+        InvalidPayload: naming the parameter.
+    """
+    known = cls.init_parameters()
+    if set(payload) - set(known) and not cls.any_parameters:
+        raise InvalidPayload(_unknown(cls, payload))
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in payload:
+            raise InvalidPayload(f"{cls.__name__} needs the parameter {name!r}")
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
+
+
+def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
+    """Let `handle(self, args, **kwargs)` be called as `handle()`: it is given the payload."""
+    taken = list(inspect.signature(handle).parameters.values())[1:]
+    positional = any(p.kind not in _VARIADIC for p in taken)
+
+    @wraps(handle)
+    def called(self: BaseJob) -> Any:
+        given = [self.payload] if positional else []
+        return handle(self, *given, **(self.payload if _takes_any(handle) else {}))
+
+    return called
+
+
+def _takes_any(function: Any) -> bool:
+    taken = inspect.signature(function).parameters.values()
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
+
+
+def _unknown(cls: type[BaseJob], payload: Mapping[str, Any]) -> str:
+    known = list(cls.init_parameters())
+    name = next(name for name in payload if name not in known)
+    guess = get_close_matches(name, known, n=1)
+    hint = f"did you mean {guess[0]!r}?" if guess else f"it takes: {', '.join(known)}"
+    return f"{cls.__name__} takes no parameter {name!r} ({hint})"
+
+
+@lru_cache(maxsize=256)
+def _template(name: str) -> str:
+    return (_TEMPLATES / f"{name}.sql.j2").read_text(encoding="utf-8").rstrip()

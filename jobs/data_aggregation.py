@@ -1,0 +1,132 @@
+"""DataAggregation: totals of a table by group."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jobs.base import BaseJob, execute, logger
+from jobs.scripts import outcome
+from jobs.tables import replace_table
+from runner.errors import InvalidPayload
+from runner.template import RenderedSql
+
+_AGGREGATE = re.compile(
+    r"\s*(?P<function>sum|avg|min|max|count)\s*"
+    r"\(\s*(?P<distinct>distinct\s+)?(?P<column>\*|[^\W\d]\w*)\s*\)\s*",
+    re.IGNORECASE,
+)
+_TOTAL = "total_"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One column of the result: `alias` = `function([DISTINCT] column)`; None counts rows."""
+
+    alias: str
+    function: str
+    column: str | None
+    distinct: bool
+
+
+class DataAggregation(BaseJob):
+    """Group a table and calculate totals.
+
+    Without `aggregates` and `into` the result is a sentence with the number of groups;
+    otherwise it is `{groups, rows}` (the first 100) or `{groups, into}`.
+
+    Parameters:
+        table: the table to read, with its schema.
+        group_by: the column to group by, or a list of them.
+        sort_by: a column of the result to sort by; `total_<column>` also asks for that sum.
+        sort_order: asc or desc.
+        aggregates: what to calculate, as `{revenue: "sum(amount)", buyers: "count(distinct
+            customer)"}`. Functions: sum, avg, min, max, count. Default: a row count.
+        into: a table that is made to hold the result.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        group_by: str | list[str],
+        sort_by: str | None = None,
+        sort_order: Literal["asc", "desc"] = "asc",
+        aggregates: dict[str, str] | None = None,
+        into: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.group_by = [group_by] if isinstance(group_by, str) else group_by
+        self.sort_by = sort_by
+        self.sort_order = sort_order
+        self.into = into
+        self.tells_rows = aggregates is not None
+        self.aggregates = _aggregates(aggregates, sort_by)
+        self._check_sort()
+
+    def handle(self) -> str | dict[str, Any]:
+        logger.info("Aggregating %s grouped by %s", self.table, ", ".join(self.group_by))
+        with self.session() as session:
+            if self.into is not None:
+                groups = replace_table(session, self.into, self._statement())
+                return {"groups": groups, "into": self.into}
+            with execute(session, self._statement(), stream=True) as cursor:
+                found = outcome(cursor)
+        if self.tells_rows:
+            return {"groups": found["row_count"], "rows": found["rows"]}
+        return f"Aggregation complete. {found['row_count']} groups found."
+
+    def _statement(self) -> RenderedSql:
+        return self.sql(
+            "data_aggregation",
+            table=self.table,
+            group_by=self.group_by,
+            aggregates=[
+                {
+                    "alias": a.alias,
+                    "function": a.function,
+                    "column": a.column,
+                    "distinct": a.distinct,
+                }
+                for a in self.aggregates
+            ],
+            sort_by=self.sort_by,
+            sort_order=self.sort_order,
+        )
+
+    def _check_sort(self) -> None:
+        columns = [*self.group_by, *(a.alias for a in self.aggregates)]
+        if self.sort_by is not None and self.sort_by not in columns:
+            raise InvalidPayload(
+                f"sort_by {self.sort_by!r} is no column of the result: {', '.join(columns)}"
+            )
+
+
+def _aggregates(given: dict[str, str] | None, sort_by: str | None) -> list[Aggregate]:
+    if given is not None:
+        if not given:
+            raise InvalidPayload("aggregates is empty: leave it out for a row count")
+        return [parse_aggregate(alias, expression) for alias, expression in given.items()]
+    found = [Aggregate("row_count", "count", None, distinct=False)]
+    if sort_by is not None and sort_by.startswith(_TOTAL):
+        found.append(Aggregate(sort_by, "sum", sort_by.removeprefix(_TOTAL), distinct=False))
+    return found
+
+
+def parse_aggregate(alias: str, expression: str) -> Aggregate:
+    """Read `sum(amount)` or `count(distinct customer)`.
+
+    Raises:
+        InvalidPayload: it is anything else.
+    """
+    match = _AGGREGATE.fullmatch(expression)
+    everything = match is not None and match["column"] == "*"
+    if match is None or (
+        everything and (match["function"].lower() != "count" or match["distinct"])
+    ):
+        raise InvalidPayload(
+            f"aggregate {alias}: {expression!r} is none of sum, avg, min, max, count of one "
+            "column, such as sum(amount), count(*) or count(distinct customer)"
+        )
+    column = None if everything else match["column"]
+    return Aggregate(alias, match["function"].lower(), column, match["distinct"] is not None)

@@ -1,0 +1,18 @@
+"""FailedJob: a job that fails, to see what a failure looks like."""
+
+from jobs.base import BaseJob, logger
+
+
+class MyException(Exception):
+    """What FailedJob raises."""
+
+    def __init__(self, message: str = "This is a custom exception") -> None:
+        super().__init__(message)
+
+
+class FailedJob(BaseJob):
+    """Fail, always, so that retries and error reports can be watched."""
+
+    def handle(self) -> None:
+        logger.info("Running FailedJob")
+        raise MyException

@@ -1,0 +1,29 @@
+"""Fibonacci: a job without a database."""
+
+from typing import Any
+
+from jobs.base import BaseJob, logger
+from runner.errors import InvalidPayload
+
+LARGEST = 20_000  # The longest number that Python writes as text, 4300 digits, is close above.
+
+
+class Fibonacci(BaseJob):
+    """Calculate a Fibonacci number.
+
+    Parameters:
+        n: which one: 10 gives 55.
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= n <= LARGEST:
+            raise InvalidPayload(f"n is between 0 and {LARGEST}, not {n!r}")
+        self.n = n
+
+    def handle(self) -> int:
+        logger.info("Calculating Fibonacci number for n=%d", self.n)
+        current, following = 0, 1
+        for _ in range(self.n):
+            current, following = following, current + following
+        return current

@@ -1,0 +1,26 @@
+"""PopulateRecords: fill tables from an SQL file."""
+
+from typing import Any
+
+from jobs.base import BaseJob, logger
+from jobs.scripts import load_source, render_script, run_statements
+
+
+class PopulateRecords(BaseJob):
+    """Run an SQL file that creates and fills tables.
+
+    Parameters:
+        sql_path: the file, looked up beside the pipeline, in the pipelines folder and in its
+            `sql` folder.
+    """
+
+    def __init__(self, sql_path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sql_path = sql_path
+
+    def handle(self) -> None:
+        logger.info("Populating from %s", self.sql_path)
+        statements = render_script(load_source(None, self.sql_path), None)
+        with self.session() as session:
+            run_statements(session, statements)
+        logger.info("Populated, %d statements", len(statements))

@@ -1,0 +1,71 @@
+"""RunSql: whatever SQL a step needs."""
+
+from typing import Any
+
+from jobs.base import BaseJob, logger
+from jobs.scripts import load_source, refuse_outside_transaction, render_script, run_statements
+from jobs.tables import replace_table
+from runner.errors import InvalidPayload, RefusedSql
+from runner.template import RenderedSql, first_word
+
+_STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
+
+
+class RunSql(BaseJob):
+    """Run SQL, inline or from a file, written as a Jinja template.
+
+    `{{ params.region }}` and `{{ logical_date }}` are bound as values, names go through
+    `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
+    also their `columns` and the first 100 `rows`.
+
+    Parameters:
+        sql: the SQL itself.
+        sql_path: a file with the SQL, looked up beside the pipeline, in the pipelines folder
+            and in its `sql` folder.
+        params: values for the template.
+        into: a table that is made to hold the last statement's rows.
+        transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
+            then commits by itself, and a crash may repeat it.
+    """
+
+    def __init__(
+        self,
+        sql: str | None = None,
+        sql_path: str | None = None,
+        params: dict[str, Any] | None = None,
+        into: str | None = None,
+        transaction: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (sql is None) == (sql_path is None):
+            raise InvalidPayload("RunSql takes either sql or sql_path")
+        if into is not None and not transaction:
+            raise InvalidPayload("into needs the transaction: leave out transaction: false")
+        self.sql_text, self.sql_path = sql, sql_path
+        self.params = params
+        self.into = into
+        self.transactional = transaction
+
+    def handle(self) -> dict[str, Any]:
+        source = load_source(self.sql_text, self.sql_path)
+        statements = render_script(source, self.params)
+        logger.info("Running %d statements of %s", len(statements), source.name)
+        if not self.transactional:
+            with self.autocommit() as connection:
+                return run_statements(connection, statements)
+        if self.into is not None:
+            return self._store(statements, self.into)
+        with self.session() as session:
+            return run_statements(session, statements)
+
+    def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
+        query = statements[-1]
+        refuse_outside_transaction(query)
+        if first_word(query.marked) not in _STORABLE:
+            raise RefusedSql("into needs a SELECT as the last statement")
+        with self.session() as session:
+            run_statements(session, statements[:-1])
+            count = replace_table(session, into, query)
+        logger.info("Stored %d rows in %s", count, into)
+        return {"row_count": count, "into": into}

@@ -1,0 +1,180 @@
+"""Runs SQL that a user wrote: a file or inline, one or more statements."""
+
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult
+from sqlalchemy.orm import Session
+
+from jobs.base import execute
+from runner import jobapi
+from runner.errors import HeadraceError, JobFailure, RefusedSql
+from runner.template import (
+    RenderedSql,
+    first_word,
+    has_word,
+    needs_autocommit,
+    refuse_transaction_control,
+    render,
+)
+
+ROWS_KEPT = 100
+_READS = ("SELECT", "VALUES", "TABLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """SQL text, and what errors call it."""
+
+    text: str
+    name: str
+
+
+def load_source(sql: str | None, sql_path: str | None) -> Source:
+    """Return inline SQL, or the file's; a file is looked up as `find_sql` says.
+
+    Raises:
+        JobFailure: neither or both are given, or there is no such file.
+    """
+    if (sql is None) == (sql_path is None):
+        raise JobFailure("give either sql or sql_path")
+    if sql_path is None:
+        return Source(sql or "", "sql")
+    return Source(find_sql(sql_path).read_text(encoding="utf-8"), sql_path)
+
+
+def find_sql(relative: str) -> Path:
+    """Return the SQL file: beside the pipeline, in the pipelines folder, in a `sql` folder there.
+
+    Last comes `jobs/sql`.
+
+    Raises:
+        JobFailure: it is nowhere, or outside the project.
+    """
+    refused: HeadraceError | None = None
+    for candidate in (relative, f"sql/{relative}"):
+        try:
+            found = jobapi.current().resolve_path(candidate)
+        except HeadraceError as error:
+            refused = refused or error
+            continue
+        if found.is_file():
+            return found
+    shipped = (Path(__file__).parent / "sql").resolve()
+    found = (shipped / relative).resolve()
+    if found.is_relative_to(shipped) and found.is_file():
+        return found
+    raise refused or JobFailure(
+        f"there is no file {relative!r} beside the pipeline, in the pipelines folder, "
+        "or in a sql folder there"
+    )
+
+
+def render_script(source: Source, params: dict[str, Any] | None) -> list[RenderedSql]:
+    """Return the statements of a user's SQL, ready to run in the job's transaction.
+
+    Templates see `params`, `run.id`, `run.logical_date`, `logical_date` and `job`.
+
+    Raises:
+        TemplateError: the template fails.
+        RefusedSql: it holds transaction control, or nothing at all.
+    """
+    rendered = render(source.text, _context(params), name=source.name)
+    try:
+        refuse_transaction_control(rendered.marked)
+    except RefusedSql as error:
+        raise RefusedSql(f"{source.name}: {error}") from None
+    statements = rendered.statements()
+    if not statements:
+        raise RefusedSql(f"{source.name}: holds no statement")
+    return statements
+
+
+def run_statements(target: Session | Connection, statements: list[RenderedSql]) -> dict[str, Any]:
+    """Run statements in turn and return the last one's outcome, see `outcome`.
+
+    Raises:
+        RefusedSql: one of them cannot run inside a transaction, and `target` is a session.
+    """
+    result: dict[str, Any] = {}
+    for statement in statements:
+        if isinstance(target, Session):
+            refuse_outside_transaction(statement)
+        reads = isinstance(target, Session) and _only_reads(statement)
+        with execute(target, statement, stream=reads) as cursor:
+            result = outcome(cursor)
+    return result
+
+
+def refuse_outside_transaction(statement: RenderedSql) -> None:
+    """Refuse a statement that PostgreSQL would refuse inside a transaction, with the remedy.
+
+    Raises:
+        RefusedSql: it is VACUUM or its like.
+    """
+    if needs_autocommit(statement.marked):
+        raise RefusedSql(
+            f"{first_word(statement.marked)} cannot run inside a transaction: "
+            "set transaction: false"
+        )
+
+
+def outcome(cursor: CursorResult[Any]) -> dict[str, Any]:
+    """Return `{row_count}`, with the first rows and `columns` too where there are rows."""
+    if not cursor.returns_rows:
+        return {"row_count": max(0, cursor.rowcount)}
+    columns = list(cursor.keys())
+    rows: list[dict[str, Any]] = []
+    count = 0
+    for row in cursor:
+        if count < ROWS_KEPT:
+            rows.append(dict(zip(columns, map(as_json, row), strict=True)))
+        count += 1
+    return {"row_count": count, "columns": columns, "rows": rows}
+
+
+def as_json(value: Any) -> Any:
+    """Return a column's value as JSON has it.
+
+    Dates and times are ISO 8601, a span is its seconds. `numeric` becomes a number, exact where
+    it is whole; cast it to text in the SQL where every decimal place counts.
+    """
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes | memoryview):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return str(value)
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _only_reads(statement: RenderedSql) -> bool:
+    text = statement.marked
+    return first_word(text) in _READS and not has_word(text, "INTO")
+
+
+def _context(params: dict[str, Any] | None) -> dict[str, Any]:
+    attempt = jobapi.current()
+    return {
+        "params": params or {},
+        "logical_date": attempt.logical_date,
+        "run": {"id": attempt.run_id, "logical_date": attempt.logical_date},
+        "job": {"id": attempt.job_id, "attempt": attempt.attempt, "step": attempt.step},
+    }

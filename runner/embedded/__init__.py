@@ -1,0 +1,128 @@
+"""The embedded PostgreSQL and Valkey: real servers from wheels, inside `HEADRACE_HOME`.
+
+They listen on Unix sockets in a private folder, belong to no terminal, and outlive whoever
+started them until somebody stops them. What PostgreSQL holds survives anything that a
+PostgreSQL survives; what Valkey holds survives an orderly stop only (see `valkey.py`).
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.embedded import postgres, valkey
+from runner.embedded.place import Place, place_of, prepare, refuse
+
+__all__ = ["Servers", "find", "start", "stop", "urls", "use"]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the two servers listen, as any SQLAlchemy, libpq or Redis client takes it."""
+
+    database_url: str
+    redis_url: str
+
+
+def urls(home: Path) -> Servers:
+    """Return where the servers of `home` listen when they run; they need not run now."""
+    place = place_of(home)
+    return Servers(postgres.url(place), valkey.url(place))
+
+
+def find(home: Path) -> Servers | None:
+    """Return the servers of `home` if both of them answer; never starts or changes anything."""
+    place = place_of(home)
+    if place.home.is_dir() and postgres.ready(place) and valkey.ready(place):
+        return urls(home)
+    return None
+
+
+def start(home: Path) -> Servers:
+    """Start what does not run yet and return when both servers answer.
+
+    Any number of processes may call this at once: one starts, the others wait and find.
+
+    Raises:
+        EmbeddedError: a server does not come up; the message ends with its last log lines.
+    """
+    place = place_of(home)
+    prepare(place)
+    with _locked(place):
+        _start(place)
+    return urls(home)
+
+
+def stop(home: Path) -> None:
+    """Stop both servers, whoever started them and whoever uses them. Takes 10 s at most.
+
+    Raises:
+        EmbeddedError: a server belongs to another user.
+    """
+    place = place_of(home)
+    if place.home.is_dir():
+        prepare(place)
+        with _locked(place):
+            _stop(place)
+
+
+@contextlib.contextmanager
+def use(home: Path) -> Iterator[Servers]:
+    """Start the servers, and stop them at the end unless another process is using them.
+
+    The count of users is a shared file lock, so a killed user does not count.
+    """
+    place = place_of(home)
+    prepare(place)
+    with (place.home / "users").open("w") as users:
+        with _locked(place):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            _start(place)
+        try:
+            yield urls(home)
+        finally:
+            with _locked(place):
+                # Nobody can become a user meanwhile: that needs the lock that we hold.
+                if _is_last(users.fileno()):
+                    _stop(place)
+
+
+def _start(place: Place) -> None:
+    was_running = postgres.running(place)
+    postgres.start(place)
+    try:
+        valkey.start(place)
+    except BaseException:
+        if not was_running:
+            postgres.stop(place)
+        raise
+
+
+def _stop(place: Place) -> None:
+    # PostgreSQL may need seconds for its last checkpoint: Valkey saves meanwhile.
+    postgres.request_stop(place)
+    valkey.stop(place)
+    postgres.stop(place)
+
+
+def _is_last(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    try:
+        descriptor = os.open(place.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise refuse(place.home, f"cannot be locked: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,285 @@
+"""Rows first, then messages: how jobs and runs come into being."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from runner.config import Settings
+from runner.engine.gate import message_for
+from runner.engine.policies import policy_from, policy_to_row, seconds
+from runner.engine.registry import Registry
+from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable
+from runner.model.ids import new_id
+from runner.model.plan import Plan
+from runner.model.status import FINAL, Trigger
+from runner.queue.message import Message
+from runner.queue.sender import Sender
+from runner.store.database import Database, Row, SqlTransaction, Transaction
+from runner.store.outside import on_commit, transaction_of
+
+
+class Dispatcher:
+    """Dispatches jobs and runs. Safe to share by threads."""
+
+    def __init__(
+        self, settings: Settings, database: Database, sender: Sender, registry: Registry
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._sender = sender
+        self._registry = registry
+
+    # -- single jobs ------------------------------------------------------------------
+
+    def dispatch(self, job_class: str, payload: Mapping[str, Any], **options: Any) -> str:
+        """Dispatch one job; returns its id. See `dispatch_row` for the options."""
+        return str(self.dispatch_row(job_class, payload, **options)["id"])
+
+    def dispatch_row(
+        self,
+        job_class: str,
+        payload: Mapping[str, Any],
+        *,
+        queue: str | None = None,
+        depends_on: Sequence[str] = (),
+        retry: Any = None,
+        timeout: Any = None,
+        session: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Row:
+        """Dispatch one job and return its row.
+
+        `timeout` and the times in `retry` are seconds or durations such as `5m`. With
+        `session` (an SQLAlchemy session on the control database) the row belongs to the
+        caller's transaction, and the message follows its commit. A second dispatch with one
+        `idempotency_key` returns the first one's row.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: The job cannot be dispatched like this.
+            NotFound: `depends_on` names a job that does not exist.
+            StoreUnavailable: PostgreSQL does not answer; nothing was dispatched.
+        """
+        values = self._values(job_class, payload, queue, retry, timeout, idempotency_key)
+        if session is not None:
+            row = self._insert(transaction_of(session), values, depends_on)
+            on_commit(session, lambda: self.send_soon(_queued([row])))
+            return row
+        if depends_on:
+            with self._database.transaction() as tx:
+                row = self._insert(tx, values, depends_on)
+        else:
+            row = self._insert_root(self._database, values)
+        self.send_soon(_queued([row]))
+        return row
+
+    def dispatch_many(
+        self, job_class: str, payloads: Iterable[Mapping[str, Any]], *, queue: str | None = None
+    ) -> list[str]:
+        """Dispatch many jobs of one class in one transaction; returns their ids.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: One of them cannot be dispatched; none was.
+        """
+        rows = []
+        for payload in payloads:
+            values = self._values(job_class, payload, queue, None, None, None)
+            rows.append({**values, "payload": dict(payload), "retry": self._default_retry})
+        with self._database.transaction() as tx:
+            tx.rows("insert_jobs", jobs=json.dumps([_planned_row(**row) for row in rows]))
+        self.send_soon(
+            [Message(UUID(row["id"]), 0, row["queue"], row["timeout_s"]) for row in rows]
+        )
+        return [row["id"] for row in rows]
+
+    # -- runs -------------------------------------------------------------------------
+
+    def start_run(self, plan: Plan, trigger: Trigger) -> Row:
+        """Insert a run and its jobs, send the first ones; returns the run's row.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer; nothing was started.
+        """
+        with self._database.transaction() as tx:
+            rows, messages = self.insert_runs(tx, [(plan, trigger)])
+        if not rows:
+            raise HeadraceError(
+                f"the run of {plan.pipeline} for {plan.logical_date.isoformat()} exists already"
+            )
+        self.send_soon(messages)
+        return rows[0]
+
+    def insert_runs(
+        self, tx: Transaction, due: Sequence[tuple[Plan, Trigger]], *, term: int | None = None
+    ) -> tuple[list[Row], list[Message]]:
+        """Insert runs and all their jobs in three statements; messages are sent by the caller.
+
+        Runs that exist already for their instant are left out, and all of them where `term`
+        is no longer the leader's.
+        """
+        plans = {str(new_id()): (plan, trigger) for plan, trigger in due}
+        runs = [_run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
+        inserted = tx.rows("insert_runs", runs=json.dumps(runs, default=str), term=term)
+        jobs: list[dict[str, Any]] = []
+        edges: list[dict[str, str]] = []
+        for row in inserted:
+            plan, _trigger = plans[str(row["id"])]
+            _add_jobs(plan, str(row["id"]), jobs, edges)
+        if jobs:
+            tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
+        if edges:
+            tx.rows("insert_edges", edges=json.dumps(edges))
+        return inserted, [
+            Message(UUID(job["id"]), 0, job["queue"], job["timeout_s"])
+            for job in jobs
+            if job["deps_left"] == 0
+        ]
+
+    def send_soon(self, messages: Sequence[Message]) -> None:
+        """Send messages after their rows are committed.
+
+        Redis being away is no failure of the dispatch: the rows are there, and the daemon's
+        sweep sends what was not sent.
+        """
+        if not messages:
+            return
+        try:
+            self._sender.send(messages)
+        except QueueUnavailable:
+            return
+
+    # -- inside -----------------------------------------------------------------------
+
+    @property
+    def _default_retry(self) -> dict[str, Any]:
+        return policy_to_row(self._settings.retry)
+
+    def _values(
+        self,
+        job_class: str,
+        payload: Mapping[str, Any],
+        queue: str | None,
+        retry: Any,
+        timeout: Any,
+        idempotency_key: str | None,
+    ) -> dict[str, Any]:
+        findings = self._registry.check(job_class, payload)
+        if findings:
+            self._registry.make(job_class, payload)
+        if queue is not None and queue not in self._settings.queues:
+            raise InvalidPayload(
+                f'no worker listens on the queue "{queue}"; it is one of '
+                + ", ".join(self._settings.queues)
+            )
+        return {
+            "id": str(new_id()),
+            "job_class": job_class,
+            "payload": json.dumps(dict(payload), default=str),
+            "queue": queue or self._settings.default_queue,
+            "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
+            "retry": json.dumps(policy_to_row(policy_from(retry, self._settings.retry))),
+            "idempotency_key": idempotency_key,
+        }
+
+    def _insert_root(self, tx: Any, values: Mapping[str, Any]) -> Row:
+        row: Row | None = tx.row("insert_job", **values)
+        return row or _first_dispatch(tx, values)
+
+    def _insert(
+        self, tx: SqlTransaction, values: Mapping[str, Any], depends_on: Sequence[str]
+    ) -> Row:
+        if not depends_on:
+            return self._insert_root(tx, values)
+        upstream = tx.rows("lock_upstream", ids=_ids(depends_on))
+        there = {str(row["id"]) for row in upstream}
+        lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
+        if lost:
+            raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
+        open_ones = [row["id"] for row in upstream if row["status"] not in FINAL]
+        ended_badly = any(
+            row["status"] in FINAL and row["status"] != "completed" for row in upstream
+        )
+        status = "skipped" if ended_badly else "waiting" if open_ones else "queued"
+        row = tx.row("insert_dependent_job", **values, status=status, deps_left=len(open_ones))
+        if row is None:
+            return _first_dispatch(tx, values)
+        tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
+        tx.rows("note_dependant", ids=[one["id"] for one in upstream])
+        return row
+
+
+def _ids(depends_on: Sequence[str]) -> list[UUID]:
+    try:
+        return list(dict.fromkeys(UUID(str(job_id)) for job_id in depends_on))
+    except ValueError as error:
+        raise InvalidPayload(f"depends_on takes job ids: {error}") from None
+
+
+def _first_dispatch(tx: Any, values: Mapping[str, Any]) -> Row:
+    row: Row = tx.row("job_by_key", idempotency_key=values["idempotency_key"])
+    return row
+
+
+def _queued(rows: Iterable[Row]) -> list[Message]:
+    return [message_for(row) for row in rows if row["status"] == "queued" and row["attempt"] == 0]
+
+
+def _planned_row(**values: Any) -> dict[str, Any]:
+    """Return one row for `insert_jobs`; a job of no run waits for nothing."""
+    return {
+        "run_id": None,
+        "pipeline": None,
+        "step": None,
+        "deps_left": 0,
+        "dependents": 0,
+        "late": False,
+        "trigger_rule": "all_success",
+        "folder": "",
+        "logical_date": None,
+        "held": False,
+        **values,
+    }
+
+
+def _run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
+    return {
+        "id": run_id,
+        "pipeline": plan.pipeline,
+        "version": plan.version,
+        "trigger": trigger,
+        "logical_date": plan.logical_date.isoformat(),
+        "params": dict(plan.params),
+        "plan": {"folder": plan.folder, "jobs": [asdict(job) for job in plan.jobs]},
+    }
+
+
+def _add_jobs(
+    plan: Plan, run_id: str, jobs: list[dict[str, Any]], edges: list[dict[str, str]]
+) -> None:
+    """Append the rows of one run's jobs and of what waits for what."""
+    ids = {job.step: str(new_id()) for job in plan.jobs}
+    dependents = dict.fromkeys(ids, 0)
+    for job in plan.jobs:
+        for upstream in job.depends_on:
+            dependents[upstream] += 1
+            edges.append({"upstream_id": ids[upstream], "job_id": ids[job.step]})
+    for job in plan.jobs:
+        jobs.append(
+            _planned_row(
+                id=ids[job.step],
+                job_class=job.job_class,
+                payload=dict(job.payload),
+                queue=job.queue,
+                timeout_s=job.timeout_s,
+                retry=policy_to_row(job.retry),
+                run_id=run_id,
+                pipeline=plan.pipeline,
+                step=job.step,
+                deps_left=len(job.depends_on),
+                dependents=dependents[job.step],
+                late=job.late,
+                folder=plan.folder,
+                logical_date=plan.logical_date.isoformat(),
+            )
+        )

@@ -1,0 +1,216 @@
+"""Running one claimed attempt: the job is made, handled, and its end recorded.
+
+One attempt is a straight line: make the job, handle it, commit the other databases, complete.
+Whatever goes wrong on it leads to exactly one of three ends: failed (the job's own fault),
+lost (the database went away in the middle), stale (the attempt is somebody else's by now).
+"""
+
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import jobapi
+from runner.engine.gate import close_below, decide, recount_below
+from runner.engine.policies import policy_from_row
+from runner.engine.registry import Registry
+from runner.errors import StaleAttempt, StoreUnavailable
+from runner.observe.joblog import JobLog
+from runner.plan.retry import retry_delay_s
+from runner.queue.message import Message
+from runner.store.attempts import AttemptStore, Claimed, Completed, to_json
+from runner.store.faults import crash_point
+from runner.store.sessions import EffectApplied, JobSessions
+
+_MOST_ERROR = 4000
+_MOST_TRACEBACK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """A job whose `handle()` has returned; `result` is JSON."""
+
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A job whose `handle()` has raised."""
+
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every attempt of a worker has in common. `render` fills late templates in."""
+
+    project: Path
+    pipelines: Path
+    render: Callable[[Any, dict[str, Any]], Any]
+
+
+class Executor:
+    """Executes attempts in one child process."""
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        sessions: JobSessions,
+        registry: Registry,
+        surroundings: Surroundings,
+        log: JobLog,
+    ) -> None:
+        self.store = store
+        self.sessions = sessions
+        self._registry = registry
+        self._surroundings = surroundings
+        self._log = log
+
+    # -- the line ---------------------------------------------------------------------
+
+    def handle(self, claimed: Claimed) -> Handled | Raised:
+        """Run the job's own code. Its effects on the control database stay uncommitted.
+
+        Raises:
+            StaleAttempt: The effect is another attempt's to make.
+            StoreUnavailable: The control database went away.
+        """
+        self.sessions.begin(claimed.id, claimed.attempt)
+        jobapi.enter(self._attempt(claimed))
+        try:
+            crash_point("before-effect")
+            payload = self._payload(claimed)
+            result = self._registry.make(claimed.job_class, payload).handle()
+            encoded = to_json(result)
+            crash_point("after-effect")
+            self.sessions.commit_targets()
+            crash_point("after-target")
+            return Handled(encoded)
+        except EffectApplied:
+            # An earlier attempt has committed its effect on the target and died before it
+            # could say so here: nothing is left to do but to say so.
+            self.sessions.roll_back()
+            return Handled(None)
+        except (StaleAttempt, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if self.store.lost:
+                raise StoreUnavailable(f"the database went away: {error}") from error
+            return _raised(error)
+        finally:
+            jobapi.enter(None)
+
+    def complete(self, claimed: Claimed, handled: Handled) -> Completed:
+        """Record the success together with the effect.
+
+        Raises:
+            StaleAttempt: The attempt is over; the effect has been rolled back.
+        """
+        if not self.sessions.control_open:
+            completed = self.store.complete(claimed, handled.result)
+            crash_point("after-commit")
+            return completed
+        completed = self.store.complete(claimed, handled.result)
+        self.write_log(claimed)
+        crash_point("after-fence")
+        self.sessions.commit_control()
+        crash_point("after-commit")
+        return completed
+
+    def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
+        """Record a failure, to be tried again or for good. Returns messages to send.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+        """
+        with self.store.transaction() as tx:
+            row = tx.row(
+                "fail_attempt",
+                id=claimed.id,
+                attempt=claimed.attempt,
+                outcome=outcome,
+                error=raised.error,
+                traceback=raised.traceback,
+                retry_in=retry_in_s(claimed.retry, claimed.retry_count),
+            )
+            if row is None:
+                raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+            self.write_log(claimed)
+            if row["status"] != "failed" or not row["dependents"]:
+                return []
+            return close_below(tx, [claimed.id], "failed")
+
+    def settle(self, claimed: Claimed, completed: Completed) -> list[Message]:
+        """Finish what the completing statement has left open; returns messages to send."""
+        released = [
+            Message(row_id, attempt, queue, timeout)  # type: ignore[arg-type]
+            for row_id, attempt, queue, timeout in completed.released
+        ]
+        if completed.recount:
+            with self.store.transaction() as tx:
+                released += recount_below(tx, claimed.id)
+        if completed.undecided:
+            with self.store.transaction() as tx:
+                released += decide(tx, completed.undecided)[0]
+        return released
+
+    def close_run(self, claimed: Claimed) -> None:
+        """Close the run where this was its last job. After the commit: see `finish_run`."""
+        if claimed.run_id is not None:
+            self.store.close_run(claimed.run_id)
+
+    def write_log(self, claimed: Claimed) -> None:
+        """Store what the job said, in the open transaction where there is one."""
+        entries = self._log.take()
+        if entries:
+            self.store.rows(
+                "add_log_lines", id=claimed.id, attempt=claimed.attempt, entries=to_json(entries)
+            )
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _attempt(self, claimed: Claimed) -> jobapi.Attempt:
+        place = self._surroundings
+        folders = (place.pipelines / claimed.folder, place.pipelines, place.pipelines / "sql")
+        return jobapi.Attempt(
+            job_id=str(claimed.id),
+            attempt=claimed.attempt,
+            project=place.project,
+            search_path=tuple(dict.fromkeys(folders)),
+            sessions=self.sessions,
+            pipeline=claimed.pipeline,
+            step=claimed.step,
+            run_id=str(claimed.run_id) if claimed.run_id else None,
+            logical_date=claimed.logical_date,
+        )
+
+    def _payload(self, claimed: Claimed) -> dict[str, Any]:
+        if not claimed.late:
+            return claimed.payload
+        steps = {
+            row["step"]: {"status": row["status"], "result": row["result"]}
+            for row in self.store.rows("upstream_results", id=claimed.id)
+        }
+        rendered: dict[str, Any] = self._surroundings.render(claimed.payload, {"steps": steps})
+        return rendered
+
+
+def retry_in_s(retry: dict[str, Any], retry_count: int) -> float | None:
+    """Return the wait before the next attempt in seconds, None where none is left."""
+    policy = policy_from_row(retry)
+    if retry_count >= policy.limit:
+        return None
+    return retry_delay_s(policy, retry_count + 1, random.random)
+
+
+def _raised(error: BaseException) -> Raised:
+    """Return what a row keeps of an exception. NUL has no place in PostgreSQL's text."""
+    text = str(error) or type(error).__name__
+    frames = "".join(traceback.format_exception(error))
+    return Raised(
+        text[:_MOST_ERROR].replace("\0", "\ufffd"),
+        frames[-_MOST_TRACEBACK:].replace("\0", "\ufffd"),
+    )

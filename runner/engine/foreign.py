@@ -1,0 +1,109 @@
+"""One attempt in a process that a stock RQ worker has forked."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+from runner.engine.executor import Executor, Raised, Surroundings
+from runner.engine.guarding import guard
+from runner.engine.wiring import connect, process_name
+from runner.errors import StaleAttempt
+from runner.observe.joblog import JOB_LOGGER, JobLog
+from runner.queue.process import birth_ticks
+from runner.store.attempts import AttemptStore
+from runner.store.database import Database
+from runner.store.sessions import JobSessions
+from runner.template.values import render_value
+
+_BEAT_S = 3.0
+
+
+class JobTimeout(BaseException):
+    """The attempt ran past its timeout. No Exception: a job cannot swallow it by accident."""
+
+
+def perform(job_id: str, attempt: int) -> None:
+    """Claim and execute one attempt; nothing happens where it is not to be had."""
+    with connect(role="rq") as headrace:
+        settings, name = headrace.settings, process_name()
+        job_log = JobLog()
+        logging.getLogger(JOB_LOGGER).addHandler(job_log)
+        store = AttemptStore(headrace.database_url, name)
+        sessions = JobSessions(store, settings.connections, guard, name)
+        executor = Executor(
+            store,
+            sessions,
+            headrace.registry,
+            Surroundings(settings.project, settings.pipelines, render_value),
+            job_log,
+        )
+        stop = _beat(headrace.database, name)
+        try:
+            messages = _execute(executor, store, sessions, job_id, attempt)
+            headrace.dispatcher.send_soon(messages)
+        finally:
+            stop()
+            store.drop()
+            logging.getLogger(JOB_LOGGER).removeHandler(job_log)
+
+
+def _execute(
+    executor: Executor, store: AttemptStore, sessions: JobSessions, job_id: str, attempt: int
+) -> list[Any]:
+    claimed = store.claim(job_id, attempt)
+    if claimed is None:
+        return []
+    signal.signal(signal.SIGALRM, _on_timeout)
+    signal.setitimer(signal.ITIMER_REAL, claimed.timeout_s)
+    try:
+        handled = executor.handle(claimed)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if isinstance(handled, Raised):
+            sessions.roll_back()
+            messages = executor.fail(claimed, handled)
+        else:
+            messages = executor.settle(claimed, executor.complete(claimed, handled))
+            executor.write_log(claimed)
+    except StaleAttempt:
+        sessions.roll_back()
+        return []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    executor.close_run(claimed)
+    return messages
+
+
+def _on_timeout(_signal: int, _frame: Any) -> None:
+    raise JobTimeout("timed out: the job ran longer than its timeout")
+
+
+def _beat(database: Database, name: str) -> Any:
+    """Register as a worker for the time of the attempt; returns what ends that."""
+    pid = os.getpid()
+    database.rows(
+        "register_worker",
+        name=name,
+        hostname=socket.gethostname(),
+        pid=pid,
+        birth_ticks=birth_ticks(pid) or 0,
+        queues=[],
+        processes=1,
+    )
+    ended = threading.Event()
+
+    def _loop() -> None:
+        while not ended.wait(_BEAT_S):
+            database.rows("heartbeat_worker", name=name, status="running")
+
+    thread = threading.Thread(target=_loop, daemon=True)
+    thread.start()
+
+    def _stop() -> None:
+        ended.set()
+        thread.join()
+        database.rows("heartbeat_worker", name=name, status="stopped")
+
+    return _stop

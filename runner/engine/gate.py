@@ -1,0 +1,63 @@
+"""The gate after an end without success, and after the ends that one statement cannot decide."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from runner.queue.message import Message
+from runner.store.database import Row, Transaction
+
+# How many crashes of its worker a job may cause before it is failed for good.
+CRASH_BUDGET = 3
+
+
+def message_for(row: Row) -> Message:
+    """Return the message that a queued row needs."""
+    return Message(row["id"], row["attempt"], row["queue"], row["timeout_s"])
+
+
+def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[Message]:
+    """Tell everything below jobs that ended as `outcome` (failed or skipped).
+
+    Runs in the transaction in which they ended, after the statement that ended them: that
+    statement holds their rows, so that no dependant can be added unseen. Returns the messages
+    of dependants that run all the same, to send after the commit.
+    """
+    released: list[Message] = []
+    while upstream:
+        rows = tx.rows("lower_dependents", upstream=list(upstream), outcome=outcome)
+        released += [message_for(row) for row in rows if row["status"] == "queued"]
+        upstream = [row["id"] for row in rows if row["status"] == "skipped"]
+        if upstream:
+            tx.rows("mark_skipped_finished", ids=upstream)
+        outcome = "skipped"
+    return released
+
+
+def recount_below(tx: Transaction, upstream: Any) -> list[Message]:
+    """Lower the dependants that were added while their upstream job was completing."""
+    held = [row["id"] for row in tx.rows("lock_dependants", upstream=upstream)]
+    rows = tx.rows("recount_dependants", ids=held) if held else []
+    return [message_for(row) for row in rows if row["status"] == "queued"]
+
+
+def decide(
+    tx: Transaction, ids: Iterable[str | UUID] | None = None
+) -> tuple[list[Message], set[UUID]]:
+    """Decide waiting jobs that wait for nothing any more; all of them without `ids`.
+
+    Only `one_failed` is left here: nothing above it has failed, so it is skipped. Returns
+    messages to send and the runs to look at.
+    """
+    rows = tx.rows("undecided_jobs", ids=None if ids is None else list(ids))
+    skipped = tx.rows("skip_jobs", ids=[row["id"] for row in rows]) if rows else []
+    released = close_below(tx, [row["id"] for row in skipped], "skipped")
+    return released, {row["run_id"] for row in skipped if row["run_id"] is not None}
+
+
+def after_loss(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+    """Go on after `lose_attempts`: send what is queued again, close what is failed for good."""
+    rows = list(rows)
+    released = [message_for(row) for row in rows if row["status"] == "queued"]
+    failed = [row["id"] for row in rows if row["status"] == "failed" and row["dependents"]]
+    return released + close_below(tx, failed, "failed")

@@ -1,0 +1,149 @@
+"""What a person does to jobs and runs that exist: cancel, retry, pause.
+
+Each is one transaction whose statements name the status that they need, so that it is safe
+against a worker that does something else at that very moment.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from runner.engine.dispatcher import Dispatcher
+from runner.engine.gate import close_below, message_for
+from runner.errors import IllegalTransition, NotFound
+from runner.queue.message import Message
+from runner.store.database import Database, Row, Transaction
+
+
+class Interventions:
+    """Manual intervention. Safe to share by threads."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+
+    # -- cancel -----------------------------------------------------------------------
+
+    def cancel_job(self, job_id: str) -> Row:
+        """Cancel a job that is not final; returns its row.
+
+        A running one can complete nothing from now on; its worker stops it, and its
+        statement on the server, within about a second.
+
+        Raises:
+            NotFound, IllegalTransition: There is no such job, or it is final.
+        """
+        with self._database.transaction() as tx:
+            row = self._job(tx, job_id)
+            ended = tx.rows("cancel_jobs", ids=[row["id"]], run_id=None)
+            if not ended:
+                raise IllegalTransition(
+                    f"job {job_id} is {self._job(tx, job_id)['status']}; only a job that has"
+                    " not ended can be cancelled"
+                )
+            messages = close_below(tx, [row["id"]], "failed")
+        self._dispatcher.send_soon(messages)
+        if row["run_id"]:
+            self._database.rows("finish_run", ids=[row["run_id"]])
+        return self._job(self._database, job_id)
+
+    def cancel_run(self, run_id: str) -> Row:
+        """Cancel a run and all of its jobs that are not final; returns the run's row.
+
+        Raises:
+            NotFound, IllegalTransition: There is no such run, or it has ended.
+        """
+        with self._database.transaction() as tx:
+            run = self._run(tx, run_id)
+            if not tx.row("cancel_run", id=run["id"]):
+                raise IllegalTransition(f"run {run_id} is {run['status']}; it has ended already")
+            tx.rows("cancel_jobs", ids=[], run_id=run["id"])
+            return self._run(tx, run_id)
+
+    # -- retry ------------------------------------------------------------------------
+
+    def retry_job(self, job_id: str) -> Row:
+        """Have a failed or cancelled job run again, and what was skipped because of it.
+
+        Raises:
+            NotFound, IllegalTransition: There is no such job, or it did not fail.
+        """
+        with self._database.transaction() as tx:
+            row = self._job(tx, job_id)
+            if row["status"] not in ("failed", "cancelled"):
+                raise IllegalTransition(
+                    f"job {job_id} is {row['status']}; only a failed or cancelled job can be"
+                    " retried"
+                )
+            messages = self._reopen(tx, [row["id"]])
+        self._dispatcher.send_soon(messages)
+        return self._job(self._database, job_id)
+
+    def retry_run(self, run_id: str) -> Row:
+        """Run a run's failed and cancelled steps again, with the plan and the logical date
+        that it had; returns the run's row.
+
+        Raises:
+            NotFound, IllegalTransition: There is no such run, or nothing in it failed.
+        """
+        with self._database.transaction() as tx:
+            run = self._run(tx, run_id)
+            ids = [row["id"] for row in tx.rows("failed_jobs_of_run", run_id=run["id"])]
+            if not ids:
+                raise IllegalTransition(
+                    f"run {run_id} is {run['status']}; it has no failed or cancelled step"
+                )
+            messages = self._reopen(tx, ids)
+        self._dispatcher.send_soon(messages)
+        return self._run(self._database, run_id)
+
+    def retry_all_failed(self) -> list[str]:
+        """Retry every failed job; returns their ids."""
+        with self._database.transaction() as tx:
+            ids = [row["id"] for row in tx.rows("failed_jobs")]
+            messages = self._reopen(tx, ids) if ids else []
+        self._dispatcher.send_soon(messages)
+        return [str(job_id) for job_id in ids]
+
+    # -- schedules --------------------------------------------------------------------
+
+    def pause(self, pipeline: str) -> None:
+        """Let no schedule of this pipeline start a run until it is resumed."""
+        self._database.rows("pause_schedule", pipeline=pipeline)
+
+    def resume(self, pipeline: str) -> None:
+        """Let the schedule start runs again; what fell due meanwhile is not made up for."""
+        self._database.rows("resume_schedule", pipeline=pipeline)
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _reopen(self, tx: Transaction, ids: Sequence[Any]) -> list[Message]:
+        """Let jobs and what was skipped below them wait again, and release those that can run."""
+        below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
+        opened = tx.rows("reopen_jobs", ids=[*ids, *below])
+        opened_ids = [row["id"] for row in opened]
+        tx.rows("recount_waiting", ids=opened_ids)
+        released = tx.rows("release_waiting", ids=opened_ids)
+        runs = list({row["run_id"] for row in opened if row["run_id"]})
+        if runs:
+            tx.rows("reopen_runs", ids=runs)
+        return [message_for(row) for row in released]
+
+    def _job(self, tx: Any, job_id: str) -> Row:
+        row: Row | None = tx.row("job", id=_uuid(job_id, "job"))
+        if row is None:
+            raise NotFound(f"there is no job {job_id}")
+        return row
+
+    def _run(self, tx: Any, run_id: str) -> Row:
+        row: Row | None = tx.row("run", id=_uuid(run_id, "run"))
+        if row is None:
+            raise NotFound(f"there is no run {run_id}")
+        return row
+
+
+def _uuid(text: str, noun: str) -> UUID:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise NotFound(f"there is no {noun} {text}") from None

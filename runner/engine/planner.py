@@ -1,0 +1,56 @@
+"""From a pipeline and what was given to the plan of one run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.pipelines import Pipelines
+from runner.model.pipeline import Pipeline
+from runner.model.plan import Plan
+from runner.model.status import Trigger
+from runner.plan.expand import ExpandDefaults, expand
+from runner.plan.params import resolve_params
+from runner.plan.variables import run_variables
+from runner.template.values import render_value
+
+
+class Planner:
+    """Makes plans, the same for every trigger."""
+
+    def __init__(self, settings: Settings, pipelines: Pipelines) -> None:
+        self._pipelines = pipelines
+        self._defaults = ExpandDefaults(
+            queue=settings.default_queue, timeout_s=settings.timeout_s, retry=settings.retry
+        )
+
+    def plan(
+        self,
+        pipeline: Pipeline,
+        params: Mapping[str, Any],
+        logical_date: datetime,
+        trigger: Trigger,
+    ) -> Plan:
+        """Return the plan of one run of `pipeline`.
+
+        Raises:
+            InvalidParams: The parameters do not fit.
+            TemplateError: A value cannot be rendered with them.
+        """
+        context = {"trigger": str(trigger)}
+        resolved = resolve_params(
+            pipeline,
+            params,
+            render=render_value,
+            variables={"run": run_variables(pipeline, logical_date, context)},
+        )
+        plan = expand(
+            pipeline,
+            params=resolved,
+            logical_date=logical_date,
+            render=render_value,
+            run_context=context,
+            defaults=self._defaults,
+        )
+        return replace(plan, folder=self._pipelines.folder_of(pipeline))

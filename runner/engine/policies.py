@@ -1,0 +1,86 @@
+"""Retry policies and timeouts as callers write them, and as rows keep them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from runner.errors import InvalidPayload
+from runner.model.duration import parse_duration_s
+from runner.model.retry import RetryPolicy
+
+_KEYS = {
+    "limit": "limit",
+    "delay": "delay_s",
+    "factor": "factor",
+    "max_delay": "max_delay_s",
+    "jitter": "jitter",
+}
+
+
+def policy_from(
+    written: RetryPolicy | Mapping[str, Any] | int | None, default: RetryPolicy
+) -> RetryPolicy:
+    """Return the policy that `written` means, in the YAML's words; a number is the limit.
+
+    Raises:
+        InvalidPayload: A key or value is not a retry policy's.
+    """
+    if written is None:
+        return default
+    if isinstance(written, RetryPolicy):
+        return written
+    if isinstance(written, int) and not isinstance(written, bool):
+        return replace(default, limit=written)
+    if not isinstance(written, Mapping):
+        raise InvalidPayload(
+            "retry takes a number or a mapping with limit, delay, factor, max_delay, jitter"
+        )
+    unknown = sorted(set(written) - _KEYS.keys())
+    if unknown:
+        raise InvalidPayload(f'retry has no key "{unknown[0]}"; it takes {", ".join(_KEYS)}')
+    changes: dict[str, Any] = {}
+    for key, value in written.items():
+        changes[_KEYS[key]] = seconds(value) if key in ("delay", "max_delay") else value
+    if "delay" in written or "factor" in written:
+        changes["intervals_s"] = None
+    policy = replace(default, **changes)
+    _check(policy)
+    return policy
+
+
+def _check(policy: RetryPolicy) -> None:
+    if not isinstance(policy.limit, int) or not 0 <= policy.limit <= 1000:
+        raise InvalidPayload("retry.limit takes a whole number from 0 to 1000")
+    if not isinstance(policy.factor, int | float) or policy.factor < 1:
+        raise InvalidPayload("retry.factor takes a number from 1")
+    if not isinstance(policy.jitter, bool):
+        raise InvalidPayload("retry.jitter takes true or false")
+
+
+def seconds(value: Any) -> float:
+    """Return a duration (`30s`, or a number of seconds) in seconds.
+
+    Raises:
+        InvalidPayload: It is none, or not above zero.
+    """
+    try:
+        duration = float(value) if isinstance(value, int | float) else parse_duration_s(str(value))
+    except ValueError:
+        duration = 0.0
+    if not 0 < duration < 10**9:
+        raise InvalidPayload(f'"{value}" is no duration; write seconds, or 30s, 5m, 2h, 1d')
+    return duration
+
+
+def policy_to_row(policy: RetryPolicy) -> dict[str, Any]:
+    """Return the policy as a row's `retry` keeps it."""
+    return asdict(policy)
+
+
+def policy_from_row(row: Mapping[str, Any]) -> RetryPolicy:
+    """Return the policy that a row keeps."""
+    known = {field.name for field in fields(RetryPolicy)}
+    values = {key: value for key, value in row.items() if key in known}
+    if values.get("intervals_s") is not None:
+        values["intervals_s"] = tuple(values["intervals_s"])
+    return RetryPolicy(**values)

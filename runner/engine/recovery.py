@@ -1,0 +1,123 @@
+"""What the leading daemon repairs once a second, so that whatever was killed, work goes on."""
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for
+from runner.engine.worker import attempts_json
+from runner.errors import QueueUnavailable
+from runner.queue.message import Message
+from runner.queue.process import birth_ticks
+from runner.queue.sender import Sender
+from runner.store.database import Database, Row
+
+LEASE_S = 10.0
+# A message needs milliseconds from its row's commit to its queue; what is absent after this
+# long was lost on the way.
+OVERDUE_S = 5.0
+_SWEEP_EVERY_S = 5.0
+
+log = logging.getLogger("headrace.daemon")
+
+
+@dataclass
+class Repaired:
+    """What one pass did, for the log and the metrics."""
+
+    retried: int = 0
+    resent: int = 0
+    lost: int = 0
+    closed_runs: int = 0
+    workers: list[str] = field(default_factory=list)
+
+
+class Recovery:
+    """The repairs. `clock` gives seconds of a monotonic clock."""
+
+    def __init__(self, database: Database, sender: Sender, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._sender = sender
+        self._clock = clock
+        self._next_sweep = 0.0
+        self._hostname = socket.gethostname()
+
+    def tick(self) -> Repaired:
+        """Requeue due retries and what dead workers held; every few seconds sweep the rest.
+
+        Raises:
+            StoreUnavailable, QueueUnavailable: Tried again at the next tick.
+        """
+        done = Repaired()
+        emptied = self._emptied()
+        sweep = emptied or self._clock() >= self._next_sweep
+        with self._database.transaction() as tx:
+            retries = tx.rows("due_retries")
+            messages = [message_for(row) for row in retries]
+            messages += self._reap(tx, done)
+            overdue: list[Row] = []
+            if sweep:
+                messages += decide(tx)[0]
+                overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
+                runs = [row["id"] for row in tx.rows("settled_runs")]
+                done.closed_runs = len(tx.rows("finish_run", ids=runs)) if runs else 0
+        done.retried = len(retries)
+        if sweep:
+            self._next_sweep = self._clock() + _SWEEP_EVERY_S
+        self._send(messages)
+        if sweep:
+            done.resent = self._resend(overdue)
+        return done
+
+    def _reap(self, tx: Any, done: Repaired) -> list[Message]:
+        """Give the jobs of dead workers back, and end what their sessions still hold."""
+        stale = tx.rows("stale_workers", lease_s=LEASE_S, hostname=self._hostname)
+        dead = [row["name"] for row in stale if self._dead(row)]
+        if dead:
+            tx.rows("lose_workers", names=dead)
+            tx.rows("terminate_backends", application_names=[f"headrace:{name}" for name in dead])
+            log.warning("lost the worker %s", ", ".join(dead))
+        attempts = tx.rows("attempts_of_workers")
+        if not attempts:
+            return []
+        rows = tx.rows(
+            "lose_attempts",
+            attempts=attempts_json((row["id"], row["attempt"]) for row in attempts),
+            outcome="crashed",
+            error="its worker died",
+            crash_budget=CRASH_BUDGET,
+        )
+        done.lost, done.workers = len(rows), dead
+        return after_loss(tx, rows)
+
+    def _dead(self, row: Row) -> bool:
+        if row["expired"]:
+            return True
+        # On this host the process itself tells, at once.
+        born = birth_ticks(row["pid"])
+        return row["hostname"] == self._hostname and born != row["birth_ticks"]
+
+    def _resend(self, overdue: list[Row]) -> int:
+        """Send the messages again that Redis does not have."""
+        if not overdue:
+            return 0
+        missing = self._sender.missing([message_for(row) for row in overdue])
+        self._sender.send(missing)
+        return len(missing)
+
+    def _emptied(self) -> bool:
+        try:
+            emptied = self._sender.memory_lost()
+        except QueueUnavailable:
+            return False
+        if emptied:
+            log.info("Redis had no memory of Headrace; what is queued is sent again")
+        return emptied
+
+    def _send(self, messages: list[Message]) -> None:
+        try:
+            self._sender.send(messages)
+        except QueueUnavailable as error:
+            log.debug("%s; the sweep will send what was not sent", error)

@@ -1,0 +1,267 @@
+"""Job classes by name: the files under `jobs/`, and dotted paths."""
+
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from runner.errors import InvalidPayload, UnknownJobClass
+from runner.suggest import did_you_mean
+
+Finding = tuple[str | None, str, str, str]
+"""(offending key of `with`, code, message, hint)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a job class; `type` is None where the class does not say."""
+
+    name: str
+    type: Any
+    required: bool
+    default: Any
+
+
+class JobType:
+    """A job class as the registry knows it."""
+
+    def __init__(self, name: str, cls: type) -> None:
+        self.name = name
+        self.cls = cls
+
+    @property
+    def transactional(self) -> bool:
+        """Whether the effect commits with the completion."""
+        return bool(getattr(self.cls, "transactional", True))
+
+    @property
+    def summary(self) -> str:
+        """The first line of the class's docstring."""
+        return (inspect.getdoc(self.cls) or "").partition("\n")[0]
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that `with` may hold, base classes' included."""
+        found: dict[str, Parameter] = {}
+        for cls in reversed(self.cls.__mro__):
+            if "__init__" in vars(cls) and cls is not object:
+                found |= _own_parameters(cls)
+        return found
+
+    @cached_property
+    def takes_anything(self) -> bool:
+        """Whether no class in the line but the base names its parameters."""
+        return bool(getattr(self.cls, "any_parameters", False))
+
+
+def _own_parameters(cls: type) -> dict[str, Parameter]:
+    init = vars(cls)["__init__"]
+    try:
+        hints = typing.get_type_hints(init)
+    except Exception:
+        hints = {}
+    return {
+        parameter.name: Parameter(
+            parameter.name,
+            hints.get(parameter.name),
+            parameter.default is parameter.empty,
+            None if parameter.default is parameter.empty else parameter.default,
+        )
+        for parameter in list(inspect.signature(init).parameters.values())[1:]
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+class Registry:
+    """All job classes that can be dispatched."""
+
+    def __init__(self, package: str = "jobs") -> None:
+        self._package = package
+        self._types: dict[str, JobType] = {}
+        self._broken: dict[str, str] = {}
+        self._scanned = False
+
+    def names(self) -> Collection[str]:
+        """Return the names of the classes under `jobs/`, sorted."""
+        self._scan()
+        return sorted(name for name in self._types if "." not in name)
+
+    def get(self, name: str) -> JobType:
+        """Return a job class by its name or dotted path.
+
+        Raises:
+            UnknownJobClass: There is none; the message says what resembles it.
+        """
+        self._scan()
+        if name not in self._types:
+            if "." not in name:
+                raise UnknownJobClass(self._unknown(name))
+            self._types[name] = JobType(name, _by_path(name))
+        return self._types[name]
+
+    def make(self, name: str, payload: Mapping[str, Any]) -> Any:
+        """Return an instance, its arguments checked.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        problems = self.check(name, payload)
+        if problems:
+            _key, code, message, hint = problems[0]
+            kind = UnknownJobClass if code == "unknown-job" else InvalidPayload
+            raise kind(f"{message}; {hint}" if hint else message)
+        return self.get(name).cls(**payload)
+
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
+        """Return what is wrong with dispatching `job` with these arguments."""
+        try:
+            kind = self.get(job)
+        except UnknownJobClass as error:
+            message, _, hint = str(error).partition("; ")
+            return [(None, "unknown-job", message, hint)]
+        if kind.takes_anything:
+            return []
+        known = kind.parameters
+        findings: list[Finding] = [
+            (
+                key,
+                "unknown-parameter",
+                f'{job} has no parameter "{key}"',
+                did_you_mean(key, known, listed_as="it takes"),
+            )
+            for key in with_
+            if key not in known
+        ]
+        findings += [
+            (None, "missing-parameter", f'{job} needs the parameter "{name}"', "")
+            for name, parameter in known.items()
+            if parameter.required and name not in with_
+        ]
+        for key, value in with_.items():
+            if key in known and not _templated(value) and not fits(value, known[key].type):
+                findings.append(
+                    (
+                        key,
+                        "wrong-type",
+                        f'the parameter "{key}" of {job} takes {describe(known[key].type)}',
+                        "",
+                    )
+                )
+        return findings
+
+    def _unknown(self, name: str) -> str:
+        if name in self._broken:
+            return f'the file of the job "{name}" cannot be loaded; {self._broken[name]}'
+        guess = did_you_mean(name, self.names(), listed_as="known jobs")
+        return f'unknown job "{name}"; {guess} `headrace jobs --types` lists them.'
+
+    def _scan(self) -> None:
+        if self._scanned:
+            return
+        self._scanned = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            self._load(f"{self._package}.{module.name}")
+
+    def _load(self, module_name: str) -> None:
+        """Register a file's classes; one that does not load leaves the others alone."""
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:
+            stem = module_name.rpartition(".")[2]
+            self._broken[stem] = self._broken[_camel(stem)] = f"{type(error).__name__}: {error}"
+            return
+        for name, cls in vars(module).items():
+            own = isinstance(cls, type) and cls.__module__ == module_name
+            if own and _is_job(cls) and not name.startswith("_"):
+                self._types[name] = JobType(name, cls)
+
+
+def _camel(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_"))
+
+
+def _is_job(cls: Any) -> bool:
+    """A subclass of BaseJob, told by its marks: the registry imports no job by itself."""
+    return (
+        isinstance(cls, type)
+        and callable(getattr(cls, "dispatch", None))
+        and callable(getattr(cls, "handle", None))
+        and cls.__name__ != "BaseJob"
+    )
+
+
+def _by_path(path: str) -> type:
+    module_name, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module_name), name)
+    except Exception as error:
+        raise UnknownJobClass(
+            f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
+        ) from None
+    if not _is_job(cls):
+        raise UnknownJobClass(f'unknown job "{path}"; it is no subclass of BaseJob')
+    found: type = cls
+    return found
+
+
+def _templated(value: Any) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a JSON value fits a parameter's type hint; what no hint says fits."""
+    if hint is None or hint is Any:
+        return True
+    if _templated(value):
+        return True
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if hint is type(None):
+        return value is None
+    if origin in (list, tuple, set) or str(origin).endswith("Sequence'>"):
+        return isinstance(value, list | tuple) and all(fits(item, arguments[0]) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(fits(v, arguments[1]) for v in value.values())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(hint, type):
+        return isinstance(value, hint)
+    return True
+
+
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "nothing",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def describe(hint: Any) -> str:
+    """Return a type hint in the user's words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(
+            describe(argument) for argument in arguments if argument is not type(None)
+        )
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(argument) for argument in arguments)
+    if origin is list:
+        return f"a list of {describe(arguments[0])}" if arguments else "a list"
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"a mapping to {describe(arguments[1])}" if arguments else "a mapping"
+    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))

@@ -1,0 +1,231 @@
+"""The engine's side of a worker: what its parent reports, what its children run."""
+
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.child import ChildLoop
+from runner.engine.executor import Executor, Surroundings, retry_in_s
+from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, message_for
+from runner.engine.guarding import guard
+from runner.engine.registry import Registry
+from runner.errors import QueueUnavailable, StoreUnavailable
+from runner.observe.joblog import JOB_LOGGER, JobLog
+from runner.queue.hooks import Ended
+from runner.queue.message import Message
+from runner.queue.process import birth_ticks
+from runner.queue.sender import Sender
+from runner.queue.slots import Slot
+from runner.queue.taker import Taker
+from runner.store.attempts import AttemptStore
+from runner.store.database import Database
+from runner.store.sessions import JobSessions
+from runner.template.values import render_value
+
+log = logging.getLogger("headrace.worker")
+
+
+class WorkerSide:
+    """Implements `WorkerHooks` on the control database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database_url: str,
+        redis_url: str,
+        registry: Registry,
+        name: str,
+        queues: Sequence[str],
+        processes: int,
+    ) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        self._redis_url = redis_url
+        self._registry = registry
+        self._name = name
+        self._queues = list(queues)
+        self._processes = processes
+        self._database = Database(
+            database_url, application_name=f"headrace:{name}:parent", pool_size=1
+        )
+        self._sender = Sender(redis_url)
+        self._there = True
+        self._suspects: set[tuple[str, int]] = set()
+
+    # -- in the child -----------------------------------------------------------------
+
+    def run_child(self, slot: Slot) -> None:
+        """Live as a child until it has to be replaced."""
+        settings = self._settings
+        job_log = JobLog()
+        logging.getLogger(JOB_LOGGER).addHandler(job_log)
+        store = AttemptStore(self._database_url, self._name)
+        sessions = JobSessions(store, settings.connections, guard, self._name)
+        executor = Executor(
+            store,
+            sessions,
+            self._registry,
+            Surroundings(settings.project, settings.pipelines, render_value),
+            job_log,
+        )
+        loop = ChildLoop(
+            executor,
+            Taker(self._redis_url, self._queues),
+            slot,
+            max_jobs=settings.max_jobs_per_child,
+            max_memory_bytes=settings.max_memory_bytes,
+        )
+        loop.run()
+
+    # -- in the parent ----------------------------------------------------------------
+
+    def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """See `WorkerHooks`."""
+        try:
+            with self._database.transaction() as tx:
+                if not tx.row("heartbeat_worker", name=self._name, status=status):
+                    tx.rows("register_worker", **self._description())
+                started = {
+                    (str(row["id"]), row["attempt"])
+                    for row in tx.rows("attempts_of_worker", worker=self._name)
+                }
+                self._end_orphans(tx, started - set(running))
+        except StoreUnavailable as error:
+            if self._there:
+                log.warning("%s; waiting for it", error)
+            self._there = False
+            return []
+        if not self._there:
+            log.info("PostgreSQL answers again")
+        self._there = True
+        return [key for key in running if key not in started]
+
+    def _end_orphans(self, tx: Any, unknown: set[tuple[str, int]]) -> None:
+        """End attempts that no child of this worker is running, twice in a row.
+
+        Once may be a child between its claim and its slot, or between slot and completion.
+        """
+        orphans = unknown & self._suspects
+        self._suspects = unknown - orphans
+        if orphans:
+            rows = _lose(tx, list(orphans), "crashed", "no process of its worker runs it")
+            self._send(after_loss(tx, rows))
+
+    def ended(self, attempts: Sequence[Ended]) -> bool:
+        """See `WorkerHooks`."""
+        try:
+            for ended in attempts:
+                self._end(ended)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def end_backend(self, backend_pid: int) -> None:
+        """See `WorkerHooks`."""
+        with suppress(StoreUnavailable):
+            self._database.rows(
+                "terminate_backend", pid=backend_pid, application_name=f"headrace:{self._name}"
+            )
+
+    def stopped(self) -> None:
+        """See `WorkerHooks`."""
+        with suppress(StoreUnavailable):
+            self._database.rows("heartbeat_worker", name=self._name, status="stopped")
+        self._database.close()
+        self._sender.close()
+
+    def _end(self, ended: Ended) -> None:
+        if ended.outcome == "taken_away":
+            return
+        with self._database.transaction() as tx:
+            if not ended.claimed:
+                messages = self._unclaimed(tx, ended)
+            elif ended.outcome == "timed_out":
+                messages = _time_out(tx, ended)
+            elif ended.outcome == "cancelled":
+                rows = tx.rows("cancel_jobs", ids=[ended.job_id], run_id=None)
+                messages = close_below(tx, [row["id"] for row in rows], "failed")
+            else:
+                rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
+                messages = after_loss(tx, rows)
+            run_ids = [row["run_id"] for row in tx.rows("run_of_job", id=ended.job_id)]
+        self._send(messages)
+        if run_ids:
+            self._database.rows("finish_run", ids=run_ids)
+        log.warning(
+            "job %s attempt %s %s: %s", ended.job_id, ended.attempt, ended.outcome, ended.error
+        )
+
+    def _unclaimed(self, tx: Any, ended: Ended) -> list[Message]:
+        """The child died with a message in its hand: the claim may have happened or not."""
+        rows = _lose(tx, [(ended.job_id, ended.attempt + 1)], ended.outcome, ended.error)
+        if rows:
+            return after_loss(tx, rows)
+        row = tx.row("job", id=ended.job_id)
+        waits = row is not None and row["status"] == "queued" and row["attempt"] == ended.attempt
+        return [message_for(row)] if waits else []
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        # What Redis does not take now is sent by the daemon's sweep.
+        with suppress(QueueUnavailable):
+            self._sender.send(messages)
+
+    def _description(self) -> dict[str, Any]:
+        pid = os.getpid()
+        return {
+            "name": self._name,
+            "hostname": socket.gethostname(),
+            "pid": pid,
+            "birth_ticks": birth_ticks(pid) or 0,
+            "queues": self._queues,
+            "processes": self._processes,
+        }
+
+
+def _lose(
+    tx: Any, attempts: Sequence[tuple[str, int]], outcome: str, error: str
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tx.rows(
+        "lose_attempts",
+        attempts=attempts_json(attempts),
+        outcome=outcome,
+        error=error,
+        crash_budget=CRASH_BUDGET,
+    )
+    return rows
+
+
+def attempts_json(attempts: Iterable[tuple[Any, int]]) -> str:
+    """Return (job id, attempt) pairs as the statements take them."""
+    return json.dumps([{"id": str(job_id), "attempt": attempt} for job_id, attempt in attempts])
+
+
+def _time_out(tx: Any, ended: Ended) -> list[Message]:
+    """A timeout is the job's own failure: it is tried again within its retry budget."""
+    row = tx.row("job", id=ended.job_id)
+    if row is None:
+        return []
+    failed = tx.row(
+        "fail_attempt",
+        id=ended.job_id,
+        attempt=ended.attempt,
+        outcome="timed_out",
+        error=f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped",
+        traceback=ended.traceback,
+        retry_in=retry_in_s(row["retry"], row["retry_count"]),
+    )
+    if failed is None or failed["status"] != "failed":
+        return []
+    return close_below(tx, [failed["id"]], "failed")
+
+
+def reset_signals() -> None:
+    """Undo what a supervising process has installed, in a process forked from it."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)

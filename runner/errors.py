@@ -1,0 +1,131 @@
+"""One class per cause, worded for the user.
+
+Every message says what is wrong, where, and what to do about it. The command line prints
+them without a traceback; `exit_code` is what it ends with.
+"""
+
+from dataclasses import dataclass
+
+
+class HeadraceError(Exception):
+    """Base of everything that Headrace reports about a user's input or its surroundings."""
+
+    exit_code = 1
+    code = "error"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a file. `line` and `column` count from 1.
+
+    Line 0 means no place in particular: a file that cannot be opened, an environment variable.
+    """
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    hint: str = ""
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        text = f"{place}: {self.message} [{self.code}]"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class ProblemsError(HeadraceError):
+    """One or more files hold mistakes; all of them are listed."""
+
+    code = "invalid"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ConfigError(HeadraceError):
+    """The configuration cannot be used."""
+
+    exit_code = 2
+    code = "config"
+
+
+class UnknownPipeline(HeadraceError):
+    """No valid pipeline has this name."""
+
+    code = "unknown-pipeline"
+
+
+class UnknownJobClass(HeadraceError):
+    """No job class has this name."""
+
+    code = "unknown-job"
+
+
+class InvalidPayload(HeadraceError):
+    """The arguments do not fit the job class."""
+
+    code = "invalid-with"
+
+
+class InvalidParams(HeadraceError):
+    """The parameters do not fit the pipeline."""
+
+    code = "invalid-params"
+
+
+class NotFound(HeadraceError):
+    """No job or run has this id."""
+
+    code = "not-found"
+
+
+class IllegalTransition(HeadraceError):
+    """The job or run is in a status in which this cannot be done."""
+
+    code = "illegal-transition"
+
+
+class StaleAttempt(HeadraceError):
+    """Another attempt has taken over, or the job was cancelled: nothing may be written."""
+
+    code = "stale-attempt"
+
+
+class StoreUnavailable(HeadraceError):
+    """PostgreSQL does not answer."""
+
+    code = "postgres-unavailable"
+
+
+class QueueUnavailable(HeadraceError):
+    """Redis does not answer."""
+
+    code = "redis-unavailable"
+
+
+class EmbeddedError(HeadraceError):
+    """An embedded server could not be started or stopped."""
+
+    exit_code = 2
+    code = "embedded"
+
+
+class TemplateError(HeadraceError):
+    """An SQL template could not be rendered."""
+
+    code = "template"
+
+
+class RefusedSql(HeadraceError):
+    """A statement that may not run inside a job's transaction, or a name that is no identifier."""
+
+    code = "refused-sql"
+
+
+class JobFailure(HeadraceError):
+    """Raised by a job to fail with a clear message (a check that found bad rows, say)."""
+
+    code = "job-failure"

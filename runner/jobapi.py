@@ -1,0 +1,168 @@
+"""The narrow door between jobs and Headrace: what a job class may import.
+
+A job learns here which attempt it is, gets its sessions, and dispatches other jobs. Nothing
+here imports the engine: a worker hands its side over when it starts, and a program of the
+user's own that calls `MyJob.dispatch(...)` gets it at the first call.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runner.errors import HeadraceError, JobFailure
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+
+class Sessions(Protocol):
+    """Where an attempt's sessions come from."""
+
+    def session(
+        self, connection: str | None = None, *, read_only: bool = False
+    ) -> "AbstractContextManager[Session]": ...
+
+    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt that runs in this process.
+
+    `search_path` are the folders in which a relative path is looked up, the pipeline's own
+    first; `project` is the folder that no path may leave.
+    """
+
+    job_id: str
+    attempt: int
+    project: Path
+    search_path: tuple[Path, ...]
+    sessions: Sessions
+    pipeline: str | None = None
+    step: str | None = None
+    run_id: str | None = None
+    logical_date: datetime | None = None
+
+    def session(
+        self, connection: str | None = None, *, read_only: bool = False
+    ) -> "AbstractContextManager[Session]":
+        """Return a session whose work commits together with the job's completion.
+
+        On a connection other than the control database the work is entered in
+        `headrace.ledger` there, so that it is applied once; `read_only` leaves no entry.
+        """
+        return self.sessions.session(connection, read_only=read_only)
+
+    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]":
+        """Return a connection on which every statement commits by itself."""
+        return self.sessions.autocommit(connection)
+
+    def resolve_path(self, relative: str) -> Path:
+        """Return the file that `relative` names, links resolved, inside the project.
+
+        A file that does not exist is placed below the first folder of the search path.
+
+        Raises:
+            JobFailure: The path leaves the project.
+        """
+        inside = [
+            path
+            for folder in self.search_path
+            if (path := (folder / relative).resolve()).is_relative_to(self.project.resolve())
+        ]
+        if not inside:
+            raise JobFailure(f'the path "{relative}" leaves the project folder')
+        return next((path for path in inside if path.exists()), inside[0])
+
+
+_current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
+
+
+def current() -> Attempt:
+    """Return the attempt that runs.
+
+    Raises:
+        JobFailure: No job is running in this process.
+    """
+    attempt = _current.get()
+    if attempt is None:
+        raise JobFailure("no job is running here: a session exists only inside handle()")
+    return attempt
+
+
+def enter(attempt: Attempt | None) -> None:
+    """Say which attempt runs from now on; for workers."""
+    _current.set(attempt)
+
+
+class Dispatcher(Protocol):
+    """What turns a job class and its arguments into a row and a message."""
+
+    def dispatch(
+        self,
+        job_class: str,
+        payload: Mapping[str, Any],
+        *,
+        queue: str | None = None,
+        depends_on: Sequence[str] = (),
+        retry: Any = None,
+        timeout: Any = None,
+        session: "Session | None" = None,
+        idempotency_key: str | None = None,
+    ) -> str: ...
+
+
+_dispatcher: list[Dispatcher] = []
+
+
+def use_dispatcher(dispatcher: Dispatcher) -> None:
+    """Say who dispatches in this process."""
+    _dispatcher[:] = [dispatcher]
+
+
+def dispatch(
+    job_class: str,
+    payload: Mapping[str, Any],
+    *,
+    queue: str | None = None,
+    depends_on: str | Sequence[str] | None = None,
+    retry: Any = None,
+    timeout: Any = None,
+    session: "Session | None" = None,
+    idempotency_key: str | None = None,
+) -> str:
+    """Dispatch a job and return its id.
+
+    With `session` the row belongs to the caller's own transaction: the job exists if and only
+    if that transaction commits.
+    """
+    if not _dispatcher:
+        use_dispatcher(importlib.import_module("runner.engine.wiring").connect().dispatcher)
+    upstream = [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
+    return _dispatcher[0].dispatch(
+        job_class,
+        payload,
+        queue=queue,
+        depends_on=upstream,
+        retry=retry,
+        timeout=timeout,
+        session=session,
+        idempotency_key=idempotency_key,
+    )
+
+
+__all__ = [
+    "Attempt",
+    "HeadraceError",
+    "JobFailure",
+    "current",
+    "dispatch",
+    "enter",
+    "use_dispatcher",
+]

@@ -1,0 +1,1 @@
+"""The nouns of Headrace. Standard library only, no I/O."""

@@ -1,0 +1,81 @@
+"""What a pipeline file says, once it is validated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runner.model.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When runs are due: exactly one of `cron` and `interval_s` is set.
+
+    `start` belongs to the schedule's time, `end` no more; both are aware datetimes. `catchup`
+    is one of none, latest and all. `catchup_window_s` is how old a missed instant may be and
+    `start_deadline_s` how late a run may start, both in seconds, None without a limit.
+    `jitter_s` is the longest shift of a run behind its instant.
+    """
+
+    cron: str | None = None
+    interval_s: float | None = None
+    timezone: str = "UTC"
+    catchup: str = "latest"
+    catchup_window_s: float | None = None
+    start_deadline_s: float | None = None
+    jitter_s: float = 0.0
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One declared parameter. `required` ones have no default.
+
+    `enum`, `min` and `max` are as the file has them and are read by `type`, so that a date's
+    bounds may be texts. `min` and `max` bound numbers, dates and times by value, strings and
+    lists by length. `pattern` is to match the whole of a string.
+    """
+
+    name: str
+    type: str = "string"
+    required: bool = False
+    default: Any = None
+    description: str = ""
+    enum: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    min: Any = None
+    max: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of a pipeline: which job class runs, after which steps, with what."""
+
+    id: str
+    job: str
+    depends_on: tuple[str, ...] = ()
+    queue: str | None = None
+    with_: Mapping[str, Any] = field(default_factory=dict)
+    retry: RetryPolicy | None = None
+    timeout_s: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One validated pipeline file, `defaults` already applied to its steps.
+
+    `version` is the SHA-256 of the file's bytes; `folder` its absolute folder, from which
+    relative paths in `with` are looked up.
+    """
+
+    name: str
+    file: str
+    folder: str
+    version: str
+    steps: tuple[Step, ...]
+    description: str = ""
+    schedules: tuple[Schedule, ...] = ()
+    params: tuple[Param, ...] = ()

@@ -1,0 +1,44 @@
+"""What a job says while it runs, kept for its row."""
+
+import logging
+from typing import Any
+
+JOB_LOGGER = "headrace.job"
+_MOST_LINES = 1000
+_MOST_CHARACTERS = 4000
+
+
+class JobLog(logging.Handler):
+    """Collects the lines of the attempt at hand. One a process."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._lines: list[dict[str, Any]] = []
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's line."""
+        if len(self._lines) >= _MOST_LINES:
+            self._dropped += 1
+            return
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + logging.Formatter().formatException(record.exc_info)
+        self._lines.append(
+            {
+                "line": len(self._lines) + 1,
+                "at": record.created,
+                "level": record.levelname.lower(),
+                # PostgreSQL's text holds no NUL.
+                "message": message[:_MOST_CHARACTERS].replace("\0", "\ufffd"),
+            }
+        )
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the lines since the last call; the last one tells of lines left out."""
+        lines, dropped = self._lines, self._dropped
+        self._lines, self._dropped = [], 0
+        if dropped:
+            lines.append({**lines[-1], "line": len(lines) + 1,
+                          "message": f"{dropped} further lines were left out"})
+        return lines

@@ -1,0 +1,152 @@
+"""The types of parameters: how a value is read and what it must satisfy."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+from runner.model.pipeline import Param
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def read(type_name: str, value: Any) -> Any:
+    """Return `value` as the declared type; a text is read by it.
+
+    Times without an offset are UTC.
+
+    Raises:
+        ValueError: the value is of another type; the message says which one is expected.
+    """
+    if type_name not in READERS:
+        raise ValueError(f'has the unknown type "{type_name}": {", ".join(READERS)}')
+    return READERS[type_name](value)
+
+
+def violations(param: Param, value: Any) -> list[str]:
+    """Return which of the parameter's enum, pattern, min and max a read value breaks."""
+    return list(_violations(param, value))
+
+
+def _violations(param: Param, value: Any) -> Iterator[str]:
+    if param.enum is not None:
+        typed = param.type != "list"
+        allowed = [read(param.type, item) if typed else item for item in param.enum]
+        wrong = [v for v in (value if isinstance(value, list) else [value]) if v not in allowed]
+        if wrong:
+            yield f"is {_shown(wrong[0])}, not one of {', '.join(map(str, allowed))}"
+    if param.pattern is not None and isinstance(value, str):
+        try:
+            if not re.fullmatch(param.pattern, value):
+                yield f"is {_shown(value)}, which does not match the pattern {param.pattern}"
+        except re.error as error:
+            yield f"has a pattern that is no regular expression: {error}"
+    yield from _bounds(param, value)
+
+
+def _bounds(param: Param, value: Any) -> Iterator[str]:
+    sized = isinstance(value, str | list)
+    measured = len(value) if sized else value
+    what = "has the length" if sized else "is"
+    low, high = (
+        bound if sized or bound is None else read(param.type, bound)
+        for bound in (param.min, param.max)
+    )
+    if low is not None and measured < low:
+        yield f"{what} {measured}, less than its min of {low}"
+    if high is not None and measured > high:
+        yield f"{what} {measured}, more than its max of {high}"
+
+
+def _expected(what: str, value: Any) -> ValueError:
+    return ValueError(f"is {_shown(value)}, not {what}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _expected("a string", value)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    raise _expected("an integer", value)
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = int(value) if _INTEGER.fullmatch(value.strip()) else float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise _expected("a number", value)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise _expected("a boolean: true or false", value)
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, datetime):
+        # On its own clock: see `run_variables` for why the logical date carries one.
+        return value.date()
+    if isinstance(value, date):
+        return value
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            raise _expected("a date: no such day", value) from None
+    raise _expected("a date as in 2025-01-31", value)
+
+
+def _datetime(value: Any) -> datetime:
+    if isinstance(value, str) and _DATE.match(value.strip()):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise _expected("a datetime as in 2025-01-31T06:00:00+01:00", value) from None
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    raise _expected("a datetime as in 2025-01-31T06:00:00+01:00", value)
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            return list(json.loads(value))
+        except ValueError:
+            raise _expected("a list in JSON", value) from None
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",")] if value.strip() else []
+    raise _expected("a list", value)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+    "list": _list,
+}

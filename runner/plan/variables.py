@@ -1,0 +1,26 @@
+"""What templates may say about the run: the variables under `run.`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from runner.model.pipeline import Pipeline
+
+
+def run_variables(
+    pipeline: Pipeline, logical_date: datetime, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the variables of `run.`: `extra`, `pipeline` and `logical_date`.
+
+    `logical_date` is given on the clock of the schedule's zone, so that a run due at midnight
+    in Berlin is of the day that begins there, not of the day that UTC still has. Where a
+    pipeline has several schedules, `extra["timezone"]` names that of the one that fired;
+    without it the first one's counts.
+    """
+    timezone = extra.get("timezone") or next((s.timezone for s in pipeline.schedules), "UTC")
+    return {
+        **extra,
+        "pipeline": pipeline.name,
+        "logical_date": logical_date.astimezone(ZoneInfo(timezone)),
+    }

@@ -1,0 +1,105 @@
+"""What the warm worker asks of the engine, and what it tells it."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from runner.queue.slots import TAKEN, Slot, SlotView
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that its child did not end itself.
+
+    `outcome` is crashed, timed_out, released, cancelled or taken_away. `claimed` is False for a
+    message that was taken and perhaps not yet claimed; `attempt` is then the message's number.
+    """
+
+    job_id: str
+    attempt: int
+    outcome: str
+    error: str
+    traceback: str = ""
+    claimed: bool = True
+
+    @classmethod
+    def crashed(cls, view: SlotView, pid: int, status: int) -> Self:
+        """The child died: of a signal, or by leaving."""
+        if status < 0:
+            how = f"was killed by {signal.Signals(-status).name}"
+        else:
+            how = f"left with exit code {status}"
+        claimed = view.state != TAKEN
+        return cls(
+            str(view.job_id),
+            view.attempt,
+            "crashed",
+            f"the worker process {pid} {how}",
+            claimed=claimed,
+        )
+
+    @classmethod
+    def too_large(cls, view: SlotView, pid: int, limit: int) -> Self:
+        """The child used more memory than a child may."""
+        error = f"the worker process {pid} was stopped: it used more than {limit >> 20} MB"
+        return cls(str(view.job_id), view.attempt, "crashed", error)
+
+    @classmethod
+    def timed_out(cls, view: SlotView, trace: str) -> Self:
+        """The attempt passed its deadline and its process group was killed."""
+        return cls(
+            str(view.job_id),
+            view.attempt,
+            "timed_out",
+            "timed out: the job ran longer than its timeout and was stopped",
+            trace,
+        )
+
+    @classmethod
+    def released(cls, view: SlotView) -> Self:
+        """The worker stops and gives the attempt back."""
+        return cls(
+            str(view.job_id),
+            view.attempt,
+            "released",
+            "the worker was stopped",
+            claimed=view.state != TAKEN,
+        )
+
+    @classmethod
+    def stopped(cls, view: SlotView) -> Self:
+        """Somebody stopped the job over RQ's channel."""
+        return cls(str(view.job_id), view.attempt, "cancelled", "stopped on request")
+
+    @classmethod
+    def taken_away(cls, view: SlotView) -> Self:
+        """The row says that the attempt is over; nothing is left to write."""
+        return cls(str(view.job_id), view.attempt, "taken_away", "")
+
+
+class WorkerHooks(Protocol):
+    """The engine's side of a worker."""
+
+    def run_child(self, slot: Slot) -> None:
+        """The child's whole life. Runs in the child; returns when it has to be replaced."""
+        ...
+
+    def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Say that the worker lives; return which of its running attempts it has lost.
+
+        Never raises for an outage: then nothing is lost.
+        """
+        ...
+
+    def ended(self, attempts: Sequence[Ended]) -> bool:
+        """Record attempts that their children did not end; False to be asked again later."""
+        ...
+
+    def end_backend(self, backend_pid: int) -> None:
+        """End a killed child's transaction at the control database, and its locks."""
+        ...
+
+    def stopped(self) -> None:
+        """The worker stops."""
+        ...

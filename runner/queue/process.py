@@ -1,0 +1,63 @@
+"""Processes of this host: who they are, and how they die with their parent."""
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def birth_ticks(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since boot; None where there is none.
+
+    With the pid it names one process for ever: pids are used again, birth and pid are not.
+    Where there is no /proc (macOS) a living process has birth 0.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0 if not sys.platform.startswith("linux") and _alive(pid) else None
+    # The name in parentheses may hold spaces and parentheses: count from its end.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] == "Z":
+        return None
+    return int(fields[19])
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def resident_bytes(pid: int) -> int:
+    """Return a process's resident memory in bytes, 0 where it cannot be told."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent dies; Linux only."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The parent may have died before the call above.
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def kill_group(pid: int, signal_number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process and to all that it started in its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal_number)
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal_number)

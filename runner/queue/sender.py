@@ -1,0 +1,97 @@
+"""Sending messages, and telling which of them Redis has lost."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from runner.queue.connect import connect, reported
+from runner.queue.message import DATA, ENTRY_POINT, Message, queue_key
+
+# The hash is written where the list is, in one command for many messages. A hash whose message
+# nobody takes must not stay for ever: Redis may drop it after a week, the row remains.
+SEND_SCRIPT = """
+redis.call('SADD', 'rq:queues', KEYS[1])
+for i = 4, #ARGV, 2 do
+  local key = 'rq:job:' .. ARGV[i]
+  redis.call('HSET', key, 'data', ARGV[1], 'created_at', ARGV[2], 'enqueued_at', ARGV[2],
+    'origin', string.sub(KEYS[1], 10), 'description', ARGV[3], 'status', 'queued',
+    'timeout', ARGV[i + 1], 'result_ttl', '60', 'failure_ttl', '3600')
+  redis.call('EXPIRE', key, 604800)
+  redis.call('RPUSH', KEYS[1], ARGV[i])
+end
+return redis.call('LLEN', KEYS[1])
+"""
+EPOCH_KEY = "headrace:epoch"
+
+# A script's arguments live on Lua's stack, and other clients wait while it runs.
+_CHUNK = 1000
+# RQ's own limit comes after ours: it is the second wall, for stock workers.
+_RQ_GRACE_S = 30
+
+
+def send_arguments(messages: Sequence[Message]) -> list[Any]:
+    """Return the script's arguments for messages of one queue."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    arguments: list[Any] = [DATA, now, ENTRY_POINT]
+    for message in messages:
+        arguments += (message.id, int(message.timeout_s) + _RQ_GRACE_S)
+    return arguments
+
+
+class Sender:
+    """Puts messages on RQ's queues. Safe to share by threads."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.redis = connect(redis_url)
+        self._script = self.redis.register_script(SEND_SCRIPT)
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send all messages, each queue's in their order.
+
+        Raises:
+            QueueUnavailable: Redis does not answer; some may have been sent. The daemon's
+                sweep sends the rest, and a message that comes twice changes nothing.
+        """
+        by_queue: dict[str, list[Message]] = {}
+        for message in messages:
+            by_queue.setdefault(message.queue, []).append(message)
+        with reported():
+            for queue, batch in by_queue.items():
+                for start in range(0, len(batch), _CHUNK):
+                    part = batch[start : start + _CHUNK]
+                    self._script(keys=[queue_key(queue)], args=send_arguments(part))
+
+    def missing(self, messages: Sequence[Message]) -> list[Message]:
+        """Return those of `messages` that stand on no queue."""
+        queues = sorted({message.queue for message in messages})
+        there: set[str] = set()
+        with reported():
+            for queue in queues:
+                there.update(item.decode() for item in self.redis.lrange(queue_key(queue), 0, -1))
+        return [message for message in messages if message.id not in there]
+
+    def memory_lost(self) -> bool:
+        """Tell whether Redis has lost its memory since the last call of anyone, in O(1).
+
+        The key that this leaves behind is the memory's mark.
+        """
+        with reported():
+            return bool(self.redis.set(EPOCH_KEY, uuid4().hex, nx=True))
+
+    def lengths(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many messages wait on each queue."""
+        with reported():
+            pipeline = self.redis.pipeline(transaction=False)
+            for queue in queues:
+                pipeline.llen(queue_key(queue))
+            return dict(zip(queues, pipeline.execute(), strict=True))
+
+    def ping(self) -> None:
+        """Raise `QueueUnavailable` where Redis does not answer."""
+        with reported():
+            self.redis.ping()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.redis.close()

@@ -1,0 +1,126 @@
+"""What a worker's children say to their parent, in memory that both see.
+
+A child writes its slot a few times a job, the parent reads it a few times a second; neither
+waits for the other, and a slot survives the child that wrote it. A number that is odd while
+the child writes tells a reader to look again.
+"""
+
+import mmap
+import struct
+from dataclasses import dataclass
+from uuid import UUID
+
+IDLE, TAKEN, RUNNING = 0, 1, 2
+NOTHING = UUID(int=0)
+
+_SIZE = 64
+_LAYOUT = struct.Struct("<BI16sdII")
+_NUMBER = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """One reading of a slot.
+
+    `attempt` is the one that runs, or in state TAKEN the number in the message. `deadline` is
+    in seconds of the monotonic clock. `backend_pid` is the child's process at the control
+    database, 0 before it has connected.
+    """
+
+    state: int
+    job_id: UUID
+    attempt: int
+    deadline: float
+    backend_pid: int
+    finished: int
+
+
+class Slots:
+    """The slots of all children of one worker. Make it before the first fork."""
+
+    def __init__(self, count: int) -> None:
+        self._memory = mmap.mmap(-1, _SIZE * (count + 1))
+        self.count = count
+
+    def slot(self, index: int) -> "Slot":
+        """Return the slot for a child to write."""
+        return Slot(self, index)
+
+    def read(self, index: int) -> SlotView:
+        """Return what the child last wrote."""
+        start = index * _SIZE
+        for _ in range(1000):
+            before = _NUMBER.unpack_from(self._memory, start)[0]
+            values = _LAYOUT.unpack_from(self._memory, start + _NUMBER.size)
+            if before % 2 == 0 and before == _NUMBER.unpack_from(self._memory, start)[0]:
+                break
+        state, attempt, job, deadline, backend, finished = values
+        return SlotView(state, UUID(bytes=job), attempt, deadline, backend, finished)
+
+    def write(self, index: int, view: SlotView) -> None:
+        """Write a slot whole."""
+        start = index * _SIZE
+        number = _NUMBER.unpack_from(self._memory, start)[0] | 1
+        _NUMBER.pack_into(self._memory, start, number)
+        _LAYOUT.pack_into(
+            self._memory,
+            start + _NUMBER.size,
+            view.state,
+            view.attempt,
+            view.job_id.bytes,
+            view.deadline,
+            view.backend_pid,
+            view.finished,
+        )
+        _NUMBER.pack_into(self._memory, start, (number + 1) & 0xFFFFFFFF)
+
+    def clear(self, index: int) -> None:
+        """Empty the slot of a child that is gone, its count of finished jobs kept."""
+        finished = self.read(index).finished
+        self.write(index, SlotView(IDLE, NOTHING, 0, 0.0, 0, finished))
+
+    @property
+    def suspended(self) -> bool:
+        """Whether `rq suspend` is in force; the parent looks, the children obey."""
+        return self._memory[self.count * _SIZE] == 1
+
+    @suspended.setter
+    def suspended(self, value: bool) -> None:
+        self._memory[self.count * _SIZE] = int(value)
+
+
+class Slot:
+    """A child's pen for its own slot."""
+
+    def __init__(self, slots: Slots, index: int) -> None:
+        self._slots = slots
+        self._index = index
+        self._backend_pid = 0
+        self._finished = slots.read(index).finished
+
+    @property
+    def suspended(self) -> bool:
+        """Whether no new job may be taken at present."""
+        return self._slots.suspended
+
+    def connected(self, backend_pid: int) -> None:
+        """Say which process serves this child at the control database."""
+        self._backend_pid = backend_pid
+        self.idle(finished=False)
+
+    def taken(self, job_id: str, attempt: int) -> None:
+        """Say that a message has been taken and is not yet claimed."""
+        self._write(TAKEN, UUID(job_id), attempt, 0.0)
+
+    def running(self, job_id: UUID, attempt: int, deadline: float) -> None:
+        """Say which attempt runs, and until when it may."""
+        self._write(RUNNING, job_id, attempt, deadline)
+
+    def idle(self, *, finished: bool = True) -> None:
+        """Say that nothing is at hand."""
+        self._finished += finished
+        self._write(IDLE, NOTHING, 0, 0.0)
+
+    def _write(self, state: int, job_id: UUID, attempt: int, deadline: float) -> None:
+        view = SlotView(state, job_id, attempt, deadline, self._backend_pid, self._finished)
+        self._slots.write(self._index, view)

@@ -1,0 +1,109 @@
+"""A worker child's line to Redis: one round trip takes the next message and says all else.
+
+What a finished job has to tell Redis (its hash is done with, the messages of the jobs it
+released) is kept back and goes ahead of the next take in the same packet.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from runner.queue.connect import connect, reported
+from runner.queue.message import Message, hash_key, parse_id, queue_key
+from runner.queue.sender import SEND_SCRIPT, send_arguments
+
+Taken = tuple[str, int, str]
+
+
+class Taker:
+    """Takes messages from several queues, most urgent first."""
+
+    def __init__(self, redis_url: str, queues: Sequence[str], *, block_s: float = 5.0) -> None:
+        self._client = connect(redis_url, socket_timeout_s=block_s + 10)
+        self._keys = [queue_key(queue) for queue in queues]
+        self._block_s = block_s
+        self._connection: Any = None
+        self._held_back: list[tuple[Any, ...]] = []
+
+    def done(self, message_id: str) -> None:
+        """Note that a message has been dealt with."""
+        self._held_back.append(("DEL", hash_key(message_id)))
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Note messages to send before anything else is taken."""
+        by_queue: dict[str, list[Message]] = {}
+        for message in messages:
+            by_queue.setdefault(message.queue, []).append(message)
+        for queue, batch in by_queue.items():
+            for start in range(0, len(batch), 1000):
+                part = send_arguments(batch[start : start + 1000])
+                # The script itself, not its digest: an emptied Redis knows no digest, and a
+                # take that follows in the same packet would have popped all the same.
+                self._held_back.append(("EVAL", SEND_SCRIPT, 1, queue_key(queue), *part))
+
+    def give_back(self, message_id: str, queue: str) -> None:
+        """Put a message back where it was taken."""
+        self._held_back.append(("LPUSH", queue_key(queue), message_id))
+        self.flush()
+
+    def take(self, *, block: bool) -> Taken | None:
+        """Return job id, attempt and queue of the next message, None where there is none.
+
+        A message that is not ours is dropped: nothing in it is read, let alone run.
+
+        Raises:
+            QueueUnavailable: Redis does not answer; what was held back stays so.
+        """
+        command: tuple[Any, ...]
+        if block:
+            command = ("BLPOP", *self._keys, self._block_s)
+        else:
+            command = ("LMPOP", len(self._keys), *self._keys, "LEFT")
+        while True:
+            reply = self._exchange([*self._held_back, command])
+            self._held_back.clear()
+            if reply is None:
+                return None
+            key, item = reply if block else (reply[0], reply[1][0])
+            parsed = parse_id(item.decode(errors="replace"))
+            if parsed is not None:
+                return (*parsed, key.decode().removeprefix("rq:queue:"))
+
+    def flush(self) -> None:
+        """Say what was held back now."""
+        if self._held_back:
+            self._exchange(list(self._held_back))
+            self._held_back.clear()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._drop()
+        self._client.close()
+
+    def _exchange(self, commands: list[tuple[Any, ...]]) -> Any:
+        """Send all commands in one packet and return the last one's reply.
+
+        An earlier command that is refused is left to the daemon's sweep: the message that the
+        last one has already popped must not be lost over it.
+        """
+        with reported():
+            try:
+                if self._connection is None:
+                    self._connection = self._client.connection_pool.get_connection()
+                self._connection.send_packed_command(self._connection.pack_commands(commands))
+                for _ in commands[:-1]:
+                    with suppress(ResponseError):
+                        self._connection.read_response()
+                return self._connection.read_response()
+            except BaseException:
+                self._drop()
+                raise
+
+    def _drop(self) -> None:
+        """Forget the connection: a reply that was not read must not answer a later command."""
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._client.connection_pool.release(self._connection)
+            self._connection = None

@@ -1,0 +1,290 @@
+"""The warm worker: an RQ worker to the outside, whose children live longer than one job.
+
+The parent runs no job and takes no message. It watches: children that die, attempts that
+pass their deadline or are no longer theirs, commands that arrive over RQ's channel. It
+outlives Redis and PostgreSQL: what it cannot report now it reports later.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+from rq.command import handle_command, parse_payload
+from rq.suspension import WORKERS_SUSPENDED
+from rq.worker import Worker
+
+from runner.queue.child import Child, spawn
+from runner.queue.hooks import Ended, WorkerHooks
+from runner.queue.process import kill_group, resident_bytes
+from runner.queue.slots import RUNNING, Slots
+from runner.queue.traces import Traces
+
+_WAKE_S = 1.0
+_HEARTBEAT_S = 3.0
+_GIVE_UP_S = 5.0
+
+log = logging.getLogger("headrace.worker")
+
+
+class WarmWorker(Worker):
+    """Parent of `processes` children that each take, claim, handle and complete.
+
+    RQ gives registration, `rq info`, suspend, and the commands shutdown, kill-horse and
+    stop-job; of its retries, registries and results nothing is used.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[str],
+        *,
+        name: str,
+        connection: Any,
+        hooks: WorkerHooks,
+        processes: int = 1,
+        grace_s: float = 10.0,
+        max_memory_bytes: int = 0,
+        after_fork: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(list(queues), name=name, connection=connection, prepare_for_work=False)
+        self.hostname, self.pid, self.ip_address = socket.gethostname(), os.getpid(), "unknown"
+        self._hooks = hooks
+        self._slots = Slots(processes)
+        self._traces = Traces(processes)
+        self._children: dict[int, Child] = {}
+        self._grace_s = grace_s
+        self._max_memory_bytes = max_memory_bytes
+        self._after_fork = after_fork
+        self._unreported: list[Ended] = []
+        self._drain_until: float | None = None
+        self._next_heartbeat = 0.0
+        self._redis_there = True
+        self._registered = False
+        self._respawn_at = 0.0
+
+    # -- the loop ---------------------------------------------------------------------
+
+    def work(self, *_args: Any, **_options: Any) -> bool:
+        """Run until a signal asks to stop. Returns whether any job was finished."""
+        self.pid = os.getpid()
+        wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        self._install_signal_handlers()
+        selector = selectors.DefaultSelector()
+        selector.register(wake_reader, selectors.EVENT_READ)
+        self._spawn_missing()
+        try:
+            while not self._finished():
+                if selector.select(self._pause()):
+                    os.read(wake_reader, 4096)
+                self._turn()
+        finally:
+            self._end()
+            selector.close()
+            os.close(wake_reader)
+            os.close(self._wake_writer)
+        return any(self._slots.read(index).finished for index in range(self._slots.count))
+
+    def _turn(self) -> None:
+        self._reap()
+        self._kill_overdue()
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + (_WAKE_S if self._busy() else _HEARTBEAT_S)
+            self._beat()
+        self._report()
+        if self._drain_until is None:
+            self._spawn_missing()
+        elif now > self._drain_until:
+            self._release_all()
+
+    def _pause(self) -> float:
+        """Seconds to wait: no longer than until the next deadline."""
+        deadlines = [
+            view.deadline - time.monotonic()
+            for view in map(self._slots.read, range(self._slots.count))
+            if view.state == RUNNING
+        ]
+        return max(0.01, min([_WAKE_S, *deadlines]))
+
+    def _busy(self) -> bool:
+        return any(self._slots.read(index).state == RUNNING for index in range(self._slots.count))
+
+    def _finished(self) -> bool:
+        return self._drain_until is not None and not self._children
+
+    # -- children ---------------------------------------------------------------------
+
+    def _spawn_missing(self) -> None:
+        now = time.monotonic()
+        if now < self._respawn_at:
+            return
+        taken = {child.index for child in self._children.values()}
+        for index in sorted(set(range(self._slots.count)) - taken):
+            self._slots.clear(index)
+            child = spawn(index, self._slots, self._traces, self._hooks, self._forget_parent)
+            self._children[child.pid] = child
+
+    def _forget_parent(self) -> None:
+        """In the child: the parent's connections are not the child's to use or to close."""
+        signal.set_wakeup_fd(-1)
+        self.connection.connection_pool.reset()
+        self._after_fork()
+
+    def _reap(self) -> None:
+        for child in list(self._children.values()):
+            status = child.poll()
+            if status is None:
+                continue
+            del self._children[child.pid]
+            # What the child's job has started must not outlive it.
+            kill_group(child.pid)
+            view = self._slots.read(child.index)
+            if child.ending is not None:
+                self._unreported.append(child.ending)
+            elif view.state != 0:
+                self._unreported.append(Ended.crashed(view, child.pid, status))
+            elif status != 0 and time.monotonic() - child.born < 1.0:
+                # A child that cannot even start must not be forked in a tight loop.
+                self._respawn_at = time.monotonic() + 1.0
+            self._slots.clear(child.index)
+
+    def _kill(self, child: Child, ending: Ended | None) -> None:
+        child.ending = ending
+        kill_group(child.pid)
+        view = self._slots.read(child.index)
+        if view.backend_pid:
+            self._hooks.end_backend(view.backend_pid)
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for child in self._children.values():
+            view = self._slots.read(child.index)
+            if view.state != RUNNING or child.ending is not None:
+                continue
+            if now > view.deadline:
+                trace = self._traces.ask(child.pid, child.index)
+                # It may have finished while it was being asked.
+                if self._slots.read(child.index) == view:
+                    self._kill(child, Ended.timed_out(view, trace))
+            elif 0 < self._max_memory_bytes < resident_bytes(child.pid):
+                self._kill(child, Ended.too_large(view, child.pid, self._max_memory_bytes))
+
+    # -- what others must know --------------------------------------------------------
+
+    def _report(self) -> None:
+        if self._unreported and self._hooks.ended(list(self._unreported)):
+            self._unreported.clear()
+
+    def _beat(self) -> None:
+        """Say in PostgreSQL and Redis that this worker lives; learn what it has lost."""
+        running = {
+            (str(view.job_id), view.attempt): child
+            for child in self._children.values()
+            if (view := self._slots.read(child.index)).state == RUNNING
+        }
+        lost = self._hooks.heartbeat(
+            "running" if self._drain_until is None else "draining", list(running)
+        )
+        for key in lost:
+            child = running[key]
+            view = self._slots.read(child.index)
+            if (str(view.job_id), view.attempt) == key and view.state == RUNNING:
+                log.warning("job %s is no longer this worker's; its process is stopped", key[0])
+                self._kill(child, Ended.taken_away(view))
+        self._beat_redis()
+
+    def _beat_redis(self) -> None:
+        try:
+            if not self._registered or not self.connection.exists(self.key):
+                self._register()
+            self.heartbeat()
+            self.set_state("busy" if self._busy() else "idle")
+            self._slots.suspended = bool(self.connection.exists(WORKERS_SUSPENDED))
+            self._obey()
+        except (RedisError, OSError) as error:
+            if self._redis_there:
+                log.warning("Redis does not answer, waiting for it: %s", error)
+            self._redis_there, self._registered = False, False
+            return
+        if not self._redis_there:
+            log.info("Redis answers again")
+        self._redis_there = True
+
+    def _register(self) -> None:
+        # The key of an earlier life of this very worker is no other worker.
+        self.connection.delete(self.key)
+        self.register_birth()
+        self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
+        self.pubsub.subscribe(self.pubsub_channel_name)
+        self._registered = True
+
+    def _obey(self) -> None:
+        """Carry out what has come over RQ's channel."""
+        assert self.pubsub is not None
+        while (message := self.pubsub.get_message(timeout=0)) is not None:
+            payload = parse_payload(message)
+            if payload.get("command") == "stop-job":
+                self._stop_job(str(payload.get("job_id", "")))
+            elif payload.get("command") == "kill-horse":
+                for child in self._children.values():
+                    if self._slots.read(child.index).state == RUNNING:
+                        self._kill(child, None)
+            elif payload.get("command") == "shutdown":
+                handle_command(self, payload)
+
+    def _stop_job(self, message_id: str) -> None:
+        for child in self._children.values():
+            view = self._slots.read(child.index)
+            # The message bears the number before the claim, the running attempt the one after.
+            if view.state == RUNNING and message_id == f"{view.job_id}_{view.attempt - 1}":
+                self._kill(child, Ended.stopped(view))
+
+    # -- the end ----------------------------------------------------------------------
+
+    def _install_signal_handlers(self) -> None:
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _on_stop(self, _signal: int, _frame: Any) -> None:
+        if self._drain_until is None:
+            log.info("stopping: running jobs have %g s to end", self._grace_s)
+            self._drain_until = time.monotonic() + self._grace_s
+            for child in self._children.values():
+                child.ask_to_stop()
+        else:
+            self._drain_until = 0.0
+
+    def _release_all(self) -> None:
+        """The grace is over: what still runs is given back without spending its budget."""
+        for child in self._children.values():
+            view = self._slots.read(child.index)
+            if child.ending is None:
+                self._kill(child, Ended.released(view) if view.state != 0 else None)
+
+    def _end(self) -> None:
+        if sys.exc_info()[0] is not None:
+            self._release_all()
+        give_up = time.monotonic() + _GIVE_UP_S
+        while self._children and time.monotonic() < give_up:
+            self._reap()
+            time.sleep(0.01)
+        while self._unreported and time.monotonic() < give_up:
+            self._report()
+            if self._unreported:
+                time.sleep(0.2)
+        self._hooks.stopped()
+        try:
+            if self._registered:
+                self.register_death()
+        except (RedisError, OSError):
+            log.debug("Redis was not told of the end")

@@ -1,0 +1,18 @@
+"""What the loader has to know about job classes, without importing any."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+
+class Catalogue(Protocol):
+    """The job classes that a step may name."""
+
+    def names(self) -> Collection[str]:
+        """Return the names of all job classes."""
+
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[tuple[str | None, str, str, str]]:
+        """Return what is wrong with a step's job and its arguments.
+
+        Each is (the offending key of `with` or None, code, message, hint) with a code of
+        unknown-job, unknown-parameter, missing-parameter or wrong-type.
+        """

@@ -1,0 +1,114 @@
+"""A pipeline file as it was written, seen by the rules.
+
+Rules run on files that break the schema, too, so that all problems are told at once. The
+draft therefore hands out only what has the right type.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from runner.config import Settings
+from runner.source import KeyPath
+from runner.spec.catalogue import Catalogue
+
+
+class Finding(NamedTuple):
+    """One broken rule. `of_key`: the place is the key's, not its value's."""
+
+    path: KeyPath
+    code: str
+    message: str
+    hint: str = ""
+    of_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStep:
+    """One item of `steps` that is a mapping."""
+
+    path: KeyPath
+    data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str | None:
+        """The step's id, if it has one."""
+        return self.text("id")
+
+    @property
+    def label(self) -> str:
+        """How messages name the step."""
+        return f'step "{self.id}"' if self.id is not None else f"step {int(self.path[-1]) + 1}"
+
+    def text(self, key: str) -> str | None:
+        """Return the text at a key, or None."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) else None
+
+    @property
+    def with_(self) -> Mapping[str, Any]:
+        """The arguments of the job."""
+        value = self.data.get("with")
+        return value if isinstance(value, dict) else {}
+
+    def dependencies(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield the ids in `depends_on` with their paths."""
+        listed = self.data.get("depends_on")
+        for index, name in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(name, str):
+                yield (*self.path, "depends_on", index), name
+
+
+class Draft:
+    """One file's content with what it is checked against."""
+
+    def __init__(self, data: Mapping[str, Any], catalogue: Catalogue, settings: Settings) -> None:
+        self.data = data
+        self.catalogue = catalogue
+        self.settings = settings
+        steps = data.get("steps")
+        self.steps = [
+            DraftStep(("steps", index), step)
+            for index, step in enumerate(steps if isinstance(steps, list) else ())
+            if isinstance(step, dict)
+        ]
+        self.ids = [step.id for step in self.steps if step.id is not None]
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """Return the mapping at a top-level key, or an empty one."""
+        value = self.data.get(key)
+        return value if isinstance(value, dict) else {}
+
+    def schedules(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        """Yield each schedule as a mapping, with its path."""
+        given = self.data.get("schedule")
+        listed: list[tuple[KeyPath, Any]] = [(("schedule",), given)]
+        if isinstance(given, list):
+            listed = [(("schedule", index), item) for index, item in enumerate(given)]
+        for path, item in listed:
+            if isinstance(item, dict):
+                yield path, item
+
+    def crons(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield every cron expression with its path."""
+        given = self.data.get("schedule")
+        for index, item in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(item, str):
+                yield ("schedule", index), item
+        if isinstance(given, str):
+            yield ("schedule",), given
+        for path, schedule in self.schedules():
+            if isinstance(schedule.get("cron"), str):
+                yield (*path, "cron"), schedule["cron"]
+
+    def durations(self) -> Iterator[tuple[KeyPath, Any, bool]]:
+        """Yield (path, value, may it be zero) for every key that takes a duration."""
+        for path, schedule in self.schedules():
+            yield (*path, "interval"), schedule.get("interval"), False
+        holders: list[tuple[KeyPath, Mapping[str, Any]]] = [(s.path, s.data) for s in self.steps]
+        for path, holder in [(("defaults",), self.mapping("defaults")), *holders]:
+            yield (*path, "timeout"), holder.get("timeout"), False
+            retry = holder.get("retry")
+            if isinstance(retry, dict):
+                for key in ("delay", "max_delay"):
+                    yield (*path, "retry", key), retry.get(key), True

@@ -1,0 +1,156 @@
+"""Pipeline files → pipelines, with every problem of every file."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from runner import schemas
+from runner.config import Settings
+from runner.errors import Problem
+from runner.model.pipeline import Pipeline
+from runner.source import Document, Position, read, scan, shown_path
+from runner.spec.build import build_pipeline
+from runner.spec.catalogue import Catalogue
+from runner.spec.draft import Draft
+from runner.spec.rules import RULES
+
+# Nobody reads more of one kind, and finding them all can take minutes in a spoilt file.
+MOST_OF_A_KIND = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """The valid pipelines by name, and all problems in the order of their places."""
+
+    pipelines: dict[str, Pipeline]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """One file: its pipeline if it is valid, and the name it claims even if it is not."""
+
+    file: str
+    name: str | None = None
+    name_at: Position = field(default=Position(1, 1))
+    pipeline: Pipeline | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
+    """Load every pipeline file below a folder."""
+    if not folder.is_dir():
+        message = "there is no such folder"
+        hint = "`pipelines` in config.yaml or HEADRACE_PIPELINES names the folder of the pipelines"
+        return LoadResult({}, [Problem(shown_path(folder), 0, 0, "missing-folder", message, hint)])
+    return load_files(pipeline_files(folder), catalogue, settings)
+
+
+def load_files(files: Iterable[Path], catalogue: Catalogue, settings: Settings) -> LoadResult:
+    """Load these files, one that is named twice once. A bad one never hides the others."""
+    distinct = {os.path.abspath(path): path for path in files}
+    return combine([load_file(path, catalogue, settings) for path in distinct.values()])
+
+
+def pipeline_files(folder: Path) -> list[Path]:
+    """Return the pipeline files below a folder: *.yaml and *.yml, hidden and _* ones left out."""
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.endswith((".yaml", ".yml")) and not name.startswith(("_", ".")):
+                yield Path(parent, name)
+
+
+def load_file(path: Path, catalogue: Catalogue, settings: Settings) -> LoadedFile:
+    """Load one file by itself."""
+    content = read(path)
+    if isinstance(content, Problem):
+        return LoadedFile(content.file, problems=[content])
+    return load_text(content, path, catalogue, settings)
+
+
+def load_text(content: bytes, path: Path, catalogue: Catalogue, settings: Settings) -> LoadedFile:
+    """Load what a file holds. `path` says how to name it and where its relative paths begin."""
+    file = shown_path(path)
+    document, problems = scan(content, file)
+    if document is None:
+        return LoadedFile(file, problems=problems)
+    if not isinstance(document.data, dict):
+        return LoadedFile(file, problems=[*problems, _not_a_mapping(document)])
+    found = [
+        *schemas.check(document, "pipeline"),
+        *_broken_rules(document, Draft(document.data, catalogue, settings)),
+    ]
+    problems += _not_following_from(problems, found)
+    name = document.data.get("name")
+    return LoadedFile(
+        file,
+        name if isinstance(name, str) else None,
+        document.at(("name",)),
+        None if problems else _built(document, content, path, settings),
+        problems,
+    )
+
+
+def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Problem]:
+    """Leave out what is wrong only because a value on the same line could not be read."""
+    lines = {problem.line for problem in unread if problem.code != "duplicate-key"}
+    return [problem for problem in found if problem.line not in lines]
+
+
+def _built(document: Document, content: bytes, path: Path, settings: Settings) -> Pipeline:
+    return build_pipeline(
+        document.data,
+        file=document.file,
+        folder=Path(os.path.abspath(path)).parent,
+        version=hashlib.sha256(content).hexdigest(),
+        retry=settings.retry,
+    )
+
+
+def _not_a_mapping(document: Document) -> Problem:
+    kind = "a list" if isinstance(document.data, list) else "a single value"
+    message = f"the file holds {kind}, and a pipeline is a mapping"
+    hint = "begin with `name: …` and `steps:`"
+    return Problem(document.file, *document.at(()), "not-a-mapping", message, hint)
+
+
+def _broken_rules(document: Document, draft: Draft) -> Iterator[Problem]:
+    for rule in RULES:
+        for path, code, message, hint, of_key in islice(rule(draft), MOST_OF_A_KIND):
+            place = document.at(path, key=of_key)
+            yield Problem(document.file, *place, code, message, hint)
+
+
+def combine(files: Iterable[LoadedFile]) -> LoadResult:
+    """Put files together: a name that two of them use is a problem in both."""
+    by_name: dict[str, list[LoadedFile]] = {}
+    problems: list[Problem] = []
+    for loaded in files:
+        problems += loaded.problems
+        if loaded.name is not None:
+            by_name.setdefault(loaded.name, []).append(loaded)
+    pipelines: dict[str, Pipeline] = {}
+    for name, sharing in by_name.items():
+        if len(sharing) > 1:
+            problems += _shared_name(name, sharing)
+        elif sharing[0].pipeline is not None:
+            pipelines[name] = sharing[0].pipeline
+    return LoadResult(dict(sorted(pipelines.items())), sorted(problems))
+
+
+def _shared_name(name: str, sharing: list[LoadedFile]) -> Iterator[Problem]:
+    for loaded in sharing:
+        others = ", ".join(
+            f"{other.file}:{other.name_at.line}" for other in sharing if other is not loaded
+        )
+        message = f'the name "{name}" is used by {others}, too'
+        hint = "give each pipeline a name of its own; neither is loaded until then"
+        yield Problem(loaded.file, *loaded.name_at, "duplicate-name", message, hint)

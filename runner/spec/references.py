@@ -1,0 +1,70 @@
+"""What the templates in a pipeline's values refer to."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeGuard
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+from runner.source import KeyPath
+
+_ENVIRONMENT = Environment(autoescape=False)  # noqa: S701 - parses, never renders
+_SHORT = 1_000
+
+
+class References(NamedTuple):
+    """The parameters that one template uses. `fault` says why it is no template at all."""
+
+    params: frozenset[str] = frozenset()
+    fault: str = ""
+
+
+def references(template: str) -> References:
+    """Return what a template refers to. Nothing is rendered."""
+    return _remembered(template) if len(template) <= _SHORT else _found(template)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(template: str) -> References:
+    return _found(template)
+
+
+def _found(template: str) -> References:
+    try:
+        return References(_params(_ENVIRONMENT.parse(template)))
+    except TemplateSyntaxError as error:
+        return References(fault=error.message or "it cannot be read")
+    except RecursionError:
+        return References(fault="it is nested too deep")
+
+
+def _params(tree: nodes.Template) -> frozenset[str]:
+    params = set()
+    for attribute in tree.find_all(nodes.Getattr):
+        if _is_params(attribute.node):
+            params.add(attribute.attr)
+    for item in tree.find_all(nodes.Getitem):
+        if _is_params(item.node) and isinstance(item.arg, nodes.Const):
+            params.add(str(item.arg.value))
+    return frozenset(params)
+
+
+def _is_params(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "params"
+
+
+def is_template(value: object) -> TypeGuard[str]:
+    """Tell whether a value is text that is rendered before it is used."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def scalars(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield every scalar below a value with its path."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from scalars(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from scalars(part, (*path, index))
+    else:
+        yield path, value

@@ -1,0 +1,240 @@
+"""What a pipeline has to keep beyond its schema: one function a rule.
+
+Each takes the draft of one file and yields what is wrong with it. `RULES` lists them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from runner.cronexpr import check_cron, check_timezone
+from runner.model.duration import parse_duration_s
+from runner.source import KeyPath
+from runner.spec.cycles import cycles
+from runner.spec.draft import Draft, DraftStep, Finding
+from runner.spec.params import param_fault
+from runner.spec.references import is_template, references, scalars
+from runner.suggest import did_you_mean
+
+_CRON_HINT = "five fields (minute, hour, day of month, month, day of week) or @daily and its like"
+_ZONE_HINT = "use an IANA name such as Europe/Berlin; the default is UTC"
+_JOB_HINT = "`headrace jobs --types` shows what each job takes"
+_QUEUE_HINT = "(`queues` in config.yaml names them)"
+_BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
+
+# As the schema has it: a name that cannot be one has been reported.
+_QUEUE = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+Rule = Callable[[Draft], Iterator[Finding]]
+
+
+def step_ids_are_unique(draft: Draft) -> Iterator[Finding]:
+    """No two steps share an id."""
+    first: dict[str, int] = {}
+    for step in draft.steps:
+        if step.id is None:
+            continue
+        number = int(step.path[-1]) + 1
+        if step.id in first:
+            message = f'step {number} has the id "{step.id}" of step {first[step.id]}'
+            yield Finding((*step.path, "id"), "duplicate-step", message, "give it an id of its own")
+        first.setdefault(step.id, number)
+
+
+def dependencies_exist(draft: Draft) -> Iterator[Finding]:
+    """A step depends on other steps of its file only."""
+    known = set(draft.ids)
+    for step in draft.steps:
+        for path, name in step.dependencies():
+            if name == step.id:
+                message = f"{step.label} depends on itself"
+                yield Finding(path, "self-dependency", message, "remove it from depends_on")
+            elif name not in known:
+                others = [other for other in draft.ids if other != step.id]
+                hint = did_you_mean(name, others, listed_as="steps") or "there is no other step"
+                message = f'{step.label} depends on an unknown step "{name}"'
+                yield Finding(path, "unknown-dependency", message, hint)
+
+
+def dependencies_have_no_cycle(draft: Draft) -> Iterator[Finding]:
+    """No step waits, through others, for itself."""
+    steps: dict[str, DraftStep] = {}
+    for step in draft.steps:
+        if step.id is not None:
+            steps.setdefault(step.id, step)
+    needs = {
+        name: [other for _, other in step.dependencies() if other in steps and other != name]
+        for name, step in steps.items()
+    }
+    for cycle in cycles(needs):
+        first, second = cycle[0], cycle[1]
+        path = next(path for path, name in steps[first].dependencies() if name == second)
+        chain = ", ".join(f"{a} needs {b}" for a, b in pairwise(cycle))
+        message = f"the steps wait for each other: {chain}"
+        yield Finding(path, "cycle", message, "remove one of these dependencies")
+
+
+def jobs_fit(draft: Draft) -> Iterator[Finding]:
+    """A step names a job class that exists and gives it what it takes."""
+    for step in draft.steps:
+        job = step.text("job")
+        if not job:
+            continue
+        for key, code, message, hint in draft.catalogue.check(job, step.with_):
+            if code == "unknown-job":
+                names = draft.catalogue.names()
+                guess = hint or did_you_mean(job, names, listed_as="jobs") or _JOB_HINT
+                told = f"{step.label} names an {message}"
+                if not message.startswith("unknown job"):  # Its file is broken, for example.
+                    told = f"{step.label}: {message}"
+                yield Finding((*step.path, "job"), code, told, guess)
+            else:
+                path, of_key = _argument_place(step, key, code)
+                yield Finding(path, code, f"{step.label}: {message}", hint or _JOB_HINT, of_key)
+
+
+def _argument_place(step: DraftStep, key: str | None, code: str) -> tuple[KeyPath, bool]:
+    if key is not None and key in step.with_:
+        return (*step.path, "with", key), code == "unknown-parameter"
+    return (*step.path, "with" if "with" in step.data else "job"), "with" in step.data
+
+
+def schedules_can_fire(draft: Draft) -> Iterator[Finding]:
+    """Cron expressions are valid and fire at some time; time zones exist."""
+    for path, expression in draft.crons():
+        fault = check_cron(expression) if expression else None
+        if fault:
+            yield Finding(path, "bad-cron", *_guess_apart(fault, _CRON_HINT))
+    for path, schedule in draft.schedules():
+        zone = schedule.get("timezone")
+        fault = check_timezone(zone) if isinstance(zone, str) and zone else None
+        if fault:
+            message, hint = _guess_apart(fault, _ZONE_HINT)
+            yield Finding((*path, "timezone"), "bad-timezone", message, hint)
+
+
+def _guess_apart(fault: str, otherwise: str) -> tuple[str, str]:
+    """Return a fault without the guess at its end, and the guess or another hint."""
+    message, found, guess = fault.partition(": did you mean ")
+    return message, f"did you mean {guess}" if found else otherwise
+
+
+def durations_make_sense(draft: Draft) -> Iterator[Finding]:
+    """Durations are at most ten years; timeouts and intervals are more than nothing."""
+    for path, value, may_be_zero in draft.durations():
+        if not isinstance(value, str):
+            continue
+        try:
+            seconds = parse_duration_s(value)
+        except ValueError as error:
+            if "longer" in str(error):
+                yield Finding(path, "bad-duration", str(error), "use a shorter one")
+            continue
+        if seconds == 0 and not may_be_zero:
+            yield Finding(
+                path, "bad-duration", f'"{path[-1]}" has to be more than 0s', "use 1s or more"
+            )
+        elif path[-1] == "interval" and seconds < 1:
+            yield Finding(path, "bad-duration", '"interval" is at least 1s', "use 1s or more")
+
+
+def queues_exist(draft: Draft) -> Iterator[Finding]:
+    """A job goes to a queue that some worker listens to."""
+    places: list[tuple[KeyPath, object]] = [
+        ((*step.path, "queue"), step.data.get("queue")) for step in draft.steps
+    ]
+    for path, name in [(("defaults", "queue"), draft.mapping("defaults").get("queue")), *places]:
+        if isinstance(name, str) and _QUEUE.fullmatch(name) and name not in draft.settings.queues:
+            hint = did_you_mean(name, draft.settings.queues, listed_as="queues")
+            message = f'unknown queue "{name}"'
+            yield Finding(path, "unknown-queue", message, f"{hint} {_QUEUE_HINT}")
+
+
+def connections_exist(draft: Draft) -> Iterator[Finding]:
+    """A job uses a connection of the configuration."""
+    known = draft.settings.connections
+    for step in draft.steps:
+        name = step.with_.get("connection")
+        if not isinstance(name, str) or is_template(name) or name in known:
+            continue
+        hint = did_you_mean(name, known, listed_as="connections")
+        hint = hint or "name it under `connections` in config.yaml"
+        message = f'{step.label} uses an unknown connection "{name}"'
+        yield Finding((*step.path, "with", "connection"), "unknown-connection", message, hint)
+
+
+def defaults_fit_their_type(draft: Draft) -> Iterator[Finding]:
+    """A parameter's default has its type, and a required one has none."""
+    for name, param in draft.mapping("params").items():
+        if not isinstance(param, dict) or "default" not in param:
+            continue
+        path: KeyPath = ("params", name, "default")
+        if param.get("required") is True:
+            message = f'parameter "{name}" is required and has a default'
+            yield Finding(path, "conflicting-keys", message, "remove one of the two", True)
+        kind, default = param.get("type", "string"), param["default"]
+        if default is None or is_template(default) or not isinstance(kind, str):
+            continue
+        fault = param_fault(kind, default)
+        if fault:
+            message = f'the default of parameter "{name}" is {fault}'
+            yield Finding(path, "bad-default", message, _default_hint(kind, default))
+
+
+def _default_hint(kind: str, default: object) -> str:
+    if kind == "string" and not isinstance(default, dict | list):
+        return "quote it"
+    if kind == "list" and not isinstance(default, dict):
+        return f"write [{default}]"
+    return "change the default or the parameter's type"
+
+
+def templates_refer_to_params(draft: Draft) -> Iterator[Finding]:
+    """Templates are well-formed and use parameters that are declared."""
+    declared = draft.mapping("params")
+    for path, value in _values(draft):
+        if not is_template(value):
+            continue
+        used = references(value)
+        if used.fault:
+            message = f"this is no template: {used.fault.rstrip('.')}"
+            yield Finding(path, "bad-template", message, _BRACES_HINT)
+        if path[0] == "steps" and path[3] == "sql":
+            continue  # Rendered by the job itself, where `params` are the job's own.
+        for name in sorted(used.params - set(declared)):
+            hint = did_you_mean(name, declared, listed_as="declared parameters")
+            hint = hint or f"declare it: params: {{{name}: {{default: …}}}}"
+            yield Finding(path, "unknown-param", f'unknown parameter "params.{name}"', hint)
+
+
+def values_can_be_stored(draft: Draft) -> Iterator[Finding]:
+    """Values fit into JSON."""
+    for path, value in _values(draft):
+        if isinstance(value, float) and not math.isfinite(value):
+            message = "an infinite or undefined number cannot be stored"
+            yield Finding(path, "bad-value", message, "leave it out, or write it as text in quotes")
+
+
+def _values(draft: Draft) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the scalars that are handed to jobs."""
+    for name, param in draft.mapping("params").items():
+        if isinstance(param, dict):
+            yield from scalars(param.get("default"), ("params", name, "default"))
+    for step in draft.steps:
+        yield from scalars(step.with_, (*step.path, "with"))
+
+
+RULES: tuple[Rule, ...] = (
+    step_ids_are_unique,
+    dependencies_exist,
+    dependencies_have_no_cycle,
+    jobs_fit,
+    schedules_can_fire,
+    durations_make_sense,
+    queues_exist,
+    connections_exist,
+    defaults_fit_their_type,
+    templates_refer_to_params,
+    values_can_be_stored,
+)

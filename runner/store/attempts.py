@@ -1,0 +1,243 @@
+"""A worker child's line to the control database: claims, effects and completions.
+
+One psycopg2 connection for all of it, so that an attempt's effect and its completion are one
+transaction. The hot statements are prepared; no ORM stands on this path.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import errors as pg_errors
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+from runner.errors import StaleAttempt, StoreUnavailable
+from runner.store.connect import connect_raw, unavailable_message
+from runner.store.database import Row
+from runner.store.statements import STATEMENTS
+
+_PREPARED = ("claim_attempt", "complete_attempt", "complete_and_claim")
+
+# Losing a claim to a crash of the server is harmless: the row is queued again with the number
+# that the message bears, and the attempt that had claimed it can complete nothing. So the
+# claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
+_CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
+_CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].pyformat}"
+
+# What one job sets in its session must not be there for the next one. Prepared statements are
+# left alone: ours are among them.
+_RESET = (
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
+    " DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claimed attempt, as its row says."""
+
+    id: UUID
+    job_class: str
+    payload: dict[str, Any]
+    queue: str
+    attempt: int
+    retry_count: int
+    timeout_s: float
+    retry: dict[str, Any]
+    run_id: UUID | None
+    pipeline: str | None
+    step: str | None
+    dependents: int
+    late: bool
+    folder: str
+    logical_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a completion set free. `released` holds (id, attempt, queue, timeout in s)."""
+
+    run_id: UUID | None
+    dependents: int
+    released: Sequence[tuple[str, int, str, float]] = ()
+    undecided: Sequence[str] = ()
+    recount: bool = False
+
+
+_COMPLETED = 6
+_CLAIMED = len(Claimed.__dataclass_fields__)
+
+
+class AttemptStore:
+    """The line itself. Used by one thread; opened again after it was lost."""
+
+    def __init__(self, database_url: str, worker: str) -> None:
+        self._url = database_url
+        self._worker = worker
+        self._raw: Any = None
+        self.on_connect: Callable[[Any], None] = lambda raw: None
+
+    # -- the connection ---------------------------------------------------------------
+
+    @property
+    def raw(self) -> Any:
+        """The psycopg2 connection, opened where there is none.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if self._raw is None or self._raw.closed:
+            raw = connect_raw(self._url, application_name=f"headrace:{self._worker}")
+            try:
+                with raw.cursor() as cursor:
+                    cursor.execute(";".join(STATEMENTS[name].prepare for name in _PREPARED))
+            except psycopg2.Error as error:
+                raw.close()
+                raise StoreUnavailable(unavailable_message(error)) from error
+            self._raw = raw
+            self.on_connect(raw)
+        return self._raw
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection broke since it was last used."""
+        return self._raw is None or bool(self._raw.closed)
+
+    def drop(self) -> None:
+        """Close the connection, and with it whatever a job has left in its session."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def reset(self) -> None:
+        """Make the session as it was before a job used it."""
+        with self.raw.cursor() as cursor:
+            cursor.execute(_RESET)
+
+    # -- statements -------------------------------------------------------------------
+
+    def claim(self, job_id: str, attempt: int) -> Claimed | None:
+        """Claim a job; None where it is not to be had any more."""
+        values = {"id": job_id, "attempt": attempt, "worker": self._worker}
+        rows = self._run(_CLAIM, values)
+        return Claimed(*rows[0]) if rows else None
+
+    def complete(self, claimed: Claimed, result: str | None) -> Completed:
+        """Complete an attempt, in the open transaction where there is one.
+
+        Raises:
+            StaleAttempt: The attempt is no longer the caller's.
+        """
+        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result}
+        rows = self._run(STATEMENTS["complete_attempt"].execute, values)
+        if not rows:
+            raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+        return _completed(rows[0])
+
+    def complete_and_claim(
+        self, claimed: Claimed, result: str | None, next_id: str, next_attempt: int
+    ) -> tuple[Completed | None, Claimed | None]:
+        """Complete one attempt and claim the next job in one commit; each may come to nothing."""
+        values = {
+            "id": claimed.id,
+            "attempt": claimed.attempt,
+            "result": result,
+            "worker": self._worker,
+            "next_id": next_id,
+            "next_attempt": next_attempt,
+        }
+        row = self._run(STATEMENTS["complete_and_claim"].execute, values)[0]
+        completed = _completed(row) if row[0] is not None else None
+        after = row[_COMPLETED:]
+        return completed, Claimed(*after) if after[0] is not None else None
+
+    def close_run(self, run_id: UUID) -> None:
+        """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep."""
+        self._run(_CLOSE_RUN, {"ids": [run_id]})
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        """Run any named statement (see `Transaction`)."""
+        return self._run_named(statement, values)
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        """Run any named statement and return its first row."""
+        rows = self._run_named(statement, values)
+        return rows[0] if rows else None
+
+    def transaction(self) -> "_RawTransaction":
+        """Return a block in which several named statements are one transaction."""
+        return _RawTransaction(self)
+
+    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        raw = self.raw
+        try:
+            with raw.cursor() as cursor:
+                cursor.execute(STATEMENTS[statement].pyformat, values)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self._lost(error)
+            raise
+
+    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        raw = self.raw
+        try:
+            with raw.cursor() as cursor:
+                cursor.execute(sql, values)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+        except pg_errors.InvalidSqlStatementName:
+            # A job has deallocated what was prepared. Only outside its transaction can the
+            # statement be tried again; inside, the attempt fails and a new line is opened.
+            idle = raw.info.transaction_status == TRANSACTION_STATUS_IDLE
+            self.drop()
+            if not idle:
+                raise
+            return self._run(sql, values)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self._lost(error)
+            raise
+
+    def _lost(self, error: psycopg2.Error) -> None:
+        """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
+        if self._raw is None or self._raw.closed:
+            self.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
+
+
+class _RawTransaction:
+    """BEGIN and COMMIT around named statements on an `AttemptStore`."""
+
+    def __init__(self, store: AttemptStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> AttemptStore:
+        self._store.raw.autocommit = False
+        return self._store
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        raw = self._store.raw if not self._store.lost else None
+        if raw is None:
+            return
+        try:
+            raw.commit() if kind is None else raw.rollback()
+            raw.autocommit = True
+        except psycopg2.Error as error:
+            self._store.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
+
+
+def _completed(row: tuple[Any, ...]) -> Completed:
+    _, run_id, dependents, recount, released, undecided = row[:_COMPLETED]
+    return Completed(run_id, dependents, released or (), undecided or (), recount)
+
+
+def to_json(result: Any) -> str | None:
+    """Return a job's result as JSON; what JSON does not know becomes text."""
+    return None if result is None else json.dumps(result, default=str)

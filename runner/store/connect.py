@@ -1,0 +1,110 @@
+"""How Headrace reaches PostgreSQL: the driver named, the session's settings fixed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extras
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from runner.errors import ConfigError, StoreUnavailable
+
+# UUID columns come back as UUIDs, and UUIDs may be given as values.
+psycopg2.extras.register_uuid()
+
+# Keep-alives find a half-open connection; the server ends a query whose client is gone.
+_CONNECT_ARGS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_SESSION_OPTIONS = "-c timezone=UTC -c client_min_messages=warning"
+
+
+def driver_url(database_url: str) -> URL:
+    """Return `database_url` with the psycopg2 driver named, whatever the user wrote.
+
+    SQLAlchemy 2.1 takes a plain `postgresql://` to mean psycopg 3.
+
+    Raises:
+        ConfigError: It is no PostgreSQL URL.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        raise ConfigError(
+            "the database URL cannot be read; write postgresql://user:password@host:5432/name"
+        ) from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigError(
+            f'the database URL names "{url.get_backend_name()}"; Headrace needs postgresql://'
+        )
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def make_engine(
+    database_url: str, *, application_name: str, pool_size: int = 5, **options: Any
+) -> Engine:
+    """Return an engine on `database_url`. It connects at its first use."""
+    return create_engine(
+        driver_url(database_url),
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={
+            **_CONNECT_ARGS,
+            "application_name": application_name,
+            "options": _SESSION_OPTIONS,
+        },
+        **options,
+    )
+
+
+def connect_raw(database_url: str, *, application_name: str) -> Any:
+    """Return one psycopg2 connection in autocommit mode.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer.
+    """
+    url = driver_url(database_url)
+    arguments = {**url.query, **url.translate_connect_args(username="user", database="dbname")}
+    try:
+        connection = psycopg2.connect(
+            **{
+                **arguments,
+                **_CONNECT_ARGS,
+                "application_name": application_name,
+                "options": _SESSION_OPTIONS,
+            }
+        )
+    except psycopg2.OperationalError as error:
+        raise StoreUnavailable(unavailable_message(error)) from error
+    connection.autocommit = True
+    return connection
+
+
+def unavailable_message(error: BaseException) -> str:
+    """Return one line for the user; libpq's text carries host and reason, never a password."""
+    reason = " ".join(str(getattr(error, "orig", error)).split())
+    return f"PostgreSQL does not answer: {reason}"
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a lost connection into `StoreUnavailable`; let every other error pass."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(unavailable_message(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(unavailable_message(error)) from error
+        raise
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise StoreUnavailable(unavailable_message(error)) from error

@@ -1,0 +1,76 @@
+"""Transactions on the control database, in which named statements run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from runner.store.connect import make_engine, reported
+from runner.store.statements import STATEMENTS
+
+Row = dict[str, Any]
+
+
+class Transaction(Protocol):
+    """Somewhere that named statements can run: see `runner/store/sql`."""
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        """Run a statement and return its rows; none where it returns nothing."""
+        ...
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        """Run a statement and return its first row."""
+        ...
+
+
+class SqlTransaction:
+    """A transaction over an SQLAlchemy connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        result = self.connection.exec_driver_sql(STATEMENTS[statement].pyformat, values)
+        if not result.returns_rows:
+            return []
+        return [dict(row) for row in result.mappings()]
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        rows = self.rows(statement, **values)
+        return rows[0] if rows else None
+
+
+class Database:
+    """The control database, for daemon, web page and command line. Safe to share by threads."""
+
+    def __init__(self, database_url: str, *, application_name: str, pool_size: int = 5) -> None:
+        self.url = database_url
+        self._engine = make_engine(
+            database_url, application_name=application_name, pool_size=pool_size
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """Open a transaction that commits at the end of the block.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer, or went away in the middle.
+        """
+        with reported(), self._engine.begin() as connection:
+            yield SqlTransaction(connection)
+
+    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
+        """Run one statement in a transaction of its own."""
+        with reported(), self._autocommit.connect() as connection:
+            return SqlTransaction(connection).rows(statement, **values)
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        """Run one statement in a transaction of its own and return its first row."""
+        rows = self.rows(statement, **values)
+        return rows[0] if rows else None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()

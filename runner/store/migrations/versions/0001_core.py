@@ -1,0 +1,10 @@
+"""The core tables."""
+
+from runner.store.migrations import run_sql
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    run_sql("0001_core.sql")

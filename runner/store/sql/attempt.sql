@@ -1,0 +1,174 @@
+-- One attempt of a job: claimed, then completed, failed, crashed or released. Each statement
+-- is fenced by the attempt's number, so that whoever lost the job changes no row.
+
+-- name: claim_attempt
+-- Take a queued job. No row: someone else has it, or the message is an old one.
+UPDATE headrace.job
+   SET status = 'started',
+       attempt = attempt + 1,
+       worker = :worker::text,
+       started_at = clock_timestamp(),
+       finished_at = NULL,
+       updated_at = clock_timestamp()
+ WHERE id = :id::uuid
+   AND attempt = :attempt::integer      -- fencing token
+   AND status = 'queued'
+RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
+          run_id, pipeline, step, dependents, late, folder, logical_date
+
+-- name: complete_parts
+-- Close the attempt and lower what its dependants wait for, those at zero being queued.
+-- The count lives in the dependant's row and is lowered under its lock: two upstream jobs
+-- that commit together cannot both believe that the other one is still running. Rows are
+-- locked in the order of their ids, so that two completions never wait for each other.
+done AS (
+    UPDATE headrace.job
+       SET status = 'completed',
+           result = :result::jsonb,
+           error = NULL,
+           traceback = NULL,
+           finished_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+     WHERE id = :id::uuid
+       AND attempt = :attempt::integer      -- fencing token
+       AND status = 'started'
+    RETURNING id, run_id, dependents
+), edge AS MATERIALIZED (
+    SELECT d.job_id
+      FROM done
+      JOIN headrace.job_dependency d ON d.upstream_id = done.id
+     WHERE done.dependents > 0
+), child AS MATERIALIZED (
+    SELECT j.id
+      FROM edge
+      JOIN headrace.job j ON j.id = edge.job_id
+     WHERE j.status = 'waiting'
+     ORDER BY j.id
+       FOR UPDATE OF j
+), lowered AS (
+    UPDATE headrace.job j
+       SET deps_left = j.deps_left - 1,
+           status = CASE WHEN j.trigger_rule = 'one_success'
+                           OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed')
+                         THEN 'queued' ELSE j.status END,
+           queued_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+      FROM child
+     WHERE j.id = child.id
+       AND j.status = 'waiting'
+    RETURNING j.id, j.queue, j.attempt, j.timeout_s, j.status, j.deps_left
+), outcome AS (
+    SELECT done.id,
+           done.run_id,
+           done.dependents,
+           (SELECT count(*) FROM edge) < done.dependents AS recount,
+           (SELECT json_agg(json_build_array(id, attempt, queue, timeout_s) ORDER BY id)
+              FROM lowered WHERE status = 'queued') AS released,
+           (SELECT json_agg(id) FROM lowered WHERE status = 'waiting' AND deps_left = 0)
+               AS undecided
+      FROM done
+)
+
+-- name: complete_attempt
+-- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
+WITH
+-- include: complete_parts
+SELECT * FROM outcome
+
+-- name: complete_and_claim
+-- Under load the end of one job and the start of the next share a commit.
+WITH
+-- include: complete_parts
+, claimed AS (
+    UPDATE headrace.job
+       SET status = 'started',
+           attempt = attempt + 1,
+           worker = :worker::text,
+           started_at = clock_timestamp(),
+           finished_at = NULL,
+           updated_at = clock_timestamp()
+     WHERE id = :next_id::uuid
+       AND attempt = :next_attempt::integer      -- fencing token
+       AND status = 'queued'
+    RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
+              run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
+              folder, logical_date
+)
+SELECT outcome.*, claimed.*
+  FROM (SELECT) one
+  LEFT JOIN outcome ON true
+  LEFT JOIN claimed ON true
+
+-- name: fail_attempt
+-- Close the attempt without its effect; with `retry_in` seconds it will be tried again.
+WITH ended AS (
+    UPDATE headrace.job
+       SET status = CASE WHEN :retry_in::float8 IS NULL THEN 'failed' ELSE 'retrying' END,
+           retry_count = retry_count + CASE WHEN :retry_in::float8 IS NULL THEN 0 ELSE 1 END,
+           next_retry_time = clock_timestamp() + make_interval(secs => :retry_in::float8),
+           error = :error::text,
+           traceback = :traceback::text,
+           finished_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+     WHERE id = :id::uuid
+       AND attempt = :attempt::integer      -- fencing token
+       AND status = 'started'
+    RETURNING id, attempt, worker, started_at, status, run_id, dependents
+), noted AS (
+    INSERT INTO headrace.job_attempt
+           (job_id, attempt, outcome, worker, started_at, error, traceback)
+    SELECT id, attempt, :outcome::text, worker, started_at, :error::text, :traceback::text
+      FROM ended
+)
+SELECT id, status, run_id, dependents FROM ended
+
+-- name: lose_attempts
+-- End attempts whose worker is gone (`crashed`) or gave them back (`released`). A crash has
+-- a budget of its own: the job that spends it has killed its worker and is failed.
+WITH gone AS (
+    SELECT id, attempt
+      FROM json_to_recordset(:attempts::json) AS gone (id uuid, attempt integer)
+), ended AS (
+    UPDATE headrace.job j
+       SET status = CASE WHEN :outcome::text = 'crashed' AND j.crash_count + 1 >= :crash_budget::integer
+                         THEN 'failed' ELSE 'queued' END,
+           crash_count = j.crash_count
+                       + CASE WHEN :outcome::text = 'crashed' THEN 1 ELSE 0 END,
+           error = CASE WHEN :outcome::text = 'crashed' THEN :error::text ELSE j.error END,
+           queued_at = clock_timestamp(),
+           finished_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+      FROM gone
+     WHERE j.id = gone.id
+       AND j.attempt = gone.attempt      -- fencing token
+       AND j.status = 'started'
+    RETURNING j.id, j.attempt, j.worker, j.started_at, j.status, j.queue, j.timeout_s,
+              j.run_id, j.dependents
+), noted AS (
+    INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
+    SELECT id, attempt, :outcome::text, worker, started_at, :error::text FROM ended
+)
+SELECT id, attempt, status, queue, timeout_s, run_id, dependents FROM ended
+
+-- name: held_attempts
+-- Of these attempts, the ones that are still the caller's to finish.
+SELECT j.id, j.attempt
+  FROM json_to_recordset(:attempts::json) AS held (id uuid, attempt integer)
+  JOIN headrace.job j ON j.id = held.id
+ WHERE j.attempt = held.attempt
+   AND j.status = 'started'
+
+-- name: upstream_results
+-- What the steps before this one returned, for `{{ steps.NAME.result }}`.
+SELECT u.step, u.status, u.result
+  FROM headrace.job j
+  JOIN headrace.job u ON u.run_id = j.run_id
+ WHERE j.id = :id::uuid
+   AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')
+
+-- name: add_log_lines
+INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)
+SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.level, entry.message
+  FROM json_to_recordset(:entries::json)
+       AS entry (line integer, at float8, level text, message text)
+    ON CONFLICT DO NOTHING

@@ -1,0 +1,95 @@
+-- Rows first, messages after the commit.
+
+-- name: insert_job
+-- One job that waits for nothing. A second dispatch under one idempotency key changes nothing
+-- and is told the first one's id by `job_by_key`.
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at)
+VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
+        :timeout_s::float8, :retry::jsonb, :idempotency_key::text, clock_timestamp())
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING *
+
+-- name: job_by_key
+SELECT * FROM headrace.job WHERE idempotency_key = :idempotency_key::text
+
+-- name: lock_upstream
+-- Hold the jobs that a new one will wait for, so that none of them ends meanwhile unseen.
+SELECT id, status
+  FROM headrace.job
+ WHERE id = ANY (:ids::uuid[])
+ ORDER BY id
+   FOR UPDATE
+
+-- name: note_dependant
+UPDATE headrace.job SET dependents = dependents + 1 WHERE id = ANY (:ids::uuid[])
+
+-- name: insert_dependencies
+INSERT INTO headrace.job_dependency (upstream_id, job_id)
+SELECT upstream, :id::uuid FROM unnest(:upstream::uuid[]) AS upstream
+
+-- name: insert_dependent_job
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at,
+        deps_left)
+VALUES (:id::uuid, :job_class::text, :payload::jsonb, :status::text, :queue::text,
+        :timeout_s::float8, :retry::jsonb, :idempotency_key::text, clock_timestamp(),
+        :deps_left::integer)
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING *
+
+-- name: insert_jobs
+-- All jobs of a run, or a bulk dispatch, in one statement.
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
+        deps_left, dependents, late, trigger_rule, folder, logical_date, queued_at)
+SELECT id, job_class, payload, CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
+       queue, timeout_s, retry, run_id, pipeline, step, deps_left, dependents, late,
+       trigger_rule, folder, logical_date,
+       CASE WHEN deps_left = 0 AND not held THEN clock_timestamp() END
+  FROM json_to_recordset(:jobs::json) AS planned
+       (id uuid, job_class text, payload jsonb, queue text, timeout_s float8, retry jsonb,
+        run_id uuid, pipeline text, step text, deps_left integer, dependents integer,
+        late boolean, trigger_rule text, folder text, logical_date timestamptz,
+        held boolean)
+
+-- name: insert_edges
+INSERT INTO headrace.job_dependency (upstream_id, job_id)
+SELECT upstream_id, job_id
+  FROM json_to_recordset(:edges::json) AS edge (upstream_id uuid, job_id uuid)
+
+-- name: insert_runs
+-- Only the rows that were inserted come back: another daemon may have made an instant's run
+-- before, or the caller's term may be over.
+INSERT INTO headrace.run
+       (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at)
+SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint, 'running',
+       clock_timestamp()
+  FROM json_to_recordset(:runs::json) AS due
+       (id uuid, pipeline text, version text, trigger text, logical_date timestamptz,
+        params jsonb, plan jsonb)
+ WHERE :term::bigint IS NULL
+    OR EXISTS (SELECT FROM headrace.leader
+                WHERE term = :term::bigint AND expires_at > clock_timestamp())
+    ON CONFLICT (pipeline, logical_date) WHERE trigger IN ('schedule', 'backfill') DO NOTHING
+RETURNING *
+
+-- name: finish_run
+-- After the commit of a run's last job. Two jobs that end together each look after their own
+-- commit, so that the later one sees both.
+UPDATE headrace.run r
+   SET status = CASE
+           WHEN EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'failed')
+               THEN 'failed'
+           WHEN EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'cancelled')
+               THEN 'cancelled'
+           ELSE 'completed'
+       END,
+       finished_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE r.id = ANY (:ids::uuid[])
+   AND r.status = 'running'
+   AND NOT EXISTS (SELECT FROM headrace.job
+                    WHERE run_id = r.id
+                      AND status IN ('waiting', 'queued', 'started', 'retrying'))
+RETURNING r.id, r.pipeline, r.status

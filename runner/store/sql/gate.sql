@@ -1,0 +1,88 @@
+-- The gate: what becomes of waiting jobs when an upstream job ends without success, and the
+-- few cases that the completing statement leaves undecided.
+
+-- name: lower_dependents
+-- Several upstream jobs have ended in one way (`failed` or `skipped`; cancelled counts as
+-- failed). Dependants that are skipped by it are returned too: their own dependants come next.
+WITH edge AS MATERIALIZED (
+    SELECT job_id, count(*) AS ended
+      FROM headrace.job_dependency
+     WHERE upstream_id = ANY (:upstream::uuid[])
+     GROUP BY job_id
+), child AS MATERIALIZED (
+    SELECT j.id, edge.ended
+      FROM edge
+      JOIN headrace.job j ON j.id = edge.job_id
+     WHERE j.status = 'waiting'
+     ORDER BY j.id
+       FOR UPDATE OF j
+)
+UPDATE headrace.job j
+   SET deps_left = greatest(j.deps_left - child.ended, 0),
+       status = CASE
+           WHEN j.trigger_rule = 'all_success' THEN 'skipped'
+           WHEN j.trigger_rule = 'none_failed' AND :outcome::text = 'failed' THEN 'skipped'
+           WHEN j.trigger_rule = 'one_failed' AND :outcome::text = 'failed' THEN 'queued'
+           WHEN j.deps_left > child.ended THEN 'waiting'
+           WHEN j.trigger_rule IN ('one_success', 'one_failed') THEN 'skipped'
+           ELSE 'queued'
+       END,
+       queued_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+  FROM child
+ WHERE j.id = child.id
+   AND j.status = 'waiting'
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents
+
+-- name: mark_skipped_finished
+-- A skipped job never started: only its end has a time.
+UPDATE headrace.job
+   SET finished_at = clock_timestamp(), queued_at = NULL
+ WHERE id = ANY (:ids::uuid[])
+   AND status = 'skipped'
+
+-- name: lock_dependants
+-- First half of a recount: hold the waiting dependants, so that nobody lowers them meanwhile.
+SELECT j.id
+  FROM headrace.job_dependency d
+  JOIN headrace.job j ON j.id = d.job_id
+ WHERE d.upstream_id = :upstream::uuid
+   AND j.status = 'waiting'
+ ORDER BY j.id
+   FOR UPDATE OF j
+
+-- name: recount_dependants
+-- Second half, a statement of its own for a fresh snapshot: count what is really unfinished.
+UPDATE headrace.job j
+   SET deps_left = unfinished.left_over,
+       status = CASE WHEN unfinished.left_over = 0 AND j.trigger_rule <> 'one_failed'
+                     THEN 'queued' ELSE 'waiting' END,
+       queued_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+  FROM (SELECT d.job_id,
+               count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying'))
+                   AS left_over
+          FROM headrace.job_dependency d
+          JOIN headrace.job u ON u.id = d.upstream_id
+         WHERE d.job_id = ANY (:ids::uuid[])
+         GROUP BY d.job_id) unfinished
+ WHERE j.id = unfinished.job_id
+   AND j.status = 'waiting'
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s
+
+-- name: undecided_jobs
+-- Waiting for nothing any more, and still waiting: a rule that only Python can decide.
+SELECT id, trigger_rule, run_id, dependents
+  FROM headrace.job
+ WHERE status = 'waiting'
+   AND deps_left = 0
+   AND (:ids::uuid[] IS NULL OR id = ANY (:ids::uuid[]))
+ ORDER BY id
+   FOR UPDATE SKIP LOCKED
+
+-- name: skip_jobs
+UPDATE headrace.job
+   SET status = 'skipped', finished_at = clock_timestamp(), updated_at = clock_timestamp()
+ WHERE id = ANY (:ids::uuid[])
+   AND status = 'waiting'
+RETURNING id, run_id, dependents

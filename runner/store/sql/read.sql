@@ -1,0 +1,85 @@
+-- What people and programs look at.
+
+-- name: job
+SELECT * FROM headrace.job WHERE id = :id::uuid
+
+-- name: jobs
+-- Newest first; `before` is the last id of the page before.
+SELECT *
+  FROM headrace.job
+ WHERE (:before::uuid IS NULL OR id < :before::uuid)
+   AND (:status::text IS NULL OR status = :status::text)
+   AND (:queue::text IS NULL OR queue = :queue::text)
+   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
+   AND (:job_class::text IS NULL OR job_class = :job_class::text)
+ ORDER BY id DESC
+ LIMIT :limit::integer
+
+-- name: jobs_of_run
+SELECT * FROM headrace.job WHERE run_id = :run_id::uuid ORDER BY id
+
+-- name: dependencies_of_run
+SELECT d.upstream_id, d.job_id
+  FROM headrace.job_dependency d
+  JOIN headrace.job j ON j.id = d.job_id
+ WHERE j.run_id = :run_id::uuid
+
+-- name: upstream_of_job
+SELECT upstream_id FROM headrace.job_dependency WHERE job_id = :id::uuid ORDER BY upstream_id
+
+-- name: attempts_of_job
+-- The ones that did not complete, then the one that did or still runs.
+SELECT attempt, outcome, worker, started_at, finished_at, error, traceback
+  FROM headrace.job_attempt
+ WHERE job_id = :id::uuid
+ UNION ALL
+SELECT attempt, status, worker, started_at, finished_at, NULL, NULL
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND status IN ('started', 'completed')
+ ORDER BY attempt
+
+-- name: logs_of_job
+SELECT attempt, line, at, level, message
+  FROM headrace.job_log
+ WHERE job_id = :id::uuid
+ ORDER BY attempt, line
+
+-- name: run
+SELECT * FROM headrace.run WHERE id = :id::uuid
+
+-- name: runs
+SELECT id, pipeline, version, status, trigger, logical_date, params, error, created_at,
+       started_at, finished_at, updated_at
+  FROM headrace.run
+ WHERE (:before::uuid IS NULL OR id < :before::uuid)
+   AND (:status::text IS NULL OR status = :status::text)
+   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
+ ORDER BY id DESC
+ LIMIT :limit::integer
+
+-- name: workers
+SELECT name, hostname, pid, queues, processes, status, started_at, seen_at,
+       (SELECT count(*) FROM headrace.job j
+         WHERE j.worker = w.name AND j.status = 'started') AS running
+  FROM headrace.worker w
+ WHERE status IN ('running', 'draining')
+    OR seen_at > clock_timestamp() - interval '10 minutes'
+ ORDER BY started_at
+
+-- name: open_counts
+-- Jobs not yet final, by queue and status.
+SELECT queue, status, count(*) AS jobs, min(queued_at) AS oldest
+  FROM headrace.job
+ WHERE status IN ('queued', 'started', 'retrying')
+ GROUP BY queue, status
+
+-- name: last_runs
+-- The newest run of each of these pipelines.
+SELECT last.*
+  FROM unnest(:pipelines::text[]) AS wanted (name)
+ CROSS JOIN LATERAL (SELECT id, pipeline, status, trigger, logical_date, started_at, finished_at
+                       FROM headrace.run
+                      WHERE pipeline = wanted.name
+                      ORDER BY id DESC
+                      LIMIT 1) AS last

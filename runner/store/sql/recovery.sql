@@ -1,0 +1,66 @@
+-- What the leading daemon repairs, once a second.
+
+-- name: due_retries
+-- Retries whose wait is over are queued again. The wait itself held no slot.
+UPDATE headrace.job
+   SET status = 'queued',
+       next_retry_time = NULL,
+       queued_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE id IN (SELECT id FROM headrace.job
+               WHERE status = 'retrying' AND next_retry_time <= clock_timestamp()
+               ORDER BY next_retry_time
+               LIMIT 5000
+                 FOR UPDATE SKIP LOCKED)
+RETURNING id, attempt, queue, timeout_s
+
+-- name: overdue_messages
+-- Queued for longer than a message should need: whose message is missing is sent again.
+SELECT id, attempt, queue, timeout_s
+  FROM headrace.job
+ WHERE status = 'queued'
+   AND queued_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+ ORDER BY queued_at
+ LIMIT 200000
+
+-- name: stale_workers
+-- Workers that may be dead: not heard of for `lease_s` by PostgreSQL's clock, or living on
+-- this host, where the caller can look at the process itself.
+SELECT name, hostname, pid, birth_ticks,
+       seen_at < clock_timestamp() - make_interval(secs => :lease_s::float8) AS expired
+  FROM headrace.worker
+ WHERE status IN ('running', 'draining')
+   AND (hostname = :hostname::text
+        OR seen_at < clock_timestamp() - make_interval(secs => :lease_s::float8))
+
+-- name: lose_workers
+UPDATE headrace.worker
+   SET status = 'lost'
+ WHERE name = ANY (:names::text[])
+   AND status IN ('running', 'draining')
+RETURNING name
+
+-- name: attempts_of_workers
+-- Started jobs of workers that are gone, and of workers that nobody has heard of at all.
+SELECT j.id, j.attempt
+  FROM headrace.job j
+  LEFT JOIN headrace.worker w ON w.name = j.worker
+ WHERE j.status = 'started'
+   AND (w.name IS NULL OR w.status IN ('stopped', 'lost'))
+
+-- name: terminate_backends
+-- A paused worker may still hold a transaction open, and its locks with it.
+SELECT count(pg_terminate_backend(pid))
+  FROM pg_stat_activity
+ WHERE datname = current_database()
+   AND pid <> pg_backend_pid()
+   AND application_name = ANY (:application_names::text[])
+
+-- name: settled_runs
+-- Runs whose last job has ended without anyone closing the run.
+SELECT r.id
+  FROM headrace.run r
+ WHERE r.status = 'running'
+   AND NOT EXISTS (SELECT FROM headrace.job
+                    WHERE run_id = r.id
+                      AND status IN ('waiting', 'queued', 'started', 'retrying'))

@@ -1,0 +1,28 @@
+"""Sandboxed Jinja for SQL and for values: values are bound, identifiers quoted."""
+
+from runner.template.guard import (
+    first_word,
+    has_word,
+    leaves_session_state,
+    needs_autocommit,
+    refuse_transaction_control,
+    split_statements,
+)
+from runner.template.identifiers import quote_identifier
+from runner.template.rendered import RenderedSql
+from runner.template.sql import render
+from runner.template.values import evaluate, render_value
+
+__all__ = [
+    "RenderedSql",
+    "evaluate",
+    "first_word",
+    "has_word",
+    "leaves_session_state",
+    "needs_autocommit",
+    "quote_identifier",
+    "refuse_transaction_control",
+    "render",
+    "render_value",
+    "split_statements",
+]

@@ -1,0 +1,78 @@
+"""Bounds on what rendering one template may cost."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.errors import TemplateError
+
+MAX_CHARACTERS = 1_000_000
+MAX_ITERATIONS = 100_000
+MAX_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left to one rendering, and the values that it has bound so far."""
+
+    variables: Mapping[str, Any]
+    iterations: int = MAX_ITERATIONS
+    characters: int = MAX_CHARACTERS
+    deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+    binds: dict[str, Any] = field(default_factory=dict)
+
+    def spend_iteration(self) -> None:
+        """Count one turn of a loop or one call of a macro."""
+        self.iterations -= 1
+        if self.iterations < 0:
+            raise TemplateError(f"loops turn more than {MAX_ITERATIONS:,} times")
+        if time.monotonic() > self.deadline:
+            raise TemplateError(f"rendering takes longer than {MAX_SECONDS:g} s")
+
+    def spend_characters(self, count: int) -> None:
+        """Count output."""
+        self.characters -= count
+        if self.characters < 0:
+            raise TemplateError(f"the result is longer than {MAX_CHARACTERS:,} characters")
+
+    def bind(self, value: Any) -> str:
+        """Keep a value and return its name."""
+        name = f"p{len(self.binds) + 1}"
+        self.binds[name] = value
+        return name
+
+
+_current: ContextVar[Budget] = ContextVar("headrace_template_budget")
+
+
+def current() -> Budget:
+    """Return the budget of the rendering that is under way."""
+    return _current.get()
+
+
+@contextmanager
+def rendering(variables: Mapping[str, Any]) -> Iterator[Budget]:
+    """Give one rendering its budget."""
+    token = _current.set(Budget(variables))
+    try:
+        yield _current.get()
+    finally:
+        _current.reset(token)
+
+
+def check_length(length: int) -> None:
+    """Refuse a text or list that would become too long to be of use.
+
+    Raises:
+        TemplateError: `length` is above the bound for a whole result.
+    """
+    if length > MAX_CHARACTERS:
+        raise TemplateError(f"a value would be longer than {MAX_CHARACTERS:,}")
+
+
+def size(value: object) -> int:
+    """Return the length of a text or collection, 1 for anything else."""
+    return len(value) if isinstance(value, str | bytes | Collection) else 1

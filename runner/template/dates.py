@@ -1,0 +1,88 @@
+"""Dates in templates: `{{ params.day - days(1) }}`, `{{ run.logical_date | iso }}`."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from runner.errors import TemplateError
+
+
+def days(count: float) -> timedelta:
+    """A span of `count` days."""
+    return timedelta(days=count)
+
+
+def weeks(count: float) -> timedelta:
+    """A span of `count` weeks."""
+    return timedelta(weeks=count)
+
+
+def hours(count: float) -> timedelta:
+    """A span of `count` hours."""
+    return timedelta(hours=count)
+
+
+def minutes(count: float) -> timedelta:
+    """A span of `count` minutes."""
+    return timedelta(minutes=count)
+
+
+def as_date(value: Any) -> date:
+    """Return a date, a datetime or an ISO 8601 text as a date.
+
+    Raises:
+        TemplateError: it is none of these.
+    """
+    if isinstance(value, str):
+        return as_datetime(value).date()
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    raise TemplateError(f"{value!r} is no date: write it as 2026-01-31")
+
+
+def as_datetime(value: Any) -> datetime:
+    """Return a date, a datetime or an ISO 8601 text as a datetime.
+
+    Raises:
+        TemplateError: it is none of these.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise TemplateError(f"{value!r} is no date: write it as 2026-01-31") from error
+
+
+def iso(value: Any) -> str:
+    """Return a date or datetime in ISO 8601."""
+    return value.isoformat() if isinstance(value, date) else as_datetime(value).isoformat()
+
+
+def strftime(value: Any, pattern: str) -> str:
+    """Return a date written by a pattern such as `%Y%m%d`."""
+    return as_datetime(value).strftime(pattern)
+
+
+def month_start(value: Any) -> date:
+    """Return the first day of the date's month."""
+    return as_date(value).replace(day=1)
+
+
+DATE_GLOBALS: dict[str, Callable[..., Any]] = {
+    "days": days,
+    "weeks": weeks,
+    "hours": hours,
+    "minutes": minutes,
+}
+DATE_FILTERS: dict[str, Callable[..., Any]] = {
+    "date": as_date,
+    "datetime": as_datetime,
+    "iso": iso,
+    "strftime": strftime,
+    "month_start": month_start,
+}

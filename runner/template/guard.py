@@ -1,0 +1,162 @@
+"""What user SQL may not do, told before it reaches the server.
+
+A job's SQL runs in the transaction that also records the job's completion. A COMMIT inside it
+would tear the two apart, so transaction control is refused here. The server itself refuses it
+inside DO blocks and procedures that are called within a transaction.
+"""
+
+import re
+
+from runner.errors import RefusedSql
+from runner.template.lexer import Kind, Token, code, tokens
+
+_STARTS_ROUTINE = re.compile(r"CREATE( OR REPLACE)? (FUNCTION|PROCEDURE)\b")
+
+_TRANSACTION_CONTROL = re.compile(
+    r"(BEGIN|START TRANSACTION|COMMIT|END|ABORT|PREPARE TRANSACTION"
+    r"|ROLLBACK(?!( WORK| TRANSACTION)? TO)"
+    r"|SET( LOCAL| SESSION)? TRANSACTION|SET SESSION CHARACTERISTICS"
+    r"|(SET|RESET)( LOCAL| SESSION)? (DEFAULT_)?TRANSACTION_\w+)\b"
+)
+_COPY_STREAM = re.compile(r"COPY\b.*\b(FROM STDIN|TO STDOUT)\b")
+
+_NO_TRANSACTION = re.compile(
+    r"(VACUUM|ALTER SYSTEM"
+    r"|(CREATE|DROP) (DATABASE|TABLESPACE|SUBSCRIPTION)"
+    r"|CREATE( UNIQUE)? INDEX CONCURRENTLY|DROP INDEX CONCURRENTLY"
+    r"|REINDEX\b.*\b(CONCURRENTLY|SCHEMA|DATABASE|SYSTEM)"
+    r"|ALTER TABLE\b.*\bDETACH PARTITION\b.*\bCONCURRENTLY"
+    r"|ALTER DATABASE\b.*\bSET TABLESPACE"
+    r"|CLUSTER$|CLUSTER VERBOSE$)\b"
+)
+_SESSION_STATE = re.compile(
+    r"(PREPARE|DEALLOCATE|DISCARD|LISTEN|UNLISTEN|LOAD|RESET|SET(?! LOCAL| CONSTRAINTS)"
+    r"|DECLARE\b.*\bWITH HOLD"
+    r"|CREATE( OR REPLACE)?( GLOBAL| LOCAL)? (TEMP|TEMPORARY))\b"
+)
+_SESSION_FUNCTIONS = frozenset(
+    {
+        "PG_ADVISORY_LOCK",
+        "PG_ADVISORY_LOCK_SHARED",
+        "PG_TRY_ADVISORY_LOCK",
+        "PG_TRY_ADVISORY_LOCK_SHARED",
+        "SET_CONFIG",
+    }
+)
+
+
+def split_statements(sql: str) -> list[str]:
+    """Return the statements of `sql`, each without its semicolon; empty ones are left out.
+
+    A semicolon inside quotes, dollar quotes, comments, parentheses or a routine's
+    `BEGIN ATOMIC … END` body ends nothing.
+    """
+    statements: list[str] = []
+    start = 0
+    current: list[Token] = []
+    nesting = _Nesting()
+    for token in tokens(sql):
+        if token.kind is Kind.SEMICOLON and nesting.outside:
+            _keep(statements, sql[start : token.start], current)
+            start, current, nesting = token.end, [], _Nesting()
+        elif token.kind not in (Kind.SPACE, Kind.COMMENT):
+            current.append(token)
+            nesting.feed(token, current)
+    _keep(statements, sql[start:], current)
+    return statements
+
+
+def refuse_transaction_control(sql: str) -> None:
+    """Raise RefusedSql where `sql` holds a statement that may not run inside a job."""
+    for statement in split_statements(sql):
+        _refuse(statement)
+
+
+def needs_autocommit(statement: str) -> bool:
+    """Tell whether PostgreSQL refuses this statement inside a transaction (VACUUM, say)."""
+    return _NO_TRANSACTION.match(_skeleton(statement)) is not None
+
+
+def leaves_session_state(sql: str) -> bool:
+    """Tell whether a statement changes its connection beyond the transaction's end.
+
+    Such a connection must be reset (`DISCARD ALL`) or closed before another job uses it.
+    """
+    return any(
+        _SESSION_STATE.match(_skeleton(statement))
+        or _SESSION_FUNCTIONS & {t.text.upper() for t in code(statement) if t.kind is Kind.WORD}
+        for statement in split_statements(sql)
+    )
+
+
+def first_word(statement: str) -> str:
+    """Return the statement's first word in capitals, "" where it begins with none."""
+    for token in code(statement):
+        if token.kind is Kind.WORD:
+            return token.text.upper()
+        if token.text != "(":
+            break
+    return ""
+
+
+def has_word(statement: str, word: str) -> bool:
+    """Tell whether `word` stands as code anywhere in the statement, whatever its case."""
+    return any(t.kind is Kind.WORD and t.text.upper() == word.upper() for t in code(statement))
+
+
+class _Nesting:
+    """Counts what must be closed before a semicolon ends the statement."""
+
+    def __init__(self) -> None:
+        self._parentheses = 0
+        self._blocks = 0
+
+    @property
+    def outside(self) -> bool:
+        return self._parentheses == 0 and self._blocks == 0
+
+    def feed(self, token: Token, statement: list[Token]) -> None:
+        if token.text == "(":
+            self._parentheses += 1
+        elif token.text == ")":
+            self._parentheses = max(0, self._parentheses - 1)
+        elif token.kind is Kind.WORD:
+            self._feed_word(token.text.upper(), statement)
+
+    def _feed_word(self, word: str, statement: list[Token]) -> None:
+        if word == "ATOMIC" and len(statement) > 1 and statement[-2].text.upper() == "BEGIN":
+            if _STARTS_ROUTINE.match(_joined(statement[:4])):
+                self._blocks += 1
+        elif self._blocks and word == "CASE":
+            self._blocks += 1
+        elif self._blocks and word == "END":
+            self._blocks -= 1
+
+
+def _keep(statements: list[str], text: str, meaningful: list[Token]) -> None:
+    if meaningful:
+        statements.append(text.strip())
+
+
+def _refuse(statement: str) -> None:
+    skeleton = _skeleton(statement)
+    control = _TRANSACTION_CONTROL.match(skeleton)
+    if control:
+        raise RefusedSql(
+            f"{control[0]} is not allowed in a job's SQL: it already runs in one transaction, "
+            "which commits together with the job's completion. Remove the statement; "
+            "SAVEPOINT and ROLLBACK TO SAVEPOINT may be used"
+        )
+    if _COPY_STREAM.match(skeleton):
+        raise RefusedSql("COPY from or to the client has no data here: use LoadFile or ExportQuery")
+    if "standard_conforming_strings" in statement.lower():
+        raise RefusedSql("standard_conforming_strings may not be changed: write E'…' for escapes")
+
+
+def _skeleton(statement: str) -> str:
+    """Return the words of a statement in capitals, one space between; the rest left out."""
+    return _joined(code(statement))
+
+
+def _joined(found: list[Token]) -> str:
+    return " ".join(token.text.upper() for token in found if token.kind is Kind.WORD)

@@ -1,0 +1,116 @@
+"""The lexical rules of PostgreSQL, as far as telling text from code needs them.
+
+Source: PostgreSQL manual, section 4.1 "Lexical Structure", with `standard_conforming_strings`
+on (the guard refuses to turn it off).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a stretch of SQL is."""
+
+    SPACE = "space"
+    COMMENT = "comment"
+    STRING = "string"
+    QUOTED_NAME = "quoted_name"
+    BIND = "bind"
+    WORD = "word"
+    NUMBER = "number"
+    SEMICOLON = "semicolon"
+    SYMBOL = "symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A stretch of SQL from `start` up to, not including, `end`."""
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+
+
+# PostgreSQL takes every byte from 0x80 as a letter, so a no-break space is one too.
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+# A string goes on in the next line's quotes, under the same escape rules.
+_CONTINUED = r"(?:[ \t\f\v]+|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]+|--[^\n\r]*+[\n\r])*+'"
+_ESCAPED = r"(?:[^'\\]+|\\.|'')*+'"
+_PLAIN = r"(?:[^']+|'')*+'"
+
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>[ \t\n\r\f\v]+)
+    | (?P<line_comment>--[^\n\r]*)
+    | (?P<block_comment>/\*)
+    | (?P<escape_string>[eE]'{_ESCAPED}(?:{_CONTINUED}{_ESCAPED})*)
+    | (?P<string>(?:[bBxXnN]|[uU]&)?'{_PLAIN}(?:{_CONTINUED}{_PLAIN})*)
+    | (?P<quoted_name>(?:[uU]&)?"(?:[^"]+|"")*+")
+    | (?P<dollar>\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$)
+    | (?P<bind>\x00p\d+\x00)
+    | (?P<word>[{_LETTER}][{_LETTER}0-9$]*)
+    | (?P<number>[0-9][0-9A-Za-z_.]*)
+    | (?P<semicolon>;)
+    | (?P<unterminated>(?:[eE]|[bBxXnN]|[uU]&)?['"])
+    | (?P<symbol>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_KINDS = {
+    "space": Kind.SPACE,
+    "line_comment": Kind.COMMENT,
+    "block_comment": Kind.COMMENT,
+    "escape_string": Kind.STRING,
+    "string": Kind.STRING,
+    "dollar": Kind.STRING,
+    "quoted_name": Kind.QUOTED_NAME,
+    "bind": Kind.BIND,
+    "word": Kind.WORD,
+    "number": Kind.NUMBER,
+    "semicolon": Kind.SEMICOLON,
+    "unterminated": Kind.STRING,
+    "symbol": Kind.SYMBOL,
+}
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the tokens of `sql`, whitespace and comments included; they cover all of it.
+
+    What is never closed (a quote, a comment) reaches to the end.
+    """
+    position = 0
+    while position < len(sql):
+        match = _TOKEN.match(sql, position)
+        assert match is not None and match.lastgroup is not None
+        end = _end(sql, match)
+        yield Token(_KINDS[match.lastgroup], sql[position:end], position, end)
+        position = end
+
+
+def code(sql: str) -> list[Token]:
+    """Return the tokens that mean something: neither whitespace nor comments."""
+    return [token for token in tokens(sql) if token.kind not in (Kind.SPACE, Kind.COMMENT)]
+
+
+def _end(sql: str, match: "re.Match[str]") -> int:
+    if match.lastgroup == "block_comment":
+        return _block_comment_end(sql, match.end())
+    if match.lastgroup == "dollar":
+        closing = sql.find(match[0], match.end())
+        return len(sql) if closing < 0 else closing + len(match[0])
+    if match.lastgroup == "unterminated":
+        return len(sql)
+    return match.end()
+
+
+def _block_comment_end(sql: str, position: int) -> int:
+    depth = 1
+    for edge in _COMMENT_EDGE.finditer(sql, position):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(sql)

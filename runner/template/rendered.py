@@ -1,0 +1,96 @@
+"""SQL that is ready to be sent: text with its values beside it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.errors import RefusedSql
+from runner.template.guard import split_statements
+from runner.template.lexer import Kind, Token, tokens
+
+# NUL can stand in no PostgreSQL text, so a marker cannot be mistaken for anything else.
+_MARKER = re.compile("\x00(p\\d+)\x00")
+
+
+def marker(name: str) -> str:
+    """Return what stands in the text for the bound value `name`."""
+    return f"\x00{name}\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedSql:
+    """One or more statements and their bound values.
+
+    `marked` is the text with a marker where a value belongs; the properties turn it into what
+    a reader, the driver or SQLAlchemy expects. Colons and percent signs in the SQL itself
+    (`::int`, `'12:30'`, `LIKE 'a%'`) are left alone in each of them.
+    """
+
+    marked: str
+    binds: Mapping[str, Any]
+
+    @property
+    def display(self) -> str:
+        """The SQL for people: `:p1` for each value."""
+        return _MARKER.sub(r":\1", self.marked)
+
+    @property
+    def text(self) -> str:
+        """The SQL for `sqlalchemy.text`: `:p1` for each value, other colons escaped."""
+        return _MARKER.sub(r":\1", self.marked.replace(":", "\\:"))
+
+    @property
+    def pyformat(self) -> str:
+        """The SQL for a psycopg2 cursor with parameters: `%(p1)s` for each value."""
+        return _MARKER.sub(r"%(\1)s", self.marked.replace("%", "%%"))
+
+    def statements(self) -> "list[RenderedSql]":
+        """Return each statement with the values that it uses."""
+        return [self._part(statement) for statement in split_statements(self.marked)]
+
+    def rebound(self, bind: Callable[[Any], str]) -> str:
+        """Return the marked text with every value bound anew, as part of another SQL text."""
+        renamed = {name: bind(value) for name, value in self.binds.items()}
+        return _MARKER.sub(lambda match: marker(renamed[match[1]]), self.marked)
+
+    def _part(self, statement: str) -> "RenderedSql":
+        names = {match[1] for match in _MARKER.finditer(statement)}
+        return RenderedSql(statement, {name: self.binds[name] for name in sorted(names)})
+
+
+def refuse_misplaced_binds(marked: str) -> None:
+    """Refuse a value inside quotes or a comment, or glued to a neighbour.
+
+    The driver puts a quoted literal in the marker's place: inside quotes it would end them.
+
+    Raises:
+        RefusedSql: a value stands where none can.
+    """
+    before: Token | None = None
+    for token in tokens(marked):
+        if token.kind is not Kind.BIND and _MARKER.search(token.text):
+            raise RefusedSql(_misplaced(token))
+        if before is not None and Kind.BIND in (before.kind, token.kind):
+            _refuse_glued(before, token)
+        before = token
+
+
+def _misplaced(token: Token) -> str:
+    shown = _MARKER.sub("{{ … }}", token.text)[:80]
+    if token.kind is Kind.COMMENT:
+        return f"a value stands inside a comment: {shown} (write such comments as {{# … #}})"
+    return (
+        f"a value stands inside quotes: {shown} (write {{{{ … }}}} without quotes, "
+        "it is bound as a parameter; for parts of a text use ||)"
+    )
+
+
+def _refuse_glued(before: Token, token: Token) -> None:
+    glued = (Kind.BIND, Kind.WORD, Kind.NUMBER, Kind.STRING, Kind.QUOTED_NAME)
+    if before.kind in glued and token.kind in glued:
+        shown = _MARKER.sub("{{ … }}", before.text + token.text)[:80]
+        raise RefusedSql(
+            f"a value touches what stands beside it: {shown} (leave a space; for a name made of "
+            "parts write {{ ('a_' ~ b) | identifier }})"
+        )

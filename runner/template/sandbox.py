@@ -1,0 +1,205 @@
+"""The Jinja environment that every template runs in: a small language with bounds.
+
+On top of Jinja's immutable sandbox, only methods and filters that are listed here may be
+called, and loops, concatenation and arithmetic are counted, so that no template can eat the
+process that renders it. Templates are flat: no include, import or inheritance.
+"""
+
+import types
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, cast
+
+from jinja2 import StrictUndefined, nodes
+from jinja2.exceptions import SecurityError, TemplateAssertionError
+from jinja2.runtime import Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace, missing, pass_context
+from jinja2.visitor import NodeTransformer
+
+from runner.errors import TemplateError
+from runner.suggest import did_you_mean
+from runner.template import budget
+from runner.template.dates import DATE_FILTERS, DATE_GLOBALS
+
+_FILTERS = frozenset(
+    "abs capitalize count d default dictsort first float int items last length list lower map "
+    "max min reject rejectattr round select selectattr sort sum title trim unique upper".split()
+)
+_METHODS: dict[type, frozenset[str]] = {
+    str: frozenset(
+        "lower upper title capitalize strip lstrip rstrip startswith endswith split "
+        "removeprefix removesuffix isdigit isalpha isalnum find count".split()
+    ),
+    dict: frozenset({"get", "items", "keys", "values"}),
+    list: frozenset({"index", "count"}),
+    tuple: frozenset({"index", "count"}),
+    datetime: frozenset(
+        "isoformat strftime replace weekday isoweekday date time timestamp astimezone".split()
+    ),
+    date: frozenset("isoformat strftime replace weekday isoweekday".split()),
+    time: frozenset("isoformat strftime replace".split()),
+    timedelta: frozenset({"total_seconds"}),
+}
+_CONCAT = "bounded concat"  # With a space, so that no template can name them.
+_EACH = "bounded each"
+
+
+class HelpfulUndefined(StrictUndefined):
+    """An undefined value that guesses what was meant when it is used."""
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        name = str(self._undefined_name)
+        if self._undefined_obj is missing:
+            known: Iterable[str] = budget.current().variables
+            told = f"{name!r} is undefined"
+        else:
+            holder = self._undefined_obj
+            known = [str(key) for key in holder] if isinstance(holder, dict) else []
+            told = f"{name!r} is undefined: {type(holder).__name__} has no such entry"
+        hint = did_you_mean(name, [key for key in known if " " not in key])
+        return f"{told} ({hint})" if hint else told
+
+
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """A sandbox whose templates end, and end small."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    rewriter: ClassVar["type[Rewriter]"]
+
+    def __init__(self) -> None:
+        super().__init__(undefined=HelpfulUndefined, autoescape=False, keep_trailing_newline=True)
+        self.filters = {name: self.filters[name] for name in _FILTERS}
+        self.filters |= DATE_FILTERS
+        self.filters |= {"join": _join, "replace": _replace, _CONCAT: _concat, _EACH: _each}
+        self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
+        self.globals |= DATE_GLOBALS
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        macros = {macro.name for macro in tree.find_all(nodes.Macro)}
+        rewritten = self.rewriter(macros).visit(tree)
+        assert isinstance(rewritten, nodes.Template)
+        return rewritten.set_environment(self)  # type: ignore[return-value]
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        if isinstance(obj, Macro | HelpfulUndefined) or obj in self.globals.values():
+            return True
+        if isinstance(obj, types.BuiltinMethodType | types.MethodType):
+            owner = obj.__self__
+            if isinstance(owner, LoopContext):
+                return obj.__name__ in ("cycle", "changed")
+            return any(
+                isinstance(owner, kind) and obj.__name__ in names
+                for kind, names in _METHODS.items()
+            )
+        return False
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "%" and isinstance(left, str | bytes):
+            raise SecurityError("formatting with % is not available: join texts with ~")
+        if operator in ("+", "*"):
+            _check_growth(operator, left, right)
+        if operator == "**" and (abs(left) > 10**6 or abs(right) > 64):
+            raise TemplateError(f"{left!r} ** {right!r} is too large")
+        return super().call_binop(context, operator, left, right)
+
+
+class Rewriter(NodeTransformer):
+    """Puts the bounds into a parsed template, and refuses what has no place in one."""
+
+    def __init__(self, macros: set[str]) -> None:
+        self.macros = macros
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        if node.recursive:
+            raise TemplateAssertionError("recursive loops are not available", node.lineno)
+        node.iter = filtered(_EACH, cast(nodes.Expr, node.iter))
+        return self.generic_visit(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return self.generic_visit(filtered(_CONCAT, parts))
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:
+        if node.name in self.macros and node.ctx != "load":
+            raise TemplateAssertionError(f"{node.name!r} is already a macro", node.lineno)
+        return node
+
+    def _refuse(self, node: nodes.Node) -> nodes.Node:
+        word = type(node).__name__
+        raise TemplateAssertionError(f"{word} is not available in templates", node.lineno)
+
+    visit_Include = visit_Import = visit_FromImport = visit_Extends = visit_Block = _refuse
+    visit_CallBlock = visit_FilterBlock = visit_AssignBlock = _refuse
+
+
+def filtered(name: str, expression: nodes.Expr) -> nodes.Filter:
+    """Return the node `expression | name`."""
+    return nodes.Filter(expression, name, [], [], None, None, lineno=expression.lineno)
+
+
+def bounded_range(*limits: int) -> range:
+    """`range` of at most as many numbers as a template may loop over."""
+    numbers = range(*limits)
+    if len(numbers) > budget.MAX_ITERATIONS:
+        raise TemplateError(f"range is longer than {budget.MAX_ITERATIONS:,}")
+    return numbers
+
+
+@pass_context
+def _each(context: Context, items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        budget.current().spend_iteration()
+        yield item
+
+
+@pass_context
+def _concat(context: Context, parts: list[Any]) -> str:
+    return _join(context, parts)
+
+
+@pass_context
+def _join(context: Context, parts: Iterable[Any], separator: str = "") -> str:
+    texts: list[str] = []
+    length = 0
+    for part in parts:
+        budget.current().spend_iteration()
+        texts.append(text_of(part))
+        length += len(texts[-1]) + len(separator)
+        budget.check_length(length)
+    return separator.join(texts)
+
+
+@pass_context
+def _replace(context: Context, text: Any, old: str, new: str) -> str:
+    whole = text_of(text)
+    budget.check_length(len(whole) + whole.count(old) * len(new))
+    return whole.replace(old, new)
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it appears inside a text: dates and times in ISO 8601."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)
+
+
+def _check_growth(operator: str, left: Any, right: Any) -> None:
+    if operator == "+":
+        budget.check_length(budget.size(left) + budget.size(right))
+    elif _is_number(left) and _is_number(right):
+        if abs(left) > 10**300 or abs(right) > 10**300:
+            raise TemplateError("a number is too large")
+    elif isinstance(right, int):
+        budget.check_length(budget.size(left) * right)
+    elif isinstance(left, int):
+        budget.check_length(budget.size(right) * left)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal)

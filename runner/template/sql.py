@@ -1,0 +1,203 @@
+"""Jinja for SQL: every `{{ value }}` becomes a bound parameter.
+
+A template's own text is SQL, and so is a RenderedSql that the code hands over; what an
+expression yields is data and never becomes SQL. The only ways for a value into the text are the
+filters below, which quote names, write out `asc`/`desc`, or spread a list over several
+parameters.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from jinja2 import Template, Undefined, nodes
+from jinja2.exceptions import TemplateAssertionError
+from jinja2.runtime import Context
+from jinja2.utils import pass_context
+
+from runner.errors import RefusedSql, TemplateError
+from runner.template import budget
+from runner.template.failures import told_with_place
+from runner.template.identifiers import column_type, quote_identifier, quote_identifiers
+from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds
+from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
+
+_BIND = "bind value"  # With a space, so that no template can name them.
+_MACRO_OUTPUT = "macro output"
+_SCALARS = (bool, int, float, Decimal, bytes, datetime, date, time, timedelta, UUID)
+_SOURCE_LIMIT = budget.MAX_CHARACTERS
+
+
+class _Sql:
+    """Text that a filter has made safe. Joining it to a text would lose that: refused."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        raise RefusedSql(
+            f"{self.text} is already SQL and cannot be part of a text: "
+            "put the name together first, ('a_' ~ b) | identifier"
+        )
+
+
+def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> RenderedSql:
+    """Render an SQL template. `name` is what errors call it, a file's path for example.
+
+    Raises:
+        TemplateError: the template is malformed, names something undefined, or is too costly.
+        RefusedSql: a name is no identifier, or a value stands where none can be bound.
+    """
+    with budget.rendering(variables) as spent, told_with_place(name):
+        if "\x00" in source or len(source) > _SOURCE_LIMIT:
+            raise TemplateError("the template holds NUL characters, or over 1 MB")
+        chunks: list[str] = []
+        for chunk in _compiled(source, name).generate(dict(variables)):
+            spent.spend_characters(len(chunk))
+            chunks.append(chunk)
+        marked = "".join(chunks)
+        refuse_misplaced_binds(marked)
+        return RenderedSql(marked, spent.binds)
+
+
+class _SqlRewriter(Rewriter):
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        node.nodes = [self._output(child) for child in node.nodes]
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        if self._is_macro_call(node):
+            raise TemplateAssertionError(
+                "a macro's result is SQL: it can only be written out, {{ name(…) }}", node.lineno
+            )
+        return self.generic_visit(node)
+
+    def _output(self, child: nodes.Expr) -> nodes.Expr:
+        if isinstance(child, nodes.TemplateData):
+            return child
+        if self._is_macro_call(child):
+            # What a macro writes out is already bound, piece by piece.
+            return filtered(_MACRO_OUTPUT, self.generic_visit(child))  # type: ignore[arg-type]
+        return filtered(_BIND, self.visit(child))
+
+    def _is_macro_call(self, node: nodes.Node) -> bool:
+        return (
+            isinstance(node, nodes.Call)
+            and isinstance(node.node, nodes.Name)
+            and node.node.name in self.macros
+        )
+
+
+@pass_context
+def _bind(context: Context, value: Any) -> str:
+    if isinstance(value, _Sql):
+        return value.text
+    if isinstance(value, RenderedSql):
+        return value.rebound(budget.current().bind)
+    return marker(budget.current().bind(bindable(value)))
+
+
+@pass_context
+def _macro_output(context: Context, text: str) -> str:
+    budget.current().spend_iteration()
+    return text
+
+
+@pass_context
+def _identifier(context: Context, name: Any) -> _Sql:
+    return _Sql(quote_identifier(_defined(name)))
+
+
+@pass_context
+def _identifiers(context: Context, names: Any) -> _Sql:
+    return _Sql(quote_identifiers(_defined(names)))
+
+
+@pass_context
+def _column_type(context: Context, name: Any) -> _Sql:
+    return _Sql(column_type(_defined(name)))
+
+
+@pass_context
+def _inlist(context: Context, values: Any) -> _Sql:
+    if isinstance(values, str | Mapping) or not isinstance(_defined(values), Iterable):
+        raise RefusedSql(f"inlist needs a list, not {values!r}")
+    names = [marker(budget.current().bind(bindable(value))) for value in values]
+    if not names:
+        raise RefusedSql("inlist of an empty list: write = ANY({{ … }}), which takes it")
+    return _Sql(f"({', '.join(names)})")
+
+
+@pass_context
+def _order(context: Context, direction: Any) -> _Sql:
+    word = direction.lower() if isinstance(direction, str) else direction
+    if word not in ("asc", "desc"):
+        raise RefusedSql(f"{direction!r} is no sort order: write asc or desc")
+    return _Sql(word.upper())
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, Undefined):
+        str(value)  # Raises, naming what is undefined.
+    return value
+
+
+def bindable(value: Any) -> Any:
+    """Return a value as the driver takes it: mappings as JSON text, lists as arrays.
+
+    Raises:
+        TemplateError: it is of a kind that PostgreSQL has no value for.
+    """
+    value = _defined(value)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise TemplateError("a text holds a NUL character, which PostgreSQL cannot store")
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, Mapping):
+        return json.dumps(value, default=str)
+    if isinstance(value, Iterable):
+        return _bindable_list(list(value))
+    raise TemplateError(f"a {type(value).__name__} cannot be bound as a value: {value!r:.80}")
+
+
+def _bindable_list(items: list[Any]) -> Any:
+    budget.check_length(len(items))
+    if any(isinstance(item, Mapping) for item in items):
+        return json.dumps(items, default=str)
+    return [bindable(item) for item in items]
+
+
+class _SqlEnvironment(BoundedEnvironment):
+    rewriter = _SqlRewriter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters |= {
+            _BIND: _bind,
+            _MACRO_OUTPUT: _macro_output,
+            "identifier": _identifier,
+            "identifiers": _identifiers,
+            "column_type": _column_type,
+            "inlist": _inlist,
+            "order": _order,
+        }
+
+
+_environment = _SqlEnvironment()
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str, name: str) -> Template:
+    code = _environment.compile(source, name, name)
+    return Template.from_code(_environment, code, _environment.globals)

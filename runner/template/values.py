@@ -1,0 +1,148 @@
+"""Jinja in a pipeline's `with:` values: `path: "data/orders-{{ params.day }}.csv"`."""
+
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template, Undefined, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.runtime import Context
+from jinja2.utils import pass_context
+
+from runner.errors import TemplateError
+from runner.template import budget
+from runner.template.failures import told_with_place
+from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered, text_of
+
+_TEXT = "text value"  # With a space, so that no template can name it.
+
+
+def render_value(value: Any, context: Mapping[str, Any], *, name: str = "value") -> Any:
+    """Return `value` with the templates in its texts evaluated, lists and mappings included.
+
+    A text that is one single `{{ expression }}` becomes what the expression yields, with its
+    type (dates in ISO 8601); any other text stays a text. `name` is what errors call it.
+
+    Raises:
+        TemplateError: a template is malformed, names something undefined, or is too costly.
+    """
+    with budget.rendering(context) as spent:
+        return _rendered(value, context, name, spent)
+
+
+def evaluate(expression: str, context: Mapping[str, Any], *, name: str = "expression") -> Any:
+    """Return what a bare expression, or one within `{{ }}`, yields; dates stay dates.
+
+    Raises:
+        TemplateError: see `render_value`.
+    """
+    with budget.rendering(context), told_with_place(name):
+        inner = _single_expression(expression)
+        return _value(_compiled_expression(expression if inner is None else inner), context)
+
+
+def has_template(text: str) -> bool:
+    """Tell whether a text holds anything for the template language."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def _rendered(value: Any, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
+    if isinstance(value, str):
+        if not has_template(value):
+            return value
+        with told_with_place(name):
+            return _rendered_text(value, context, name, spent)
+    if isinstance(value, Mapping):
+        return {
+            key: _rendered(item, context, f"{name}.{key}", spent) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [
+            _rendered(item, context, f"{name}[{index}]", spent) for index, item in enumerate(value)
+        ]
+    return value
+
+
+def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
+    inner = _single_expression(text)
+    if inner is not None:
+        return _plain(_value(_compiled_expression(inner), context))
+    chunks: list[str] = []
+    for chunk in _compiled(text, name).generate(dict(context)):
+        spent.spend_characters(len(chunk))
+        chunks.append(chunk)
+    return "".join(chunks)
+
+
+def _single_expression(text: str) -> str | None:
+    """Return what stands between the braces where the whole text is one expression."""
+    lexed = [(kind, value) for _, kind, value in _environment.lex(text)]
+    kinds = [kind for kind, _ in lexed]
+    if kinds.count("variable_begin") != 1 or "data" in kinds or "block_begin" in kinds:
+        return None
+    if kinds[0] != "variable_begin" or kinds[-1] != "variable_end":
+        return None
+    return "".join(value for _, value in lexed[1:-1])
+
+
+def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
+    value = expression(dict(context))
+    if isinstance(value, Undefined):
+        str(value)  # Raises, naming what is undefined.
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, date | time):
+        return text_of(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "__iter__"):
+        items = list(value)
+        budget.check_length(len(items))
+        return [_plain(item) for item in items]
+    raise TemplateError(f"a {type(value).__name__} cannot be passed to a job: {value!r:.80}")
+
+
+class _ValueRewriter(Rewriter):
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        node.nodes = [
+            child if isinstance(child, nodes.TemplateData) else filtered(_TEXT, self.visit(child))
+            for child in node.nodes
+        ]
+        return node
+
+
+@pass_context
+def _text(context: Context, value: Any) -> str:
+    if value is None:
+        raise TemplateError("a null stands inside a text: give it a default, | default('', true)")
+    return text_of(value)
+
+
+class _ValueEnvironment(BoundedEnvironment):
+    rewriter = _ValueRewriter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters[_TEXT] = _text
+
+
+_environment = _ValueEnvironment()
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, name: str) -> Template:
+    code = _environment.compile(source, name, name)
+    return Template.from_code(_environment, code, _environment.globals)
+
+
+@lru_cache(maxsize=1024)
+def _compiled_expression(source: str) -> TemplateExpression:
+    return _environment.compile_expression(source, undefined_to_none=False)

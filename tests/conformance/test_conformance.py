@@ -1,0 +1,87 @@
+"""Every file of valid/ and invalid/ gives exactly what stands beside it.
+
+`valid/x.yaml` → the pipeline in `x.json`; `invalid/x.yaml` (or the files of a folder
+`invalid/x/`) → the problems in `x.expected`. To write what is expected anew, run the tests
+with HEADRACE_UPDATE_EXPECTED=1 and read the difference.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.config import Settings
+from runner.model.pipeline import Pipeline
+from runner.spec import LoadResult, load_files, load_folder
+from tests.support.catalogue import SmallCatalogue
+
+HERE = Path(__file__).parent
+VALID = sorted((HERE / "valid").glob("*.yaml"))
+INVALID = sorted(
+    path for path in (HERE / "invalid").iterdir() if path.is_dir() or path.suffix == ".yaml"
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        project=tmp_path,
+        home=tmp_path,
+        pipelines=tmp_path,
+        connections={"warehouse": "postgresql://warehouse/dwh"},
+    )
+
+
+def load(path: Path, settings: Settings) -> LoadResult:
+    relative = path.relative_to(Path.cwd())
+    if path.is_dir():
+        return load_folder(relative, SmallCatalogue(), settings)
+    return load_files([relative], SmallCatalogue(), settings)
+
+
+def dumped(pipeline: Pipeline) -> str:
+    data: dict[str, Any] = asdict(pipeline)
+    for key in ("file", "folder", "version"):  # They differ by machine and edit.
+        del data[key]
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def compare(found: str, expected: Path) -> None:
+    if os.environ.get("HEADRACE_UPDATE_EXPECTED"):
+        expected.write_text(found, encoding="utf-8")
+    assert found == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_a_valid_file_becomes_its_pipeline(
+    path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+
+    result = load(path, settings)
+
+    assert [str(problem) for problem in result.problems] == []
+    (pipeline,) = result.pipelines.values()
+    compare(dumped(pipeline), path.with_suffix(".json"))
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_an_invalid_file_gives_exactly_its_problems(
+    path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+
+    problems = load(path, settings).problems
+
+    assert problems
+    assert all(problem.line and problem.column and problem.hint for problem in problems)
+    compare("".join(f"{problem}\n" for problem in problems), path.with_suffix(".expected"))
+
+
+def test_nothing_expected_is_left_without_its_file() -> None:
+    expected = {path.with_suffix("").name for path in (HERE / "invalid").glob("*.expected")}
+    assert expected == {path.stem for path in INVALID}
+    assert {path.stem for path in (HERE / "valid").glob("*.json")} == {p.stem for p in VALID}

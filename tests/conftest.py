@@ -1,0 +1,78 @@
+"""What every test may ask for: servers, a database of its own, an empty Redis."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from runner.embedded import Servers
+from runner.errors import EmbeddedError
+from tests.support.servers import (
+    available_servers,
+    create_database,
+    database_name,
+    drop_database,
+    embedded_servers,
+)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """PostgreSQL and Redis, started once. Missing: skipped on a desk, failed in CI."""
+    try:
+        with available_servers(tmp_path_factory.mktemp("servers")) as found:
+            yield found
+    except EmbeddedError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL and Redis here: {error}")
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: Servers) -> Iterator[str]:
+    """The URL of a migrated database that nobody connects to, so that it can be cloned."""
+    from runner.store.migrations import upgrade
+
+    url = create_database(servers.database_url)
+    upgrade(url)
+    yield url
+    drop_database(servers.database_url, url)
+
+
+@pytest.fixture
+def database(servers: Servers, template_database: str) -> Iterator[str]:
+    """The URL of a fresh database with Headrace's schema, dropped after the test."""
+    url = create_database(servers.database_url, template=database_name(template_database))
+    yield url
+    drop_database(servers.database_url, url)
+
+
+@pytest.fixture
+def empty_database(servers: Servers) -> Iterator[str]:
+    """The URL of a database with nothing in it: a target, or one to be migrated."""
+    url = create_database(servers.database_url)
+    yield url
+    drop_database(servers.database_url, url)
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """The URL of a Redis database, emptied."""
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushdb()
+    return servers.redis_url
+
+
+@pytest.fixture
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty HEADRACE_HOME."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def own_servers(own_home: Path) -> Iterator[Servers]:
+    """Embedded servers of this test alone in `own_home`; it may kill, pause or restart them."""
+    with embedded_servers(own_home) as found:
+        yield found

@@ -1,0 +1,84 @@
+"""Runs a job as a worker does, in one real transaction, without a queue."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
+
+from jobs.base import BaseJob
+from runner import jobapi
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class OneTransaction:
+    """Sessions on one connection a database; they commit together, or not at all."""
+
+    engines: dict[str | None, Engine]
+    opened: dict[str | None, Connection] = field(default_factory=dict)
+
+    @contextmanager
+    def session(
+        self,
+        connection: str | None = None,
+        *,
+        read_only: bool = False,  # noqa: ARG002
+    ) -> Iterator[Session]:
+        if connection not in self.opened:
+            self.opened[connection] = self.engines[connection].connect()
+            self.opened[connection].begin()
+        with Session(self.opened[connection], join_transaction_mode="create_savepoint") as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
+        with self.engines[connection].connect() as plain:
+            yield plain.execution_options(isolation_level="AUTOCOMMIT")
+
+    def end(self, *, commit: bool) -> None:
+        for connection in self.opened.values():
+            if commit:
+                connection.commit()
+            connection.close()
+        self.opened.clear()
+
+
+@dataclass
+class JobRunner:
+    """Runs jobs against the databases named in `engines`; None is the default one."""
+
+    engines: dict[str | None, Engine]
+    search_path: tuple[Path, ...] = (PROJECT / "pipelines",)
+    project: Path = PROJECT
+
+    def __call__(self, job: type[BaseJob], **with_: Any) -> Any:
+        """Return the job's result, its work committed; on an error nothing is."""
+        sessions = OneTransaction(self.engines)
+        jobapi.enter(
+            jobapi.Attempt(
+                job_id=str(uuid4()),
+                attempt=1,
+                project=self.project,
+                search_path=self.search_path,
+                sessions=sessions,
+                run_id="run-1",
+                logical_date=datetime(2026, 1, 31, 12, 30, tzinfo=UTC),
+            )
+        )
+        try:
+            result = job(**with_).handle()
+        except BaseException:
+            sessions.end(commit=False)
+            raise
+        finally:
+            jobapi.enter(None)
+        sessions.end(commit=True)
+        return result

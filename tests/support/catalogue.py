@@ -1,0 +1,58 @@
+"""A small catalogue of job classes, real but for its classes' bodies."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from runner.suggest import did_you_mean
+
+# Job → its parameters with the types they take; those in `_REQUIRED` have no default.
+_JOBS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "LoadFile": {"path": str, "table": str},
+    "DataAggregation": {
+        "table": str,
+        "group_by": str,
+        "sort_by": str,
+        "sort_order": str,
+        "aggregates": dict,
+        "into": str,
+    },
+    "TruncateTable": {"table": str},
+    "RunSql": {"sql": str, "sql_path": str, "params": dict, "transaction": bool},
+    "SlowQuery": {"duration": (int, float)},
+    "FailedJob": {},
+}
+_REQUIRED = {
+    "LoadFile": ("path", "table"),
+    "DataAggregation": ("table", "group_by"),
+    "TruncateTable": ("table",),
+    "SlowQuery": ("duration",),
+}
+
+Fault = tuple[str | None, str, str, str]
+
+
+class SmallCatalogue:
+    """Job classes for tests that need none to run."""
+
+    def names(self) -> Collection[str]:
+        return sorted(_JOBS)
+
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[Fault]:
+        if job not in _JOBS:
+            return [(None, "unknown-job", f'unknown job "{job}"', "")]
+        takes = {**_JOBS[job], "connection": str}
+        faults: list[Fault] = []
+        for key, value in with_.items():
+            if key not in takes:
+                hint = did_you_mean(key, takes, listed_as="it takes")
+                faults.append((key, "unknown-parameter", f'{job} takes no "{key}"', hint))
+            elif not isinstance(value, takes[key]) and not isinstance(value, str):
+                faults.append(
+                    (key, "wrong-type", f'"{key}" of {job} has the wrong type', "see its docs")
+                )
+        faults += [
+            (key, "missing-parameter", f'{job} needs "{key}"', f"add {key}: …")
+            for key in _REQUIRED.get(job, ())
+            if key not in with_
+        ]
+        return faults

@@ -1,0 +1,102 @@
+"""Real PostgreSQL and Redis for the tests, wherever they can be had; never a stand-in.
+
+In this order: the servers that TEST_DATABASE_URL and TEST_REDIS_URL name; Docker, through
+testcontainers, where an engine answers; the embedded servers.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection
+
+from runner import embedded
+from runner.embedded import Servers
+
+POSTGRES_IMAGE = "postgres:18-alpine"
+REDIS_IMAGE = "valkey/valkey:9-alpine"
+_numbers = count(1)
+
+
+@contextlib.contextmanager
+def available_servers(home: Path, environ: Mapping[str, str] = os.environ) -> Iterator[Servers]:
+    """Yield servers that are ready; what was started here is stopped at the end.
+
+    `home` is an empty folder for the embedded servers.
+    """
+    database_url, redis_url = environ.get("TEST_DATABASE_URL"), environ.get("TEST_REDIS_URL")
+    if database_url and redis_url:
+        yield Servers(database_url, redis_url)
+    elif docker_answers():
+        with _containers() as found:
+            yield Servers(database_url or found.database_url, redis_url or found.redis_url)
+    else:
+        with embedded_servers(home) as found:
+            yield Servers(database_url or found.database_url, redis_url or found.redis_url)
+
+
+@contextlib.contextmanager
+def embedded_servers(home: Path) -> Iterator[Servers]:
+    """Yield embedded servers of one's own, to be killed or paused at will."""
+    try:
+        yield embedded.start(home)
+    finally:
+        embedded.stop(home)
+
+
+def docker_answers() -> bool:
+    """Tell whether a Docker engine can be used here."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return bool(docker.from_env(timeout=5).ping())
+    except (DockerException, OSError):
+        return False
+
+
+def connect(database_url: str) -> connection:
+    """Return an autocommit connection, for what a test arranges or looks at from outside."""
+    opened = psycopg2.connect(database_url)
+    opened.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+    return opened
+
+
+def create_database(server_url: str, *, template: str | None = None) -> str:
+    """Create a database under a name that is free, and return its URL."""
+    name = f"headrace_test_{os.getpid()}_{next(_numbers)}"
+    clause = f' TEMPLATE "{template}"' if template else ""
+    _administer(server_url, f'CREATE DATABASE "{name}"{clause}')
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+def drop_database(server_url: str, database_url: str) -> None:
+    """Drop a database although connections to it are open."""
+    _administer(server_url, f'DROP DATABASE IF EXISTS "{database_name(database_url)}" WITH (FORCE)')
+
+
+def database_name(database_url: str) -> str:
+    """Return the name of the database that a URL leads to."""
+    return urlsplit(database_url).path.lstrip("/")
+
+
+def _administer(server_url: str, statement: str) -> None:
+    with contextlib.closing(connect(server_url)) as opened, opened.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@contextlib.contextmanager
+def _containers() -> Iterator[Servers]:
+    from testcontainers.postgres import PostgresContainer
+    from testcontainers.redis import RedisContainer
+
+    with (
+        PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres,
+        RedisContainer(REDIS_IMAGE) as redis,
+    ):
+        address = f"{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}"
+        yield Servers(postgres.get_connection_url(), f"redis://{address}/0")

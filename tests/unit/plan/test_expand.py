@@ -1,0 +1,143 @@
+"""A pipeline becomes the plan of one run."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from runner.errors import TemplateError
+from runner.model.pipeline import Pipeline, Schedule, Step
+from runner.model.retry import RetryPolicy
+from runner.plan.expand import ExpandDefaults, expand
+
+LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)
+
+
+def render(value: str, variables: Mapping[str, Any]) -> Any:
+    """Stand in for the template language: whole expressions by value, others by text."""
+    day, run = variables["params"].get("day"), variables["run"]
+    if "{{ nobody }}" in value:
+        raise TemplateError('"nobody" is undefined')
+    if value == "{{ params.day }}":
+        return day
+    text = value.replace("{{ params.day }}", str(day))
+    return text.replace("{{ run.id }}", str(run.get("id"))).replace(
+        "{{ run.logical_date }}", str(run["logical_date"])
+    )
+
+
+def plan_of(*steps: Step, **options: Any):
+    pipeline = Pipeline(
+        "sales",
+        "sales.yaml",
+        "/",
+        "sha",
+        steps,
+        schedules=(Schedule("@daily", timezone="Asia/Tokyo"),),
+    )
+    given = {"params": {"day": date(2025, 1, 31)}, "logical_date": LOGICAL_DATE, "render": render}
+    return expand(pipeline, **(given | options))
+
+
+def payload_of(with_: dict[str, Any], **options: Any) -> Mapping[str, Any]:
+    return plan_of(Step("a", "Job", with_=with_), **options).jobs[0].payload
+
+
+def test_a_plan_tells_what_it_was_made_from():
+    plan = plan_of(Step("a", "Job"))
+
+    assert (plan.pipeline, plan.version, plan.logical_date) == ("sales", "sha", LOGICAL_DATE)
+    assert plan.params == {"day": date(2025, 1, 31)}
+
+
+def test_every_job_follows_what_it_depends_on():
+    plan = plan_of(Step("c", "Job", ("b",)), Step("a", "Job"), Step("b", "Job", ("a",)))
+
+    assert [job.step for job in plan.jobs] == ["a", "b", "c"]
+    assert [job.depends_on for job in plan.jobs] == [(), ("a",), ("b",)]
+
+
+def test_a_cycle_is_refused():
+    with pytest.raises(ValueError, match="a -> b -> a"):
+        plan_of(Step("a", "Job", ("b",)), Step("b", "Job", ("a",)))
+
+
+def test_a_step_that_says_nothing_gets_the_defaults():
+    defaults = ExpandDefaults(queue="low", timeout_s=9, retry=RetryPolicy(limit=1))
+    own = RetryPolicy(limit=0)
+
+    silent, own_words = plan_of(
+        Step("a", "Job"),
+        Step("b", "Job", queue="high", retry=own, timeout_s=0.5),
+        defaults=defaults,
+    ).jobs
+
+    assert (silent.queue, silent.timeout_s, silent.retry) == ("low", 9, RetryPolicy(limit=1))
+    assert (own_words.queue, own_words.timeout_s, own_words.retry) == ("high", 0.5, own)
+
+
+def test_templates_are_rendered_wherever_they_stand():
+    assert payload_of(
+        {
+            "path": "orders-{{ params.day }}.csv",
+            "deep": {"list": ["{{ params.day }}", 1, None]},
+            "run": "{{ run.id }}",
+        },
+        run_context={"id": 7},
+    ) == {
+        "path": "orders-2025-01-31.csv",
+        "deep": {"list": ["2025-01-31", 1, None]},
+        "run": "7",
+    }
+
+
+def test_the_logical_date_is_told_on_the_schedules_clock():
+    assert payload_of({"at": "{{ run.logical_date }}"}) == {"at": "2025-07-01 07:00:00+09:00"}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ steps.load.result.rows }}",
+        "{{ params.day }} {{ 1 + steps['load'].result }}",
+        "{% if steps.load.result %}x{% endif %}",
+        "{{ {'a': steps.load.result} }}",
+    ],
+)
+def test_a_value_that_needs_a_result_is_kept_and_the_job_is_late(template):
+    job = plan_of(Step("a", "Job", with_={"x": [template], "y": "{{ params.day }}"})).jobs[0]
+
+    assert job.late
+    assert job.payload == {"x": [template], "y": "2025-01-31"}
+
+
+@pytest.mark.parametrize("text", ["steps.load", "{{ params.day }} steps.x", "{{ params.steps.x }}"])
+def test_the_mere_word_steps_makes_no_job_late(text):
+    assert not plan_of(Step("a", "Job", with_={"x": text})).jobs[0].late
+
+
+def test_sql_is_not_rendered_as_text():
+    sql = "SELECT * FROM t WHERE day = {{ params.day }} AND {{ nobody }}"
+
+    assert payload_of({"sql": sql}) == {"sql": sql}
+
+
+def test_the_caller_may_name_other_keys_that_are_templates_of_their_own():
+    template = "{{ params.day }}"
+
+    assert payload_of(
+        {"body": template, "sql": template}, verbatim=lambda job: {"Job": ("body",)}[job]
+    ) == {"body": template, "sql": "2025-01-31"}
+
+
+def test_every_value_that_cannot_be_rendered_is_told_with_its_place():
+    with pytest.raises(TemplateError) as caught:
+        plan_of(
+            Step("a", "Job", with_={"x": {"y": ["ok", "{{ nobody }}"]}}),
+            Step("b", "Job", with_={"z": "{{ nobody }}"}),
+        )
+
+    assert str(caught.value) == (
+        'step "a", with.x.y[1]: "nobody" is undefined\nstep "b", with.z: "nobody" is undefined'
+    )

@@ -1,0 +1,188 @@
+"""Folders of pipeline files: what is loaded, what is left out, and how fast."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.config import Settings
+from runner.model.retry import RetryPolicy
+from runner.schemas import schema
+from runner.spec import load_files, load_folder
+from runner.spec.cycles import cycles
+from tests.support.catalogue import SmallCatalogue
+
+GOOD = "name: {name}\nsteps:\n  - {{id: only, job: FailedJob}}\n"
+FIVE_STEPS = """\
+name: p{number}
+schedule: {{cron: "{minute} * * * *", timezone: Europe/Berlin}}
+params: {{day: {{type: date, default: "{{{{ run.logical_date }}}}"}}}}
+steps:
+  - {{id: a, job: LoadFile, with: {{path: "{{{{ params.day }}}}.csv", table: t}}}}
+  - {{id: b, job: TruncateTable, depends_on: [a], with: {{table: t}}}}
+  - {{id: c, job: RunSql, depends_on: [a], with: {{sql_path: c.sql}}}}
+  - {{id: d, job: SlowQuery, depends_on: [b, c], with: {{duration: 1}}, retry: {{limit: 1}}}}
+  - {{id: e, job: FailedJob, depends_on: [d], timeout: 5m}}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path, tmp_path, tmp_path)
+
+
+def test_every_yaml_file_below_the_folder_is_loaded_but_hidden_and_underscored_ones(
+    tmp_path: Path, settings: Settings
+) -> None:
+    for name in ("a.yaml", "sub/b.yml", "_defaults.yaml", ".c.yaml", ".git/d.yaml", "e.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(GOOD.format(name=path.stem.strip("._")))
+
+    result = load_folder(tmp_path, SmallCatalogue(), settings)
+
+    assert list(result.pipelines) == ["a", "b"]
+    assert result.problems == []
+    assert result.pipelines["b"].folder == str(tmp_path / "sub")
+
+
+def test_a_bad_file_never_hides_the_others(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD.format(name="good"))
+    (tmp_path / "list.yaml").write_text("- a")
+    (tmp_path / "large.yaml").write_bytes(b"- x\n" * 2_500_000)
+    (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "nowhere")
+
+    result = load_folder(tmp_path, SmallCatalogue(), settings)
+
+    assert list(result.pipelines) == ["good"]
+    assert [problem.code for problem in result.problems] == [
+        "encoding",
+        "unreadable-file",
+        "too-large",
+        "not-a-mapping",
+    ]
+
+
+def test_a_missing_folder_is_one_problem(tmp_path: Path, settings: Settings) -> None:
+    result = load_folder(tmp_path / "pipelnes", SmallCatalogue(), settings)
+
+    assert [problem.code for problem in result.problems] == ["missing-folder"]
+    assert "HEADRACE_PIPELINES" in result.problems[0].hint
+
+
+def test_a_name_used_by_a_file_that_is_invalid_otherwise_counts(
+    tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD.format(name="same"))
+    (tmp_path / "b.yaml").write_text("name: same\n")
+
+    result = load_folder(tmp_path, SmallCatalogue(), settings)
+
+    assert result.pipelines == {}
+    assert [problem.code for problem in result.problems].count("duplicate-name") == 2
+
+
+def test_the_version_is_the_hash_of_the_bytes(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD.format(name="a"))
+
+    pipeline = load_files([path], SmallCatalogue(), settings).pipelines["a"]
+
+    assert pipeline.version == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_partial_retry_is_based_on_the_configuration(tmp_path: Path) -> None:
+    base = RetryPolicy(limit=8, jitter=True, intervals_s=(1.0, 2.0))
+    settings = Settings(tmp_path, tmp_path, tmp_path, retry=base)
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "name: a\nsteps:\n  - {id: plain, job: FailedJob}\n"
+        "  - {id: limit, job: FailedJob, retry: {limit: 1}}\n"
+        "  - {id: delay, job: FailedJob, retry: {delay: 5s}}\n"
+    )
+
+    steps = load_files([path], SmallCatalogue(), settings).pipelines["a"].steps
+
+    assert steps[0].retry is None
+    assert steps[1].retry == RetryPolicy(limit=1, jitter=True, intervals_s=(1.0, 2.0))
+    assert steps[2].retry == RetryPolicy(limit=8, delay_s=5.0, jitter=True)
+
+
+def test_a_thousand_pipelines_of_five_steps_load_in_3_s(tmp_path: Path, settings: Settings) -> None:
+    for number in range(1000):
+        text = FIVE_STEPS.format(number=number, minute=number % 60)
+        (tmp_path / f"p{number}.yaml").write_text(text)
+    start = time.process_time()
+
+    result = load_folder(tmp_path, SmallCatalogue(), settings)
+
+    assert result.problems == []
+    assert len(result.pipelines) == 1000
+    assert time.process_time() - start < 3
+
+
+def test_a_chain_of_ten_thousand_steps_is_no_cycle_and_its_closing_is_found() -> None:
+    chain = {str(n): [str(n - 1)] if n else [] for n in range(10_000)}
+    assert list(cycles(chain)) == []
+
+    chain["0"] = ["9999"]
+    (cycle,) = cycles(chain)
+
+    assert len(cycle) == 10_001
+    assert cycle[0] == cycle[-1] == "0"
+
+
+def test_every_key_of_the_pipeline_schema_is_described() -> None:
+    def missing(part: object, path: str) -> list[str]:
+        if not isinstance(part, dict):
+            return []
+        found = []
+        for key, value in part.get("properties", {}).items():
+            referred = schema("pipeline")["$defs"].get(value.get("$ref", "")[8:], {})
+            if not {**referred, **value}.get("description"):
+                found.append(f"{path}.{key}")
+        for key, value in part.items():
+            found += missing(value, f"{path}.{key}")
+        return found
+
+    assert missing(schema("pipeline"), "") == []
+
+
+STEP = "name: p\nsteps:\n- {id: a, job: J, "
+SPOILT = {
+    "unknown dependencies": "name: p\nsteps:\n"
+    + "".join(f"- {{id: s{n}, job: J, depends_on: [x{n}]}}\n" for n in range(9999)),
+    "mixed list": f"{STEP}depends_on: [1,{','.join(f'x{n}' for n in range(90_000))}]}}\n",
+    "unknown keys": "name: p\n" + "".join(f"k{n}: 1\n" for n in range(40_000)),
+    "duplicate keys": "name: p\n" * 30_000,
+    "long template": STEP + 'with: {x: "{{ ' + "1+" * 50_000 + '1 }}"}}\n',
+    "deep template": STEP + 'with: {x: "{{ ' + "(" * 50_000 + '"}}\n',
+}
+
+
+@pytest.mark.parametrize("text", SPOILT.values(), ids=SPOILT.keys())
+def test_a_spoilt_file_of_nearly_1_mb_is_told_in_a_few_seconds(
+    text: str, tmp_path: Path, settings: Settings
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    start = time.process_time()
+
+    result = load_files([path], SmallCatalogue(), settings)
+
+    assert 0 < len(result.problems) < 1000
+    assert time.process_time() - start < 10
+
+
+def test_a_file_given_twice_does_not_share_its_name_with_itself(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(GOOD.format(name="a"))
+
+    result = load_files([Path("a.yaml"), tmp_path / "a.yaml"], SmallCatalogue(), settings)
+
+    assert result.problems == []

@@ -1,0 +1,109 @@
+"""Make `.venv` from the lock, if it is not already made from it. Needs nothing but Python.
+
+    python3 tools/bootstrap.py          what Headrace runs with
+    python3 tools/bootstrap.py --dev    and what tests and lint need
+    python3 tools/bootstrap.py --this-python ...    make it anew if another Python made it
+
+The stamp that says "done" is written last and names the lock's content, the Python and this
+folder: an interrupted install, a changed lock or a moved project is made anew. Any number of
+these may run at once; one works and the others wait.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+# A line in a .pth file, not an import hook: quicker to start, and tools can follow it.
+PLAIN = ("--config-settings", "editable_mode=compat")
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq")
+
+
+def main(arguments: list[str]) -> int:
+    """Return 0 once `.venv` is complete, else the exit code of what failed."""
+    exact = "--this-python" in arguments
+    locks = ["requirements.lock", *(["requirements-dev.lock"] if "--dev" in arguments else [])]
+    with _alone():
+        try:
+            if not _made(locks[0], exact=exact):
+                _make(locks[0])
+            for lock in locks[1:]:
+                if not _made(lock):
+                    _install(lock)
+        except subprocess.CalledProcessError as error:
+            print(f"bootstrap: {' '.join(map(str, error.cmd))} failed: see above.", file=sys.stderr)
+            print("bootstrap: run the same command again to go on from here.", file=sys.stderr)
+            return error.returncode
+    return 0
+
+
+def _make(lock: str) -> None:
+    print(f"Making .venv with Python {platform.python_version()} …", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    _run(sys.executable, "-m", "venv", str(VENV))
+    _install(lock)
+
+
+def _install(lock: str) -> None:
+    began = time.monotonic()
+    count = sum(line[0].isalnum() for line in (ROOT / lock).read_text().splitlines() if line)
+    print(f"Installing {count} packages from {lock} …", flush=True)
+    # Wheels only: nothing is compiled and no package's own code runs at install time.
+    _run(PYTHON, *PIP, "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / lock))
+    if lock == "requirements.lock":
+        # The build backend came with the lock, so that nothing else is downloaded for this.
+        _run(
+            PYTHON, *PIP, "--no-deps", "--no-build-isolation", "--no-index", *PLAIN, "-e", str(ROOT)
+        )
+    _stamp(lock).write_text("\n".join(_wanted(lock)) + "\n")
+    print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def _made(lock: str, *, exact: bool = False) -> bool:
+    stamp = _stamp(lock)
+    if not stamp.exists() or not PYTHON.exists():
+        return False
+    wanted, found = _wanted(lock), stamp.read_text().splitlines()
+    return found == wanted if exact else found[:2] == wanted[:2]
+
+
+def _stamp(lock: str) -> Path:
+    return VENV / f".made-from-{lock}"
+
+
+def _wanted(lock: str) -> list[str]:
+    digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
+    return [digest, str(ROOT), f"{sys.base_prefix} {platform.python_version()}"]
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    # The folder itself is locked: a lock file would be one more file to ignore and to clean.
+    descriptor = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another make that is installing …", flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
