@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.embedded import postgres, valkey
-from runner.embedded.place import Place, place_of, prepare, refuse
+from runner.embedded.place import Place, give, place_of, prepare, refuse
 
 __all__ = ["Servers", "find", "start", "stop", "urls", "use"]
 
@@ -76,7 +76,7 @@ def use(home: Path) -> Iterator[Servers]:
     """
     place = place_of(home)
     prepare(place)
-    with (place.home / "users").open("w") as users:
+    with _opened(place, "users") as users:
         with _locked(place):
             fcntl.flock(users, fcntl.LOCK_SH)
             _start(place)
@@ -85,7 +85,7 @@ def use(home: Path) -> Iterator[Servers]:
         finally:
             with _locked(place):
                 # Nobody can become a user meanwhile: that needs the lock that we hold.
-                if _is_last(users.fileno()):
+                if _is_last(users):
                     _stop(place)
 
 
@@ -117,12 +117,20 @@ def _is_last(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[None]:
-    try:
-        descriptor = os.open(place.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise refuse(place.home, f"cannot be locked: {error.strerror}") from error
-    try:
+    with _opened(place, "lock") as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _opened(place: Place, name: str) -> Iterator[int]:
+    path = place.home / name
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give(path, place.owner())
+    except OSError as error:
+        raise refuse(path, f"cannot be opened: {error.strerror}") from error
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)

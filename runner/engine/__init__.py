@@ -1,0 +1,1 @@
+"""Use cases: what fetches facts, asks the plan, writes the store, and sends."""

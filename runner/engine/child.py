@@ -89,28 +89,40 @@ class ChildLoop:
             self._slot.connected(self._store.raw.info.backend_pid)
 
     def _take(self) -> Taken | None:
-        while self._slot.suspended:
+        while self._suspended():
             self._taker.flush()
             self._sleep(1.0)
         self._waiting = True
         try:
             # A signal that came before the flag was set has left its own.
-            if self._stopping:
-                raise _Stop
+            self._stop_here()
             taken = self._taker.take(block=True)
         finally:
             self._waiting = False
         if taken is not None:
             self._slot.taken(taken[0], taken[1])
             crash_point("taken")
-            if self._slot.suspended:
+            if self._suspended():
                 self._taker.give_back(f"{taken[0]}_{taken[1]}", taken[2])
                 self._slot.idle(finished=False)
                 return None
         return taken
 
+    def _suspended(self) -> bool:
+        return self._slot.suspended
+
     def _claim(self, taken: Taken) -> Claimed | None:
-        claimed = self._store.claim(taken[0], taken[1])
+        """Claim what was taken. Through an outage the message stays in hand, not on its way."""
+        while True:
+            try:
+                claimed = self._store.claim(taken[0], taken[1])
+                break
+            except StoreUnavailable as error:
+                try:
+                    self._wait_out(error)
+                except _Stop:
+                    self._taker.give_back(f"{taken[0]}_{taken[1]}", taken[2])
+                    raise
         if claimed is None:
             self._taker.done(f"{taken[0]}_{taken[1]}")
             self._slot.idle(finished=False)
@@ -260,11 +272,14 @@ class ChildLoop:
     def _sleep(self, seconds: float) -> None:
         self._waiting = True
         try:
-            if self._stopping:
-                raise _Stop
+            self._stop_here()
             time.sleep(seconds)
         finally:
             self._waiting = False
+
+    def _stop_here(self) -> None:
+        if self._stopping:
+            raise _Stop
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
         self._stopping = True

@@ -264,22 +264,22 @@ def _add_jobs(
         for upstream in job.depends_on:
             dependents[upstream] += 1
             edges.append({"upstream_id": ids[upstream], "job_id": ids[job.step]})
-    for job in plan.jobs:
-        jobs.append(
-            _planned_row(
-                id=ids[job.step],
-                job_class=job.job_class,
-                payload=dict(job.payload),
-                queue=job.queue,
-                timeout_s=job.timeout_s,
-                retry=policy_to_row(job.retry),
-                run_id=run_id,
-                pipeline=plan.pipeline,
-                step=job.step,
-                deps_left=len(job.depends_on),
-                dependents=dependents[job.step],
-                late=job.late,
-                folder=plan.folder,
-                logical_date=plan.logical_date.isoformat(),
-            )
+    jobs.extend(
+        _planned_row(
+            id=ids[job.step],
+            job_class=job.job_class,
+            payload=dict(job.payload),
+            queue=job.queue,
+            timeout_s=job.timeout_s,
+            retry=policy_to_row(job.retry),
+            run_id=run_id,
+            pipeline=plan.pipeline,
+            step=job.step,
+            deps_left=len(job.depends_on),
+            dependents=dependents[job.step],
+            late=job.late,
+            folder=plan.folder,
+            logical_date=plan.logical_date.isoformat(),
         )
+        for job in plan.jobs
+    )

@@ -7,7 +7,7 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from runner.engine.policies import policy_from_row
 from runner.engine.registry import Registry
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.observe.joblog import JobLog
+from runner.plan.expand import render_late
 from runner.plan.retry import retry_delay_s
 from runner.queue.message import Message
 from runner.store.attempts import AttemptStore, Claimed, Completed, to_json
@@ -49,7 +50,7 @@ class Surroundings:
 
     project: Path
     pipelines: Path
-    render: Callable[[Any, dict[str, Any]], Any]
+    render: Callable[[Any, Mapping[str, Any]], Any]
 
 
 class Executor:
@@ -194,8 +195,9 @@ class Executor:
             row["step"]: {"status": row["status"], "result": row["result"]}
             for row in self.store.rows("upstream_results", id=claimed.id)
         }
-        rendered: dict[str, Any] = self._surroundings.render(claimed.payload, {"steps": steps})
-        return rendered
+        run = self.store.row("run_of_attempt", id=claimed.id) or {}
+        variables = {"steps": steps, "params": run.get("params", {}), "run": run}
+        return render_late(claimed.job_class, claimed.payload, variables, self._surroundings.render)
 
 
 def retry_in_s(retry: dict[str, Any], retry_count: int) -> float | None:

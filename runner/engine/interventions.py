@@ -80,8 +80,9 @@ class Interventions:
         return self._job(self._database, job_id)
 
     def retry_run(self, run_id: str) -> Row:
-        """Run a run's failed and cancelled steps again, with the plan and the logical date
-        that it had; returns the run's row.
+        """Run a run's failed and cancelled steps again; returns the run's row.
+
+        Plan and logical date stay those that the run had.
 
         Raises:
             NotFound, IllegalTransition: There is no such run, or nothing in it failed.

@@ -31,14 +31,18 @@ class Planner:
         params: Mapping[str, Any],
         logical_date: datetime,
         trigger: Trigger,
+        *,
+        timezone: str | None = None,
     ) -> Plan:
-        """Return the plan of one run of `pipeline`.
+        """Return the plan of one run of `pipeline`; `timezone` is the firing schedule's.
 
         Raises:
             InvalidParams: The parameters do not fit.
             TemplateError: A value cannot be rendered with them.
         """
-        context = {"trigger": str(trigger)}
+        context: dict[str, Any] = {"trigger": str(trigger)}
+        if timezone is not None:
+            context["timezone"] = timezone
         resolved = resolve_params(
             pipeline,
             params,

@@ -49,9 +49,12 @@ def policy_from(
 
 
 def _check(policy: RetryPolicy) -> None:
-    if not isinstance(policy.limit, int) or not 0 <= policy.limit <= 1000:
+    # The dataclass only promises its types: the values come from outside.
+    limit: Any = policy.limit
+    factor: Any = policy.factor
+    if not isinstance(limit, int) or not 0 <= limit <= 1000:
         raise InvalidPayload("retry.limit takes a whole number from 0 to 1000")
-    if not isinstance(policy.factor, int | float) or policy.factor < 1:
+    if not isinstance(factor, int | float) or factor < 1:
         raise InvalidPayload("retry.factor takes a number from 1")
     if not isinstance(policy.jitter, bool):
         raise InvalidPayload("retry.jitter takes true or false")

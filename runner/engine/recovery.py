@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for
 from runner.engine.worker import attempts_json
-from runner.errors import QueueUnavailable
+from runner.errors import QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
@@ -42,6 +42,7 @@ class Recovery:
         self._sender = sender
         self._clock = clock
         self._next_sweep = 0.0
+        self._trusted_from = 0.0
         self._hostname = socket.gethostname()
 
     def tick(self) -> Repaired:
@@ -50,6 +51,14 @@ class Recovery:
         Raises:
             StoreUnavailable, QueueUnavailable: Tried again at the next tick.
         """
+        try:
+            return self._tick()
+        except StoreUnavailable:
+            # Nobody could renew a lease meanwhile: silence proves nothing for a while.
+            self._trusted_from = self._clock() + LEASE_S
+            raise
+
+    def _tick(self) -> Repaired:
         done = Repaired()
         emptied = self._emptied()
         sweep = emptied or self._clock() >= self._next_sweep
@@ -93,11 +102,11 @@ class Recovery:
         return after_loss(tx, rows)
 
     def _dead(self, row: Row) -> bool:
-        if row["expired"]:
+        if row["expired"] and self._clock() >= self._trusted_from:
             return True
         # On this host the process itself tells, at once.
         born = birth_ticks(row["pid"])
-        return row["hostname"] == self._hostname and born != row["birth_ticks"]
+        return bool(row["hostname"] == self._hostname and born != row["birth_ticks"])
 
     def _resend(self, overdue: list[Row]) -> int:
         """Send the messages again that Redis does not have."""

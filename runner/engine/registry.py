@@ -3,13 +3,14 @@
 import importlib
 import inspect
 import pkgutil
-import types
+import sys
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from runner.engine.hints import describe, fits, templated
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.suggest import did_you_mean
 
@@ -63,7 +64,7 @@ def _own_parameters(cls: type) -> dict[str, Parameter]:
     init = vars(cls)["__init__"]
     try:
         hints = typing.get_type_hints(init)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a user's annotation may name anything
         hints = {}
     return {
         parameter.name: Parameter(
@@ -143,7 +144,7 @@ class Registry:
             if parameter.required and name not in with_
         ]
         for key, value in with_.items():
-            if key in known and not _templated(value) and not fits(value, known[key].type):
+            if key in known and not templated(value) and not fits(value, known[key].type):
                 findings.append(
                     (
                         key,
@@ -172,7 +173,7 @@ class Registry:
         """Register a file's classes; one that does not load leaves the others alone."""
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
             stem = module_name.rpartition(".")[2]
             self._broken[stem] = self._broken[_camel(stem)] = f"{type(error).__name__}: {error}"
             return
@@ -198,9 +199,12 @@ def _is_job(cls: Any) -> bool:
 
 def _by_path(path: str) -> type:
     module_name, _, name = path.rpartition(".")
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        # Nothing of Python's own is a job: it need not even be imported.
+        raise UnknownJobClass(f'unknown job "{path}"; it is no subclass of BaseJob')
     try:
         cls = getattr(importlib.import_module(module_name), name)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
         raise UnknownJobClass(
             f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
         ) from None
@@ -208,60 +212,3 @@ def _by_path(path: str) -> type:
         raise UnknownJobClass(f'unknown job "{path}"; it is no subclass of BaseJob')
     found: type = cls
     return found
-
-
-def _templated(value: Any) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a JSON value fits a parameter's type hint; what no hint says fits."""
-    if hint is None or hint is Any:
-        return True
-    if _templated(value):
-        return True
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, argument) for argument in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if hint is type(None):
-        return value is None
-    if origin in (list, tuple, set) or str(origin).endswith("Sequence'>"):
-        return isinstance(value, list | tuple) and all(fits(item, arguments[0]) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and all(fits(v, arguments[1]) for v in value.values())
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, type):
-        return isinstance(value, hint)
-    return True
-
-
-_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "nothing",
-    list: "a list",
-    dict: "a mapping",
-}
-
-
-def describe(hint: Any) -> str:
-    """Return a type hint in the user's words."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(
-            describe(argument) for argument in arguments if argument is not type(None)
-        )
-    if origin is typing.Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
-    if origin is list:
-        return f"a list of {describe(arguments[0])}" if arguments else "a list"
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping to {describe(arguments[1])}" if arguments else "a mapping"
-    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))

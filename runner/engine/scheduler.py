@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runner.engine.dispatcher import Dispatcher
@@ -12,13 +13,41 @@ from runner.errors import HeadraceError
 from runner.model.pipeline import Pipeline, Schedule
 from runner.model.plan import Plan
 from runner.model.status import Trigger
-from runner.plan.due import catch_up, due_between, jitter_offset_s, next_instants
-from runner.store.database import Database, Row, Transaction
+from runner.plan.due import (
+    catch_up,
+    due_between,
+    jitter_offset_s,
+    last_between,
+    next_instants,
+)
+from runner.queue.message import Message
+from runner.store.database import Database, Row
 
 log = logging.getLogger("headrace.daemon")
 
-# The most missed instants of one schedule that one tick looks at; the next tick goes on.
+# The most missed instants of one schedule that one tick looks at: with `catchup: all` the next
+# tick goes on after them, otherwise older ones are passed over uncounted.
 _MOST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What becomes of one pipeline: its runs, and how far its schedule is dealt with."""
+
+    pipeline: str
+    plans: list[Plan]
+    skipped: int
+    seen_until: datetime
+    upcoming: datetime | None
+
+    def entry(self) -> dict[str, object]:
+        """Return the row for `advance_schedules`."""
+        return {
+            "pipeline": self.pipeline,
+            "seen_until": self.seen_until.isoformat(),
+            "next_instant": self.upcoming.isoformat() if self.upcoming else None,
+            "skipped": self.skipped,
+        }
 
 
 class Scheduler:
@@ -72,15 +101,16 @@ class Scheduler:
             return 0
         with self._database.transaction() as tx:
             rows = tx.rows("lock_schedules", pipelines=due)
-            decided = [self._decide(row, now) for row in rows]
-            plans = [(plan, Trigger.SCHEDULE) for found, _ in decided for plan in found]
-            runs, messages = [], []
+            decisions = [self._decide(row, now) for row in rows]
+            plans = [(plan, Trigger.SCHEDULE) for one in decisions for plan in one.plans]
+            runs: list[Row] = []
+            messages: list[Message] = []
             if plans:
                 runs, messages = self._dispatcher.insert_runs(tx, plans, term=term)
-            upcoming = self._advance(tx, rows, [skipped for _, skipped in decided], now)
-        self._next.update(upcoming)
-        for name in set(due) - upcoming.keys():
+            tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in decisions]))
+        for name in due:
             self._next.pop(name, None)
+        self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})
         self._dispatcher.send_soon(messages)
         for run in runs:
             log.info(
@@ -91,61 +121,63 @@ class Scheduler:
             )
         return len(runs)
 
-    def _decide(self, row: Row, now: datetime) -> tuple[list[Plan], int]:
-        """Return the plans of a pipeline's due runs, and how many instants are passed over."""
-        pipeline = self._pipelines.by_name.get(row["pipeline"])
+    def _decide(self, row: Row, now: datetime) -> _Decision:
+        """Decide about one pipeline: which runs start, how many instants are passed over."""
+        name, seen_until = row["pipeline"], row["seen_until"]
+        pipeline = self._pipelines.by_name.get(name)
         if pipeline is None:
-            return [], 0
-        fire: set[datetime] = set()
+            return _Decision(name, [], 0, now, None)
+        fire: dict[datetime, Schedule] = {}
         skipped: set[datetime] = set()
+        handled = now
         for schedule in pipeline.schedules:
-            offset = timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
-            instants = due_between(
-                schedule, row["seen_until"] - offset, now - offset, limit=_MOST_AT_ONCE
-            )
+            offset = _offset(pipeline, schedule)
+            due = _due(schedule, seen_until - offset, now - offset)
             decision = catch_up(
                 schedule.catchup,
-                instants,
+                due,
                 now - offset,
                 schedule.catchup_window_s,
                 schedule.start_deadline_s,
             )
-            fire.update(decision.fire)
-            skipped.update(decision.skipped)
+            fire |= dict.fromkeys(decision.fire, schedule)
+            skipped |= set(decision.skipped)
+            if schedule.catchup == "all" and len(due) == _MOST_AT_ONCE:
+                handled = min(handled, due[-1] + offset)
         if row["paused"]:
-            return [], len(fire | skipped)
-        return self._plans(pipeline, sorted(fire)), len(skipped - fire)
+            plans, passed = [], len(fire.keys() | skipped)
+        else:
+            plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
+        return _Decision(name, plans, passed, handled, _next_start(pipeline, handled))
 
-    def _plans(self, pipeline: Pipeline, instants: Iterable[datetime]) -> list[Plan]:
+    def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
         plans = []
-        for instant in instants:
+        for instant in sorted(fire):
             try:
-                plans.append(self._planner.plan(pipeline, {}, instant, Trigger.SCHEDULE))
+                plans.append(
+                    self._planner.plan(
+                        pipeline, {}, instant, Trigger.SCHEDULE, timezone=fire[instant].timezone
+                    )
+                )
             except HeadraceError as error:
                 log.error(
-                    "%s: the run due %s cannot start: %s", pipeline.name, instant.isoformat(), error
+                    "%s: the run due %s cannot start: %s",
+                    pipeline.name,
+                    instant.isoformat(),
+                    error,
                 )
         return plans
 
-    def _advance(
-        self, tx: Transaction, rows: list[Row], skipped: list[int], now: datetime
-    ) -> dict[str, datetime]:
-        upcoming: dict[str, datetime] = {}
-        entries = []
-        for row, count in zip(rows, skipped, strict=True):
-            pipeline = self._pipelines.by_name.get(row["pipeline"])
-            at = _next_start(pipeline, now) if pipeline else None
-            if at is not None:
-                upcoming[row["pipeline"]] = at
-            entries.append(
-                {
-                    "pipeline": row["pipeline"],
-                    "next_instant": at.isoformat() if at else None,
-                    "skipped": count,
-                }
-            )
-        tx.rows("advance_schedules", schedules=json.dumps(entries), now=now)
-        return upcoming
+
+def _due(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+    """Return the due instants; of a long absence the last ones, or for `all` the first."""
+    if schedule.catchup == "all":
+        return due_between(schedule, after, until, limit=_MOST_AT_ONCE)
+    return last_between(schedule, after, until, _MOST_AT_ONCE)
+
+
+def _offset(pipeline: Pipeline, schedule: Schedule) -> timedelta:
+    return timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
 
 
 def _next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
@@ -159,6 +191,6 @@ def _next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
 
 
 def _start_after(pipeline: Pipeline, schedule: Schedule, after: datetime) -> datetime | None:
-    offset = timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
+    offset = _offset(pipeline, schedule)
     instants = next_instants(schedule, after - offset, 1)
     return instants[0] + offset if instants else None

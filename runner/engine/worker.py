@@ -85,17 +85,27 @@ class WorkerSide:
 
     # -- in the parent ----------------------------------------------------------------
 
+    def register(self) -> bool:
+        """See `WorkerHooks`."""
+        try:
+            self._database.rows("register_worker", **self._description())
+        except StoreUnavailable as error:
+            if self._there:
+                log.warning("%s; waiting for it", error)
+            self._there = False
+        else:
+            self._there = True
+        return self._there
+
     def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """See `WorkerHooks`."""
         try:
             with self._database.transaction() as tx:
                 if not tx.row("heartbeat_worker", name=self._name, status=status):
                     tx.rows("register_worker", **self._description())
-                started = {
-                    (str(row["id"]), row["attempt"])
-                    for row in tx.rows("attempts_of_worker", worker=self._name)
-                }
+                started = _pairs(tx.rows("attempts_of_worker", worker=self._name))
                 self._end_orphans(tx, started - set(running))
+                lost = _pairs(tx.rows("lost_attempts", attempts=attempts_json(running)))
         except StoreUnavailable as error:
             if self._there:
                 log.warning("%s; waiting for it", error)
@@ -104,7 +114,7 @@ class WorkerSide:
         if not self._there:
             log.info("PostgreSQL answers again")
         self._there = True
-        return [key for key in running if key not in started]
+        return [key for key in running if key in lost]
 
     def _end_orphans(self, tx: Any, unknown: set[tuple[str, int]]) -> None:
         """End attempts that no child of this worker is running, twice in a row.
@@ -199,6 +209,10 @@ def _lose(
         crash_budget=CRASH_BUDGET,
     )
     return rows
+
+
+def _pairs(rows: Iterable[dict[str, Any]]) -> set[tuple[str, int]]:
+    return {(str(row["id"]), row["attempt"]) for row in rows}
 
 
 def attempts_json(attempts: Iterable[tuple[Any, int]]) -> str:

@@ -12,17 +12,20 @@ _last = 0
 def new_id() -> UUID:
     """Return a UUID of version 7: 48 bits of milliseconds, then 74 random bits.
 
-    Within a process each one is greater than the one before. Rows in the order of their ids are rows in the order of their making, so that the
-    primary key serves listings too and new rows land on the same few index pages.
+    Within a process each one is greater than the one before. Rows in the order of their ids
+    are rows in the order of their making: the primary key serves listings too, and new rows
+    land on the same few index pages.
 
     Source: RFC 9562, section 5.7.
     """
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    global _last
+    global _last  # noqa: PLW0603 - one count a process is the point
     with _lock:
-        # In one millisecond, and where the clock was set back: count on from the last one.
-        # 62 random bits below the variant leave room that no process can fill.
-        _last = value = max(value, _last + 1)
+        if value <= _last:
+            # In one millisecond, or where the clock was set back: go on from the last one, by
+            # a random step, since a process that was forked from this one goes on from it too.
+            value = _last + 1 + int.from_bytes(os.urandom(4))
+        _last = value
     return UUID(int=value)

@@ -56,6 +56,7 @@ class Step:
     id: str
     job: str
     depends_on: tuple[str, ...] = ()
+    trigger_rule: str = "all_success"
     queue: str | None = None
     with_: Mapping[str, Any] = field(default_factory=dict)
     retry: RetryPolicy | None = None
@@ -67,8 +68,8 @@ class Step:
 class Pipeline:
     """One validated pipeline file, `defaults` already applied to its steps.
 
-    `version` is the SHA-256 of the file's bytes; `folder` its absolute folder, from which
-    relative paths in `with` are looked up.
+    `version` is the SHA-256 of the file's bytes and of the _defaults.yaml that hold for it;
+    `folder` its absolute folder, from which relative paths in `with` are looked up.
     """
 
     name: str

@@ -23,6 +23,7 @@ class PlannedJob:
     retry: RetryPolicy
     timeout_s: float
     depends_on: tuple[str, ...] = ()
+    trigger_rule: str = "all_success"
     late: bool = False
 
 

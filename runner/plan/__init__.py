@@ -1,0 +1,1 @@
+"""Decisions: order, due instants, parameters, plans, waits. Pure; `now` is an argument."""

@@ -47,6 +47,26 @@ def due_between(
     return list(islice(due, limit))
 
 
+def last_between(
+    schedule: Schedule, after: datetime, until: datetime, limit: int
+) -> list[datetime]:
+    """Return the last `limit` instants later than `after` and not later than `until`, in order.
+
+    After a long pause only the end of it counts for `catchup: latest` and within a window: it
+    is found from behind, whatever the length of the pause.
+
+    Raises as `next_instants` does.
+    """
+    span = timedelta(hours=1)
+    while until - span > after:
+        due = due_between(schedule, until - span, until)
+        if len(due) >= limit:
+            return due[len(due) - limit :]
+        span *= 4
+    due = due_between(schedule, after, until)
+    return due[max(0, len(due) - limit) :]
+
+
 def catch_up(
     policy: str,
     instants: Sequence[datetime],

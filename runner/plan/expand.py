@@ -48,9 +48,8 @@ def expand(
 ) -> Plan:
     """Return the jobs of one run in an order in which each follows what it depends on.
 
-    `params` are resolved already (see `resolve_params`). `render(value, variables)` renders
-    one template. `run_context` adds to the variables of `run.`. Values that refer to
-    `steps.` are kept as they are and mark their job as `late`.
+    `params` are resolved already; `render(value, variables)` renders one template;
+    `run_context` adds to the variables of `run.`. Values over `steps.` stay and make jobs late.
 
     Raises:
         TemplateError: values that cannot be rendered, all of them, each with its place.
@@ -69,7 +68,7 @@ def expand(
     if problems:
         raise TemplateError("\n".join(problems))
     steps = {step.id: step for step in pipeline.steps}
-    order = topological_order({step.id: step.depends_on for step in pipeline.steps})
+    order = topological_order({name: step.depends_on for name, step in steps.items()})
     return Plan(
         pipeline=pipeline.name,
         version=pipeline.version,
@@ -77,6 +76,34 @@ def expand(
         logical_date=logical_date,
         jobs=tuple(_planned(steps[name], *payloads[name], defaults) for name in order),
     )
+
+
+def render_late(
+    job: str,
+    payload: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    render: Render,
+    verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
+) -> dict[str, Any]:
+    """Return the payload of a late job with the rest of its templates rendered.
+
+    Only values over `steps.` are: what `expand` has rendered is data by now, and what it has
+    left to the job still is the job's. `variables` are `params`, `run` and `steps`.
+
+    Raises:
+        TemplateError: a value cannot be rendered.
+    """
+
+    def rendered(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: rendered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [rendered(item) for item in value]
+        late = isinstance(value, str) and _LATER.search(value)
+        return plain(render(value, variables)) if late else value
+
+    kept = frozenset(verbatim(job))
+    return {key: value if key in kept else rendered(value) for key, value in payload.items()}
 
 
 def _planned(
@@ -90,6 +117,7 @@ def _planned(
         retry=defaults.retry if step.retry is None else step.retry,
         timeout_s=defaults.timeout_s if step.timeout_s is None else step.timeout_s,
         depends_on=tuple(step.depends_on),
+        trigger_rule=step.trigger_rule,
         late=late,
     )
 

@@ -8,10 +8,12 @@ class Node(Protocol):
     """Anything with a name that follows other named things: a step, a planned job."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Its name, the only one of its kind in the graph."""
 
     @property
-    def depends_on(self) -> Sequence[str]: ...
+    def depends_on(self) -> Sequence[str]:
+        """The names of what it follows."""
 
 
 def waves(steps: Sequence[Node]) -> list[list[str]]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from runner.errors import HeadraceError, InvalidParams
 from runner.model.pipeline import Param, Pipeline
-from runner.plan.paramtypes import read as read_value
-from runner.plan.paramtypes import violations
+from runner.model.paramtypes import read as read_value
+from runner.model.paramtypes import violations
 from runner.suggest import did_you_mean
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
@@ -61,10 +61,17 @@ def _default(param: Param, render: Render, variables: Mapping[str, Any]) -> Any:
     if not isinstance(param.default, str):
         return param.default
     rendered = render(param.default, variables)
-    # A template gives the value itself, a number or a date, where a text is declared.
-    if param.type == "string" and rendered is not None and rendered != param.default:
-        return str(rendered)
-    return rendered
+    return rendered if rendered == param.default else _of_template(param, rendered)
+
+
+def _of_template(param: Param, value: Any) -> Any:
+    """Bring near its type what a template gave: the value itself, with dates as texts."""
+    if param.type == "string" and value is not None:
+        return str(value)
+    if param.type == "date" and isinstance(value, str) and "T" in value:
+        # A day out of a time, on that time's own clock; a user who gives one must say the day.
+        return read_value("datetime", value)
+    return value
 
 
 def _checked(param: Param, value: Any) -> Any:

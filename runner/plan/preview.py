@@ -23,6 +23,7 @@ class PreviewRow:
         return self.local.isoformat()[19:]
 
     def as_json(self) -> dict[str, str | None]:
+        """Return the row for a program, times as ISO 8601."""
         return {
             "instant": self.instant.isoformat().replace("+00:00", "Z"),
             "local": self.local.isoformat(),

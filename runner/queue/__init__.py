@@ -1,0 +1,1 @@
+"""Redis and RQ, and nothing else: sending, taking, and the worker's processes."""

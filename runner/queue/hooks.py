@@ -85,6 +85,10 @@ class WorkerHooks(Protocol):
         """The child's whole life. Runs in the child; returns when it has to be replaced."""
         ...
 
+    def register(self) -> bool:
+        """Make the worker known before it takes anything; False to be asked again later."""
+        ...
+
     def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Say that the worker lives; return which of its running attempts it has lost.
 

@@ -18,7 +18,8 @@ class Traces:
     """One scratch file a child, made before the first fork."""
 
     def __init__(self, count: int) -> None:
-        self._files = [tempfile.TemporaryFile() for _ in range(count)]
+        # Open for as long as the worker lives.
+        self._files = [tempfile.TemporaryFile() for _ in range(count)]  # noqa: SIM115
 
     def listen(self, index: int) -> None:
         """In the child: answer to SIGUSR1."""

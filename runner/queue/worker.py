@@ -66,6 +66,7 @@ class WarmWorker(Worker):
         self._next_heartbeat = 0.0
         self._redis_there = True
         self._registered = False
+        self._known = False
         self._respawn_at = 0.0
 
     # -- the loop ---------------------------------------------------------------------
@@ -126,6 +127,13 @@ class WarmWorker(Worker):
         now = time.monotonic()
         if now < self._respawn_at:
             return
+        if not self._known:
+            # A job that an unknown worker has claimed is taken for lost.
+            self._known = self._hooks.register()
+            self._respawn_at = now + _WAKE_S
+            if not self._known:
+                return
+            self._respawn_at = 0.0
         taken = {child.index for child in self._children.values()}
         for index in sorted(set(range(self._slots.count)) - taken):
             self._slots.clear(index)
@@ -221,7 +229,7 @@ class WarmWorker(Worker):
     def _register(self) -> None:
         # The key of an earlier life of this very worker is no other worker.
         self.connection.delete(self.key)
-        self.register_birth()
+        self.register_birth()  # type: ignore[no-untyped-call]
         self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
         self.pubsub.subscribe(self.pubsub_channel_name)
         self._registered = True
@@ -285,6 +293,6 @@ class WarmWorker(Worker):
         self._hooks.stopped()
         try:
             if self._registered:
-                self.register_death()
+                self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
             log.debug("Redis was not told of the end")

@@ -36,8 +36,7 @@ def schema(name: str) -> Mapping[str, Any]:
 @cache
 def validator(name: str) -> Any:
     """Return the checker for a schema of `schema/`."""
-    loaded = schema(name)
-    return _Validator(_inlined(loaded, loaded.get("$defs", {})))
+    return _Validator(_inlined(schema(name), name))
 
 
 def _unique(_: Any, unique: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
@@ -58,19 +57,21 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 )
 
 
-def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
+def _inlined(part: Any, name: str) -> Any:
     """Return the schema with its references replaced by what they refer to.
 
     Checking is twice as fast so, and an error's schema holds the keywords beside `$ref`, too.
     """
     if isinstance(part, list):
-        return [_inlined(item, definitions) for item in part]
+        return [_inlined(item, name) for item in part]
     if not isinstance(part, dict):
         return part
     if "$ref" in part:
-        referred = definitions[part["$ref"].removeprefix("#/$defs/")]
+        file, _, definition = part["$ref"].partition("#/$defs/")
+        name = file.removesuffix(".schema.json") or name
+        referred = schema(name)["$defs"][definition]
         part = {**referred, **{key: value for key, value in part.items() if key != "$ref"}}
-    result = {key: _inlined(value, definitions) for key, value in part.items() if key != "$defs"}
+    result = {key: _inlined(value, name) for key, value in part.items() if key != "$defs"}
     pattern = result.get("pattern")
     if isinstance(pattern, str) and pattern.endswith("$"):
         # In Python `$` lets a line break follow; in JSON Schema it does not.

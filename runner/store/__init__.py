@@ -1,0 +1,1 @@
+"""PostgreSQL, and nothing else: named statements, connections, migrations."""

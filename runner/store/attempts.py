@@ -79,7 +79,7 @@ class AttemptStore:
         self._url = database_url
         self._worker = worker
         self._raw: Any = None
-        self.on_connect: Callable[[Any], None] = lambda raw: None
+        self.on_connect: Callable[[Any], None] = lambda _raw: None
 
     # -- the connection ---------------------------------------------------------------
 
@@ -115,8 +115,12 @@ class AttemptStore:
 
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
-        with self.raw.cursor() as cursor:
-            cursor.execute(_RESET)
+        try:
+            with self.raw.cursor() as cursor:
+                cursor.execute(_RESET)
+        except psycopg2.Error:
+            # A new session is clean as well.
+            self.drop()
 
     # -- statements -------------------------------------------------------------------
 

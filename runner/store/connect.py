@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from runner.errors import ConfigError, StoreUnavailable
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
-psycopg2.extras.register_uuid()
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
 # Keep-alives find a half-open connection; the server ends a query whose client is gone.
 _CONNECT_ARGS: dict[str, Any] = {

@@ -31,12 +31,14 @@ class SqlTransaction:
         self.connection = connection
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
+        """See `Transaction`."""
         result = self.connection.exec_driver_sql(STATEMENTS[statement].pyformat, values)
         if not result.returns_rows:
             return []
         return [dict(row) for row in result.mappings()]
 
     def row(self, statement: str, **values: Any) -> Row | None:
+        """See `Transaction`."""
         rows = self.rows(statement, **values)
         return rows[0] if rows else None
 

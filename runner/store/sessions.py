@@ -128,7 +128,7 @@ class JobSessions:
             try:
                 opened.rollback()
                 opened.close()
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
                 opened.invalidate()
                 if name is CONTROL:
                     self._store.drop()

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob
 from runner import jobapi
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+def engine_for(url: str) -> Engine:
+    """Return an engine without a pool, so that the database can be dropped after the test."""
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool
+    )
 
 
 @dataclass

@@ -150,13 +150,15 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents FROM ended
 
--- name: held_attempts
--- Of these attempts, the ones that are still the caller's to finish.
-SELECT j.id, j.attempt
+-- name: lost_attempts
+-- Of these attempts, the ones that somebody else has ended: cancelled, reaped, or begun anew.
+-- An attempt that its own worker has just ended is not among them.
+SELECT held.id, held.attempt
   FROM json_to_recordset(:attempts::json) AS held (id uuid, attempt integer)
-  JOIN headrace.job j ON j.id = held.id
- WHERE j.attempt = held.attempt
-   AND j.status = 'started'
+  LEFT JOIN headrace.job j ON j.id = held.id
+ WHERE j.id IS NULL
+    OR j.attempt <> held.attempt
+    OR j.status IN ('cancelled', 'queued')
 
 -- name: upstream_results
 -- What the steps before this one returned, for `{{ steps.NAME.result }}`.
@@ -165,6 +167,13 @@ SELECT u.step, u.status, u.result
   JOIN headrace.job u ON u.run_id = j.run_id
  WHERE j.id = :id::uuid
    AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')
+
+-- name: run_of_attempt
+-- What a late template may say about the run.
+SELECT r.pipeline, r.params, r.logical_date, r.trigger
+  FROM headrace.job j
+  JOIN headrace.run r ON r.id = j.run_id
+ WHERE j.id = :id::uuid
 
 -- name: add_log_lines
 INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)

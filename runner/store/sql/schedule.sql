@@ -21,12 +21,12 @@ SELECT pipeline, paused, seen_until, next_instant, skipped, updated_at
 
 -- name: advance_schedules
 UPDATE headrace.schedule s
-   SET seen_until = :now::timestamptz,
+   SET seen_until = done.seen_until,
        next_instant = done.next_instant,
        skipped = s.skipped + done.skipped,
        updated_at = clock_timestamp()
   FROM json_to_recordset(:schedules::json)
-       AS done (pipeline text, next_instant timestamptz, skipped bigint)
+       AS done (pipeline text, seen_until timestamptz, next_instant timestamptz, skipped bigint)
  WHERE s.pipeline = done.pipeline
 
 -- name: pause_schedule

@@ -10,6 +10,7 @@ from runner.plan.due import (
     catch_up,
     due_between,
     jitter_offset_s,
+    last_between,
     next_instants,
     start_time,
 )
@@ -51,6 +52,21 @@ def test_looking_often_and_looking_once_find_the_same_instants():
         at += 5 * MINUTE
 
     assert often == due_between(schedule, start, end)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, 1000])
+@pytest.mark.parametrize("cron", ["*/10 * * * *", "0 6 * * *", "0 0 1 * *"])
+def test_the_last_instants_are_the_end_of_all(cron, limit):
+    schedule = Schedule(cron=cron, timezone="Europe/London")
+    everything = due_between(schedule, NOON - 90 * DAY, NOON)
+
+    last = last_between(schedule, NOON - 90 * DAY, NOON, limit)
+
+    assert last == everything[max(0, len(everything) - limit) :]
+
+
+def test_the_last_instant_of_a_pause_of_years_is_found_from_behind():
+    assert last_between(Schedule(cron="* * * * *"), NOON - 3650 * DAY, NOON, 1) == [NOON]
 
 
 def test_intervals_are_multiples_counted_from_the_epoch():
@@ -141,7 +157,8 @@ def test_jitter_is_the_same_for_a_name_and_spread_over_names():
     offsets = [jitter_offset_s(f"pipeline_{n}", 30.0) for n in range(1000)]
 
     assert offsets == [jitter_offset_s(f"pipeline_{n}", 30.0) for n in range(1000)]
-    assert 0 <= min(offsets) < 1 < 29 < max(offsets) < 30
+    assert 0 <= min(offsets) < 1
+    assert 29 < max(offsets) < 30
     assert 14 < sum(offsets) / len(offsets) < 16
     assert jitter_offset_s("nightly", 30.0) == pytest.approx(4.949059560254443)
 

@@ -9,7 +9,8 @@ import pytest
 from runner.errors import TemplateError
 from runner.model.pipeline import Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
-from runner.plan.expand import ExpandDefaults, expand
+from runner.plan.expand import ExpandDefaults, expand, render_late
+from runner.template.values import render_value
 
 LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)
 
@@ -141,3 +142,25 @@ def test_every_value_that_cannot_be_rendered_is_told_with_its_place():
     assert str(caught.value) == (
         'step "a", with.x.y[1]: "nobody" is undefined\nstep "b", with.z: "nobody" is undefined'
     )
+
+
+def test_the_template_language_itself_renders_a_plan():
+    job = plan_of(
+        Step("a", "Job", with_={"path": "{{ params.day }}.csv", "month": "{{ params.day.month }}"}),
+        render=render_value,
+    ).jobs[0]
+
+    assert job.payload == {"path": "2025-01-31.csv", "month": 1}
+
+
+def test_late_rendering_leaves_data_and_sql_alone():
+    payload = {
+        "sql": "SELECT {{ steps.a.result }}",
+        "note": "{{ 7 * 7 }}",
+        "deep": [{"rows": "{{ steps.a.result + params.more }}"}, 1],
+    }
+    variables = {"steps": {"a": {"result": 4}}, "params": {"more": 1}, "run": {}}
+
+    assert render_late("RunSql", payload, variables, render_value) == payload | {
+        "deep": [{"rows": 5}, 1]
+    }

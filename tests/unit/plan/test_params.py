@@ -11,6 +11,7 @@ from runner.errors import InvalidParams, TemplateError
 from runner.model.pipeline import Param, Pipeline, Schedule
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
+from runner.template.values import render_value
 
 LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)
 
@@ -87,6 +88,7 @@ def test_a_given_value_is_read_by_its_declared_type(type_name, given, value):
         ("boolean", 1, "true or false"),
         ("date", "2025-02-30", "no such day"),
         ("date", "20250228", "as in 2025-01-31"),
+        ("date", "2025-02-28T00:00:00Z", "as in 2025-01-31"),
         ("date", "2025-W09-5", "as in 2025-01-31"),
         ("datetime", "2025-02-28T25:00", "not a datetime"),
         ("datetime", "noon", "not a datetime"),
@@ -151,13 +153,14 @@ def test_a_default_that_cannot_be_rendered_is_told_with_its_parameter():
     )
 
 
-def test_the_logical_date_is_the_day_on_the_schedules_clock():
+@pytest.mark.parametrize("rendering", [render, render_value])
+def test_the_logical_date_is_the_day_on_the_schedules_clock(rendering):
     berlin = pipeline(
         Param("day", "date", default="{{ run.logical_date }}"), timezone="Europe/Berlin"
     )
 
     resolved = resolve_params(
-        berlin, {}, render=render, variables={"run": run_variables(berlin, LOGICAL_DATE, {})}
+        berlin, {}, render=rendering, variables={"run": run_variables(berlin, LOGICAL_DATE, {})}
     )
 
     assert resolved == {"day": date(2025, 7, 1)}

@@ -7,4 +7,5 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Make the tables."""
     run_sql("0001_core.sql")

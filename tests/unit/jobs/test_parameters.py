@@ -1,0 +1,103 @@
+"""What the jobs refuse before they touch a database."""
+
+import pytest
+
+from jobs.archive_rows import ArchiveRows
+from jobs.check_data import CheckData
+from jobs.data_aggregation import Aggregate, DataAggregation, parse_aggregate
+from jobs.export_query import ExportQuery
+from jobs.failed_job import FailedJob, MyException
+from jobs.fibonacci import Fibonacci
+from jobs.load_file import LoadFile
+from jobs.rebuild_index import RebuildIndex
+from jobs.run_sql import RunSql
+from jobs.scripts import as_json
+from jobs.slow_query import SlowQuery
+from jobs.streams import JsonLines
+from jobs.sync_table import SyncTable
+from runner.errors import InvalidPayload, JobFailure
+
+
+@pytest.mark.parametrize(("n", "number"), [(0, 0), (1, 1), (2, 1), (10, 55), (90, 2880067194370816120)])
+def test_fibonacci(n, number):
+    assert Fibonacci(n=n).handle() == number
+
+
+def test_failed_job_fails_with_the_seeds_message():
+    with pytest.raises(MyException, match=r"^This is a custom exception$"):
+        FailedJob().handle()
+
+
+@pytest.mark.parametrize(
+    ("expression", "aggregate"),
+    [
+        ("sum(amount)", Aggregate("x", "sum", "amount", distinct=False)),
+        ("COUNT( * )", Aggregate("x", "count", None, distinct=False)),
+        ("count(DISTINCT customer)", Aggregate("x", "count", "customer", distinct=True)),
+    ],
+)
+def test_an_aggregate_is_a_function_of_a_column(expression, aggregate):
+    assert parse_aggregate("x", expression) == aggregate
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["sum(*)", "pg_sleep(1)", "sum(a)); DROP TABLE x; --", "sum(a + b)", "count(distinct *)", ""],
+)
+def test_any_other_aggregate_is_refused(expression):
+    with pytest.raises(InvalidPayload, match="is none of sum"):
+        parse_aggregate("x", expression)
+
+
+@pytest.mark.parametrize(
+    ("job", "with_", "told"),
+    [
+        (Fibonacci, {"n": -1}, "between 0 and"),
+        (SlowQuery, {"duration": -1}, "between 0 and"),
+        (RunSql, {}, "either sql or sql_path"),
+        (RunSql, {"sql": "SELECT 1", "sql_path": "x.sql"}, "either sql or sql_path"),
+        (RunSql, {"sql": "SELECT 1", "into": "t", "transaction": False}, "into needs"),
+        (DataAggregation, {"table": "t", "group_by": "a", "sort_by": "b"}, "no column of the result"),
+        (DataAggregation, {"table": "t", "group_by": "a", "aggregates": {}}, "empty"),
+        (LoadFile, {"path": "x", "table": "t", "delimiter": "::"}, "one character"),
+        (LoadFile, {"path": "x", "table": "t", "header": False}, "needs columns"),
+        (ExportQuery, {"path": "x"}, "either sql or sql_path"),
+        (RebuildIndex, {}, "either index or table"),
+        (ArchiveRows, {"table": "t", "into": "u", "column": "c"}, "either older_than or before"),
+        (ArchiveRows, {"table": "t", "into": "u", "column": "c", "older_than": "soon"}, "no age"),
+        (SyncTable, {"source_table": "a", "target_table": "b", "key": "id", "columns": ["x"]}, "key"),
+        (CheckData, {"table": "t"}, "nothing to check"),
+        (CheckData, {"unique": ["a"]}, "needs the table"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(job, with_, told):
+    with pytest.raises(InvalidPayload, match=told):
+        job(**with_)
+
+
+def test_json_lines_become_rows_a_piece_at_a_time():
+    source = JsonLines(
+        iter(['{"a": "x\\ty", "b": null}\n', '{"b": {"c": [1]}, "a": true}\n']), ["a", "b"], "f"
+    )
+
+    pieces = iter(lambda: source.read(4), "")
+
+    assert "".join(pieces) == 'x\\ty\t\\N\ntrue\t{"c": [1]}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("nonsense", "f:2: no JSON"), ("[1]", "f:2: no JSON object"), ('{"z": 1}', "f:2: no column")],
+)
+def test_a_bad_json_line_is_named(line, told):
+    source = JsonLines(iter(['{"a": 1}', line]), ["a"], "f")
+
+    with pytest.raises(JobFailure, match=told):
+        source.read()
+
+
+@pytest.mark.parametrize(
+    ("value", "json"), [(b"\x00\xff", "\\x00ff"), (float("inf"), "inf"), ((1, None), [1, None])]
+)
+def test_values_that_json_lacks_become_texts(value, json):
+    assert as_json(value) == json

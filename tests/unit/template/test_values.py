@@ -1,0 +1,66 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from runner.errors import TemplateError
+from runner.template import evaluate, render_value
+
+CONTEXT = {
+    "params": {"day": date(2024, 3, 1), "n": 3, "list": [1, 2], "none": None, "text": "{{ 1 }}"},
+    "run": {"logical_date": datetime(2024, 3, 1, 12, tzinfo=UTC)},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "rendered"),
+    [
+        ("plain", "plain"),
+        (7, 7),
+        (None, None),
+        ("{{ params.n }}", 3),
+        ("{{ params.n }} ", "3 "),
+        ("{{ params.list }}", [1, 2]),
+        ("{{ params.none }}", None),
+        ("{{ params.day }}", "2024-03-01"),
+        ("data/orders-{{ params.day }}.csv", "data/orders-2024-03-01.csv"),
+        ("{{ params.day - days(1) }}", "2024-02-29"),
+        ("{{ params.day.day != 1 }}", False),
+        ("{{ run.logical_date }}", "2024-03-01T12:00:00+00:00"),
+        ("{{ run.logical_date | strftime('%Y%m') }}", "202403"),
+        ("{{ '2024-03-15' | date | month_start }}", "2024-03-01"),
+        ("{{ params.n }}{{ params.n }}", "33"),
+        ("{% if params.n > 2 %}many{% endif %}", "many"),
+        ("{{ '}}' }}", "}}"),
+        ("{{ params.text }}", "{{ 1 }}"),
+        ({"a": ["{{ params.n }}", {"b": "x{{ params.n }}"}]}, {"a": [3, {"b": "x3"}]}),
+        ("{{ [3, 1] | sort }}", [1, 3]),
+        ("{{ params.list | map('abs') }}", [1, 2]),
+    ],
+)
+def test_a_value_keeps_its_type_where_it_is_one_expression(value, rendered):
+    result = render_value(value, CONTEXT)
+
+    assert result == rendered
+    assert type(result) is type(rendered)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{{ params.dya }}", 'did you mean "day"'),
+        ("{{ prams.day }}", 'did you mean "params"'),
+        ({"a": ["x", "{{ nope }}"]}, r"^with\.a\[1\]: 'nope' is undefined"),
+        ("a {{ params.none }}", "null"),
+        ("{{ params.day.", "with"),
+        ("{{ range }}", "cannot be passed"),
+        ("{{ ''.__class__ }}", "unsafe"),
+    ],
+)
+def test_an_error_tells_where_in_the_value_it_is(value, told):
+    with pytest.raises(TemplateError, match=told):
+        render_value(value, CONTEXT, name="with")
+
+
+def test_a_condition_may_be_written_with_or_without_braces():
+    assert evaluate("params.day.day == 1", CONTEXT) is True
+    assert evaluate("{{ params.day.day == 1 }}", CONTEXT) is True

@@ -1,0 +1,109 @@
+"""Making `.venv`: what is done again, and what is not."""
+
+import importlib.util
+from pathlib import Path
+from subprocess import CalledProcessError
+from types import ModuleType
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "tools" / "bootstrap.py"
+
+
+class Machine:
+    """Stands for venv and pip: notes what they are asked, and fails on demand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[str] = []
+        self.broken = False
+
+    def run(self, *command: str | Path) -> None:
+        words = " ".join(map(str, command))
+        self.asked.append(words)
+        if self.broken and "-r" in command:
+            raise CalledProcessError(1, list(map(str, command)))
+        if "venv" in command:
+            (self.root / ".venv" / "bin").mkdir(parents=True)
+            (self.root / ".venv" / "bin" / "python").touch()
+
+    def did(self) -> list[str]:
+        done, self.asked = self.asked, []
+        return done
+
+
+@pytest.fixture
+def bootstrap() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bootstrap", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def machine(bootstrap, tmp_path, monkeypatch) -> Machine:
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        (tmp_path / lock).write_text("one==1 \\\n    --hash=sha256:0\n")
+    made = Machine(tmp_path)
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+    monkeypatch.setattr(bootstrap, "_run", made.run)
+    return made
+
+
+def test_a_second_call_does_nothing(bootstrap, machine):
+    assert bootstrap.main([]) == 0
+    assert len(machine.did()) == 3
+    assert bootstrap.main([]) == 0
+    assert machine.did() == []
+
+
+def test_the_development_packages_come_on_top(bootstrap, machine):
+    bootstrap.main([])
+    machine.did()
+
+    assert bootstrap.main(["--dev"]) == 0
+    (only,) = machine.did()
+    assert only.endswith("requirements-dev.lock")
+
+
+def test_a_changed_lock_makes_the_environment_anew(bootstrap, machine, tmp_path):
+    bootstrap.main([])
+    (tmp_path / "requirements.lock").write_text("one==2 \\\n    --hash=sha256:0\n")
+    machine.did()
+
+    bootstrap.main([])
+    assert any(" venv " in command for command in machine.did())
+
+
+def test_an_install_that_failed_is_begun_anew(bootstrap, machine, capsys):
+    machine.broken = True
+    assert bootstrap.main([]) == 1
+    assert "failed: see above" in capsys.readouterr().err
+
+    machine.broken = False
+    machine.did()
+    assert bootstrap.main([]) == 0
+    assert any(" venv " in command for command in machine.did())
+
+
+def test_a_moved_project_does_not_run_the_old_folders_code(
+    bootstrap, machine, tmp_path, monkeypatch
+):
+    bootstrap.main([])
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path / "moved")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "requirements.lock").rename(tmp_path / "moved" / "requirements.lock")
+
+    assert not bootstrap._made("requirements.lock")
+
+
+def test_another_python_counts_only_when_it_is_asked_for(bootstrap, machine, monkeypatch):
+    bootstrap.main([])
+    monkeypatch.setattr(bootstrap.platform, "python_version", lambda: "3.99.0")
+
+    assert bootstrap._made("requirements.lock")
+    assert not bootstrap._made("requirements.lock", exact=True)
