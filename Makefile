@@ -5,7 +5,7 @@
 #   MINUTES=…   how long `make chaos` goes on (default 5)
 
 ARGS ?=
-DEMO ?= warehouse_load
+DEMO ?= demo
 MINUTES ?= 5
 PYTHON ?=
 

@@ -90,18 +90,12 @@ def copy_in(
     Raises:
         JobFailure: a row does not fit, with its line.
     """
+    watched = _Watched(source)
     with _cursor(session) as cursor:
         try:
-            cursor.copy_expert(_statement(cursor, sql), source)
-        except UnicodeDecodeError as error:
-            raise JobFailure(f"{name}: is not UTF-8: {error}") from None
-        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
-            raise _misfit(error, name, lines_before) from None
+            cursor.copy_expert(_statement(cursor, sql), watched)
         except psycopg2.Error as error:
-            # What the source raised while COPY was reading it is the better reason.
-            if isinstance(error.__context__, JobFailure):
-                raise error.__context__ from None
-            raise
+            raise _reason(error, watched.error, name, lines_before) from None
         return int(cursor.rowcount)
 
 
@@ -128,6 +122,33 @@ def _statement(cursor: Any, sql: RenderedSql) -> bytes | str:
         return sql.display
     written: bytes = cursor.mogrify(sql.pyformat, dict(sql.binds))
     return written
+
+
+class _Watched:
+    """A source that remembers why it failed: the driver passes on the message only."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self.error: Exception | None = None
+
+    def read(self, size: int = -1, /) -> str | bytes:
+        try:
+            return self._source.read(size)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _reason(
+    error: psycopg2.Error, source_error: Exception | None, name: str, lines_before: int
+) -> Exception:
+    if isinstance(source_error, UnicodeDecodeError):
+        return JobFailure(f"{name}: is not UTF-8: {source_error}")
+    if source_error is not None:
+        return source_error
+    if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
+        return _misfit(error, name, lines_before)
+    return error
 
 
 def _misfit(error: psycopg2.Error, name: str, lines_before: int) -> JobFailure:

@@ -11,7 +11,7 @@ from typing import Any
 from runner.engine.recovery import Recovery
 from runner.engine.scheduler import Scheduler
 from runner.engine.wiring import Headrace, process_name
-from runner.errors import HeadraceError, QueueUnavailable, StoreUnavailable
+from runner.errors import HeadraceError, LeadershipLost, QueueUnavailable, StoreUnavailable
 
 log = logging.getLogger("headrace.daemon")
 
@@ -47,6 +47,8 @@ class Daemon:
                 self._turn()
                 self._well_again()
                 self._stop.wait(self._wait_s())
+            except LeadershipLost as error:
+                log.warning("%s; what is due is the next leader's", error)
             except (StoreUnavailable, QueueUnavailable) as error:
                 self._wait_out(error)
             except Exception:

@@ -100,6 +100,12 @@ class StoreUnavailable(HeadraceError):
     code = "postgres-unavailable"
 
 
+class LeadershipLost(HeadraceError):
+    """Another daemon may lead by now: nothing may be scheduled."""
+
+    code = "leadership-lost"
+
+
 class QueueUnavailable(HeadraceError):
     """Redis does not answer."""
 

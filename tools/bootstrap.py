@@ -44,6 +44,9 @@ def main(arguments: list[str]) -> int:
             print(f"bootstrap: {' '.join(map(str, error.cmd))} failed: see above.", file=sys.stderr)
             print("bootstrap: run the same command again to go on from here.", file=sys.stderr)
             return error.returncode
+        except KeyboardInterrupt:
+            print("bootstrap: interrupted; the next call begins anew.", file=sys.stderr)
+            return 130
     return 0
 
 

@@ -79,8 +79,9 @@ def use(home: Path) -> Iterator[Servers]:
     with _opened(place, "users") as users:
         with _locked(place):
             fcntl.flock(users, fcntl.LOCK_SH)
-            _start(place)
         try:
+            with _locked(place):
+                _start(place)
             yield urls(home)
         finally:
             with _locked(place):

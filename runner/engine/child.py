@@ -9,13 +9,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from runner.engine.executor import Executor, Handled, Raised
+from runner.engine.executor import Executor, Handled, Raised, raised
 from runner.engine.gate import CRASH_BUDGET, after_loss
 from runner.errors import HeadraceError, QueueUnavailable, StaleAttempt, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
 from runner.store.attempts import Claimed, Completed
+from runner.store.connect import transient
 from runner.store.faults import crash_point
 
 log = logging.getLogger("headrace.worker")
@@ -147,7 +148,13 @@ class ChildLoop:
             log.warning("%s; its effect was rolled back", error)
         except StoreUnavailable:
             self._executor.sessions.roll_back()
-            self._recover(claimed)
+            self._recover(claimed, "the connection to the control database was lost")
+        except Exception as error:
+            # No error of the job's own comes here. The attempt must not be left hanging.
+            log.exception("job %s could not be brought to its end", claimed.id)
+            self._executor.sessions.roll_back()
+            self._store.drop()
+            self._recover(claimed, f"the worker failed: {error}")
         finally:
             self._finished(claimed, following)
         return following
@@ -156,28 +163,47 @@ class ChildLoop:
         self._slot.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)
 
     def _succeed(self, claimed: Claimed, handled: Handled) -> Claimed | None:
-        following = None
-        if not self._executor.sessions.used and self._may_take_ahead():
-            completed, following = self._complete_and_take(claimed, handled)
-        else:
-            try:
-                completed = self._executor.complete(claimed, handled)
-            except (StaleAttempt, StoreUnavailable):
-                raise
-            except Exception as error:
-                if self._store.lost:
-                    raise StoreUnavailable(str(error)) from error
-                # The commit itself was refused: a deferred constraint, say.
-                self._executor.sessions.roll_back()
-                self._taker.send(self._executor.fail(claimed, Raised(str(error), repr(error))))
-                self._executor.close_run(claimed)
-                return None
+        self._slot.completing()
+        try:
+            completed, following = self._complete(claimed, handled)
+        except (StaleAttempt, StoreUnavailable):
+            raise
+        except Exception as error:
+            if self._store.broken(error):
+                raise StoreUnavailable(str(error)) from error
+            self._refused(claimed, error)
+            return None
         self._taker.send(self._executor.settle(claimed, completed))
         self._executor.write_log(claimed)
         if not claimed.dependents:
             self._executor.close_run(claimed)
         log.info("job %s %s completed", claimed.id, claimed.job_class)
         return following
+
+    def _complete(self, claimed: Claimed, handled: Handled) -> tuple[Completed, Claimed | None]:
+        if not self._executor.sessions.used and self._may_take_ahead():
+            return self._complete_and_take(claimed, handled)
+        return self._executor.complete(claimed, handled), None
+
+    def _refused(self, claimed: Claimed, error: Exception) -> None:
+        """The completion itself was refused: by a deferred constraint, a result that is no JSON."""
+        self._executor.sessions.roll_back()
+        if transient(error):
+            # Undone for another transaction's sake: the job has done nothing wrong.
+            self._give_back(claimed)
+            return
+        self._taker.send(self._executor.fail(claimed, raised(error)))
+        self._executor.close_run(claimed)
+
+    def _give_back(self, claimed: Claimed) -> None:
+        self._store.rows(
+            "lose_attempts",
+            attempts=_pairs(claimed),
+            outcome="released",
+            error="",
+            crash_budget=CRASH_BUDGET,
+        )
+        self._taker.send([_again(claimed)])
 
     def _may_take_ahead(self) -> bool:
         if self._stopping or self._slot.suspended or self._last_one():
@@ -199,22 +225,22 @@ class ChildLoop:
             self._abstain = self._abstention
             return self._executor.complete(claimed, handled), None
         self._abstention = 1
-        completed, following = self._store.complete_and_claim(
-            claimed, handled.result, taken[0], taken[1]
-        )
+        crash_point("taken-ahead")
+        try:
+            completed, following = self._store.complete_and_claim(
+                claimed, handled.result, taken[0], taken[1]
+            )
+        except BaseException:
+            with suppress(QueueUnavailable):
+                self._taker.give_back(f"{taken[0]}_{taken[1]}", taken[2])
+            raise
+        crash_point("after-commit")
         if following is None:
             self._taker.done(f"{taken[0]}_{taken[1]}")
         if completed is None:
             # The next one is ours all the same; the slot says so before anything is raised.
             if following is not None:
-                self._store.rows(
-                    "lose_attempts",
-                    attempts=_pairs(following),
-                    outcome="released",
-                    error="",
-                    crash_budget=1,
-                )
-                self._taker.send([_again(following)])
+                self._give_back(following)
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return completed, following
 
@@ -230,7 +256,7 @@ class ChildLoop:
 
     # -- outages ----------------------------------------------------------------------
 
-    def _recover(self, claimed: Claimed) -> None:
+    def _recover(self, claimed: Claimed, why: str) -> None:
         """The line broke in the middle: ask the database, when it is back, what became of it.
 
         What was committed is; what was not is given back. A job that breaks the line each time
@@ -243,7 +269,7 @@ class ChildLoop:
                         "lose_attempts",
                         attempts=_pairs(claimed),
                         outcome="crashed",
-                        error="the connection to the control database was lost",
+                        error=why,
                         crash_budget=CRASH_BUDGET,
                     )
                     released = after_loss(tx, rows)

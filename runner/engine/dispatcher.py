@@ -278,6 +278,7 @@ def _add_jobs(
             deps_left=len(job.depends_on),
             dependents=dependents[job.step],
             late=job.late,
+            trigger_rule=job.trigger_rule,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )

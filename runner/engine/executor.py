@@ -17,7 +17,7 @@ from runner.engine.gate import close_below, decide, recount_below
 from runner.engine.policies import policy_from_row
 from runner.engine.registry import Registry
 from runner.errors import StaleAttempt, StoreUnavailable
-from runner.observe.joblog import JobLog
+from runner.observe.joblog import JobLog, storable
 from runner.plan.expand import render_late
 from runner.plan.retry import retry_delay_s
 from runner.queue.message import Message
@@ -98,9 +98,9 @@ class Executor:
         except (StaleAttempt, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if self.store.lost:
+            if self.store.broken(error):
                 raise StoreUnavailable(f"the database went away: {error}") from error
-            return _raised(error)
+            return raised(error)
         finally:
             jobapi.enter(None)
 
@@ -208,11 +208,8 @@ def retry_in_s(retry: dict[str, Any], retry_count: int) -> float | None:
     return retry_delay_s(policy, retry_count + 1, random.random)
 
 
-def _raised(error: BaseException) -> Raised:
-    """Return what a row keeps of an exception. NUL has no place in PostgreSQL's text."""
+def raised(error: BaseException) -> Raised:
+    """Return what a row keeps of an exception."""
     text = str(error) or type(error).__name__
     frames = "".join(traceback.format_exception(error))
-    return Raised(
-        text[:_MOST_ERROR].replace("\0", "\ufffd"),
-        frames[-_MOST_TRACEBACK:].replace("\0", "\ufffd"),
-    )
+    return Raised(storable(text[:_MOST_ERROR]), storable(frames[-_MOST_TRACEBACK:]))

@@ -5,12 +5,13 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from runner.engine.executor import Executor, Raised, Surroundings
 from runner.engine.guarding import guard
 from runner.engine.wiring import connect, process_name
-from runner.errors import StaleAttempt
+from runner.errors import StaleAttempt, StoreUnavailable
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.queue.process import birth_ticks
 from runner.store.attempts import AttemptStore
@@ -96,7 +97,9 @@ def _beat(database: Database, name: str) -> Any:
 
     def _loop() -> None:
         while not ended.wait(_BEAT_S):
-            database.rows("heartbeat_worker", name=name, status="running")
+            # An outage must not end the heartbeats for good.
+            with suppress(StoreUnavailable):
+                database.rows("heartbeat_worker", name=name, status="running")
 
     thread = threading.Thread(target=_loop, daemon=True)
     thread.start()
@@ -104,6 +107,7 @@ def _beat(database: Database, name: str) -> Any:
     def _stop() -> None:
         ended.set()
         thread.join()
-        database.rows("heartbeat_worker", name=name, status="stopped")
+        with suppress(StoreUnavailable):
+            database.rows("heartbeat_worker", name=name, status="stopped")
 
     return _stop

@@ -36,9 +36,30 @@ def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[
 
 def recount_below(tx: Transaction, upstream: Any) -> list[Message]:
     """Lower the dependants that were added while their upstream job was completing."""
-    held = [row["id"] for row in tx.rows("lock_dependants", upstream=upstream)]
-    rows = tx.rows("recount_dependants", ids=held) if held else []
-    return [message_for(row) for row in rows if row["status"] == "queued"]
+    return recount(tx, [row["id"] for row in tx.rows("lock_dependants", upstream=upstream)])
+
+
+def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
+    """Decide waiting jobs by what they wait for as it is now; the caller holds their rows.
+
+    Returns messages to send.
+    """
+    rows = tx.rows("recount_waiting", ids=list(ids)) if ids else []
+    skipped = [row["id"] for row in rows if row["status"] == "skipped"]
+    if skipped:
+        tx.rows("mark_skipped_finished", ids=skipped)
+    released = [message_for(row) for row in rows if row["status"] == "queued"]
+    return released + close_below(tx, skipped, "skipped")
+
+
+def release_stuck(tx: Transaction, older_than_s: float) -> list[Message]:
+    """Decide jobs that wait for nothing unfinished and have been left like that.
+
+    A worker may die between its commit and the recount that it owed; a job may be reopened
+    while a job above it is completing. Returns messages to send.
+    """
+    stuck = tx.rows("stuck_jobs", older_than_s=older_than_s)
+    return recount(tx, [row["id"] for row in stuck])
 
 
 def decide(

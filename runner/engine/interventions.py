@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from runner.engine.dispatcher import Dispatcher
-from runner.engine.gate import close_below, message_for
+from runner.engine.gate import close_below, recount
 from runner.errors import IllegalTransition, NotFound
 from runner.queue.message import Message
 from runner.store.database import Database, Row, Transaction
@@ -57,8 +57,12 @@ class Interventions:
             run = self._run(tx, run_id)
             if not tx.row("cancel_run", id=run["id"]):
                 raise IllegalTransition(f"run {run_id} is {run['status']}; it has ended already")
-            tx.rows("cancel_jobs", ids=[], run_id=run["id"])
-            return self._run(tx, run_id)
+            ended = tx.rows("cancel_jobs", ids=[], run_id=run["id"])
+            # Jobs outside the run may wait for one inside it.
+            messages = close_below(tx, [row["id"] for row in ended if row["dependents"]], "failed")
+            run = self._run(tx, run_id)
+        self._dispatcher.send_soon(messages)
+        return run
 
     # -- retry ------------------------------------------------------------------------
 
@@ -123,12 +127,13 @@ class Interventions:
         below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
         opened = tx.rows("reopen_jobs", ids=[*ids, *below])
         opened_ids = [row["id"] for row in opened]
-        tx.rows("recount_waiting", ids=opened_ids)
-        released = tx.rows("release_waiting", ids=opened_ids)
+        # Of several failed jobs above it only some may be retried: what waits for the others
+        # as well is skipped again.
+        messages = recount(tx, opened_ids)
         runs = list({row["run_id"] for row in opened if row["run_id"]})
         if runs:
             tx.rows("reopen_runs", ids=runs)
-        return [message_for(row) for row in released]
+        return messages
 
     def _job(self, tx: Any, job_id: str) -> Row:
         row: Row | None = tx.row("job", id=_uuid(job_id, "job"))

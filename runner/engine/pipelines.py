@@ -1,31 +1,55 @@
 """The pipelines that are in force: read from files, kept through broken edits."""
 
+import os
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config import Settings
 from runner.engine.registry import Registry
 from runner.errors import Problem, ProblemsError, UnknownPipeline
 from runner.model.pipeline import Pipeline
-from runner.spec import LoadResult, load_folder
+from runner.spec import (
+    DEFAULTS_FILE,
+    Defaults,
+    LoadedFile,
+    LoadResult,
+    combine,
+    load_file,
+    load_folder,
+    watched_files,
+)
 from runner.suggest import did_you_mean
 
-Signature = tuple[tuple[str, int, int], ...]
+# What changes whenever a file does: None for one that cannot be looked at.
+Stamp = tuple[int, int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The files as they were looked at last. `good` has each file's pipeline in force."""
+
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    files: Mapping[str, LoadedFile] = field(default_factory=dict)
+    good: Mapping[str, Pipeline] = field(default_factory=dict)
+    by_name: Mapping[str, Pipeline] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
 
 class Pipelines:
-    """What `pipelines/` declares. `refresh` follows the files; readers see whole states only."""
+    """What `pipelines/` declares. Safe to share by threads: they see whole states only."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
-        self._loaded: LoadResult | None = None
-        self._signature: Signature = ()
+        self._lock = threading.Lock()
+        self._seen: _State | None = None
 
     @property
     def by_name(self) -> Mapping[str, Pipeline]:
         """The valid pipelines, and the last valid version of those that are broken now."""
-        return self._state().pipelines
+        return self._state().by_name
 
     @property
     def problems(self) -> list[Problem]:
@@ -40,27 +64,27 @@ class Pipelines:
             UnknownPipeline: There is none of this name.
         """
         state = self._state()
-        if name in state.pipelines:
-            return state.pipelines[name]
-        own = [p for p in state.problems if Path(p.file).stem == name and p.severity == "error"]
+        if name in state.by_name:
+            return state.by_name[name]
+        own = _problems_of(name, state)
         if own:
             raise ProblemsError(own)
-        hint = did_you_mean(name, state.pipelines, listed_as="there are")
+        hint = did_you_mean(name, state.by_name, listed_as="there are")
         raise UnknownPipeline(f'no pipeline is named "{name}"; {hint}')
 
     def refresh(self) -> bool:
-        """Read the files again where any was changed, added or removed; True if so."""
-        signature = _signature(self._settings.pipelines)
-        if self._loaded is not None and signature == self._signature:
-            return False
-        before = self._loaded
-        fresh = load_folder(self._settings.pipelines, self._registry, self._settings)
-        if before is not None:
-            broken = {problem.file for problem in fresh.problems if problem.severity == "error"}
-            for name, pipeline in before.pipelines.items():
-                if name not in fresh.pipelines and pipeline.file in broken:
-                    fresh.pipelines[name] = pipeline
-        self._loaded, self._signature = fresh, signature
+        """Read the files again that were changed or added; True if anything is different.
+
+        A pipeline whose file is removed is no longer in force; one whose file is broken stays
+        in force as it was.
+        """
+        with self._lock:
+            before = self._seen or _State()
+            stamps = _stamps(self._settings.pipelines)
+            if self._seen is not None and stamps == before.stamps:
+                return False
+            files = self._read(stamps, before)
+            self._seen = _following(before, stamps, files, self._combined(files))
         return True
 
     def folder_of(self, pipeline: Pipeline) -> str:
@@ -71,21 +95,72 @@ class Pipelines:
         relative = folder.relative_to(root).as_posix()
         return "" if relative == "." else relative
 
-    def _state(self) -> LoadResult:
-        if self._loaded is None:
+    def _state(self) -> _State:
+        if self._seen is None:
             self.refresh()
-        assert self._loaded is not None
-        return self._loaded
+        assert self._seen is not None
+        return self._seen
+
+    def _read(self, stamps: Mapping[str, Stamp], before: _State) -> dict[str, LoadedFile]:
+        """Return all files, those that cannot have changed as they were read before."""
+        stale = tuple(
+            path.removesuffix(DEFAULTS_FILE)
+            for path in stamps.keys() | before.stamps.keys()
+            if path.endswith(f"{os.sep}{DEFAULTS_FILE}")
+            and stamps.get(path) != before.stamps.get(path)
+        )
+        defaults = Defaults(self._registry, self._settings)
+        files = {}
+        for path, stamp in stamps.items():
+            known = before.files.get(path)
+            unchanged = known is not None and before.stamps[path] == stamp
+            if unchanged and not path.startswith(stale):
+                assert known is not None
+                files[path] = known
+            else:
+                files[path] = load_file(Path(path), self._registry, self._settings, defaults)
+        return files
+
+    def _combined(self, files: Mapping[str, LoadedFile]) -> LoadResult:
+        if not files:
+            # Tells of a missing folder, too.
+            return load_folder(self._settings.pipelines, self._registry, self._settings)
+        return combine(files.values())
 
 
-def _signature(folder: Path) -> Signature:
-    """Return what changes whenever a file below `folder` does."""
-    files = []
-    for pattern in ("*.yaml", "*.yml"):
-        for path in folder.rglob(pattern):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            files.append((str(path), stat.st_mtime_ns, stat.st_size))
-    return tuple(sorted(files))
+def _following(
+    before: _State, stamps: Mapping[str, Stamp], files: Mapping[str, LoadedFile], now: LoadResult
+) -> _State:
+    """Return the state after a look at the files, the last good version of broken ones kept."""
+    good: dict[str, Pipeline] = {}
+    in_force = dict(now.pipelines)
+    for path, loaded in files.items():
+        if loaded.pipeline is not None and loaded.pipeline is now.pipelines.get(loaded.name or ""):
+            good[path] = loaded.pipeline
+    for path, last in before.good.items():
+        if path in files and path not in good and last.name not in in_force:
+            good[path] = in_force[last.name] = last
+    return _State(stamps, files, good, in_force, now.problems)
+
+
+def _problems_of(name: str, state: _State) -> list[Problem]:
+    """Return what keeps the pipeline of a name, or of a file of that name, from being valid."""
+    found: set[Problem] = set()
+    for path, loaded in state.files.items():
+        if loaded.pipeline is None and name in (loaded.name, Path(path).stem):
+            found.update(loaded.problems, loaded.outer)
+        if loaded.name == name:
+            found.update(problem for problem in state.problems if problem.file == loaded.file)
+    return sorted(problem for problem in found if problem.severity == "error")
+
+
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    return {path: _stamp(path) for path in watched_files(folder)}
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - a thousand a second: no Path is made for them
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

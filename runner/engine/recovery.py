@@ -1,12 +1,13 @@
 """What the leading daemon repairs once a second, so that whatever was killed, work goes on."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for
+from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
 from runner.engine.worker import attempts_json
 from runner.errors import QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
@@ -14,7 +15,9 @@ from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row
 
-LEASE_S = 10.0
+# How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
+# between two heartbeats.
+LEASE_S = float(os.environ.get("HEADRACE_LEASE_S", "10"))
 # A message needs milliseconds from its row's commit to its queue; what is absent after this
 # long was lost on the way.
 OVERDUE_S = 5.0
@@ -69,9 +72,11 @@ class Recovery:
             overdue: list[Row] = []
             if sweep:
                 messages += decide(tx)[0]
+                messages += release_stuck(tx, OVERDUE_S)
                 overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
                 runs = [row["id"] for row in tx.rows("settled_runs")]
                 done.closed_runs = len(tx.rows("finish_run", ids=runs)) if runs else 0
+                tx.rows("forget_old_workers")
         done.retried = len(retries)
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
@@ -88,7 +93,7 @@ class Recovery:
             tx.rows("lose_workers", names=dead)
             tx.rows("terminate_backends", application_names=[f"headrace:{name}" for name in dead])
             log.warning("lost the worker %s", ", ".join(dead))
-        attempts = tx.rows("attempts_of_workers")
+        attempts = tx.rows("attempts_of_workers", lease_s=LEASE_S)
         if not attempts:
             return []
         rows = tx.rows(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
-from runner.errors import HeadraceError
+from runner.errors import HeadraceError, LeadershipLost
 from runner.model.pipeline import Pipeline, Schedule
 from runner.model.plan import Plan
 from runner.model.status import Trigger
@@ -22,6 +22,7 @@ from runner.plan.due import (
 )
 from runner.queue.message import Message
 from runner.store.database import Database, Row
+from runner.store.faults import crash_point
 
 log = logging.getLogger("headrace.daemon")
 
@@ -108,6 +109,12 @@ class Scheduler:
             if plans:
                 runs, messages = self._dispatcher.insert_runs(tx, plans, term=term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in decisions]))
+            # Paused since the lease was taken, so that no run was inserted: what is due is the
+            # next leader's then, and must not be marked as dealt with.
+            if not tx.row("holds_term", term=term):
+                raise LeadershipLost(f"term {term} is over")
+            crash_point("dispatch-uncommitted")
+        crash_point("dispatch-committed")
         for name in due:
             self._next.pop(name, None)
         self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})

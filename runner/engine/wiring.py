@@ -96,6 +96,12 @@ class Headrace:
         """Bring the control database's schema to this version."""
         upgrade(self.database_url)
 
+    def afresh(self, role: str) -> "Headrace":
+        """Return the same installation for a process forked from this one: nothing is shared."""
+        fresh = Headrace(self.settings, self.database_url, self.redis_url, ExitStack(), role)
+        jobapi.use_dispatcher(fresh.dispatcher)
+        return fresh
+
     def close(self) -> None:
         """Close all connections; stop the embedded servers if nobody else uses them."""
         self.stack.close()

@@ -8,6 +8,11 @@ _MOST_LINES = 1000
 _MOST_CHARACTERS = 4000
 
 
+def storable(text: str) -> str:
+    """Return text as PostgreSQL can hold it: it has no place for NUL or half a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 class JobLog(logging.Handler):
     """Collects the lines of the attempt at hand. One a process."""
 
@@ -29,8 +34,7 @@ class JobLog(logging.Handler):
                 "line": len(self._lines) + 1,
                 "at": record.created,
                 "level": record.levelname.lower(),
-                # PostgreSQL's text holds no NUL.
-                "message": message[:_MOST_CHARACTERS].replace("\0", "\ufffd"),
+                "message": storable(message[:_MOST_CHARACTERS]),
             }
         )
 

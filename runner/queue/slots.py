@@ -10,7 +10,9 @@ import struct
 from dataclasses import dataclass
 from uuid import UUID
 
-IDLE, TAKEN, RUNNING = 0, 1, 2
+IDLE, TAKEN, RUNNING, COMPLETING = 0, 1, 2, 3
+# The attempt has been claimed; a deadline holds.
+AT_WORK = (RUNNING, COMPLETING)
 NOTHING = UUID(int=0)
 
 _SIZE = 64
@@ -96,6 +98,7 @@ class Slot:
         self._slots = slots
         self._index = index
         self._backend_pid = 0
+        self._current = (NOTHING, 0, 0.0)
         self._finished = slots.read(index).finished
 
     @property
@@ -114,7 +117,12 @@ class Slot:
 
     def running(self, job_id: UUID, attempt: int, deadline: float) -> None:
         """Say which attempt runs, and until when it may."""
-        self._write(RUNNING, job_id, attempt, deadline)
+        self._current = (job_id, attempt, deadline)
+        self._write(RUNNING, *self._current)
+
+    def completing(self) -> None:
+        """Say that the attempt is about to be completed, or is already: the fence decides."""
+        self._write(COMPLETING, *self._current)
 
     def idle(self, *, finished: bool = True) -> None:
         """Say that nothing is at hand."""

@@ -23,11 +23,14 @@ from rq.worker import Worker
 from runner.queue.child import Child, spawn
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import kill_group, resident_bytes
-from runner.queue.slots import RUNNING, Slots
+from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots
 from runner.queue.traces import Traces
 
 _WAKE_S = 1.0
 _HEARTBEAT_S = 3.0
+# A dead child may have left more behind than its slot tells: for a while it is looked for.
+_ALERT_S = 2.0
+_ALERT_HEARTBEAT_S = 0.4
 _GIVE_UP_S = 5.0
 
 log = logging.getLogger("headrace.worker")
@@ -64,6 +67,7 @@ class WarmWorker(Worker):
         self._unreported: list[Ended] = []
         self._drain_until: float | None = None
         self._next_heartbeat = 0.0
+        self._alert_until = 0.0
         self._redis_there = True
         self._registered = False
         self._known = False
@@ -80,6 +84,8 @@ class WarmWorker(Worker):
         self._install_signal_handlers()
         selector = selectors.DefaultSelector()
         selector.register(wake_reader, selectors.EVENT_READ)
+        # Known before its children start anything: the daemon takes back what unknown ones do.
+        self._hooks.heartbeat("running", [])
         self._spawn_missing()
         try:
             while not self._finished():
@@ -98,7 +104,7 @@ class WarmWorker(Worker):
         self._kill_overdue()
         now = time.monotonic()
         if now >= self._next_heartbeat:
-            self._next_heartbeat = now + (_WAKE_S if self._busy() else _HEARTBEAT_S)
+            self._next_heartbeat = now + self._heartbeat_s(now)
             self._beat()
         self._report()
         if self._drain_until is None:
@@ -106,17 +112,24 @@ class WarmWorker(Worker):
         elif now > self._drain_until:
             self._release_all()
 
+    def _heartbeat_s(self, now: float) -> float:
+        """Seconds to the heartbeat after this one."""
+        if now < self._alert_until:
+            return _ALERT_HEARTBEAT_S
+        return _WAKE_S if self._busy() else _HEARTBEAT_S
+
     def _pause(self) -> float:
         """Seconds to wait: no longer than until the next deadline."""
+        most = _ALERT_HEARTBEAT_S if time.monotonic() < self._alert_until else _WAKE_S
         deadlines = [
             view.deadline - time.monotonic()
             for view in map(self._slots.read, range(self._slots.count))
-            if view.state == RUNNING
+            if view.state in AT_WORK
         ]
-        return max(0.01, min([_WAKE_S, *deadlines]))
+        return max(0.01, min([most, *deadlines]))
 
     def _busy(self) -> bool:
-        return any(self._slots.read(index).state == RUNNING for index in range(self._slots.count))
+        return any(self._slots.read(index).state in AT_WORK for index in range(self._slots.count))
 
     def _finished(self) -> bool:
         return self._drain_until is not None and not self._children
@@ -157,9 +170,11 @@ class WarmWorker(Worker):
             view = self._slots.read(child.index)
             if child.ending is not None:
                 self._unreported.append(child.ending)
-            elif view.state != 0:
+            elif view.state != IDLE:
                 self._unreported.append(Ended.crashed(view, child.pid, status))
-            elif status != 0 and time.monotonic() - child.born < 1.0:
+            if status < 0:
+                self._alert_until, self._next_heartbeat = time.monotonic() + _ALERT_S, 0.0
+            if view.state == IDLE and status != 0 and time.monotonic() - child.born < 1.0:
                 # A child that cannot even start must not be forked in a tight loop.
                 self._respawn_at = time.monotonic() + 1.0
             self._slots.clear(child.index)
@@ -175,7 +190,7 @@ class WarmWorker(Worker):
         now = time.monotonic()
         for child in self._children.values():
             view = self._slots.read(child.index)
-            if view.state != RUNNING or child.ending is not None:
+            if view.state not in AT_WORK or child.ending is not None:
                 continue
             if now > view.deadline:
                 trace = self._traces.ask(child.pid, child.index)
@@ -196,7 +211,7 @@ class WarmWorker(Worker):
         running = {
             (str(view.job_id), view.attempt): child
             for child in self._children.values()
-            if (view := self._slots.read(child.index)).state == RUNNING
+            if (view := self._slots.read(child.index)).state in AT_WORK
         }
         lost = self._hooks.heartbeat(
             "running" if self._drain_until is None else "draining", list(running)
@@ -277,7 +292,7 @@ class WarmWorker(Worker):
         for child in self._children.values():
             view = self._slots.read(child.index)
             if child.ending is None:
-                self._kill(child, Ended.released(view) if view.state != 0 else None)
+                self._kill(child, Ended.released(view) if view.state != IDLE else None)
 
     def _end(self) -> None:
         if sys.exc_info()[0] is not None:

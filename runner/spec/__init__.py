@@ -1,6 +1,7 @@
 """Pipeline files → pipelines. One entrance, `load_folder`; every problem with its place."""
 
 from runner.spec.catalogue import Catalogue
+from runner.spec.defaults import DEFAULTS_FILE, Defaults
 from runner.spec.load import (
     LoadedFile,
     LoadResult,
@@ -10,10 +11,13 @@ from runner.spec.load import (
     load_folder,
     load_text,
     pipeline_files,
+    watched_files,
 )
 
 __all__ = [
+    "DEFAULTS_FILE",
     "Catalogue",
+    "Defaults",
     "LoadResult",
     "LoadedFile",
     "combine",
@@ -22,4 +26,5 @@ __all__ = [
     "load_folder",
     "load_text",
     "pipeline_files",
+    "watched_files",
 ]

@@ -1,23 +1,32 @@
 """From a file without problems to the pipeline that it declares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
 from runner.model.pipeline import Param, Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
+from runner.spec.moments import moment
 
 
 def build_pipeline(
-    data: Mapping[str, Any], *, file: str, folder: Path, version: str, retry: RetryPolicy
+    data: Mapping[str, Any],
+    *,
+    file: str,
+    folder: Path,
+    version: str,
+    retry: RetryPolicy,
+    outer: Sequence[Mapping[str, Any]] = (),
 ) -> Pipeline:
     """Return the pipeline. `retry` is the policy that the file's own are based on.
 
-    `data` has passed the schema and the rules.
+    `data` has passed the schema and the rules. `outer` holds the defaults of its folders,
+    the outermost first.
     """
-    defaults = data.get("defaults", {})
+    defaults = _layered([*outer, data.get("defaults", {})])
     return Pipeline(
         name=data["name"],
         file=file,
@@ -30,16 +39,25 @@ def build_pipeline(
     )
 
 
+def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the defaults with each layer's keys over those before it, those of `retry` too."""
+    defaults: dict[str, Any] = {}
+    for layer in layers:
+        defaults |= {**layer, "retry": {**defaults.get("retry", {}), **layer.get("retry", {})}}
+    return defaults
+
+
 def _step(data: Mapping[str, Any], defaults: Mapping[str, Any], retry: RetryPolicy) -> Step:
-    timeout = data.get("timeout", defaults.get("timeout"))
+    layered = {**defaults, **data}
     return Step(
         id=data["id"],
         job=data["job"],
         depends_on=tuple(data.get("depends_on", ())),
-        queue=data.get("queue", defaults.get("queue")),
+        trigger_rule=data.get("trigger_rule", "all_success"),
+        queue=layered.get("queue"),
         with_=data.get("with", {}),
         retry=_retry(retry, defaults.get("retry"), data.get("retry")),
-        timeout_s=None if timeout is None else parse_duration_s(timeout),
+        timeout_s=_seconds(layered, "timeout"),
         description=data.get("description", ""),
     )
 
@@ -70,12 +88,26 @@ def _schedules(given: Any) -> tuple[Schedule, ...]:
 
 
 def _schedule(data: Mapping[str, Any]) -> Schedule:
-    interval = data.get("interval")
+    zone = data.get("timezone", "UTC")
     return Schedule(
         cron=data.get("cron"),
-        interval_s=None if interval is None else parse_duration_s(interval),
-        timezone=data.get("timezone", "UTC"),
+        interval_s=_seconds(data, "interval"),
+        timezone=zone,
+        catchup=data.get("catchup", "latest"),
+        catchup_window_s=_seconds(data, "catchup_window"),
+        start_deadline_s=_seconds(data, "start_deadline"),
+        jitter_s=_seconds(data, "jitter") or 0.0,
+        start=_moment(data, "start", zone),
+        end=_moment(data, "end", zone),
     )
+
+
+def _seconds(data: Mapping[str, Any], key: str) -> float | None:
+    return parse_duration_s(data[key]) if key in data else None
+
+
+def _moment(data: Mapping[str, Any], key: str, zone: str) -> datetime | None:
+    return moment(data[key], zone) if key in data else None
 
 
 def _param(name: str, data: Mapping[str, Any]) -> Param:

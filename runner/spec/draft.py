@@ -104,7 +104,9 @@ class Draft:
     def durations(self) -> Iterator[tuple[KeyPath, Any, bool]]:
         """Yield (path, value, may it be zero) for every key that takes a duration."""
         for path, schedule in self.schedules():
-            yield (*path, "interval"), schedule.get("interval"), False
+            for key in ("interval", "catchup_window", "start_deadline"):
+                yield (*path, key), schedule.get(key), False
+            yield (*path, "jitter"), schedule.get("jitter"), True
         holders: list[tuple[KeyPath, Mapping[str, Any]]] = [(s.path, s.data) for s in self.steps]
         for path, holder in [(("defaults",), self.mapping("defaults")), *holders]:
             yield (*path, "timeout"), holder.get("timeout"), False

@@ -14,6 +14,7 @@ from runner.model.pipeline import Pipeline
 from runner.source import Document, Position, read, scan, shown_path
 from runner.spec.build import build_pipeline
 from runner.spec.catalogue import Catalogue
+from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft
 from runner.spec.rules import RULES
 
@@ -31,13 +32,17 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """One file: its pipeline if it is valid, and the name it claims even if it is not."""
+    """One file: its pipeline if it is valid, and the name it claims even if it is not.
+
+    `outer` are problems of the _defaults.yaml that hold for it; they make it invalid, too.
+    """
 
     file: str
     name: str | None = None
     name_at: Position = field(default=Position(1, 1))
     pipeline: Pipeline | None = None
     problems: list[Problem] = field(default_factory=list)
+    outer: tuple[Problem, ...] = ()
 
 
 def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
@@ -46,37 +51,62 @@ def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadR
         message = "there is no such folder"
         hint = "`pipelines` in config.yaml or HEADRACE_PIPELINES names the folder of the pipelines"
         return LoadResult({}, [Problem(shown_path(folder), 0, 0, "missing-folder", message, hint)])
-    return load_files(pipeline_files(folder), catalogue, settings)
+    return load_files(pipeline_files(folder), catalogue, settings, root=folder)
 
 
-def load_files(files: Iterable[Path], catalogue: Catalogue, settings: Settings) -> LoadResult:
-    """Load these files, one that is named twice once. A bad one never hides the others."""
+def load_files(
+    files: Iterable[Path], catalogue: Catalogue, settings: Settings, *, root: Path | None = None
+) -> LoadResult:
+    """Load these files, one that is named twice once. A bad one never hides the others.
+
+    `root` is where the defaults of folders begin to count, for files outside the pipelines
+    folder.
+    """
     distinct = {os.path.abspath(path): path for path in files}
-    return combine([load_file(path, catalogue, settings) for path in distinct.values()])
+    defaults = Defaults(catalogue, settings, root)
+    return combine([load_file(path, catalogue, settings, defaults) for path in distinct.values()])
 
 
 def pipeline_files(folder: Path) -> list[Path]:
     """Return the pipeline files below a folder: *.yaml and *.yml, hidden and _* ones left out."""
-    return sorted(_walk(folder))
+    paths = map(Path, watched_files(folder))
+    return sorted(path for path in paths if path.name != DEFAULTS_FILE)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def watched_files(folder: Path) -> Iterator[str]:
+    """Yield the pipeline files below a folder and the _defaults.yaml beside them.
+
+    As texts: a daemon asks every second, and a thousand paths take it longer than the disk.
+    """
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.endswith((".yaml", ".yml")) and not name.startswith(("_", ".")):
-                yield Path(parent, name)
+            pipeline = name.endswith((".yaml", ".yml")) and not name.startswith(("_", "."))
+            if pipeline or name == DEFAULTS_FILE:
+                yield f"{parent}{os.sep}{name}"
 
 
-def load_file(path: Path, catalogue: Catalogue, settings: Settings) -> LoadedFile:
-    """Load one file by itself."""
+def load_file(
+    path: Path, catalogue: Catalogue, settings: Settings, defaults: Defaults | None = None
+) -> LoadedFile:
+    """Load one file by itself: a pipeline, or what a folder's pipelines have in common."""
+    defaults = defaults or Defaults(catalogue, settings)
+    if path.name == DEFAULTS_FILE:
+        folder = Path(os.path.abspath(path)).parent
+        return LoadedFile(shown_path(path), outer=defaults.of(folder).problems)
     content = read(path)
     if isinstance(content, Problem):
         return LoadedFile(content.file, problems=[content])
-    return load_text(content, path, catalogue, settings)
+    return load_text(content, path, catalogue, settings, defaults)
 
 
-def load_text(content: bytes, path: Path, catalogue: Catalogue, settings: Settings) -> LoadedFile:
+def load_text(
+    content: bytes,
+    path: Path,
+    catalogue: Catalogue,
+    settings: Settings,
+    defaults: Defaults | None = None,
+) -> LoadedFile:
     """Load what a file holds. `path` says how to name it and where its relative paths begin."""
     file = shown_path(path)
     document, problems = scan(content, file)
@@ -89,13 +119,16 @@ def load_text(content: bytes, path: Path, catalogue: Catalogue, settings: Settin
         *_broken_rules(document, Draft(document.data, catalogue, settings)),
     ]
     problems += _not_following_from(problems, found)
+    folder = Path(os.path.abspath(path)).parent
+    outer = (defaults or Defaults(catalogue, settings)).of(folder)
     name = document.data.get("name")
     return LoadedFile(
         file,
         name if isinstance(name, str) else None,
         document.at(("name",)),
-        None if problems else _built(document, content, path, settings),
+        None if problems or outer.problems else _built(document, content, folder, settings, outer),
         problems,
+        outer.problems,
     )
 
 
@@ -105,13 +138,16 @@ def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Pro
     return [problem for problem in found if problem.line not in lines]
 
 
-def _built(document: Document, content: bytes, path: Path, settings: Settings) -> Pipeline:
+def _built(
+    document: Document, content: bytes, folder: Path, settings: Settings, outer: FolderDefaults
+) -> Pipeline:
     return build_pipeline(
         document.data,
         file=document.file,
-        folder=Path(os.path.abspath(path)).parent,
-        version=hashlib.sha256(content).hexdigest(),
+        folder=folder,
+        version=hashlib.sha256(content + outer.content).hexdigest(),
         retry=settings.retry,
+        outer=outer.layers,
     )
 
 
@@ -133,8 +169,10 @@ def combine(files: Iterable[LoadedFile]) -> LoadResult:
     """Put files together: a name that two of them use is a problem in both."""
     by_name: dict[str, list[LoadedFile]] = {}
     problems: list[Problem] = []
+    outer: set[Problem] = set()
     for loaded in files:
         problems += loaded.problems
+        outer.update(loaded.outer)
         if loaded.name is not None:
             by_name.setdefault(loaded.name, []).append(loaded)
     pipelines: dict[str, Pipeline] = {}
@@ -143,7 +181,7 @@ def combine(files: Iterable[LoadedFile]) -> LoadResult:
             problems += _shared_name(name, sharing)
         elif sharing[0].pipeline is not None:
             pipelines[name] = sharing[0].pipeline
-    return LoadResult(dict(sorted(pipelines.items())), sorted(problems))
+    return LoadResult(dict(sorted(pipelines.items())), sorted([*problems, *outer]))
 
 
 def _shared_name(name: str, sharing: list[LoadedFile]) -> Iterator[Problem]:

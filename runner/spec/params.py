@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from functools import partial
 from typing import Any
+
+from runner.model.paramtypes import read
 
 _WANTED = {
     "string": "text",
@@ -16,20 +18,13 @@ _WANTED = {
 }
 
 
-def _is_date(value: Any) -> bool:
-    return isinstance(value, str) and _parses(date.fromisoformat, value)
-
-
-def _is_datetime(value: Any) -> bool:
-    return isinstance(value, str) and _parses(datetime.fromisoformat, value)
-
-
-def _parses(parse: Callable[[str], object], text: str) -> bool:
+def _is_text_of(kind: str, value: Any) -> bool:
+    """Tell whether a text is read as this type: the same texts as where a run starts."""
     try:
-        parse(text)
+        read(kind, value)
     except ValueError:
         return False
-    return True
+    return isinstance(value, str)
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
@@ -37,8 +32,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "boolean": lambda value: isinstance(value, bool),
-    "date": _is_date,
-    "datetime": _is_datetime,
+    "date": partial(_is_text_of, "date"),
+    "datetime": partial(_is_text_of, "datetime"),
     "list": lambda value: isinstance(value, list),
 }
 

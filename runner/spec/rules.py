@@ -8,17 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from runner.cronexpr import check_cron, check_timezone
-from runner.model.duration import parse_duration_s
 from runner.source import KeyPath
 from runner.spec.cycles import cycles
 from runner.spec.draft import Draft, DraftStep, Finding
-from runner.spec.params import param_fault
+from runner.spec.param_rules import constraints_make_sense, defaults_fit
 from runner.spec.references import is_template, references, scalars
+from runner.spec.schedule_rules import durations_make_sense, moments_exist, schedules_can_fire
 from runner.suggest import did_you_mean
 
-_CRON_HINT = "five fields (minute, hour, day of month, month, day of week) or @daily and its like"
-_ZONE_HINT = "use an IANA name such as Europe/Berlin; the default is UTC"
 _JOB_HINT = "`headrace jobs --types` shows what each job takes"
 _QUEUE_HINT = "(`queues` in config.yaml names them)"
 _BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
@@ -75,6 +72,15 @@ def dependencies_have_no_cycle(draft: Draft) -> Iterator[Finding]:
         yield Finding(path, "cycle", message, "remove one of these dependencies")
 
 
+def trigger_rules_have_dependencies(draft: Draft) -> Iterator[Finding]:
+    """How other steps end means something only to a step that waits for some."""
+    for step in draft.steps:
+        if "trigger_rule" in step.data and not step.data.get("depends_on"):
+            message = f"{step.label} has a trigger_rule and depends on no step"
+            hint = "add depends_on, or remove the trigger_rule"
+            yield Finding((*step.path, "trigger_rule"), "no-dependencies", message, hint, True)
+
+
 def jobs_fit(draft: Draft) -> Iterator[Finding]:
     """A step names a job class that exists and gives it what it takes."""
     for step in draft.steps:
@@ -100,45 +106,6 @@ def _argument_place(step: DraftStep, key: str | None, code: str) -> tuple[KeyPat
     return (*step.path, "with" if "with" in step.data else "job"), "with" in step.data
 
 
-def schedules_can_fire(draft: Draft) -> Iterator[Finding]:
-    """Cron expressions are valid and fire at some time; time zones exist."""
-    for path, expression in draft.crons():
-        fault = check_cron(expression) if expression else None
-        if fault:
-            yield Finding(path, "bad-cron", *_guess_apart(fault, _CRON_HINT))
-    for path, schedule in draft.schedules():
-        zone = schedule.get("timezone")
-        fault = check_timezone(zone) if isinstance(zone, str) and zone else None
-        if fault:
-            message, hint = _guess_apart(fault, _ZONE_HINT)
-            yield Finding((*path, "timezone"), "bad-timezone", message, hint)
-
-
-def _guess_apart(fault: str, otherwise: str) -> tuple[str, str]:
-    """Return a fault without the guess at its end, and the guess or another hint."""
-    message, found, guess = fault.partition(": did you mean ")
-    return message, f"did you mean {guess}" if found else otherwise
-
-
-def durations_make_sense(draft: Draft) -> Iterator[Finding]:
-    """Durations are at most ten years; timeouts and intervals are more than nothing."""
-    for path, value, may_be_zero in draft.durations():
-        if not isinstance(value, str):
-            continue
-        try:
-            seconds = parse_duration_s(value)
-        except ValueError as error:
-            if "longer" in str(error):
-                yield Finding(path, "bad-duration", str(error), "use a shorter one")
-            continue
-        if seconds == 0 and not may_be_zero:
-            yield Finding(
-                path, "bad-duration", f'"{path[-1]}" has to be more than 0s', "use 1s or more"
-            )
-        elif path[-1] == "interval" and seconds < 1:
-            yield Finding(path, "bad-duration", '"interval" is at least 1s', "use 1s or more")
-
-
 def queues_exist(draft: Draft) -> Iterator[Finding]:
     """A job goes to a queue that some worker listens to."""
     places: list[tuple[KeyPath, object]] = [
@@ -162,32 +129,6 @@ def connections_exist(draft: Draft) -> Iterator[Finding]:
         hint = hint or "name it under `connections` in config.yaml"
         message = f'{step.label} uses an unknown connection "{name}"'
         yield Finding((*step.path, "with", "connection"), "unknown-connection", message, hint)
-
-
-def defaults_fit_their_type(draft: Draft) -> Iterator[Finding]:
-    """A parameter's default has its type, and a required one has none."""
-    for name, param in draft.mapping("params").items():
-        if not isinstance(param, dict) or "default" not in param:
-            continue
-        path: KeyPath = ("params", name, "default")
-        if param.get("required") is True:
-            message = f'parameter "{name}" is required and has a default'
-            yield Finding(path, "conflicting-keys", message, "remove one of the two", True)
-        kind, default = param.get("type", "string"), param["default"]
-        if default is None or is_template(default) or not isinstance(kind, str):
-            continue
-        fault = param_fault(kind, default)
-        if fault:
-            message = f'the default of parameter "{name}" is {fault}'
-            yield Finding(path, "bad-default", message, _default_hint(kind, default))
-
-
-def _default_hint(kind: str, default: object) -> str:
-    if kind == "string" and not isinstance(default, dict | list):
-        return "quote it"
-    if kind == "list" and not isinstance(default, dict):
-        return f"write [{default}]"
-    return "change the default or the parameter's type"
 
 
 def templates_refer_to_params(draft: Draft) -> Iterator[Finding]:
@@ -230,11 +171,17 @@ RULES: tuple[Rule, ...] = (
     dependencies_exist,
     dependencies_have_no_cycle,
     jobs_fit,
+    trigger_rules_have_dependencies,
     schedules_can_fire,
+    moments_exist,
     durations_make_sense,
     queues_exist,
     connections_exist,
-    defaults_fit_their_type,
+    constraints_make_sense,
+    defaults_fit,
     templates_refer_to_params,
     values_can_be_stored,
 )
+
+# Those that a _defaults.yaml can break.
+RULES_OF_DEFAULTS: tuple[Rule, ...] = (durations_make_sense, queues_exist)

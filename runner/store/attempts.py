@@ -16,7 +16,7 @@ from psycopg2 import errors as pg_errors
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from runner.errors import StaleAttempt, StoreUnavailable
-from runner.store.connect import connect_raw, unavailable_message
+from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
 from runner.store.database import Row
 from runner.store.statements import STATEMENTS
 
@@ -107,6 +107,18 @@ class AttemptStore:
         """Whether the connection broke since it was last used."""
         return self._raw is None or bool(self._raw.closed)
 
+    def broken(self, error: BaseException) -> bool:
+        """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        if not self.lost and tells_of_a_break(error):
+            try:
+                with self._raw.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+            except pg_errors.InFailedSqlTransaction:
+                return False
+            except psycopg2.Error:
+                self.drop()
+        return self.lost
+
     def drop(self) -> None:
         """Close the connection, and with it whatever a job has left in its session."""
         if self._raw is not None:
@@ -135,7 +147,9 @@ class AttemptStore:
 
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
+            StoreUnavailable: The line broke since the claim, and the effect with it.
         """
+        self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result}
         rows = self._run(STATEMENTS["complete_attempt"].execute, values)
         if not rows:
@@ -145,7 +159,12 @@ class AttemptStore:
     def complete_and_claim(
         self, claimed: Claimed, result: str | None, next_id: str, next_attempt: int
     ) -> tuple[Completed | None, Claimed | None]:
-        """Complete one attempt and claim the next job in one commit; each may come to nothing."""
+        """Complete one attempt and claim the next job in one commit; each may come to nothing.
+
+        Raises:
+            StoreUnavailable: The line broke since the claim.
+        """
+        self._same_line()
         values = {
             "id": claimed.id,
             "attempt": claimed.attempt,
@@ -208,9 +227,19 @@ class AttemptStore:
             self._lost(error)
             raise
 
+    def _same_line(self) -> None:
+        """Refuse to complete over another line than the one that the job was claimed over.
+
+        A new line would not have the effect in its transaction, even where the job has
+        swallowed the error that told of the break. Nor may it trust the attempt's number: a
+        server that crashed may have lost the claim, and have given the number out again.
+        """
+        if self.lost:
+            raise StoreUnavailable("the connection to the control database was lost")
+
     def _lost(self, error: psycopg2.Error) -> None:
         """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
-        if self._raw is None or self._raw.closed:
+        if self.broken(error):
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error
 

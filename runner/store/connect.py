@@ -25,6 +25,9 @@ _CONNECT_ARGS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 _SESSION_OPTIONS = "-c timezone=UTC -c client_min_messages=warning"
+# Our own transactions take milliseconds. One that stands open belongs to a process that was
+# paused: its locks must not hold up the daemon that takes over.
+_SHORT_TRANSACTIONS = " -c idle_in_transaction_session_timeout=3000"
 
 
 def driver_url(database_url: str) -> URL:
@@ -49,9 +52,12 @@ def driver_url(database_url: str) -> URL:
 
 
 def make_engine(
-    database_url: str, *, application_name: str, pool_size: int = 5, **options: Any
+    database_url: str, *, application_name: str, pool_size: int = 5, short: bool = False
 ) -> Engine:
-    """Return an engine on `database_url`. It connects at its first use."""
+    """Return an engine on `database_url`. It connects at its first use.
+
+    With `short` the server ends a transaction that waits seconds for its client.
+    """
     return create_engine(
         driver_url(database_url),
         pool_size=pool_size,
@@ -60,9 +66,8 @@ def make_engine(
         connect_args={
             **_CONNECT_ARGS,
             "application_name": application_name,
-            "options": _SESSION_OPTIONS,
+            "options": _SESSION_OPTIONS + (_SHORT_TRANSACTIONS if short else ""),
         },
-        **options,
     )
 
 
@@ -87,6 +92,23 @@ def connect_raw(database_url: str, *, application_name: str) -> Any:
         raise StoreUnavailable(unavailable_message(error)) from error
     connection.autocommit = True
     return connection
+
+
+def tells_of_a_break(error: BaseException) -> bool:
+    """Tell whether an error may mean that its connection is gone.
+
+    The driver does not always know yet: a server that shuts down says so in an ordinary error.
+    """
+    cause = getattr(error, "orig", error)
+    if not isinstance(cause, psycopg2.Error):
+        return False
+    return cause.pgcode is None or cause.pgcode.startswith(("57P", "08"))
+
+
+def transient(error: BaseException) -> bool:
+    """Tell whether a transaction was undone for another one's sake: a deadlock, say."""
+    code = getattr(getattr(error, "orig", error), "pgcode", None)
+    return str(code).startswith("40")
 
 
 def unavailable_message(error: BaseException) -> str:

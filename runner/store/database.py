@@ -49,7 +49,7 @@ class Database:
     def __init__(self, database_url: str, *, application_name: str, pool_size: int = 5) -> None:
         self.url = database_url
         self._engine = make_engine(
-            database_url, application_name=application_name, pool_size=pool_size
+            database_url, application_name=application_name, pool_size=pool_size, short=True
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 

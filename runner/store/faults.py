@@ -1,7 +1,8 @@
-"""Named points at which a test has a process die.
+"""Named points at which a test has a process die, or stop for a while.
 
 `HEADRACE_CRASH_POINT=name` arms one, `HEADRACE_CRASH_ONCE=path` lets only the first process
-that gets there die: it leaves the file behind. Off, a point is one comparison.
+that gets there die: it leaves the file behind. `HEADRACE_CRASH_SIGNAL=STOP` pauses it instead,
+`HEADRACE_CRASH_PARENT=1` means its parent as well. Off, a point is one comparison.
 """
 
 import os
@@ -9,6 +10,8 @@ import signal
 
 _ARMED = os.environ.get("HEADRACE_CRASH_POINT")
 _ONCE = os.environ.get("HEADRACE_CRASH_ONCE")
+_SIGNAL = signal.Signals[f"SIG{os.environ.get('HEADRACE_CRASH_SIGNAL', 'KILL')}"]
+_PARENT = "HEADRACE_CRASH_PARENT" in os.environ
 
 
 def crash_point(name: str) -> None:
@@ -20,4 +23,6 @@ def crash_point(name: str) -> None:
             os.close(os.open(_ONCE, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return
-    os.kill(os.getpid(), signal.SIGKILL)
+    if _PARENT:
+        os.kill(os.getppid(), _SIGNAL)
+    os.kill(os.getpid(), _SIGNAL)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from runner.errors import ConfigError, JobFailure, StaleAttempt
+from runner.errors import ConfigError, JobFailure
 from runner.store.attempts import AttemptStore
 from runner.store.connect import make_engine
 
@@ -22,8 +22,11 @@ Guard = Callable[[str], bool]
 """Refuses a statement that would escape the transaction; True where it marks the session."""
 
 
-class EffectApplied(Exception):
-    """The target's ledger says that an earlier attempt's effect is committed there."""
+class EffectApplied(BaseException):
+    """The target's ledger says that an earlier attempt's effect is committed there.
+
+    No Exception: a job that catches those must not hide it.
+    """
 
 
 class JobSessions:
@@ -102,7 +105,7 @@ class JobSessions:
         """Commit the other databases, each with its ledger row.
 
         Raises:
-            StaleAttempt: Another attempt has committed there first.
+            EffectApplied: Another attempt has committed there first.
         """
         assert self._job is not None
         for name, opened in list(self._open.items()):
@@ -219,4 +222,6 @@ class JobSessions:
                 {"id": self._job[0], "attempt": self._job[1]},
             )
         except IntegrityError:
-            raise StaleAttempt(f"another attempt of job {self._job[0]} has committed") from None
+            # A paused attempt that was given up has woken and come first. The job is still
+            # ours to complete: its effect is there, once.
+            raise EffectApplied from None

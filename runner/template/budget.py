@@ -12,6 +12,7 @@ from runner.errors import TemplateError
 MAX_CHARACTERS = 1_000_000
 MAX_ITERATIONS = 100_000
 MAX_SECONDS = 2.0
+MAX_WORK = 30_000_000
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Budget:
     variables: Mapping[str, Any]
     iterations: int = MAX_ITERATIONS
     characters: int = MAX_CHARACTERS
+    work: int = MAX_WORK
     deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
     binds: dict[str, Any] = field(default_factory=dict)
 
@@ -64,13 +66,18 @@ def rendering(variables: Mapping[str, Any]) -> Iterator[Budget]:
 
 
 def check_length(length: int) -> None:
-    """Refuse a text or list that would become too long to be of use.
+    """Allow for a text or list of this length to be made.
 
     Raises:
-        TemplateError: `length` is above the bound for a whole result.
+        TemplateError: `length` is above the bound for a whole result, or too much has been
+            made already.
     """
     if length > MAX_CHARACTERS:
         raise TemplateError(f"a value would be longer than {MAX_CHARACTERS:,}")
+    spent = current()
+    spent.work -= length
+    if spent.work < 0:
+        raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
 
 
 def size(value: object) -> int:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError, TemplateAssertionError
+from jinja2.filters import sync_do_map, sync_do_sum
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, missing, pass_context
@@ -75,7 +76,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(undefined=HelpfulUndefined, autoescape=False, keep_trailing_newline=True)
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters |= DATE_FILTERS
-        self.filters |= {"join": _join, "replace": _replace, _CONCAT: _concat, _EACH: _each}
+        self.filters |= {"join": _join, "replace": _replace, "map": _map, "sum": _sum}
+        self.filters |= {_CONCAT: _concat, _EACH: _each}
         self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
         self.globals |= DATE_GLOBALS
 
@@ -87,7 +89,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return rewritten.set_environment(self)  # type: ignore[return-value]
 
     def is_safe_callable(self, obj: Any) -> bool:
-        if isinstance(obj, Macro | HelpfulUndefined) or obj in self.globals.values():
+        if isinstance(obj, Macro | HelpfulUndefined):
+            return True
+        if any(obj is known for known in self.globals.values()):
             return True
         if isinstance(obj, types.BuiltinMethodType | types.MethodType):
             owner = obj.__self__
@@ -98,6 +102,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
                 for kind, names in _METHODS.items()
             )
         return False
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        result = super().call(context, obj, *args, **kwargs)
+        budget.check_length(budget.size(result))
+        return result
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str | bytes):
@@ -173,6 +182,20 @@ def _join(context: Context, parts: Iterable[Any], separator: str = "") -> str:
         length += len(texts[-1]) + len(separator)
         budget.check_length(length)
     return separator.join(texts)
+
+
+@pass_context
+def _map(context: Context, items: Iterable[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
+    for item in sync_do_map(context, items, *args, **kwargs):
+        budget.current().spend_iteration()
+        budget.check_length(budget.size(item))
+        yield item
+
+
+@pass_context
+def _sum(context: Context, items: Iterable[Any], attribute: str | None = None) -> Any:
+    # Without a start value only numbers can be summed: lists would grow with every one.
+    return sync_do_sum(context.environment, items, attribute)
 
 
 @pass_context

@@ -1,6 +1,7 @@
 """Jobs run as a worker runs them, without queue and daemon."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -35,7 +36,7 @@ def execute(target: Engine):
 def query(target: Engine):
     """Return what anyone else sees in the database, as a list of tuples."""
 
-    def query(sql: str) -> list[tuple]:
+    def query(sql: str) -> list[tuple[Any, ...]]:
         with target.connect() as connection:
             return [tuple(row) for row in connection.execute(text(sql))]
 

@@ -4,7 +4,7 @@ import json
 from datetime import date
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from jobs.archive_rows import ArchiveRows
 from jobs.check_data import CheckData
@@ -110,7 +110,8 @@ def test_a_bad_json_line_fails_the_load_with_its_line(run_job, tmp_path, execute
 
 def test_a_file_that_is_no_utf_8_is_told(run_job, tmp_path, execute):
     execute("CREATE TABLE t (id text)")
-    (tmp_path / "in.csv").write_bytes(b"id\n\xff\xfe\n")
+    # Far enough into the file that the header has been read by then.
+    (tmp_path / "in.csv").write_bytes(b"id\n" + b"x\n" * 100_000 + b"\xff\xfe\n")
 
     with pytest.raises(JobFailure, match="not UTF-8"):
         run_job(LoadFile, path="in.csv", table="t")
@@ -163,8 +164,10 @@ def test_vacuum_and_reindex_run_outside_a_transaction(run_job, execute):
 
 def test_old_rows_move_to_the_archive_and_none_is_lost(run_job, execute, query):
     execute("CREATE TABLE t (id int, at timestamptz)")
-    execute("INSERT INTO t SELECT n, '2026-01-31 12:30+00'::timestamptz - n * interval '1 day' "
-            "FROM generate_series(1, 100) n")
+    execute(
+        "INSERT INTO t SELECT n, '2026-01-31 12:30+00'::timestamptz - n * interval '1 day' "
+        "FROM generate_series(1, 100) n"
+    )
 
     # The test's logical date is 2026-01-31 12:30: the row of 90 days ago is not yet older.
     result = run_job(ArchiveRows, table="t", into="old.t", column="at", older_than="90d")
@@ -172,7 +175,9 @@ def test_old_rows_move_to_the_archive_and_none_is_lost(run_job, execute, query):
     assert result["row_count"] == 10
     assert query("SELECT min(id), max(id) FROM old.t") == [(91, 100)]
     assert query("SELECT min(id), max(id) FROM t") == [(1, 90)]
-    limited = run_job(ArchiveRows, table="t", into="old.t", column="at", before="2026-01-01", limit=7)
+    limited = run_job(
+        ArchiveRows, table="t", into="old.t", column="at", before="2026-01-01", limit=7
+    )
     assert limited["row_count"] == 7
     assert query("SELECT count(*) FROM old.t") == [(17,)]
 
@@ -183,10 +188,15 @@ def drifted(execute):
     execute("INSERT INTO source VALUES (1, 'a', '2024-01-01'), (2, 'b\t', NULL), (3, NULL, NULL)")
 
 
-def drift(connection):
+def drift(connection: Connection) -> None:
     connection.execute(text("CREATE SCHEMA s"))
     connection.execute(text("CREATE TABLE s.target (id int, name text, day date, own int)"))
-    connection.execute(text("INSERT INTO s.target VALUES (1, 'a', '2024-01-01', 7), (2, 'old', NULL, NULL), (9, 'gone', NULL, NULL)"))
+    connection.execute(
+        text(
+            "INSERT INTO s.target "
+            "VALUES (1, 'a', '2024-01-01', 7), (2, 'old', NULL, NULL), (9, 'gone', NULL, NULL)"
+        )
+    )
 
 
 @pytest.mark.parametrize("across", [False, True])
@@ -260,7 +270,10 @@ def orders(execute):
         ({"min_rows": 4}, "orders has 3 rows, fewer than 4"),
         ({"max_rows": 2}, "orders has 3 rows, more than 2"),
         (
-            {"sql": "SELECT id FROM orders WHERE amount > {{ params.most }}", "params": {"most": 4}},
+            {
+                "sql": "SELECT id FROM orders WHERE amount > {{ params.most }}",
+                "params": {"most": 4},
+            },
             "rows that should not be there: 2 rows (id=1; id=2)",
         ),
     ],

@@ -1,10 +1,12 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from jobs.run_sql import RunSql
 from runner.errors import RefusedSql, TemplateError
+from runner.template import render
 
 storable = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 
@@ -57,17 +59,35 @@ def test_the_last_statements_outcome_is_the_result(run_job, query):
     assert query("SELECT count(*) FROM t") == [(2,)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(storable)
-def test_any_text_comes_back_from_the_server_as_it_was(run_job, text):
-    result = run_job(RunSql, sql="SELECT {{ params.v }}::text AS v", params={"v": text})
+def test_any_text_comes_back_from_the_server_as_it_was(run_job, value):
+    result = run_job(RunSql, sql="SELECT {{ params.v }}::text AS v", params={"v": value})
 
-    assert result["rows"] == [{"v": text}]
+    assert result["rows"] == [{"v": value}]
+
+
+def test_rendered_sql_means_the_same_to_sqlalchemys_text_and_to_the_driver(target):
+    sql = render(
+        r"SELECT {{ a }}::text, ':x \: \:y', '12:30:45'::time::text, E'\\:z',"
+        """ '{"k:l": 1}'::jsonb, 'a%' LIKE 'a%%', '%(p1)s %s'""",
+        {"a": "b:c %s"},
+    )
+
+    with target.connect() as connection:
+        by_text = connection.execute(text(sql.text), sql.binds).one()
+        by_driver = connection.exec_driver_sql(sql.pyformat, dict(sql.binds)).one()
+
+    expected = ("b:c %s", r":x \: \:y", "12:30:45", r"\:z", {"k:l": 1}, True, "%(p1)s %s")
+    assert tuple(by_text) == tuple(by_driver) == expected
 
 
 def test_the_template_sees_the_run(run_job):
     result = run_job(
-        RunSql, sql="SELECT {{ run.id }} AS id, {{ logical_date }}::date AS day, {{ job.attempt }} AS n"
+        RunSql,
+        sql="SELECT {{ run.id }} AS id, {{ logical_date }}::date AS day, {{ job.attempt }} AS n",
     )
 
     assert result["rows"] == [{"id": "run-1", "day": "2026-01-31", "n": 1}]

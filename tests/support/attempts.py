@@ -19,9 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def engine_for(url: str) -> Engine:
     """Return an engine without a pool, so that the database can be dropped after the test."""
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool
-    )
+    return create_engine(make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
 
 
 @dataclass

@@ -51,24 +51,65 @@ SELECT j.id
  ORDER BY j.id
    FOR UPDATE OF j
 
--- name: recount_dependants
--- Second half, a statement of its own for a fresh snapshot: count what is really unfinished.
+-- name: recount_waiting
+-- Second half, a statement of its own for a fresh snapshot: look at what these waiting jobs
+-- wait for as it really is, whoever may have lowered them or failed to, and decide by it.
+WITH upstream AS (
+    SELECT d.job_id,
+           count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying'))
+               AS unfinished,
+           count(*) FILTER (WHERE u.status = 'completed') AS completed,
+           count(*) FILTER (WHERE u.status IN ('failed', 'cancelled')) AS failed,
+           count(*) FILTER (WHERE u.status = 'skipped') AS skipped
+      FROM headrace.job_dependency d
+      JOIN headrace.job u ON u.id = d.upstream_id
+     WHERE d.job_id = ANY (:ids::uuid[])
+     GROUP BY d.job_id
+), counted AS (
+    SELECT j.id,
+           coalesce(unfinished, 0) AS unfinished,
+           coalesce(completed, 0) AS completed,
+           coalesce(failed, 0) AS failed,
+           coalesce(skipped, 0) AS skipped
+      FROM headrace.job j
+      LEFT JOIN upstream ON upstream.job_id = j.id
+     WHERE j.id = ANY (:ids::uuid[])
+)
 UPDATE headrace.job j
-   SET deps_left = unfinished.left_over,
-       status = CASE WHEN unfinished.left_over = 0 AND j.trigger_rule <> 'one_failed'
-                     THEN 'queued' ELSE 'waiting' END,
+   SET deps_left = unfinished,
+       status = CASE
+           WHEN trigger_rule = 'all_success' AND failed + skipped > 0 THEN 'skipped'
+           WHEN trigger_rule = 'none_failed' AND failed > 0 THEN 'skipped'
+           WHEN trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
+           WHEN trigger_rule = 'one_failed' AND failed > 0 THEN 'queued'
+           WHEN unfinished > 0 THEN 'waiting'
+           WHEN trigger_rule IN ('one_success', 'one_failed') AND completed + failed + skipped > 0
+               THEN 'skipped'
+           ELSE 'queued'
+       END,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
-  FROM (SELECT d.job_id,
-               count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying'))
-                   AS left_over
-          FROM headrace.job_dependency d
-          JOIN headrace.job u ON u.id = d.upstream_id
-         WHERE d.job_id = ANY (:ids::uuid[])
-         GROUP BY d.job_id) unfinished
- WHERE j.id = unfinished.job_id
+  FROM counted
+ WHERE j.id = counted.id
    AND j.status = 'waiting'
-RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents
+
+-- name: stuck_jobs
+-- Waiting although nothing above them is unfinished: whoever was to lower them has died, or
+-- did not see them. Their rows are held for the recount.
+SELECT j.id
+  FROM headrace.job j
+ WHERE j.status = 'waiting'
+   AND j.updated_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+   AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
+   AND NOT EXISTS (SELECT
+                     FROM headrace.job_dependency d
+                     JOIN headrace.job u ON u.id = d.upstream_id
+                    WHERE d.job_id = j.id
+                      AND u.status IN ('waiting', 'queued', 'started', 'retrying'))
+ ORDER BY j.id
+ LIMIT 10000
+   FOR UPDATE OF j SKIP LOCKED
 
 -- name: undecided_jobs
 -- Waiting for nothing any more, and still waiting: a rule that only Python can decide.

@@ -2,13 +2,19 @@
 -- status it needs is part of the statement.
 
 -- name: cancel_jobs
+-- Rows are locked in the order of their ids, upstream before downstream, as a completion does.
 WITH ended AS (
     UPDATE headrace.job
        SET status = 'cancelled',
            next_retry_time = NULL,
            finished_at = clock_timestamp(),
            updated_at = clock_timestamp()
-     WHERE (id = ANY (:ids::uuid[]) OR run_id = :run_id::uuid)
+     WHERE id IN (SELECT id
+                    FROM headrace.job
+                   WHERE (id = ANY (:ids::uuid[]) OR run_id = :run_id::uuid)
+                     AND status IN ('waiting', 'queued', 'started', 'retrying')
+                   ORDER BY id
+                     FOR UPDATE)
        AND status IN ('waiting', 'queued', 'started', 'retrying')
     RETURNING id, attempt, worker, started_at, run_id, dependents
 ), noted AS (
@@ -62,24 +68,6 @@ UPDATE headrace.job
  WHERE id = ANY (:ids::uuid[])
    AND status IN ('failed', 'cancelled', 'skipped')
 RETURNING id, run_id
-
--- name: recount_waiting
-UPDATE headrace.job j
-   SET deps_left = (SELECT count(*)
-                      FROM headrace.job_dependency d
-                      JOIN headrace.job u ON u.id = d.upstream_id
-                     WHERE d.job_id = j.id
-                       AND u.status IN ('waiting', 'queued', 'started', 'retrying'))
- WHERE j.id = ANY (:ids::uuid[])
-   AND j.status = 'waiting'
-
--- name: release_waiting
-UPDATE headrace.job
-   SET status = 'queued', queued_at = clock_timestamp(), updated_at = clock_timestamp()
- WHERE id = ANY (:ids::uuid[])
-   AND status = 'waiting'
-   AND deps_left = 0
-RETURNING id, attempt, queue, timeout_s
 
 -- name: reopen_runs
 UPDATE headrace.run

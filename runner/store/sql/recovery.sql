@@ -41,12 +41,15 @@ UPDATE headrace.worker
 RETURNING name
 
 -- name: attempts_of_workers
--- Started jobs of workers that are gone, and of workers that nobody has heard of at all.
+-- Started jobs of workers that are gone, and of workers that nobody has heard of for as long
+-- as a lease: a new one may have started a job before its first sign of life.
 SELECT j.id, j.attempt
   FROM headrace.job j
   LEFT JOIN headrace.worker w ON w.name = j.worker
  WHERE j.status = 'started'
-   AND (w.name IS NULL OR w.status IN ('stopped', 'lost'))
+   AND (w.status IN ('stopped', 'lost')
+        OR (w.name IS NULL
+            AND j.started_at < clock_timestamp() - make_interval(secs => :lease_s::float8)))
 
 -- name: terminate_backends
 -- A paused worker may still hold a transaction open, and its locks with it.

@@ -34,6 +34,11 @@ RETURNING term
 -- name: give_up_leadership
 UPDATE headrace.leader SET expires_at = '-infinity' WHERE holder = :holder::text
 
+-- name: holds_term
+SELECT term FROM headrace.leader
+ WHERE term = :term::bigint
+   AND expires_at > clock_timestamp()
+
 -- name: leader
 SELECT holder, term, expires_at, expires_at > clock_timestamp() AS live FROM headrace.leader
 

@@ -27,7 +27,7 @@ class SeedJob(BaseJob):
 class DataImportJob(BaseJob):
     """As the seed sketches it."""
 
-    def handle(self, args: Any, **kwargs: Any) -> Any:
+    def handle(self, args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         return args, kwargs
 
 
@@ -55,14 +55,16 @@ def test_a_job_written_as_the_seed_writes_it_is_made_unchanged():
 
 
 def test_a_handle_that_takes_arguments_is_given_the_payload():
-    args, kwargs = DataImportJob(source="api", target="warehouse").handle()
+    job: BaseJob = DataImportJob(source="api", target="warehouse")
+
+    args, kwargs = job.handle()
 
     assert args == kwargs == {"source": "api", "target": "warehouse"}
     assert DataImportJob.any_parameters
 
 
 def test_an_unknown_parameter_is_refused_with_a_guess():
-    with pytest.raises(InvalidPayload, match="no parameter 'tabel'.*did you mean 'table'"):
+    with pytest.raises(InvalidPayload, match=r"no parameter 'tabel'.*did you mean 'table'"):
         SeedJob(table="a", tabel="b")
 
 

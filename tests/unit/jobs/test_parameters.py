@@ -18,7 +18,9 @@ from jobs.sync_table import SyncTable
 from runner.errors import InvalidPayload, JobFailure
 
 
-@pytest.mark.parametrize(("n", "number"), [(0, 0), (1, 1), (2, 1), (10, 55), (90, 2880067194370816120)])
+@pytest.mark.parametrize(
+    ("n", "number"), [(0, 0), (1, 1), (2, 1), (10, 55), (90, 2880067194370816120)]
+)
 def test_fibonacci(n, number):
     assert Fibonacci(n=n).handle() == number
 
@@ -57,7 +59,11 @@ def test_any_other_aggregate_is_refused(expression):
         (RunSql, {}, "either sql or sql_path"),
         (RunSql, {"sql": "SELECT 1", "sql_path": "x.sql"}, "either sql or sql_path"),
         (RunSql, {"sql": "SELECT 1", "into": "t", "transaction": False}, "into needs"),
-        (DataAggregation, {"table": "t", "group_by": "a", "sort_by": "b"}, "no column of the result"),
+        (
+            DataAggregation,
+            {"table": "t", "group_by": "a", "sort_by": "b"},
+            "no column of the result",
+        ),
         (DataAggregation, {"table": "t", "group_by": "a", "aggregates": {}}, "empty"),
         (LoadFile, {"path": "x", "table": "t", "delimiter": "::"}, "one character"),
         (LoadFile, {"path": "x", "table": "t", "header": False}, "needs columns"),
@@ -65,7 +71,11 @@ def test_any_other_aggregate_is_refused(expression):
         (RebuildIndex, {}, "either index or table"),
         (ArchiveRows, {"table": "t", "into": "u", "column": "c"}, "either older_than or before"),
         (ArchiveRows, {"table": "t", "into": "u", "column": "c", "older_than": "soon"}, "no age"),
-        (SyncTable, {"source_table": "a", "target_table": "b", "key": "id", "columns": ["x"]}, "key"),
+        (
+            SyncTable,
+            {"source_table": "a", "target_table": "b", "key": "id", "columns": ["x"]},
+            "key",
+        ),
         (CheckData, {"table": "t"}, "nothing to check"),
         (CheckData, {"unique": ["a"]}, "needs the table"),
     ],

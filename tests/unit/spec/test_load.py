@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_every_yaml_file_below_the_folder_is_loaded_but_hidden_and_underscored_ones(
     tmp_path: Path, settings: Settings
 ) -> None:
-    for name in ("a.yaml", "sub/b.yml", "_defaults.yaml", ".c.yaml", ".git/d.yaml", "e.txt"):
+    for name in ("a.yaml", "sub/b.yml", "_draft.yaml", ".c.yaml", ".git/d.yaml", "e.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(GOOD.format(name=path.stem.strip("._")))

@@ -53,7 +53,7 @@ def test_a_random_edit_loads_or_gives_its_place(path: Path, tmp_path: Path) -> N
         loaded = load_text(content, tmp_path / "edited.yaml", SmallCatalogue(), settings)
 
         if loaded.pipeline is not None:
-            json.dumps(asdict(loaded.pipeline), allow_nan=False).encode()
+            json.dumps(asdict(loaded.pipeline), allow_nan=False, default=str).encode()
         else:
             assert loaded.problems
         for problem in loaded.problems:

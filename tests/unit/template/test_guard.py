@@ -31,11 +31,15 @@ from runner.template.lexer import tokens
             ["CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)", "SELECT 3"],
         ),
         (
-            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 1 END; "
-            "SELECT 2; END; SELECT 3",
+            (
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN 1=1 THEN 1 END; "
+                "SELECT 2; END; SELECT 3"
+            ),
             [
-                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC "
-                "SELECT CASE WHEN 1=1 THEN 1 END; SELECT 2; END",
+                (
+                    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC "
+                    "SELECT CASE WHEN 1=1 THEN 1 END; SELECT 2; END"
+                ),
                 "SELECT 3",
             ],
         ),
@@ -97,7 +101,7 @@ def test_transaction_control_is_refused_however_it_is_dressed(sql):
         "UPDATE t SET transaction_id = 1",
         r"SELECT E'\' ; COMMIT ; '",
         "SELECT E'a'\n'b\\' ; COMMIT ; '",
-        "SELECT \"x; COMMIT\"",
+        'SELECT "x; COMMIT"',
     ],
 )
 def test_harmless_sql_is_let_through(sql):

@@ -1,0 +1,93 @@
+"""What Headrace promises of its speed, mostly as ratios of one run, and whether it holds."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+Cases = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A number of ours, over the others' best where `others` are named, and its bound."""
+
+    text: str
+    case: str
+    bound: float
+    at_least: bool = False
+    number: str = "value"
+    others: tuple[str, ...] = ()
+    over_case: str = ""
+    best: Callable[[Iterable[float]], float] = min
+
+    def measured(self, cases: Cases) -> float | None:
+        """Return the number, None where something of it was not measured."""
+        ours = _value(cases, self.case, "headrace", self.number)
+        if ours is None or not self.others:
+            return ours
+        case = self.over_case or self.case
+        theirs = [_value(cases, case, entry, "value") for entry in self.others]
+        found = [value for value in theirs if value is not None]
+        return ours / self.best(found) if found else None
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a measured number keeps the promise."""
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+def _value(cases: Cases, case: str, entry: str, number: str) -> float | None:
+    value = cases.get(case, {}).get("results", {}).get(entry, {}).get(number)
+    return None if value is None else float(value)
+
+
+# A status for each job, committed by itself: the systems to compare a durable job with.
+_DURABLE = ("celery-pg", "procrastinate", "pgqueuer-1")
+_FANNED = ("rq-fork", "rq-simple", "celery-pg", "dramatiq")
+
+
+def _drain(jobs: int) -> list[Promise]:
+    case, text = f"drain-{jobs}", f"drain of {jobs:,}"
+    return [
+        Promise(f"{text} ÷ the best durable peer's", case, 2, True, others=_DURABLE, best=max),
+        Promise(f"{text} ÷ Celery's with PostgreSQL", case, 5, True, others=("celery-pg",)),
+        Promise(f"{text} ÷ RQ's Worker's", case, 10, True, others=("rq-fork",)),
+        Promise(f"{text} ÷ the bare loop's, two commits", case, 0.7, True, others=("bare-2",)),
+    ]
+
+
+PROMISES = [
+    *_drain(2000),
+    *_drain(20_000),
+    Promise("chain: hop ÷ the best durable peer's", "chain", 0.7, others=_DURABLE),
+    Promise("chain: hop ÷ the bare loop's", "chain", 2.5, others=("bare-2",)),
+    Promise("1 → 200 → 1: time ÷ Huey's", "fan-200", 1.5, others=("huey",)),
+    Promise("1 → 200 → 1: time ÷ the quickest other's", "fan-200", 1, others=_FANNED),
+    Promise(
+        "1 → 10,000 → 1: rate ÷ the drain's", "fan-10000", 0.7, True,
+        number="jobs_per_s", others=("headrace",), over_case="drain-20000",
+    ),
+    Promise("bulk enqueue, jobs/s", "enqueue-bulk", 10_000, True),
+    Promise("enqueue one by one, jobs/s", "enqueue-one", 1500, True),
+    Promise(
+        "drain beside 5,000,000 finished jobs ÷ beside none", "history-5000000", 0.9, True,
+        others=("headrace",), over_case="history-0",
+    ),
+    Promise("`high` behind 10,000 `low`: longest wait, ms", "urgency", 50, number="most_ms"),
+    Promise("idle: % of a core", "idle", 1),
+    Promise("idle: PSS, MB", "idle", 200, number="pss_mb"),
+    Promise("idle: transactions a second", "idle", 2, number="transactions_per_s"),
+    Promise("500 schedules in one second: last run dispatched after, ms", "schedules", 1000),
+]  # fmt: skip
+
+
+def table(cases: Cases) -> str:
+    """Return the promises whose numbers are there, as Markdown."""
+    lines = []
+    for promise in PROMISES:
+        value = promise.measured(cases)
+        if value is not None:
+            bound = f"{'≥' if promise.at_least else '≤'} {promise.bound:,g}"
+            holds = "yes" if promise.holds(value) else "**no**"
+            lines.append(f"| {promise.text} | {bound} | {value:,.4g} | {holds} |")
+    head = "| promised | bound | measured | holds |\n|---|--:|--:|---|\n"
+    return head + "\n".join(lines) if lines else ""

@@ -1,0 +1,132 @@
+"""From bench/results/*.json to the tables and the chart of docs/performance.md."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from bench import chart, promises
+from bench.peerage import ENTRIES
+
+_BEGIN, _END = "<!-- bench: begin (written by `make bench`) -->", "<!-- bench: end -->"
+_STATUS = {"each": "each job", "batches": "in batches", "none": "no"}
+# What cases report beside their main number.
+_DETAILS = {
+    "cpu_s": ("CPU seconds", "{:.2f}"),
+    "pss_mb": ("memory (PSS), MB", "{:.0f}"),
+    "processes": ("processes", "{:.0f}"),
+    "transactions_per_s": ("transactions a second", "{:.2f}"),
+    "redis_commands_per_s": ("Redis commands a second", "{:.1f}"),
+    "load_s": ("files loaded and validated, s", "{:.2f}"),
+    "plan_s": ("planned, s", "{:.2f}"),
+    "dispatch_s": ("rows inserted and messages sent, s", "{:.2f}"),
+    "run_s": ("from the first job to the end, s", "{:.2f}"),
+    "submit_s": ("of it the submitting call, s", "{:.2f}"),
+    "jobs_per_s": ("jobs a second", "{:,.0f}"),
+    "most_ms": ("longest wait, ms", "{:.1f}"),
+    "last_started_ms": ("last job started, ms", "{:.0f}"),
+    "last_finished_ms": ("last run finished, ms", "{:.0f}"),
+}
+
+Case = dict[str, Any]
+
+
+def write(results: Path, page: Path) -> None:
+    """Write everything between the page's marks anew, and the chart beside it."""
+    files = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    if not files:
+        return
+    cases = {case["key"]: case | {"of": one} for one in files for case in one["cases"]}
+    picture = page.with_name("performance.svg")
+    parts = [_machine(files), promises.table(cases)]
+    if drains := [case for key, case in cases.items() if key.startswith("drain-")]:
+        picture.write_text(chart.bars(drains[0], ENTRIES))
+        parts.append(f"![{drains[0]['title']}, jobs per second]({picture.name})")
+    parts += [_compared(cases), _ours(cases), _failures(cases)]
+    text = "\n\n".join(part for part in parts if part)
+    page.parent.mkdir(exist_ok=True)
+    old = page.read_text() if page.exists() else f"# Performance\n\n{_BEGIN}\n{_END}\n"
+    between = re.compile(re.escape(_BEGIN) + ".*?" + re.escape(_END), re.DOTALL)
+    if not between.search(old):
+        old += f"\n{_BEGIN}\n{_END}\n"
+    page.write_text(between.sub(lambda _: f"{_BEGIN}\n\n{text}\n\n{_END}", old))
+    print(f"\nwritten: {page}, {picture}")
+
+
+def _machine(files: list[dict[str, Any]]) -> str:
+    """Say where and when; several runs of parts of the benchmark are named apart."""
+    lines = []
+    for stamp in sorted({one["date"] for one in files}):
+        titles = [one["title"] for one in files if one["date"] == stamp]
+        one = next(one for one in files if one["date"] == stamp)
+        about = one["machine"]
+        lines.append(
+            f"- **{', '.join(titles)}** — {stamp}, medians of {one['rounds']}: {about['cpu']},"
+            f" {about['cores']} cores, {about['memory']}, {about['kernel']}, Python"
+            f" {about['python']}, PostgreSQL {about['postgresql']} (fsync {about['fsync']},"
+            f" synchronous_commit {about['synchronous_commit']}), Valkey {about['valkey']};"
+            f" one page flushed to its disk in {about['flush']}."
+        )
+    return "\n".join(lines)
+
+
+def _compared(cases: dict[str, Case]) -> str:
+    """Return the table of all systems."""
+    shown = [case for case in cases.values() if case["compared"]]
+    order = ("drain", "enqueue", "chain", "fan")
+    shown.sort(key=lambda case: order.index(case["key"].partition("-")[0]))
+    if not shown:
+        return ""
+    titles = [f"{case['title']}, {case['unit']}" for case in shown]
+    lines = [
+        "| | status in PostgreSQL | " + " | ".join(titles) + " |",
+        "|---|---|" + "--:|" * len(titles),
+    ]
+    for entry in ENTRIES:
+        if any(entry.key in case["results"] for case in shown):
+            cells = [_cell(case["results"].get(entry.key)) for case in shown]
+            lines.append(f"| {entry.label} | {_STATUS[entry.status]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ours(cases: dict[str, Case]) -> str:
+    """Return the table of what is measured of Headrace alone, or beside the bare loop."""
+    lines = []
+    for case in cases.values():
+        if case["compared"]:
+            continue
+        for key, result in case["results"].items():
+            name = case["title"] if key == "headrace" else f"{case['title']} (bare loop)"
+            details = "; ".join(
+                f"{title} {form.format(result[field])}"
+                for field, (title, form) in _DETAILS.items()
+                if field in result
+            )
+            lines.append(f"| {name} | {_cell(result)} {case['unit']} | {details} |")
+    head = "| Headrace | | |\n|---|--:|---|\n"
+    return head + "\n".join(lines) if lines else ""
+
+
+def _failures(cases: dict[str, Case]) -> str:
+    """Name what failed, with the reason."""
+    lines = []
+    for case in cases.values():
+        for key, result in case["results"].items():
+            reasons = [result["failed"]] if "failed" in result else result.get("failures", [])
+            lines += [f"- {case['title']}, {key}: {reason}" for reason in dict.fromkeys(reasons)]
+    return "Failed:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _cell(result: dict[str, Any] | None) -> str:
+    if result is None or "not_natural" in result:
+        return "—"
+    if "value" not in result:
+        return "failed"
+    return number(result["value"])
+
+
+def number(value: float) -> str:
+    """Return three digits that count."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

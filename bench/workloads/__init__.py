@@ -1,0 +1,1 @@
+"""One file a workload: `run(contender, …)` measures once and returns numbers."""

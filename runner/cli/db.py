@@ -1,0 +1,36 @@
+"""`headrace db`: the control database itself."""
+
+import argparse
+import sys
+
+from runner.cli.installation import settings_of
+
+
+def db(given: argparse.Namespace) -> int:
+    """Carry out `db upgrade` or `db url`."""
+    return _upgrade(given) if given.action == "upgrade" else _url(given)
+
+
+def _upgrade(given: argparse.Namespace) -> int:
+    from runner.engine.wiring import connect
+    from runner.store.migrations import LATEST
+
+    with connect(settings_of(given)) as headrace:
+        headrace.migrate()
+    print(f"The control database has version {LATEST}.")
+    return 0
+
+
+def _url(given: argparse.Namespace) -> int:
+    from runner import embedded
+
+    settings = settings_of(given)
+    if settings.database_url is not None:
+        print(settings.database_url)
+        return 0
+    print(embedded.urls(settings.home).database_url)
+    if embedded.find(settings.home) is None:
+        print(
+            "The embedded servers do not run now; `headrace up` starts them.", file=sys.stderr
+        )
+    return 0

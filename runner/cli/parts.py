@@ -1,0 +1,216 @@
+"""`headrace up`, `daemon`, `worker`, `web`: the programs that stay."""
+
+import argparse
+import logging
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+from runner.cli.installation import known_queues, settings_of
+from runner.errors import StoreUnavailable
+from runner.observe import logs
+
+if TYPE_CHECKING:
+    from runner.config import Settings
+    from runner.engine.wiring import Headrace
+    from runner.supervisor import Part
+
+log = logging.getLogger("headrace.up")
+
+# Of the ten seconds within which `up` ends, jobs get these to finish; what still runs then is
+# given back, and the embedded servers have the rest.
+_GRACE_S = 5.0
+_PATIENCE_S = 7.0
+_LONGEST_PAUSE_S = 5.0
+
+
+# -- alone ----------------------------------------------------------------------------
+
+
+def daemon(given: argparse.Namespace) -> int:
+    """Be the daemon until a signal asks to stop."""
+    from runner.daemon import Daemon
+    from runner.engine.wiring import connect
+
+    settings = settings_of(given)
+    speak_as("daemon", settings)
+    with connect(settings, role="daemon") as headrace:
+        migrate_once_there(headrace)
+        Daemon(headrace).run()
+    return 0
+
+
+def worker(given: argparse.Namespace) -> int:
+    """Be a worker until a signal asks to stop."""
+    from runner.engine.wiring import connect
+    from runner.engine.work import run_worker
+
+    settings = settings_of(given)
+    queues = known_queues(settings, given.queues)
+    speak_as("worker", settings)
+    with connect(settings, role="worker") as headrace:
+        migrate_once_there(headrace)
+        log.info("serving %s, %d jobs at a time", ", ".join(queues), given.processes)
+        run_worker(headrace, queues=queues, processes=given.processes)
+    return 0
+
+
+def web(given: argparse.Namespace) -> int:
+    """Be the HTTP service until a signal asks to stop."""
+    from runner.engine.wiring import connect
+    from runner.web.serve import listen, serve
+
+    settings = settings_of(given)
+    speak_as("web", settings)
+    with listen(settings) as listener, connect(settings, role="web") as headrace:
+        # Where PostgreSQL is away, it answers 503 until it is there.
+        with suppress(StoreUnavailable):
+            headrace.migrate()
+        serve(headrace, listener)
+    return 0
+
+
+# -- all in one -----------------------------------------------------------------------
+
+
+def up(given: argparse.Namespace) -> int:
+    """Run all parts as one process tree until a signal asks to stop."""
+    from runner.engine.wiring import connect
+
+    settings = settings_of(given)
+    settings = replace(
+        settings,
+        workers=settings.workers if given.workers is None else given.workers,
+        grace_s=min(settings.grace_s, _GRACE_S),
+    )
+    speak_as("up", settings)
+    listener = None if given.no_web else _listener(settings)
+    if settings.database_url is None or settings.redis_url is None:
+        log.info("starting the embedded servers in %s", settings.home)
+    with connect(settings, role="up") as headrace:
+        code = _run_tree(headrace, listener)
+        log.info("stopping")
+    log.info("stopped")
+    return code
+
+
+def _listener(settings: "Settings") -> socket.socket:
+    from runner.web.serve import listen
+
+    return listen(settings)
+
+
+def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
+    from runner.supervisor import Part, Supervisor
+
+    # Imported before the first fork, so that all parts share the memory.
+    headrace.registry.names()
+    import runner.daemon
+    import runner.engine.work  # noqa: F401
+
+    first = Supervisor([Part("set-up", lambda: _prepare(headrace), once=True)])
+    code = first.run()
+    if code or first.asked_to_stop:
+        return code
+    return Supervisor(_all_parts(headrace, listener), patience_s=_PATIENCE_S).run()
+
+
+def _all_parts(headrace: "Headrace", listener: socket.socket | None) -> list["Part"]:
+    parts = [part_of(headrace, "daemon", _live_daemon)]
+    for number in range(1, headrace.settings.workers + 1):
+        parts.append(part_of(headrace, f"worker {number}", live_worker))
+    if listener is not None:
+        from runner.web.serve import serve
+
+        parts.append(part_of(headrace, "web", lambda fresh: serve(fresh, listener)))
+    return parts
+
+
+def part_of(
+    headrace: "Headrace",
+    role: str,
+    live: Callable[["Headrace"], object],
+    *,
+    stream: TextIO | None = None,
+) -> "Part":
+    """Return a part that lives on an installation of its own, forked from the supervisor."""
+    from runner.supervisor import Part
+
+    def whole() -> int:
+        speak_as(role, headrace.settings, stream)
+        live(headrace.afresh(role.partition(" ")[0]))
+        return 0
+
+    return Part(role, whole)
+
+
+def _live_daemon(headrace: "Headrace") -> None:
+    from runner.daemon import Daemon
+
+    Daemon(headrace).run()
+
+
+def live_worker(headrace: "Headrace") -> None:
+    """Be a worker of one job at a time."""
+    from runner.engine.work import run_worker
+
+    run_worker(headrace)
+
+
+def _prepare(headrace: "Headrace") -> int:
+    """Migrate, then say what is in force. In a process of its own: nothing of it stays."""
+    from runner.cli.printing import until
+    from runner.plan.due import next_start
+
+    own = headrace.afresh("up")
+    migrate_once_there(own)
+    own.pipelines.refresh()
+    paused = {row["pipeline"] for row in own.database.rows("schedules") if row["paused"]}
+    own.close()
+    pipelines = own.pipelines.by_name
+    now = datetime.now(UTC)
+    log.info("%d pipelines are in force", len(pipelines))
+    for name, pipeline in pipelines.items():
+        due = next_start(pipeline, now)
+        if due is None:
+            log.info("  %-22s starts by hand", name)
+        elif name in paused:
+            log.info("  %-22s is paused", name)
+        else:
+            log.info("  %-22s next due %s (%s)", name, f"{due.astimezone():%a %H:%M:%S}",
+                     until(due, now))
+    return 0
+
+
+# -- what they share ------------------------------------------------------------------
+
+
+def speak_as(role: str, settings: "Settings", stream: TextIO | None = None) -> None:
+    """Send this process's log to `stream`, standard output by default, in the role's name."""
+    logs.set_up(
+        role,
+        level=settings.log_level,
+        log_format=settings.log_format,
+        stream=stream or sys.stdout,
+    )
+
+
+def migrate_once_there(headrace: "Headrace") -> None:
+    """Bring the schema up to date, as soon as PostgreSQL answers. Says once that it does not."""
+    pause_s, said = 0.1, False
+    while True:
+        try:
+            headrace.migrate()
+            return
+        except StoreUnavailable as error:
+            if not said:
+                log.warning("%s; waiting for it", error)
+                said = True
+            time.sleep(random.uniform(pause_s / 2, pause_s))
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

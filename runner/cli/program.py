@@ -1,0 +1,65 @@
+"""From the command line's words to an exit code, without a traceback at a user's mistake."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from runner.errors import HeadraceError
+
+# As a shell tells of a program that a signal has ended.
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns 0 where all is fine, 1 where what was asked about failed, 2 at wrong usage or
+    configuration.
+    """
+    # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
+    from runner.cli.arguments import parser
+
+    # Ending has to go through every `finally`: embedded servers are stopped there.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    try:
+        given = parser().parse_args(arguments)
+        module, _, function = given.command.partition(":")
+        code: int = getattr(import_module(f"runner.cli.{module}"), function)(given) or 0
+        sys.stdout.flush()
+    except HeadraceError as error:
+        _say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. What is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not _schema_is_missing(error):
+            raise
+        _say("the database holds no Headrace schema; `headrace db upgrade` makes it")
+        return 1
+    return code
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        print(text, file=sys.stderr)
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    sys.exit(_TERMINATED)
+
+
+def _schema_is_missing(error: Exception) -> bool:
+    """Tell by PostgreSQL's codes: undefined table, undefined column, invalid schema name."""
+    code = getattr(getattr(error, "orig", None), "pgcode", None)
+    return code in ("42P01", "42703", "3F000")

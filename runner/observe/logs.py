@@ -1,0 +1,81 @@
+"""What a process says about itself: one plain line, or one JSON object, an event."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any, TextIO
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_ROLE_WIDTH = 8
+
+
+def set_up(
+    role: str, *, level: str = "info", log_format: str = "text", stream: TextIO | None = None
+) -> None:
+    """Send this process's log to `stream`, standard output by default.
+
+    `role` says who speaks: `daemon`, `worker 1`, `web`. May be called again, in a process that
+    was forked, say.
+    """
+    # Threads, processes and tasks are named nowhere in a line; finding them costs each record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(JsonLines(role) if log_format == "json" else PlainLines(role))
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(max(LEVELS[level], logging.INFO))
+    logging.getLogger("headrace").setLevel(LEVELS[level])
+    # What a library says in passing ("Registering birth") is not the user's business.
+    for name in ("rq", "alembic", "asyncio", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class PlainLines(logging.Formatter):
+    """`HH:MM:SS role message`, in local time; what is more than information says so."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role.ljust(_ROLE_WIDTH)
+        self._second, self._clock = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line; a traceback follows on lines of its own."""
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._clock = time.strftime("%H:%M:%S", time.localtime(second))
+        kind = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{self._clock} {self._role} {kind}{record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: at (Unix seconds), level, role, logger, message, traceback."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's object."""
+        entry: dict[str, Any] = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "role": self._role,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)

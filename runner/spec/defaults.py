@@ -1,0 +1,77 @@
+"""What the `_defaults.yaml` of a folder say for the pipelines in it and below it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import schemas
+from runner.config import Settings
+from runner.errors import Problem
+from runner.source import Document, read, scan, shown_path
+from runner.spec.catalogue import Catalogue
+from runner.spec.draft import Draft
+from runner.spec.rules import RULES_OF_DEFAULTS
+
+DEFAULTS_FILE = "_defaults.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderDefaults:
+    """What holds in one folder: the files' contents, the outermost first, and their bytes.
+
+    With `problems` no pipeline of the folder can be used: nobody knows what it would do.
+    """
+
+    layers: tuple[Mapping[str, Any], ...] = ()
+    content: bytes = b""
+    problems: tuple[Problem, ...] = ()
+
+
+class Defaults:
+    """Reads each `_defaults.yaml` once, from the outermost folder that counts downwards.
+
+    That is the pipelines folder for what is below it, else `root` for what is below that one,
+    else the pipeline's own folder.
+    """
+
+    def __init__(self, catalogue: Catalogue, settings: Settings, root: Path | None = None) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        self._roots = [Path(os.path.abspath(path)) for path in (settings.pipelines, root) if path]
+        self._found: dict[Path, FolderDefaults] = {}
+
+    def of(self, folder: Path) -> FolderDefaults:
+        """Return what holds for the pipelines of a folder, given by its absolute path."""
+        found = self._found.get(folder)
+        if found is None:
+            below = any(folder != root and folder.is_relative_to(root) for root in self._roots)
+            outer = self.of(folder.parent) if below else FolderDefaults()
+            found = self._found[folder] = self._with(outer, folder / DEFAULTS_FILE)
+        return found
+
+    def _with(self, outer: FolderDefaults, path: Path) -> FolderDefaults:
+        if not os.path.lexists(path):
+            return outer
+        content = read(path)
+        if isinstance(content, Problem):
+            return FolderDefaults(outer.layers, outer.content, (*outer.problems, content))
+        layer, problems = self._checked(content, path)
+        return FolderDefaults(
+            (*outer.layers, layer), outer.content + content, (*outer.problems, *problems)
+        )
+
+    def _checked(self, content: bytes, path: Path) -> tuple[Mapping[str, Any], list[Problem]]:
+        document, problems = scan(content, shown_path(path))
+        if document is None:
+            return {}, problems
+        problems = [*problems, *schemas.check(document, "defaults"), *self._broken(document)]
+        return document.data if isinstance(document.data, dict) else {}, problems
+
+    def _broken(self, document: Document) -> Iterator[Problem]:
+        draft = Draft({"defaults": document.data}, self._catalogue, self._settings)
+        for rule in RULES_OF_DEFAULTS:
+            for path, code, message, hint, of_key in rule(draft):
+                place = document.at(path[1:], key=of_key)
+                yield Problem(document.file, *place, code, message, hint)

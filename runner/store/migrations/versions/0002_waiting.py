@@ -1,0 +1,11 @@
+"""An index of what waits."""
+
+from runner.store.migrations import run_sql
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Make the index."""
+    run_sql("0002_waiting.sql")

@@ -1,0 +1,54 @@
+-- What the web page's live views, backfills and the metrics read.
+
+-- name: run_progress
+-- One query a poll: where a run and its jobs stand.
+SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
+       ARRAY(SELECT json_build_object('id', j.id, 'step', j.step, 'status', j.status,
+                                      'attempt', j.attempt, 'retry_count', j.retry_count,
+                                      'next_retry_time', j.next_retry_time,
+                                      'started_at', j.started_at, 'finished_at', j.finished_at)
+               FROM headrace.job j
+              WHERE j.run_id = r.id
+              ORDER BY j.id) AS jobs
+  FROM headrace.run r
+ WHERE r.id = :id::uuid
+
+-- name: taken_instants
+-- Instants that a schedule or a backfill has made a run for; served by the unique index.
+SELECT logical_date
+  FROM headrace.run
+ WHERE pipeline = :pipeline::text
+   AND trigger IN ('schedule', 'backfill')
+   AND logical_date = ANY (:instants::timestamptz[])
+
+-- name: waiting_counts
+-- Jobs of open runs that wait for others: as much work as there is at hand.
+SELECT j.queue, count(*) AS jobs
+  FROM headrace.run r
+  JOIN headrace.job j ON j.run_id = r.id AND j.status = 'waiting'
+ WHERE r.status IN ('queued', 'running')
+ GROUP BY j.queue
+
+-- name: recent_job_counts
+-- Ids begin with the time of their making, so the primary key finds the newest rows.
+SELECT queue, status, count(*) AS jobs
+  FROM headrace.job
+ WHERE id > :since::uuid
+   AND status IN ('completed', 'failed', 'cancelled', 'skipped')
+ GROUP BY queue, status
+
+-- name: open_run_counts
+SELECT status, count(*) AS runs
+  FROM headrace.run
+ WHERE status IN ('queued', 'running')
+ GROUP BY status
+
+-- name: recent_run_counts
+SELECT status, count(*) AS runs
+  FROM headrace.run
+ WHERE id > :since::uuid
+   AND status IN ('completed', 'failed', 'cancelled', 'skipped')
+ GROUP BY status
+
+-- name: clock
+SELECT clock_timestamp() AS now

@@ -1,0 +1,50 @@
+"""The HTTP service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+
+from runner import __version__
+from runner.engine.wiring import Headrace
+from runner.web import health, jobs, pipelines, runs
+from runner.web.failures import add_failures
+from runner.web.guard import Guard
+from runner.web.pages import add_pages
+
+# No more requests at once than the pool has connections: the others wait their turn here,
+# where waiting costs nothing.
+_THREADS = 12
+
+
+def create_app(headrace: Headrace) -> FastAPI:
+    """Return the service for an installation.
+
+    Raises:
+        ConfigError: The settings open it to other machines without a token.
+    """
+    app = FastAPI(
+        title="Headrace",
+        summary="A declarative ETL runner: YAML pipelines on RQ queues.",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.headrace = headrace
+    app.state.stopping = False
+    Guard(app, headrace.settings)  # raises here and now, not at the first request
+    app.add_middleware(Guard, settings=headrace.settings)
+    add_failures(app)
+    for module in (jobs, pipelines, runs, health):
+        app.include_router(module.router)
+    add_pages(app, headrace.settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = _THREADS
+    yield
+    app.state.stopping = True

@@ -1,0 +1,66 @@
+"""What the bodies of requests may hold, in the YAML's words."""
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_DEEPEST = 64
+
+
+class Body(BaseModel):
+    """A JSON body; what PostgreSQL cannot store is refused before it gets there."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def storable(cls, data: Any) -> Any:
+        """Refuse texts and numbers that a jsonb column cannot hold."""
+        _check_storable(data, 0)
+        return data
+
+
+class NewJob(Body):
+    """`POST /jobs`."""
+
+    job: str = Field(min_length=1, max_length=200, description="A class in jobs/, or a dotted path")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Its arguments")
+    queue: str | None = None
+    depends_on: list[str] | str = Field(default_factory=list, description="Ids of jobs")
+    retry: int | dict[str, Any] | None = Field(
+        None, description="A limit, or a mapping with limit, delay, factor, max_delay, jitter"
+    )
+    timeout: float | str | None = Field(None, description="Seconds, or a duration such as 5m")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class NewRun(Body):
+    """`POST /pipelines/{name}/runs`."""
+
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class BackfillRange(Body):
+    """`POST /pipelines/{name}/backfill`: dates or times; a date's whole day counts."""
+
+    from_: str = Field(alias="from")
+    to: str
+    dry_run: bool = False
+
+
+def _check_storable(value: Any, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ValueError(f"nested deeper than {_DEEPEST} levels")
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("a text holds a character that cannot be stored")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("NaN and Infinity are no JSON numbers")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_storable(key, depth + 1)
+            _check_storable(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_storable(item, depth + 1)

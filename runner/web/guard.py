@@ -1,0 +1,260 @@
+"""The wall in front of every route: who may ask, from where, in what form.
+
+A loopback address is no wall by itself: any page in the user's browser can reach it, and
+`POST /jobs` runs SQL. So the Host header is checked against DNS rebinding, the Origin of what
+changes something against foreign pages, and bodies are JSON only, which no foreign form can
+send. With a token, everything but the liveness probe and the sign-in needs it.
+"""
+
+import hmac
+import ipaddress
+import json
+import logging
+from collections.abc import Mapping
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runner.config import Settings
+from runner.errors import ConfigError
+from runner.web.signin import SIGN_IN_PATH, sign_in_page
+
+log = logging.getLogger("headrace.web")
+
+MAX_BODY_BYTES = 1_000_000
+COOKIE = "headrace_session"
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OPEN_PATHS = frozenset({"/health/live", SIGN_IN_PATH})
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_SECURITY_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Refusal(Exception):
+    """A request that goes no further."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers = dict(headers or {})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address that is bound as `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def session_value(token: str) -> str:
+    """Return what a signed-in browser's cookie holds: proof of the token, not the token."""
+    return hmac.new(token.encode(), b"headrace web session", sha256).hexdigest()
+
+
+class Guard:
+    """ASGI middleware that applies the rules above and sets the security headers.
+
+    Raises:
+        ConfigError: The settings open the service to other machines without a token.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._token = settings.api_token
+        if not is_loopback(settings.host) and not self._token:
+            raise ConfigError(
+                f"HEADRACE_HOST is {settings.host or 'empty'}, which other machines can reach:"
+                " set HEADRACE_API_TOKEN as well, or use 127.0.0.1"
+            )
+        bound = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
+        # Bound elsewhere, any name may lead here; then the token is what protects.
+        self._hosts = _LOCAL_NAMES | {bound.lower()} if is_loopback(settings.host) else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        answer = _Answer(send, docs=scope["path"] == "/docs")
+        try:
+            self._admit(scope)
+            await self._app(scope, await _checked_body(scope, receive), answer)
+        except Refusal as refusal:
+            page = self._wants_page(scope) and refusal.status == 401
+            await _refuse(answer, refusal, page=page)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if answer.started:
+                raise
+            await _refuse(answer, Refusal(500, "internal", "an internal error; the log has it"))
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = _only(headers, "host")
+        if self._hosts is not None and name_of(host) not in self._hosts:
+            raise Refusal(
+                403, "host-not-allowed", "this service answers to localhost and 127.0.0.1 only"
+            )
+        if self._token and scope["path"] not in _OPEN_PATHS and not self._knows(headers):
+            raise Refusal(
+                401,
+                "unauthorized",
+                "send the API token: Authorization: Bearer …",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        if scope["method"] in _SAFE_METHODS:
+            return
+        if not _same_origin(headers, host):
+            raise Refusal(403, "origin-not-allowed", "another site's page may change nothing here")
+        if _has_body(headers):
+            _check_type(headers, form=scope["path"] == SIGN_IN_PATH)
+
+    def _knows(self, headers: Headers) -> bool:
+        """Tell whether the request carries the token, or the cookie that stands for it."""
+        assert self._token is not None
+        scheme, _, given = _only(headers, "authorization").partition(" ")
+        if scheme.lower() == "bearer":
+            return _equal(given.strip(), self._token)
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return cookie is not None and _equal(cookie.value, session_value(self._token))
+
+    @staticmethod
+    def _wants_page(scope: Scope) -> bool:
+        accept = Headers(scope=scope).get("accept", "")
+        return scope["method"] == "GET" and "text/html" in accept
+
+
+class _Answer:
+    """The way out: adds the security headers to whatever is answered."""
+
+    def __init__(self, send: Send, *, docs: bool) -> None:
+        self._send = send
+        self._docs = docs
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            for name, value in _SECURITY_HEADERS.items():
+                headers[name] = value
+            if self._docs:
+                # Swagger UI writes style attributes; scripts stay as strict as elsewhere.
+                policy = _SECURITY_HEADERS["Content-Security-Policy"]
+                headers["Content-Security-Policy"] = policy.replace(
+                    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+                )
+            message["headers"] = headers.raw
+        await self._send(message)
+
+
+def _only(headers: Headers, name: str) -> str:
+    """Return a header's value, '' unless it was sent exactly once."""
+    values = headers.getlist(name)
+    return values[0] if len(values) == 1 else ""
+
+
+def name_of(host: str) -> str:
+    """Return a Host header without its port, in lower case."""
+    name, colon, port = host.rpartition(":")
+    if colon and (port.isdigit() or not port) and (":" not in name or name.endswith("]")):
+        return name.lower()
+    return host.lower()
+
+
+def _same_origin(headers: Headers, host: str) -> bool:
+    """Tell whether a change is asked for by our own page, or by no page at all."""
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
+    origins = headers.getlist("origin")
+    # Behind a proxy that ends TLS the scheme differs; host and port are what tell sites apart.
+    return not origins or (
+        len(origins) == 1 and origins[0].lower() in (f"http://{host}", f"https://{host}".lower())
+    )
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _check_type(headers: Headers, *, form: bool) -> None:
+    wanted = "application/x-www-form-urlencoded" if form else "application/json"
+    given = _only(headers, "content-type").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise Refusal(415, "unsupported-media-type", f"send the body as Content-Type: {wanted}")
+
+
+def _equal(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
+
+
+async def _checked_body(scope: Scope, receive: Receive) -> Receive:
+    """Read the whole body, at most the cap, and return what hands it on."""
+    headers = Headers(scope=scope)
+    if not _has_body(headers):
+        return receive
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    pending = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        413,
+        "body-too-large",
+        f"a body holds {MAX_BODY_BYTES} bytes at most",
+        {"Connection": "close"},
+    )
+
+
+async def _refuse(send: Send, refusal: Refusal, *, page: bool = False) -> None:
+    answer = {"detail": refusal.detail, "code": refusal.code}
+    body = sign_in_page() if page else json.dumps(answer).encode()
+    headers = {
+        "content-type": "text/html; charset=utf-8" if page else "application/json",
+        "content-length": str(len(body)),
+        **refusal.headers,
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

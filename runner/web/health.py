@@ -1,0 +1,67 @@
+"""Routes for orchestrators and for Prometheus."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runner.engine.wiring import Headrace
+from runner.errors import HeadraceError
+from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
+from runner.store.migrations import LATEST, current
+from runner.web.answers import Answer
+from runner.web.failures import RETRY_AFTER_S
+from runner.web.jobs import Installed
+
+router = APIRouter(tags=["health"], default_response_class=Answer)
+
+
+@router.get("/health/live", summary="Whether the process answers")
+async def live() -> Response:
+    """Ask no server: a restart of this process would cure none."""
+    return Answer({"status": "live"})
+
+
+@router.get("/health/ready", summary="Whether requests can be served")
+def ready(headrace: Installed) -> Response:
+    """Answer 503 with what is missing while PostgreSQL or Redis cannot be used.
+
+    Whether a daemon leads and how many workers live is told, but keeps nobody from
+    dispatching: their work waits.
+    """
+    state: dict[str, Any] = {"status": "ready", "missing": {}}
+    try:
+        state |= _database_state(headrace)
+        if state["schema"] != LATEST:
+            state["missing"]["schema"] = "run `headrace db upgrade`"
+    except HeadraceError as error:
+        state["missing"]["postgresql"] = str(error)
+    try:
+        headrace.sender.ping()
+    except HeadraceError as error:
+        state["missing"]["redis"] = str(error)
+    if not state["missing"]:
+        return Answer(state)
+    state["status"] = "not ready"
+    return Answer(state, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+@router.get("/metrics", summary="Metrics for Prometheus")
+def metrics(headrace: Installed) -> Response:
+    """Answer the text exposition; servers that do not answer are `headrace_up` 0."""
+    collector = HeadraceCollector(headrace.database, headrace.sender, headrace.settings.queues)
+    return Response(exposition(collector), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _database_state(headrace: Headrace) -> dict[str, Any]:
+    with headrace.database.transaction() as tx:
+        schema = current(tx.connection)
+        if schema != LATEST:
+            return {"schema": schema}
+        workers = [row for row in tx.rows("workers") if row["status"] in ("running", "draining")]
+        leader = tx.row("leader")
+    return {
+        "schema": schema,
+        "leader": bool(leader and leader["live"]),
+        "workers": len(workers),
+    }

@@ -1,0 +1,113 @@
+"""Routes about single jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from runner.engine.wiring import Headrace
+from runner.model.status import JobStatus
+from runner.store.database import Row
+from runner.web.answers import Answer, found, page, public
+from runner.web.bodies import NewJob
+from runner.web.demonstration import create_demonstration
+
+Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The most rows of one page")]
+Cursor = Annotated[str | None, Query(max_length=64, description="The `next` of the page before")]
+
+
+def installed(request: Request) -> Headrace:
+    """Return the installation that this app serves."""
+    headrace: Headrace = request.app.state.headrace
+    return headrace
+
+
+Installed = Annotated[Headrace, Depends(installed)]
+
+router = APIRouter(tags=["jobs"], default_response_class=Answer)
+
+
+@router.post("/create-jobs/", status_code=201, summary="Dispatch the demonstration set")
+def create_jobs(headrace: Installed) -> Response:
+    """Seven jobs on three queues; what needs another's table depends on it."""
+    rows = create_demonstration(headrace.dispatcher)
+    return Answer({"items": [public(row) for row in rows], "next": None}, status_code=201)
+
+
+@router.post("/jobs", status_code=201, summary="Dispatch a job")
+def dispatch_job(body: NewJob, headrace: Installed) -> Response:
+    """Answer the job's row; a second dispatch with one idempotency key, the first one's."""
+    row = headrace.dispatcher.dispatch_row(
+        body.job,
+        body.with_,
+        queue=body.queue,
+        depends_on=[body.depends_on] if isinstance(body.depends_on, str) else body.depends_on,
+        retry=body.retry,
+        timeout=body.timeout,
+        idempotency_key=body.idempotency_key,
+    )
+    return Answer(public(row), status_code=201)
+
+
+@router.get("/jobs", summary="List jobs, newest first")
+def list_jobs(
+    headrace: Installed,
+    status: JobStatus | None = None,
+    queue: Word = None,
+    pipeline: Word = None,
+    job_class: Word = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Answer one page."""
+    wanted = {"status": status, "queue": queue, "pipeline": pipeline, "job_class": job_class}
+    return Answer(
+        page(
+            lambda before, most: headrace.database.rows(
+                "jobs", before=before, limit=most, **wanted
+            ),
+            cursor,
+            limit,
+        )
+    )
+
+
+@router.get("/job-status/{job_id}", summary="One job")
+@router.get("/jobs/{job_id}", summary="One job")
+def show_job(job_id: str, headrace: Installed) -> Response:
+    """Answer the job's row, and the ids of the jobs that it depends on."""
+    return Answer(_with_upstream(headrace, found(headrace, "job", job_id)))
+
+
+@router.get("/jobs/{job_id}/attempts", summary="A job's attempts")
+def attempts(job_id: str, headrace: Installed) -> Response:
+    """Answer every attempt so far, the first one first."""
+    row = found(headrace, "job", job_id)
+    items = headrace.database.rows("attempts_of_job", id=row["id"])
+    return Answer({"items": items, "next": None})
+
+
+@router.get("/jobs/{job_id}/logs", summary="A job's log lines")
+def logs(job_id: str, headrace: Installed) -> Response:
+    """Answer what the job logged, in order."""
+    row = found(headrace, "job", job_id)
+    items = headrace.database.rows("logs_of_job", id=row["id"])
+    return Answer({"items": items, "next": None})
+
+
+@router.post("/jobs/{job_id}/retry", summary="Run a failed or cancelled job again")
+def retry(job_id: str, headrace: Installed) -> Response:
+    """Answer the job's row."""
+    return Answer(public(headrace.interventions.retry_job(job_id)))
+
+
+@router.post("/jobs/{job_id}/cancel", summary="Cancel a job that has not ended")
+def cancel(job_id: str, headrace: Installed) -> Response:
+    """Answer the job's row."""
+    return Answer(public(headrace.interventions.cancel_job(job_id)))
+
+
+def _with_upstream(headrace: Headrace, row: Row) -> Row:
+    upstream = headrace.database.rows("upstream_of_job", id=row["id"])
+    return {**public(row), "depends_on": [one["upstream_id"] for one in upstream]}

@@ -1,0 +1,132 @@
+"""Routes about pipelines."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runner.engine.backfill import backfill, bounds
+from runner.engine.wiring import Headrace
+from runner.model.pipeline import Pipeline, Step
+from runner.model.status import Trigger
+from runner.plan.due import next_instants
+from runner.store.database import Row
+from runner.web.answers import Answer, public
+from runner.web.bodies import BackfillRange, NewRun
+from runner.web.failures import problem_row
+from runner.web.jobs import Installed
+
+_UPCOMING = 5
+
+router = APIRouter(prefix="/pipelines", tags=["pipelines"], default_response_class=Answer)
+
+
+@router.get("", summary="All pipelines, and what is wrong with files")
+def list_pipelines(headrace: Installed) -> Response:
+    """Answer every valid pipeline with its schedule and last run; `problems` has the rest."""
+    headrace.pipelines.refresh()
+    state = _State(headrace)
+    items = [state.row(pipeline) for _, pipeline in sorted(headrace.pipelines.by_name.items())]
+    problems = [problem_row(problem) for problem in headrace.pipelines.problems]
+    return Answer({"items": items, "next": None, "problems": problems})
+
+
+@router.get("/{name}", summary="One pipeline")
+def show_pipeline(name: str, headrace: Installed) -> Response:
+    """Answer the pipeline with its steps, parameters and next instants."""
+    pipeline = _pipeline(headrace, name)
+    row = _State(headrace).row(pipeline)
+    row["steps"] = [_step_row(step) for step in pipeline.steps]
+    row["next_instants"] = _upcoming(pipeline, _UPCOMING)
+    row["problems"] = [
+        problem_row(problem)
+        for problem in headrace.pipelines.problems
+        if problem.file == pipeline.file
+    ]
+    return Answer(row)
+
+
+@router.post("/{name}/runs", status_code=201, summary="Start a run")
+def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Response:
+    """Answer the run's row."""
+    params = body.params if body else {}
+    return Answer(public(headrace.start_run(name, params, trigger=Trigger.API)), status_code=201)
+
+
+@router.post("/{name}/pause", summary="Let no schedule start a run")
+def pause(name: str, headrace: Installed) -> Response:
+    """Answer the pipeline."""
+    pipeline = _pipeline(headrace, name)
+    headrace.interventions.pause(pipeline.name)
+    return Answer(_State(headrace).row(pipeline))
+
+
+@router.post("/{name}/resume", summary="Let the schedule start runs again")
+def resume(name: str, headrace: Installed) -> Response:
+    """Answer the pipeline; what fell due meanwhile is not made up for."""
+    pipeline = _pipeline(headrace, name)
+    headrace.interventions.resume(pipeline.name)
+    return Answer(_State(headrace).row(pipeline))
+
+
+@router.post("/{name}/backfill", status_code=201, summary="One run a missed instant")
+def fill(name: str, body: BackfillRange, headrace: Installed) -> Response:
+    """Answer the runs that were started; an instant that has a run gets no second one."""
+    pipeline = _pipeline(headrace, name)
+    start, end = bounds(pipeline, body.from_, body.to)
+    rows = backfill(headrace, name, start, end, dry_run=body.dry_run)
+    items = [public(row) for row in rows]
+    return Answer({"items": items, "next": None}, status_code=200 if body.dry_run else 201)
+
+
+class _State:
+    """What the database knows about the pipelines, read in two queries."""
+
+    def __init__(self, headrace: Headrace) -> None:
+        names = list(headrace.pipelines.by_name)
+        self._schedules = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
+        self._last = {
+            row["pipeline"]: row for row in headrace.database.rows("last_runs", pipelines=names)
+        }
+
+    def row(self, pipeline: Pipeline) -> Row:
+        """Return a pipeline as the listing shows it."""
+        schedule: Mapping[str, Any] = self._schedules.get(pipeline.name, {})
+        upcoming = schedule.get("next_instant") or next(iter(_upcoming(pipeline, 1)), None)
+        return {
+            "name": pipeline.name,
+            "description": pipeline.description,
+            "file": pipeline.file,
+            "version": pipeline.version,
+            "schedules": [asdict(one) for one in pipeline.schedules],
+            "params": [asdict(param) for param in pipeline.params],
+            "steps": len(pipeline.steps),
+            "next_instant": upcoming if pipeline.schedules else None,
+            "paused": schedule.get("paused", False),
+            "skipped": schedule.get("skipped", 0),
+            "last_run": self._last.get(pipeline.name),
+        }
+
+
+def _pipeline(headrace: Headrace, name: str) -> Pipeline:
+    headrace.pipelines.refresh()
+    return headrace.pipelines.get(name)
+
+
+def _step_row(step: Step) -> Row:
+    """Return a step in the YAML's words."""
+    row = asdict(step)
+    return {"with" if key == "with_" else key: value for key, value in row.items()}
+
+
+def _upcoming(pipeline: Pipeline, count: int) -> list[datetime]:
+    now = datetime.now(UTC)
+    instants = {
+        instant
+        for schedule in pipeline.schedules
+        for instant in next_instants(schedule, now, count)
+    }
+    return sorted(instants)[:count]

@@ -1,0 +1,116 @@
+"""Running the HTTP service."""
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from runner.config import Settings
+from runner.engine.wiring import Headrace
+from runner.errors import ConfigError
+from runner.web.app import create_app
+
+log = logging.getLogger("headrace.web")
+
+# Streams end by themselves within half a second of the signal; this is for what hangs.
+_GRACE_S = 2
+
+
+class Server(uvicorn.Server):
+    """A server that ends open streams first, and returns instead of dying by the signal."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+                proxy_headers=False,
+                ws="none",
+            )
+        )
+        self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to stop, and give them back afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second SIGINT does not wait for anything."""
+        self._app.state.stopping = True
+        super().handle_exit(sig, frame)
+
+    def stop(self) -> None:
+        """Stop as a signal would; for another thread."""
+        self._app.state.stopping = True
+        self.should_exit = True
+
+
+def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; returns within three seconds of it.
+
+    `listener` is the result of `listen`, where the caller wants to know early that it works.
+
+    Raises:
+        ConfigError: The address cannot be used, or is open to others without a token.
+    """
+    app = create_app(headrace)
+    with listener or listen(headrace.settings) as opened:
+        log.info("serving on %s", address(headrace.settings))
+        Server(app).run(sockets=[opened])
+
+
+def address(settings: Settings) -> str:
+    """Return where a browser finds the service."""
+    host = settings.host or "127.0.0.1"
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket that listens where the settings say.
+
+    Raises:
+        ConfigError: The port is taken, or the address is none of this machine's.
+    """
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, bound = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f'HEADRACE_HOST "{host}" cannot be used: {error.strerror}') from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(bound)
+        listener.listen(512)
+        listener.set_inheritable(False)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {error.strerror};"
+            f" set HEADRACE_PORT to a free one, or stop what uses port {port}"
+        ) from None
+    return listener

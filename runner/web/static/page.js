@@ -1,0 +1,82 @@
+// Which view the address names, and when it looks again.
+
+import { ask, notice, show } from "./dom.js";
+import * as lists from "./lists.js";
+import { jobView } from "./job.js";
+import { runView } from "./run.js";
+import { pipelineView } from "./pipeline.js";
+
+const LOOK_MS = 4000;
+const main = document.getElementById("main");
+let leave = () => {};
+let current = "";
+
+const VIEWS = [
+  [/^#?\/?$/, lists.overview],
+  [/^#\/runs$/, lists.runs],
+  [/^#\/jobs$/, lists.jobs],
+  [/^#\/pipelines\/([^/]+)$/, pipelineView],
+  [/^#\/runs\/([^/]+)$/, runView],
+  [/^#\/jobs\/([^/]+)$/, jobView],
+];
+
+// A view is {look(): nodes, leave()}; `look` asks the API and returns what to show.
+function open() {
+  if (location.hash === "#main") return;
+  leave();
+  notice("");
+  const [pattern, make] = VIEWS.find(([pattern]) => pattern.test(location.hash)) ?? VIEWS[0];
+  const argument = decodeURIComponent(location.hash.match(pattern)?.[1] ?? "");
+  const view = make(argument, paint);
+  current = view;
+  leave = view.leave ?? (() => {});
+  document.querySelectorAll("nav a").forEach((link) => {
+    const here = link.getAttribute("href") === (location.hash || "#/");
+    link.toggleAttribute("aria-current", here);
+  });
+  main.replaceChildren();
+  look();
+  scrollTo(0, 0);
+}
+
+function paint(nodes) {
+  show(main, nodes);
+  const title = main.querySelector("h1")?.textContent;
+  document.title = title ? `${title} – Headrace` : "Headrace";
+}
+
+async function look() {
+  const view = current;
+  try {
+    const nodes = await view.look();
+    if (view === current && nodes) paint(nodes);
+  } catch (error) {
+    if (view === current) notice(error.message);
+  }
+}
+
+async function health() {
+  const place = document.getElementById("health");
+  try {
+    const state = await ask("/health/ready");
+    const missing = Object.keys(state.missing ?? {});
+    const warnings = missing.map((name) => `${name} is missing`);
+    if (!missing.length && !state.leader) warnings.push("no daemon leads");
+    if (!missing.length && !state.workers) warnings.push("no worker is up");
+    place.className = warnings.length ? "warn" : "good";
+    place.textContent = warnings.join(", ") || `ready, ${state.workers} ${state.workers === 1 ? "worker" : "workers"}`;
+  } catch {
+    place.className = "warn";
+    place.textContent = "the service does not answer";
+  }
+}
+
+// A person who reads, types or has the page in the background is left in peace.
+const busy = () => document.hidden || document.activeElement?.matches?.("input") || !getSelection().isCollapsed;
+
+addEventListener("hashchange", open);
+addEventListener("look", look);
+setInterval(() => { if (!busy()) look(); }, LOOK_MS);
+setInterval(() => { if (!document.hidden) health(); }, LOOK_MS * 2);
+health();
+open();

@@ -1,0 +1,76 @@
+// One pipeline: its steps, its schedule, starting it with parameters or for the past.
+
+import { ago, ask, day, el, facts, notice, status } from "./dom.js";
+import { graph } from "./graph.js";
+import { pauseButton, problems, runTable, schedule } from "./lists.js";
+
+export function pipelineView(name) {
+  const path = `/pipelines/${encodeURIComponent(name)}`;
+  return {
+    async look() {
+      const [pipeline, runs] = await Promise.all([ask(path), ask(`/runs?limit=15&pipeline=${encodeURIComponent(name)}`)]);
+      return [
+        el("p", { class: "path" }, el("a", { id: "up", href: "#/" }, "Pipelines")),
+        el("div", { class: "title" }, el("h1", {}, pipeline.name), pipeline.paused && status("paused"),
+          el("div", { class: "actions" }, pauseButton(pipeline))),
+        pipeline.description && el("p", {}, pipeline.description),
+        problems(pipeline.problems),
+        facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length ? schedule(pipeline) : "none"],
+          ["Next", !pipeline.paused && pipeline.next_instants.length ? pipeline.next_instants.slice(0, 3).map((at) => el("div", {}, day(at), " ", ago(at))) : null],
+          ["Passed over", pipeline.skipped || ""]]),
+        startForm(pipeline, path),
+        el("h2", {}, "Steps"),
+        graph(pipeline.steps.map((step) => ({ id: step.id, label: step.id, note: step.job, after: step.depends_on }))),
+        pipeline.schedules.length > 0 && backfillForm(path),
+        el("h2", {}, "Runs"),
+        runTable(runs.items),
+      ];
+    },
+  };
+}
+
+function startForm(pipeline, path) {
+  return form("start", "Run now", async (values) => {
+    const given = Object.fromEntries([...values].filter(([, value]) => value !== ""));
+    const params = Object.fromEntries(Object.entries(given).map(([key, value]) => [key, typed(pipeline, key, value)]));
+    const run = await ask(`${path}/runs`, { method: "POST", body: { params } });
+    location.hash = `#/runs/${run.id}`;
+  }, pipeline.params.map((param) => field(`param-${param.name}`, param.name, {
+    name: param.name, required: param.required, title: param.description,
+    placeholder: param.default == null ? param.type : String(typeof param.default === "object" ? JSON.stringify(param.default) : param.default),
+  })));
+}
+
+// Texts are read by the declared type on the other side; only a list needs to be one here.
+function typed(pipeline, name, value) {
+  if (pipeline.params.find((param) => param.name === name)?.type !== "list") return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value.split(",").map((item) => item.trim());
+  }
+}
+
+function backfillForm(path) {
+  return el("details", { id: "backfill-box" }, el("summary", { id: "backfill-summary" }, "Backfill: one run for each missed instant"),
+    form("backfill", "Backfill", async (values) => {
+      const answer = await ask(`${path}/backfill`, { method: "POST", body: { from: values.get("from"), to: values.get("to") } });
+      notice(`${answer.items.length} runs started`, true);
+    }, [field("from", "From", { name: "from", type: "date", required: true }), field("to", "To, that day included", { name: "to", type: "date", required: true })]));
+}
+
+function form(id, label, run, fields) {
+  return el("form", { id, class: "fields", onsubmit: async (event) => {
+    event.preventDefault();
+    try {
+      await run(new FormData(event.target));
+    } catch (error) {
+      notice(error.message);
+    }
+    dispatchEvent(new Event("look"));
+  } }, fields, el("button", { id: `${id}-go`, class: "primary", type: "submit" }, label));
+}
+
+function field(id, label, attributes) {
+  return el("label", { for: id }, el("span", {}, label, attributes.required && " *"), el("input", { id, autocomplete: "off", ...attributes }));
+}

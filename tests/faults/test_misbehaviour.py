@@ -1,0 +1,125 @@
+"""Jobs that crash, hang, grow or kill: each ends, and the pool lives on."""
+
+import time
+from pathlib import Path
+
+from runner.queue.process import birth_ticks
+from tests.support.cluster import Cluster, wait_until
+
+
+def pool_lives(cluster: Cluster) -> None:
+    cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")
+
+
+def test_a_segfault_fails_the_job_after_its_crash_budget(cluster: Cluster) -> None:
+    cluster.worker()
+    job = cluster.dispatch("SegfaultJob")
+
+    row = cluster.wait_for_status(job, "failed")
+
+    assert [one["outcome"] for one in cluster.attempts(job)] == ["crashed"] * 3
+    assert "SIGSEGV" in row["error"]
+    assert row["retry_count"] == 0
+    pool_lives(cluster)
+
+
+def test_a_memory_hog_is_stopped(cluster: Cluster) -> None:
+    cluster.worker(TEST_MAX_MEMORY_BYTES=str(150 << 20))
+    job = cluster.dispatch("MemoryHogJob", timeout=30)
+
+    row = cluster.wait_for_status(job, "failed", limit_s=20)
+
+    assert "used more than" in row["error"]
+    pool_lives(cluster)
+
+
+def test_an_endless_loop_is_killed_at_its_deadline(cluster: Cluster) -> None:
+    worker = cluster.worker()
+    cluster.wait_for_worker(worker)
+    job = cluster.dispatch("EndlessJob", timeout=1, retry=0)
+    began = time.monotonic()
+
+    row = cluster.wait_for_status(job, "failed")
+
+    assert 0.9 < time.monotonic() - began < 3
+    assert cluster.attempts(job)[0]["outcome"] == "timed_out"
+    assert "jobs_effects.py" in row["traceback"]
+    pool_lives(cluster)
+
+
+def test_a_job_that_swallows_every_exception_dies_with_what_it_started(cluster: Cluster) -> None:
+    cluster.worker()
+    pid_file = cluster.folder / "pids"
+    job = cluster.dispatch("StubbornJob", with_={"pid_file": str(pid_file)}, timeout=1, retry=0)
+
+    cluster.wait_for_status(job, "failed")
+
+    pids = [int(pid) for pid in Path(pid_file).read_text().split()]
+    wait_until(lambda: all(birth_ticks(pid) is None for pid in pids), limit_s=2)
+    pool_lives(cluster)
+
+
+def test_a_job_that_kills_its_process_each_time_ends_failed(cluster: Cluster) -> None:
+    cluster.worker()
+    job = cluster.dispatch("PoisonJob")
+
+    assert cluster.wait_for_status(job, "failed")["attempt"] == 3
+    pool_lives(cluster)
+
+
+def test_a_job_that_kills_its_worker_each_time_ends_failed(cluster: Cluster) -> None:
+    cluster.daemon()
+    job = cluster.dispatch("PoisonJob", with_={"parent": True})
+    for _ in range(3):
+        worker = cluster.worker()
+        worker.popen.wait(timeout=15)
+
+    assert cluster.wait_for_status(job, "failed")["attempt"] == 3
+    cluster.worker()
+    pool_lives(cluster)
+
+
+def test_a_result_that_the_database_refuses_fails_the_job_and_undoes_its_effect(
+    cluster: Cluster,
+) -> None:
+    cluster.worker()
+    jobs = [
+        cluster.dispatch("BadResultJob", with_={"effect": effect}, retry=0)
+        for effect in (True, False, False, False)
+    ]
+
+    for job in jobs:
+        row = cluster.wait_for_status(job, "failed")
+        assert row["attempt"] == 1
+        assert "json" in row["error"]
+        assert cluster.effects(job) == 0
+    pool_lives(cluster)
+
+
+def test_a_job_cannot_complete_after_its_connection_broke_unseen(cluster: Cluster) -> None:
+    """It swallows the error and returns: its effect is gone, so it must not be completed."""
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    cluster.worker()
+    job = cluster.dispatch("DeafEffectJob", with_={"reached": str(reached), "go": str(go)})
+    cluster.wait_for_file(reached)
+    cluster.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state = 'idle in transaction'"
+    )
+    go.touch()
+
+    row = cluster.wait_for_status(job, "completed")
+
+    assert row["attempt"] == 2
+    assert cluster.effects(job) == 1
+
+
+def test_a_failed_attempt_leaves_no_effect_and_is_tried_again(cluster: Cluster) -> None:
+    cluster.daemon()
+    cluster.worker()
+    job = cluster.dispatch("FailOnceEffectJob", with_={"times": 2})
+
+    row = cluster.wait_for_status(job, "completed")
+
+    assert (row["attempt"], row["retry_count"]) == (3, 2)
+    assert [one["outcome"] for one in cluster.attempts(job)] == ["failed", "failed"]

@@ -1,0 +1,66 @@
+"""PostgreSQL stopped at once, as in a crash, and started again, at every stage of a job."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from runner import embedded
+from tests.support.cluster import Cluster, effect_job, wait_until
+
+SEED = 20261125
+
+
+def crash_postgres(cluster: Cluster, home: Path) -> None:
+    """An immediate shutdown: no checkpoint, no goodbye; then a new start with its recovery."""
+    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGQUIT)
+    wait_until(lambda: embedded.find(home) is None, what="PostgreSQL's end")
+    embedded.start(home)
+    cluster.reconnect()
+
+
+@pytest.mark.parametrize("point", ["taken", "claimed", "after-effect", "after-fence", "after-commit"])
+def test_a_crash_of_postgres_at_any_point_is_rolled_back_or_completed(
+    own_cluster: Cluster, own_home: Path, point: str
+) -> None:
+    own_cluster.daemon()
+    worker = own_cluster.worker(**own_cluster.crash_at(point, stop=True))
+    job = own_cluster.dispatch("EffectJob")
+    own_cluster.wait_for_crash()
+    crash_postgres(own_cluster, own_home)
+    worker.resume()
+
+    row = own_cluster.wait_for_status(job, "completed", limit_s=20)
+
+    assert own_cluster.effects(job) == 1
+    assert row["retry_count"] == 0
+    own_cluster.wait_all_final()
+
+
+def test_jobs_in_a_stream_survive_three_crashes_of_postgres(
+    own_cluster: Cluster, own_home: Path
+) -> None:
+    rng = random.Random(SEED)
+    daemon, worker = own_cluster.daemon(), own_cluster.worker(2)
+    own_cluster.wait_for_worker(worker)
+    for _ in range(3):
+        own_cluster.headrace.dispatcher.dispatch_many(
+            effect_job("EffectJob"), [{"hold_s": rng.choice((0, 0, 0.02))} for _ in range(200)]
+        )
+        before = own_cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"]
+        wait_until(
+            lambda before=before: (
+                own_cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"] > before + 20
+            )
+        )
+        time.sleep(rng.random() / 10)
+        crash_postgres(own_cluster, own_home)
+
+    own_cluster.wait_all_final(limit_s=40)
+    assert own_cluster.sql("SELECT DISTINCT status FROM headrace.job") == [{"status": "completed"}]
+    assert daemon.popen.poll() is None
+    assert worker.popen.poll() is None

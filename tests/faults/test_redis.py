@@ -1,0 +1,113 @@
+"""Redis emptied, stopped, back empty; messages doubled. The rows are the truth."""
+
+import random
+import time
+from pathlib import Path
+
+from runner import embedded
+from runner.queue.message import Message
+from tests.support.cluster import Cluster, effect_job, wait_until
+
+SEED = 20261124
+
+
+def held(cluster: Cluster) -> tuple[dict[str, str], Path, Path]:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    return {"reached": str(reached), "go": str(go)}, reached, go
+
+
+def dispatch_many(cluster: Cluster, count: int) -> list[str]:
+    dispatcher = cluster.headrace.dispatcher
+    return dispatcher.dispatch_many(effect_job("EffectJob"), [{"tag": str(n)} for n in range(count)])
+
+
+def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> None:
+    values, reached, go = held(cluster)
+    daemon = cluster.daemon()
+    cluster.wait_for_leader()
+    worker = cluster.worker()
+    running = cluster.dispatch("HeldEffectJob", with_=values, queue="high")
+    cluster.wait_for_file(reached)
+    dispatch_many(cluster, 5000)
+
+    cluster.redis.flushall()
+    wait_until(
+        lambda: cluster.redis.llen("rq:queue:medium") >= 5000, limit_s=3, what="the messages' return"
+    )
+    cluster.worker()
+    go.touch()
+
+    cluster.wait_all_final(limit_s=40)
+    assert cluster.job(running)["attempt"] == 1
+    assert cluster.sql("SELECT DISTINCT attempt FROM headrace.job") == [{"attempt": 1}]
+    assert daemon.popen.poll() is None
+    assert worker.popen.poll() is None
+
+
+def test_redis_may_stop_and_come_back_empty(own_cluster: Cluster, own_home: Path) -> None:
+    values, reached, go = held(own_cluster)
+    daemon, worker = own_cluster.daemon(), own_cluster.worker(2)
+    own_cluster.wait_for_leader()
+    own_cluster.dispatch("HeldEffectJob", with_=values)
+    own_cluster.wait_for_file(reached)
+    dispatch_many(own_cluster, 20)
+    own_cluster.redis.shutdown(nosave=True)
+    away_until = time.monotonic() + 5
+
+    # Rows are still accepted, and a running job ends.
+    meanwhile = [own_cluster.dispatch("EffectJob") for _ in range(5)]
+    go.touch()
+    wait_until(lambda: time.monotonic() > away_until)
+    embedded.start(own_home)
+
+    own_cluster.wait_all_final(limit_s=30)
+    assert {own_cluster.job(job)["status"] for job in meanwhile} == {"completed"}
+    assert daemon.popen.poll() is None
+    assert worker.popen.poll() is None
+    assert daemon.text().count("Redis does not answer") <= 2, "an outage is told once"
+    wait_until(lambda: own_cluster.redis.smembers("rq:workers"), limit_s=8, what="registration")
+
+
+def test_a_message_delivered_three_times_starts_its_job_once(cluster: Cluster) -> None:
+    shuffle = random.Random(SEED).shuffle
+    dispatch_many(cluster, 100)
+    messages = [item.decode() for item in cluster.redis.lrange("rq:queue:medium", 0, -1)] * 3
+    shuffle(messages)
+    cluster.redis.delete("rq:queue:medium")
+    cluster.redis.rpush("rq:queue:medium", *messages)
+    cluster.daemon()
+    cluster.worker(2)
+    cluster.worker()
+
+    cluster.wait_all_final()
+
+    assert cluster.sql("SELECT DISTINCT attempt, status FROM headrace.job") == [
+        {"attempt": 1, "status": "completed"}
+    ]
+    wait_until(lambda: cluster.redis.llen("rq:queue:medium") == 0)
+
+
+def test_a_message_of_an_old_attempt_or_of_nobody_starts_nothing(cluster: Cluster) -> None:
+    cluster.daemon()
+    cluster.worker()
+    job = cluster.dispatch("FailOnceEffectJob")
+    cluster.wait_for_status(job, "completed")
+    row = cluster.job(job)
+
+    cluster.headrace.sender.send([Message(row["id"], n, "high") for n in range(4)])
+    cluster.redis.rpush("rq:queue:high", "something else", "os.system", b"\xff\xfe")
+    after = cluster.dispatch("EffectJob", queue="low")
+
+    cluster.wait_for_status(after, "completed")
+    assert cluster.job(job) == row
+
+
+def test_urgent_queues_come_first(cluster: Cluster) -> None:
+    queues = ["low", "medium", "high"] * 10
+    jobs = [cluster.dispatch("OrderJob", queue=queue) for queue in queues]
+    cluster.worker()
+    cluster.wait_all_final()
+
+    ran = sorted((cluster.job(job)["result"], queue) for job, queue in zip(jobs, queues, strict=True))
+
+    assert [queue for _, queue in ran] == ["high"] * 10 + ["medium"] * 10 + ["low"] * 10

@@ -1,0 +1,436 @@
+"""What the routes answer, over a real database and Redis, with no worker up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from runner.engine.wiring import Headrace
+from tests.support.web import client_of, installation
+
+JOB = {"job": "Fibonacci", "with": {"n": 3}}
+
+
+@pytest.fixture
+def headrace(database: str, redis_url: str, tmp_path: Path) -> Iterator[Headrace]:
+    with installation(database, redis_url, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def client(headrace: Headrace) -> Iterator[TestClient]:
+    with client_of(headrace) as found:
+        yield found
+
+
+# -- jobs -----------------------------------------------------------------------------
+
+
+def test_create_jobs_dispatches_the_seeds_seven_jobs_on_their_three_queues(client: TestClient):
+    answer = client.post("/create-jobs/")
+
+    assert answer.status_code == 201
+    assert answer.json()["next"] is None
+    rows = answer.json()["items"]
+    assert [(row["job_class"], row["queue"], row["status"]) for row in rows] == [
+        ("PopulateRecords", "high", "queued"),
+        ("SlowQuery", "medium", "queued"),
+        ("DataAggregation", "medium", "waiting"),
+        ("TruncateTable", "medium", "waiting"),
+        ("DropTable", "low", "waiting"),
+        ("Fibonacci", "low", "queued"),
+        ("FailedJob", "low", "queued"),
+    ]
+    by_class = {row["job_class"]: row for row in rows}
+    for job, upstream in (
+        ("DataAggregation", "PopulateRecords"),
+        ("TruncateTable", "DataAggregation"),
+        ("DropTable", "TruncateTable"),
+    ):
+        shown = client.get(f"/jobs/{by_class[job]['id']}").json()
+        assert shown["depends_on"] == [by_class[upstream]["id"]]
+
+
+def test_job_status_and_jobs_answer_the_same_row(client: TestClient):
+    made = client.post("/jobs", json=JOB).json()
+
+    row = client.get(f"/job-status/{made['id']}").json()
+
+    assert row == client.get(f"/jobs/{made['id']}").json()
+    assert UUID(row["id"]).version == 7
+    assert row["payload"] == {"n": 3}
+    assert row["status"] == "queued"
+    assert row["created_at"].endswith("+00:00")
+    seed = {"result", "error", "traceback", "retry_count", "next_retry_time", "updated_at"}
+    assert seed <= row.keys()
+
+
+def test_a_job_is_dispatched_in_the_words_of_the_yaml(client: TestClient):
+    first = client.post("/jobs", json=JOB).json()
+
+    answer = client.post(
+        "/jobs",
+        json={
+            **JOB,
+            "queue": "low",
+            "depends_on": [first["id"]],
+            "retry": {"limit": 1, "delay": "5s"},
+            "timeout": "2m",
+        },
+    )
+
+    row = answer.json()
+    assert answer.status_code == 201
+    assert (row["queue"], row["status"], row["timeout_s"]) == ("low", "waiting", 120)
+    assert (row["retry"]["limit"], row["retry"]["delay_s"]) == (1, 5)
+
+
+def test_a_second_dispatch_with_one_idempotency_key_answers_the_first_job(client: TestClient):
+    keyed = {**JOB, "idempotency_key": "once"}
+
+    first, second = (client.post("/jobs", json=keyed).json()["id"] for _ in range(2))
+
+    assert first == second
+    assert len(client.get("/jobs").json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ({"job": "Fibonaci", "with": {"n": 3}}, "unknown-job", 'did you mean "Fibonacci"'),
+        ({"job": "Fibonacci", "with": {}}, "invalid-with", '"n"'),
+        ({"job": "Fibonacci", "with": {"n": "x"}}, "invalid-with", "a whole number"),
+        ({"job": "Fibonacci", "with": {"n": 3, "m": 1}}, "invalid-with", '"m"'),
+        ({**JOB, "queue": "hihg"}, "invalid-with", "hihg"),
+        ({**JOB, "timeout": "soon"}, "invalid-with", "soon"),
+        ({**JOB, "retry": {"tries": 3}}, "invalid-with", "tries"),
+        ({**JOB, "depends_on": ["x"]}, "invalid-with", "depends_on"),
+        ({**JOB, "que": "low"}, "invalid-request", "que"),
+        ({"with": {}}, "invalid-request", "job"),
+        ({**JOB, "idempotency_key": "a\0b"}, "invalid-request", "cannot be stored"),
+        ({"job": "RunSql", "with": {"sql": "SELECT '\0'"}}, "invalid-request", "stored"),
+        ([], "invalid-request", "body"),
+    ],
+)
+def test_a_dispatch_that_does_not_fit_is_refused_with_its_reason(
+    client: TestClient, body: object, code: str, words: str
+):
+    answer = client.post("/jobs", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert words in answer.json()["detail"]
+    assert client.get("/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b'{"job": "Fibonacci", "with": {"n": NaN}}',
+        b'{"job": "Fibonacci", "with": {"n": "\\ud800"}}',
+        b"[" * 100_000,
+        b'{"job": "Fibonacci", "with": ' + b'{"n": ' * 200 + b"1" + b"}" * 201,
+        b'{"job": "Fibonacci", "with": {"n": ' + b"9" * 10_000 + b"}}",
+        b"\xff\xfe",
+    ],
+)
+def test_a_body_that_is_no_storable_json_is_refused(client: TestClient, body: bytes):
+    answer = client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    assert 400 <= answer.status_code < 500
+    assert answer.json().keys() >= {"detail", "code"}
+
+
+def test_an_upstream_job_that_does_not_exist_answers_404(client: TestClient):
+    answer = client.post("/jobs", json={**JOB, "depends_on": [str(uuid4())]})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("given", [str(uuid4()), "x", "1", "%00", "../etc", "é"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/jobs/{}"),
+        ("GET", "/job-status/{}"),
+        ("GET", "/jobs/{}/attempts"),
+        ("GET", "/jobs/{}/logs"),
+        ("POST", "/jobs/{}/retry"),
+        ("POST", "/jobs/{}/cancel"),
+        ("GET", "/runs/{}"),
+        ("GET", "/runs/{}/events"),
+        ("POST", "/runs/{}/cancel"),
+        ("POST", "/runs/{}/retry"),
+    ],
+)
+def test_an_id_of_nothing_answers_404(client: TestClient, method: str, path: str, given: str):
+    answer = client.request(method, path.format(given))
+
+    assert answer.status_code == 404
+    assert answer.json().keys() >= {"detail", "code"}
+
+
+def test_jobs_are_listed_newest_first_page_by_page(client: TestClient):
+    made = [client.post("/jobs", json=JOB).json()["id"] for _ in range(5)]
+
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        listed = client.get("/jobs", params=query).json()
+        seen.append([row["id"] for row in listed["items"]])
+        cursor = listed["next"]
+        if cursor is None:
+            break
+
+    made.reverse()
+    assert seen == [made[:2], made[2:4], made[4:]]
+
+
+def test_jobs_are_filtered_by_each_column(client: TestClient):
+    client.post("/jobs", json={**JOB, "queue": "low"})
+    cancelled = client.post("/jobs", json=JOB).json()["id"]
+    client.post(f"/jobs/{cancelled}/cancel")
+    client.post("/pipelines/plain/runs")
+
+    def count(**query: str) -> int:
+        return len(client.get("/jobs", params=query).json()["items"])
+
+    assert count() == 3
+    assert count(queue="low") == 1
+    assert count(status="cancelled") == 1
+    assert count(pipeline="plain") == 1
+    assert count(job_class="Fibonacci") == 3
+    assert count(job_class="FailedJob") == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["status=done", "limit=0", "limit=1001", "limit=x", "cursor=x", "queue=%00"]
+)
+def test_a_listing_that_is_asked_for_wrongly_answers_422(client: TestClient, query: str):
+    answer = client.get(f"/jobs?{query}")
+
+    assert answer.status_code == 422
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
+def test_a_job_is_cancelled_and_retried_and_not_twice(client: TestClient):
+    job_id = client.post("/jobs", json=JOB).json()["id"]
+
+    assert client.post(f"/jobs/{job_id}/retry").status_code == 409
+    assert client.post(f"/jobs/{job_id}/cancel").json()["status"] == "cancelled"
+    refused = client.post(f"/jobs/{job_id}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal-transition")
+    assert client.post(f"/jobs/{job_id}/retry").json()["status"] == "queued"
+    assert client.get(f"/jobs/{job_id}/attempts").json() == {"items": [], "next": None}
+    assert client.get(f"/jobs/{job_id}/logs").json() == {"items": [], "next": None}
+
+
+# -- pipelines ------------------------------------------------------------------------
+
+
+def test_pipelines_are_listed_with_the_problems_of_the_others(client: TestClient):
+    run = client.post("/pipelines/plain/runs").json()
+
+    listed = client.get("/pipelines").json()
+
+    chain, plain = listed["items"]
+    assert (chain["name"], chain["description"]) == ("chain", "Three steps, one after the other.")
+    assert chain["schedules"][0]["cron"] == "0 * * * *"
+    assert chain["next_instant"].endswith(":00:00+00:00")
+    assert (chain["paused"], chain["last_run"]) == (False, None)
+    assert (plain["next_instant"], plain["last_run"]["id"]) == (None, run["id"])
+    problem = listed["problems"][0]
+    assert problem["file"].endswith("broken.yaml")
+    assert (problem["line"], problem["code"]) == (3, "unknown-job")
+
+
+def test_an_edited_file_is_seen_at_the_next_request(client: TestClient, tmp_path: Path):
+    client.get("/pipelines")
+    (tmp_path / "pipelines" / "new.yaml").write_text(
+        "name: new\nsteps:\n  - {id: only, job: Fibonacci, with: {n: 1}}\n"
+    )
+
+    assert client.get("/pipelines/new").json()["steps"][0]["with"] == {"n": 1}
+
+
+def test_one_pipeline_is_shown_with_its_steps_and_next_instants(client: TestClient):
+    shown = client.get("/pipelines/chain").json()
+
+    assert [(step["id"], step["depends_on"]) for step in shown["steps"]] == [
+        ("first", []),
+        ("second", ["first"]),
+        ("third", ["second"]),
+    ]
+    assert len(shown["next_instants"]) == 5
+    assert shown["params"][0]["name"] == "n"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/pipelines/chian", None),
+        ("POST", "/pipelines/chian/runs", None),
+        ("POST", "/pipelines/chian/pause", None),
+        ("POST", "/pipelines/chian/resume", None),
+        ("POST", "/pipelines/chian/backfill", {"from": "2026-01-01", "to": "2026-01-02"}),
+    ],
+)
+def test_an_unknown_pipeline_answers_404_with_a_suggestion(
+    client: TestClient, method: str, path: str, body: object
+):
+    answer = client.request(method, path, json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-pipeline")
+    assert "chain" in answer.json()["detail"]
+
+
+def test_a_run_of_a_broken_file_answers_its_problems(client: TestClient):
+    answer = client.post("/pipelines/broken/runs")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert [item["code"] for item in answer.json()["items"]] == ["unknown-job"]
+
+
+def test_params_that_do_not_fit_answer_422(client: TestClient):
+    answer = client.post("/pipelines/chain/runs", json={"params": {"n": "many"}})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-params")
+    assert client.get("/runs").json()["items"] == []
+
+
+def test_pause_and_resume_show_in_the_pipeline(client: TestClient):
+    assert client.post("/pipelines/chain/pause").json()["paused"] is True
+    assert client.get("/pipelines/chain").json()["paused"] is True
+    assert client.post("/pipelines/chain/resume").json()["paused"] is False
+
+
+# -- runs -----------------------------------------------------------------------------
+
+
+def test_a_run_is_started_shown_cancelled_and_retried(client: TestClient):
+    answer = client.post("/pipelines/chain/runs", json={"params": {"n": 9}})
+    run = answer.json()
+    assert answer.status_code == 201
+    assert (run["pipeline"], run["status"], run["trigger"]) == ("chain", "running", "api")
+    assert run["params"] == {"n": 9}
+
+    shown = client.get(f"/runs/{run['id']}").json()
+    first, second, third = shown["jobs"]
+    assert [job["step"] for job in shown["jobs"]] == ["first", "second", "third"]
+    assert first["payload"] == {"n": 9}
+    assert (first["depends_on"], second["depends_on"]) == ([], [first["id"]])
+    assert third["depends_on"] == [second["id"]]
+
+    assert client.post(f"/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+    assert client.post(f"/runs/{run['id']}/cancel").status_code == 409
+    assert client.post(f"/runs/{run['id']}/retry").json()["status"] == "running"
+    assert client.post(f"/runs/{run['id']}/retry").status_code == 409
+
+
+def test_runs_are_listed_and_filtered(client: TestClient):
+    for name in ("plain", "chain", "chain"):
+        client.post(f"/pipelines/{name}/runs")
+
+    listed = client.get("/runs", params={"limit": 2}).json()
+
+    assert [run["pipeline"] for run in listed["items"]] == ["chain", "chain"]
+    rest = client.get("/runs", params={"cursor": listed["next"]}).json()
+    assert ([run["pipeline"] for run in rest["items"]], rest["next"]) == (["plain"], None)
+    assert len(client.get("/runs?pipeline=chain&status=running").json()["items"]) == 2
+    assert client.get("/runs?status=failed").json()["items"] == []
+
+
+# -- health, metrics, pages -----------------------------------------------------------
+
+
+def test_live_and_ready_answer_200_where_all_is_there(client: TestClient):
+    assert client.get("/health/live").json() == {"status": "live"}
+    ready = client.get("/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["status"] == "ready"
+    assert (ready.json()["leader"], ready.json()["workers"]) == (False, 0)
+
+
+def test_a_database_that_is_not_migrated_is_not_ready(
+    empty_database: str, redis_url: str, tmp_path: Path
+):
+    with (
+        installation(empty_database, redis_url, tmp_path) as found,
+        client_of(found) as client,
+    ):
+        answer = client.get("/health/ready")
+        assert answer.status_code == 503
+        assert "headrace db upgrade" in answer.json()["missing"]["schema"]
+
+
+def test_metrics_count_what_is_open(client: TestClient):
+    client.post("/create-jobs/")
+    client.post("/pipelines/chain/runs")
+    cancelled = client.post("/jobs", json={**JOB, "queue": "low"}).json()["id"]
+    client.post(f"/jobs/{cancelled}/cancel")
+    client.post("/pipelines/chain/pause")
+
+    answer = client.get("/metrics")
+
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert all(line.startswith("headrace_") for line in lines)
+    for line in (
+        'headrace_jobs{queue="low",status="queued"} 2.0',
+        'headrace_jobs{queue="medium",status="waiting"} 2.0',
+        'headrace_recent_jobs{queue="low",status="cancelled"} 1.0',
+        'headrace_runs{status="running"} 1.0',
+        'headrace_schedule_paused{pipeline="chain"} 1.0',
+        'headrace_schedule_lag_seconds{pipeline="chain"} 0.0',
+        'headrace_workers{status="running"} 0.0',
+        "headrace_leader 0.0",
+        'headrace_up{server="postgresql"} 1.0',
+        'headrace_up{server="redis"} 1.0',
+    ):
+        assert line in lines
+
+
+def test_the_pages_and_all_they_name_are_served(client: TestClient):
+    for page in ("/", "/docs"):
+        text = client.get(page).text
+        named = {part.split('"')[0] for part in text.split('src="')[1:]}
+        named |= {part.split('"')[0] for part in text.split('href="/')[1:]}
+        for path in named:
+            assert client.get(path if path.startswith("/") else f"/{path}").status_code == 200
+    assert "SwaggerUIBundle" in client.get("/swagger/swagger-ui-bundle.js").text
+
+
+def test_the_openapi_description_has_every_route_of_the_api(client: TestClient):
+    paths = client.get("/openapi.json").json()["paths"]
+
+    assert set(paths) == {
+        "/create-jobs/",
+        "/job-status/{job_id}",
+        "/jobs",
+        "/jobs/{job_id}",
+        "/jobs/{job_id}/retry",
+        "/jobs/{job_id}/cancel",
+        "/jobs/{job_id}/attempts",
+        "/jobs/{job_id}/logs",
+        "/pipelines",
+        "/pipelines/{name}",
+        "/pipelines/{name}/runs",
+        "/pipelines/{name}/pause",
+        "/pipelines/{name}/resume",
+        "/pipelines/{name}/backfill",
+        "/runs",
+        "/runs/{run_id}",
+        "/runs/{run_id}/events",
+        "/runs/{run_id}/cancel",
+        "/runs/{run_id}/retry",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    }
+
+
+def test_an_unknown_path_or_method_answers_json(client: TestClient):
+    assert client.get("/nothing").json()["code"] == "not-found"
+    assert client.delete("/jobs").json()["code"] == "method-not-allowed"

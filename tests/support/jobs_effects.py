@@ -1,0 +1,212 @@
+"""Jobs whose effects can be counted: one row each in the table `effect`, and none too many."""
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from jobs import BaseJob
+from runner import jobapi
+
+_INSERT = text("INSERT INTO public.effect (job_id, attempt, tag) VALUES (:id, :attempt, :tag)")
+
+
+def _leave_effect(job: BaseJob, tag: str) -> None:
+    attempt = jobapi.current()
+    with job.session() as session:
+        session.execute(_INSERT, {"id": attempt.job_id, "attempt": attempt.attempt, "tag": tag})
+
+
+def wait_for_file(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.005)
+
+
+class EffectJob(BaseJob):
+    """Leaves one row, then takes `hold_s` seconds before it returns."""
+
+    def __init__(self, tag: str = "", hold_s: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag, self.hold_s = tag, hold_s
+
+    def handle(self) -> Any:
+        _leave_effect(self, self.tag)
+        if self.hold_s:
+            time.sleep(self.hold_s)
+        return {"tag": self.tag}
+
+
+class HeldEffectJob(BaseJob):
+    """Leaves one row, says so by the file `reached`, and goes on once `go` exists.
+
+    Only the first attempt waits, so that a second one gets through.
+    """
+
+    def __init__(self, reached: str, go: str, tag: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reached, self.go, self.tag = reached, go, tag
+
+    def handle(self) -> Any:
+        _leave_effect(self, self.tag)
+        if jobapi.current().attempt == 1:
+            Path(self.reached).touch()
+            wait_for_file(self.go)
+
+
+class HeldJob(BaseJob):
+    """Touches no database: says by `reached` that it runs, and ends once `go` exists."""
+
+    def __init__(self, reached: str, go: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reached, self.go = reached, go
+
+    def handle(self) -> Any:
+        Path(self.reached).touch()
+        wait_for_file(self.go)
+
+
+class DeafEffectJob(BaseJob):
+    """Swallows whatever its database says, and returns as if nothing had happened."""
+
+    def __init__(self, reached: str, go: str, tag: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reached, self.go, self.tag = reached, go, tag
+
+    def handle(self) -> Any:
+        _leave_effect(self, self.tag)
+        if jobapi.current().attempt > 1:
+            return
+        Path(self.reached).touch()
+        wait_for_file(self.go)
+        try:
+            with self.session() as session:
+                session.execute(text("SELECT 1"))
+        except BaseException:  # noqa: BLE001 - this is what is tested
+            return
+
+
+class NoopJob(BaseJob):
+    """Does nothing."""
+
+    def handle(self) -> Any:
+        return None
+
+
+class OrderJob(BaseJob):
+    """Returns when it ran, in nanoseconds of the monotonic clock."""
+
+    def handle(self) -> Any:
+        return time.monotonic_ns()
+
+
+class FailOnceEffectJob(BaseJob):
+    """Fails at its first `times` attempts, after its effect, and succeeds then."""
+
+    def __init__(self, times: int = 1, tag: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.times, self.tag = times, tag
+
+    def handle(self) -> Any:
+        _leave_effect(self, self.tag)
+        if jobapi.current().attempt <= self.times:
+            raise RuntimeError("not yet")
+
+
+class SegfaultJob(BaseJob):
+    """Reads address 0."""
+
+    def handle(self) -> Any:
+        ctypes.string_at(0)
+
+
+class MemoryHogJob(BaseJob):
+    """Takes memory until it is stopped."""
+
+    def handle(self) -> Any:
+        taken = []
+        while True:
+            taken.append(bytearray(8 << 20))
+            time.sleep(0.002)
+
+
+class EndlessJob(BaseJob):
+    """Loops without end."""
+
+    def handle(self) -> Any:
+        while True:
+            pass
+
+
+class StubbornJob(BaseJob):
+    """Catches everything that Python can raise, and goes on; its own process does too."""
+
+    def __init__(self, pid_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pid_file = pid_file
+
+    def handle(self) -> Any:
+        child = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
+        Path(self.pid_file).write_text(f"{os.getpid()} {child}")
+        while True:
+            try:
+                time.sleep(600)
+            except BaseException:  # noqa: BLE001, S112 - this is what is tested
+                continue
+
+
+class PoisonJob(BaseJob):
+    """Kills its own process, or with `parent` the whole worker."""
+
+    def __init__(self, parent: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parent = parent
+
+    def handle(self) -> Any:
+        os.kill(os.getppid() if self.parent else os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+class SlowSqlJob(BaseJob):
+    """Keeps the server busy for a minute."""
+
+    def __init__(self, reached: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reached = reached
+
+    def handle(self) -> Any:
+        with self.session() as session:
+            session.execute(text("SELECT 1"))
+            Path(self.reached).touch()
+            session.execute(text("SELECT pg_sleep(60) /* headrace slow */"))
+
+
+class DispatchingJob(BaseJob):
+    """Dispatches an EffectJob in its own transaction, then fails or returns."""
+
+    def __init__(self, fail: bool = False, tag: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.fail, self.tag = fail, tag
+
+    def handle(self) -> Any:
+        with self.session() as session:
+            dispatched = EffectJob.dispatch(tag=self.tag, session=session)
+        if self.fail:
+            raise RuntimeError("undone, the dispatch too")
+        return dispatched
+
+
+class BadResultJob(BaseJob):
+    """Leaves an effect and returns what PostgreSQL's jsonb refuses."""
+
+    def __init__(self, tag: str = "", effect: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag, self.effect = tag, effect
+
+    def handle(self) -> Any:
+        if self.effect:
+            _leave_effect(self, self.tag)
+        return float("nan")

@@ -1,0 +1,27 @@
+"""Entry of the daemons and workers that the tests kill: `python -m tests.support.process`."""
+
+import logging
+import os
+import sys
+from dataclasses import replace
+
+from runner.config import load_settings
+from runner.daemon import Daemon
+from runner.engine.wiring import connect
+from runner.engine.work import run_worker
+
+
+def main(role: str, processes: int) -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
+    )
+    limit = int(os.environ.get("TEST_MAX_MEMORY_BYTES", "0"))
+    headrace = connect(replace(load_settings(), max_memory_bytes=limit), role=role)
+    if role == "daemon":
+        Daemon(headrace).run()
+    else:
+        run_worker(headrace, processes=processes)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
