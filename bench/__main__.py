@@ -1,7 +1,7 @@
 """Run the benchmark: `make bench`, or `python -m bench`.
 
 WORKLOADS=drain,chain   only these (see bench/menu.py)
-PEERS=headrace,huey     only these systems (see bench/peerage.py)
+PEERS=headrace,huey     only these systems (see bench/peerage.py), no report
 ROUNDS=5                how often; the median counts
 QUICK=1                 small numbers, one round, no report: does it all run?
 BUDGET=240              seconds a system may take for one case before it gets no more rounds
@@ -21,6 +21,7 @@ from bench.rounds import Rounds
 from bench.servers import running
 
 RESULTS = ROOT / "bench" / "results"
+TRIALS = ENVIRONMENTS / "trials"
 
 
 def main() -> int:
@@ -30,6 +31,8 @@ def main() -> int:
     peers = _chosen("PEERS", [entry.key for entry in ENTRIES])
     rounds = int(os.environ.get("ROUNDS") or (1 if quick else 5))
     budget_s = float(os.environ.get("BUDGET") or 240)
+    # A report without some of the others would be no comparison.
+    reported = not quick and len(peers) == len(ENTRIES)
     names = {entry.name for entry in ENTRIES if entry.key in peers}
     broken = {name: reason for name in sorted(names) if (reason := install(name))}
     with running() as stand:
@@ -42,14 +45,17 @@ def main() -> int:
         for workload in workloads:
             if workload.key in chosen:
                 print(f"\n{workload.title}", flush=True)
-                _write(workload, head | {"cases": runner.run(workload)}, quick=quick)
-    if not quick:
+                _write(
+                    workload,
+                    head | {"cases": runner.run(workload)},
+                    RESULTS if reported else TRIALS,
+                )
+    if reported:
         report.write(RESULTS, ROOT / "docs" / "performance.md")
     return 0
 
 
-def _write(workload: Workload, results: dict[str, object], *, quick: bool) -> None:
-    folder = ENVIRONMENTS / "quick" if quick else RESULTS
+def _write(workload: Workload, results: dict[str, object], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path: Path = folder / f"{workload.key}.json"
     path.write_text(json.dumps({"title": workload.title, **results}, indent=1) + "\n")

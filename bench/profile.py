@@ -1,22 +1,25 @@
-"""Where a job's microseconds go in our worker: `python -m bench.profile [JOBS]`.
+"""Where a job's microseconds go in our worker: `python -m bench.profile [JOBS] [--write]`.
 
 One worker child runs in this process, its functions wrapped from outside with two readings of
 the clock each. A stage's time is its own: what a wrapped function inside it takes is not counted
-twice. The table goes into docs/performance.md by hand, beside what it means.
+twice. A second run, whose commits do not wait for the disk, tells how much of it is waiting.
+`--write` puts the table into docs/performance.md, whose words around it are by hand.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-from bench.contender import Place
+from bench import machine, report
+from bench.contender import ROOT, Place
 from bench.peers.headrace.adapter import Adapter
 from bench.servers import running
 from bench.workloads.warm import prepare
+
+_LOOP = "the loop itself"
 
 
 @dataclass
@@ -46,18 +49,33 @@ class Stages:
 
         setattr(owner, name, timed)
 
-    def table(self, jobs: int, whole_s: float) -> str:
-        """Return Markdown: microseconds a job by stage, the rest of the loop at the end."""
-        rows = [(stage, took, self.calls[stage]) for stage, took in self.seconds.items()]
-        rows.append(("the loop itself", whole_s - sum(self.seconds.values()), jobs))
-        lines = ["| stage | µs a job | share | calls a job |", "|---|--:|--:|--:|"]
-        for stage, took, calls in rows:
-            share = 100 * took / whole_s
-            lines.append(
-                f"| {stage} | {took / jobs * 1e6:.0f} | {share:.0f} % | {calls / jobs:.2f} |"
-            )
-        lines.append(f"| **all** | **{whole_s / jobs * 1e6:.0f}** | 100 % | |")
-        return "\n".join(lines)
+    def take(self, jobs: int, whole_s: float) -> dict[str, tuple[float, float]]:
+        """Return µs and calls a job by stage since the last time; the rest is the loop's."""
+        self.seconds[_LOOP] = whole_s - sum(self.seconds.values())
+        self.calls[_LOOP] = jobs
+        taken = {
+            stage: (took / jobs * 1e6, self.calls[stage] / jobs)
+            for stage, took in self.seconds.items()
+        }
+        del self.seconds[_LOOP], self.calls[_LOOP]
+        self.seconds = dict.fromkeys(self.seconds, 0.0)
+        self.calls = dict.fromkeys(self.calls, 0)
+        return taken
+
+
+def table(durable: dict[str, tuple[float, float]], hasty: dict[str, tuple[float, float]]) -> str:
+    """Return Markdown: microseconds a job by stage, with and without the wait for the disk."""
+    whole, whole_hasty = (sum(took for took, _ in one.values()) for one in (durable, hasty))
+    lines = [
+        "| stage | µs a job | share | calls a job | µs, no wait for the disk |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for stage, (took, calls) in durable.items():
+        share = 100 * took / whole
+        other = hasty[stage][0]
+        lines.append(f"| {stage} | {took:.0f} | {share:.0f} % | {calls:.2f} | {other:.0f} |")
+    lines.append(f"| **all** | **{whole:.0f}** | 100 % | | **{whole_hasty:.0f}** |")
+    return "\n".join(lines)
 
 
 def instrument() -> Stages:
@@ -89,8 +107,8 @@ def instrument() -> Stages:
     return stages
 
 
-def profile(adapter: Adapter, jobs: int) -> str:
-    """Return the table for draining `jobs` jobs with one process."""
+def drain(adapter: Adapter, stages: Stages, jobs: int) -> dict[str, tuple[float, float]]:
+    """Drain `jobs` jobs as the only child of a worker; returns µs and calls a job by stage."""
     from runner.engine.worker import WorkerSide
     from runner.queue.slots import Slots
 
@@ -107,27 +125,36 @@ def profile(adapter: Adapter, jobs: int) -> str:
         headrace.settings.queues,
         1,
     )
-    stages = instrument()
     slot = Slots(1).slot(0)
     began = time.perf_counter()
     side.run_child(slot)
-    whole_s = time.perf_counter() - began
-    return stages.table(jobs, whole_s)
+    return stages.take(jobs, time.perf_counter() - began)
 
 
 def main() -> None:
-    jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+    numbers = [word for word in sys.argv[1:] if word.isdigit()]
+    jobs = int(numbers[0]) if numbers else 5000
     with running() as stand:
         scratch = stand.home / "profile"
         scratch.mkdir()
-        os.environ["BENCH_SCRATCH"] = str(scratch)
-        place = Place(stand.fresh("bench"), stand.redis_url, Path(scratch))
-        adapter = Adapter(place, "")
+        adapter = Adapter(Place(stand.fresh("bench"), stand.redis_url, scratch), "")
+        stages = instrument()
         try:
-            print(f"{jobs:,} no-op jobs, one process, nothing else at work:\n")
-            print(profile(adapter, jobs))
+            durable = drain(adapter, stages, jobs)
+            stand.execute("ALTER DATABASE bench SET synchronous_commit = off")
+            text = table(durable, drain(adapter, stages, jobs))
         finally:
             adapter.close()
+        about = machine.describe(stand)
+    head = (
+        f"{jobs:,} no-op jobs, one worker process: {about['cpu']}, {about['cores']} cores,"
+        f" Python {about['python']}, one page flushed in {about['flush']},"
+        f" {datetime.now(UTC):%Y-%m-%d}."
+    )
+    text = f"{head}\n\n{text}"
+    print(text)
+    if "--write" in sys.argv:
+        report.put(ROOT / "docs" / "performance.md", "profile", text)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """From bench/results/*.json to the tables and the chart of docs/performance.md."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from bench import chart, promises
 from bench.peerage import ENTRIES
 
-_BEGIN, _END = "<!-- bench: begin (written by `make bench`) -->", "<!-- bench: end -->"
 _STATUS = {"each": "each job", "batches": "in batches", "none": "no"}
 # What cases report beside their main number.
 _DETAILS = {
@@ -42,15 +40,21 @@ def write(results: Path, page: Path) -> None:
     if drains := [case for key, case in cases.items() if key.startswith("drain-")]:
         picture.write_text(chart.bars(drains[0], ENTRIES))
         parts.append(f"![{drains[0]['title']}, jobs per second]({picture.name})")
-    parts += [_compared(cases), _ours(cases), _failures(cases)]
+    parts += [_compared(cases), _ours(cases), _remarks(cases)]
     text = "\n\n".join(part for part in parts if part)
-    page.parent.mkdir(exist_ok=True)
-    old = page.read_text() if page.exists() else f"# Performance\n\n{_BEGIN}\n{_END}\n"
-    between = re.compile(re.escape(_BEGIN) + ".*?" + re.escape(_END), re.DOTALL)
-    if not between.search(old):
-        old += f"\n{_BEGIN}\n{_END}\n"
-    page.write_text(between.sub(lambda _: f"{_BEGIN}\n\n{text}\n\n{_END}", old))
+    put(page, "bench", text)
     print(f"\nwritten: {page}, {picture}")
+
+
+def put(page: Path, part: str, text: str) -> None:
+    """Write a part of the page anew, between its two marks; the words around them stay."""
+    begin, end = f"<!-- {part}: begin (written by a program) -->", f"<!-- {part}: end -->"
+    old = page.read_text() if page.exists() else "# Performance\n"
+    if begin not in old or end not in old:
+        old += f"\n{begin}\n{end}\n"
+    before, _, rest = old.partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _machine(files: list[dict[str, Any]]) -> str:
@@ -107,14 +111,19 @@ def _ours(cases: dict[str, Case]) -> str:
     return head + "\n".join(lines) if lines else ""
 
 
-def _failures(cases: dict[str, Case]) -> str:
-    """Name what failed, with the reason."""
-    lines = []
+def _remarks(cases: dict[str, Case]) -> str:
+    """Name what failed, with the reason, and what was measured in fewer rounds than asked for."""
+    failed, fewer = [], []
     for case in cases.values():
         for key, result in case["results"].items():
             reasons = [result["failed"]] if "failed" in result else result.get("failures", [])
-            lines += [f"- {case['title']}, {key}: {reason}" for reason in dict.fromkeys(reasons)]
-    return "Failed:\n\n" + "\n".join(lines) if lines else ""
+            failed += [f"- {case['title']}, {key}: {reason}" for reason in dict.fromkeys(reasons)]
+            rounds = len(result.get("rounds", ()))
+            if 0 < rounds < case["of"]["rounds"]:
+                fewer.append(f"{case['title']}, {key}: {rounds}")
+    parts = ["Failed:\n\n" + "\n".join(failed)] if failed else []
+    parts += [f"Fewer rounds: {'; '.join(fewer)}."] if fewer else []
+    return "\n\n".join(parts)
 
 
 def _cell(result: dict[str, Any] | None) -> str:

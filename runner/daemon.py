@@ -32,7 +32,9 @@ class Daemon:
         self._outage = ""
         self._pause_s = 0.1
         self._shown: set[str] = set()
-        self._recovery = Recovery(headrace.database, headrace.sender, time.monotonic)
+        self._recovery = Recovery(
+            headrace.database, headrace.sender, time.monotonic, headrace.settings.connections
+        )
         self._scheduler = Scheduler(
             headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
         )

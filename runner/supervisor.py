@@ -173,7 +173,8 @@ class Supervisor:
     def _signal_all(self, number: int) -> None:
         for part in self._living():
             with suppress(ProcessLookupError):
-                os.kill(part.pid, number)
+                # A client ends as it does at a terminal's Ctrl-C, with its last words.
+                os.kill(part.pid, signal.SIGINT if part.once else number)
 
     def _living(self) -> list[Part]:
         return [part for part in self._parts if part.pid]

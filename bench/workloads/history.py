@@ -25,7 +25,7 @@ SELECT uuidv7(at - clock_timestamp()), '{job}', jsonb_build_object('n', number),
 def run(contender: Contender, *, rows: int, **parameters: Any) -> dict[str, Any]:
     assert isinstance(contender, Adapter)
     prepare(contender, 1)
-    if contender.finished() < rows:
+    if contender.query("SELECT count(*) FROM headrace.job")[0][0] < rows:
         contender.query(_FILL.format(job=NOOP, rows=rows))
     # What earlier rounds have left behind is put in order as well, in both tables.
     contender.query("VACUUM (ANALYZE) headrace.job")

@@ -140,7 +140,7 @@ def _runs(group: _Group) -> None:
 
 
 def _listings(group: _Group) -> None:
-    group.add("pipelines", "listings:pipelines", "the pipelines that the files declare", json=True)
+    group.add("pipelines", "declared:pipelines", "the pipelines that the files declare", json=True)
     runs = group.add("runs", "listings:runs", "the runs, newest first", json=True)
     runs.add_argument("--status", help="queued, running, completed, failed, cancelled, skipped")
     jobs = group.add("jobs", "listings:jobs", "the jobs, newest first", json=True)
@@ -153,7 +153,7 @@ def _listings(group: _Group) -> None:
         command.add_argument(
             "--limit", type=_count(1), default=20, metavar="N", help="how many (20)"
         )
-    group.add("schedules", "listings:schedules", "when each pipeline is due next", json=True)
+    group.add("schedules", "declared:schedules", "when each pipeline is due next", json=True)
     group.add("workers", "listings:workers", "the workers", json=True)
     group.add("queues", "listings:queues", "how much work stands where", json=True)
     show = group.add("show", "showing:show", "a run or job, whole; or a pipeline", json=True)

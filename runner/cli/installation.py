@@ -23,7 +23,8 @@ def settings_of(given: argparse.Namespace) -> "Settings":
     from runner.config import load_settings
 
     settings = load_settings(config_file=Path(given.config) if given.config else None)
-    # Last, so that nothing of the project can stand before an installed module.
+    # For jobs that are named by a dotted path. Last, so that nothing of the project can stand
+    # before an installed module.
     if str(settings.project) not in sys.path:
         sys.path.append(str(settings.project))
     return settings

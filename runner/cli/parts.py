@@ -123,8 +123,8 @@ def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
 
 def _all_parts(headrace: "Headrace", listener: socket.socket | None) -> list["Part"]:
     parts = [part_of(headrace, "daemon", _live_daemon)]
-    for number in range(1, headrace.settings.workers + 1):
-        parts.append(part_of(headrace, f"worker {number}", live_worker))
+    numbers = range(1, headrace.settings.workers + 1)
+    parts += [part_of(headrace, f"worker {number}", live_worker) for number in numbers]
     if listener is not None:
         from runner.web.serve import serve
 
@@ -166,7 +166,7 @@ def live_worker(headrace: "Headrace") -> None:
 def _prepare(headrace: "Headrace") -> int:
     """Migrate, then say what is in force. In a process of its own: nothing of it stays."""
     from runner.cli.printing import until
-    from runner.plan.due import next_start
+    from runner.engine.scheduler import next_start
 
     own = headrace.afresh("up")
     migrate_once_there(own)
@@ -183,8 +183,9 @@ def _prepare(headrace: "Headrace") -> int:
         elif name in paused:
             log.info("  %-22s is paused", name)
         else:
-            log.info("  %-22s next due %s (%s)", name, f"{due.astimezone():%a %H:%M:%S}",
-                     until(due, now))
+            log.info(
+                "  %-22s next due %s (%s)", name, f"{due.astimezone():%a %H:%M:%S}", until(due, now)
+            )
     return 0
 
 

@@ -139,7 +139,7 @@ class ChildLoop:
             if isinstance(handled, Raised):
                 self._executor.sessions.roll_back()
                 self._taker.send(self._executor.fail(claimed, handled))
-                log.info("job %s %s failed: %s", claimed.id, claimed.job_class, handled.error)
+                log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, handled.error)
                 self._executor.close_run(claimed)
             else:
                 following = self._succeed(claimed, handled)
@@ -177,7 +177,7 @@ class ChildLoop:
         self._executor.write_log(claimed)
         if not claimed.dependents:
             self._executor.close_run(claimed)
-        log.info("job %s %s completed", claimed.id, claimed.job_class)
+        log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following
 
     def _complete(self, claimed: Claimed, handled: Handled) -> tuple[Completed, Claimed | None]:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from runner.config import Settings
-from runner.engine.gate import message_for
+from runner.engine.gate import decide, message_for
 from runner.engine.policies import policy_from, policy_to_row, seconds
 from runner.engine.registry import Registry
 from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable
@@ -130,11 +130,25 @@ class Dispatcher:
             tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
         if edges:
             tx.rows("insert_edges", edges=json.dumps(edges))
-        return inserted, [
+        messages = [
             Message(UUID(job["id"]), 0, job["queue"], job["timeout_s"])
             for job in jobs
-            if job["deps_left"] == 0
+            if job["deps_left"] == 0 and not job["held"]
         ]
+        with_jobs = {job["run_id"] for job in jobs}
+        empty = [row["id"] for row in inserted if str(row["id"]) not in with_jobs]
+        if empty:
+            tx.rows("finish_run", ids=empty)
+        return inserted, messages + self._decide_roots(tx, jobs)
+
+    def _decide_roots(self, tx: Transaction, jobs: Sequence[Mapping[str, Any]]) -> list[Message]:
+        """Decide first steps that have a condition; a run of which nothing is left is closed."""
+        roots = [job["id"] for job in jobs if job["held"]]
+        if not roots:
+            return []
+        messages, runs = decide(tx, roots)
+        tx.rows("finish_run", ids=list(runs))
+        return messages
 
     def send_soon(self, messages: Sequence[Message]) -> None:
         """Send messages after their rows are committed.
@@ -235,6 +249,8 @@ def _planned_row(**values: Any) -> dict[str, Any]:
         "dependents": 0,
         "late": False,
         "trigger_rule": "all_success",
+        "when_expr": None,
+        "allow_failure": False,
         "folder": "",
         "logical_date": None,
         "held": False,
@@ -250,7 +266,13 @@ def _run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
         "trigger": trigger,
         "logical_date": plan.logical_date.isoformat(),
         "params": dict(plan.params),
-        "plan": {"folder": plan.folder, "jobs": [asdict(job) for job in plan.jobs]},
+        "plan": {
+            "folder": plan.folder,
+            "param_types": dict(plan.param_types),
+            "timezone": plan.timezone,
+            "empty": list(plan.empty),
+            "jobs": [asdict(job) for job in plan.jobs],
+        },
     }
 
 
@@ -279,6 +301,9 @@ def _add_jobs(
             dependents=dependents[job.step],
             late=job.late,
             trigger_rule=job.trigger_rule,
+            when_expr=job.when,
+            allow_failure=job.allow_failure,
+            held=job.when is not None and not job.depends_on,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )

@@ -5,18 +5,28 @@ Whatever goes wrong on it leads to exactly one of three ends: failed (the job's 
 lost (the database went away in the middle), stale (the attempt is somebody else's by now).
 """
 
+import logging
 import random
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from runner import jobapi
-from runner.engine.gate import close_below, decide, recount_below
+from runner.engine.conditions import run_context, steps_context
+from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.policies import policy_from_row
 from runner.engine.registry import Registry
-from runner.errors import StaleAttempt, StoreUnavailable
+from runner.errors import (
+    InvalidPayload,
+    RefusedSql,
+    StaleAttempt,
+    StoreUnavailable,
+    TemplateError,
+    UnknownJobClass,
+)
 from runner.observe.joblog import JobLog, storable
 from runner.plan.expand import render_late
 from runner.plan.retry import retry_delay_s
@@ -25,7 +35,11 @@ from runner.store.attempts import AttemptStore, Claimed, Completed, to_json
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
 
+log = logging.getLogger("headrace.worker")
+
 _MOST_ERROR = 4000
+# What the declaration got wrong, no further attempt gets right.
+_PERMANENT = (InvalidPayload, UnknownJobClass, RefusedSql, TemplateError)
 _MOST_TRACEBACK = 20_000
 
 
@@ -38,10 +52,11 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job whose `handle()` has raised."""
+    """A job whose `handle()` has raised; `permanent` where another attempt would raise again."""
 
     error: str
     traceback: str
+    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +150,14 @@ class Executor:
                 outcome=outcome,
                 error=raised.error,
                 traceback=raised.traceback,
-                retry_in=retry_in_s(claimed.retry, claimed.retry_count),
+                retry_in=None
+                if raised.permanent
+                else retry_in_s(claimed.retry, claimed.retry_count),
             )
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
             self.write_log(claimed)
-            if row["status"] != "failed" or not row["dependents"]:
-                return []
-            return close_below(tx, [claimed.id], "failed")
+            return close_failed(tx, [row])
 
     def settle(self, claimed: Claimed, completed: Completed) -> list[Message]:
         """Finish what the completing statement has left open; returns messages to send."""
@@ -155,13 +170,26 @@ class Executor:
                 released += recount_below(tx, claimed.id)
         if completed.undecided:
             with self.store.transaction() as tx:
-                released += decide(tx, completed.undecided)[0]
+                messages, runs = decide(tx, completed.undecided)
+            released += messages
+            for run_id in runs:
+                self._close_run(run_id)
         return released
 
     def close_run(self, claimed: Claimed) -> None:
         """Close the run where this was its last job. After the commit: see `finish_run`."""
         if claimed.run_id is not None:
-            self.store.close_run(claimed.run_id)
+            self._close_run(claimed.run_id)
+
+    def _close_run(self, run_id: UUID) -> None:
+        for closed, pipeline, status in self.store.close_run(run_id):
+            log.log(
+                logging.INFO if status == "completed" else logging.WARNING,
+                "run %s of %s %s",
+                closed,
+                pipeline,
+                status,
+            )
 
     def write_log(self, claimed: Claimed) -> None:
         """Store what the job said, in the open transaction where there is one."""
@@ -195,8 +223,11 @@ class Executor:
             row["step"]: {"status": row["status"], "result": row["result"]}
             for row in self.store.rows("upstream_results", id=claimed.id)
         }
-        run = self.store.row("run_of_attempt", id=claimed.id) or {}
-        variables = {"steps": steps, "params": run.get("params", {}), "run": run}
+        run = self.store.row("run_of_attempt", id=claimed.id)
+        variables = {
+            "steps": steps_context(steps, run["empty"] if run else None),
+            **(run_context(run) if run else {"params": {}, "run": {}}),
+        }
         return render_late(claimed.job_class, claimed.payload, variables, self._surroundings.render)
 
 
@@ -212,4 +243,8 @@ def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     text = str(error) or type(error).__name__
     frames = "".join(traceback.format_exception(error))
-    return Raised(storable(text[:_MOST_ERROR]), storable(frames[-_MOST_TRACEBACK:]))
+    return Raised(
+        storable(text[:_MOST_ERROR]),
+        storable(frames[-_MOST_TRACEBACK:]),
+        permanent=isinstance(error, _PERMANENT),
+    )

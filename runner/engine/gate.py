@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from runner.engine.conditions import holds
+from runner.errors import HeadraceError
 from runner.queue.message import Message
 from runner.store.database import Row, Transaction
 
@@ -17,7 +19,7 @@ def message_for(row: Row) -> Message:
 
 
 def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[Message]:
-    """Tell everything below jobs that ended as `outcome` (failed or skipped).
+    """Tell everything below jobs that ended as `outcome` (failed, skipped or completed).
 
     Runs in the transaction in which they ended, after the statement that ended them: that
     statement holds their rows, so that no dependant can be added unseen. Returns the messages
@@ -27,6 +29,7 @@ def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[
     while upstream:
         rows = tx.rows("lower_dependents", upstream=list(upstream), outcome=outcome)
         released += [message_for(row) for row in rows if row["status"] == "queued"]
+        released += _decide_open(tx, rows)
         upstream = [row["id"] for row in rows if row["status"] == "skipped"]
         if upstream:
             tx.rows("mark_skipped_finished", ids=upstream)
@@ -49,6 +52,7 @@ def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
     if skipped:
         tx.rows("mark_skipped_finished", ids=skipped)
     released = [message_for(row) for row in rows if row["status"] == "queued"]
+    released += _decide_open(tx, rows)
     return released + close_below(tx, skipped, "skipped")
 
 
@@ -67,18 +71,57 @@ def decide(
 ) -> tuple[list[Message], set[UUID]]:
     """Decide waiting jobs that wait for nothing any more; all of them without `ids`.
 
-    Only `one_failed` is left here: nothing above it has failed, so it is skipped. Returns
-    messages to send and the runs to look at.
+    Those are jobs with a condition, and jobs of the rule `one_failed` above which nothing has
+    failed: these are skipped. Returns messages to send and the runs to look at.
     """
     rows = tx.rows("undecided_jobs", ids=None if ids is None else list(ids))
-    skipped = tx.rows("skip_jobs", ids=[row["id"] for row in rows]) if rows else []
-    released = close_below(tx, [row["id"] for row in skipped], "skipped")
-    return released, {row["run_id"] for row in skipped if row["run_id"] is not None}
+    conditional = [row["id"] for row in rows if row["conditional"]]
+    passed, unmet, failed = _judged(tx, conditional)
+    unmet += [row["id"] for row in rows if not row["conditional"]]
+    released = [message_for(row) for row in _release(tx, passed)]
+    skipped = tx.rows("skip_jobs", ids=unmet) if unmet else []
+    released += close_below(tx, [row["id"] for row in skipped], "skipped")
+    released += close_failed(tx, failed)
+    return released, {row["run_id"] for row in [*skipped, *failed] if row["run_id"] is not None}
+
+
+def _judged(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Any], list[Any], list[Row]]:
+    """Return which jobs' conditions hold, which do not, and those failed by an error in one."""
+    passed: list[Any] = []
+    unmet: list[Any] = []
+    failed: list[Row] = []
+    for row in tx.rows("conditions", ids=list(ids)) if ids else []:
+        if row["verdict"] == "waiting":
+            continue
+        try:
+            fits = row["verdict"] == "queued" and holds(row)
+        except (HeadraceError, ValueError) as error:
+            failed += tx.rows("fail_undecided", id=row["id"], error=str(error))
+        else:
+            (passed if fits else unmet).append(row["id"])
+    return passed, unmet, failed
+
+
+def _release(tx: Transaction, ids: list[Any]) -> list[Row]:
+    return tx.rows("release_decided", ids=ids) if ids else []
+
+
+def _decide_open(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+    """Decide those of some lowered rows that nothing but their condition keeps waiting."""
+    undecided = [row["id"] for row in rows if row["status"] == "waiting" and not row["deps_left"]]
+    return decide(tx, undecided)[0] if undecided else []
+
+
+def close_failed(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+    """Tell everything below jobs that failed for good: `close_below` by what may fail."""
+    above = [row for row in rows if row["status"] == "failed" and row["dependents"]]
+    tolerated = [row["id"] for row in above if row["allow_failure"]]
+    others = [row["id"] for row in above if not row["allow_failure"]]
+    return close_below(tx, tolerated, "completed") + close_below(tx, others, "failed")
 
 
 def after_loss(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
     """Go on after `lose_attempts`: send what is queued again, close what is failed for good."""
     rows = list(rows)
     released = [message_for(row) for row in rows if row["status"] == "queued"]
-    failed = [row["id"] for row in rows if row["status"] == "failed" and row["dependents"]]
-    return released + close_below(tx, failed, "failed")
+    return released + close_failed(tx, rows)

@@ -7,10 +7,11 @@ from typing import Any
 
 from runner.config import Settings
 from runner.engine.pipelines import Pipelines
+from runner.engine.registry import Registry
 from runner.model.pipeline import Pipeline
-from runner.model.plan import Plan
+from runner.model.plan import Plan, PlannedJob
 from runner.model.status import Trigger
-from runner.plan.expand import ExpandDefaults, expand
+from runner.plan.expand import ExpandDefaults, expand, plain
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
 from runner.template.values import render_value
@@ -19,8 +20,9 @@ from runner.template.values import render_value
 class Planner:
     """Makes plans, the same for every trigger."""
 
-    def __init__(self, settings: Settings, pipelines: Pipelines) -> None:
+    def __init__(self, settings: Settings, pipelines: Pipelines, registry: Registry) -> None:
         self._pipelines = pipelines
+        self._registry = registry
         self._defaults = ExpandDefaults(
             queue=settings.default_queue, timeout_s=settings.timeout_s, retry=settings.retry
         )
@@ -57,4 +59,15 @@ class Planner:
             run_context=context,
             defaults=self._defaults,
         )
-        return replace(plan, folder=self._pipelines.folder_of(pipeline))
+        jobs = tuple(self._with_params(job, plan.params) for job in plan.jobs)
+        return replace(plan, jobs=jobs, folder=self._pipelines.folder_of(pipeline))
+
+    def _with_params(self, job: PlannedJob, params: Mapping[str, Any]) -> PlannedJob:
+        """Give a job that runs SQL the run's params, so that `{{ params.day }}` works in it.
+
+        They are bound there like the job's own, which come first.
+        """
+        if not params or "params" not in self._registry.get(job.job_class).parameters:
+            return job
+        own = job.payload.get("params") or {}
+        return replace(job, payload={**job.payload, "params": {**plain(params), **own}})

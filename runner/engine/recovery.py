@@ -3,17 +3,19 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
 from runner.engine.worker import attempts_json
-from runner.errors import QueueUnavailable, StoreUnavailable
+from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row
+from runner.store.targets import end_sessions
 
 # How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
 # between two heartbeats.
@@ -40,7 +42,14 @@ class Repaired:
 class Recovery:
     """The repairs. `clock` gives seconds of a monotonic clock."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        clock: Callable[[], float],
+        connections: Mapping[str, str] | None = None,
+    ) -> None:
+        self._connections = connections or {}
         self._database = database
         self._sender = sender
         self._clock = clock
@@ -93,6 +102,8 @@ class Recovery:
             tx.rows("lose_workers", names=dead)
             tx.rows("terminate_backends", application_names=[f"headrace:{name}" for name in dead])
             log.warning("lost the worker %s", ", ".join(dead))
+            # In a thread: a database that does not answer must not hold up everything else.
+            threading.Thread(target=self._end_sessions, args=(dead,), daemon=True).start()
         attempts = tx.rows("attempts_of_workers", lease_s=LEASE_S)
         if not attempts:
             return []
@@ -105,6 +116,14 @@ class Recovery:
         )
         done.lost, done.workers = len(rows), dead
         return after_loss(tx, rows)
+
+    def _end_sessions(self, workers: list[str]) -> None:
+        """End what they hold open in other databases: a paused one keeps its locks there."""
+        for name, url in self._connections.items():
+            try:
+                end_sessions(url, workers)
+            except (StoreUnavailable, ConfigError) as error:
+                log.warning("sessions of lost workers on %s were not ended: %s", name, error)
 
     def _dead(self, row: Row) -> bool:
         if row["expired"] and self._clock() >= self._trusted_from:

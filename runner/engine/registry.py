@@ -5,9 +5,10 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from runner.engine.hints import describe, fits, templated
@@ -81,8 +82,10 @@ def _own_parameters(cls: type) -> dict[str, Parameter]:
 class Registry:
     """All job classes that can be dispatched."""
 
-    def __init__(self, package: str = "jobs") -> None:
+    def __init__(self, package: str = "jobs", folder: Path | None = None) -> None:
+        """`folder` holds further files of the package: a project's own `jobs/`."""
         self._package = package
+        self._folder = folder
         self._types: dict[str, JobType] = {}
         self._broken: dict[str, str] = {}
         self._scanned = False
@@ -166,6 +169,10 @@ class Registry:
             return
         self._scanned = True
         package = importlib.import_module(self._package)
+        own = self._folder
+        if own is not None and own.is_dir() and not _within(own, package.__path__):
+            # Last, so that no file of the project stands before one that is installed.
+            package.__path__.append(str(own))
         for module in pkgutil.iter_modules(package.__path__):
             self._load(f"{self._package}.{module.name}")
 
@@ -181,6 +188,10 @@ class Registry:
             own = isinstance(cls, type) and cls.__module__ == module_name
             if own and _is_job(cls) and not name.startswith("_"):
                 self._types[name] = JobType(name, cls)
+
+
+def _within(folder: Path, path: Iterable[str]) -> bool:
+    return any(Path(known).resolve() == folder.resolve() for known in path)
 
 
 def _camel(stem: str) -> str:

@@ -74,7 +74,7 @@ class Scheduler:
         known = {row["pipeline"]: row["seen_until"] for row in self._database.rows("schedules")}
         # A pipeline that was there before owes what fell due since it was last looked at.
         upcoming = {
-            pipeline.name: _next_start(pipeline, known.get(pipeline.name, now))
+            pipeline.name: next_start(pipeline, known.get(pipeline.name, now))
             for pipeline in scheduled
         }
         entries = [
@@ -155,7 +155,7 @@ class Scheduler:
             plans, passed = [], len(fire.keys() | skipped)
         else:
             plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
-        return _Decision(name, plans, passed, handled, _next_start(pipeline, handled))
+        return _Decision(name, plans, passed, handled, next_start(pipeline, handled))
 
     def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
         plans = []
@@ -187,7 +187,7 @@ def _offset(pipeline: Pipeline, schedule: Schedule) -> timedelta:
     return timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
 
 
-def _next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
+def next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
     """Return when the pipeline starts next, jitter included."""
     starts = [
         start

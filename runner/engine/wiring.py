@@ -1,5 +1,6 @@
 """Putting the parts together: one object that daemon, web page and command line share."""
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from runner.model.status import Trigger
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row
 from runner.store.migrations import upgrade
+
+log = logging.getLogger("headrace.engine")
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Headrace:
     @cached_property
     def registry(self) -> Registry:
         """The job classes."""
-        return Registry()
+        return Registry(folder=self.settings.project / "jobs")
 
     @cached_property
     def pipelines(self) -> Pipelines:
@@ -60,7 +63,7 @@ class Headrace:
     @cached_property
     def planner(self) -> Planner:
         """What makes plans of pipelines."""
-        return Planner(self.settings, self.pipelines)
+        return Planner(self.settings, self.pipelines, self.registry)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -90,7 +93,9 @@ class Headrace:
         plan = self.planner.plan(
             self.pipelines.get(pipeline), params, logical_date or datetime.now(UTC), trigger
         )
-        return self.dispatcher.start_run(plan, trigger)
+        row = self.dispatcher.start_run(plan, trigger)
+        log.info("run %s of %s started (%s)", row["id"], pipeline, trigger)
+        return row
 
     def migrate(self) -> None:
         """Bring the control database's schema to this version."""

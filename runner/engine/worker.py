@@ -12,7 +12,7 @@ from typing import Any
 from runner.config import Settings
 from runner.engine.child import ChildLoop
 from runner.engine.executor import Executor, Surroundings, retry_in_s
-from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, message_for
+from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, close_failed, message_for
 from runner.engine.guarding import guard
 from runner.engine.registry import Registry
 from runner.errors import QueueUnavailable, StoreUnavailable
@@ -234,9 +234,7 @@ def _time_out(tx: Any, ended: Ended) -> list[Message]:
         traceback=ended.traceback,
         retry_in=retry_in_s(row["retry"], row["retry_count"]),
     )
-    if failed is None or failed["status"] != "failed":
-        return []
-    return close_below(tx, [failed["id"]], "failed")
+    return [] if failed is None else close_failed(tx, [failed])
 
 
 def reset_signals() -> None:

@@ -50,6 +50,14 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreach:
+    """A step is expanded into one job an item. `items` is a list, or a template of one."""
+
+    items: Any
+    as_: str = "item"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node of a pipeline: which job class runs, after which steps, with what."""
 
@@ -57,6 +65,9 @@ class Step:
     job: str
     depends_on: tuple[str, ...] = ()
     trigger_rule: str = "all_success"
+    when: str | None = None
+    allow_failure: bool = False
+    foreach: Foreach | None = None
     queue: str | None = None
     with_: Mapping[str, Any] = field(default_factory=dict)
     retry: RetryPolicy | None = None

@@ -10,10 +10,12 @@ from runner.model.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """One job to insert. `depends_on` names steps of the same plan.
+    """One job to insert. `depends_on` names jobs of the same plan by their `step`.
+
+    `step` is the step's id, or `id[0]`, `id[1]` … where the step has a `foreach`.
 
     `late` tells that `payload` still holds templates over other steps' results; they are
-    rendered when the job is claimed.
+    rendered when the job is claimed. `when` is an expression that the gate evaluates.
     """
 
     step: str
@@ -24,6 +26,8 @@ class PlannedJob:
     timeout_s: float
     depends_on: tuple[str, ...] = ()
     trigger_rule: str = "all_success"
+    when: str | None = None
+    allow_failure: bool = False
     late: bool = False
 
 
@@ -32,6 +36,8 @@ class Plan:
     """All jobs of one run in an order in which every job follows what it depends on.
 
     `folder` is where relative paths are looked up first, below the pipelines folder.
+    `param_types` tells how the stored `params` are read again, `timezone` on whose clock
+    `logical_date` is; `empty` names the steps whose `foreach` had no items.
     """
 
     pipeline: str
@@ -40,3 +46,6 @@ class Plan:
     logical_date: datetime
     jobs: tuple[PlannedJob, ...] = field(default=())
     folder: str = ""
+    param_types: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
+    empty: tuple[str, ...] = ()

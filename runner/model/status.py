@@ -28,7 +28,10 @@ class RunStatus(StrEnum):
 
 
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.WAITING: frozenset({JobStatus.QUEUED, JobStatus.SKIPPED, JobStatus.CANCELLED}),
+    # To `failed` without an attempt: its condition could not be evaluated.
+    JobStatus.WAITING: frozenset(
+        {JobStatus.QUEUED, JobStatus.SKIPPED, JobStatus.CANCELLED, JobStatus.FAILED}
+    ),
     JobStatus.QUEUED: frozenset({JobStatus.STARTED, JobStatus.CANCELLED}),
     # Back to `queued`: the attempt ended without the job's fault (crash, drain, outage).
     JobStatus.STARTED: frozenset(

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, TextIO
 
+from runner.observe.joblog import JOB_LOGGER
+
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -23,10 +25,10 @@ def set_up(
     `role` says who speaks: `daemon`, `worker 1`, `web`. May be called again, in a process that
     was forked, say.
     """
-    # Threads, processes and tasks are named nowhere in a line; finding them costs each record.
+    # Threads and processes are named nowhere in a line; finding them costs each record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False
     handler = logging.StreamHandler(stream or sys.stdout)
+    handler.addFilter(_JobLines(LEVELS[level]))
     handler.setFormatter(JsonLines(role) if log_format == "json" else PlainLines(role))
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -34,9 +36,23 @@ def set_up(
     root.addHandler(handler)
     root.setLevel(max(LEVELS[level], logging.INFO))
     logging.getLogger("headrace").setLevel(LEVELS[level])
+    # What jobs say is kept with their rows, whatever is shown here.
+    logging.getLogger(JOB_LOGGER).setLevel(min(LEVELS[level], logging.INFO))
     # What a library says in passing ("Registering birth") is not the user's business.
     for name in ("rq", "alembic", "asyncio", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _JobLines(logging.Filter):
+    """Leaves out what jobs say in passing: `headrace logs` has it. Debugging shows all."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._least = logging.DEBUG if level == logging.DEBUG else max(level, logging.WARNING)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is shown."""
+        return not record.name.startswith(JOB_LOGGER) or record.levelno >= self._least
 
 
 class PlainLines(logging.Formatter):

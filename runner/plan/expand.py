@@ -1,19 +1,25 @@
 """A pipeline and its parameters become a plan: every job of one run, ready to be stored."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.errors import HeadraceError, TemplateError
-from runner.model.pipeline import Pipeline, Step
+from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import Plan, PlannedJob
 from runner.model.retry import RetryPolicy
 from runner.plan.graph import topological_order
 from runner.plan.variables import run_variables
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
+
+MOST_ITEMS = 10_000
+# Dependencies of one step's jobs: a foreach that follows a foreach has their product.
+MOST_EDGES = 1_000_000
+# One mistake in a foreach is a mistake in each of its jobs.
+MOST_PROBLEMS = 100
 
 # A template that speaks of other steps' results, `{{ steps.load.result }}`, has no value yet.
 _LATER = re.compile(r"\{[{%](?:(?![}%]\}).)*?(?<![\w.'\"])steps\s*[.\[]", re.DOTALL)
@@ -60,11 +66,13 @@ def expand(
         "params": dict(params),
         "run": run_variables(pipeline, logical_date, run_context or {}),
     }
-    payloads: dict[str, tuple[dict[str, Any], bool]] = {}
     problems: list[str] = []
+    expanded: dict[str, list[_Rendered]] = {}
     for step in pipeline.steps:
-        rendering = _Rendering(step, variables, render, problems)
-        payloads[step.id] = (rendering.payload(frozenset(verbatim(step.job))), rendering.late)
+        kept = frozenset(verbatim(step.job))
+        expanded[step.id] = list(_expanded(step, variables, render, kept, problems))
+    names = {step: [one.name for one in jobs] for step, jobs in expanded.items()}
+    _check_edges(pipeline, names, problems)
     if problems:
         raise TemplateError("\n".join(problems))
     steps = {step.id: step for step in pipeline.steps}
@@ -74,7 +82,12 @@ def expand(
         version=pipeline.version,
         params=dict(params),
         logical_date=logical_date,
-        jobs=tuple(_planned(steps[name], *payloads[name], defaults) for name in order),
+        param_types={param.name: param.type for param in pipeline.params},
+        timezone=str(variables["run"]["logical_date"].tzinfo),
+        empty=tuple(step for step, jobs in names.items() if not jobs),
+        jobs=tuple(
+            _planned(steps[name], one, names, defaults) for name in order for one in expanded[name]
+        ),
     )
 
 
@@ -106,19 +119,83 @@ def render_late(
     return {key: value if key in kept else rendered(value) for key, value in payload.items()}
 
 
+class _Rendered(NamedTuple):
+    """One job of a step. `late`: its payload still holds templates over steps."""
+
+    name: str
+    payload: dict[str, Any]
+    late: bool
+
+
+def _expanded(
+    step: Step,
+    variables: Mapping[str, Any],
+    render: Render,
+    verbatim: frozenset[str],
+    problems: list[str],
+) -> Iterator[_Rendered]:
+    """Yield the step's job, or one job an item."""
+    if step.foreach is None:
+        rendering = _Rendering(step.id, variables, render, problems)
+        yield _Rendered(step.id, rendering.payload(step.with_, verbatim), rendering.late)
+        return
+    for index, item in enumerate(_items(step, step.foreach, variables, render, problems)):
+        name = f"{step.id}[{index}]"
+        own = {**variables, step.foreach.as_: item}
+        rendering = _Rendering(name, own, render, problems, of_item=step.foreach.as_)
+        yield _Rendered(name, rendering.payload(step.with_, verbatim), rendering.late)
+        if len(problems) >= MOST_PROBLEMS:
+            return
+
+
+def _items(
+    step: Step,
+    foreach: Foreach,
+    variables: Mapping[str, Any],
+    render: Render,
+    problems: list[str],
+) -> list[Any]:
+    try:
+        items = render(foreach.items, variables)
+    except HeadraceError as error:
+        problems.append(f'step "{step.id}", foreach.items: {error}')
+        return []
+    if not isinstance(items, list | tuple):
+        problems.append(f'step "{step.id}", foreach.items: {items!r:.80} is no list')
+        return []
+    if len(items) > MOST_ITEMS:
+        problems.append(f'step "{step.id}", foreach.items: {len(items)}, more than {MOST_ITEMS}')
+        return []
+    return list(items)
+
+
+def _check_edges(
+    pipeline: Pipeline, names: Mapping[str, Sequence[str]], problems: list[str]
+) -> None:
+    for step in pipeline.steps:
+        edges = len(names[step.id]) * sum(len(names.get(up, ())) for up in step.depends_on)
+        if edges > MOST_EDGES:
+            problems.append(
+                f'step "{step.id}": {len(names[step.id])} jobs that each wait for all of a foreach'
+                f" make {edges} dependencies, more than {MOST_EDGES}; put a step between the two"
+            )
+
+
 def _planned(
-    step: Step, payload: Mapping[str, Any], late: bool, defaults: ExpandDefaults
+    step: Step, job: _Rendered, names: Mapping[str, Sequence[str]], defaults: ExpandDefaults
 ) -> PlannedJob:
     return PlannedJob(
-        step=step.id,
+        step=job.name,
         job_class=step.job,
-        payload=payload,
+        payload=job.payload,
         queue=step.queue or defaults.queue,
         retry=defaults.retry if step.retry is None else step.retry,
         timeout_s=defaults.timeout_s if step.timeout_s is None else step.timeout_s,
-        depends_on=tuple(step.depends_on),
+        depends_on=tuple(name for up in step.depends_on for name in names[up]),
         trigger_rule=step.trigger_rule,
-        late=late,
+        when=step.when,
+        allow_failure=step.allow_failure,
+        late=job.late,
     )
 
 
@@ -126,18 +203,25 @@ class _Rendering:
     """The rendering of one step's `with`, which gathers every problem and goes on."""
 
     def __init__(
-        self, step: Step, variables: Mapping[str, Any], render: Render, problems: list[str]
+        self,
+        name: str,
+        variables: Mapping[str, Any],
+        render: Render,
+        problems: list[str],
+        *,
+        of_item: str | None = None,
     ) -> None:
         self.late = False
-        self._step = step
+        self._name = name
+        self._of_item = re.compile(rf"\b{of_item}\b") if of_item else None
         self._variables = variables
         self._render = render
         self._problems = problems
 
-    def payload(self, verbatim: frozenset[str]) -> dict[str, Any]:
+    def payload(self, with_: Mapping[str, Any], verbatim: frozenset[str]) -> dict[str, Any]:
         return {
             key: plain(value) if key in verbatim else self._value(value, f"with.{key}")
-            for key, value in self._step.with_.items()
+            for key, value in with_.items()
         }
 
     def _value(self, value: Any, place: str) -> Any:
@@ -149,11 +233,15 @@ class _Rendering:
             return plain(value)
         if _LATER.search(value):
             self.late = True
+            if self._of_item and self._of_item.search(value):
+                self._problems.append(
+                    f'step "{self._name}", {place}: one text cannot speak of the item and of steps'
+                )
             return value
         try:
             return plain(self._render(value, self._variables))
         except HeadraceError as error:
-            self._problems.append(f'step "{self._step.id}", {place}: {error}')
+            self._problems.append(f'step "{self._name}", {place}: {error}')
             return None
 
 

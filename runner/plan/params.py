@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.errors import HeadraceError, InvalidParams
-from runner.model.pipeline import Param, Pipeline
 from runner.model.paramtypes import read as read_value
 from runner.model.paramtypes import violations
+from runner.model.pipeline import Param, Pipeline
 from runner.suggest import did_you_mean
 
 Render = Callable[[Any, Mapping[str, Any]], Any]

@@ -2,6 +2,7 @@
 
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults
+from runner.spec.lint import lint
 from runner.spec.load import (
     LoadedFile,
     LoadResult,
@@ -21,6 +22,7 @@ __all__ = [
     "LoadResult",
     "LoadedFile",
     "combine",
+    "lint",
     "load_file",
     "load_files",
     "load_folder",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
-from runner.model.pipeline import Param, Pipeline, Schedule, Step
+from runner.model.pipeline import Foreach, Param, Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
 from runner.spec.moments import moment
 
@@ -54,12 +54,19 @@ def _step(data: Mapping[str, Any], defaults: Mapping[str, Any], retry: RetryPoli
         job=data["job"],
         depends_on=tuple(data.get("depends_on", ())),
         trigger_rule=data.get("trigger_rule", "all_success"),
+        when=data.get("when"),
+        allow_failure=data.get("allow_failure", False),
+        foreach=_foreach(data.get("foreach")),
         queue=layered.get("queue"),
         with_=data.get("with", {}),
         retry=_retry(retry, defaults.get("retry"), data.get("retry")),
         timeout_s=_seconds(layered, "timeout"),
         description=data.get("description", ""),
     )
+
+
+def _foreach(data: Mapping[str, Any] | None) -> Foreach | None:
+    return None if data is None else Foreach(data["items"], data.get("as", "item"))
 
 
 def _retry(base: RetryPolicy, *layers: Mapping[str, Any] | None) -> RetryPolicy | None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from runner.config import Settings
 from runner.source import KeyPath
 from runner.spec.catalogue import Catalogue
+from runner.spec.references import scalars
 
 
 class Finding(NamedTuple):
@@ -100,6 +101,17 @@ class Draft:
         for path, schedule in self.schedules():
             if isinstance(schedule.get("cron"), str):
                 yield (*path, "cron"), schedule["cron"]
+
+    def values(self) -> Iterator[tuple[KeyPath, object]]:
+        """Yield the scalars that are handed to jobs, with their paths."""
+        for name, param in self.mapping("params").items():
+            if isinstance(param, dict):
+                yield from scalars(param.get("default"), ("params", name, "default"))
+        for step in self.steps:
+            yield from scalars(step.with_, (*step.path, "with"))
+            foreach = step.data.get("foreach")
+            if isinstance(foreach, dict):
+                yield from scalars(foreach.get("items"), (*step.path, "foreach", "items"))
 
     def durations(self) -> Iterator[tuple[KeyPath, Any, bool]]:
         """Yield (path, value, may it be zero) for every key that takes a duration."""

@@ -13,9 +13,10 @@ _SHORT = 1_000
 
 
 class References(NamedTuple):
-    """The parameters that one template uses. `fault` says why it is no template at all."""
+    """The parameters and steps that one template uses. `fault`: why it is no template at all."""
 
     params: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
     fault: str = ""
 
 
@@ -31,26 +32,27 @@ def _remembered(template: str) -> References:
 
 def _found(template: str) -> References:
     try:
-        return References(_params(_ENVIRONMENT.parse(template)))
+        tree = _ENVIRONMENT.parse(template)
+        return References(_members_of("params", tree), _members_of("steps", tree))
     except TemplateSyntaxError as error:
         return References(fault=error.message or "it cannot be read")
     except RecursionError:
         return References(fault="it is nested too deep")
 
 
-def _params(tree: nodes.Template) -> frozenset[str]:
-    params = set()
+def _members_of(name: str, tree: nodes.Template) -> frozenset[str]:
+    found = set()
     for attribute in tree.find_all(nodes.Getattr):
-        if _is_params(attribute.node):
-            params.add(attribute.attr)
+        if _is_named(name, attribute.node):
+            found.add(attribute.attr)
     for item in tree.find_all(nodes.Getitem):
-        if _is_params(item.node) and isinstance(item.arg, nodes.Const):
-            params.add(str(item.arg.value))
-    return frozenset(params)
+        if _is_named(name, item.node) and isinstance(item.arg, nodes.Const):
+            found.add(str(item.arg.value))
+    return frozenset(found)
 
 
-def _is_params(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Name) and node.name == "params"
+def _is_named(name: str, node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == name
 
 
 def is_template(value: object) -> TypeGuard[str]:

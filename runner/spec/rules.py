@@ -12,13 +12,17 @@ from runner.source import KeyPath
 from runner.spec.cycles import cycles
 from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
-from runner.spec.references import is_template, references, scalars
+from runner.spec.references import is_template
 from runner.spec.schedule_rules import durations_make_sense, moments_exist, schedules_can_fire
+from runner.spec.template_rules import (
+    conditions_are_expressions,
+    items_have_a_name_of_their_own,
+    templates_refer_to_what_there_is,
+)
 from runner.suggest import did_you_mean
 
 _JOB_HINT = "`headrace jobs --types` shows what each job takes"
 _QUEUE_HINT = "(`queues` in config.yaml names them)"
-_BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
 
 # As the schema has it: a name that cannot be one has been reported.
 _QUEUE = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -131,39 +135,12 @@ def connections_exist(draft: Draft) -> Iterator[Finding]:
         yield Finding((*step.path, "with", "connection"), "unknown-connection", message, hint)
 
 
-def templates_refer_to_params(draft: Draft) -> Iterator[Finding]:
-    """Templates are well-formed and use parameters that are declared."""
-    declared = draft.mapping("params")
-    for path, value in _values(draft):
-        if not is_template(value):
-            continue
-        used = references(value)
-        if used.fault:
-            message = f"this is no template: {used.fault.rstrip('.')}"
-            yield Finding(path, "bad-template", message, _BRACES_HINT)
-        if path[0] == "steps" and path[3] == "sql":
-            continue  # Rendered by the job itself, where `params` are the job's own.
-        for name in sorted(used.params - set(declared)):
-            hint = did_you_mean(name, declared, listed_as="declared parameters")
-            hint = hint or f"declare it: params: {{{name}: {{default: …}}}}"
-            yield Finding(path, "unknown-param", f'unknown parameter "params.{name}"', hint)
-
-
 def values_can_be_stored(draft: Draft) -> Iterator[Finding]:
     """Values fit into JSON."""
-    for path, value in _values(draft):
+    for path, value in draft.values():
         if isinstance(value, float) and not math.isfinite(value):
             message = "an infinite or undefined number cannot be stored"
             yield Finding(path, "bad-value", message, "leave it out, or write it as text in quotes")
-
-
-def _values(draft: Draft) -> Iterator[tuple[KeyPath, object]]:
-    """Yield the scalars that are handed to jobs."""
-    for name, param in draft.mapping("params").items():
-        if isinstance(param, dict):
-            yield from scalars(param.get("default"), ("params", name, "default"))
-    for step in draft.steps:
-        yield from scalars(step.with_, (*step.path, "with"))
 
 
 RULES: tuple[Rule, ...] = (
@@ -179,7 +156,9 @@ RULES: tuple[Rule, ...] = (
     connections_exist,
     constraints_make_sense,
     defaults_fit,
-    templates_refer_to_params,
+    templates_refer_to_what_there_is,
+    conditions_are_expressions,
+    items_have_a_name_of_their_own,
     values_can_be_stored,
 )
 

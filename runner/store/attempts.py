@@ -178,9 +178,12 @@ class AttemptStore:
         after = row[_COMPLETED:]
         return completed, Claimed(*after) if after[0] is not None else None
 
-    def close_run(self, run_id: UUID) -> None:
-        """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep."""
-        self._run(_CLOSE_RUN, {"ids": [run_id]})
+    def close_run(self, run_id: UUID) -> list[tuple[Any, ...]]:
+        """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
+
+        Returns id, pipeline and status of the run if this closed it.
+        """
+        return self._run(_CLOSE_RUN, {"ids": [run_id]})
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run any named statement (see `Transaction`)."""

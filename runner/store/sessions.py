@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,8 @@ from sqlalchemy.pool import StaticPool
 
 from runner.errors import ConfigError, JobFailure
 from runner.store.attempts import AttemptStore
-from runner.store.connect import make_engine
+from runner.store.targets import make_ledger, target_engine
 
-_LEDGER = (Path(__file__).parent / "ledger.sql").read_text(encoding="utf-8")
 CONTROL = None
 
 Guard = Callable[[str], bool]
@@ -46,6 +44,7 @@ class JobSessions:
         self._worker = worker
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
+        self._with_ledger: set[str] = set()
         self._open: dict[str | None, Connection] = {}
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
@@ -158,6 +157,9 @@ class JobSessions:
         if name is CONTROL:
             raw = self._store.raw
             raw.autocommit = False
+        elif not read_only and name not in self._with_ledger:
+            make_ledger(self._engine(name))
+            self._with_ledger.add(name)
         opened = self._engine(name).connect()
         opened.begin()
         self._open[name] = opened
@@ -178,9 +180,7 @@ class JobSessions:
             known = ", ".join(sorted(self._urls)) or "none"
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
         if name not in self._engines:
-            engine = make_engine(
-                self._urls[name], application_name=f"headrace:{self._worker}", pool_size=1
-            )
+            engine = target_engine(self._urls[name], self._worker)
             self._watch(engine)
             self._engines[name] = engine
         return self._engines[name]
@@ -203,11 +203,6 @@ class JobSessions:
 
     def _check_ledger(self, opened: Connection) -> None:
         assert self._job is not None
-        there = opened.exec_driver_sql("SELECT to_regclass('headrace.ledger') IS NOT NULL")
-        if not there.scalar():
-            # Two workers may come here together: the second one waits, then finds it made.
-            opened.exec_driver_sql("SELECT pg_advisory_xact_lock(1751474532)")
-            opened.exec_driver_sql(_LEDGER)
         done = opened.execute(
             text("SELECT 1 FROM headrace.ledger WHERE job_id = :id"), {"id": self._job[0]}
         ).scalar()

@@ -64,6 +64,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def require_token(settings: Settings) -> None:
+    """Refuse settings that open the service to other machines without a token.
+
+    Raises:
+        ConfigError: They do.
+    """
+    if not is_loopback(settings.host) and not settings.api_token:
+        raise ConfigError(
+            f"HEADRACE_HOST is {settings.host or 'empty'}, which other machines can reach:"
+            " set HEADRACE_API_TOKEN as well, or use 127.0.0.1"
+        )
+
+
 def session_value(token: str) -> str:
     """Return what a signed-in browser's cookie holds: proof of the token, not the token."""
     return hmac.new(token.encode(), b"headrace web session", sha256).hexdigest()
@@ -79,11 +92,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._token = settings.api_token
-        if not is_loopback(settings.host) and not self._token:
-            raise ConfigError(
-                f"HEADRACE_HOST is {settings.host or 'empty'}, which other machines can reach:"
-                " set HEADRACE_API_TOKEN as well, or use 127.0.0.1"
-            )
+        require_token(settings)
         bound = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
         # Bound elsewhere, any name may lead here; then the token is what protects.
         self._hosts = _LOCAL_NAMES | {bound.lower()} if is_loopback(settings.host) else None

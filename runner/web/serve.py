@@ -15,6 +15,7 @@ from runner.config import Settings
 from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
 from runner.web.app import create_app
+from runner.web.guard import require_token
 
 log = logging.getLogger("headrace.web")
 
@@ -77,22 +78,25 @@ def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:
     """
     app = create_app(headrace)
     with listener or listen(headrace.settings) as opened:
-        log.info("serving on %s", address(headrace.settings))
+        # Port 0 has become a real one.
+        log.info("serving on %s", address(headrace.settings, opened.getsockname()[1]))
         Server(app).run(sockets=[opened])
 
 
-def address(settings: Settings) -> str:
+def address(settings: Settings, port: int) -> str:
     """Return where a browser finds the service."""
     host = settings.host or "127.0.0.1"
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listen(settings: Settings) -> socket.socket:
     """Return a socket that listens where the settings say.
 
     Raises:
-        ConfigError: The port is taken, or the address is none of this machine's.
+        ConfigError: The port is taken, the address is none of this machine's, or others can
+            reach it and no token is set.
     """
+    require_token(settings)
     host, port = settings.host, settings.port
     try:
         found = socket.getaddrinfo(

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
 from runner.web.app import create_app
+from runner.web.serve import listen
 from tests.support.web import client_of, installation
 
 TOKEN = "a-token-of-the-tests"
@@ -60,6 +61,8 @@ def test_an_address_that_others_reach_is_refused_without_a_token(
         create_app(found)
 
     assert refused.value.exit_code == 2
+    with pytest.raises(ConfigError, match="HEADRACE_API_TOKEN"):
+        listen(found.settings)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])

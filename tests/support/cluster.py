@@ -224,6 +224,13 @@ class Cluster:
                 f" {row['error']}), not {statuses}, after {limit_s:g} s"
             ) from None
 
+    def wait_for_attempt(self, job_id: str, attempt: int, *, limit_s: float = 15.0) -> None:
+        wait_until(
+            lambda: self.job(job_id)["attempt"] >= attempt,
+            limit_s=limit_s,
+            what=f"attempt {attempt}",
+        )
+
     def wait_all_final(self, *, limit_s: float = 20.0) -> None:
         """Wait until no job or run is unfinished."""
         wait_until(

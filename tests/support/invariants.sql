@@ -59,11 +59,14 @@ SELECT 'I5 no job starts before what it needs', j.id,
  WHERE j.attempt > 0
    AND j.status NOT IN ('waiting', 'skipped', 'cancelled')
    AND (   (j.trigger_rule = 'all_success'
-            AND (u.status <> 'completed' OR j.started_at < u.finished_at))
+            AND (NOT (u.status = 'completed' OR (u.status = 'failed' AND u.allow_failure))
+                 OR j.started_at < u.finished_at))
         OR (j.trigger_rule = 'all_done'
             AND (u.status NOT IN (SELECT status FROM final) OR j.started_at < u.finished_at))
         OR (j.trigger_rule = 'none_failed'
-            AND (u.status NOT IN ('completed', 'skipped') OR j.started_at < u.finished_at)))
+            AND (NOT (u.status IN ('completed', 'skipped')
+                      OR (u.status = 'failed' AND u.allow_failure))
+                 OR j.started_at < u.finished_at)))
 UNION ALL
 SELECT 'I6 what was created is there, as it was last seen', coalesce(j.id, last.job_id),
        format('row %%s, last change %%s', coalesce(j.status, 'gone'), coalesce(last.new, 'none'))

@@ -48,8 +48,10 @@ done AS (
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - 1,
-           status = CASE WHEN j.trigger_rule = 'one_success'
-                           OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed')
+           -- With a condition it stays undecided: see `decide` in engine/gate.py.
+           status = CASE WHEN j.when_expr IS NULL
+                          AND (j.trigger_rule = 'one_success'
+                               OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
                          THEN 'queued' ELSE j.status END,
            queued_at = clock_timestamp(),
            updated_at = clock_timestamp()
@@ -113,14 +115,14 @@ WITH ended AS (
      WHERE id = :id::uuid
        AND attempt = :attempt::integer      -- fencing token
        AND status = 'started'
-    RETURNING id, attempt, worker, started_at, status, run_id, dependents
+    RETURNING id, attempt, worker, started_at, status, run_id, dependents, allow_failure
 ), noted AS (
     INSERT INTO headrace.job_attempt
            (job_id, attempt, outcome, worker, started_at, error, traceback)
     SELECT id, attempt, :outcome::text, worker, started_at, :error::text, :traceback::text
       FROM ended
 )
-SELECT id, status, run_id, dependents FROM ended
+SELECT id, status, run_id, dependents, allow_failure FROM ended
 
 -- name: lose_attempts
 -- End attempts whose worker is gone (`crashed`) or gave them back (`released`). A crash has
@@ -143,12 +145,12 @@ WITH gone AS (
        AND j.attempt = gone.attempt      -- fencing token
        AND j.status = 'started'
     RETURNING j.id, j.attempt, j.worker, j.started_at, j.status, j.queue, j.timeout_s,
-              j.run_id, j.dependents
+              j.run_id, j.dependents, j.allow_failure
 ), noted AS (
     INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
     SELECT id, attempt, :outcome::text, worker, started_at, :error::text FROM ended
 )
-SELECT id, attempt, status, queue, timeout_s, run_id, dependents FROM ended
+SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
 -- name: lost_attempts
 -- Of these attempts, the ones that somebody else has ended: cancelled, reaped, or begun anew.
@@ -170,7 +172,9 @@ SELECT u.step, u.status, u.result
 
 -- name: run_of_attempt
 -- What a late template may say about the run.
-SELECT r.pipeline, r.params, r.logical_date, r.trigger
+SELECT r.pipeline, r.params, r.logical_date, r.trigger,
+       r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
+       r.plan -> 'empty' AS empty
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid

@@ -42,15 +42,16 @@ RETURNING *
 -- All jobs of a run, or a bulk dispatch, in one statement.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
-        deps_left, dependents, late, trigger_rule, folder, logical_date, queued_at)
+        deps_left, dependents, late, trigger_rule, when_expr, allow_failure, folder, logical_date,
+        queued_at)
 SELECT id, job_class, payload, CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
        queue, timeout_s, retry, run_id, pipeline, step, deps_left, dependents, late,
-       trigger_rule, folder, logical_date,
+       trigger_rule, when_expr, allow_failure, folder, logical_date,
        CASE WHEN deps_left = 0 AND not held THEN clock_timestamp() END
   FROM json_to_recordset(:jobs::json) AS planned
        (id uuid, job_class text, payload jsonb, queue text, timeout_s float8, retry jsonb,
         run_id uuid, pipeline text, step text, deps_left integer, dependents integer,
-        late boolean, trigger_rule text, folder text, logical_date timestamptz,
+        late boolean, trigger_rule text, when_expr text, allow_failure boolean, folder text, logical_date timestamptz,
         held boolean)
 
 -- name: insert_edges
@@ -79,7 +80,8 @@ RETURNING *
 -- commit, so that the later one sees both.
 UPDATE headrace.run r
    SET status = CASE
-           WHEN EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'failed')
+           WHEN EXISTS (SELECT FROM headrace.job
+                         WHERE run_id = r.id AND status = 'failed' AND NOT allow_failure)
                THEN 'failed'
            WHEN EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'cancelled')
                THEN 'cancelled'

@@ -3,7 +3,7 @@
 
 -- name: lower_dependents
 -- Several upstream jobs have ended in one way (`failed` or `skipped`; cancelled counts as
--- failed). Dependants that are skipped by it are returned too: their own dependants come next.
+-- failed, and the failure of a job that may fail as `completed`). Dependants that are skipped by it are returned too: their own dependants come next.
 WITH edge AS MATERIALIZED (
     SELECT job_id, count(*) AS ended
       FROM headrace.job_dependency
@@ -20,9 +20,11 @@ WITH edge AS MATERIALIZED (
 UPDATE headrace.job j
    SET deps_left = greatest(j.deps_left - child.ended, 0),
        status = CASE
-           WHEN j.trigger_rule = 'all_success' THEN 'skipped'
+           WHEN j.trigger_rule = 'all_success' AND :outcome::text <> 'completed' THEN 'skipped'
            WHEN j.trigger_rule = 'none_failed' AND :outcome::text = 'failed' THEN 'skipped'
+           WHEN j.when_expr IS NOT NULL THEN 'waiting'
            WHEN j.trigger_rule = 'one_failed' AND :outcome::text = 'failed' THEN 'queued'
+           WHEN j.trigger_rule = 'one_success' AND :outcome::text = 'completed' THEN 'queued'
            WHEN j.deps_left > child.ended THEN 'waiting'
            WHEN j.trigger_rule IN ('one_success', 'one_failed') THEN 'skipped'
            ELSE 'queued'
@@ -32,7 +34,7 @@ UPDATE headrace.job j
   FROM child
  WHERE j.id = child.id
    AND j.status = 'waiting'
-RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
 -- name: mark_skipped_finished
 -- A skipped job never started: only its end has a time.
@@ -51,15 +53,17 @@ SELECT j.id
  ORDER BY j.id
    FOR UPDATE OF j
 
--- name: recount_waiting
--- Second half, a statement of its own for a fresh snapshot: look at what these waiting jobs
--- wait for as it really is, whoever may have lowered them or failed to, and decide by it.
-WITH upstream AS (
+-- name: verdict_parts
+-- What the trigger rules say of these jobs, by what is above them as it really is. Where there
+-- is a condition, all that it may speak of has to have ended first.
+upstream AS (
     SELECT d.job_id,
            count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying'))
                AS unfinished,
-           count(*) FILTER (WHERE u.status = 'completed') AS completed,
-           count(*) FILTER (WHERE u.status IN ('failed', 'cancelled')) AS failed,
+           count(*) FILTER (WHERE u.status = 'completed'
+                               OR (u.status = 'failed' AND u.allow_failure)) AS completed,
+           count(*) FILTER (WHERE u.status = 'cancelled'
+                               OR (u.status = 'failed' AND NOT u.allow_failure)) AS failed,
            count(*) FILTER (WHERE u.status = 'skipped') AS skipped
       FROM headrace.job_dependency d
       JOIN headrace.job u ON u.id = d.upstream_id
@@ -68,31 +72,37 @@ WITH upstream AS (
 ), counted AS (
     SELECT j.id,
            coalesce(unfinished, 0) AS unfinished,
-           coalesce(completed, 0) AS completed,
-           coalesce(failed, 0) AS failed,
-           coalesce(skipped, 0) AS skipped
+           CASE
+               WHEN trigger_rule = 'all_success' AND failed + skipped > 0 THEN 'skipped'
+               WHEN trigger_rule = 'none_failed' AND failed > 0 THEN 'skipped'
+               WHEN when_expr IS NOT NULL AND unfinished > 0 THEN 'waiting'
+               WHEN trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
+               WHEN trigger_rule = 'one_failed' AND failed > 0 THEN 'queued'
+               WHEN unfinished > 0 THEN 'waiting'
+               WHEN trigger_rule IN ('one_success', 'one_failed')
+                AND completed + failed + skipped > 0 THEN 'skipped'
+               ELSE 'queued'
+           END AS verdict
       FROM headrace.job j
       LEFT JOIN upstream ON upstream.job_id = j.id
      WHERE j.id = ANY (:ids::uuid[])
 )
+
+-- name: recount_waiting
+-- Second half, a statement of its own for a fresh snapshot: look at what these waiting jobs
+-- wait for as it really is, whoever may have lowered them or failed to, and decide by it.
+WITH
+-- include: verdict_parts
 UPDATE headrace.job j
    SET deps_left = unfinished,
-       status = CASE
-           WHEN trigger_rule = 'all_success' AND failed + skipped > 0 THEN 'skipped'
-           WHEN trigger_rule = 'none_failed' AND failed > 0 THEN 'skipped'
-           WHEN trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
-           WHEN trigger_rule = 'one_failed' AND failed > 0 THEN 'queued'
-           WHEN unfinished > 0 THEN 'waiting'
-           WHEN trigger_rule IN ('one_success', 'one_failed') AND completed + failed + skipped > 0
-               THEN 'skipped'
-           ELSE 'queued'
-       END,
+       status = CASE WHEN verdict = 'queued' AND when_expr IS NOT NULL THEN 'waiting'
+                     ELSE verdict END,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
   FROM counted
  WHERE j.id = counted.id
    AND j.status = 'waiting'
-RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
 -- name: stuck_jobs
 -- Waiting although nothing above them is unfinished: whoever was to lower them has died, or
@@ -112,14 +122,50 @@ SELECT j.id
    FOR UPDATE OF j SKIP LOCKED
 
 -- name: undecided_jobs
--- Waiting for nothing any more, and still waiting: a rule that only Python can decide.
-SELECT id, trigger_rule, run_id, dependents
-  FROM headrace.job
- WHERE status = 'waiting'
-   AND deps_left = 0
-   AND (:ids::uuid[] IS NULL OR id = ANY (:ids::uuid[]))
- ORDER BY id
-   FOR UPDATE SKIP LOCKED
+-- Waiting for nothing any more, and still waiting: what only Python can decide. Jobs of a run
+-- that is held by a concurrency limit wait for the run.
+SELECT j.id, j.run_id, j.dependents, j.when_expr IS NOT NULL AS conditional
+  FROM headrace.job j
+ WHERE j.status = 'waiting'
+   AND j.deps_left = 0
+   AND (:ids::uuid[] IS NULL OR j.id = ANY (:ids::uuid[]))
+   AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
+ ORDER BY j.id
+   FOR UPDATE OF j SKIP LOCKED
+
+-- name: conditions
+-- The conditions of these jobs with what they may speak of, and what the trigger rules say.
+WITH
+-- include: verdict_parts
+SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date, r.trigger,
+       r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
+       r.plan -> 'empty' AS empty,
+       (SELECT json_object_agg(u.step, json_build_object('status', u.status, 'result', u.result))
+          FROM headrace.job u
+         WHERE u.run_id = j.run_id
+           AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')) AS steps
+  FROM counted
+  JOIN headrace.job j ON j.id = counted.id
+  LEFT JOIN headrace.run r ON r.id = j.run_id
+ WHERE j.status = 'waiting'
+
+-- name: release_decided
+UPDATE headrace.job
+   SET status = 'queued', queued_at = clock_timestamp(), updated_at = clock_timestamp()
+ WHERE id = ANY (:ids::uuid[])
+   AND status = 'waiting'
+RETURNING id, status, attempt, queue, timeout_s
+
+-- name: fail_undecided
+-- Its condition cannot be evaluated: it never starts.
+UPDATE headrace.job
+   SET status = 'failed',
+       error = :error::text,
+       finished_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE id = :id::uuid
+   AND status = 'waiting'
+RETURNING id, status, run_id, dependents, allow_failure
 
 -- name: skip_jobs
 UPDATE headrace.job

@@ -1,0 +1,180 @@
+"""`headrace pipelines`, `schedules`, `jobs --types`: what files and classes declare."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.installation import installation, settings_of
+from runner.cli.printing import print_items, print_table, span, until
+
+if TYPE_CHECKING:
+    from runner.engine.registry import JobType
+    from runner.engine.wiring import Headrace
+    from runner.model.pipeline import Pipeline
+
+
+def pipelines(given: argparse.Namespace) -> int:
+    """List what the files declare, and tell of files that are broken."""
+    with installation(given) as headrace:
+        rows = _pipeline_rows(headrace)
+        problems = [one for one in headrace.pipelines.problems if one.severity == "error"]
+    if given.json:
+        print_items(rows)
+    else:
+        now = datetime.now(UTC)
+        print_table(
+            [
+                (
+                    row["name"],
+                    row["steps"],
+                    _due(row["next_instant"], row["paused"], now),
+                    _last(row["last_run"], now),
+                    row["description"],
+                )
+                for row in rows
+            ],
+            ("PIPELINE", "STEPS", "NEXT", "LAST RUN", "DESCRIPTION"),
+            "The pipelines folder declares none.",
+        )
+    if problems:
+        files = sorted({problem.file for problem in problems})
+        sys.stdout.flush()
+        print(f"Not valid: {', '.join(files)}; `headrace validate` tells why.", file=sys.stderr)
+    return 0
+
+
+def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
+    from runner.engine.scheduler import next_start
+
+    declared = headrace.pipelines.by_name
+    schedules = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
+    last = {
+        row["pipeline"]: row
+        for row in headrace.database.rows("last_runs", pipelines=list(declared))
+    }
+    now = datetime.now(UTC)
+    return [
+        {
+            "name": name,
+            "file": pipeline.file,
+            "description": pipeline.description,
+            "version": pipeline.version,
+            "steps": len(pipeline.steps),
+            "schedule": [_schedule_text(one) for one in pipeline.schedules],
+            "paused": schedules.get(name, {}).get("paused", False),
+            "next_instant": next_start(pipeline, now),
+            "last_run": last.get(name),
+        }
+        for name, pipeline in declared.items()
+    ]
+
+
+def _schedule_text(schedule: Any) -> str:
+    from runner.model.duration import format_duration
+
+    if schedule.cron is None:
+        return f"every {format_duration(schedule.interval_s)}"
+    return f"{schedule.cron} {schedule.timezone}"
+
+
+def _due(due: datetime | None, paused: bool, now: datetime) -> str:
+    if due is None:
+        return "by hand"
+    return "paused" if paused else until(due, now)
+
+
+def _last(run: Mapping[str, Any] | None, now: datetime) -> str:
+    if run is None:
+        return "-"
+    ended = run["finished_at"]
+    if ended is None:
+        return str(run["status"])
+    return f"{run['status']} {span(max(0.0, (now - ended).total_seconds()))} ago"
+
+
+def schedules(given: argparse.Namespace) -> int:
+    """List what is due when, as the daemon knows it, and what was passed over."""
+    with installation(given) as headrace:
+        declared = headrace.pipelines.by_name
+        known = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
+        rows = [
+            _schedule_row(pipeline, known.get(name, {}))
+            for name, pipeline in declared.items()
+            if pipeline.schedules
+        ]
+    if given.json:
+        print_items(rows)
+        return 0
+    now = datetime.now(UTC)
+    print_table(
+        [
+            (
+                row["pipeline"],
+                "; ".join(row["schedule"]),
+                row["next_instant"],
+                _due(row["next_instant"], row["paused"], now),
+                row["skipped"],
+            )
+            for row in rows
+        ],
+        ("PIPELINE", "SCHEDULE", "NEXT", "DUE", "SKIPPED"),
+        "No pipeline has a schedule.",
+    )
+    return 0
+
+
+def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any]) -> dict[str, Any]:
+    from runner.engine.scheduler import next_start
+
+    return {
+        "pipeline": pipeline.name,
+        "schedule": [_schedule_text(one) for one in pipeline.schedules],
+        "next_instant": next_start(pipeline, datetime.now(UTC)),
+        "paused": known.get("paused", False),
+        "seen_until": known.get("seen_until"),
+        "skipped": known.get("skipped", 0),
+    }
+
+
+def types(given: argparse.Namespace) -> int:
+    """List the job classes with their parameters; needs no server."""
+    from runner.engine.registry import Registry
+
+    registry = Registry(folder=settings_of(given).project / "jobs")
+    kinds = [registry.get(name) for name in registry.names()]
+    if given.json:
+        print_items(_type_row(kind) for kind in kinds)
+        return 0
+    print_table(
+        [(kind.name, _signature(kind), kind.summary) for kind in kinds],
+        ("JOB", "PARAMETERS (* required)", "DOES"),
+        "There are no job classes.",
+    )
+    return 0
+
+
+def _signature(kind: "JobType") -> str:
+    return ", ".join(
+        f"{one.name}*" if one.required else one.name for one in kind.parameters.values()
+    )
+
+
+def _type_row(kind: "JobType") -> dict[str, Any]:
+    from runner.engine.hints import describe
+
+    return {
+        "name": kind.name,
+        "summary": kind.summary,
+        "transactional": kind.transactional,
+        "parameters": [
+            {
+                "name": one.name,
+                "type": "anything" if one.type is None else describe(one.type),
+                "required": one.required,
+                "default": one.default,
+            }
+            for one in kind.parameters.values()
+        ],
+    }

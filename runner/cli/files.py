@@ -1,0 +1,93 @@
+"""`headrace validate`, `headrace schema`: what needs no server."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.cli.installation import settings_of
+from runner.cli.printing import print_json
+from runner.errors import Problem
+
+if TYPE_CHECKING:
+    from runner.config import Settings
+    from runner.spec import LoadResult
+
+
+def validate(given: argparse.Namespace) -> int:
+    """Show every problem of the files; 1 if one of them is an error."""
+    settings = settings_of(given)
+    loaded = _load(settings, [Path(path) for path in given.paths])
+    loaded.problems[:] = sorted([*loaded.problems, *_warnings(loaded, settings)])
+    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    if given.json:
+        items = [asdict(problem) for problem in loaded.problems]
+        print_json({"items": items, "valid": sorted(loaded.pipelines)})
+        return 1 if errors else 0
+    for problem in loaded.problems:
+        print(problem)
+    count = len(loaded.pipelines)
+    if not errors:
+        print("1 pipeline is valid" if count == 1 else f"{count} pipelines are valid")
+        return 0
+    sys.stdout.flush()
+    files = len({problem.file for problem in errors})
+    print(
+        f"{_several(len(errors), 'problem')} in {_several(files, 'file')};"
+        f" {_several(count, 'pipeline')} valid",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
+    from runner.engine.registry import Registry
+    from runner.spec import load_files, load_folder
+
+    registry = Registry(folder=settings.project / "jobs")
+    if not paths:
+        return load_folder(settings.pipelines, registry, settings)
+    loaded = load_files(_files(paths), registry, settings)
+    lost = [_missing(path) for path in paths if not path.exists()]
+    loaded.problems[:] = sorted([*lost, *loaded.problems])
+    return loaded
+
+
+def _warnings(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
+    from runner.spec import lint
+
+    return lint(loaded.pipelines.values(), settings)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    from runner.spec import pipeline_files
+
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += pipeline_files(path)
+        elif path.exists():
+            files.append(path)
+    return files
+
+
+def _missing(path: Path) -> Problem:
+    message = "there is no such file or folder"
+    return Problem(os.fspath(path), 0, 0, "missing-file", message, "name a file or a folder")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def schema(given: argparse.Namespace) -> int:
+    """Print the pipeline schema with the parameters of every job that is installed."""
+    from runner.engine.jobschema import pipeline_schema
+    from runner.engine.registry import Registry
+
+    settings = settings_of(given)
+    print_json(pipeline_schema(Registry(folder=settings.project / "jobs")))
+    return 0

@@ -1,0 +1,92 @@
+"""`headrace retry`, `cancel`, `pause`, `resume`, `prune`: what a person changes."""
+
+import argparse
+from typing import Any
+
+from runner.cli.installation import installation
+from runner.cli.printing import print_json, public
+from runner.cli.showing import find
+from runner.errors import ConfigError, NotFound
+
+
+def retry(given: argparse.Namespace) -> int:
+    """Run a failed job, a run's failed steps, or every failed job again."""
+    if given.all_failed == (given.id is not None):
+        raise ConfigError("retry takes either an ID or --all-failed")
+    with installation(given) as headrace:
+        if given.all_failed:
+            ids = headrace.interventions.retry_all_failed()
+            if given.json:
+                print_json({"items": [{"id": job_id} for job_id in ids]})
+            else:
+                print(f"{len(ids)} failed jobs are tried again.")
+            return 0
+        kind = _kind(headrace, given.id)
+        how = headrace.interventions
+        row = how.retry_run(given.id) if kind == "run" else how.retry_job(given.id)
+    _print(given, kind, row)
+    return 0
+
+
+def cancel(given: argparse.Namespace) -> int:
+    """Cancel a run or a job that has not ended."""
+    with installation(given) as headrace:
+        kind = _kind(headrace, given.id)
+        how = headrace.interventions
+        row = how.cancel_run(given.id) if kind == "run" else how.cancel_job(given.id)
+    _print(given, kind, row)
+    return 0
+
+
+def _kind(headrace: Any, text: str) -> str:
+    kind, _row = find(headrace, text)
+    if kind == "pipeline":
+        raise NotFound(f"{text} is a pipeline; this takes the id of a run or a job")
+    return kind
+
+
+def _print(given: argparse.Namespace, kind: str, row: dict[str, Any]) -> None:
+    if given.json:
+        print_json(public(row))
+    else:
+        print(f"{kind} {row['id']} is {row['status']}")
+
+
+def pause(given: argparse.Namespace) -> int:
+    """Let no schedule of the pipeline start a run."""
+    with installation(given) as headrace:
+        name = headrace.pipelines.get(given.pipeline).name
+        headrace.interventions.pause(name)
+    print(f"{name} is paused; runs that were started go on.")
+    return 0
+
+
+def resume(given: argparse.Namespace) -> int:
+    """Let the pipeline's schedule start runs again."""
+    with installation(given) as headrace:
+        name = headrace.pipelines.get(given.pipeline).name
+        headrace.interventions.resume(name)
+    print(f"{name} is resumed; what fell due meanwhile is not made up for.")
+    return 0
+
+
+def prune(given: argparse.Namespace) -> int:
+    """Delete runs and jobs that ended long ago, with all that belongs to them."""
+    from runner.engine.retention import prune as prune_older
+    from runner.model.duration import parse_duration_s
+
+    with installation(given) as headrace:
+        age_s = headrace.settings.retention_s
+        if given.older_than is not None:
+            try:
+                age_s = parse_duration_s(given.older_than)
+            except ValueError as error:
+                raise ConfigError(f"--older-than: {error}") from None
+        if age_s is None:
+            raise ConfigError("no `retention` is configured; give --older-than, as in 30d")
+        pruned = prune_older(headrace.database, age_s)
+    if given.json:
+        print_json({"runs": pruned.runs, "jobs": pruned.jobs})
+    else:
+        print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
+    return 0

@@ -1,0 +1,181 @@
+"""`headrace runs`, `jobs`, `workers`, `queues`: listings of what is and was at work."""
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.declared import types
+from runner.cli.installation import installation
+from runner.cli.printing import print_items, print_table, span, took
+from runner.errors import ConfigError
+from runner.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from runner.engine.wiring import Headrace
+
+
+def runs(given: argparse.Namespace) -> int:
+    """List runs, newest first."""
+    from runner.model.status import RunStatus
+
+    _known(given.status, RunStatus, "status")
+    with installation(given) as headrace:
+        rows = headrace.database.rows(
+            "runs",
+            before=None,
+            limit=given.limit,
+            status=given.status,
+            pipeline=given.pipeline,
+        )
+    if given.json:
+        print_items(rows)
+        return 0
+    print_table(
+        [
+            (
+                row["id"],
+                row["pipeline"],
+                row["status"],
+                row["trigger"],
+                row["logical_date"],
+                row["started_at"],
+                took(row),
+            )
+            for row in rows
+        ],
+        ("RUN", "PIPELINE", "STATUS", "TRIGGER", "LOGICAL DATE", "STARTED", "TOOK"),
+        "There are no such runs.",
+    )
+    return 0
+
+
+def jobs(given: argparse.Namespace) -> int:
+    """List jobs, newest first, or the job classes."""
+    from runner.model.status import JobStatus
+
+    if given.types:
+        return types(given)
+    _known(given.status, JobStatus, "status")
+    with installation(given) as headrace:
+        rows = headrace.database.rows(
+            "jobs",
+            before=None,
+            limit=given.limit,
+            status=given.status,
+            queue=given.queue,
+            pipeline=given.pipeline,
+            job_class=given.job_class,
+        )
+    if given.json:
+        print_items(rows)
+        return 0
+    print_table(
+        [
+            (
+                row["id"],
+                row["job_class"],
+                row["status"],
+                row["queue"],
+                f"{row['pipeline']}.{row['step']}" if row["pipeline"] else None,
+                row["attempt"],
+                took(row),
+                row["error"],
+            )
+            for row in rows
+        ],
+        ("JOB", "CLASS", "STATUS", "QUEUE", "STEP", "ATTEMPT", "TOOK", "ERROR"),
+        "There are no such jobs.",
+    )
+    return 0
+
+
+def _known(value: str | None, known: Any, name: str) -> None:
+    names = [str(one) for one in known]
+    if value is not None and value not in names:
+        hint = did_you_mean(value, names, listed_as="it is one of")
+        raise ConfigError(f'there is no {name} "{value}"; {hint}')
+
+
+def workers(given: argparse.Namespace) -> int:
+    """List the workers that live, and those of the last ten minutes."""
+    with installation(given) as headrace:
+        rows = headrace.database.rows("workers")
+    if given.json:
+        print_items(rows)
+        return 0
+    now = datetime.now(UTC)
+    print_table(
+        [
+            (
+                row["name"],
+                row["status"],
+                ",".join(row["queues"]),
+                row["processes"],
+                row["running"],
+                row["started_at"],
+                f"{span(max(0.0, (now - row['seen_at']).total_seconds()))} ago",
+            )
+            for row in rows
+        ],
+        ("WORKER", "STATUS", "QUEUES", "PROCESSES", "RUNNING", "STARTED", "SEEN"),
+        "No worker is up; `headrace up` or `headrace worker` starts one.",
+    )
+    return 0
+
+
+def queues(given: argparse.Namespace) -> int:
+    """List the queues, most urgent first, with the work that stands in each."""
+    with installation(given) as headrace:
+        rows = queue_rows(headrace)
+    if given.json:
+        print_items(rows)
+        return 0
+    now = datetime.now(UTC)
+    print_table(
+        [
+            (
+                row["queue"],
+                row["queued"],
+                row["started"],
+                row["retrying"],
+                row["messages"],
+                span((now - row["oldest"]).total_seconds()) if row["oldest"] else None,
+                row["workers"],
+            )
+            for row in rows
+        ],
+        ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES", "OLDEST", "WORKERS"),
+        "There are no queues.",
+    )
+    return 0
+
+
+def queue_rows(headrace: "Headrace") -> list[dict[str, Any]]:
+    """Return the counts of each queue; `messages` is None where Redis does not answer."""
+    from runner.errors import QueueUnavailable
+
+    names = headrace.settings.queues
+    counts = headrace.database.rows("open_counts")
+    serving = [row for row in headrace.database.rows("workers") if row["status"] == "running"]
+    lengths: Mapping[str, int]
+    try:
+        lengths = headrace.sender.lengths(names)
+    except QueueUnavailable:
+        lengths = {}
+    rows = []
+    for name in [*names, *sorted({row["queue"] for row in counts} - set(names))]:
+        own = {row["status"]: row for row in counts if row["queue"] == name}
+        rows.append(
+            {
+                "queue": name,
+                **{
+                    status: own[status]["jobs"] if status in own else 0
+                    for status in ("queued", "started", "retrying")
+                },
+                "messages": lengths.get(name),
+                "oldest": own["queued"]["oldest"] if "queued" in own else None,
+                "workers": sum(name in row["queues"] for row in serving),
+            }
+        )
+    return rows

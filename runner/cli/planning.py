@@ -1,0 +1,176 @@
+"""`headrace plan`, `headrace cron`: what would happen, and when."""
+
+import argparse
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.installation import settings_of
+from runner.cli.printing import clock, moment, params_of, plain, print_json
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.engine.preview import PreviewedSql
+    from runner.model.pipeline import Pipeline
+    from runner.model.plan import Plan, PlannedJob
+    from runner.plan.preview import PreviewRow
+
+_UPCOMING = 5
+
+
+def plan(given: argparse.Namespace) -> int:
+    """Show a run's steps in order with their SQL, and the next fire times."""
+    from runner.engine.pipelines import Pipelines
+    from runner.engine.planner import Planner
+    from runner.engine.preview import preview_sql
+    from runner.engine.registry import Registry
+    from runner.model.status import Trigger
+
+    settings = settings_of(given)
+    registry = Registry(folder=settings.project / "jobs")
+    pipelines = Pipelines(settings, registry)
+    pipeline = pipelines.get(given.pipeline)
+    planned = Planner(settings, pipelines, registry).plan(
+        pipeline,
+        params_of(given.params),
+        moment(given.logical_date, "--logical-date"),
+        Trigger.MANUAL,
+    )
+    sql = list(preview_sql(planned, settings))
+    waves = _waves(planned)
+    upcoming = _upcoming(pipeline)
+    if given.json:
+        print_json(_plan_json(planned, waves, sql, upcoming))
+    else:
+        _print_plan(pipeline, planned, waves, sql, upcoming)
+    late = {job.step for job in planned.jobs if job.late}
+    return 1 if any(one.error and one.step not in late for one in sql) else 0
+
+
+def _waves(planned: "Plan") -> dict[str, int]:
+    """Return each step's wave, from 1: it needs only steps of earlier waves."""
+    wave: dict[str, int] = {}
+    for job in planned.jobs:
+        wave[job.step] = 1 + max((wave[step] for step in job.depends_on), default=0)
+    return wave
+
+
+def _upcoming(pipeline: "Pipeline") -> "list[PreviewRow]":
+    from runner.plan.preview import preview
+
+    now = datetime.now(UTC)
+    rows = [row for one in pipeline.schedules for row in preview(one, now, _UPCOMING)]
+    return sorted(rows, key=lambda row: row.instant)[:_UPCOMING]
+
+
+def _plan_json(
+    planned: "Plan",
+    waves: dict[str, int],
+    sql: "Sequence[PreviewedSql]",
+    upcoming: "Sequence[PreviewRow]",
+) -> dict[str, Any]:
+    texts = {one.step: one for one in sql}
+    return {
+        "pipeline": planned.pipeline,
+        "version": planned.version,
+        "logical_date": planned.logical_date,
+        "params": planned.params,
+        "steps": [
+            {
+                "id": job.step,
+                "wave": waves[job.step],
+                "job": job.job_class,
+                "queue": job.queue,
+                "depends_on": list(job.depends_on),
+                "trigger_rule": job.trigger_rule,
+                "when": job.when,
+                "with": job.payload,
+                "timeout_s": job.timeout_s,
+                "late": job.late,
+                "sql": _sql_json(texts[job.step]) if job.step in texts else None,
+            }
+            for job in planned.jobs
+        ],
+        "next_instants": [row.as_json() for row in upcoming],
+    }
+
+
+def _sql_json(one: "PreviewedSql") -> dict[str, Any]:
+    if one.rendered is None:
+        return {"source": one.source, "error": one.error}
+    return {"source": one.source, "text": one.rendered.display, "values": one.rendered.binds}
+
+
+def _print_plan(
+    pipeline: "Pipeline",
+    planned: "Plan",
+    waves: dict[str, int],
+    sql: "Sequence[PreviewedSql]",
+    upcoming: "Sequence[PreviewRow]",
+) -> None:
+    print(f"{pipeline.name} ({pipeline.file})")
+    if pipeline.description:
+        print(f"  {pipeline.description}")
+    print(f"logical date {clock(planned.logical_date)}")
+    for name, value in planned.params.items():
+        print(f"param {name} = {_value(value)}")
+    texts = {one.step: one for one in sql}
+    for number in range(1, max(waves.values(), default=0) + 1):
+        print(f"\nwave {number}")
+        for job in planned.jobs:
+            if waves[job.step] == number:
+                _print_step(job, texts.get(job.step))
+    print()
+    for row in upcoming:
+        print(f"next {row}")
+    if not upcoming:
+        print("next: no schedule, starts by hand")
+
+
+def _print_step(job: "PlannedJob", sql: "PreviewedSql | None") -> None:
+    after = f" after {', '.join(job.depends_on)}" if job.depends_on else ""
+    print(f"  {job.step}: {job.job_class} on {job.queue}{after}")
+    if job.trigger_rule != "all_success":
+        print(f"    trigger_rule: {job.trigger_rule}")
+    if job.when is not None:
+        print(f"    when: {job.when}")
+    for name, value in job.payload.items():
+        if name != "sql":
+            print(f"    {name}: {_value(value)}")
+    if sql is None:
+        return
+    if sql.rendered is None:
+        reason = "is rendered when the step starts" if job.late else "cannot be rendered"
+        print(f"    {sql.source} {reason}: {sql.error}")
+        return
+    for line in sql.rendered.display.strip().splitlines():
+        print(f"    | {line}".rstrip())
+    for name, value in sql.rendered.binds.items():
+        print(f"    :{name} = {_value(value)}")
+
+
+def _value(value: Any) -> str:
+    import json
+
+    return json.dumps(value, default=plain, ensure_ascii=False)
+
+
+def cron(given: argparse.Namespace) -> int:
+    """Show the next instants of a cron expression."""
+    from zoneinfo import ZoneInfo
+
+    from runner.cronexpr import check_cron, check_timezone
+    from runner.plan.preview import preview_cron
+
+    fault = check_timezone(given.timezone) or check_cron(given.expression)
+    if fault:
+        raise ConfigError(fault)
+    start = moment(given.start, "--from", ZoneInfo(given.timezone))
+    rows = preview_cron(given.expression, given.timezone, start, given.count)
+    if given.json:
+        print_json({"items": [row.as_json() for row in rows]})
+        return 0
+    for row in rows:
+        print(row)
+    return 0

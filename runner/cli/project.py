@@ -1,0 +1,75 @@
+"""`headrace init`: a new project folder that runs as it is."""
+
+import argparse
+from pathlib import Path
+
+from runner.errors import ConfigError
+
+_FILES = {
+    "config.yaml": """\
+# What differs from the defaults; `config.example.yaml` of Headrace shows every key.
+# Without database_url and redis_url, servers of the project's own run in .headrace/.
+pipelines: pipelines
+""",
+    ".gitignore": """\
+.headrace/
+""",
+    "pipelines/hello.yaml": """\
+name: hello
+description: A first pipeline. Two steps, the second after the first.
+# schedule: "*/15 * * * *"
+params:
+  greeting: {default: Hello}
+steps:
+  - id: make
+    job: RunSql
+    with:
+      sql: |
+        CREATE TABLE IF NOT EXISTS public.greeting (at timestamptz, words text);
+        INSERT INTO public.greeting VALUES (now(), {{ params.words }})
+      params: {words: "{{ params.greeting }}"}
+  - id: count
+    job: CountGreetings
+    depends_on: [make]
+""",
+    "jobs/count_greetings.py": '''\
+"""A job of this project. Every class of jobs/*.py that inherits from BaseJob can be a step."""
+
+from typing import Any
+
+from jobs.base import BaseJob, logger
+from sqlalchemy import text
+
+
+class CountGreetings(BaseJob):
+    """Count the greetings that were made so far."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def handle(self) -> dict[str, int]:
+        with self.session() as session:
+            count = session.execute(text("SELECT count(*) FROM public.greeting")).scalar_one()
+        logger.info("%d greetings", count)
+        return {"greetings": count}
+''',
+}
+
+
+def init(given: argparse.Namespace) -> int:
+    """Write the files of a project; existing ones are never touched."""
+    folder = Path(given.folder)
+    taken = [name for name in _FILES if (folder / name).exists()]
+    if taken:
+        raise ConfigError(f"{folder / taken[0]} exists already; init overwrites nothing")
+    try:
+        for name, text in _FILES.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
+    for name in _FILES:
+        print(folder / name)
+    print(f"\nNow: cd {folder} && headrace run hello")
+    return 0

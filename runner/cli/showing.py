@@ -1,0 +1,189 @@
+"""`headrace show`, `headrace logs`: one run, job or pipeline, whole."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from runner.cli.installation import installation
+from runner.cli.printing import clock, plain, print_items, print_json, print_table, public, took
+from runner.errors import NotFound
+
+if TYPE_CHECKING:
+    from runner.engine.wiring import Headrace
+    from runner.model.pipeline import Pipeline
+
+
+def show(given: argparse.Namespace) -> int:
+    """Show a run, a job, or, given a name, the pipeline as it is in force."""
+    with installation(given) as headrace:
+        kind, row = find(headrace, given.id)
+        if kind == "run":
+            _show_run(headrace, row, given.json)
+        elif kind == "job":
+            _show_job(headrace, row, given.json)
+        else:
+            _show_pipeline(headrace.pipelines.get(given.id), given.json)
+    return 0
+
+
+def find(headrace: "Headrace", text: str) -> tuple[str, dict[str, Any]]:
+    """Return what an id names: `run` or `job` with its row; `pipeline` for the name of one.
+
+    Raises:
+        NotFound: Nothing has this id or name.
+    """
+    try:
+        wanted = UUID(text)
+    except ValueError:
+        if text in headrace.pipelines.by_name:
+            return "pipeline", {}
+        raise NotFound(
+            f'"{text}" is neither an id nor a pipeline;'
+            " `headrace runs` and `headrace jobs` list ids"
+        ) from None
+    for kind in ("run", "job"):
+        row = headrace.database.row(kind, id=wanted)
+        if row is not None:
+            return kind, row
+    raise NotFound(f"there is no run or job {text}")
+
+
+def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
+    jobs = headrace.database.rows("jobs_of_run", run_id=run["id"])
+    if as_json:
+        print_json({**public(run), "jobs": [public(job) for job in jobs]})
+        return
+    _fields(run, ("id", "pipeline", "status", "trigger", "logical_date", "params", "version"))
+    _fields(run, ("created_at", "started_at", "finished_at", "error"))
+    print(f"{'took':14} {took(run)}\n")
+    print_table(
+        [
+            (
+                job["step"],
+                job["job_class"],
+                job["status"],
+                job["queue"],
+                job["attempt"],
+                took(job),
+                job["id"],
+            )
+            for job in jobs
+        ],
+        ("STEP", "CLASS", "STATUS", "QUEUE", "ATTEMPT", "TOOK", "JOB"),
+        "It has no steps.",
+    )
+    for job in jobs:
+        if job["error"] and job["status"] != "completed":
+            _block(f"error of {job['step']}", job["error"])
+            _block(f"traceback of {job['step']}", job["traceback"])
+
+
+def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
+    attempts = headrace.database.rows("attempts_of_job", id=job["id"])
+    upstream = [
+        row["upstream_id"] for row in headrace.database.rows("upstream_of_job", id=job["id"])
+    ]
+    if as_json:
+        print_json({**public(job), "depends_on": upstream, "attempts": attempts})
+        return
+    _fields(job, ("id", "job_class", "status", "queue", "run_id", "pipeline", "step", "payload"))
+    _fields(job, ("attempt", "retry_count", "next_retry_time", "worker"))
+    _fields(job, ("created_at", "queued_at", "started_at", "finished_at", "result"))
+    if upstream:
+        print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
+    print(f"{'took':14} {took(job)}\n")
+    print_table(
+        [
+            (
+                one["attempt"],
+                one["outcome"],
+                one["worker"],
+                one["started_at"],
+                took(one),
+                one["error"],
+            )
+            for one in attempts
+        ],
+        ("ATTEMPT", "OUTCOME", "WORKER", "STARTED", "TOOK", "ERROR"),
+        "It was never tried.",
+    )
+    _block("error", job["error"])
+    _block("traceback", job["traceback"])
+
+
+def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(pipeline))
+        return
+    _fields(asdict(pipeline), ("name", "file", "version", "description"))
+    for schedule in pipeline.schedules:
+        print(f"{'schedule':14} {_set_fields(asdict(schedule))}")
+    for param in pipeline.params:
+        print(f"{'param':14} {_set_fields(asdict(param))}")
+    print()
+    for step in pipeline.steps:
+        print(f"step {step.id}")
+        for name, value in asdict(step).items():
+            if name != "id" and value not in (None, (), {}, "", False):
+                print(f"  {name.rstrip('_'):12} {_text(value)}")
+
+
+def _set_fields(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {_text(value)}"
+        for name, value in values.items()
+        if value not in (None, "", False, 0.0)
+    )
+
+
+def _fields(row: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        value = row.get(name)
+        if value is not None and value != {}:
+            print(f"{name:14} {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "isoformat"):
+        return clock(value)
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=plain, ensure_ascii=False)
+    return str(value)
+
+
+def _block(heading: str, text: str | None) -> None:
+    if text:
+        print(f"\n{heading}")
+        for line in text.rstrip().splitlines():
+            print(f"  {line}")
+
+
+def logs(given: argparse.Namespace) -> int:
+    """Show what a job said, or all jobs of a run, in the order of time."""
+    with installation(given) as headrace:
+        kind, row = find(headrace, given.id)
+        if kind == "pipeline":
+            raise NotFound(f"{given.id} is a pipeline; `headrace runs --pipeline` lists its runs")
+        jobs = [row] if kind == "job" else headrace.database.rows("jobs_of_run", run_id=row["id"])
+        lines = [
+            {"job_id": job["id"], "step": job["step"], **line}
+            for job in jobs
+            for line in headrace.database.rows("logs_of_job", id=job["id"])
+        ]
+    lines.sort(key=lambda line: (line["at"], line["line"]))
+    if given.json:
+        print_items(lines)
+        return 0
+    if not lines:
+        print("Nothing was said.")
+    for line in lines:
+        level = "" if line["level"] == "info" else f"{line['level']}: "
+        who = f"{line['step']} " if kind == "run" else ""
+        again = f"(attempt {line['attempt']}) " if line["attempt"] > 1 else ""
+        print(f"{clock(line['at'])} {who}{again}{level}{line['message']}")
+    return 0

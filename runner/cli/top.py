@@ -1,0 +1,86 @@
+"""`headrace top`: an overview that renews itself."""
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runner.cli.installation import installation
+from runner.cli.listings import queue_rows
+from runner.cli.printing import span, table, took
+from runner.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from runner.engine.wiring import Headrace
+
+_CLEAR = "\x1b[H\x1b[2J"
+_RUNS = 10
+
+
+def top(given: argparse.Namespace) -> int:
+    """Show workers, queues and the newest runs, until Ctrl-C; once where no terminal reads."""
+    once = given.once or not sys.stdout.isatty()
+    with installation(given) as headrace:
+        while True:
+            try:
+                text = "\n".join(_overview(headrace))
+            except StoreUnavailable as error:
+                if once:
+                    raise
+                text = str(error)
+            print(text if once else f"{_CLEAR}{text}", flush=True)
+            if once:
+                return 0
+            time.sleep(max(0.2, given.interval))
+
+
+def _overview(headrace: "Headrace") -> list[str]:
+    now = datetime.now(UTC)
+    database = headrace.database
+    leader = database.row("leader")
+    workers = [row for row in database.rows("workers") if row["status"] != "stopped"]
+    runs = database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
+    leads = f"{leader['holder']} leads" if leader and leader["live"] else "no daemon is up"
+    lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
+    lines += table(
+        [
+            (row["queue"], row["queued"], row["started"], row["retrying"], row["messages"])
+            for row in queue_rows(headrace)
+        ],
+        ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES"),
+    )
+    lines += [
+        "",
+        *table(
+            [
+                (
+                    row["name"],
+                    row["status"],
+                    ",".join(row["queues"]),
+                    f"{row['running']}/{row['processes']}",
+                    span(max(0.0, (now - row["seen_at"]).total_seconds())),
+                )
+                for row in workers
+            ],
+            ("WORKER", "STATUS", "QUEUES", "BUSY", "SEEN"),
+        ),
+    ]
+    lines += [
+        "",
+        *table(
+            [
+                (
+                    row["id"],
+                    row["pipeline"],
+                    row["status"],
+                    row["trigger"],
+                    row["started_at"],
+                    took(row),
+                )
+                for row in runs
+            ],
+            ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"),
+        ),
+    ]
+    return lines

@@ -1,0 +1,98 @@
+"""The pipeline schema with every installed job's parameters in it, for editors."""
+
+import copy
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.engine.registry import JobType, Parameter, Registry
+from runner.schemas import schema
+
+_PLAIN: dict[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    list: "array",
+    tuple: "array",
+    dict: "object",
+}
+
+# What is none of text is written as a template where its value comes from a parameter.
+_TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}
+
+
+def pipeline_schema(registry: Registry) -> dict[str, Any]:
+    """Return the JSON Schema of pipeline files in which `with` is that of the step's `job`."""
+    whole: dict[str, Any] = copy.deepcopy(dict(schema("pipeline")))
+    kinds = [registry.get(name) for name in registry.names()]
+    step = whole["$defs"]["step"]
+    step["properties"]["job"] = {
+        **step["properties"]["job"],
+        "anyOf": [
+            {"enum": [kind.name for kind in kinds]},
+            {"pattern": r"\.", "description": "A dotted path to a class."},
+        ],
+    }
+    step["allOf"] = [*step.get("allOf", []), *(_rule(kind) for kind in kinds)]
+    for kind in kinds:
+        whole["$defs"][f"with_{kind.name}"] = _with(kind)
+    return whole
+
+
+def _rule(kind: JobType) -> dict[str, Any]:
+    """Where `job` is this class, `with` is its parameters."""
+    required = any(one.required for one in kind.parameters.values())
+    then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with_{kind.name}"}}}
+    if required:
+        then["required"] = ["with"]
+    return {"if": {"properties": {"job": {"const": kind.name}}, "required": ["job"]}, "then": then}
+
+
+def _with(kind: JobType) -> dict[str, Any]:
+    return {
+        "description": kind.summary,
+        "type": "object",
+        "additionalProperties": bool(kind.takes_anything),
+        "required": [one.name for one in kind.parameters.values() if one.required],
+        "properties": {one.name: _parameter(one) for one in kind.parameters.values()},
+    }
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    described = of_hint(one.type)
+    if described and not _takes_text(described):
+        described = {"anyOf": [described, _TEMPLATE]}
+    if one.default is not None:
+        described["default"] = one.default
+    return described
+
+
+def _takes_text(described: Mapping[str, Any]) -> bool:
+    if described.get("type") == "string":
+        return True
+    return any(_takes_text(part) for part in described.get("anyOf", ()))
+
+
+def of_hint(hint: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type hint; empty, which takes anything, where there is none."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _of_union([of_hint(argument) for argument in arguments])
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        inner = of_hint(arguments[1]) if len(arguments) > 1 else {}
+        return {"type": "object", "additionalProperties": inner or True}
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        inner = of_hint(arguments[0]) if arguments else {}
+        return {"type": "array", "items": inner or True}
+    return {"type": _PLAIN[hint]} if hint in _PLAIN else {}
+
+
+def _of_union(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if not all(parts):
+        return {}
+    return {"anyOf": list(parts)}

@@ -1,0 +1,142 @@
+"""Warnings about SQL that is valid and may not be meant.
+
+sqlglot reads the statements of `sql` and `sql_path`; it takes a third of a second to load, so
+nothing here is called when pipelines are loaded to run.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from runner.config import Settings
+from runner.errors import Problem
+from runner.model.pipeline import Pipeline, Step
+from runner.source import Document, read, scan
+from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
+
+# Every two steps are compared: beyond this many it would take minutes.
+MOST_COMPARED = 1000
+
+_SILENCED = re.compile(r"#\s*headrace:\s*ignore\[([a-z0-9, -]+)\]\s*\S")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A step with its place and what it does to tables."""
+
+    step: Step
+    index: int
+    use: SqlUse
+    above: frozenset[str] = field(default_factory=frozenset)
+
+    def precedes(self, other: "_Checked") -> bool:
+        """Tell whether the other one starts after this one has ended."""
+        return self.step.id in other.above
+
+
+def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
+    """Return the warnings about these valid pipelines, in the order of their places.
+
+    A comment `# headrace: ignore[code] why` on the line of a warning, or on the first line of
+    its step, silences it; the reason is part of it.
+    """
+    found: list[Problem] = []
+    for pipeline in pipelines:
+        content = read(Path(pipeline.file))
+        if isinstance(content, Problem):
+            continue
+        document, problems = scan(content, pipeline.file)
+        if document is not None and not problems:
+            lines = content.decode("utf-8-sig").splitlines()
+            found += _of_pipeline(pipeline, document, lines, settings)
+    return sorted(found)
+
+
+def _of_pipeline(
+    pipeline: Pipeline, document: Document, lines: list[str], settings: Settings
+) -> Iterator[Problem]:
+    small = len(pipeline.steps) <= MOST_COMPARED
+    above = _above(pipeline.steps) if small else {}
+    steps = [
+        _Checked(step, index, _use(step, pipeline, settings), above.get(step.id, frozenset()))
+        for index, step in enumerate(pipeline.steps)
+    ]
+    findings = [*_without_where(steps), *(_unordered(steps) if small else ())]
+    for at, code, message, hint in findings:
+        start = document.at(("steps", at.index))
+        key = next((k for k in ("sql", "sql_path", "table") if k in at.step.with_), None)
+        place = document.at(("steps", at.index, "with", key)) if key else start
+        if not any(_silences(lines[line - 1], code) for line in (start.line, place.line)):
+            yield Problem(document.file, *place, code, message, hint, severity="warning")
+
+
+def _silences(line: str, code: str) -> bool:
+    found = _SILENCED.search(line)
+    return found is not None and code in [part.strip() for part in found[1].split(",")]
+
+
+_Warning = tuple[_Checked, str, str, str]
+
+
+def _without_where(steps: list[_Checked]) -> Iterator[_Warning]:
+    for one in steps:
+        for word, table in one.use.unbounded:
+            message = f'step "{one.step.id}": {word} without WHERE changes every row of {table}'
+            hint = "add a WHERE; TruncateTable empties a table faster, where that is meant"
+            yield one, "no-where", message, hint
+
+
+def _unordered(steps: list[_Checked]) -> Iterator[_Warning]:
+    for first, second in combinations(steps, 2):
+        if first.precedes(second) or second.precedes(first):
+            continue
+        for table in sorted(first.use.writes & second.use.writes):
+            message = (
+                f'steps "{first.step.id}" and "{second.step.id}" both write {table}, in any order'
+            )
+            hint = f"order them: depends_on: [{first.step.id}]"
+            yield second, "parallel-write", message, hint
+        for reader, writer in ((first, second), (second, first)):
+            for table in sorted((reader.use.reads & writer.use.writes) - reader.use.writes):
+                message = (
+                    f'step "{reader.step.id}" reads {table}, which step "{writer.step.id}" writes'
+                    " before, meanwhile or after"
+                )
+                hint = f"order them: depends_on: [{writer.step.id}]"
+                yield reader, "unordered-read", message, hint
+
+
+def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
+    use = tables_of_job(step.job, step.with_)
+    sql = step.with_.get("sql")
+    path = step.with_.get("sql_path")
+    if isinstance(sql, str):
+        use = use.also(uses_of_sql(sql))
+    elif isinstance(path, str):
+        folder = Path(pipeline.folder)
+        places = (folder, folder / "sql", settings.pipelines, settings.pipelines / "sql")
+        found = next((place / path for place in places if (place / path).is_file()), None)
+        content = read(found) if found is not None else None
+        if isinstance(content, bytes):
+            use = use.also(uses_of_sql(content.decode("utf-8", "replace")))
+    # One database's table is not another one's: only the control database's are compared.
+    return use if step.with_.get("connection") is None else SqlUse(unbounded=use.unbounded)
+
+
+def _above(steps: Iterable[Step]) -> dict[str, frozenset[str]]:
+    needs = {step.id: step.depends_on for step in steps}
+    above: dict[str, frozenset[str]] = {}
+    for start, direct in needs.items():
+        reached: set[str] = set()
+        left = list(direct)
+        while left:
+            name = left.pop()
+            if name in above:
+                reached |= {name, *above[name]}
+            elif name not in reached:
+                reached.add(name)
+                left += needs[name]
+        above[start] = frozenset(reached)
+    return above

@@ -1,0 +1,99 @@
+"""Which tables a step reads and writes, as far as its text tells."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Of the jobs that come with Headrace, the keys of `with` that name tables.
+_READS = {
+    "DataAggregation": ("table",),
+    "MirrorTable": ("source_table",),
+    "SyncTable": ("source_table",),
+    "CheckData": ("table",),
+}
+_WRITES = {
+    "LoadFile": ("table",),
+    "DataAggregation": ("into",),
+    "TruncateTable": ("table",),
+    "DropTable": ("table",),
+    "ArchiveRows": ("table", "into"),
+    "MirrorTable": ("target_table",),
+    "SyncTable": ("target_table",),
+    "RunSql": ("into",),
+}
+
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_BLOCK = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# What an expression of a template is replaced by, so that the rest can be read.
+_UNKNOWN = "headrace_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlUse:
+    """What is done to tables. `unbounded` holds (DELETE or UPDATE, table) without WHERE."""
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    unbounded: tuple[tuple[str, str], ...] = ()
+
+    def also(self, other: "SqlUse") -> "SqlUse":
+        """Return both together."""
+        return SqlUse(
+            self.reads | other.reads, self.writes | other.writes, self.unbounded + other.unbounded
+        )
+
+
+def tables_of_job(job: str, with_: Mapping[str, Any]) -> SqlUse:
+    """Return the tables that a known job's arguments name."""
+    return SqlUse(_named(_READS.get(job, ()), with_), _named(_WRITES.get(job, ()), with_))
+
+
+def _named(keys: tuple[str, ...], with_: Mapping[str, Any]) -> frozenset[str]:
+    values = [with_.get(key) for key in keys]
+    return frozenset(
+        value.lower() for value in values if isinstance(value, str) and "{" not in value
+    )
+
+
+def uses_of_sql(sql: str) -> SqlUse:
+    """Return what a template's statements do; nothing where they cannot be read."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    text = _BLOCK.sub(" ", _EXPRESSION.sub(_UNKNOWN, sql))
+    try:
+        statements = sqlglot.parse(text, read="postgres")
+    except (SqlglotError, RecursionError):
+        return SqlUse()
+    use = SqlUse()
+    for statement in statements:
+        if statement is not None:
+            use = use.also(_of_statement(statement))
+    return use
+
+
+def _of_statement(statement: Any) -> SqlUse:
+    from sqlglot import exp
+
+    hidden = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)} | {_UNKNOWN}
+    writes: dict[str, None] = {}
+    targets: set[int] = set()
+    unbounded: list[tuple[str, str]] = []
+    kinds = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop)
+    for change in statement.find_all(*kinds, exp.TruncateTable):
+        aims = change.expressions if isinstance(change, exp.TruncateTable) else [change.this]
+        for aim in aims:
+            table = aim if isinstance(aim, exp.Table) else aim and aim.find(exp.Table)
+            if table is None or _name(table) in hidden:
+                continue
+            targets.add(id(table))
+            writes[_name(table)] = None
+            if isinstance(change, exp.Update | exp.Delete) and change.args.get("where") is None:
+                unbounded.append((change.key.upper(), _name(table)))
+    reads = {_name(table) for table in statement.find_all(exp.Table) if id(table) not in targets}
+    return SqlUse(frozenset(reads - hidden), frozenset(writes), tuple(unbounded))
+
+
+def _name(table: Any) -> str:
+    return ".".join(part for part in (table.db, table.name) if part).lower()

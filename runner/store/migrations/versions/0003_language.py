@@ -1,0 +1,11 @@
+"""Conditions on steps, and steps that may fail."""
+
+from runner.store.migrations import run_sql
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add the columns."""
+    run_sql("0003_language.sql")

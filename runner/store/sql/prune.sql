@@ -1,0 +1,55 @@
+-- Retention: what ended long ago is deleted in batches, each a transaction of its own.
+
+-- name: prune_runs
+-- A run goes whole. Jobs outside it may wait for one of its jobs: those runs stay until then.
+SELECT r.id
+  FROM headrace.run r
+ WHERE r.status IN ('completed', 'failed', 'cancelled', 'skipped')
+   AND r.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+   AND NOT EXISTS (SELECT FROM headrace.job j
+                    WHERE j.run_id = r.id
+                      AND j.status IN ('waiting', 'queued', 'started', 'retrying'))
+   AND NOT EXISTS (SELECT FROM headrace.job j
+                     JOIN headrace.job_dependency d ON d.upstream_id = j.id
+                     JOIN headrace.job w ON w.id = d.job_id
+                    WHERE j.run_id = r.id
+                      AND w.status = 'waiting')
+ ORDER BY r.id
+ LIMIT :limit::integer
+   FOR UPDATE OF r SKIP LOCKED
+
+-- name: prunable_jobs_of_runs
+SELECT id FROM headrace.job WHERE run_id = ANY (:runs::uuid[]) FOR UPDATE
+
+-- name: prunable_jobs
+-- Jobs of no run.
+SELECT j.id
+  FROM headrace.job j
+ WHERE j.run_id IS NULL
+   AND j.status IN ('completed', 'failed', 'cancelled', 'skipped')
+   AND j.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+   AND NOT EXISTS (SELECT FROM headrace.job_dependency d
+                     JOIN headrace.job w ON w.id = d.job_id
+                    WHERE d.upstream_id = j.id
+                      AND w.status = 'waiting')
+ ORDER BY j.id
+ LIMIT :limit::integer
+   FOR UPDATE OF j SKIP LOCKED
+
+-- name: delete_jobs
+WITH gone AS (
+    DELETE FROM headrace.job WHERE id = ANY (:ids::uuid[]) RETURNING id
+), edges AS (
+    DELETE FROM headrace.job_dependency
+     WHERE upstream_id = ANY (:ids::uuid[])
+        OR job_id = ANY (:ids::uuid[])
+), lines AS (
+    DELETE FROM headrace.job_log WHERE job_id = ANY (:ids::uuid[])
+)
+SELECT count(*) AS jobs FROM gone
+
+-- name: delete_runs
+WITH gone AS (
+    DELETE FROM headrace.run WHERE id = ANY (:ids::uuid[]) RETURNING id
+)
+SELECT count(*) AS runs FROM gone

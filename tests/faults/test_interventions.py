@@ -1,0 +1,119 @@
+"""Cancelling and retrying while a worker does something else at that very moment."""
+
+import random
+import time
+from contextlib import suppress
+
+from runner.errors import IllegalTransition
+from tests.support.cluster import Cluster, effect_job, wait_until
+
+SEED = 20261127
+
+
+def test_a_cancelled_job_has_its_effect_or_its_cancellation_never_both(cluster: Cluster) -> None:
+    rng = random.Random(SEED)
+    cluster.daemon()
+    cluster.worker(2)
+    cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")
+    jobs = []
+    for _ in range(40):
+        job = cluster.dispatch("EffectJob", with_={"hold_s": rng.choice((0, 0.01, 0.05))})
+        jobs.append(job)
+        time.sleep(rng.random() * 0.03)
+        with suppress(IllegalTransition):
+            cluster.headrace.interventions.cancel_job(job)
+
+    cluster.wait_all_final()
+
+    assert {cluster.job(job)["status"] for job in jobs} == {"completed", "cancelled"}
+
+
+def test_a_job_cancelled_and_retried_at_once_runs_under_a_new_number(cluster: Cluster) -> None:
+    rng = random.Random(SEED)
+    cluster.daemon()
+    cluster.worker(2)
+    cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")
+    for _ in range(25):
+        job = cluster.dispatch("EffectJob", with_={"hold_s": 0.05})
+        time.sleep(rng.random() * 0.08)
+        with suppress(IllegalTransition):
+            cluster.headrace.interventions.cancel_job(job)
+            cluster.headrace.interventions.retry_job(job)
+
+    cluster.wait_all_final()
+
+    assert cluster.sql("SELECT DISTINCT status FROM headrace.job") == [{"status": "completed"}]
+
+
+def test_cancelling_stops_the_sql_on_the_server(cluster: Cluster) -> None:
+    reached = cluster.folder / "reached"
+    cluster.worker()
+    job = cluster.dispatch("SlowSqlJob", with_={"reached": str(reached)})
+    cluster.wait_for_file(reached)
+    slow = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(60) /* headrace%%' AND pid <> pg_backend_pid()"
+    wait_until(lambda: cluster.sql(slow))
+
+    cluster.headrace.interventions.cancel_job(job)
+
+    wait_until(lambda: not cluster.sql(slow), limit_s=3, what="the end of the statement")
+    cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")
+    assert cluster.job(job)["status"] == "cancelled"
+
+
+def test_of_two_failed_jobs_above_it_one_retried_is_not_enough(cluster: Cluster) -> None:
+    cluster.daemon()
+    cluster.worker()
+    bad = [cluster.dispatch("FailOnceEffectJob", retry=0) for _ in range(2)]
+    below = cluster.dispatch("EffectJob", depends_on=bad)
+    last = cluster.dispatch("EffectJob", depends_on=[below])
+    cluster.wait_all_final()
+    assert cluster.job(last)["status"] == "skipped"
+
+    cluster.headrace.interventions.retry_job(bad[0])
+    cluster.wait_all_final()
+    assert cluster.job(bad[0])["status"] == "completed"
+    assert cluster.job(below)["status"] == cluster.job(last)["status"] == "skipped"
+
+    cluster.headrace.interventions.retry_job(bad[1])
+    cluster.wait_all_final()
+    assert cluster.job(below)["status"] == cluster.job(last)["status"] == "completed"
+
+
+def test_a_job_retried_while_its_sibling_completes_lets_the_job_below_run(
+    cluster: Cluster,
+) -> None:
+    rng = random.Random(SEED)
+    cluster.daemon()
+    cluster.worker(2)
+    below = []
+    for _ in range(12):
+        bad = cluster.dispatch("FailOnceEffectJob", retry=0)
+        cluster.wait_for_status(bad, "failed")
+        good = cluster.dispatch("EffectJob", with_={"hold_s": 0.05})
+        # Inserted as skipped, since one above it has failed.
+        below.append(cluster.dispatch("EffectJob", depends_on=[bad, good]))
+        time.sleep(rng.random() * 0.08)
+        cluster.headrace.interventions.retry_job(bad)
+
+    cluster.wait_all_final(limit_s=25)
+
+    assert {cluster.job(job)["status"] for job in below} == {"completed"}
+
+
+def test_cancelling_a_run_skips_what_waits_for_it_from_outside(cluster: Cluster) -> None:
+    (cluster.folder / "pipelines" / "two.yaml").write_text(
+        f"name: two\nsteps:\n- {{id: a, job: {effect_job('EffectJob')}, with: {{hold_s: 30}}}}\n"
+        f"- {{id: b, job: {effect_job('EffectJob')}, depends_on: [a]}}\n"
+    )
+    cluster.daemon()
+    run = cluster.headrace.start_run("two", {})
+    steps = cluster.sql("SELECT id, step FROM headrace.job ORDER BY id")
+    outside = cluster.dispatch("EffectJob", depends_on=[steps[1]["id"]])
+    cluster.worker()
+    cluster.wait_for_status(steps[0]["id"], "started")
+
+    cluster.headrace.interventions.cancel_run(str(run["id"]))
+
+    cluster.wait_all_final()
+    assert cluster.job(outside)["status"] == "skipped"
+    cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")

@@ -1,0 +1,224 @@
+"""What the language says about order and conditions, on PostgreSQL and through real jobs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.engine.executor import Handled
+from runner.engine.gate import decide
+from tests.support.by_hand import ByHand, by_hand
+
+OK = "job: RunSql, with: {sql: select 1}"
+FAILS = "job: FailedJob, retry: {limit: 0}"
+
+
+@pytest.fixture
+def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
+    with by_hand(database, redis_url, tmp_path) as made:
+        yield made
+
+
+# Steps `good` completes, `bad` fails, `left` is skipped (it needs `bad`).
+RULES = {
+    ("all_success", "good"): "completed",
+    ("all_success", "good, bad"): "skipped",
+    ("all_success", "good, left"): "skipped",
+    ("all_done", "good, bad, left"): "completed",
+    ("one_success", "good, bad, left"): "completed",
+    ("one_success", "bad, left"): "skipped",
+    ("one_failed", "good, bad, left"): "completed",
+    ("one_failed", "good, left"): "skipped",
+    ("none_failed", "good, left"): "completed",
+    ("none_failed", "good, bad"): "skipped",
+}
+
+
+@pytest.mark.parametrize(("rule", "needs"), RULES, ids=lambda value: value.replace(", ", "+"))
+def test_a_trigger_rule_decides_by_how_the_steps_before_have_ended(
+    hand: ByHand, rule: str, needs: str
+) -> None:
+    hand.declare(
+        f"""
+name: rules
+steps:
+  - {{id: good, {OK}}}
+  - {{id: bad, {FAILS}}}
+  - {{id: left, {OK}, depends_on: [bad]}}
+  - {{id: last, {OK}, depends_on: [{needs}], trigger_rule: {rule}}}
+  - {{id: after, {OK}, depends_on: [last]}}
+"""
+    )
+
+    run = hand.run("rules")
+
+    statuses = hand.statuses(run)
+    assert statuses["last"] == RULES[rule, needs]
+    assert statuses["after"] == statuses["last"]
+    assert run["status"] == "failed"
+
+
+CONDITIONS = {
+    "params.n > 1": "completed",
+    "{{ params.n > 2 }}": "skipped",
+    "params.day.day == 31": "completed",
+    "run.trigger == 'schedule'": "skipped",
+    "run.logical_date.year >= 2026": "completed",
+    "steps.good.status == 'completed'": "completed",
+    "steps.rows.result.rows[0].n == 7": "completed",
+    "steps.rows.result is none": "skipped",
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_decides_once_the_steps_before_have_ended(
+    hand: ByHand, condition: str
+) -> None:
+    hand.declare(
+        f"""
+name: conditional
+params: {{n: {{type: integer, default: 2}}, day: {{type: date, default: 2026-01-31}}}}
+steps:
+  - {{id: good, {OK}}}
+  - {{id: rows, job: RunSql, with: {{sql: select 7 as n}}}}
+  - {{id: last, {OK}, depends_on: [good, rows], when: "{condition}"}}
+  - {{id: after, {OK}, depends_on: [last]}}
+"""
+    )
+
+    run = hand.run("conditional")
+
+    assert hand.statuses(run)["last"] == CONDITIONS[condition], hand.jobs(run)["rows"]["result"]
+    assert hand.statuses(run)["after"] == CONDITIONS[condition]
+    assert run["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "second", "third"),
+    [(0, "skipped", "skipped", "completed"), (1, "completed", "completed", "completed")],
+)
+def test_a_first_step_is_decided_when_the_run_starts(
+    hand: ByHand, n: int, first: str, second: str, third: str
+) -> None:
+    hand.declare(
+        f"""
+name: roots
+params: {{n: {{type: integer, default: 0}}}}
+steps:
+  - {{id: first, {OK}, when: params.n > 0}}
+  - {{id: second, {OK}, depends_on: [first]}}
+  - {{id: third, {OK}, depends_on: [second], trigger_rule: all_done}}
+"""
+    )
+
+    run = hand.run("roots", n=n)
+
+    assert list(hand.statuses(run).values()) == [first, second, third]
+    assert run["status"] == "completed"
+
+
+def test_a_run_of_which_every_step_is_skipped_is_over_at_once(hand: ByHand) -> None:
+    hand.declare(f"name: never\nsteps:\n  - {{id: only, {OK}, when: 1 > 2}}\n")
+
+    run = hand.headrace.start_run("never", {})
+
+    after = hand.headrace.database.row("run", id=run["id"])
+    assert after is not None
+    assert after["status"] == "completed"
+    assert hand.statuses(run) == {"only": "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("all_done", "completed"),
+        ("one_failed", "completed"),
+        ("one_success", "skipped"),
+        ("none_failed", "skipped"),
+    ],
+)
+def test_a_condition_below_a_failure_is_looked_at_after_the_rule(
+    hand: ByHand, rule: str, expected: str
+) -> None:
+    hand.declare(
+        f"""
+name: below
+steps:
+  - {{id: bad, {FAILS}}}
+  - id: last
+    {OK.replace(", with", chr(10) + "    with")}
+    depends_on: [bad]
+    trigger_rule: {rule}
+    when: steps.bad.status == 'failed'
+"""
+    )
+
+    assert hand.statuses(hand.run("below"))["last"] == expected
+
+
+def test_an_error_in_a_condition_fails_the_step_with_its_message(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: wrong
+steps:
+  - {{id: load, {OK}}}
+  - {{id: last, {OK}, depends_on: [load], when: steps.load.result.rows.total.none > 1}}
+  - {{id: cleanup, {OK}, depends_on: [last], trigger_rule: one_failed}}
+"""
+    )
+
+    run = hand.run("wrong")
+
+    assert hand.statuses(run) == {"load": "completed", "last": "failed", "cleanup": "completed"}
+    assert "when" in hand.jobs(run)["last"]["error"]
+    assert run["status"] == "failed"
+
+
+def test_a_condition_that_a_dead_worker_left_undecided_is_decided_by_the_sweep(
+    hand: ByHand,
+) -> None:
+    hand.declare(
+        f"name: left\nsteps:\n  - {{id: a, {OK}}}\n"
+        f"  - {{id: b, {OK}, depends_on: [a], when: steps.a.status == 'completed'}}\n"
+    )
+    run = hand.headrace.start_run("left", {})
+    (queued,) = hand.headrace.database.rows("overdue_messages", older_than_s=0)
+    claimed = hand.executor.store.claim(str(queued["id"]), 0)
+    assert claimed is not None
+    completed = hand.executor.complete(claimed, Handled(None))  # and dies before `settle`
+    assert completed.undecided
+    assert hand.statuses(run)["b"] == "waiting"
+
+    with hand.headrace.database.transaction() as tx:
+        decide(tx)
+
+    assert hand.statuses(run)["b"] == "queued"
+
+
+def test_the_failure_of_a_step_that_may_fail_counts_as_success(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: tolerant
+steps:
+  - {{id: good, {OK}}}
+  - {{id: bad, {FAILS}, allow_failure: true}}
+  - {{id: success, {OK}, depends_on: [bad, good]}}
+  - {{id: one, {OK}, depends_on: [bad], trigger_rule: one_success}}
+  - {{id: none, {OK}, depends_on: [bad], trigger_rule: none_failed}}
+  - {{id: failed, {OK}, depends_on: [bad], trigger_rule: one_failed}}
+  - {{id: told, {OK}, depends_on: [bad], when: steps.bad.status == 'failed'}}
+"""
+    )
+
+    run = hand.run("tolerant")
+
+    assert hand.statuses(run) == {
+        "good": "completed",
+        "bad": "failed",
+        "success": "completed",
+        "one": "completed",
+        "none": "completed",
+        "failed": "skipped",
+        "told": "completed",
+    }
+    assert run["status"] == "completed"

@@ -1,0 +1,106 @@
+"""The trigger rules, whichever way and in whichever order the jobs above end."""
+
+from itertools import permutations
+
+import pytest
+
+from runner.engine.gate import close_below, decide, recount
+from tests.support.rows import Rows
+
+# rule → what becomes of the job below, by how the two above it end (in any order).
+RULES: dict[str, dict[tuple[str, str], str]] = {
+    "all_success": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "skipped",
+        ("completed", "skipped"): "skipped",
+        ("failed", "skipped"): "skipped",
+    },
+    "all_done": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "queued",
+        ("completed", "skipped"): "queued",
+        ("failed", "skipped"): "queued",
+    },
+    "one_success": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "queued",
+        ("completed", "skipped"): "queued",
+        ("failed", "skipped"): "skipped",
+    },
+    "one_failed": {
+        ("completed", "completed"): "skipped",
+        ("completed", "failed"): "queued",
+        ("completed", "skipped"): "skipped",
+        ("failed", "skipped"): "queued",
+    },
+    "none_failed": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "skipped",
+        ("completed", "skipped"): "queued",
+        ("failed", "skipped"): "skipped",
+    },
+}
+CASES = [
+    (rule, order, after)
+    for rule, outcomes in RULES.items()
+    for ends, after in outcomes.items()
+    for order in sorted(set(permutations(ends)))
+]
+
+
+def end(rows: Rows, job, outcome: str) -> None:
+    """End a job as its worker or the gate would."""
+    if outcome == "completed":
+        rows.store.raw  # noqa: B018
+        completed = rows.store.complete(rows.claimed(job), None)
+        if completed.undecided:
+            with rows.store.transaction() as tx:
+                decide(tx, completed.undecided)
+        return
+    with rows.database.transaction() as tx:
+        if outcome == "failed":
+            values = {"outcome": "failed", "error": "", "traceback": "", "retry_in": None}
+            tx.rows("fail_attempt", id=job, attempt=1, **values)
+        else:
+            rows.sql(f"UPDATE headrace.job SET status = 'waiting' WHERE id = '{job}'")
+            tx.rows("skip_jobs", ids=[job])
+        close_below(tx, [job], outcome)
+
+
+@pytest.mark.parametrize(("rule", "order", "after"), CASES)
+def test_the_gate_follows_the_trigger_rule(
+    rows: Rows, rule: str, order: tuple[str, ...], after: str
+) -> None:
+    above = [rows.add("started"), rows.add("started")]
+    below = rows.add("waiting", upstream=above, rule=rule)
+
+    for job, outcome in zip(above, order, strict=True):
+        end(rows, job, outcome)
+
+    assert rows.status(below) == after
+
+
+@pytest.mark.parametrize(("rule", "order", "after"), CASES)
+def test_a_recount_decides_as_the_gate_does(
+    rows: Rows, rule: str, order: tuple[str, ...], after: str
+) -> None:
+    above = [rows.add(outcome) for outcome in order]
+    below = rows.add("waiting", upstream=above, rule=rule)
+
+    with rows.database.transaction() as tx:
+        recount(tx, [below])
+
+    assert rows.status(below) == after
+
+
+def test_what_is_skipped_is_skipped_all_the_way_down(rows: Rows) -> None:
+    first = rows.add("started")
+    second = rows.add("waiting", upstream=[first])
+    third = rows.add("waiting", upstream=[second])
+    always = rows.add("waiting", upstream=[third], rule="all_done")
+
+    end(rows, first, "failed")
+
+    assert [rows.status(job) for job in (second, third, always)] == ["skipped", "skipped", "queued"]
+    assert rows.row(second)["finished_at"] is not None
+    assert rows.row(second)["started_at"] is None

@@ -1,0 +1,90 @@
+"""A whole installation in this process: runs are started, and their jobs executed by hand."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.executor import Executor, Raised, Surroundings
+from runner.engine.guarding import guard
+from runner.engine.wiring import Headrace, connect
+from runner.observe.joblog import JOB_LOGGER, JobLog
+from runner.store.attempts import AttemptStore
+from runner.store.database import Row
+from runner.store.sessions import JobSessions
+from runner.template.values import render_value
+
+
+@dataclass
+class ByHand:
+    """`work` executes what is queued, one job after the other, as a worker does."""
+
+    headrace: Headrace
+    executor: Executor
+
+    def declare(self, text: str) -> None:
+        """Write a pipeline file, over one that was written before."""
+        folder = self.headrace.settings.pipelines
+        folder.mkdir(exist_ok=True)
+        (folder / "pipeline.yaml").write_text(text, encoding="utf-8")
+
+    def run(self, pipeline: str, **params: Any) -> Row:
+        """Start a run, work until nothing is left, and return the run's row."""
+        started = self.headrace.start_run(pipeline, params)
+        self.work()
+        row = self.headrace.database.row("run", id=started["id"])
+        assert row is not None
+        return row
+
+    def jobs(self, run: Row) -> dict[str, Row]:
+        """Return the run's jobs by their steps."""
+        rows = self.headrace.database.rows("jobs_of_run", run_id=run["id"])
+        return {row["step"]: row for row in rows}
+
+    def statuses(self, run: Row) -> dict[str, str]:
+        """Return the statuses of the run's jobs by their steps."""
+        return {step: row["status"] for step, row in self.jobs(run).items()}
+
+    def work(self) -> list[str]:
+        """Execute queued jobs, those that they release too; returns the steps in order."""
+        done: list[str] = []
+        database = self.headrace.database
+        while queued := database.rows("overdue_messages", older_than_s=0):
+            ordered = sorted(queued, key=lambda row: row["id"])
+            done += [self._execute(str(row["id"]), row["attempt"]) for row in ordered]
+        return done
+
+    def _execute(self, job_id: str, attempt: int) -> str:
+        executor = self.executor
+        claimed = executor.store.claim(job_id, attempt)
+        assert claimed is not None
+        handled = executor.handle(claimed)
+        if isinstance(handled, Raised):
+            executor.sessions.roll_back()
+            executor.fail(claimed, handled)
+        else:
+            executor.settle(claimed, executor.complete(claimed, handled))
+            executor.write_log(claimed)
+        executor.close_run(claimed)
+        executor.sessions.clean()
+        return claimed.step or claimed.job_class
+
+
+@contextmanager
+def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]:
+    """Yield the installation; `folder` is its project."""
+    settings = Settings(
+        folder, folder, folder / "pipelines", database_url=database_url, redis_url=redis_url
+    )
+    log = JobLog()
+    logging.getLogger(JOB_LOGGER).addHandler(log)
+    with connect(settings, role="test") as headrace:
+        store = AttemptStore(database_url, "by-hand")
+        sessions = JobSessions(store, {}, guard, "by-hand")
+        surroundings = Surroundings(settings.project, settings.pipelines, render_value)
+        yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
+        store.drop()
+    logging.getLogger(JOB_LOGGER).removeHandler(log)

@@ -1,0 +1,115 @@
+"""Warnings: what they find, what silences them, and that they are warnings only."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.config import Settings
+from runner.spec import lint, load_folder
+from tests.support.catalogue import SmallCatalogue
+
+
+def warnings(folder: Path, steps: str) -> list[str]:
+    settings = Settings(folder, folder, folder)
+    (folder / "p.yaml").write_text("name: p\nsteps:\n" + steps)
+    loaded = load_folder(folder, SmallCatalogue(), settings)
+    assert loaded.problems == []
+    found = lint(loaded.pipelines.values(), settings)
+    assert {problem.severity for problem in found} <= {"warning"}
+    return [f"{p.line}:{p.column} {p.code} {p.message}" for p in found]
+
+
+def step(name: str, sql: str, needs: str = "") -> str:
+    return f"- {{id: {name}, job: RunSql, depends_on: [{needs}], with: {{sql: '{sql}'}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("delete from s.t", "DELETE without WHERE changes every row of s.t"),
+        (
+            "select 1; UPDATE t SET a = {{ params.a }}",
+            "UPDATE without WHERE changes every row of t",
+        ),
+        ("with gone as (delete from t returning *) select count(*) from gone", "DELETE"),
+        ("delete from t where a = {{ params.a }}", ""),
+        ("delete from {{ table | identifier }}", ""),
+        ("update t set a = 1 {% if b %} where a = 2 {% endif %}", ""),
+        ("this is no SQL (", ""),
+    ],
+)
+def test_a_change_without_where_is_told(tmp_path: Path, sql: str, told: str) -> None:
+    found = warnings(tmp_path, step("a", sql))
+
+    assert len(found) == bool(told)
+    assert all(told in text and text.startswith("3:") for text in found)
+
+
+def test_two_steps_that_write_one_table_unordered_are_told(tmp_path: Path) -> None:
+    steps = step("a", "insert into t select 1") + step("b", "delete from T where a = 1")
+
+    (found,) = warnings(tmp_path, steps)
+
+    assert 'parallel-write steps "a" and "b" both write t' in found
+
+
+def test_a_read_of_what_an_unordered_step_writes_is_told(tmp_path: Path) -> None:
+    steps = (
+        "- {id: load, job: LoadFile, with: {path: a.csv, table: staging.orders}}\n"
+        "- {id: sum, job: DataAggregation, with: {table: staging.orders, group_by: a}}\n"
+        + step("join", "with x as (select 1) select * from x join staging.orders on true", "load")
+    )
+
+    (found,) = warnings(tmp_path, steps)
+
+    assert 'unordered-read step "sum" reads staging.orders, which step "load" writes' in found
+
+
+def test_steps_ordered_through_others_are_fine(tmp_path: Path) -> None:
+    steps = (
+        step("a", "insert into t select 1")
+        + step("b", "select 1", "a")
+        + step("c", "insert into u select * from t", "b")
+        + step("d", "truncate t", "c")
+    )
+
+    assert warnings(tmp_path, steps) == []
+
+
+def test_sql_files_are_read_where_the_job_looks_for_them(tmp_path: Path) -> None:
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "clear.sql").write_text("DELETE FROM t;")
+
+    found = warnings(tmp_path, "- {id: a, job: RunSql, with: {sql_path: clear.sql}}\n")
+
+    assert "no-where" in found[0]
+
+
+def test_a_comment_with_its_reason_silences_one_code(tmp_path: Path) -> None:
+    quiet = step("a", "delete from t").rstrip()
+
+    assert warnings(tmp_path, f"{quiet} # headrace: ignore[no-where] it is refilled\n") == []
+    assert warnings(tmp_path, f"{quiet} # headrace: ignore[no-where]\n") != []
+    assert warnings(tmp_path, f"{quiet} # headrace: ignore[parallel-write] why not\n") != []
+
+
+def test_another_database_has_tables_of_its_own(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path, tmp_path, connections={"dwh": "postgresql://h/d"})
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nsteps:\n"
+        "- {id: a, job: LoadFile, with: {path: a.csv, table: t}}\n"
+        "- {id: b, job: TruncateTable, with: {table: t, connection: dwh}}\n"
+    )
+    loaded = load_folder(tmp_path, SmallCatalogue(), settings)
+
+    assert lint(loaded.pipelines.values(), settings) == []
+
+
+def test_a_chain_of_a_thousand_writers_is_checked_in_a_second_or_two(tmp_path: Path) -> None:
+    steps = "".join(
+        f"- {{id: s{n}, job: TruncateTable, with: {{table: t}}"
+        + (f", depends_on: [s{n - 1}]}}\n" if n else "}\n")
+        for n in range(1000)
+    )
+
+    assert warnings(tmp_path, steps) == []
