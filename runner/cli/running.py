@@ -108,7 +108,8 @@ def _own_parts(headrace: "Headrace", missing: int) -> "list[Part]":
     from runner.cli.parts import live_worker, part_of
 
     headrace.registry.names()
-    quiet = replace(headrace.settings, log_level="warning")
+    # What happens to the run's jobs, its client tells.
+    quiet = replace(headrace.settings, log_level="error")
     headrace.settings = quiet
     parts = []
     if missing & _DAEMON:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ _RUNS = 10
 def top(given: argparse.Namespace) -> int:
     """Show workers, queues and the newest runs, until Ctrl-C; once where no terminal reads."""
     once = given.once or not sys.stdout.isatty()
-    with installation(given) as headrace:
+    # Ctrl-C is how it is left.
+    with installation(given) as headrace, suppress(KeyboardInterrupt):
         while True:
             try:
                 text = "\n".join(_overview(headrace))
@@ -33,6 +35,7 @@ def top(given: argparse.Namespace) -> int:
             if once:
                 return 0
             time.sleep(max(0.2, given.interval))
+    return 0
 
 
 def _overview(headrace: "Headrace") -> list[str]:

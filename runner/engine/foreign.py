@@ -32,6 +32,7 @@ def perform(job_id: str, attempt: int) -> None:
         settings, name = headrace.settings, process_name()
         job_log = JobLog()
         logging.getLogger(JOB_LOGGER).addHandler(job_log)
+        logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(headrace.database_url, name)
         sessions = JobSessions(store, settings.connections, guard, name)
         executor = Executor(

@@ -21,6 +21,7 @@ HOLDERS = {
     "defaults": "defaults.",
     "step": "steps[].",
     "retry": "retry.",
+    "foreach": "foreach.",
 }
 
 
@@ -48,6 +49,7 @@ def used(data: Any) -> Iterator[str]:
     for one in [*(steps if isinstance(steps, list) else []), data.get("defaults")]:
         if isinstance(one, dict):
             yield from _of("retry.", one.get("retry"))
+            yield from _of("foreach.", one.get("foreach"))
             yield from _of("steps[].", one) if "id" in one else ()
 
 

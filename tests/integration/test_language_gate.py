@@ -1,5 +1,6 @@
 """What the language says about order and conditions, on PostgreSQL and through real jobs."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from runner.engine.executor import Handled
 from runner.engine.gate import decide
+from runner.errors import HeadraceError
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"
@@ -71,9 +73,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_a_condition_decides_once_the_steps_before_have_ended(
-    hand: ByHand, condition: str
-) -> None:
+def test_a_condition_decides_once_the_steps_before_have_ended(hand: ByHand, condition: str) -> None:
     hand.declare(
         f"""
 name: conditional
@@ -222,3 +222,106 @@ steps:
         "told": "completed",
     }
     assert run["status"] == "completed"
+
+
+def test_a_foreach_runs_once_an_item_and_what_follows_reads_all_results(hand: ByHand) -> None:
+    hand.declare(
+        """
+name: each
+params: {numbers: {type: list, default: [3, 5, 7]}}
+steps:
+  - id: square
+    job: RunSql
+    foreach: {items: "{{ params.numbers }}", as: n}
+    with: {sql: "select cast({{ n }} as int) * cast({{ n }} as int) as squared", params: {n: "{{ n }}"}}
+  - id: sum
+    job: RunSql
+    depends_on: [square]
+    when: steps.square.status == 'completed' and steps.square.result | length == 3
+    with:
+      sql: "select cast({{ last }} as int) as last"
+      params: {last: "{{ steps.square.result[2].rows[0].squared }}"}
+"""
+    )
+
+    run = hand.run("each")
+    print([(k, v["error"]) for k, v in hand.jobs(run).items()])
+
+    jobs = hand.jobs(run)
+    assert set(jobs) == {"square[0]", "square[1]", "square[2]", "sum"}
+    assert jobs["square[1]"]["result"]["rows"] == [{"squared": 25}]
+    assert jobs["sum"]["result"]["rows"] == [{"last": 49}]
+    assert run["status"] == "completed"
+
+
+def test_a_foreach_without_items_is_passed_over(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: empty
+params: {{list: {{type: list, default: []}}}}
+steps:
+  - {{id: each, {FAILS}, foreach: {{items: "{{{{ params.list }}}}"}}}}
+  - {{id: after, {OK}, depends_on: [each], when: steps.each.result == []}}
+"""
+    )
+    assert hand.statuses(hand.run("empty")) == {"after": "completed"}
+
+    hand.declare(f"name: bare\nsteps:\n  - {{id: each, {FAILS}, foreach: {{items: []}}}}\n")
+    assert hand.run("bare")["status"] == "completed"
+
+
+def test_one_failed_item_fails_the_step_for_what_follows(hand: ByHand) -> None:
+    hand.declare(
+        """
+name: each
+steps:
+  - id: divide
+    job: RunSql
+    retry: {limit: 0}
+    foreach: {items: [1, 0, 2]}
+    with: {sql: "select 10 / cast({{ n }} as int) as q", params: {n: "{{ item }}"}}
+  - {id: all, job: RunSql, depends_on: [divide], with: {sql: select 1}}
+  - id: told
+    job: RunSql
+    depends_on: [divide]
+    trigger_rule: all_done
+    when: steps.divide.status == 'failed' and steps.divide.result[1] is none
+    with: {sql: select 1}
+"""
+    )
+
+    run = hand.run("each")
+    print([(k, v["error"]) for k, v in hand.jobs(run).items()])
+
+    statuses = hand.statuses(run)
+    assert [statuses[f"divide[{n}]"] for n in range(3)] == ["completed", "failed", "completed"]
+    assert (statuses["all"], statuses["told"]) == ("skipped", "completed")
+    assert run["status"] == "failed"
+
+
+def test_ten_thousand_items_are_expanded_in_a_few_seconds(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: many
+params: {{list: {{type: list, required: true}}}}
+steps:
+  - {{id: first, {OK}}}
+  - id: each
+    job: RunSql
+    depends_on: [first]
+    foreach: {{items: "{{{{ params.list }}}}"}}
+    with: {{sql: "select 1", params: {{n: "{{{{ item }}}}"}}}}
+  - {{id: last, {OK}, depends_on: [each]}}
+"""
+    )
+    begun = time.monotonic()
+
+    run = hand.headrace.start_run("many", {"list": list(range(10_000))})
+
+    print(f"{time.monotonic() - begun:.2f} s")
+    assert time.monotonic() - begun < 20
+    jobs = hand.jobs(run)
+    assert len(jobs) == 10_002
+    assert jobs["last"]["deps_left"] == 10_000
+    with pytest.raises(HeadraceError, match="more than 10000"):
+        hand.headrace.start_run("many", {"list": list(range(10_001))})

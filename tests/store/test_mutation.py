@@ -1,0 +1,44 @@
+"""The mutation check: without the fence the suite must fail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.embedded import Servers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("complete_parts", "test_a_reaped_attempt_cannot_record_its_late_success"),
+        ("fail_attempt", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
+        ("lose_attempts", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
+        ("claim_attempt", "test_an_old_message_claims_nothing"),
+    ],
+)
+def test_the_suite_fails_without_the_fence(servers: Servers, statement: str, broken: str) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "tests.support.unfenced"),
+            *("-p", "no:cacheprovider", "tests/store/test_fence.py", "-k", "reaped or message"),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "UNFENCED": statement,
+            "PYTHONPATH": str(ROOT),
+            "TEST_DATABASE_URL": servers.database_url,
+            "TEST_REDIS_URL": servers.redis_url,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAILED tests/store/test_fence.py::{broken}" in done.stdout
