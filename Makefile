@@ -46,7 +46,7 @@ bench: install ## Measure against other queues (installs them beside itself)
 	@exec $(PY) -m bench $(ARGS)
 
 chaos: install-dev ## Kill, pause and empty things under load, then check every invariant
-	@exec $(PY) -m tests.faults.chaos --minutes $(MINUTES) $(ARGS)
+	@exec $(PY) -m bench.chaos --minutes $(MINUTES) $(ARGS)
 
 docs: install-dev ## Write the reference pages from the code
 	@exec $(PY) -m docs $(ARGS)

@@ -141,6 +141,13 @@ def summary(cluster: Cluster, load: Load, faults: Faults, settled_s: float | Non
                 f"queued again after a {kind} was killed: median {median(times_s):.2f} s,"
                 f" longest {max(times_s):.2f} s, {len(times_s)} jobs"
             )
+    causes = cluster.sql(
+        "SELECT outcome, regexp_replace(error, '[0-9]+', 'N', 'g') AS error, count(*) AS n"
+        " FROM headrace.job_attempt WHERE outcome <> 'failed' GROUP BY 1, 2 ORDER BY 3 DESC"
+    )
+    print("attempts that did not end by themselves")
+    for row in causes:
+        print(f"  {row['n']:5}  {row['outcome']}: {row['error'] or 'by a person'}")
     print(f"failed for good after {spent} crash budgets were spent (3 crashes of one job)")
     settled = "not within 60 s" if settled_s is None else f"{settled_s:.1f} s after the last fault"
     print(f"all final  {settled}")

@@ -12,6 +12,7 @@ from runner.engine.recovery import Recovery
 from runner.engine.scheduler import Scheduler
 from runner.engine.wiring import Headrace, process_name
 from runner.errors import HeadraceError, LeadershipLost, QueueUnavailable, StoreUnavailable
+from runner.store.database import Transaction
 
 log = logging.getLogger("headrace.daemon")
 
@@ -29,6 +30,7 @@ class Daemon:
         self._name = process_name()
         self._stop = threading.Event()
         self._term: int | None = None
+        self._standing_by = False
         self._outage = ""
         self._pause_s = 0.1
         self._shown: set[str] = set()
@@ -51,6 +53,7 @@ class Daemon:
                 self._stop.wait(self._wait_s())
             except LeadershipLost as error:
                 log.warning("%s; what is due is the next leader's", error)
+                self._term = None
             except (StoreUnavailable, QueueUnavailable) as error:
                 self._wait_out(error)
             except Exception:
@@ -61,26 +64,35 @@ class Daemon:
 
     def _turn(self) -> None:
         self._reload()
-        row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
-        term = row["term"] if row else None
-        if term != self._term:
-            self._changed_hands(term)
-        if term is None:
+        if self._term is None:
+            self._apply()
+        if self._term is None:
             return
-        self._scheduler.tick(datetime.now(UTC), term)
-        done = self._recovery.tick()
+        self._scheduler.tick(datetime.now(UTC), self._term)
+        done = self._recovery.tick(self._renew)
         if done.resent or done.lost:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
             )
 
-    def _changed_hands(self, term: int | None) -> None:
-        if term is None:
-            log.info("another daemon leads; standing by")
-        else:
-            log.info("leading, term %d", term)
-            self._scheduler.refresh(datetime.now(UTC))
-        self._term = term
+    def _apply(self) -> None:
+        """Lead if nobody does."""
+        row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        if row is None:
+            if not self._standing_by:
+                log.info("another daemon leads; standing by")
+            self._standing_by = True
+            return
+        log.info("leading, term %d", row["term"])
+        self._standing_by = False
+        self._scheduler.refresh(datetime.now(UTC))
+        self._term = row["term"]
+
+    def _renew(self, tx: Transaction) -> None:
+        """Renew the lease in the transaction of the repairs: one commit a second in all."""
+        row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        if row is None or row["term"] != self._term:
+            raise LeadershipLost(f"term {self._term} is over")
 
     def _reload(self) -> None:
         if not self._headrace.pipelines.refresh():

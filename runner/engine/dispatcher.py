@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from runner.queue.message import Message
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
+
+_CHOICES = ("queue", "retry", "timeout", "idempotency_key")
 
 
 class Dispatcher:
@@ -35,7 +38,14 @@ class Dispatcher:
 
     def dispatch(self, job_class: str, payload: Mapping[str, Any], **options: Any) -> str:
         """Dispatch one job; returns its id. See `dispatch_row` for the options."""
-        return str(self.dispatch_row(job_class, payload, **options)["id"])
+        if options.get("session") is not None or options.get("depends_on"):
+            return str(self.dispatch_row(job_class, payload, **options)["id"])
+        chosen = {key: value for key, value in options.items() if key in _CHOICES}
+        values = self._values(job_class, payload, **chosen)
+        if not self._database.prepared("insert_job_id", **values):
+            return str(_first_dispatch(self._database, values)["id"])
+        self.send_soon([_message(values)])
+        return str(values["id"])
 
     def dispatch_row(
         self,
@@ -61,7 +71,14 @@ class Dispatcher:
             NotFound: `depends_on` names a job that does not exist.
             StoreUnavailable: PostgreSQL does not answer; nothing was dispatched.
         """
-        values = self._values(job_class, payload, queue, retry, timeout, idempotency_key)
+        values = self._values(
+            job_class,
+            payload,
+            queue=queue,
+            retry=retry,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
         if session is not None:
             row = self._insert(transaction_of(session), values, depends_on)
             on_commit(session, lambda: self.send_soon(_queued([row])))
@@ -84,13 +101,11 @@ class Dispatcher:
         """
         rows = []
         for payload in payloads:
-            values = self._values(job_class, payload, queue, None, None, None)
-            rows.append({**values, "payload": dict(payload), "retry": self._default_retry})
+            values = self._values(job_class, payload, queue=queue)
+            rows.append(_planned_row(**values))
         with self._database.transaction() as tx:
-            tx.rows("insert_jobs", jobs=json.dumps([_planned_row(**row) for row in rows]))
-        self.send_soon(
-            [Message(UUID(row["id"]), 0, row["queue"], row["timeout_s"]) for row in rows]
-        )
+            tx.rows("insert_jobs", jobs=json.dumps(rows, default=str))
+        self.send_soon([_message(row) for row in rows])
         return [row["id"] for row in rows]
 
     # -- runs -------------------------------------------------------------------------
@@ -165,18 +180,22 @@ class Dispatcher:
 
     # -- inside -----------------------------------------------------------------------
 
-    @property
-    def _default_retry(self) -> dict[str, Any]:
-        return policy_to_row(self._settings.retry)
+    @cached_property
+    def _default_retry(self) -> str:
+        return self._retry_json(None)
+
+    def _retry_json(self, retry: Any) -> str:
+        return json.dumps(policy_to_row(policy_from(retry, self._settings.retry)))
 
     def _values(
         self,
         job_class: str,
         payload: Mapping[str, Any],
-        queue: str | None,
-        retry: Any,
-        timeout: Any,
-        idempotency_key: str | None,
+        *,
+        queue: str | None = None,
+        retry: Any = None,
+        timeout: Any = None,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         findings = self._registry.check(job_class, payload)
         if findings:
@@ -192,7 +211,7 @@ class Dispatcher:
             "payload": json.dumps(dict(payload), default=str),
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
-            "retry": json.dumps(policy_to_row(policy_from(retry, self._settings.retry))),
+            "retry": self._default_retry if retry is None else self._retry_json(retry),
             "idempotency_key": idempotency_key,
         }
 
@@ -233,6 +252,10 @@ def _ids(depends_on: Sequence[str]) -> list[UUID]:
 def _first_dispatch(tx: Any, values: Mapping[str, Any]) -> Row:
     row: Row = tx.row("job_by_key", idempotency_key=values["idempotency_key"])
     return row
+
+
+def _message(values: Mapping[str, Any]) -> Message:
+    return Message(UUID(values["id"]), 0, values["queue"], values["timeout_s"])
 
 
 def _queued(rows: Iterable[Row]) -> list[Message]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
 from runner.engine.worker import attempts_json
-from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable, StoreUnavailable
+from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
-from runner.store.database import Database, Row
+from runner.store.database import Database, Row, Transaction
 from runner.store.targets import end_sessions
 
 # How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
@@ -57,24 +57,27 @@ class Recovery:
         self._trusted_from = 0.0
         self._hostname = socket.gethostname()
 
-    def tick(self) -> Repaired:
+    def tick(self, lead: Callable[[Transaction], None] = lambda _tx: None) -> Repaired:
         """Requeue due retries and what dead workers held; every few seconds sweep the rest.
+
+        `lead` runs first, in the same transaction: there the daemon renews its lease.
 
         Raises:
             StoreUnavailable, QueueUnavailable: Tried again at the next tick.
         """
         try:
-            return self._tick()
+            return self._tick(lead)
         except StoreUnavailable:
             # Nobody could renew a lease meanwhile: silence proves nothing for a while.
             self._trusted_from = self._clock() + LEASE_S
             raise
 
-    def _tick(self) -> Repaired:
+    def _tick(self, lead: Callable[[Transaction], None]) -> Repaired:
         done = Repaired()
         emptied = self._emptied()
         sweep = emptied or self._clock() >= self._next_sweep
         with self._database.transaction() as tx:
+            lead(tx)
             retries = tx.rows("due_retries")
             messages = [message_for(row) for row in retries]
             messages += self._reap(tx, done)

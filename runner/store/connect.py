@@ -1,14 +1,15 @@
 """How Headrace reaches PostgreSQL: the driver named, the session's settings fixed."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 import psycopg2.extras
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
 
 from runner.errors import ConfigError, StoreUnavailable
 
@@ -52,23 +53,41 @@ def driver_url(database_url: str) -> URL:
 
 
 def make_engine(
-    database_url: str, *, application_name: str, pool_size: int = 5, short: bool = False
+    database_url: str,
+    *,
+    application_name: str,
+    pool_size: int = 5,
+    short: bool = False,
+    autocommit: bool = False,
 ) -> Engine:
     """Return an engine on `database_url`. It connects at its first use.
 
-    With `short` the server ends a transaction that waits seconds for its client.
+    With `short` the server ends a transaction that waits seconds for its client; with
+    `autocommit` each statement is a transaction.
     """
-    return create_engine(
+    engine = create_engine(
         driver_url(database_url),
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT" if autocommit else None,
         connect_args={
             **_CONNECT_ARGS,
             "application_name": application_name,
             "options": _SESSION_OPTIONS + (_SHORT_TRANSACTIONS if short else ""),
         },
     )
+    event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
+    """Have the pool replace a connection that the server has closed, without asking the server.
+
+    A server has nothing to say to an idle client but that it goes. A ping before each use
+    would cost a round trip and a transaction.
+    """
+    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+        raise DisconnectionError
 
 
 def connect_raw(database_url: str, *, application_name: str) -> Any:

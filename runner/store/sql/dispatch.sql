@@ -10,6 +10,15 @@ VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *
 
+-- name: insert_job_id
+-- The same, for who wants the id only; no row under a key that is there already.
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at)
+VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
+        :timeout_s::float8, :retry::jsonb, :idempotency_key::text, clock_timestamp())
+    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING id
+
 -- name: job_by_key
 SELECT * FROM headrace.job WHERE idempotency_key = :idempotency_key::text
 
@@ -39,20 +48,22 @@ VALUES (:id::uuid, :job_class::text, :payload::jsonb, :status::text, :queue::tex
 RETURNING *
 
 -- name: insert_jobs
--- All jobs of a run, or a bulk dispatch, in one statement.
+-- All jobs of a run, or a bulk dispatch, in one statement. `payload` and `retry` may stand in
+-- it as JSON or as JSON's text: read as text they are the same.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         deps_left, dependents, late, trigger_rule, when_expr, allow_failure, folder, logical_date,
         queued_at)
-SELECT id, job_class, payload, CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
-       queue, timeout_s, retry, run_id, pipeline, step, deps_left, dependents, late,
+SELECT id, job_class, payload::jsonb,
+       CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
+       queue, timeout_s, retry::jsonb, run_id, pipeline, step, deps_left, dependents, late,
        trigger_rule, when_expr, allow_failure, folder, logical_date,
        CASE WHEN deps_left = 0 AND not held THEN clock_timestamp() END
   FROM json_to_recordset(:jobs::json) AS planned
-       (id uuid, job_class text, payload jsonb, queue text, timeout_s float8, retry jsonb,
+       (id uuid, job_class text, payload text, queue text, timeout_s float8, retry text,
         run_id uuid, pipeline text, step text, deps_left integer, dependents integer,
-        late boolean, trigger_rule text, when_expr text, allow_failure boolean, folder text, logical_date timestamptz,
-        held boolean)
+        late boolean, trigger_rule text, when_expr text, allow_failure boolean, folder text,
+        logical_date timestamptz, held boolean)
 
 -- name: insert_edges
 INSERT INTO headrace.job_dependency (upstream_id, job_id)

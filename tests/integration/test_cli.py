@@ -1,0 +1,260 @@
+"""The commands that speak to servers, each a process of its own."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Headrace
+from tests.support.servers import connect
+
+TWO_STEPS = """\
+name: two
+description: Two steps.
+params: {n: {type: integer, default: 5}}
+steps:
+  - {id: first, job: Fibonacci, with: {n: "{{ params.n }}"}}
+  - {id: second, job: RunSql, depends_on: [first], with: {sql: "SELECT 1 AS one"}}
+"""
+FAILING = """\
+name: failing
+defaults: {retry: {limit: 0, delay: 1s}}
+steps:
+  - {id: bad, job: RunSql, with: {sql: "SELECT * FROM missing_table"}}
+  - {id: after, job: Fibonacci, depends_on: [bad], with: {n: 3}}
+"""
+HOURLY = """\
+name: hourly
+schedule: {cron: "0 * * * *", catchup: none}
+steps:
+  - {id: one, job: Fibonacci, with: {n: 3}}
+"""
+
+
+@pytest.fixture
+def headrace(tmp_path: Path, database: str, redis_url: str) -> Headrace:
+    folder = tmp_path / "pipelines"
+    folder.mkdir()
+    for name, text in (("two", TWO_STEPS), ("failing", FAILING), ("hourly", HOURLY)):
+        (folder / f"{name}.yaml").write_text(text)
+    return Headrace(tmp_path, {"DATABASE_URL": database, "REDIS_URL": redis_url})
+
+
+def test_run_brings_its_own_worker_shows_progress_and_ends_0(headrace: Headrace):
+    done = headrace("run", "two", "-p", "n=7")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0].endswith("of two started")
+    assert any("first" in line and "completed in" in line for line in lines)
+    assert "completed: 2 steps in" in lines[-1]
+    run = headrace("runs", "--json").json["items"][0]
+    assert (run["pipeline"], run["status"], run["params"]) == ("two", "completed", {"n": 7})
+    # Whatever it brought has ended with it.
+    assert {row["status"] for row in headrace("workers", "--json").json["items"]} == {"stopped"}
+    assert "no daemon is up" in headrace("top").out
+
+
+def test_a_failed_run_ends_1_with_its_error_and_can_be_retried(headrace: Headrace, database: str):
+    done = headrace("run", "failing", "--json")
+    assert done.code == 1
+    run = done.json
+    assert run["status"] == "failed"
+    by_step = {job["step"]: job for job in run["jobs"]}
+    assert (by_step["bad"]["status"], by_step["after"]["status"]) == ("failed", "skipped")
+
+    shown = headrace("show", run["id"]).out
+    assert "missing_table" in shown
+    assert "Traceback (most recent call last)" in shown
+    job = headrace("show", by_step["bad"]["id"], "--json").json
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["failed"]
+
+    with contextlib.closing(connect(database)) as opened, opened.cursor() as cursor:
+        cursor.execute("CREATE TABLE missing_table (n integer)")
+    assert headrace("retry", run["id"]).code == 0
+    # A second run brings the worker that does the first one's work as well.
+    assert headrace("run", "two").code == 0
+    again = headrace("show", run["id"], "--json").json
+    assert [job["status"] for job in again["jobs"]] in (
+        ["completed", "completed"],
+        ["completed", "started"],
+        ["completed", "queued"],
+    )
+
+
+def test_a_detached_run_waits_for_a_worker_and_can_be_cancelled(headrace: Headrace):
+    done = headrace("run", "two", "--detach")
+    assert done.code == 0
+    run_id = done.out.strip()
+    assert "No worker is up" in done.err
+    assert headrace("queues", "--json").json["items"][1]["queued"] == 1
+    assert headrace("jobs", "--status", "queued").out.count("Fibonacci") == 1
+    assert headrace("cancel", run_id).out == f"run {run_id} is cancelled\n"
+    again = headrace("cancel", run_id)
+    assert again.code == 1
+    assert "ended already" in again.err
+
+
+def test_run_takes_the_worker_that_is_up(headrace: Headrace):
+    with headrace.started("worker") as worker, headrace.started("daemon") as daemon:
+        worker.wait_for("serving high, medium, low")
+        daemon.wait_for("leading, term 1")
+        give_up = time.monotonic() + 10
+        while not headrace("workers", "--json").json["items"]:
+            assert time.monotonic() < give_up
+        assert headrace("run", "two").code == 0
+        assert len(headrace("workers", "--json").json["items"]) == 1
+        assert worker.stop(signal.SIGTERM) < 5
+        assert daemon.stop(signal.SIGTERM) < 5
+        assert (worker.process.returncode, daemon.process.returncode) == (0, 0)
+
+
+def test_an_interrupted_run_ends_130_and_leaves_no_process(headrace: Headrace):
+    (headrace.folder / "pipelines" / "slow.yaml").write_text(
+        "name: slow\nsteps:\n  - {id: wait, job: SlowQuery, with: {duration: 30}}\n"
+    )
+    with headrace.started("run", "slow") as run:
+        run.wait_for("started")
+        tree = run.tree()
+        assert tree
+        os.killpg(run.process.pid, signal.SIGINT)
+        assert run.process.wait(timeout=12) == 130
+        assert "goes on wherever a worker is up" in run.output()
+        assert not set(run.tree()) & set(tree)
+    # The job was given back and costs nothing of its budget.
+    job = headrace("jobs", "--json").json["items"][0]
+    assert (job["status"], job["retry_count"]) == ("queued", 0)
+
+
+def test_listings_are_tables_for_people_and_items_for_programs(headrace: Headrace):
+    headrace("run", "two")
+    for name in ("pipelines", "runs", "jobs", "schedules", "workers", "queues"):
+        table, listed = headrace(name), headrace(name, "--json")
+        assert table.code == listed.code == 0
+        assert table.out.splitlines()[0].isupper()
+        assert isinstance(listed.json["items"], list)
+    names = [item["name"] for item in headrace("pipelines", "--json").json["items"]]
+    assert names == ["failing", "hourly", "two"]
+    assert headrace("runs", "--pipeline", "hourly").out == "There are no such runs.\n"
+    assert headrace("runs", "--status", "compleed").code == 2
+    assert len(headrace("jobs", "--limit", "1", "--json").json["items"]) == 1
+
+
+def test_a_broken_file_is_told_of_and_hides_no_other(headrace: Headrace):
+    (headrace.folder / "pipelines" / "broken.yaml").write_text("name: broken\n")
+    done = headrace("pipelines")
+    assert done.code == 0
+    assert "two" in done.out
+    assert "Not valid: pipelines/broken.yaml" in done.err
+    refused = headrace("run", "broken")
+    assert refused.code == 1
+    assert "pipelines/broken.yaml:1:1" in refused.err
+
+
+def test_logs_shows_what_a_run_said(headrace: Headrace):
+    run_id = headrace("run", "two", "--json").json["id"]
+    assert "second Running 1 statements of sql" in headrace("logs", run_id).out
+    assert headrace("logs", "two").code == 1
+
+
+def test_show_prints_a_pipeline_as_it_is_in_force(headrace: Headrace):
+    shown = headrace("show", "hourly")
+    assert "cron: 0 * * * *" in shown.out
+    assert "step one" in shown.out
+    assert headrace("show", "nothing").code == 1
+
+
+def test_backfill_starts_one_run_an_instant_and_none_twice(headrace: Headrace):
+    stretch = ("backfill", "hourly", "--from", "2026-01-01T00:00", "--to", "2026-01-01T05:00")
+    planned = headrace(*stretch, "--dry-run", "--json").json["items"]
+    assert len(planned) == 6
+    assert headrace("runs", "--json").json["items"] == []
+    started = headrace(*stretch, "--json").json["items"]
+    assert len({run["id"] for run in started}) == 6
+    assert headrace(*stretch, "--json").json["items"] == []
+    assert headrace("backfill", "two", "--from", "2026-01-01", "--to", "2026-01-02").code == 1
+
+
+def test_backfill_keeps_to_its_most_active_runs(headrace: Headrace):
+    stretch = ("--from", "2026-01-01T00:00", "--to", "2026-01-01T02:00")
+    with headrace.started("worker") as worker:
+        worker.wait_for("serving")
+        done = headrace("backfill", "hourly", *stretch, "--max-active", "1", "--json")
+    assert len(done.json["items"]) == 3
+    spans = sorted(
+        (run["started_at"], run["finished_at"])
+        for run in headrace("runs", "--json").json["items"]
+        if run["finished_at"]
+    )
+    assert len(spans) >= 2
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans))
+
+
+def test_pause_and_resume_are_seen_in_the_listing(headrace: Headrace):
+    assert headrace("pause", "hourly").code == 0
+    assert headrace("schedules", "--json").json["items"][0]["paused"] is True
+    assert headrace("resume", "hourly").code == 0
+    assert headrace("schedules", "--json").json["items"][0]["paused"] is False
+    assert headrace("pause", "hurly").code == 1
+
+
+def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, database: str):
+    headrace("run", "two")
+    headrace("run", "failing")
+    waiting = headrace("run", "two", "--detach").out.strip()
+    assert headrace("prune", "--older-than", "1d", "--json").json == {"runs": 0, "jobs": 0}
+    assert headrace("prune").code == 2
+    assert headrace("prune", "--older-than", "soon").code == 2
+    assert headrace("prune", "--older-than", "0s", "--json").json == {"runs": 2, "jobs": 4}
+    assert [run["id"] for run in headrace("runs", "--json").json["items"]] == [waiting]
+    with contextlib.closing(connect(database)) as opened, opened.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM headrace.job_attempt),"
+            " (SELECT count(*) FROM headrace.job_log),"
+            " (SELECT count(*) FROM headrace.job_dependency)"
+        )
+        assert cursor.fetchone() == (0, 0, 1)
+
+
+def test_prune_keeps_a_job_that_another_one_still_waits_for(headrace: Headrace, database: str):
+    with contextlib.closing(connect(database)) as opened, opened.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO headrace.job (id, job_class, status, queue, timeout_s, retry, finished_at)"
+            " SELECT gen_random_uuid(), 'Fibonacci', status, 'low', 1, '{}', ended"
+            "   FROM (VALUES ('completed', now()), ('completed', now()), ('waiting', NULL))"
+            "     AS job (status, ended)"
+        )
+        cursor.execute(
+            "INSERT INTO headrace.job_dependency"
+            " SELECT (SELECT id FROM headrace.job WHERE status = 'completed' LIMIT 1), id"
+            "   FROM headrace.job WHERE status = 'waiting'"
+        )
+    assert headrace("prune", "--older-than", "0s", "--json").json == {"runs": 0, "jobs": 1}
+
+
+def test_a_database_without_the_schema_is_told_so(
+    tmp_path: Path, empty_database: str, redis_url: str
+):
+    (tmp_path / "pipelines").mkdir()
+    headrace = Headrace(tmp_path, {"DATABASE_URL": empty_database, "REDIS_URL": redis_url})
+    done = headrace("runs")
+    assert done.code == 1
+    assert "headrace db upgrade" in done.err
+    assert headrace("db", "upgrade").code == 0
+    assert headrace("runs").out == "There are no such runs.\n"
+    assert headrace("db", "url").out.strip() == empty_database
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_every_command_finds_the_embedded_servers_running_or_not(tmp_path: Path):
+    home = Headrace(tmp_path, {})
+    assert home("init", "shop").code == 0
+    shop = Headrace(tmp_path / "shop", {})
+    assert shop("db", "url").err.startswith("The embedded servers do not run now")
+    assert shop("run", "hello", "-p", "greeting=Hi").code == 0
+    assert len(shop("runs", "--json").json["items"]) == 1
+    assert shop("db", "url").out.startswith("postgresql://")

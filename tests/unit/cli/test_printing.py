@@ -1,0 +1,42 @@
+"""Tables, spans of time and moments as the command line shows and reads them."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from runner.cli.printing import moment, params_of, span, table
+from runner.errors import InvalidParams
+
+
+def test_columns_are_aligned_and_nothing_is_a_dash():
+    assert table([("a", None), ("long name", 3)], ("NAME", "N")) == [
+        "NAME       N",
+        "a          -",
+        "long name  3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.4242, "0.42 s"), (42.4, "42 s"), (185, "3m 05s"), (7500, "2h 05m"), (187_200, "2d 04h")],
+)
+def test_a_span_is_shown_in_its_largest_units(seconds: float, shown: str):
+    assert span(seconds) == shown
+
+
+def test_a_moment_without_offset_is_on_the_given_zones_clock():
+    berlin = ZoneInfo("Europe/Berlin")
+    assert moment("2026-07-01", "--from", berlin) == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert moment("2026-07-01T00:00Z", "--from", berlin) == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def test_a_moment_that_is_none_is_refused_with_an_example():
+    with pytest.raises(InvalidParams, match=r"--from takes a date or a time, as in 2026-01-31"):
+        moment("tomorrow", "--from")
+
+
+def test_a_parameters_value_may_hold_equals_signs():
+    assert params_of(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    with pytest.raises(InvalidParams, match="NAME=VALUE"):
+        params_of(["a"])

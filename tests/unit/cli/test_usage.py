@@ -1,0 +1,206 @@
+"""What the command line answers without any server."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.cli.arguments import COMMANDS
+from tests.support.cli import REPOSITORY, Headrace, environment
+
+VALID = "name: good\nsteps:\n  - {id: one, job: Fibonacci, with: {n: 3}}\n"
+
+
+@pytest.fixture
+def headrace(tmp_path: Path) -> Headrace:
+    (tmp_path / "pipelines").mkdir()
+    return Headrace(tmp_path, {})
+
+
+def test_help_names_every_command_and_loads_nothing_slow(headrace: Headrace):
+    done = headrace("--help")
+    assert done.code == 0
+    assert all(f"    {name} " in done.out for name in COMMANDS)
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "runner", "--help"],
+        cwd=REPOSITORY,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert "sqlalchemy" not in loaded
+    assert "jsonschema" not in loaded
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
+    from runner.cli.arguments import parser
+
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: headrace {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["vlidate"], 'did you mean "validate"?'),
+        (["worker", "--processes", "0"], "takes a whole number from 1"),
+        (["runs", "--limit", "many"], "takes a whole number from 1"),
+        (["backfill", "x"], "--from, --to"),
+        (["cron", "61 * * * *"], "minute 61 is out of range"),
+        (["cron", "0 1 * * *", "--timezone", "Europe/Berln"], "Europe/Berlin"),
+        (["retry"], "either an ID or --all-failed"),
+        (["worker", "--queues", "hihg"], 'did you mean "high"?'),
+        (["--config", "nowhere.yaml", "validate"], "no such configuration file"),
+    ],
+)
+def test_wrong_usage_ends_2_with_a_message(headrace: Headrace, words: list[str], says: str):
+    done = headrace(*words)
+    assert done.code == 2
+    assert says in done.err
+    assert done.out == ""
+
+
+def test_validate_counts_valid_pipelines(headrace: Headrace):
+    (headrace.folder / "pipelines" / "good.yaml").write_text(VALID)
+    done = headrace("validate")
+    assert (done.code, done.out) == (0, "1 pipeline is valid\n")
+
+
+def test_validate_shows_all_problems_with_their_places_and_ends_1(headrace: Headrace):
+    folder = headrace.folder / "pipelines"
+    (folder / "good.yaml").write_text(VALID)
+    (folder / "bad.yaml").write_text(
+        "name: bad\nsteps:\n  - {id: a, job: Fibonaci, with: {n: 3}}\n  - {id: b, job: Fibonacci}\n"
+    )
+    (folder / "empty.yaml").write_text("")
+    done = headrace("validate")
+    assert done.code == 1
+    assert "pipelines/bad.yaml:3:18: " in done.out
+    assert 'did you mean "Fibonacci"?' in done.out
+    assert "pipelines/bad.yaml:4:" in done.out
+    assert "pipelines/empty.yaml:1:1: " in done.out
+    assert "in 2 files; 1 pipeline valid" in done.err
+    listed = headrace("validate", "--json")
+    assert listed.code == 1
+    assert listed.json["valid"] == ["good"]
+    assert {item["file"] for item in listed.json["items"]} == {
+        "pipelines/bad.yaml",
+        "pipelines/empty.yaml",
+    }
+
+
+def test_validate_takes_files_and_folders(headrace: Headrace):
+    other = headrace.folder / "elsewhere"
+    other.mkdir()
+    (other / "good.yaml").write_text(VALID)
+    assert headrace("validate", "elsewhere").out == "1 pipeline is valid\n"
+    assert headrace("validate", "elsewhere/good.yaml").out == "1 pipeline is valid\n"
+    missing = headrace("validate", "elsewhere/god.yaml")
+    assert missing.code == 1
+    assert "elsewhere/god.yaml: there is no such file" in missing.out
+
+
+def test_a_mistake_in_the_configuration_ends_2_with_its_place(headrace: Headrace):
+    (headrace.folder / "config.yaml").write_text("prot: 1\n")
+    done = headrace("validate")
+    assert done.code == 2
+    assert "config.yaml:1:1: " in done.err
+
+
+def test_cron_shows_what_a_change_of_the_clocks_does(headrace: Headrace):
+    words = ("cron", "30 1 * * *", "--timezone", "America/New_York", "--from", "2025-11-02")
+    done = headrace(*words, "-n", "1")
+    assert "repeated hour" in done.out
+    listed = headrace(*words, "-n", "2", "--json").json["items"]
+    assert [item["instant"] for item in listed] == ["2025-11-02T05:30:00Z", "2025-11-03T06:30:00Z"]
+
+
+def test_plan_shows_waves_rendered_sql_and_next_instants(headrace: Headrace):
+    folder = headrace.folder / "pipelines"
+    (folder / "sql").mkdir()
+    (folder / "sql" / "count.sql").write_text("SELECT count(*) FROM t WHERE day = {{ params.day }}")
+    (folder / "sums.yaml").write_text(
+        "name: sums\nschedule: '0 1 * * *'\nparams: {day: {type: date, required: true}}\nsteps:\n"
+        "  - {id: first, job: Fibonacci, with: {n: 3}}\n"
+        "  - id: count\n    job: RunSql\n    depends_on: [first]\n"
+        "    with: {sql_path: sql/count.sql, params: {day: '{{ params.day }}'}}\n"
+    )
+    done = headrace("plan", "sums", "-p", "day=2024-02-29")
+    assert done.code == 0, done.err
+    assert done.out.index("wave 1") < done.out.index("first: Fibonacci")
+    assert done.out.index("wave 2") < done.out.index("count: RunSql on medium after first")
+    assert "| SELECT count(*) FROM t WHERE day = :p1" in done.out
+    assert "2024-02-29" in done.out
+    assert done.out.count("next 2") == 5
+    listed = headrace("plan", "sums", "-p", "day=2024-02-29", "--json").json
+    assert [(step["id"], step["wave"]) for step in listed["steps"]] == [("first", 1), ("count", 2)]
+    assert headrace("plan", "sums").code == 1
+    assert 'did you mean "sums"?' in headrace("plan", "sms").err
+
+
+def test_plan_ends_1_where_a_steps_sql_cannot_be_rendered(headrace: Headrace):
+    (headrace.folder / "pipelines" / "bad.yaml").write_text(
+        "name: bad\nsteps:\n  - {id: a, job: RunSql, with: {sql: 'SELECT {{ params.dya }}'}}\n"
+    )
+    done = headrace("plan", "bad")
+    assert done.code == 1
+    assert "dya" in done.out
+
+
+def test_a_closed_pipe_is_no_error(headrace: Headrace):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "schema"],
+        cwd=headrace.folder,
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    assert (process.wait(), error) == (0, b"")
+
+
+def test_init_writes_a_project_that_is_valid_and_never_overwrites(tmp_path: Path):
+    headrace = Headrace(tmp_path, {})
+    assert headrace("init", "shop").code == 0
+    assert Headrace(tmp_path / "shop", {})("validate").out == "1 pipeline is valid\n"
+    (tmp_path / "shop" / "config.yaml").write_text("# mine\n")
+    again = headrace("init", "shop")
+    assert again.code == 2
+    assert "exists already" in again.err
+    assert (tmp_path / "shop" / "config.yaml").read_text() == "# mine\n"
+
+
+def test_a_job_class_of_the_projects_own_folder_is_listed(tmp_path: Path):
+    Headrace(tmp_path, {})("init", "shop")
+    listed = Headrace(tmp_path / "shop", {})("jobs", "--types", "--json").json["items"]
+    names = [item["name"] for item in listed]
+    assert "CountGreetings" in names
+    assert "RunSql" in names
+
+
+def test_validate_of_the_examples_takes_no_longer_than_a_person_waits():
+    before = os.times().children_user
+    started = time.monotonic()
+    assert Headrace(REPOSITORY, {})("validate").code == 0
+    assert os.times().children_user - before < 3.0, time.monotonic() - started
+
+
+def test_postgresql_away_is_one_clear_line(headrace: Headrace):
+    environ = {
+        "DATABASE_URL": "postgresql://me:canary-word@127.0.0.1:1/x",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    done = Headrace(headrace.folder, environ)("runs")
+    assert done.code == 1
+    assert done.err.startswith("PostgreSQL does not answer: ")
+    assert done.err.count("\n") == 1
+    assert "canary-word" not in done.err
