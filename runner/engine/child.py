@@ -174,7 +174,6 @@ class ChildLoop:
             self._refused(claimed, error)
             return None
         self._taker.send(self._executor.settle(claimed, completed))
-        self._executor.write_log(claimed)
         if not claimed.dependents:
             self._executor.close_run(claimed)
         log.debug("job %s %s completed", claimed.id, claimed.job_class)

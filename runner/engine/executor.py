@@ -126,11 +126,10 @@ class Executor:
             StaleAttempt: The attempt is over; the effect has been rolled back.
         """
         if not self.sessions.control_open:
-            completed = self.store.complete(claimed, handled.result)
+            completed = self.store.complete(claimed, handled.result, self.log_lines())
             crash_point("after-commit")
             return completed
-        completed = self.store.complete(claimed, handled.result)
-        self.write_log(claimed)
+        completed = self.store.complete(claimed, handled.result, self.log_lines())
         crash_point("after-fence")
         self.sessions.commit_control()
         crash_point("after-commit")
@@ -191,12 +190,17 @@ class Executor:
                 status,
             )
 
+    def log_lines(self) -> str | None:
+        """Return what the job said since this was last asked, for `add_log_lines`."""
+        entries = self._log.take()
+        return to_json(entries) if entries else None
+
     def write_log(self, claimed: Claimed) -> None:
         """Store what the job said, in the open transaction where there is one."""
-        entries = self._log.take()
-        if entries:
+        entries = self.log_lines()
+        if entries is not None:
             self.store.rows(
-                "add_log_lines", id=claimed.id, attempt=claimed.attempt, entries=to_json(entries)
+                "add_log_lines", id=claimed.id, attempt=claimed.attempt, entries=entries
             )
 
     # -- inside -----------------------------------------------------------------------

@@ -68,7 +68,6 @@ def _execute(
             messages = executor.fail(claimed, handled)
         else:
             messages = executor.settle(claimed, executor.complete(claimed, handled))
-            executor.write_log(claimed)
     except StaleAttempt:
         sessions.roll_back()
         return []

@@ -16,6 +16,8 @@ from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
 from runner.template.values import render_value
 
+LONGEST_REPEATED = 100
+
 
 class Planner:
     """Makes plans, the same for every trigger."""
@@ -70,4 +72,14 @@ class Planner:
         if not params or "params" not in self._registry.get(job.job_class).parameters:
             return job
         own = job.payload.get("params") or {}
-        return replace(job, payload={**job.payload, "params": {**plain(params), **own}})
+        given = {
+            name: plain(value)
+            for name, value in params.items()
+            if not (job.step.endswith("]") and _is_long(value))
+        }
+        return replace(job, payload={**job.payload, "params": {**given, **own}})
+
+
+def _is_long(value: Any) -> bool:
+    """Tell whether a value is too long to be repeated in every job of a foreach: its items, say."""
+    return isinstance(value, list | tuple) and len(value) > LONGEST_REPEATED

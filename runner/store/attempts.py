@@ -20,7 +20,14 @@ from runner.store.connect import connect_raw, tells_of_a_break, unavailable_mess
 from runner.store.database import Row
 from runner.store.statements import STATEMENTS
 
-_PREPARED = ("claim_attempt", "complete_attempt", "complete_and_claim")
+_PREPARED = (
+    "claim_attempt",
+    "complete_attempt",
+    "complete_alone",
+    "complete_and_claim",
+    "complete_alone_and_claim",
+)
+_LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
@@ -142,8 +149,10 @@ class AttemptStore:
         rows = self._run(_CLAIM, values)
         return Claimed(*rows[0]) if rows else None
 
-    def complete(self, claimed: Claimed, result: str | None) -> Completed:
+    def complete(self, claimed: Claimed, result: str | None, log: str | None = None) -> Completed:
         """Complete an attempt, in the open transaction where there is one.
+
+        `log` are lines for `add_log_lines`, in the same round trip and transaction.
 
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
@@ -151,13 +160,19 @@ class AttemptStore:
         """
         self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result}
-        rows = self._run(STATEMENTS["complete_attempt"].execute, values)
+        name = "complete_attempt" if claimed.dependents else "complete_alone"
+        rows = self._run_logged(STATEMENTS[name].execute, values, log)
         if not rows:
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return _completed(rows[0])
 
     def complete_and_claim(
-        self, claimed: Claimed, result: str | None, next_id: str, next_attempt: int
+        self,
+        claimed: Claimed,
+        result: str | None,
+        next_id: str,
+        next_attempt: int,
+        log: str | None = None,
     ) -> tuple[Completed | None, Claimed | None]:
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
@@ -173,7 +188,8 @@ class AttemptStore:
             "next_id": next_id,
             "next_attempt": next_attempt,
         }
-        row = self._run(STATEMENTS["complete_and_claim"].execute, values)[0]
+        name = "complete_and_claim" if claimed.dependents else "complete_alone_and_claim"
+        row = self._run_logged(STATEMENTS[name].execute, values, log)[0]
         completed = _completed(row) if row[0] is not None else None
         after = row[_COMPLETED:]
         return completed, Claimed(*after) if after[0] is not None else None
@@ -210,6 +226,13 @@ class AttemptStore:
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self._lost(error)
             raise
+
+    def _run_logged(
+        self, sql: str, values: dict[str, Any], log: str | None
+    ) -> list[tuple[Any, ...]]:
+        if log is None:
+            return self._run(sql, values)
+        return self._run(_LOG + sql, {**values, "entries": log})
 
     def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         raw = self.raw

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("statement", "broken"),
     [
-        ("complete_parts", "test_a_reaped_attempt_cannot_record_its_late_success"),
+        ("closing_part", "test_a_reaped_attempt_cannot_record_its_late_success"),
         ("fail_attempt", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
         ("lose_attempts", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
         ("claim_attempt", "test_an_old_message_claims_nothing"),

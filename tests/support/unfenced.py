@@ -1,6 +1,6 @@
 """A pytest plugin that takes the fence out of one statement: `-p tests.support.unfenced`.
 
-`UNFENCED=complete_parts` removes the line that is marked as the fencing token from that
+`UNFENCED=closing_part` removes the line that is marked as the fencing token from that
 statement, before anything else has read it. A suite that still passes then proves nothing.
 """
 

@@ -16,11 +16,8 @@ UPDATE headrace.job
 RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
           run_id, pipeline, step, dependents, late, folder, logical_date
 
--- name: complete_parts
--- Close the attempt and lower what its dependants wait for, those at zero being queued.
--- The count lives in the dependant's row and is lowered under its lock: two upstream jobs
--- that commit together cannot both believe that the other one is still running. Rows are
--- locked in the order of their ids, so that two completions never wait for each other.
+-- name: closing_part
+-- Close the attempt.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -33,7 +30,14 @@ done AS (
        AND attempt = :attempt::integer      -- fencing token
        AND status = 'started'
     RETURNING id, run_id, dependents
-), edge AS MATERIALIZED (
+)
+
+-- name: gate_parts
+-- Lower what the dependants wait for, those at zero being queued. The count lives in the
+-- dependant's row and is lowered under its lock: two upstream jobs that commit together cannot
+-- both believe that the other one is still running. Rows are locked in the order of their ids,
+-- so that two completions never wait for each other.
+edge AS MATERIALIZED (
     SELECT d.job_id
       FROM done
       JOIN headrace.job_dependency d ON d.upstream_id = done.id
@@ -71,17 +75,16 @@ done AS (
       FROM done
 )
 
--- name: complete_attempt
--- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
-WITH
--- include: complete_parts
-SELECT * FROM outcome
+-- name: no_gate_part
+-- For a job that had no dependants when it was claimed: if it has some now, recount them.
+outcome AS (
+    SELECT id, run_id, dependents, dependents > 0 AS recount,
+           NULL::json AS released, NULL::json AS undecided
+      FROM done
+)
 
--- name: complete_and_claim
--- Under load the end of one job and the start of the next share a commit.
-WITH
--- include: complete_parts
-, claimed AS (
+-- name: claiming_part
+claimed AS (
     UPDATE headrace.job
        SET status = 'started',
            attempt = attempt + 1,
@@ -100,6 +103,39 @@ SELECT outcome.*, claimed.*
   FROM (SELECT) one
   LEFT JOIN outcome ON true
   LEFT JOIN claimed ON true
+
+-- name: complete_attempt
+-- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
+WITH
+-- include: closing_part
+,
+-- include: gate_parts
+SELECT * FROM outcome
+
+-- name: complete_alone
+-- The same for a job without dependants.
+WITH
+-- include: closing_part
+,
+-- include: no_gate_part
+SELECT * FROM outcome
+
+-- name: complete_and_claim
+-- Under load the end of one job and the start of the next share a commit.
+WITH
+-- include: closing_part
+,
+-- include: gate_parts
+,
+-- include: claiming_part
+
+-- name: complete_alone_and_claim
+WITH
+-- include: closing_part
+,
+-- include: no_gate_part
+,
+-- include: claiming_part
 
 -- name: fail_attempt
 -- Close the attempt without its effect; with `retry_in` seconds it will be tried again.
