@@ -1,17 +1,17 @@
 """The daemon: leadership, schedules and repairs, in one loop that nothing but a signal ends."""
 
 import logging
-import random
 import signal
 import threading
 import time
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.engine.outage import Outage
 from runner.engine.recovery import Recovery
 from runner.engine.scheduler import Scheduler
 from runner.engine.wiring import Headrace, process_name
-from runner.errors import HeadraceError, LeadershipLost, QueueUnavailable, StoreUnavailable
+from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from runner.store.database import Transaction
 
 log = logging.getLogger("headrace.daemon")
@@ -19,7 +19,6 @@ log = logging.getLogger("headrace.daemon")
 # A standby leads within this and a tick of the leader's death.
 _LEASE_S = 3.0
 _TICK_S = 1.0
-_LONGEST_PAUSE_S = 5.0
 
 
 class Daemon:
@@ -31,8 +30,7 @@ class Daemon:
         self._stop = threading.Event()
         self._term: int | None = None
         self._standing_by = False
-        self._outage = ""
-        self._pause_s = 0.1
+        self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._recovery = Recovery(
             headrace.database, headrace.sender, time.monotonic, headrace.settings.connections
@@ -49,13 +47,13 @@ class Daemon:
         while not self._stop.is_set():
             try:
                 self._turn()
-                self._well_again()
+                self._outage.over()
                 self._stop.wait(self._wait_s())
             except LeadershipLost as error:
                 log.warning("%s; what is due is the next leader's", error)
                 self._term = None
             except (StoreUnavailable, QueueUnavailable) as error:
-                self._wait_out(error)
+                self._stop.wait(self._outage.pause_s(error))
             except Exception:
                 # Whatever it was, tomorrow's runs must not wait for a person.
                 log.exception("a turn of the daemon failed; going on")
@@ -112,19 +110,6 @@ class Daemon:
         if self._term is None or due is None:
             return _TICK_S
         return min(_TICK_S, max(0.0, (due - datetime.now(UTC)).total_seconds()))
-
-    def _wait_out(self, error: HeadraceError) -> None:
-        if self._outage != error.code:
-            log.warning("%s; waiting for it", error)
-            self._outage = error.code
-        self._stop.wait(random.uniform(0, self._pause_s))
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-
-    def _well_again(self) -> None:
-        if self._outage:
-            log.info("going on after %s", self._outage)
-            self._outage = ""
-        self._pause_s = 0.1
 
     def _resign(self) -> None:
         if self._term is None:

@@ -117,6 +117,8 @@ class Supervisor:
             except HeadraceError as error:
                 log.error("%s", error)
                 code = error.exit_code
+            except KeyboardInterrupt:
+                code = 130
             except BaseException:
                 log.exception("%s failed", part.name)
             finally:

@@ -1,7 +1,6 @@
 """The life of a worker's child: take, claim, execute, and so on until it is replaced."""
 
 import logging
-import random
 import resource
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from runner.engine.executor import Executor, Handled, Raised, raised
 from runner.engine.gate import CRASH_BUDGET, after_loss
+from runner.engine.outage import Outage
 from runner.errors import HeadraceError, QueueUnavailable, StaleAttempt, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.slots import Slot
@@ -21,8 +21,6 @@ from runner.store.faults import crash_point
 
 log = logging.getLogger("headrace.worker")
 
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
 # How many jobs go by before it is tried again to take the next message ahead of time.
 _LONGEST_ABSTENTION = 64
 
@@ -52,8 +50,7 @@ class ChildLoop:
         self._jobs = 0
         self._stopping = False
         self._waiting = False
-        self._pause_s = _FIRST_PAUSE_S
-        self._outage = ""
+        self._outage = Outage(log, first_pause_s=0.05)
         self._abstain, self._abstention = 0, 1
 
     def run(self) -> None:
@@ -63,9 +60,9 @@ class ChildLoop:
             while not self._ended():
                 try:
                     self._turn()
-                    self._well_again()
+                    self._outage.over()
                 except (StoreUnavailable, QueueUnavailable) as error:
-                    self._wait_out(error)
+                    self._sleep(self._outage.pause_s(error))
         except _Stop:
             pass
         finally:
@@ -120,7 +117,7 @@ class ChildLoop:
                 break
             except StoreUnavailable as error:
                 try:
-                    self._wait_out(error)
+                    self._sleep(self._outage.pause_s(error))
                 except _Stop:
                     self._taker.give_back(f"{taken[0]}_{taken[1]}", taken[2])
                     raise
@@ -132,6 +129,7 @@ class ChildLoop:
     def _execute(self, claimed: Claimed) -> Claimed | None:
         """Execute one attempt; returns the next one where it was claimed on the way."""
         self._running(claimed)
+        server = self._store.server_since
         crash_point("claimed")
         following: Claimed | None = None
         try:
@@ -148,13 +146,13 @@ class ChildLoop:
             log.warning("%s; its effect was rolled back", error)
         except StoreUnavailable:
             self._executor.sessions.roll_back()
-            self._recover(claimed, "the connection to the control database was lost")
+            self._recover(claimed, "the connection to the control database was lost", server)
         except Exception as error:
             # No error of the job's own comes here. The attempt must not be left hanging.
             log.exception("job %s could not be brought to its end", claimed.id)
             self._executor.sessions.roll_back()
             self._store.drop()
-            self._recover(claimed, f"the worker failed: {error}")
+            self._recover(claimed, f"the worker failed: {error}", server)
         finally:
             self._finished(claimed, following)
         return following
@@ -227,7 +225,7 @@ class ChildLoop:
         crash_point("taken-ahead")
         try:
             completed, following = self._store.complete_and_claim(
-                claimed, handled.result, taken[0], taken[1]
+                claimed, handled.result, taken[0], taken[1], self._executor.log_lines()
             )
         except BaseException:
             with suppress(QueueUnavailable):
@@ -255,19 +253,21 @@ class ChildLoop:
 
     # -- outages ----------------------------------------------------------------------
 
-    def _recover(self, claimed: Claimed, why: str) -> None:
+    def _recover(self, claimed: Claimed, why: str, server: object) -> None:
         """The line broke in the middle: ask the database, when it is back, what became of it.
 
         What was committed is; what was not is given back. A job that breaks the line each time
-        (it makes its server process crash, say) spends the crash budget.
+        (it makes its server process crash, say) spends the crash budget; where the whole server
+        was started anew since `server`, no job is to blame.
         """
         while True:
             try:
                 with self._store.transaction() as tx:
+                    restarted = self._store.server_since != server
                     rows = tx.rows(
                         "lose_attempts",
                         attempts=_pairs(claimed),
-                        outcome="crashed",
+                        outcome="released" if restarted else "crashed",
                         error=why,
                         crash_budget=CRASH_BUDGET,
                     )
@@ -276,21 +276,7 @@ class ChildLoop:
                 self._executor.close_run(claimed)
                 return
             except StoreUnavailable as error:
-                self._wait_out(error)
-
-    def _wait_out(self, error: HeadraceError) -> None:
-        if self._outage != error.code:
-            log.warning("%s; waiting for it", error)
-            self._outage = error.code
-        # Full jitter: many workers must not come back in step.
-        self._sleep(random.uniform(0, self._pause_s))
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-
-    def _well_again(self) -> None:
-        if self._outage:
-            log.info("going on after %s", self._outage)
-            self._outage = ""
-        self._pause_s = _FIRST_PAUSE_S
+                self._sleep(self._outage.pause_s(error))
 
     # -- the end ----------------------------------------------------------------------
 

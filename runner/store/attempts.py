@@ -86,6 +86,7 @@ class AttemptStore:
         self._url = database_url
         self._worker = worker
         self._raw: Any = None
+        self.server_since: object = None
         self.on_connect: Callable[[Any], None] = lambda _raw: None
 
     # -- the connection ---------------------------------------------------------------
@@ -102,6 +103,8 @@ class AttemptStore:
             try:
                 with raw.cursor() as cursor:
                     cursor.execute(";".join(STATEMENTS[name].prepare for name in _PREPARED))
+                    cursor.execute("SELECT pg_postmaster_start_time()")
+                    self.server_since = cursor.fetchone()
             except psycopg2.Error as error:
                 raw.close()
                 raise StoreUnavailable(unavailable_message(error)) from error

@@ -89,7 +89,9 @@ def test_a_key_whose_first_transaction_is_undone_is_free_again(
     cluster.dispatch("EffectJob", session=session, idempotency_key="once")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cluster.dispatch, "EffectJob", idempotency_key="once")
-        wait_until(lambda: cluster.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid'"))
+        wait_until(
+            lambda: cluster.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid'")
+        )
         session.rollback()
         second = waiting.result(timeout=10)
 

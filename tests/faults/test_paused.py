@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-from runner.embedded import Servers
 from tests.support.cluster import Cluster, wait_until
 from tests.support.proxy import Proxy
 

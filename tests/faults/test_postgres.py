@@ -23,7 +23,9 @@ def crash_postgres(cluster: Cluster, home: Path) -> None:
     cluster.reconnect()
 
 
-@pytest.mark.parametrize("point", ["taken", "claimed", "after-effect", "after-fence", "after-commit"])
+@pytest.mark.parametrize(
+    "point", ["taken", "claimed", "after-effect", "after-fence", "after-commit"]
+)
 def test_a_crash_of_postgres_at_any_point_is_rolled_back_or_completed(
     own_cluster: Cluster, own_home: Path, point: str
 ) -> None:

@@ -18,7 +18,9 @@ def held(cluster: Cluster) -> tuple[dict[str, str], Path, Path]:
 
 def dispatch_many(cluster: Cluster, count: int) -> list[str]:
     dispatcher = cluster.headrace.dispatcher
-    return dispatcher.dispatch_many(effect_job("EffectJob"), [{"tag": str(n)} for n in range(count)])
+    return dispatcher.dispatch_many(
+        effect_job("EffectJob"), [{"tag": str(n)} for n in range(count)]
+    )
 
 
 def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> None:
@@ -32,7 +34,9 @@ def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> N
 
     cluster.redis.flushall()
     wait_until(
-        lambda: cluster.redis.llen("rq:queue:medium") >= 5000, limit_s=3, what="the messages' return"
+        lambda: cluster.redis.llen("rq:queue:medium") >= 5000,
+        limit_s=3,
+        what="the messages' return",
     )
     cluster.worker()
     go.touch()
@@ -108,6 +112,8 @@ def test_urgent_queues_come_first(cluster: Cluster) -> None:
     cluster.worker()
     cluster.wait_all_final()
 
-    ran = sorted((cluster.job(job)["result"], queue) for job, queue in zip(jobs, queues, strict=True))
+    ran = sorted(
+        (cluster.job(job)["result"], queue) for job, queue in zip(jobs, queues, strict=True)
+    )
 
     assert [queue for _, queue in ran] == ["high"] * 10 + ["medium"] * 10 + ["low"] * 10

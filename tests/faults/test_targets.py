@@ -56,6 +56,8 @@ def test_a_paused_attempt_and_its_successor_commit_one_effect_on_the_target(
 
     row = cluster.wait_for_status(job, "completed", limit_s=20)
     paused.resume()
-    cluster.wait_for_status(cluster.dispatch("EffectJob", with_={"connection": "target"}), "completed")
+    cluster.wait_for_status(
+        cluster.dispatch("EffectJob", with_={"connection": "target"}), "completed"
+    )
 
     assert row["attempt"] == 2

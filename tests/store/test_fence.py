@@ -141,9 +141,7 @@ def test_a_job_added_below_one_that_completes_is_counted_again_even_after_a_cras
         cursor.execute(
             "INSERT INTO headrace.job_dependency VALUES (%s, %s)", (str(upstream), str(below))
         )
-        cursor.execute(
-            "UPDATE headrace.job SET dependents = 1 WHERE id = %s", (str(upstream),)
-        )
+        cursor.execute("UPDATE headrace.job SET dependents = 1 WHERE id = %s", (str(upstream),))
     dispatching.commit()
     dispatching.close()
     completing.join()

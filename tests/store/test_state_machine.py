@@ -6,7 +6,13 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from runner.engine.gate import CRASH_BUDGET
 from runner.errors import StaleAttempt
@@ -35,9 +41,7 @@ class Attempts(RuleBasedStateMachine):
         self.crashes: dict[UUID, int] = defaultdict(int)
 
     def _is_current(self, claimed: Claimed) -> bool:
-        return (
-            self.status[claimed.id] == "started" and self.number[claimed.id] == claimed.attempt
-        )
+        return self.status[claimed.id] == "started" and self.number[claimed.id] == claimed.attempt
 
     @rule(target=jobs)
     def dispatch(self) -> UUID:

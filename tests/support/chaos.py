@@ -173,7 +173,9 @@ class Faults:
         self.keep_up()
 
     def living(self, role: str) -> list[Process]:
-        return [one for one in self.cluster.started if one.role == role and one.popen.poll() is None]
+        return [
+            one for one in self.cluster.started if one.role == role and one.popen.poll() is None
+        ]
 
     # -- the faults -------------------------------------------------------------------
 

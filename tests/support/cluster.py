@@ -234,10 +234,12 @@ class Cluster:
     def wait_all_final(self, *, limit_s: float = 20.0) -> None:
         """Wait until no job or run is unfinished."""
         wait_until(
-            lambda: not self.sql(
-                "SELECT 1 FROM headrace.job WHERE status <> ALL (%s) UNION ALL"
-                " SELECT 1 FROM headrace.run WHERE status IN ('queued', 'running') LIMIT 1",
-                list(FINAL),
+            lambda: (
+                not self.sql(
+                    "SELECT 1 FROM headrace.job WHERE status <> ALL (%s) UNION ALL"
+                    " SELECT 1 FROM headrace.run WHERE status IN ('queued', 'running') LIMIT 1",
+                    list(FINAL),
+                )
             ),
             limit_s=limit_s,
             what="the end of every job",
@@ -246,19 +248,24 @@ class Cluster:
     def wait_for_worker(self, process: Process, *, limit_s: float = 15.0) -> str:
         """Wait until a worker has registered; returns its name."""
         return wait_until(
-            lambda: (rows := self.sql("SELECT name FROM headrace.worker WHERE pid = %s AND birth_ticks = %s",
-                                      process.pid, birth_ticks(process.pid) or 0))
-            and process.children()
-            and rows[0]["name"],
+            lambda: (
+                (
+                    rows := self.sql(
+                        "SELECT name FROM headrace.worker WHERE pid = %s AND birth_ticks = %s",
+                        process.pid,
+                        birth_ticks(process.pid) or 0,
+                    )
+                )
+                and process.children()
+                and rows[0]["name"]
+            ),
             limit_s=limit_s,
             what="the worker's registration",
         )
 
     def wait_for_leader(self, *, limit_s: float = 15.0) -> None:
         wait_until(
-            lambda: self.sql(
-                "SELECT 1 FROM headrace.leader WHERE expires_at > clock_timestamp()"
-            ),
+            lambda: self.sql("SELECT 1 FROM headrace.leader WHERE expires_at > clock_timestamp()"),
             limit_s=limit_s,
             what="a leader",
         )
@@ -290,7 +297,11 @@ def cluster_on(
     (folder / "pipelines").mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(json.dumps({"pipelines": "pipelines", **(config or {})}))
     environ = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("HEADRACE_", "JOB_"))},
+        **{
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("HEADRACE_", "JOB_"))
+        },
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url,
         "HEADRACE_CONFIG": str(folder / "config.yaml"),
@@ -301,9 +312,7 @@ def cluster_on(
         **(env or {}),
     }
     install_audit(servers.database_url)
-    cluster = Cluster(
-        servers, folder, connect(load_settings(environ), role="tests"), environ
-    )
+    cluster = Cluster(servers, folder, connect(load_settings(environ), role="tests"), environ)
     try:
         yield cluster
     finally:

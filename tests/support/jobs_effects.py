@@ -154,7 +154,7 @@ class StubbornJob(BaseJob):
         while True:
             try:
                 time.sleep(600)
-            except BaseException:  # noqa: BLE001, S112 - this is what is tested
+            except BaseException:  # noqa: BLE001 - this is what is tested
                 continue
 
 

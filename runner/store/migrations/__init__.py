@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from runner.store.connect import make_engine
+from runner.store.connect import make_engine, reported
 
 FOLDER = Path(__file__).parent
 LATEST = max(path.name[:4] for path in (FOLDER / "versions").glob("*.sql"))
@@ -29,7 +29,7 @@ def upgrade(database_url: str) -> None:
     """
     engine = make_engine(database_url, application_name="headrace:migrate")
     try:
-        with engine.begin() as connection:
+        with reported(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             if current(connection) == LATEST:
                 return
