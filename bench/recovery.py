@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from runner.store.migrations import upgrade
-from tests.support.cluster import Cluster, Process, cluster_on, wait_until
+from tests.support.cluster import Cluster, cluster_on
+from tests.support.processes import Process, wait_until
 from tests.support.servers import embedded_servers
 
 LIMITS_S = {"child": 2.0, "worker": 5.0}
@@ -24,14 +25,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.recovery")
     parser.add_argument("--times", type=int, default=20)
     times = parser.parse_args().times
-    with tempfile.TemporaryDirectory(prefix="hr-") as folder:
-        with embedded_servers(Path(folder) / "home") as servers:
-            upgrade(servers.database_url)
-            with cluster_on(servers, Path(folder)) as cluster:
-                cluster.daemon()
-                cluster.wait_for_leader()
-                slow = [measure(cluster, kind, times) for kind in LIMITS_S]
-                cluster.check()
+    with (
+        tempfile.TemporaryDirectory(prefix="hr-") as folder,
+        embedded_servers(Path(folder) / "home") as servers,
+    ):
+        upgrade(servers.database_url)
+        with cluster_on(servers, Path(folder)) as cluster:
+            cluster.daemon()
+            cluster.wait_for_leader()
+            slow = [measure(cluster, kind, times) for kind in LIMITS_S]
+            cluster.check()
     return int(any(slow))
 
 

@@ -43,6 +43,11 @@ class JobLog(logging.Handler):
         lines, dropped = self._lines, self._dropped
         self._lines, self._dropped = [], 0
         if dropped:
-            lines.append({**lines[-1], "line": len(lines) + 1,
-                          "message": f"{dropped} further lines were left out"})
+            lines.append(
+                {
+                    **lines[-1],
+                    "line": len(lines) + 1,
+                    "message": f"{dropped} further lines were left out",
+                }
+            )
         return lines

@@ -24,7 +24,7 @@ POINTS = {
 def test_a_child_killed_at_any_point_leaves_one_effect(cluster: Cluster, point: str) -> None:
     attempt, record = POINTS[point]
     cluster.daemon()
-    cluster.worker(**cluster.crash_at(point))
+    cluster.worker(env=cluster.crash_at(point))
     job = cluster.dispatch("EffectJob")
     cluster.wait_for_crash()
 
@@ -40,7 +40,7 @@ def test_a_child_killed_between_noops_loses_none(cluster: Cluster, point: str) -
     """The short path: a job's end and the next one's start share a commit."""
     cluster.daemon()
     jobs = [cluster.dispatch("NoopJob") for _ in range(30)]
-    cluster.worker(**cluster.crash_at(point))
+    cluster.worker(env=cluster.crash_at(point))
 
     cluster.wait_all_final()
 
@@ -68,7 +68,7 @@ def test_a_dependant_is_started_although_its_upstreams_child_died_after_the_comm
     cluster.daemon()
     upstream = cluster.dispatch("EffectJob")
     below = cluster.dispatch("EffectJob", depends_on=[upstream])
-    cluster.worker(**cluster.crash_at("after-commit"))
+    cluster.worker(env=cluster.crash_at("after-commit"))
 
     cluster.wait_for_status(below, "completed")
 

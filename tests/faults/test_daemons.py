@@ -3,8 +3,10 @@
 import signal
 import time
 from datetime import timedelta
+from itertools import pairwise
 
-from tests.support.cluster import Cluster, Process, wait_until
+from tests.support.cluster import Cluster
+from tests.support.processes import Process, wait_until
 
 PIPELINE = """
 name: tick
@@ -39,7 +41,7 @@ def instants_without_gap(cluster: Cluster) -> bool:
         row["logical_date"]
         for row in cluster.sql("SELECT logical_date FROM headrace.run ORDER BY logical_date")
     ]
-    return all(b - a == timedelta(seconds=1) for a, b in zip(dates, dates[1:], strict=False))
+    return all(b - a == timedelta(seconds=1) for a, b in pairwise(dates))
 
 
 def test_a_paused_leader_costs_no_instant_and_doubles_none(cluster: Cluster) -> None:
@@ -104,7 +106,7 @@ def test_a_daemon_killed_on_either_side_of_its_commit_costs_no_run(cluster: Clus
     declare(cluster)
     cluster.worker()
     for point in ("dispatch-uncommitted", "dispatch-committed"):
-        crashed = cluster.daemon(**cluster.crash_at(point))
+        crashed = cluster.daemon(env=cluster.crash_at(point))
         assert crashed.popen.wait(timeout=15) == -signal.SIGKILL
     cluster.daemon()
 
@@ -121,7 +123,7 @@ def test_a_leader_paused_inside_a_transaction_does_not_hold_up_its_successor(
 ) -> None:
     declare(cluster)
     cluster.worker()
-    paused = cluster.daemon(**cluster.crash_at("dispatch-uncommitted", stop=True))
+    paused = cluster.daemon(env=cluster.crash_at("dispatch-uncommitted", stop=True))
     cluster.wait_for_crash()
     cluster.daemon()
 

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from runner.errors import NotFound
 from runner.store.connect import make_engine
-from tests.support.cluster import Cluster, effect_job, wait_until
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import wait_until
 
 SEED = 20261126
 

@@ -5,7 +5,8 @@ import time
 from contextlib import suppress
 
 from runner.errors import IllegalTransition
-from tests.support.cluster import Cluster, effect_job, wait_until
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import wait_until
 
 SEED = 20261127
 
@@ -50,7 +51,10 @@ def test_cancelling_stops_the_sql_on_the_server(cluster: Cluster) -> None:
     cluster.worker()
     job = cluster.dispatch("SlowSqlJob", with_={"reached": str(reached)})
     cluster.wait_for_file(reached)
-    slow = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(60) /* headrace%%' AND pid <> pg_backend_pid()"
+    slow = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE query LIKE '%%pg_sleep(60) /* headrace%%' AND pid <> pg_backend_pid()"
+    )
     wait_until(lambda: cluster.sql(slow))
 
     cluster.headrace.interventions.cancel_job(job)

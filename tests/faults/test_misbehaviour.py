@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from runner.queue.process import birth_ticks
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
+from tests.support.processes import wait_until
 
 
 def pool_lives(cluster: Cluster) -> None:
@@ -24,7 +25,7 @@ def test_a_segfault_fails_the_job_after_its_crash_budget(cluster: Cluster) -> No
 
 
 def test_a_memory_hog_is_stopped(cluster: Cluster) -> None:
-    cluster.worker(TEST_MAX_MEMORY_BYTES=str(150 << 20))
+    cluster.worker(env={"TEST_MAX_MEMORY_BYTES": str(150 << 20)})
     job = cluster.dispatch("MemoryHogJob", timeout=30)
 
     row = cluster.wait_for_status(job, "failed", limit_s=20)

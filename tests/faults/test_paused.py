@@ -5,14 +5,15 @@ import subprocess
 
 import pytest
 
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
+from tests.support.processes import wait_until
 from tests.support.proxy import Proxy
 
 
 @pytest.mark.parametrize("point", ["claimed", "after-effect", "after-fence"])
 def test_a_worker_that_wakes_after_its_lease_changes_nothing(cluster: Cluster, point: str) -> None:
     cluster.daemon()
-    paused = cluster.worker(**cluster.crash_at(point, parent=True, stop=True))
+    paused = cluster.worker(env=cluster.crash_at(point, parent=True, stop=True))
     job = cluster.dispatch("EffectJob")
     cluster.wait_for_crash()
     cluster.worker()
@@ -39,7 +40,7 @@ def test_a_half_open_connection_costs_the_lease_and_not_the_effect(
     reached, go = cluster.folder / "reached", cluster.folder / "go"
     cluster.daemon()
     with Proxy(database) as proxy:
-        cut_off = cluster.worker(DATABASE_URL=proxy.url)
+        cut_off = cluster.worker(env={"DATABASE_URL": proxy.url})
         job = cluster.dispatch("HeldEffectJob", with_={"reached": str(reached), "go": str(go)})
         cluster.wait_for_file(reached)
         proxy.freeze()
@@ -68,7 +69,7 @@ def faked_clock(offset: str) -> dict[str, str]:
 @pytest.mark.parametrize("offset", ["-1h", "+1h"])
 def test_a_clock_that_is_an_hour_off_changes_nothing(cluster: Cluster, offset: str) -> None:
     cluster.daemon()
-    cluster.worker(**faked_clock(offset))
+    cluster.worker(env=faked_clock(offset))
     ended = [cluster.dispatch("FailOnceEffectJob"), cluster.dispatch("EffectJob")]
     endless = cluster.dispatch("EndlessJob", timeout=1, retry=0)
 

@@ -4,14 +4,20 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from runner import embedded
-from tests.support.cluster import Cluster, effect_job, wait_until
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import wait_until
 
 SEED = 20261125
+
+
+def effects_above(cluster: Cluster, count: int) -> bool:
+    return int(cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"]) > count
 
 
 def crash_postgres(cluster: Cluster, home: Path) -> None:
@@ -30,7 +36,7 @@ def test_a_crash_of_postgres_at_any_point_is_rolled_back_or_completed(
     own_cluster: Cluster, own_home: Path, point: str
 ) -> None:
     own_cluster.daemon()
-    worker = own_cluster.worker(**own_cluster.crash_at(point, stop=True))
+    worker = own_cluster.worker(env=own_cluster.crash_at(point, stop=True))
     job = own_cluster.dispatch("EffectJob")
     own_cluster.wait_for_crash()
     crash_postgres(own_cluster, own_home)
@@ -54,11 +60,7 @@ def test_jobs_in_a_stream_survive_three_crashes_of_postgres(
             effect_job("EffectJob"), [{"hold_s": rng.choice((0, 0, 0.02))} for _ in range(200)]
         )
         before = own_cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"]
-        wait_until(
-            lambda before=before: (
-                own_cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"] > before + 20
-            )
-        )
+        wait_until(partial(effects_above, own_cluster, before + 20))
         time.sleep(rng.random() / 10)
         crash_postgres(own_cluster, own_home)
 

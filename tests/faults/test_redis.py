@@ -6,7 +6,8 @@ from pathlib import Path
 
 from runner import embedded
 from runner.queue.message import Message
-from tests.support.cluster import Cluster, effect_job, wait_until
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import wait_until
 
 SEED = 20261124
 

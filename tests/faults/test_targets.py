@@ -35,7 +35,7 @@ def cluster(database: str, redis_url: str, target: str, tmp_path: Path) -> Itera
 
 
 def test_a_target_committed_and_its_control_crashed_is_not_done_twice(cluster: Cluster) -> None:
-    cluster.worker(**cluster.crash_at("after-target"))
+    cluster.worker(env=cluster.crash_at("after-target"))
     job = cluster.dispatch("EffectJob", with_={"connection": "target"})
     cluster.wait_for_crash()
 
@@ -49,7 +49,7 @@ def test_a_paused_attempt_and_its_successor_commit_one_effect_on_the_target(
     cluster: Cluster, point: str
 ) -> None:
     cluster.daemon()
-    paused = cluster.worker(**cluster.crash_at(point, parent=True, stop=True))
+    paused = cluster.worker(env=cluster.crash_at(point, parent=True, stop=True))
     job = cluster.dispatch("EffectJob", with_={"connection": "target"})
     cluster.wait_for_crash()
     cluster.worker()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.queue.process import birth_ticks
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
+from tests.support.processes import wait_until
 
 
 def held(cluster: Cluster) -> tuple[dict[str, str], Path, Path]:
@@ -37,7 +38,7 @@ def test_an_idle_worker_that_is_killed_takes_its_children_with_it(cluster: Clust
 @pytest.mark.parametrize("point", ["taken", "claimed", "after-effect", "after-fence"])
 def test_a_worker_killed_with_a_job_in_its_hand_loses_nothing(cluster: Cluster, point: str) -> None:
     cluster.daemon()
-    cluster.worker(**cluster.crash_at(point, parent=True))
+    cluster.worker(env=cluster.crash_at(point, parent=True))
     job = cluster.dispatch("EffectJob")
     cluster.wait_for_crash()
     cluster.worker()

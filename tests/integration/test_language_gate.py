@@ -233,7 +233,9 @@ steps:
   - id: square
     job: RunSql
     foreach: {items: "{{ params.numbers }}", as: n}
-    with: {sql: "select power(cast({{ params.n }} as int), 2)::int as squared", params: {n: "{{ n }}"}}
+    with:
+      sql: "select power(cast({{ params.n }} as int), 2)::int as squared"
+      params: {n: "{{ n }}"}
   - id: sum
     job: RunSql
     depends_on: [square]

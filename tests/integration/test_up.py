@@ -136,7 +136,7 @@ def test_an_open_address_without_a_token_ends_2(headrace: Headrace):
     environ = {**headrace.environ, "HEADRACE_HOST": "0.0.0.0"}
     done = Headrace(headrace.folder, environ)("up")
     assert done.code == 2
-    assert "token" in done.out + done.err
+    assert "HEADRACE_API_TOKEN" in done.err
 
 
 def test_a_database_that_is_away_is_waited_for(headrace: Headrace):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import ROOT, Cluster, wait_until
+from tests.support.cluster import ROOT, Cluster
+from tests.support.processes import wait_until
 
 RQ = Path(sys.executable).parent / "rq"
 RQ_SCRIPT = [str(RQ)] if RQ.exists() else [sys.executable, "-c", "from rq.cli import main; main()"]

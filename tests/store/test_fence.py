@@ -8,7 +8,7 @@ from sqlalchemy import text
 from runner.engine.gate import release_stuck
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.store.sessions import EffectApplied, JobSessions
-from tests.support.cluster import wait_until
+from tests.support.processes import wait_until
 from tests.support.rows import Rows
 from tests.support.servers import connect
 
@@ -137,7 +137,7 @@ def test_a_job_added_below_one_that_completes_is_counted_again_even_after_a_cras
             "INSERT INTO headrace.job (id, job_class, status, queue, timeout_s, retry, deps_left)"
             " VALUES (gen_random_uuid(), 'x', 'waiting', 'low', 1, '{}', 1) RETURNING id"
         )
-        below = cursor.fetchone()[0]
+        (below,) = cursor.fetchone() or (None,)
         cursor.execute(
             "INSERT INTO headrace.job_dependency VALUES (%s, %s)", (str(upstream), str(below))
         )

@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 
 from runner import embedded
 from runner.errors import HeadraceError
-from tests.support.cluster import Cluster, Process, effect_job, wait_until
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import Process, wait_until
 
 PIPELINE = """
 name: {name}

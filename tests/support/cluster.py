@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,73 +20,15 @@ from runner.embedded import Servers
 from runner.engine.wiring import Headrace, connect
 from runner.queue.process import birth_ticks
 from tests.support.invariants import check_invariants, install_audit
+from tests.support.processes import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FINAL = ("completed", "failed", "cancelled", "skipped")
-_POLL_S = 0.02
 
 
 def effect_job(name: str) -> str:
     """Return the dotted path of one of the tests' job classes."""
     return f"tests.support.jobs_effects.{name}"
-
-
-def wait_until(
-    condition: Callable[[], Any], *, limit_s: float = 15.0, what: str = "the condition"
-) -> Any:
-    """Return the first true answer of `condition`; fail after `limit_s` seconds."""
-    end = time.monotonic() + limit_s
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come true within {limit_s:g} s")
-        time.sleep(_POLL_S)
-
-
-@dataclass
-class Process:
-    """One started daemon or worker."""
-
-    popen: "subprocess.Popen[bytes]"
-    log: Path
-    role: str
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def children(self) -> list[int]:
-        """The worker's child processes."""
-        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        try:
-            return [int(pid) for pid in path.read_text().split()]
-        except OSError:
-            return []
-
-    def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
-        self.popen.kill()
-        self.popen.wait()
-
-    def pause(self) -> None:
-        """SIGSTOP the process and all its children."""
-        for pid in (self.pid, *self.children()):
-            os.kill(pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT the process and all its children."""
-        for pid in (self.pid, *self.children()):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    def text(self) -> str:
-        """What it has said."""
-        return self.log.read_text(errors="replace")
 
 
 @dataclass
@@ -103,13 +44,13 @@ class Cluster:
 
     # -- processes --------------------------------------------------------------------
 
-    def worker(self, processes: int = 1, *, prefix: tuple[str, ...] = (), **env: str) -> Process:
+    def worker(self, processes: int = 1, *, env: Mapping[str, str] | None = None) -> Process:
         """Start a worker; it may not have begun to work when this returns."""
-        return self._start("worker", processes, prefix, env)
+        return self._start("worker", processes, env or {})
 
-    def daemon(self, *, prefix: tuple[str, ...] = (), **env: str) -> Process:
+    def daemon(self, *, env: Mapping[str, str] | None = None) -> Process:
         """Start a daemon."""
-        return self._start("daemon", 1, prefix, env)
+        return self._start("daemon", 1, env or {})
 
     def crash_at(self, point: str, *, parent: bool = False, stop: bool = False) -> dict[str, str]:
         """Return the environment in which the first process to come to `point` dies there.
@@ -128,11 +69,9 @@ class Cluster:
         """Wait until a process has come to the point that `crash_at` named."""
         wait_until(lambda: list(self.folder.glob("crashed-*")), what="the crash")
 
-    def _start(
-        self, role: str, processes: int, prefix: tuple[str, ...], env: Mapping[str, str]
-    ) -> Process:
+    def _start(self, role: str, processes: int, env: Mapping[str, str]) -> Process:
         log = self.folder / f"{role}-{len(self.started)}.log"
-        command = [*prefix, sys.executable, "-m", "tests.support.process", role, str(processes)]
+        command = [sys.executable, "-m", "tests.support.process", role, str(processes)]
         with log.open("wb") as out:
             popen = subprocess.Popen(
                 command,
@@ -214,9 +153,8 @@ class Cluster:
     def wait_for_status(self, job_id: str, *statuses: str, limit_s: float = 15.0) -> dict[str, Any]:
         """Wait until the job has one of `statuses` and return its row."""
         try:
-            return wait_until(
-                lambda: (row := self.job(job_id))["status"] in statuses and row, limit_s=limit_s
-            )
+            wait_until(lambda: self.job(job_id)["status"] in statuses, limit_s=limit_s)
+            return self.job(job_id)
         except AssertionError:
             row = self.job(job_id)
             raise AssertionError(
@@ -247,21 +185,16 @@ class Cluster:
 
     def wait_for_worker(self, process: Process, *, limit_s: float = 15.0) -> str:
         """Wait until a worker has registered; returns its name."""
-        return wait_until(
-            lambda: (
-                (
-                    rows := self.sql(
-                        "SELECT name FROM headrace.worker WHERE pid = %s AND birth_ticks = %s",
-                        process.pid,
-                        birth_ticks(process.pid) or 0,
-                    )
-                )
-                and process.children()
-                and rows[0]["name"]
-            ),
-            limit_s=limit_s,
-            what="the worker's registration",
-        )
+
+        def registered() -> str | None:
+            rows = self.sql(
+                "SELECT name FROM headrace.worker WHERE pid = %s AND birth_ticks = %s",
+                process.pid,
+                birth_ticks(process.pid) or 0,
+            )
+            return str(rows[0]["name"]) if rows and process.children() else None
+
+        return str(wait_until(registered, limit_s=limit_s, what="the worker's registration"))
 
     def wait_for_leader(self, *, limit_s: float = 15.0) -> None:
         wait_until(
@@ -282,6 +215,12 @@ class Cluster:
         return redis.Redis.from_url(self.servers.redis_url)
 
 
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value for name, value in environ.items() if not name.startswith(("HEADRACE_", "JOB_"))
+    }
+
+
 @contextmanager
 def cluster_on(
     servers: Servers,
@@ -297,11 +236,7 @@ def cluster_on(
     (folder / "pipelines").mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(json.dumps({"pipelines": "pipelines", **(config or {})}))
     environ = {
-        **{
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("HEADRACE_", "JOB_"))
-        },
+        **_without_settings(os.environ),
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url,
         "HEADRACE_CONFIG": str(folder / "config.yaml"),

@@ -1,0 +1,71 @@
+"""Processes that a test has started, and waiting for what they do."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_POLL_S = 0.02
+
+
+def wait_until(
+    condition: Callable[[], Any], *, limit_s: float = 15.0, what: str = "the condition"
+) -> Any:
+    """Return the first true answer of `condition`; fail after `limit_s` seconds."""
+    end = time.monotonic() + limit_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {limit_s:g} s")
+        time.sleep(_POLL_S)
+
+
+@dataclass
+class Process:
+    """One started daemon or worker."""
+
+    popen: "subprocess.Popen[bytes]"
+    log: Path
+    role: str
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def children(self) -> list[int]:
+        """The worker's child processes."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        try:
+            return [int(pid) for pid in path.read_text().split()]
+        except OSError:
+            return []
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP the process and all its children."""
+        for pid in (self.pid, *self.children()):
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT the process and all its children."""
+        for pid in (self.pid, *self.children()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def text(self) -> str:
+        """What it has said."""
+        return self.log.read_text(errors="replace")
