@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -11,9 +10,10 @@ from runner.config import Settings
 from runner.engine.gate import decide, message_for
 from runner.engine.policies import policy_from, policy_to_row, seconds
 from runner.engine.registry import Registry
+from runner.engine.rows import add_jobs, planned_row, run_row
 from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable
 from runner.model.ids import new_id
-from runner.model.plan import Plan, PlannedJob
+from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
 from runner.queue.message import Message
 from runner.queue.sender import Sender
@@ -102,7 +102,7 @@ class Dispatcher:
         rows = []
         for payload in payloads:
             values = self._values(job_class, payload, queue=queue)
-            rows.append(_planned_row(**values))
+            rows.append(planned_row(**values))
         with self._database.transaction() as tx:
             tx.rows("insert_jobs", jobs=json.dumps(rows, default=str))
         self.send_soon([_message(row) for row in rows])
@@ -134,13 +134,13 @@ class Dispatcher:
         is no longer the leader's.
         """
         plans = {str(new_id()): (plan, trigger) for plan, trigger in due}
-        runs = [_run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
+        runs = [run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
         inserted = tx.rows("insert_runs", runs=json.dumps(runs, default=str), term=term)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
         for row in inserted:
             plan, _trigger = plans[str(row["id"])]
-            _add_jobs(plan, str(row["id"]), jobs, edges)
+            add_jobs(plan, str(row["id"]), jobs, edges)
         if jobs:
             tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
         if edges:
@@ -260,81 +260,3 @@ def _message(values: Mapping[str, Any]) -> Message:
 
 def _queued(rows: Iterable[Row]) -> list[Message]:
     return [message_for(row) for row in rows if row["status"] == "queued" and row["attempt"] == 0]
-
-
-def _planned_row(**values: Any) -> dict[str, Any]:
-    """Return one row for `insert_jobs`; a job of no run waits for nothing."""
-    return {
-        "run_id": None,
-        "pipeline": None,
-        "step": None,
-        "deps_left": 0,
-        "dependents": 0,
-        "late": False,
-        "trigger_rule": "all_success",
-        "when_expr": None,
-        "allow_failure": False,
-        "folder": "",
-        "logical_date": None,
-        "held": False,
-        **values,
-    }
-
-
-def _run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
-    return {
-        "id": run_id,
-        "pipeline": plan.pipeline,
-        "version": plan.version,
-        "trigger": trigger,
-        "logical_date": plan.logical_date.isoformat(),
-        "params": dict(plan.params),
-        "plan": {
-            "folder": plan.folder,
-            "param_types": dict(plan.param_types),
-            "timezone": plan.timezone,
-            "empty": list(plan.empty),
-            "jobs": [_plan_row(job) for job in plan.jobs],
-        },
-    }
-
-
-def _plan_row(job: PlannedJob) -> dict[str, Any]:
-    # Not `asdict`, which copies every payload to its depths: a fan-out has ten thousand.
-    row = {field.name: getattr(job, field.name) for field in fields(job)}
-    return {**row, "retry": policy_to_row(job.retry)}
-
-
-def _add_jobs(
-    plan: Plan, run_id: str, jobs: list[dict[str, Any]], edges: list[dict[str, str]]
-) -> None:
-    """Append the rows of one run's jobs and of what waits for what."""
-    ids = {job.step: str(new_id()) for job in plan.jobs}
-    dependents = dict.fromkeys(ids, 0)
-    for job in plan.jobs:
-        for upstream in job.depends_on:
-            dependents[upstream] += 1
-            edges.append({"upstream_id": ids[upstream], "job_id": ids[job.step]})
-    jobs.extend(
-        _planned_row(
-            id=ids[job.step],
-            job_class=job.job_class,
-            payload=dict(job.payload),
-            queue=job.queue,
-            timeout_s=job.timeout_s,
-            retry=policy_to_row(job.retry),
-            run_id=run_id,
-            pipeline=plan.pipeline,
-            step=job.step,
-            deps_left=len(job.depends_on),
-            dependents=dependents[job.step],
-            late=job.late,
-            trigger_rule=job.trigger_rule,
-            when_expr=job.when,
-            allow_failure=job.allow_failure,
-            held=job.when is not None and not job.depends_on,
-            folder=plan.folder,
-            logical_date=plan.logical_date.isoformat(),
-        )
-        for job in plan.jobs
-    )
