@@ -8,6 +8,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from runner.cli.arguments import parser
@@ -42,7 +43,7 @@ def _job(kind: JobType) -> Iterator[str]:
     yield text.strip()
     if not kind.transactional:
         yield ""
-        yield "Not transactional: it runs at least once, and its effect is not tied to its completion."
+        yield "Not transactional: it runs at least once, and its effect and its completion are two."
     told = dict(_parameters(textwrap.dedent(parameters)))
     if not told:
         return
@@ -83,9 +84,15 @@ def _yaml(value: object) -> str:
 
 def commands_page() -> str:
     """Return the reference of the command line."""
-    lines = ["# Commands", "", _NOTE, "`.venv/bin/headrace COMMAND`, or `python -m runner COMMAND`.",
-             "", "Exit codes: 0 fine; 1 what was asked about failed (an invalid pipeline, a failed",
-             "run); 2 wrong usage or configuration."]
+    lines = [
+        "# Commands",
+        "",
+        _NOTE,
+        "`.venv/bin/headrace COMMAND`, or `python -m runner COMMAND`.",
+        "",
+        "Exit codes: 0 fine; 1 what was asked about failed (an invalid pipeline, a failed",
+        "run); 2 wrong usage or configuration.",
+    ]
     for name, command in _commands(parser()):
         lines += ["", f"## headrace {name}", "", "```", _help(command), "```"]
     return "\n".join(lines) + "\n"
@@ -98,7 +105,7 @@ def _commands(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ar
 
 
 def _help(command: argparse.ArgumentParser) -> str:
-    command.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=88)  # type: ignore[assignment]
+    command.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=88)
     return command.format_help().strip()
 
 

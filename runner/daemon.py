@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.engine.outage import Outage
 from runner.engine.recovery import Recovery
+from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
 from runner.engine.wiring import Headrace, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
@@ -19,6 +20,7 @@ log = logging.getLogger("headrace.daemon")
 # A standby leads within this and a tick of the leader's death.
 _LEASE_S = 3.0
 _TICK_S = 1.0
+_PRUNE_EVERY_S = 3600.0
 
 
 class Daemon:
@@ -30,6 +32,7 @@ class Daemon:
         self._stop = threading.Event()
         self._term: int | None = None
         self._standing_by = False
+        self._next_prune = 0.0
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._recovery = Recovery(
@@ -68,6 +71,7 @@ class Daemon:
             return
         self._scheduler.tick(datetime.now(UTC), self._term)
         done = self._recovery.tick(self._renew)
+        self._prune()
         if done.resent or done.lost:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
@@ -91,6 +95,23 @@ class Daemon:
         row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None or row["term"] != self._term:
             raise LeadershipLost(f"term {self._term} is over")
+
+    def _prune(self) -> None:
+        """Delete what is older than the retention, in a thread: the lease must not wait for it."""
+        kept_s = self._headrace.settings.retention_s
+        if kept_s is None or time.monotonic() < self._next_prune:
+            return
+        self._next_prune = time.monotonic() + _PRUNE_EVERY_S
+        threading.Thread(target=self._prune_now, args=(kept_s,), daemon=True).start()
+
+    def _prune_now(self, kept_s: float) -> None:
+        try:
+            pruned = prune(self._headrace.database, kept_s)
+        except StoreUnavailable as error:
+            log.debug("%s; pruning goes on in an hour", error)
+            return
+        if pruned.runs or pruned.jobs:
+            log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
         if not self._headrace.pipelines.refresh():

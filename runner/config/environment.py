@@ -53,8 +53,9 @@ VARIABLES: dict[str, Reader] = {
     "HEADRACE_MAX_JOBS_PER_CHILD": (
         ("max_jobs_per_child",),
         _count,
-        "a whole number, as in 1000",
+        "a whole number, as in 10000",
     ),
+    "HEADRACE_MAX_MEMORY_MB": (("max_memory_mb",), _count, "a whole number, as in 2048"),
     "HEADRACE_RETENTION": (("retention",), _seconds, "a duration, as in 30d"),
     "HEADRACE_LOG_LEVEL": (("log_level",), str.lower, "debug, info, warning or error"),
     "HEADRACE_LOG_FORMAT": (("log_format",), str.lower, "text or json"),

@@ -183,6 +183,7 @@ class _Loading:
             retry=self._retry(),
             grace_s=parse_duration_s(value(("grace",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
+            max_memory_bytes=value(("max_memory_mb",)) << 20,
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),

@@ -22,6 +22,8 @@ class Settings:
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
+    A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
+    stopped in it; 0 sets no bound.
     Whatever may hold a secret is left out of `repr`.
     """
 
@@ -40,8 +42,8 @@ class Settings:
     timeout_s: float = 300.0
     retry: RetryPolicy = _RETRY
     grace_s: float = 10.0
-    max_jobs_per_child: int = 1000
-    max_memory_bytes: int = 0
+    max_jobs_per_child: int = 10_000
+    max_memory_bytes: int = 2048 << 20
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"

@@ -128,7 +128,7 @@ def days_of(expr: str, year: int) -> set[date]:
     instants = CronExpression(expr).instants(
         datetime(year, 1, 1, tzinfo=UTC) - timedelta(minutes=1)
     )
-    days = set()
+    days: set[date] = set()
     for instant in instants:
         if instant.year > year:
             return days

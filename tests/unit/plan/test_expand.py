@@ -8,6 +8,7 @@ import pytest
 
 from runner.errors import TemplateError
 from runner.model.pipeline import Pipeline, Schedule, Step
+from runner.model.plan import Plan
 from runner.model.retry import RetryPolicy
 from runner.plan.expand import ExpandDefaults, expand, render_late
 from runner.template.values import render_value
@@ -28,7 +29,7 @@ def render(value: str, variables: Mapping[str, Any]) -> Any:
     )
 
 
-def plan_of(*steps: Step, **options: Any):
+def plan_of(*steps: Step, **options: Any) -> Plan:
     pipeline = Pipeline(
         "sales",
         "sales.yaml",
@@ -37,7 +38,7 @@ def plan_of(*steps: Step, **options: Any):
         steps,
         schedules=(Schedule("@daily", timezone="Asia/Tokyo"),),
     )
-    given = {"params": {"day": date(2025, 1, 31)}, "logical_date": LOGICAL_DATE, "render": render}
+    given: dict[str, Any] = {"params": {"day": date(2025, 1, 31)}, "logical_date": LOGICAL_DATE, "render": render}
     return expand(pipeline, **(given | options))
 
 
