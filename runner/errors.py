@@ -88,6 +88,12 @@ class IllegalTransition(HeadraceError):
     code = "illegal-transition"
 
 
+class TooManyRuns(HeadraceError):
+    """As many runs are running as the pipeline's `concurrency` allows, and one more fails."""
+
+    code = "too-many-runs"
+
+
 class StaleAttempt(HeadraceError):
     """Another attempt has taken over, or the job was cancelled: nothing may be written."""
 

@@ -49,10 +49,19 @@ def plan(given: argparse.Namespace) -> int:
 
 
 def _waves(planned: "Plan") -> dict[str, int]:
-    """Return each step's wave, from 1: it needs only steps of earlier waves."""
+    """Return each step's wave, from 1: it needs only steps of earlier waves.
+
+    Handlers come after the last one, `finally` after the others.
+    """
     wave: dict[str, int] = {}
     for job in planned.jobs:
-        wave[job.step] = 1 + max((wave[step] for step in job.depends_on), default=0)
+        if job.handler is None:
+            wave[job.step] = 1 + max((wave[step] for step in job.depends_on), default=0)
+    last = max(wave.values(), default=0)
+    handlers = {job.step: job.handler for job in planned.jobs if job.handler is not None}
+    early = set(handlers.values()) - {"finally"}
+    for step, handler in handlers.items():
+        wave[step] = last + (2 if handler == "finally" and early else 1)
     return wave
 
 
@@ -88,6 +97,9 @@ def _plan_json(
                 "with": job.payload,
                 "timeout_s": job.timeout_s,
                 "late": job.late,
+                "handler": job.handler,
+                "pool": job.pool,
+                "slots": job.slots,
                 "sql": _sql_json(texts[job.step]) if job.step in texts else None,
             }
             for job in planned.jobs
@@ -128,13 +140,22 @@ def _print_plan(
         print("next: no schedule, starts by hand")
 
 
-def _print_step(job: "PlannedJob", sql: "PreviewedSql | None") -> None:
-    after = f" after {', '.join(job.depends_on)}" if job.depends_on else ""
-    print(f"  {job.step}: {job.job_class} on {job.queue}{after}")
+def _print_rules(job: "PlannedJob") -> None:
+    """Say what decides whether and when the step runs."""
+    if job.handler is not None:
+        print(f"    handler: {job.handler}")
+    if job.slots is not None:
+        print(f"    at a time: {job.slots} of {job.pool or 'the step'}")
     if job.trigger_rule != "all_success":
         print(f"    trigger_rule: {job.trigger_rule}")
     if job.when is not None:
         print(f"    when: {job.when}")
+
+
+def _print_step(job: "PlannedJob", sql: "PreviewedSql | None") -> None:
+    after = f" after {', '.join(job.depends_on)}" if job.depends_on else ""
+    print(f"  {job.step}: {job.job_class} on {job.queue}{after}")
+    _print_rules(job)
     for name, value in job.payload.items():
         if name != "sql":
             print(f"    {name}: {_value(value)}")

@@ -123,8 +123,10 @@ def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> None:
         print(f"{'schedule':14} {_set_fields(asdict(schedule))}")
     for param in pipeline.params:
         print(f"{'param':14} {_set_fields(asdict(param))}")
+    if pipeline.concurrency is not None:
+        print(f"{'concurrency':14} {_set_fields(asdict(pipeline.concurrency))}")
     print()
-    for step in pipeline.steps:
+    for step in (*pipeline.steps, *pipeline.handlers):
         print(f"step {step.id}")
         for name, value in asdict(step).items():
             if name != "id" and value not in (None, (), {}, "", False):

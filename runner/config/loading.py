@@ -181,6 +181,7 @@ class _Loading:
             default_queue=value(("default_queue",)),
             timeout_s=parse_duration_s(value(("timeout",))),
             retry=self._retry(),
+            pools=dict(value(("pools",))),
             grace_s=parse_duration_s(value(("grace",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,

@@ -41,6 +41,7 @@ class Settings:
     default_queue: str = "medium"
     timeout_s: float = 300.0
     retry: RetryPolicy = _RETRY
+    pools: Mapping[str, int] = field(default_factory=dict)
     grace_s: float = 10.0
     max_jobs_per_child: int = 10_000
     max_memory_bytes: int = 2048 << 20

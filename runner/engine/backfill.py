@@ -1,12 +1,12 @@
 """One run for each schedule instant of a stretch of time that has none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from runner.engine.wiring import Headrace
 from runner.errors import InvalidParams
-from runner.model.pipeline import Pipeline
+from runner.model.pipeline import Pipeline, Schedule
 from runner.model.status import Trigger
 from runner.plan.due import due_between
 from runner.store.database import Row
@@ -35,7 +35,8 @@ def backfill(
     """
     headrace.pipelines.refresh()
     declared = headrace.pipelines.get(pipeline)
-    instants = _instants(declared, start, end)
+    found = _instants(declared, start, end)
+    instants = sorted(found)
     taken = {
         row["logical_date"]
         for row in headrace.database.rows("taken_instants", pipeline=pipeline, instants=instants)
@@ -45,7 +46,7 @@ def backfill(
         return [{"pipeline": pipeline, "logical_date": instant} for instant in missing]
     started: list[Row] = []
     for batch in _batches(missing):
-        started += _start(headrace, declared, batch)
+        started += _start(headrace, declared, {instant: found[instant] for instant in batch})
     return started
 
 
@@ -86,19 +87,20 @@ def _read(text: str, name: str) -> datetime | date:
     return moment
 
 
-def _instants(pipeline: Pipeline, start: datetime, end: datetime) -> list[datetime]:
+def _instants(pipeline: Pipeline, start: datetime, end: datetime) -> dict[datetime, Schedule]:
+    """Return what is due, each instant with the schedule that it is due by."""
     if not pipeline.schedules:
         raise InvalidParams(f'"{pipeline.name}" has no schedule: there are no instants to fill')
     # `due_between` leaves its start out.
     after, until = start - timedelta(microseconds=1), min(end, datetime.now(UTC))
     found = {
-        instant
+        instant: schedule
         for schedule in pipeline.schedules
         for instant in due_between(schedule, after, until, MOST_INSTANTS + 1)
     }
     if len(found) > MOST_INSTANTS:
         raise InvalidParams(f"more than {MOST_INSTANTS} instants: fill a shorter stretch at once")
-    return sorted(found)
+    return found
 
 
 def _batches(instants: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
@@ -106,12 +108,17 @@ def _batches(instants: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
         yield instants[begin : begin + _BATCH]
 
 
-def _start(headrace: Headrace, pipeline: Pipeline, instants: Sequence[datetime]) -> list[Row]:
+def _start(headrace: Headrace, pipeline: Pipeline, due: Mapping[datetime, Schedule]) -> list[Row]:
+    plan = headrace.planner.plan
     plans = [
-        (headrace.planner.plan(pipeline, {}, instant, Trigger.BACKFILL), Trigger.BACKFILL)
-        for instant in instants
+        (
+            plan(pipeline, {}, instant, Trigger.BACKFILL, timezone=schedule.timezone),
+            Trigger.BACKFILL,
+        )
+        for instant, schedule in due.items()
     ]
     with headrace.database.transaction() as tx:
         rows, messages = headrace.dispatcher.insert_runs(tx, plans)
+    messages += headrace.dispatcher.admitted(made for made, _trigger in plans)
     headrace.dispatcher.send_soon(messages)
     return sorted(rows, key=lambda row: row["logical_date"])

@@ -138,7 +138,7 @@ class ChildLoop:
                 self._executor.sessions.roll_back()
                 self._taker.send(self._executor.fail(claimed, handled))
                 log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, handled.error)
-                self._executor.close_run(claimed)
+                self._taker.send(self._executor.close_run(claimed))
             else:
                 following = self._succeed(claimed, handled)
         except StaleAttempt as error:
@@ -172,8 +172,8 @@ class ChildLoop:
             self._refused(claimed, error)
             return None
         self._taker.send(self._executor.settle(claimed, completed))
-        if not claimed.dependents:
-            self._executor.close_run(claimed)
+        if not claimed.dependents or claimed.pool is not None:
+            self._taker.send(self._executor.close_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following
 
@@ -190,7 +190,7 @@ class ChildLoop:
             self._give_back(claimed)
             return
         self._taker.send(self._executor.fail(claimed, raised(error)))
-        self._executor.close_run(claimed)
+        self._taker.send(self._executor.close_run(claimed))
 
     def _give_back(self, claimed: Claimed) -> None:
         self._store.rows(
@@ -273,7 +273,7 @@ class ChildLoop:
                     )
                     released = after_loss(tx, rows)
                 self._taker.send(released)
-                self._executor.close_run(claimed)
+                self._taker.send(self._executor.close_run(claimed))
                 return
             except StoreUnavailable as error:
                 self._sleep(self._outage.pause_s(error))

@@ -10,11 +10,13 @@ from runner.template.values import evaluate
 
 
 def holds(row: Mapping[str, Any]) -> bool:
-    """Tell whether a row of `conditions` passes its `when`.
+    """Tell whether a row of `conditions` passes its `when`, if it has one.
 
     Raises:
         TemplateError: The expression cannot be evaluated.
     """
+    if row["when_expr"] is None:
+        return True
     context = {**run_context(row), "steps": steps_context(row["steps"] or {}, row["empty"])}
     return bool(evaluate(row["when_expr"], context, name="when"))
 
@@ -29,6 +31,8 @@ def run_context(row: Mapping[str, Any]) -> dict[str, Any]:
     logical: datetime | None = row["logical_date"]
     if logical is not None:
         logical = logical.astimezone(ZoneInfo(row["timezone"] or "UTC"))
+    # In a handler: how the run's steps have ended.
+    ended = {"status": row["outcome"]} if row.get("outcome") else {}
     return {
         "params": {
             name: value if value is None or name not in types else read(types[name], value)
@@ -38,6 +42,7 @@ def run_context(row: Mapping[str, Any]) -> dict[str, Any]:
             "pipeline": row["pipeline"],
             "trigger": row["trigger"],
             "logical_date": logical,
+            **ended,
         },
     }
 

@@ -7,11 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from runner.config import Settings
+from runner.engine.concurrency import lock_groups, settle_runs
 from runner.engine.gate import decide, message_for
 from runner.engine.policies import policy_from, policy_to_row, seconds
+from runner.engine.pools import admit
 from runner.engine.registry import Registry
 from runner.engine.rows import add_jobs, planned_row, run_row
-from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable
+from runner.engine.runs import Within, close
+from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable, TooManyRuns
 from runner.model.ids import new_id
 from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
@@ -114,56 +117,57 @@ class Dispatcher:
         """Insert a run and its jobs, send the first ones; returns the run's row.
 
         Raises:
+            TooManyRuns: The pipeline's `concurrency` has it fail.
             StoreUnavailable: PostgreSQL does not answer; nothing was started.
         """
         with self._database.transaction() as tx:
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
-        if not rows:
-            raise HeadraceError(
-                f"the run of {plan.pipeline} for {plan.logical_date.isoformat()} exists already"
-            )
-        self.send_soon(messages)
+            if not rows:
+                raise HeadraceError(
+                    f"the run of {plan.pipeline} for {plan.logical_date.isoformat()} exists already"
+                )
+            if rows[0]["status"] == "failed" and rows[0]["error"]:
+                # Nobody has to look for a failed run: whoever wants one is here to be told.
+                raise TooManyRuns(f"no run of {plan.pipeline} was started: {rows[0]['error']}")
+        self.send_soon(messages + self.admitted([plan]))
         return rows[0]
 
     def insert_runs(
         self, tx: Transaction, due: Sequence[tuple[Plan, Trigger]], *, term: int | None = None
     ) -> tuple[list[Row], list[Message]]:
-        """Insert runs and all their jobs in three statements; messages are sent by the caller.
+        """Insert runs and all their jobs in a few statements; messages are sent by the caller.
 
         Runs that exist already for their instant are left out, and all of them where `term`
         is no longer the leader's.
         """
         plans = {str(new_id()): (plan, trigger) for plan, trigger in due}
         runs = [run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
+        rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
+        # Before any row is written: see `lock_groups`.
+        groups = lock_groups(tx, rules)
         inserted = tx.rows("insert_runs", runs=json.dumps(runs, default=str), term=term)
+        inserted, messages = settle_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
         for row in inserted:
-            plan, _trigger = plans[str(row["id"])]
-            add_jobs(plan, str(row["id"]), jobs, edges)
+            if row["status"] in ("running", "queued"):
+                add_jobs(plans[str(row["id"])][0], row, jobs, edges)
         if jobs:
             tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
         if edges:
             tx.rows("insert_edges", edges=json.dumps(edges))
-        messages = [
+        messages += [
             Message(UUID(job["id"]), 0, job["queue"], job["timeout_s"])
             for job in jobs
             if job["deps_left"] == 0 and not job["held"]
         ]
-        with_jobs = {job["run_id"] for job in jobs}
-        empty = [row["id"] for row in inserted if str(row["id"]) not in with_jobs]
-        if empty:
-            tx.rows("finish_run", ids=empty)
-        return inserted, messages + self._decide_roots(tx, jobs)
+        return inserted, messages + _decide_roots(tx, inserted, jobs)
 
-    def _decide_roots(self, tx: Transaction, jobs: Sequence[Mapping[str, Any]]) -> list[Message]:
-        """Decide first steps that have a condition; a run of which nothing is left is closed."""
-        roots = [job["id"] for job in jobs if job["held"]]
-        if not roots:
-            return []
-        messages, runs = decide(tx, roots)
-        tx.rows("finish_run", ids=list(runs))
-        return messages
+    def admitted(self, plans: Iterable[Plan]) -> list[Message]:
+        """Return messages of first steps that take slots, once their rows are committed."""
+        if any(job.slots is not None for plan in plans for job in plan.jobs):
+            return admit(self._database)
+        return []
 
     def send_soon(self, messages: Sequence[Message]) -> None:
         """Send messages after their rows are committed.
@@ -240,6 +244,22 @@ class Dispatcher:
         tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
         tx.rows("note_dependant", ids=[one["id"] for one in upstream])
         return row
+
+
+def _decide_roots(
+    tx: Transaction, runs: Sequence[Row], jobs: Sequence[Mapping[str, Any]]
+) -> list[Message]:
+    """Decide first steps that have a condition; runs of which nothing is left are closed."""
+    running = {str(run["id"]): run["id"] for run in runs if run["status"] == "running"}
+    jobs = [job for job in jobs if not job["handler"]]
+    with_jobs = {job["run_id"] for job in jobs}
+    settled = {running[run_id] for run_id in running.keys() - with_jobs}
+    messages: list[Message] = []
+    roots = [job["id"] for job in jobs if job["held"] and job["run_id"] in running]
+    if roots:
+        messages, decided = decide(tx, roots)
+        settled |= decided
+    return messages + close(Within(tx), settled)[1]
 
 
 def _ids(depends_on: Sequence[str]) -> list[UUID]:

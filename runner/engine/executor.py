@@ -8,7 +8,7 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 import logging
 import random
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from uuid import UUID
 from runner import jobapi
 from runner.engine.conditions import run_context, steps_context
 from runner.engine.gate import close_failed, decide, recount_below
+from runner.engine.kinds import kinds_of
 from runner.engine.policies import policy_from_row
+from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
+from runner.engine.runs import follow
 from runner.errors import (
     InvalidPayload,
     RefusedSql,
@@ -29,7 +32,7 @@ from runner.errors import (
 )
 from runner.observe.joblog import JobLog, storable
 from runner.plan.expand import render_late
-from runner.plan.retry import retry_delay_s
+from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
 from runner.store.attempts import AttemptStore, Claimed, Completed, to_json
 from runner.store.faults import crash_point
@@ -52,11 +55,15 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job whose `handle()` has raised; `permanent` where another attempt would raise again."""
+    """A job whose `handle()` has raised; `permanent` where another attempt would raise again.
+
+    `kinds` are the names of the error's classes, and of those of the errors that caused it.
+    """
 
     error: str
     traceback: str
     permanent: bool = False
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class Executor:
                 traceback=raised.traceback,
                 retry_in=None
                 if raised.permanent
-                else retry_in_s(claimed.retry, claimed.retry_count),
+                else retry_in_s(claimed.retry, claimed.retry_count, raised.kinds, raised.error),
             )
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
@@ -172,23 +179,33 @@ class Executor:
                 messages, runs = decide(tx, completed.undecided)
             released += messages
             for run_id in runs:
-                self._close_run(run_id)
+                released += self._close_run(run_id)
+            released += admit(self.store)
         return released
 
-    def close_run(self, claimed: Claimed) -> None:
-        """Close the run where this was its last job. After the commit: see `finish_run`."""
-        if claimed.run_id is not None:
-            self._close_run(claimed.run_id)
+    def close_run(self, claimed: Claimed) -> list[Message]:
+        """Close the run where this was its last job, after the commit; returns messages to send.
 
-    def _close_run(self, run_id: UUID) -> None:
-        for closed, pipeline, status in self.store.close_run(run_id):
+        A slot of a pool that the job had is free now, too.
+        """
+        messages: list[Message] = []
+        if claimed.pool is not None and claimed.pool_slots is not None:
+            messages += admit_to(self.store, claimed.pool, claimed.pool_slots)
+        if claimed.run_id is not None:
+            messages += self._close_run(claimed.run_id)
+        return messages
+
+    def _close_run(self, run_id: UUID) -> list[Message]:
+        closed, messages = follow(self.store, self.store.close_run(run_id))
+        for run in closed:
             log.log(
-                logging.INFO if status == "completed" else logging.WARNING,
+                logging.INFO if run["status"] == "completed" else logging.WARNING,
                 "run %s of %s %s",
-                closed,
-                pipeline,
-                status,
+                run["id"],
+                run["pipeline"],
+                run["status"],
             )
+        return messages
 
     def log_lines(self) -> str | None:
         """Return what the job said since this was last asked, for `add_log_lines`."""
@@ -232,13 +249,21 @@ class Executor:
             "steps": steps_context(steps, run["empty"] if run else None),
             **(run_context(run) if run else {"params": {}, "run": {}}),
         }
-        return render_late(claimed.job_class, claimed.payload, variables, self._surroundings.render)
+        return render_late(
+            claimed.job_class,
+            claimed.payload,
+            variables,
+            self._surroundings.render,
+            handler=run["handler"] if run else None,
+        )
 
 
-def retry_in_s(retry: dict[str, Any], retry_count: int) -> float | None:
-    """Return the wait before the next attempt in seconds, None where none is left."""
+def retry_in_s(
+    retry: dict[str, Any], retry_count: int, kinds: Collection[str], error: str
+) -> float | None:
+    """Return the wait before the next attempt in seconds, None where none is left or worth it."""
     policy = policy_from_row(retry)
-    if retry_count >= policy.limit:
+    if retry_count >= policy.limit or not is_worth_a_retry(policy, kinds, error):
         return None
     return retry_delay_s(policy, retry_count + 1, random.random)
 
@@ -251,4 +276,5 @@ def raised(error: BaseException) -> Raised:
         storable(text[:_MOST_ERROR]),
         storable(frames[-_MOST_TRACEBACK:]),
         permanent=isinstance(error, _PERMANENT),
+        kinds=kinds_of(error),
     )

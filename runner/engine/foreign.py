@@ -73,8 +73,7 @@ def _execute(
         return []
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    executor.close_run(claimed)
-    return messages
+    return messages + executor.close_run(claimed)
 
 
 def _on_timeout(_signal: int, _frame: Any) -> None:

@@ -71,14 +71,15 @@ def decide(
 ) -> tuple[list[Message], set[UUID]]:
     """Decide waiting jobs that wait for nothing any more; all of them without `ids`.
 
-    Those are jobs with a condition, and jobs of the rule `one_failed` above which nothing has
-    failed: these are skipped. Returns messages to send and the runs to look at.
+    Those are jobs with a condition or a pool, and jobs of the rule `one_failed` above which
+    nothing has failed: these are skipped. What passes and needs a slot of a pool is left to
+    `admit`. Returns messages to send and the runs to look at.
     """
     rows = tx.rows("undecided_jobs", ids=None if ids is None else list(ids))
     conditional = [row["id"] for row in rows if row["conditional"]]
     passed, unmet, failed = _judged(tx, conditional)
     unmet += [row["id"] for row in rows if not row["conditional"]]
-    released = [message_for(row) for row in _release(tx, passed)]
+    released = [message_for(row) for row in _release(tx, passed) if row["status"] == "queued"]
     skipped = tx.rows("skip_jobs", ids=unmet) if unmet else []
     released += close_below(tx, [row["id"] for row in skipped], "skipped")
     released += close_failed(tx, failed)

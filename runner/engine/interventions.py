@@ -10,6 +10,7 @@ from uuid import UUID
 
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.gate import close_below, recount
+from runner.engine.runs import cancel_run, close, follow
 from runner.errors import IllegalTransition, NotFound
 from runner.queue.message import Message
 from runner.store.database import Database, Row, Transaction
@@ -42,9 +43,9 @@ class Interventions:
                     " not ended can be cancelled"
                 )
             messages = close_below(tx, [row["id"]], "failed")
-        self._dispatcher.send_soon(messages)
         if row["run_id"]:
-            self._database.rows("finish_run", ids=[row["run_id"]])
+            messages += close(self._database, [row["run_id"]])[1]
+        self._dispatcher.send_soon(messages)
         return self._job(self._database, job_id)
 
     def cancel_run(self, run_id: str) -> Row:
@@ -55,14 +56,12 @@ class Interventions:
         """
         with self._database.transaction() as tx:
             run = self._run(tx, run_id)
-            if not tx.row("cancel_run", id=run["id"]):
+            cancelled, messages = cancel_run(tx, run["id"])
+            if cancelled is None:
                 raise IllegalTransition(f"run {run_id} is {run['status']}; it has ended already")
-            ended = tx.rows("cancel_jobs", ids=[], run_id=run["id"])
-            # Jobs outside the run may wait for one inside it.
-            messages = close_below(tx, [row["id"] for row in ended if row["dependents"]], "failed")
-            run = self._run(tx, run_id)
+        messages += follow(self._database, [cancelled])[1]
         self._dispatcher.send_soon(messages)
-        return run
+        return cancelled
 
     # -- retry ------------------------------------------------------------------------
 
@@ -79,8 +78,8 @@ class Interventions:
                     f"job {job_id} is {row['status']}; only a failed or cancelled job can be"
                     " retried"
                 )
-            messages = self._reopen(tx, [row["id"]])
-        self._dispatcher.send_soon(messages)
+            messages, runs = self._reopen(tx, [row["id"]])
+        self._go_on(messages, runs)
         return self._job(self._database, job_id)
 
     def retry_run(self, run_id: str) -> Row:
@@ -98,16 +97,16 @@ class Interventions:
                 raise IllegalTransition(
                     f"run {run_id} is {run['status']}; it has no failed or cancelled step"
                 )
-            messages = self._reopen(tx, ids)
-        self._dispatcher.send_soon(messages)
+            messages, runs = self._reopen(tx, ids)
+        self._go_on(messages, runs)
         return self._run(self._database, run_id)
 
     def retry_all_failed(self) -> list[str]:
         """Retry every failed job; returns their ids."""
         with self._database.transaction() as tx:
             ids = [row["id"] for row in tx.rows("failed_jobs")]
-            messages = self._reopen(tx, ids) if ids else []
-        self._dispatcher.send_soon(messages)
+            messages, runs = self._reopen(tx, ids) if ids else ([], [])
+        self._go_on(messages, runs)
         return [str(job_id) for job_id in ids]
 
     # -- schedules --------------------------------------------------------------------
@@ -122,8 +121,11 @@ class Interventions:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _reopen(self, tx: Transaction, ids: Sequence[Any]) -> list[Message]:
-        """Let jobs and what was skipped below them wait again, and release those that can run."""
+    def _reopen(self, tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUID]]:
+        """Let jobs and what was skipped below them wait again, and release those that can run.
+
+        Returns messages to send, and the runs: nothing but handlers may have been reopened.
+        """
         below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
         opened = tx.rows("reopen_jobs", ids=[*ids, *below])
         opened_ids = [row["id"] for row in opened]
@@ -133,7 +135,11 @@ class Interventions:
         runs = list({row["run_id"] for row in opened if row["run_id"]})
         if runs:
             tx.rows("reopen_runs", ids=runs)
-        return messages
+            tx.rows("reopen_handlers", runs=runs)
+        return messages, runs
+
+    def _go_on(self, messages: list[Message], runs: list[UUID]) -> None:
+        self._dispatcher.send_soon(messages + close(self._database, runs)[1])
 
     def _job(self, tx: Any, job_id: str) -> Row:
         row: Row | None = tx.row("job", id=_uuid(job_id, "job"))

@@ -26,7 +26,10 @@ class Planner:
         self._pipelines = pipelines
         self._registry = registry
         self._defaults = ExpandDefaults(
-            queue=settings.default_queue, timeout_s=settings.timeout_s, retry=settings.retry
+            queue=settings.default_queue,
+            timeout_s=settings.timeout_s,
+            retry=settings.retry,
+            pools=settings.pools,
         )
 
     def plan(

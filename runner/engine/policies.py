@@ -1,5 +1,6 @@
 """Retry policies and timeouts as callers write them, and as rows keep them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -14,6 +15,7 @@ _KEYS = {
     "factor": "factor",
     "max_delay": "max_delay_s",
     "jitter": "jitter",
+    "when": "when",
 }
 
 
@@ -32,9 +34,7 @@ def policy_from(
     if isinstance(written, int) and not isinstance(written, bool):
         return replace(default, limit=written)
     if not isinstance(written, Mapping):
-        raise InvalidPayload(
-            "retry takes a number or a mapping with limit, delay, factor, max_delay, jitter"
-        )
+        raise InvalidPayload(f"retry takes a number or a mapping with {', '.join(_KEYS)}")
     unknown = sorted(set(written) - _KEYS.keys())
     if unknown:
         raise InvalidPayload(f'retry has no key "{unknown[0]}"; it takes {", ".join(_KEYS)}')
@@ -43,6 +43,8 @@ def policy_from(
         changes[_KEYS[key]] = seconds(value) if key in ("delay", "max_delay") else value
     if "delay" in written or "factor" in written:
         changes["intervals_s"] = None
+    if isinstance(changes.get("when"), list):
+        changes["when"] = tuple(changes["when"])
     policy = replace(default, **changes)
     _check(policy)
     return policy
@@ -58,6 +60,21 @@ def _check(policy: RetryPolicy) -> None:
         raise InvalidPayload("retry.factor takes a number from 1")
     if not isinstance(policy.jitter, bool):
         raise InvalidPayload("retry.jitter takes true or false")
+    _check_when(policy.when)
+
+
+def _check_when(when: Any) -> None:
+    if isinstance(when, str):
+        try:
+            re.compile(when)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise InvalidPayload(f"retry.when is no regular expression: {error}") from None
+    elif when is not None and not (
+        isinstance(when, tuple) and when and all(isinstance(name, str) for name in when)
+    ):
+        raise InvalidPayload(
+            "retry.when takes a list of error classes, or a regular expression for the error's text"
+        )
 
 
 def seconds(value: Any) -> float:
@@ -86,4 +103,6 @@ def policy_from_row(row: Mapping[str, Any]) -> RetryPolicy:
     values = {key: value for key, value in row.items() if key in known}
     if values.get("intervals_s") is not None:
         values["intervals_s"] = tuple(values["intervals_s"])
+    if isinstance(values.get("when"), list):
+        values["when"] = tuple(values["when"])
     return RetryPolicy(**values)

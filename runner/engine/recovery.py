@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
+from runner.engine.pools import admit
+from runner.engine.runs import close, release_everywhere
 from runner.engine.worker import attempts_json
 from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
@@ -81,21 +83,33 @@ class Recovery:
             retries = tx.rows("due_retries")
             messages = [message_for(row) for row in retries]
             messages += self._reap(tx, done)
+            wanted = tx.rows("wanted_pools")
             overdue: list[Row] = []
             if sweep:
                 messages += decide(tx)[0]
                 messages += release_stuck(tx, OVERDUE_S)
                 overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
-                runs = [row["id"] for row in tx.rows("settled_runs")]
-                done.closed_runs = len(tx.rows("finish_run", ids=runs)) if runs else 0
                 tx.rows("forget_old_workers")
         done.retried = len(retries)
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
         self._send(messages)
         if sweep:
+            self._send(self._close_runs(done))
+        if wanted or sweep:
+            self._send(admit(self._database))
             done.resent = self._resend(overdue)
         return done
+
+    def _close_runs(self, done: Repaired) -> list[Message]:
+        """Close runs that nobody has closed, and let the next ones run.
+
+        In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
+        """
+        runs = [row["id"] for row in self._database.rows("settled_runs")]
+        closed, messages = close(self._database, runs)
+        done.closed_runs = len(closed)
+        return messages + release_everywhere(self._database)
 
     def _reap(self, tx: Any, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""

@@ -7,6 +7,7 @@ from runner.engine.policies import policy_to_row
 from runner.model.ids import new_id
 from runner.model.plan import Plan, PlannedJob
 from runner.model.status import Trigger
+from runner.store.database import Row
 
 
 def planned_row(**values: Any) -> dict[str, Any]:
@@ -24,14 +25,21 @@ def planned_row(**values: Any) -> dict[str, Any]:
         "folder": "",
         "logical_date": None,
         "held": False,
+        "handler": None,
+        "pool": None,
+        "pool_slots": None,
         **values,
     }
 
 
 def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
     """Return one row for `insert_runs`: the run, and the plan that it is expanded from."""
+    limit = plan.concurrency
     return {
         "id": run_id,
+        "concurrency_group": limit.group if limit else None,
+        "concurrency_limit": limit.limit if limit else None,
+        "has_handlers": any(job.handler for job in plan.jobs),
         "pipeline": plan.pipeline,
         "version": plan.version,
         "trigger": trigger,
@@ -53,10 +61,9 @@ def _plan_row(job: PlannedJob) -> dict[str, Any]:
     return {**row, "retry": policy_to_row(job.retry)}
 
 
-def add_jobs(
-    plan: Plan, run_id: str, jobs: list[dict[str, Any]], edges: list[dict[str, str]]
-) -> None:
-    """Append the rows of one run's jobs and of what waits for what."""
+def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[str, str]]) -> None:
+    """Append the rows of one run's jobs and of what waits for what; a queued run holds them."""
+    run_id, held = str(run["id"]), run["status"] == "queued"
     ids = {job.step: str(new_id()) for job in plan.jobs}
     dependents = dict.fromkeys(ids, 0)
     for job in plan.jobs:
@@ -80,9 +87,20 @@ def add_jobs(
             trigger_rule=job.trigger_rule,
             when_expr=job.when,
             allow_failure=job.allow_failure,
-            held=job.when is not None and not job.depends_on,
+            held=not job.depends_on
+            and (held or job.slots is not None or bool(job.when or job.handler)),
+            handler=job.handler,
+            pool=_pool(job, run_id),
+            pool_slots=job.slots,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )
         for job in plan.jobs
     )
+
+
+def _pool(job: PlannedJob, run_id: str) -> str | None:
+    """Return the pool whose slots limit the job: that of its step in this run where it has none."""
+    if job.slots is None or job.pool is not None:
+        return job.pool
+    return f"{run_id} {job.step.partition('[')[0]}"

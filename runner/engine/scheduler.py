@@ -118,13 +118,16 @@ class Scheduler:
         for name in due:
             self._next.pop(name, None)
         self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})
+        messages += self._dispatcher.admitted(plan for plan, _trigger in plans)
         self._dispatcher.send_soon(messages)
         for run in runs:
             log.info(
-                "run %s of %s started (due %s)",
+                "run %s of %s %s (due %s)%s",
                 run["id"],
                 run["pipeline"],
+                "started" if run["status"] == "running" else run["status"],
                 run["logical_date"].isoformat(),
+                f": {run['error']}" if run["error"] else "",
             )
         return len(runs)
 

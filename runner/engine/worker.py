@@ -14,7 +14,9 @@ from runner.engine.child import ChildLoop
 from runner.engine.executor import Executor, Surroundings, retry_in_s
 from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, close_failed, message_for
 from runner.engine.guarding import guard
+from runner.engine.kinds import TIMEOUT_KINDS
 from runner.engine.registry import Registry
+from runner.engine.runs import close
 from runner.errors import QueueUnavailable, StoreUnavailable
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.queue.hooks import Ended
@@ -165,9 +167,8 @@ class WorkerSide:
                 rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
                 messages = after_loss(tx, rows)
             run_ids = [row["run_id"] for row in tx.rows("run_of_job", id=ended.job_id)]
+        messages += close(self._database, run_ids)[1]
         self._send(messages)
-        if run_ids:
-            self._database.rows("finish_run", ids=run_ids)
         log.warning(
             "job %s attempt %s %s: %s", ended.job_id, ended.attempt, ended.outcome, ended.error
         )
@@ -225,14 +226,15 @@ def _time_out(tx: Any, ended: Ended) -> list[Message]:
     row = tx.row("job", id=ended.job_id)
     if row is None:
         return []
+    error = f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped"
     failed = tx.row(
         "fail_attempt",
         id=ended.job_id,
         attempt=ended.attempt,
         outcome="timed_out",
-        error=f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped",
+        error=error,
         traceback=ended.traceback,
-        retry_in=retry_in_s(row["retry"], row["retry_count"]),
+        retry_in=retry_in_s(row["retry"], row["retry_count"], TIMEOUT_KINDS, error),
     )
     return [] if failed is None else close_failed(tx, [failed])
 

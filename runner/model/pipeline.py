@@ -50,11 +50,27 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many runs may run at a time: `limit` of all whose `group` it is.
+
+    `on_conflict`, one of queue, skip, replace and fail, tells what becomes of one more.
+    """
+
+    limit: int = 1
+    on_conflict: str = "queue"
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Foreach:
-    """A step is expanded into one job an item. `items` is a list, or a template of one."""
+    """A step is expanded into one job an item. `items` is a list, or a template of one.
+
+    `max_concurrent` of them run at a time; None sets no limit.
+    """
 
     items: Any
     as_: str = "item"
+    max_concurrent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +85,20 @@ class Step:
     allow_failure: bool = False
     foreach: Foreach | None = None
     queue: str | None = None
+    pool: str | None = None
     with_: Mapping[str, Any] = field(default_factory=dict)
     retry: RetryPolicy | None = None
     timeout_s: float | None = None
     description: str = ""
+    handler: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """One validated pipeline file, `defaults` already applied to its steps.
+
+    `handlers` are steps that run after the others; their `handler` is one of success, failure
+    and finally.
 
     `version` is the SHA-256 of the file's bytes and of the _defaults.yaml that hold for it;
     `folder` its absolute folder, from which relative paths in `with` are looked up.
@@ -91,3 +112,5 @@ class Pipeline:
     description: str = ""
     schedules: tuple[Schedule, ...] = ()
     params: tuple[Param, ...] = ()
+    concurrency: Concurrency | None = None
+    handlers: tuple[Step, ...] = ()

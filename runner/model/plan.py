@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runner.model.pipeline import Concurrency
 from runner.model.retry import RetryPolicy
 
 
@@ -16,6 +17,9 @@ class PlannedJob:
 
     `late` tells that `payload` still holds templates over other steps' results; they are
     rendered when the job is claimed. `when` is an expression that the gate evaluates.
+    `slots` is how many jobs of its `pool` run at a time, or of its step in this run where it
+    has no pool; None sets no limit. `handler` is one of success, failure and finally: the job
+    waits for the run's other jobs.
     """
 
     step: str
@@ -29,6 +33,9 @@ class PlannedJob:
     when: str | None = None
     allow_failure: bool = False
     late: bool = False
+    handler: str | None = None
+    pool: str | None = None
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +56,4 @@ class Plan:
     param_types: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "UTC"
     empty: tuple[str, ...] = ()
+    concurrency: Concurrency | None = None

@@ -22,16 +22,23 @@ MOST_EDGES = 1_000_000
 MOST_PROBLEMS = 100
 
 # A template that speaks of other steps' results, `{{ steps.load.result }}`, has no value yet.
-_LATER = re.compile(r"\{[{%](?:(?![}%]\}).)*?(?<![\w.'\"])steps\s*[.\[]", re.DOTALL)
+_INSIDE = r"\{[{%](?:(?![}%]\}).)*?(?<![\w.'\"])"
+_LATER = re.compile(rf"{_INSIDE}steps\s*[.\[]", re.DOTALL)
+# Nor has one that speaks of how the run has ended, in a handler.
+_LATER_IN_HANDLER = re.compile(rf"{_INSIDE}(?:steps\s*[.\[]|run\s*\.\s*status\b)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpandDefaults:
-    """What holds for a step that does not say otherwise. `timeout_s` is in seconds."""
+    """What holds for a step that does not say otherwise. `timeout_s` is in seconds.
+
+    `pools` has the number of slots of each pool.
+    """
 
     queue: str = "medium"
     timeout_s: float = 300.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    pools: Mapping[str, int] = field(default_factory=dict)
 
 
 def sql_is_verbatim(_job: str) -> Collection[str]:
@@ -68,14 +75,16 @@ def expand(
     }
     problems: list[str] = []
     expanded: dict[str, list[_Rendered]] = {}
-    for step in pipeline.steps:
+    for step in (*pipeline.steps, *pipeline.handlers):
         kept = frozenset(verbatim(step.job))
+        if step.pool is not None and step.pool not in defaults.pools:
+            problems.append(f'step "{step.id}": there is no pool "{step.pool}"')
         expanded[step.id] = list(_expanded(step, variables, render, kept, problems))
     names = {step: [one.name for one in jobs] for step, jobs in expanded.items()}
     _check_edges(pipeline, names, problems)
     if problems:
         raise TemplateError("\n".join(problems))
-    steps = {step.id: step for step in pipeline.steps}
+    steps = {step.id: step for step in (*pipeline.steps, *pipeline.handlers)}
     order = topological_order({name: step.depends_on for name, step in steps.items()})
     return Plan(
         pipeline=pipeline.name,
@@ -85,6 +94,7 @@ def expand(
         param_types={param.name: param.type for param in pipeline.params},
         timezone=str(variables["run"]["logical_date"].tzinfo),
         empty=tuple(step for step, jobs in names.items() if not jobs),
+        concurrency=pipeline.concurrency,
         jobs=tuple(
             _planned(steps[name], one, names, defaults) for name in order for one in expanded[name]
         ),
@@ -97,6 +107,8 @@ def render_late(
     variables: Mapping[str, Any],
     render: Render,
     verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
+    *,
+    handler: str | None = None,
 ) -> dict[str, Any]:
     """Return the payload of a late job with the rest of its templates rendered.
 
@@ -106,17 +118,23 @@ def render_late(
     Raises:
         TemplateError: a value cannot be rendered.
     """
+    later = later_templates(handler)
 
     def rendered(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: rendered(item) for key, item in value.items()}
         if isinstance(value, list):
             return [rendered(item) for item in value]
-        late = isinstance(value, str) and _LATER.search(value)
+        late = isinstance(value, str) and later.search(value)
         return plain(render(value, variables)) if late else value
 
     kept = frozenset(verbatim(job))
     return {key: value if key in kept else rendered(value) for key, value in payload.items()}
+
+
+def later_templates(handler: str | None) -> re.Pattern[str]:
+    """Return what finds templates that have no value before other steps have ended."""
+    return _LATER if handler is None else _LATER_IN_HANDLER
 
 
 class _Rendered(NamedTuple):
@@ -136,13 +154,13 @@ def _expanded(
 ) -> Iterator[_Rendered]:
     """Yield the step's job, or one job an item."""
     if step.foreach is None:
-        rendering = _Rendering(step.id, variables, render, problems)
+        rendering = _Rendering(step, step.id, variables, render, problems)
         yield _Rendered(step.id, rendering.payload(step.with_, verbatim), rendering.late)
         return
     for index, item in enumerate(_items(step, step.foreach, variables, render, problems)):
         name = f"{step.id}[{index}]"
         own = {**variables, step.foreach.as_: item}
-        rendering = _Rendering(name, own, render, problems, of_item=step.foreach.as_)
+        rendering = _Rendering(step, name, own, render, problems)
         yield _Rendered(name, rendering.payload(step.with_, verbatim), rendering.late)
         if len(problems) >= MOST_PROBLEMS:
             return
@@ -184,6 +202,7 @@ def _check_edges(
 def _planned(
     step: Step, job: _Rendered, names: Mapping[str, Sequence[str]], defaults: ExpandDefaults
 ) -> PlannedJob:
+    at_a_time = step.foreach.max_concurrent if step.foreach else None
     return PlannedJob(
         step=job.name,
         job_class=step.job,
@@ -196,6 +215,9 @@ def _planned(
         when=step.when,
         allow_failure=step.allow_failure,
         late=job.late,
+        handler=step.handler,
+        pool=step.pool,
+        slots=at_a_time if step.pool is None else defaults.pools[step.pool],
     )
 
 
@@ -204,16 +226,16 @@ class _Rendering:
 
     def __init__(
         self,
+        step: Step,
         name: str,
         variables: Mapping[str, Any],
         render: Render,
         problems: list[str],
-        *,
-        of_item: str | None = None,
     ) -> None:
         self.late = False
         self._name = name
-        self._of_item = re.compile(rf"\b{of_item}\b") if of_item else None
+        self._later = later_templates(step.handler)
+        self._of_item = re.compile(rf"\b{step.foreach.as_}\b") if step.foreach else None
         self._variables = variables
         self._render = render
         self._problems = problems
@@ -231,7 +253,7 @@ class _Rendering:
             return [self._value(item, f"{place}[{i}]") for i, item in enumerate(value)]
         if not isinstance(value, str):
             return plain(value)
-        if _LATER.search(value):
+        if self._later.search(value):
             self.late = True
             if self._of_item and self._of_item.search(value):
                 self._problems.append(

@@ -1,6 +1,7 @@
 """How long a failed job waits before it is tried again."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 
 from runner.model.retry import RetryPolicy
 
@@ -25,6 +26,15 @@ def retry_delay_s(policy: RetryPolicy, failures: int, random: Callable[[], float
     else:
         delay_s = min(_grown_s(policy, failures), policy.max_delay_s)
     return delay_s * random() if policy.jitter else delay_s
+
+
+def is_worth_a_retry(policy: RetryPolicy, kinds: Collection[str], error: str) -> bool:
+    """Tell whether the policy retries after an error: by `kinds`, its classes, or by its text."""
+    if policy.when is None:
+        return True
+    if isinstance(policy.when, str):
+        return re.search(policy.when, error) is not None
+    return not set(policy.when).isdisjoint(kinds)
 
 
 def _grown_s(policy: RetryPolicy, failures: int) -> float:

@@ -32,20 +32,27 @@ _TYPES = {
     "null": "null",
 }
 # The parts of a document that have names of their own, by the key that holds them.
-_ITEMS = {"steps": "step", "schedule": "schedule", "depends_on": "item"}
+_ITEMS = {
+    "steps": "step",
+    "schedule": "schedule",
+    "depends_on": "item",
+    "success": "handler",
+    "failure": "handler",
+    "finally": "handler",
+}
 _ENTRIES = {"params": "parameter", "connections": "connection"}
 
 
 def label(path: KeyPath, data: Any) -> str:
     """Return how a message names the value at `path`, such as `"retry" of step "load"`."""
     owner, rest = "", list(path)
-    for index, step in enumerate(path[:2]):
+    for index, step in enumerate(path[: 3 if path[:1] == ("handlers",) else 2]):
         nested = data[step] if _has(data, step) else None
         before = path[index - 1] if index else None
         if isinstance(step, int) and before in _ITEMS:
             identity = nested.get("id") if isinstance(nested, dict) else None
             name = f'"{identity}"' if isinstance(identity, str) else f"{step + 1}"
-            owner, rest = f"{_ITEMS[str(before)]} {name}", list(path[2:])
+            owner, rest = f"{_ITEMS[str(before)]} {name}", list(path[index + 1 :])
         elif isinstance(step, str) and before in _ENTRIES:
             owner, rest = f'{_ENTRIES[str(before)]} "{step}"', list(path[2:])
         data = nested

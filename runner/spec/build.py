@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
-from runner.model.pipeline import Foreach, Param, Pipeline, Schedule, Step
+from runner.model.pipeline import Concurrency, Foreach, Param, Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
+from runner.spec.draft import HANDLERS
 from runner.spec.moments import moment
 
 
@@ -36,6 +37,12 @@ def build_pipeline(
         description=data.get("description", ""),
         schedules=_schedules(data.get("schedule")),
         params=tuple(_param(name, given) for name, given in data.get("params", {}).items()),
+        concurrency=_concurrency(data.get("concurrency"), data["name"]),
+        handlers=tuple(
+            _step(step, defaults, retry, handler)
+            for handler in HANDLERS
+            for step in data.get("handlers", {}).get(handler, ())
+        ),
     )
 
 
@@ -47,7 +54,12 @@ def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return defaults
 
 
-def _step(data: Mapping[str, Any], defaults: Mapping[str, Any], retry: RetryPolicy) -> Step:
+def _step(
+    data: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    retry: RetryPolicy,
+    handler: str | None = None,
+) -> Step:
     layered = {**defaults, **data}
     return Step(
         id=data["id"],
@@ -58,15 +70,27 @@ def _step(data: Mapping[str, Any], defaults: Mapping[str, Any], retry: RetryPoli
         allow_failure=data.get("allow_failure", False),
         foreach=_foreach(data.get("foreach")),
         queue=layered.get("queue"),
+        pool=data.get("pool"),
         with_=data.get("with", {}),
         retry=_retry(retry, defaults.get("retry"), data.get("retry")),
         timeout_s=_seconds(layered, "timeout"),
         description=data.get("description", ""),
+        handler=handler,
     )
 
 
+def _concurrency(data: Mapping[str, Any] | None, pipeline: str) -> Concurrency | None:
+    if data is None:
+        return None
+    # A pipeline without a group is one by itself: no group's name has a blank in it.
+    group = data.get("group", f"pipeline {pipeline}")
+    return Concurrency(data.get("limit", 1), data.get("on_conflict", "queue"), group)
+
+
 def _foreach(data: Mapping[str, Any] | None) -> Foreach | None:
-    return None if data is None else Foreach(data["items"], data.get("as", "item"))
+    if data is None:
+        return None
+    return Foreach(data["items"], data.get("as", "item"), data.get("max_concurrent"))
 
 
 def _retry(base: RetryPolicy, *layers: Mapping[str, Any] | None) -> RetryPolicy | None:
@@ -82,6 +106,9 @@ def _retry(base: RetryPolicy, *layers: Mapping[str, Any] | None) -> RetryPolicy 
     for key in ("delay", "max_delay"):
         if key in given:
             changes[f"{key}_s"] = parse_duration_s(given[key])
+    if "when" in given:
+        when = given["when"]
+        changes["when"] = tuple(when) if isinstance(when, list) else when
     if given.keys() & {"delay", "factor", "max_delay"}:
         changes["intervals_s"] = None
     return replace(base, **changes)
@@ -123,5 +150,9 @@ def _param(name: str, data: Mapping[str, Any]) -> Param:
         type=data.get("type", "string"),
         required=data.get("required", False),
         default=data.get("default"),
+        enum=tuple(data["enum"]) if "enum" in data else None,
+        pattern=data.get("pattern"),
+        min=data.get("min"),
+        max=data.get("max"),
         description=data.get("description", ""),
     )

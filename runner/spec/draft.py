@@ -13,6 +13,9 @@ from runner.source import KeyPath
 from runner.spec.catalogue import Catalogue
 from runner.spec.references import scalars
 
+# What handlers are for, in the order in which they run.
+HANDLERS = ("success", "failure", "finally")
+
 
 class Finding(NamedTuple):
     """One broken rule. `of_key`: the place is the key's, not its value's."""
@@ -26,7 +29,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DraftStep:
-    """One item of `steps` that is a mapping."""
+    """One item of `steps`, or of a list of handlers, that is a mapping."""
 
     path: KeyPath
     data: Mapping[str, Any]
@@ -39,7 +42,13 @@ class DraftStep:
     @property
     def label(self) -> str:
         """How messages name the step."""
-        return f'step "{self.id}"' if self.id is not None else f"step {int(self.path[-1]) + 1}"
+        noun = "handler" if self.is_handler else "step"
+        return f'{noun} "{self.id}"' if self.id is not None else f"{noun} {int(self.path[-1]) + 1}"
+
+    @property
+    def is_handler(self) -> bool:
+        """Whether the step runs after those of `steps`."""
+        return self.path[0] == "handlers"
 
     def text(self, key: str) -> str | None:
         """Return the text at a key, or None."""
@@ -67,13 +76,13 @@ class Draft:
         self.data = data
         self.catalogue = catalogue
         self.settings = settings
-        steps = data.get("steps")
-        self.steps = [
-            DraftStep(("steps", index), step)
-            for index, step in enumerate(steps if isinstance(steps, list) else ())
-            if isinstance(step, dict)
-        ]
+        self.steps = _steps(data.get("steps"), ("steps",))
         self.ids = [step.id for step in self.steps if step.id is not None]
+        handlers = self.mapping("handlers")
+        self.handlers = [
+            step for name in HANDLERS for step in _steps(handlers.get(name), ("handlers", name))
+        ]
+        self.all_steps = [*self.steps, *self.handlers]
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """Return the mapping at a top-level key, or an empty one."""
@@ -107,7 +116,7 @@ class Draft:
         for name, param in self.mapping("params").items():
             if isinstance(param, dict):
                 yield from scalars(param.get("default"), ("params", name, "default"))
-        for step in self.steps:
+        for step in self.all_steps:
             yield from scalars(step.with_, (*step.path, "with"))
             foreach = step.data.get("foreach")
             if isinstance(foreach, dict):
@@ -119,10 +128,29 @@ class Draft:
             for key in ("interval", "catchup_window", "start_deadline"):
                 yield (*path, key), schedule.get(key), False
             yield (*path, "jitter"), schedule.get("jitter"), True
-        holders: list[tuple[KeyPath, Mapping[str, Any]]] = [(s.path, s.data) for s in self.steps]
-        for path, holder in [(("defaults",), self.mapping("defaults")), *holders]:
+        for path, holder in self._holders():
             yield (*path, "timeout"), holder.get("timeout"), False
+        for path, retry in self.retries():
+            for key in ("delay", "max_delay"):
+                yield (*path, key), retry.get(key), True
+
+    def retries(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        """Yield each `retry` that is a mapping, with its path."""
+        for path, holder in self._holders():
             retry = holder.get("retry")
             if isinstance(retry, dict):
-                for key in ("delay", "max_delay"):
-                    yield (*path, "retry", key), retry.get(key), True
+                yield (*path, "retry"), retry
+
+    def _holders(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        """Yield what says how jobs run: the defaults, and each step."""
+        yield ("defaults",), self.mapping("defaults")
+        for step in self.all_steps:
+            yield step.path, step.data
+
+
+def _steps(listed: Any, path: KeyPath) -> list[DraftStep]:
+    return [
+        DraftStep((*path, index), step)
+        for index, step in enumerate(listed if isinstance(listed, list) else ())
+        if isinstance(step, dict)
+    ]

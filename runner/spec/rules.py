@@ -13,6 +13,7 @@ from runner.spec.cycles import cycles
 from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
 from runner.spec.references import is_template
+from runner.spec.retry_rules import retried_errors_make_sense
 from runner.spec.schedule_rules import durations_make_sense, moments_exist, schedules_can_fire
 from runner.spec.template_rules import (
     conditions_are_expressions,
@@ -24,23 +25,24 @@ from runner.suggest import did_you_mean
 _JOB_HINT = "`headrace jobs --types` shows what each job takes"
 _QUEUE_HINT = "(`queues` in config.yaml names them)"
 
-# As the schema has it: a name that cannot be one has been reported.
+# As the schema has them: a name that cannot be one has been reported.
 _QUEUE = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
+_POOL = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 
 Rule = Callable[[Draft], Iterator[Finding]]
 
 
 def step_ids_are_unique(draft: Draft) -> Iterator[Finding]:
     """No two steps share an id."""
-    first: dict[str, int] = {}
-    for step in draft.steps:
+    first: dict[str, str] = {}
+    for step in draft.all_steps:
         if step.id is None:
             continue
-        number = int(step.path[-1]) + 1
+        name = f"{'handler' if step.is_handler else 'step'} {int(step.path[-1]) + 1}"
         if step.id in first:
-            message = f'step {number} has the id "{step.id}" of step {first[step.id]}'
+            message = f'{name} has the id "{step.id}" of {first[step.id]}'
             yield Finding((*step.path, "id"), "duplicate-step", message, "give it an id of its own")
-        first.setdefault(step.id, number)
+        first.setdefault(step.id, name)
 
 
 def dependencies_exist(draft: Draft) -> Iterator[Finding]:
@@ -85,9 +87,19 @@ def trigger_rules_have_dependencies(draft: Draft) -> Iterator[Finding]:
             yield Finding((*step.path, "trigger_rule"), "no-dependencies", message, hint, True)
 
 
+def handlers_wait_for_all_steps(draft: Draft) -> Iterator[Finding]:
+    """A handler runs when the steps have ended, and depends on nothing else."""
+    for step in draft.handlers:
+        for key in ("depends_on", "trigger_rule"):
+            if key in step.data:
+                message = f"{step.label} has a {key}, and a handler waits for all steps"
+                hint = "remove it; steps.ID.status in its `when` tells how a step has ended"
+                yield Finding((*step.path, key), "handler-dependency", message, hint, True)
+
+
 def jobs_fit(draft: Draft) -> Iterator[Finding]:
     """A step names a job class that exists and gives it what it takes."""
-    for step in draft.steps:
+    for step in draft.all_steps:
         job = step.text("job")
         if not job:
             continue
@@ -113,7 +125,7 @@ def _argument_place(step: DraftStep, key: str | None, code: str) -> tuple[KeyPat
 def queues_exist(draft: Draft) -> Iterator[Finding]:
     """A job goes to a queue that some worker listens to."""
     places: list[tuple[KeyPath, object]] = [
-        ((*step.path, "queue"), step.data.get("queue")) for step in draft.steps
+        ((*step.path, "queue"), step.data.get("queue")) for step in draft.all_steps
     ]
     for path, name in [(("defaults", "queue"), draft.mapping("defaults").get("queue")), *places]:
         if isinstance(name, str) and _QUEUE.fullmatch(name) and name not in draft.settings.queues:
@@ -122,10 +134,27 @@ def queues_exist(draft: Draft) -> Iterator[Finding]:
             yield Finding(path, "unknown-queue", message, f"{hint} {_QUEUE_HINT}")
 
 
+def pools_exist(draft: Draft) -> Iterator[Finding]:
+    """A step takes the slots of one pool, and of one that is configured."""
+    pools = draft.settings.pools
+    for step in draft.all_steps:
+        name, foreach = step.text("pool"), step.data.get("foreach")
+        if not name or not _POOL.fullmatch(name):
+            continue
+        if isinstance(foreach, dict) and "max_concurrent" in foreach:
+            message = f"{step.label} has a pool and foreach.max_concurrent"
+            hint = "remove one of the two"
+            yield Finding((*step.path, "pool"), "conflicting-keys", message, hint, True)
+        if name not in pools:
+            hint = did_you_mean(name, pools, listed_as="pools")
+            hint = f"{hint} (`pools` in config.yaml names them)".strip()
+            yield Finding((*step.path, "pool"), "unknown-pool", f'unknown pool "{name}"', hint)
+
+
 def connections_exist(draft: Draft) -> Iterator[Finding]:
     """A job uses a connection of the configuration."""
     known = draft.settings.connections
-    for step in draft.steps:
+    for step in draft.all_steps:
         name = step.with_.get("connection")
         if not isinstance(name, str) or is_template(name) or name in known:
             continue
@@ -149,10 +178,13 @@ RULES: tuple[Rule, ...] = (
     dependencies_have_no_cycle,
     jobs_fit,
     trigger_rules_have_dependencies,
+    handlers_wait_for_all_steps,
     schedules_can_fire,
     moments_exist,
     durations_make_sense,
+    retried_errors_make_sense,
     queues_exist,
+    pools_exist,
     connections_exist,
     constraints_make_sense,
     defaults_fit,
@@ -163,4 +195,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 # Those that a _defaults.yaml can break.
-RULES_OF_DEFAULTS: tuple[Rule, ...] = (durations_make_sense, queues_exist)
+RULES_OF_DEFAULTS: tuple[Rule, ...] = (
+    durations_make_sense,
+    retried_errors_make_sense,
+    queues_exist,
+)

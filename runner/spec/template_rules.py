@@ -15,7 +15,7 @@ _EMPTY = References(fault="it is empty")
 def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
     """Templates are well-formed, and use declared parameters and steps that come before."""
     above = _above(draft)
-    steps = {step.path: step for step in draft.steps}
+    steps = {step.path: step for step in draft.all_steps}
     for path, value in draft.values():
         if not is_template(value):
             continue
@@ -23,19 +23,21 @@ def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
         if used.fault:
             message = f"this is no template: {used.fault.rstrip('.')}"
             yield Finding(path, "bad-template", message, _BRACES_HINT)
-        if path[0] == "steps" and path[3] == "sql":
+        step = steps.get(path[:2]) or steps.get(path[:3])
+        within = path[len(step.path) :] if step else ()
+        if within[:2] == ("with", "sql"):
             continue  # Rendered by the job itself, where `params` are the job's own.
         yield from _unknown_params(draft, path, used)
-        if path[0] == "steps" and path[2] == "foreach":
+        if within[:1] == ("foreach",):
             yield from _items_of_steps(path, used)
-        elif path[0] == "steps":
-            yield from _steps_not_before(steps[path[:2]], path, used, above)
+        elif step:
+            yield from _steps_not_before(step, path, used, above)
 
 
 def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
     """A `when` is one expression over declared parameters and steps that come before."""
     above = _above(draft)
-    for step in draft.steps:
+    for step in draft.all_steps:
         text, path = step.text("when"), (*step.path, "when")
         if not text:
             continue
@@ -54,7 +56,7 @@ def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
 
 def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
     """The item of a foreach hides no other variable, and its items are a list."""
-    for step in draft.steps:
+    for step in draft.all_steps:
         foreach = step.data.get("foreach")
         if not isinstance(foreach, dict):
             continue
@@ -86,7 +88,8 @@ def _unknown_params(draft: Draft, path: KeyPath, used: References) -> Iterator[F
 def _steps_not_before(
     step: DraftStep, path: KeyPath, used: References, above: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
-    before = above.get(step.id or "", set())
+    # A handler runs after all steps; it may not speak of other handlers.
+    before = set(above) if step.is_handler else above.get(step.id or "", set())
     for name in sorted(used.steps - before):
         if name in above:
             message = f'{step.label} speaks of step "{name}", which may not have ended by then'
@@ -96,6 +99,7 @@ def _steps_not_before(
             yield Finding(path, "step-not-before", message, hint)
         else:
             hint = did_you_mean(name, before or above, listed_as="steps")
+            hint = hint or "steps.ID names a step that has ended by then, and there is none"
             yield Finding(path, "unknown-step", f'unknown step "steps.{name}"', hint)
 
 

@@ -26,6 +26,7 @@ _PREPARED = (
     "complete_alone",
     "complete_and_claim",
     "complete_alone_and_claim",
+    "finish_run",
 )
 _LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
 
@@ -33,7 +34,7 @@ _LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
 # claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
 _CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
-_CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].pyformat}"
+_CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 # What one job sets in its session must not be there for the next one. Prepared statements are
 # left alone: ours are among them.
@@ -62,6 +63,8 @@ class Claimed:
     late: bool
     folder: str
     logical_date: datetime | None
+    pool: str | None
+    pool_slots: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Completed:
 
 
 _COMPLETED = 6
+_CLOSED = ("id", "pipeline", "status", "concurrency_group")
 _CLAIMED = len(Claimed.__dataclass_fields__)
 
 
@@ -197,12 +201,13 @@ class AttemptStore:
         after = row[_COMPLETED:]
         return completed, Claimed(*after) if after[0] is not None else None
 
-    def close_run(self, run_id: UUID) -> list[tuple[Any, ...]]:
+    def close_run(self, run_id: UUID) -> list[Row]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
 
-        Returns id, pipeline and status of the run if this closed it.
+        Returns what `finish_run` does.
         """
-        return self._run(_CLOSE_RUN, {"ids": [run_id]})
+        rows = self._run(_CLOSE_RUN, {"ids": [run_id]})
+        return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
         """Run any named statement (see `Transaction`)."""

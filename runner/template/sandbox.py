@@ -88,6 +88,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         assert isinstance(rewritten, nodes.Template)
         return rewritten.set_environment(self)  # type: ignore[return-value]
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        # `params.items` is the parameter of that name where there is one, not a method.
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def is_safe_callable(self, obj: Any) -> bool:
         if isinstance(obj, Macro | HelpfulUndefined):
             return True

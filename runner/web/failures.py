@@ -22,6 +22,7 @@ from runner.errors import (
     RefusedSql,
     StoreUnavailable,
     TemplateError,
+    TooManyRuns,
     UnknownJobClass,
     UnknownPipeline,
 )
@@ -33,6 +34,7 @@ _STATUSES: Sequence[tuple[type[HeadraceError], int]] = (
     (NotFound, 404),
     (UnknownPipeline, 404),
     (IllegalTransition, 409),
+    (TooManyRuns, 409),
     (InvalidPayload, 422),
     (InvalidParams, 422),
     (UnknownJobClass, 422),

@@ -40,6 +40,8 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
     pipeline = _pipeline(headrace, name)
     row = _State(headrace).row(pipeline)
     row["steps"] = [_step_row(step) for step in pipeline.steps]
+    row["handlers"] = [_step_row(step) for step in pipeline.handlers]
+    row["concurrency"] = pipeline.concurrency and asdict(pipeline.concurrency)
     row["next_instants"] = _upcoming(pipeline, _UPCOMING)
     row["problems"] = [
         problem_row(problem)

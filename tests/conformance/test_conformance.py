@@ -38,6 +38,7 @@ def settings(tmp_path: Path) -> Settings:
         home=tmp_path,
         pipelines=tmp_path,
         connections={"warehouse": "postgresql://warehouse/dwh"},
+        pools={"warehouse": 4},
     )
 
 

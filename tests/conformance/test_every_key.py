@@ -22,6 +22,8 @@ HOLDERS = {
     "step": "steps[].",
     "retry": "retry.",
     "foreach": "foreach.",
+    "concurrency": "concurrency.",
+    "handlers": "handlers.",
 }
 
 
@@ -45,6 +47,8 @@ def used(data: Any) -> Iterator[str]:
     for one in params.values() if isinstance(params, dict) else ():
         yield from _of("params.*.", one)
     yield from _of("defaults.", data.get("defaults"))
+    yield from _of("concurrency.", data.get("concurrency"))
+    yield from _of("handlers.", data.get("handlers"))
     steps = data.get("steps")
     for one in [*(steps if isinstance(steps, list) else []), data.get("defaults")]:
         if isinstance(one, dict):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.engine.backfill import backfill
 from runner.engine.scheduler import Scheduler
 from tests.support.by_hand import ByHand, by_hand
 
@@ -104,3 +105,23 @@ def test_jitter_delays_the_run_and_not_its_logical_date(hand: ByHand) -> None:
     assert dates == [at(12, 0)]
     dates, _ = paused(hand, schedule, HOUR + timedelta(minutes=30))
     assert dates == [at(12, 0), at(13, 0)]
+
+
+def test_a_backfilled_run_is_on_the_clock_of_its_own_schedule(hand: ByHand) -> None:
+    hand.declare(
+        """
+name: two_zones
+params: {day: {type: date, default: "{{ run.logical_date }}"}}
+schedule:
+  - {cron: "0 12 * * *", timezone: UTC}
+  - {cron: "0 6 * * *", timezone: Asia/Tokyo}
+steps:
+  - {id: only, job: RunSql, with: {sql: select 1}}
+"""
+    )
+    start = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
+
+    rows = backfill(hand.headrace, "two_zones", start, start + timedelta(hours=23))
+
+    days = {row["logical_date"].hour: row["params"]["day"] for row in rows}
+    assert days == {12: "2026-03-01", 21: "2026-03-02"}

@@ -14,7 +14,8 @@ UPDATE headrace.job
    AND attempt = :attempt::integer      -- fencing token
    AND status = 'queued'
 RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
-          run_id, pipeline, step, dependents, late, folder, logical_date
+          run_id, pipeline, step, dependents, late, folder, logical_date, pool,
+          pool_slots
 
 -- name: closing_part
 -- Close the attempt.
@@ -52,8 +53,9 @@ edge AS MATERIALIZED (
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - 1,
-           -- With a condition it stays undecided: see `decide` in engine/gate.py.
+           -- With a condition or a pool it stays undecided: see `decide` in engine/gate.py.
            status = CASE WHEN j.when_expr IS NULL
+                          AND j.pool IS NULL
                           AND (j.trigger_rule = 'one_success'
                                OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
                          THEN 'queued' ELSE j.status END,
@@ -97,7 +99,7 @@ claimed AS (
        AND status = 'queued'
     RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
               run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
-              folder, logical_date
+              folder, logical_date, pool, pool_slots
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one
@@ -210,7 +212,11 @@ SELECT u.step, u.status, u.result
 -- What a late template may say about the run.
 SELECT r.pipeline, r.params, r.logical_date, r.trigger,
        r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
-       r.plan -> 'empty' AS empty
+       r.plan -> 'empty' AS empty,
+       j.handler,
+       CASE WHEN j.handler IS NOT NULL THEN
+-- include: outcome_part
+       END AS outcome
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid

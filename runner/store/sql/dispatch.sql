@@ -53,17 +53,19 @@ RETURNING *
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         deps_left, dependents, late, trigger_rule, when_expr, allow_failure, folder, logical_date,
-        queued_at)
+        handler, pool, pool_slots, queued_at)
 SELECT id, job_class, payload::jsonb,
        CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
        queue, timeout_s, retry::jsonb, run_id, pipeline, step, deps_left, dependents, late,
-       trigger_rule, when_expr, allow_failure, folder, logical_date,
+       trigger_rule, when_expr, allow_failure, folder, logical_date, handler,
+       pool, pool_slots,
        CASE WHEN deps_left = 0 AND not held THEN clock_timestamp() END
   FROM json_to_recordset(:jobs::json) AS planned
        (id uuid, job_class text, payload text, queue text, timeout_s float8, retry text,
         run_id uuid, pipeline text, step text, deps_left integer, dependents integer,
         late boolean, trigger_rule text, when_expr text, allow_failure boolean, folder text,
-        logical_date timestamptz, held boolean)
+        logical_date timestamptz, held boolean, handler text, pool text,
+        pool_slots integer)
 
 -- name: insert_edges
 INSERT INTO headrace.job_dependency (upstream_id, job_id)
@@ -74,35 +76,18 @@ SELECT upstream_id, job_id
 -- Only the rows that were inserted come back: another daemon may have made an instant's run
 -- before, or the caller's term may be over.
 INSERT INTO headrace.run
-       (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at)
-SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint, 'running',
-       clock_timestamp()
+       (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
+        concurrency_group, concurrency_limit, has_handlers)
+SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint,
+       CASE WHEN concurrency_group IS NULL THEN 'running' ELSE 'queued' END,
+       CASE WHEN concurrency_group IS NULL THEN clock_timestamp() END,
+       concurrency_group, concurrency_limit, has_handlers
   FROM json_to_recordset(:runs::json) AS due
        (id uuid, pipeline text, version text, trigger text, logical_date timestamptz,
-        params jsonb, plan jsonb)
+        params jsonb, plan jsonb, concurrency_group text, concurrency_limit integer,
+        has_handlers boolean)
  WHERE :term::bigint IS NULL
     OR EXISTS (SELECT FROM headrace.leader
                 WHERE term = :term::bigint AND expires_at > clock_timestamp())
     ON CONFLICT (pipeline, logical_date) WHERE trigger IN ('schedule', 'backfill') DO NOTHING
 RETURNING *
-
--- name: finish_run
--- After the commit of a run's last job. Two jobs that end together each look after their own
--- commit, so that the later one sees both.
-UPDATE headrace.run r
-   SET status = CASE
-           WHEN EXISTS (SELECT FROM headrace.job
-                         WHERE run_id = r.id AND status = 'failed' AND NOT allow_failure)
-               THEN 'failed'
-           WHEN EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'cancelled')
-               THEN 'cancelled'
-           ELSE 'completed'
-       END,
-       finished_at = clock_timestamp(),
-       updated_at = clock_timestamp()
- WHERE r.id = ANY (:ids::uuid[])
-   AND r.status = 'running'
-   AND NOT EXISTS (SELECT FROM headrace.job
-                    WHERE run_id = r.id
-                      AND status IN ('waiting', 'queued', 'started', 'retrying'))
-RETURNING r.id, r.pipeline, r.status

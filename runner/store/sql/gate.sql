@@ -22,7 +22,7 @@ UPDATE headrace.job j
        status = CASE
            WHEN j.trigger_rule = 'all_success' AND :outcome::text <> 'completed' THEN 'skipped'
            WHEN j.trigger_rule = 'none_failed' AND :outcome::text = 'failed' THEN 'skipped'
-           WHEN j.when_expr IS NOT NULL THEN 'waiting'
+           WHEN j.when_expr IS NOT NULL OR j.pool IS NOT NULL THEN 'waiting'
            WHEN j.trigger_rule = 'one_failed' AND :outcome::text = 'failed' THEN 'queued'
            WHEN j.trigger_rule = 'one_success' AND :outcome::text = 'completed' THEN 'queued'
            WHEN j.deps_left > child.ended THEN 'waiting'
@@ -75,7 +75,7 @@ upstream AS (
            CASE
                WHEN trigger_rule = 'all_success' AND failed + skipped > 0 THEN 'skipped'
                WHEN trigger_rule = 'none_failed' AND failed > 0 THEN 'skipped'
-               WHEN when_expr IS NOT NULL AND unfinished > 0 THEN 'waiting'
+               WHEN (when_expr IS NOT NULL OR pool IS NOT NULL) AND unfinished > 0 THEN 'waiting'
                WHEN trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
                WHEN trigger_rule = 'one_failed' AND failed > 0 THEN 'queued'
                WHEN unfinished > 0 THEN 'waiting'
@@ -95,13 +95,15 @@ WITH
 -- include: verdict_parts
 UPDATE headrace.job j
    SET deps_left = unfinished,
-       status = CASE WHEN verdict = 'queued' AND when_expr IS NOT NULL THEN 'waiting'
+       status = CASE WHEN verdict = 'queued' AND (when_expr IS NOT NULL OR pool IS NOT NULL)
+                     THEN 'waiting'
                      ELSE verdict END,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
   FROM counted
  WHERE j.id = counted.id
    AND j.status = 'waiting'
+   AND j.handler IS NULL
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
 -- name: stuck_jobs
@@ -110,6 +112,8 @@ RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependent
 SELECT j.id
   FROM headrace.job j
  WHERE j.status = 'waiting'
+   AND j.handler IS NULL
+   AND NOT j.slot_wanted
    AND j.updated_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
    AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
    AND NOT EXISTS (SELECT
@@ -124,11 +128,14 @@ SELECT j.id
 -- name: undecided_jobs
 -- Waiting for nothing any more, and still waiting: what only Python can decide. Jobs of a run
 -- that is held by a concurrency limit wait for the run.
-SELECT j.id, j.run_id, j.dependents, j.when_expr IS NOT NULL AS conditional
+SELECT j.id, j.run_id, j.dependents,
+       j.when_expr IS NOT NULL OR j.pool IS NOT NULL AS conditional
   FROM headrace.job j
  WHERE j.status = 'waiting'
    AND j.deps_left = 0
-   AND (:ids::uuid[] IS NULL OR j.id = ANY (:ids::uuid[]))
+   AND NOT j.slot_wanted
+   -- Handlers wait for their turn, and are named when it has come.
+   AND (j.id = ANY (:ids::uuid[]) OR (:ids::uuid[] IS NULL AND j.handler IS NULL))
    AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
  ORDER BY j.id
    FOR UPDATE OF j SKIP LOCKED
@@ -140,6 +147,9 @@ WITH
 SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date, r.trigger,
        r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
        r.plan -> 'empty' AS empty,
+       CASE WHEN j.handler IS NOT NULL THEN
+-- include: outcome_part
+       END AS outcome,
        (SELECT json_object_agg(u.step, json_build_object('status', u.status, 'result', u.result))
           FROM headrace.job u
          WHERE u.run_id = j.run_id
@@ -150,8 +160,12 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
  WHERE j.status = 'waiting'
 
 -- name: release_decided
+-- What needs a slot of a pool goes on waiting, for that: see `take_slots`.
 UPDATE headrace.job
-   SET status = 'queued', queued_at = clock_timestamp(), updated_at = clock_timestamp()
+   SET status = CASE WHEN pool IS NULL THEN 'queued' ELSE status END,
+       slot_wanted = pool IS NOT NULL,
+       queued_at = CASE WHEN pool IS NULL THEN clock_timestamp() END,
+       updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
 RETURNING id, status, attempt, queue, timeout_s

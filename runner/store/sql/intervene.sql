@@ -28,7 +28,10 @@ SELECT id, run_id, dependents FROM ended
 
 -- name: cancel_run
 UPDATE headrace.run
-   SET status = 'cancelled', finished_at = clock_timestamp(), updated_at = clock_timestamp()
+   SET status = 'cancelled',
+       error = :error::text,
+       finished_at = clock_timestamp(),
+       updated_at = clock_timestamp()
  WHERE id = :id::uuid
    AND status IN ('queued', 'running')
 RETURNING *
@@ -64,6 +67,7 @@ UPDATE headrace.job
        next_retry_time = NULL,
        finished_at = NULL,
        queued_at = NULL,
+       slot_wanted = false,
        updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status IN ('failed', 'cancelled', 'skipped')

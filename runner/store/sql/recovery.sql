@@ -1,14 +1,17 @@
 -- What the leading daemon repairs, once a second.
 
 -- name: due_retries
--- Retries whose wait is over are queued again. The wait itself held no slot.
+-- Retries whose wait is over are queued again. The wait itself held no slot; those that need
+-- one of a pool are left to `take_slots`.
 UPDATE headrace.job
    SET status = 'queued',
        next_retry_time = NULL,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
  WHERE id IN (SELECT id FROM headrace.job
-               WHERE status = 'retrying' AND next_retry_time <= clock_timestamp()
+               WHERE status = 'retrying'
+                 AND next_retry_time <= clock_timestamp()
+                 AND pool IS NULL
                ORDER BY next_retry_time
                LIMIT 5000
                  FOR UPDATE SKIP LOCKED)
@@ -64,6 +67,6 @@ SELECT count(pg_terminate_backend(pid))
 SELECT r.id
   FROM headrace.run r
  WHERE r.status = 'running'
-   AND NOT EXISTS (SELECT FROM headrace.job
-                    WHERE run_id = r.id
-                      AND status IN ('waiting', 'queued', 'started', 'retrying'))
+   AND NOT EXISTS (
+-- include: unfinished_part
+       )

@@ -64,3 +64,11 @@ def test_an_error_tells_where_in_the_value_it_is(value, told):
 def test_a_condition_may_be_written_with_or_without_braces():
     assert evaluate("params.day.day == 1", CONTEXT) is True
     assert evaluate("{{ params.day.day == 1 }}", CONTEXT) is True
+
+
+@pytest.mark.parametrize("name", ["items", "keys", "values", "get"])
+def test_an_entry_comes_before_a_method_of_its_name(name):
+    context = {"params": {name: 7}, "run": {}}
+
+    assert render_value(f"{{{{ params.{name} }}}}", context) == 7
+    assert render_value("{{ params.items() | list | length }}", {"params": {"n": 1}}) == 1

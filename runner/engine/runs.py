@@ -1,0 +1,126 @@
+"""How a run ends, and how the next one of its group takes its place."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+from uuid import UUID
+
+from runner.engine.gate import close_below, decide, message_for
+from runner.queue.message import Message
+from runner.store.database import Row, Transaction
+
+
+class Store(Protocol):
+    """Where statements run by themselves or, in a block, as one transaction."""
+
+    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
+        """Run a statement and return its rows."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction."""
+        ...
+
+
+class Within:
+    """A transaction that is open already, as a `Store`."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
+        """See `Store`."""
+        return self._tx.rows(statement, **values)
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """See `Store`."""
+        return nullcontext(self._tx)
+
+
+def close(store: Store, runs: Iterable[UUID]) -> tuple[list[Row], list[Message]]:
+    """Close those of these runs of which nothing is left, and let the next ones run.
+
+    To be called after the commit of a run's last job: two jobs that end together each look
+    after their own commit, so that the later one sees both. Returns the closed runs and the
+    messages of what was released. What a crash leaves undone is made up for by the sweep.
+    """
+    runs = list(runs)
+    return follow(store, store.rows("finish_run", ids=runs)) if runs else ([], [])
+
+
+def follow(store: Store, rows: Sequence[Row]) -> tuple[list[Row], list[Message]]:
+    """Do what is left to do after `finish_run` has returned these rows; see `close`."""
+    closed: list[Row] = []
+    messages: list[Message] = []
+    while rows:
+        started: list[UUID] = []
+        for row in rows:
+            if row["status"] == "running":
+                opened, sent = _open_handlers(store, row["id"])
+                started += opened
+                messages += sent
+        rows = [row for row in rows if row["status"] != "running"]
+        closed += rows
+        groups = {row["concurrency_group"] for row in rows if row["concurrency_group"]}
+        for group in sorted(groups):
+            released, sent = _release(store, group)
+            started += released
+            messages += sent
+        # Nothing may be left of them: all that was released is skipped.
+        rows = store.rows("finish_run", ids=started) if started else []
+    return closed, messages
+
+
+def release(store: Store, groups: Iterable[str]) -> list[Message]:
+    """Let queued runs of these groups run, as many as fit; returns messages to send."""
+    messages: list[Message] = []
+    for group in sorted(groups):
+        started, sent = _release(store, group)
+        messages += sent + close(store, started)[1]
+    return messages
+
+
+def release_everywhere(store: Store) -> list[Message]:
+    """Release what somebody who closed a run has left queued. Returns messages to send."""
+    return release(store, [row["name"] for row in store.rows("groups_with_queued_runs")])
+
+
+def cancel_run(
+    tx: Transaction, run_id: UUID, error: str | None = None
+) -> tuple[Row | None, list[Message]]:
+    """Cancel a run with all of its jobs that are not final; no row: it has ended already."""
+    row = tx.row("cancel_run", id=run_id, error=error)
+    if row is None:
+        return None, []
+    ended = tx.rows("cancel_jobs", ids=[], run_id=run_id)
+    # Jobs outside the run may wait for one inside it.
+    above = [job["id"] for job in ended if job["dependents"]]
+    return row, close_below(tx, above, "failed")
+
+
+def _open_handlers(store: Store, run: UUID) -> tuple[list[UUID], list[Message]]:
+    """Let the handlers run whose turn it is. Returns the run if it has to be looked at again."""
+    with store.transaction() as tx:
+        if tx.row("lock_run", id=run) is None:
+            return [], []
+        opened = tx.rows("open_handlers", id=run)
+        messages = [message_for(row) for row in opened if row["status"] == "queued"]
+        conditional = [row["id"] for row in opened if row["status"] == "waiting"]
+        decided: set[UUID] = set()
+        if conditional:
+            released, decided = decide(tx, conditional)
+            messages += released
+    skipped = any(row["status"] == "skipped" for row in opened)
+    return [run] if skipped or decided else [], messages
+
+
+def _release(store: Store, group: str) -> tuple[list[UUID], list[Message]]:
+    with store.transaction() as tx:
+        tx.rows("lock_groups", groups=[group])
+        started = [row["id"] for row in tx.rows("release_runs", groups=[group])]
+        roots = tx.rows("release_roots", runs=started) if started else []
+        messages = [message_for(row) for row in roots if row["status"] == "queued"]
+        conditional = [row["id"] for row in roots if row["status"] == "waiting"]
+        if conditional:
+            messages += decide(tx, conditional)[0]
+    return started, messages

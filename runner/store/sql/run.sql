@@ -1,0 +1,190 @@
+-- Runs: how many may run at a time, and how one ends.
+
+-- name: lock_groups
+-- Held to the end of the transaction: whoever counts a group's runs counts alone. Taken before
+-- any row is written, in one order.
+SELECT pg_advisory_xact_lock(hashtextextended('headrace ' || name, 0))
+  FROM (SELECT name FROM unnest(:groups::text[]) AS name ORDER BY name) AS ordered
+
+-- name: open_runs_of_groups
+-- The oldest first. Served by the index of open runs.
+SELECT concurrency_group, id, status
+  FROM headrace.run
+ WHERE status IN ('queued', 'running')
+   AND concurrency_group = ANY (:groups::text[])
+ ORDER BY id
+
+-- name: settle_runs
+-- What becomes of runs that were inserted as queued.
+UPDATE headrace.run r
+   SET status = settled.status,
+       error = settled.error,
+       started_at = CASE WHEN settled.status = 'running' THEN clock_timestamp() END,
+       finished_at = CASE WHEN settled.status NOT IN ('running', 'queued') THEN clock_timestamp() END,
+       updated_at = clock_timestamp()
+  FROM json_to_recordset(:runs::json) AS settled (id uuid, status text, error text)
+ WHERE r.id = settled.id
+   AND r.status = 'queued'
+RETURNING r.*
+
+-- name: release_runs
+-- Let the first queued runs run that fit below their limits; the caller holds the groups.
+WITH held AS (
+    SELECT concurrency_group, count(*) AS runs
+      FROM headrace.run
+     WHERE status = 'running'
+       AND concurrency_group = ANY (:groups::text[])
+     GROUP BY concurrency_group
+), first AS (
+    -- The least limit of all before counts, so that none is overtaken.
+    SELECT id, concurrency_group,
+           row_number() OVER in_order AS place,
+           min(concurrency_limit) OVER in_order AS most
+      FROM headrace.run
+     WHERE status = 'queued'
+       AND concurrency_group = ANY (:groups::text[])
+    WINDOW in_order AS (PARTITION BY concurrency_group ORDER BY id)
+)
+UPDATE headrace.run r
+   SET status = 'running', started_at = clock_timestamp(), updated_at = clock_timestamp()
+  FROM first
+  LEFT JOIN held ON held.concurrency_group = first.concurrency_group
+ WHERE r.id = first.id
+   AND r.status = 'queued'
+   AND coalesce(held.runs, 0) + first.place <= first.most
+RETURNING r.id
+
+-- name: release_roots
+-- The first steps of runs that were queued; those with a condition or a pool are decided next.
+UPDATE headrace.job
+   SET status = CASE WHEN when_expr IS NULL AND pool IS NULL THEN 'queued' ELSE status END,
+       queued_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE run_id = ANY (:runs::uuid[])
+   AND status = 'waiting'
+   AND deps_left = 0
+   AND handler IS NULL
+RETURNING id, status, attempt, queue, timeout_s
+
+-- name: groups_with_queued_runs
+SELECT DISTINCT concurrency_group AS name
+  FROM headrace.run
+ WHERE status = 'queued'
+   AND concurrency_group IS NOT NULL
+
+-- name: outcome_part
+-- How the steps of the run `r` have ended; its handlers do not count.
+CASE
+    WHEN EXISTS (SELECT FROM headrace.job o
+                  WHERE o.run_id = r.id
+                    AND o.handler IS NULL
+                    AND o.status = 'failed'
+                    AND NOT o.allow_failure)
+        THEN 'failed'
+    WHEN EXISTS (SELECT FROM headrace.job o
+                  WHERE o.run_id = r.id AND o.handler IS NULL AND o.status = 'cancelled')
+        THEN 'cancelled'
+    ELSE 'completed'
+END
+
+-- name: unfinished_part
+-- Anything of the run `r` that has not ended, but for handlers whose turn has not come. One
+-- that waits for a slot has had its turn.
+SELECT
+  FROM headrace.job u
+ WHERE u.run_id = r.id
+   AND u.status IN ('waiting', 'queued', 'started', 'retrying')
+   AND (u.handler IS NULL OR u.status <> 'waiting' OR u.slot_wanted)
+
+-- name: finish_run
+-- Close runs of which nothing is left. A run that is returned as `running` has handlers that
+-- have to be opened first.
+WITH ended AS (
+    UPDATE headrace.run r
+       SET status = CASE
+               WHEN EXISTS (SELECT FROM headrace.job
+                             WHERE run_id = r.id AND status = 'failed' AND NOT allow_failure)
+                   THEN 'failed'
+               WHEN EXISTS (SELECT FROM headrace.job
+                             WHERE run_id = r.id AND status = 'cancelled')
+                   THEN 'cancelled'
+               ELSE 'completed'
+           END,
+           finished_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+     WHERE r.id = ANY (:ids::uuid[])
+       AND r.status = 'running'
+       AND NOT EXISTS (SELECT FROM headrace.job
+                        WHERE run_id = r.id
+                          AND status IN ('waiting', 'queued', 'started', 'retrying'))
+    RETURNING r.id, r.pipeline, r.status, r.concurrency_group
+)
+SELECT id, pipeline, status, concurrency_group FROM ended
+UNION ALL
+SELECT r.id, r.pipeline, r.status, r.concurrency_group
+  FROM headrace.run r
+ WHERE r.id = ANY (:ids::uuid[])
+   AND r.status = 'running'
+   AND r.has_handlers
+   AND EXISTS (SELECT FROM headrace.job WHERE run_id = r.id AND status = 'waiting')
+   AND NOT EXISTS (
+-- include: unfinished_part
+       )
+
+-- name: lock_run
+-- Of several who see a run's last step end, one opens the handlers.
+SELECT id FROM headrace.run WHERE id = :id::uuid AND status = 'running' FOR UPDATE
+
+-- name: open_handlers
+-- Let the handlers run whose turn it is, first those for how the run has ended, then `finally`;
+-- the others of their turn are skipped. Those with a condition or a pool are decided next.
+WITH turn AS MATERIALIZED (
+    SELECT r.id,
+           EXISTS (SELECT FROM headrace.job
+                    WHERE run_id = r.id
+                      AND status = 'waiting'
+                      AND handler IN ('success', 'failure')) AS first,
+           CASE
+-- include: outcome_part
+               WHEN 'completed' THEN 'success'
+               WHEN 'failed' THEN 'failure'
+           END AS due
+      FROM headrace.run r
+     WHERE r.id = :id::uuid
+       AND NOT EXISTS (
+-- include: unfinished_part
+           )
+)
+UPDATE headrace.job j
+   SET status = CASE
+           WHEN j.handler = 'finally' OR j.handler = turn.due
+               THEN CASE WHEN j.when_expr IS NULL AND j.pool IS NULL THEN 'queued'
+                         ELSE 'waiting' END
+           ELSE 'skipped'
+       END,
+       queued_at = CASE WHEN j.handler = 'finally' OR j.handler = turn.due
+                        THEN clock_timestamp() END,
+       finished_at = CASE WHEN j.handler <> 'finally' AND j.handler IS DISTINCT FROM turn.due
+                          THEN clock_timestamp() END,
+       updated_at = clock_timestamp()
+  FROM turn
+ WHERE j.run_id = turn.id
+   AND j.status = 'waiting'
+   AND j.handler IS NOT NULL
+   AND (j.handler <> 'finally') = turn.first
+RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s
+
+-- name: reopen_handlers
+-- After a retry the run ends anew. What has completed is final.
+UPDATE headrace.job
+   SET status = 'waiting',
+       retry_count = 0,
+       crash_count = 0,
+       next_retry_time = NULL,
+       finished_at = NULL,
+       queued_at = NULL,
+       slot_wanted = false,
+       updated_at = clock_timestamp()
+ WHERE run_id = ANY (:runs::uuid[])
+   AND handler IS NOT NULL
+   AND status IN ('failed', 'cancelled', 'skipped')

@@ -1,0 +1,220 @@
+"""Handlers: steps that run after the others, by how those have ended."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.engine.gate import decide, release_stuck
+from runner.engine.runs import close
+from tests.support.by_hand import ByHand, by_hand
+
+OK = "job: RunSql, with: {sql: select 1}"
+FAILS = "job: FailedJob, retry: {limit: 0}"
+
+
+@pytest.fixture
+def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
+    with by_hand(database, redis_url, tmp_path) as made:
+        yield made
+
+
+def declare(hand: ByHand, step: str, *, failure: str = OK, more: str = "", top: str = "") -> None:
+    hand.declare(
+        f"""
+name: handled
+params: {{n: {{type: integer, default: 1}}}}
+{top}
+steps:
+  - {{id: load, {step}}}
+  - {{id: after, {OK}, depends_on: [load]}}
+handlers:
+  success: [{{id: cheer, {OK}}}]
+  failure: [{{id: note, {failure}}}]
+  finally:
+    - {{id: tidy, {OK}}}
+{more}
+"""
+    )
+
+
+def test_after_a_success_the_handlers_for_it_run_and_then_the_last_ones(hand: ByHand) -> None:
+    declare(hand, OK)
+    started = hand.headrace.start_run("handled", {})
+
+    order = hand.work()
+
+    assert order == ["load", "after", "cheer", "tidy"]
+    assert hand.statuses(started)["note"] == "skipped"
+    run = hand.headrace.database.row("run", id=started["id"])
+    assert run is not None
+    assert run["status"] == "completed"
+    assert run["finished_at"] >= hand.jobs(started)["tidy"]["finished_at"]
+
+
+def test_after_a_failure_the_handlers_for_it_run_and_then_the_last_ones(hand: ByHand) -> None:
+    declare(hand, FAILS)
+    started = hand.headrace.start_run("handled", {})
+
+    assert hand.work() == ["load", "note", "tidy"]
+
+    assert hand.statuses(started)["cheer"] == "skipped"
+    assert hand.statuses(started)["after"] == "skipped"
+    row = hand.headrace.database.row("run", id=started["id"])
+    assert row is not None
+    assert row["status"] == "failed"
+
+
+def test_a_run_whose_step_may_fail_is_a_success_for_its_handlers(hand: ByHand) -> None:
+    declare(hand, f"{FAILS}, allow_failure: true")
+
+    run = hand.run("handled")
+
+    assert hand.statuses(run)["cheer"] == "completed"
+    assert run["status"] == "completed"
+
+
+def test_a_failed_handler_fails_the_run_and_the_last_ones_run_all_the_same(hand: ByHand) -> None:
+    declare(hand, OK)
+    pipeline = hand.headrace.settings.pipelines / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace(f"cheer, {OK}", f"cheer, {FAILS}"))
+
+    run = hand.run("handled")
+
+    assert hand.statuses(run)["tidy"] == "completed"
+    assert run["status"] == "failed"
+
+
+@pytest.mark.parametrize(("step", "outcome"), [(OK, "completed"), (FAILS, "failed")])
+def test_a_handler_knows_how_the_run_and_its_steps_have_ended(
+    hand: ByHand, step: str, outcome: str
+) -> None:
+    more = """
+    - id: tell
+      job: RunSql
+      with:
+        sql: select {{ params.run }} as run, {{ params.load }} as load
+        params: {run: "{{ run.status }}", load: "{{ steps.load.status }}"}
+    - {id: only, when: "run.status == 'failed' and steps.load.status == 'failed'", job: RunSql,
+       with: {sql: select 1}}
+"""
+    declare(hand, step, more=more)
+
+    run = hand.run("handled")
+
+    assert hand.jobs(run)["tell"]["result"]["rows"] == [{"run": outcome, "load": outcome}]
+    assert hand.statuses(run)["only"] == ("completed" if outcome == "failed" else "skipped")
+
+
+def test_no_sweep_lets_a_handler_run_before_its_turn(hand: ByHand) -> None:
+    declare(hand, OK)
+    run = hand.headrace.start_run("handled", {})
+
+    with hand.headrace.database.transaction() as tx:
+        assert decide(tx) == ([], set())
+        assert release_stuck(tx, 0) == []
+    assert not hand.headrace.database.rows("settled_runs")
+
+    assert hand.statuses(run)["tidy"] == "waiting"
+
+
+def test_the_sweep_opens_handlers_that_a_dead_worker_has_not(hand: ByHand) -> None:
+    declare(hand, FAILS)
+    run = hand.headrace.start_run("handled", {})
+    (queued,) = hand.headrace.database.rows("overdue_messages", older_than_s=0)
+    claimed = hand.executor.store.claim(str(queued["id"]), 0)
+    assert claimed is not None
+    handled = hand.executor.handle(claimed)
+    hand.executor.fail(claimed, handled)  # type: ignore[arg-type]  # and dies
+    settled = [row["id"] for row in hand.headrace.database.rows("settled_runs")]
+    assert settled == [run["id"]]
+
+    _closed, messages = close(hand.headrace.database, settled)
+
+    assert len(messages) == 1
+    assert hand.statuses(run)["note"] == "queued"
+    assert close(hand.headrace.database, settled) == ([], [])
+
+
+def test_a_run_of_which_every_step_is_skipped_has_its_handlers_run(hand: ByHand) -> None:
+    declare(hand, f"{OK}, when: params.n > 1")
+
+    run = hand.run("handled")
+
+    assert hand.statuses(run) == {
+        "load": "skipped",
+        "after": "skipped",
+        "cheer": "completed",
+        "note": "skipped",
+        "tidy": "completed",
+    }
+    assert run["status"] == "completed"
+
+
+def test_a_cancelled_run_runs_no_handlers(hand: ByHand) -> None:
+    declare(hand, OK)
+    run = hand.headrace.start_run("handled", {})
+
+    hand.headrace.interventions.cancel_run(str(run["id"]))
+
+    assert set(hand.statuses(run).values()) == {"cancelled"}
+    assert hand.work() == []
+
+
+def test_after_a_cancelled_job_only_the_last_handlers_run(hand: ByHand) -> None:
+    declare(hand, OK)
+    run = hand.headrace.start_run("handled", {})
+
+    hand.headrace.interventions.cancel_job(str(hand.jobs(run)["load"]["id"]))
+
+    assert hand.work() == ["tidy"]
+    assert hand.statuses(run)["note"] == "skipped"
+    row = hand.headrace.database.row("run", id=run["id"])
+    assert row is not None
+    assert row["status"] == "cancelled"
+
+
+def test_a_retried_run_ends_anew_with_the_handlers_that_have_not_completed(hand: ByHand) -> None:
+    step = 'job: RunSql, retry: {limit: 0}, with: {sql: "select 1 / (select n from divisor)"}'
+    declare(hand, step)
+    database = hand.headrace.database
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql("CREATE TABLE divisor AS SELECT 0 AS n")
+    run = hand.run("handled")
+    assert run["status"] == "failed"
+    assert hand.statuses(run)["cheer"] == "skipped"
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql("UPDATE divisor SET n = 1")
+
+    hand.headrace.interventions.retry_run(str(run["id"]))
+    order = hand.work()
+
+    assert order == ["load", "after", "cheer"]
+    row = database.row("run", id=run["id"])
+    assert row is not None
+    assert row["status"] == "completed"
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql("DROP TABLE divisor")
+
+
+def test_a_failed_handler_can_be_retried_by_itself(hand: ByHand) -> None:
+    declare(hand, FAILS, failure=FAILS)
+    run = hand.run("handled")
+    note = hand.jobs(run)["note"]
+    assert note["status"] == "failed"
+
+    hand.headrace.interventions.retry_job(str(note["id"]))
+
+    assert hand.statuses(run)["note"] == "queued"
+    assert hand.work() == ["note"]
+    row = hand.headrace.database.row("run", id=run["id"])
+    assert row is not None
+    assert row["status"] == "failed"
+
+
+def test_a_run_keeps_its_place_until_its_handlers_have_ended(hand: ByHand) -> None:
+    declare(hand, OK, top="concurrency: {limit: 1}")
+    hand.headrace.start_run("handled", {})
+    hand.headrace.start_run("handled", {})
+
+    assert hand.work() == ["load", "after", "cheer", "tidy"] * 2
