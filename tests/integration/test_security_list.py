@@ -71,8 +71,8 @@ def test_a_secret_appears_nowhere(cluster: Cluster) -> None:
     unknown = cluster.dispatch("EffectJob", with_={"connection": "missing"}, retry=0)
     cluster.daemon()
     cluster.worker()
-    for job in (well, badly, unknown):
-        wait_until(lambda job=job: cluster.job(job)["finished_at"], what="the job's end")
+    jobs = (well, badly, unknown)
+    wait_until(lambda: all(cluster.job(job)["finished_at"] for job in jobs), what="the jobs' end")
 
     assert cluster.job(badly)["traceback"]
     client = TestClient(create_app(cluster.headrace), base_url="http://127.0.0.1:8000")
@@ -102,7 +102,7 @@ def everything_in(redis_url: str) -> bytes:
     held = []
     for key in connection.scan_iter():
         held.append(key)
-        kind = connection.type(key)
+        kind = connection.execute_command("TYPE", key)
         if kind == b"hash":
             fields: dict[bytes, bytes] = cast(Any, connection.hgetall(key))
             held += [part for pair in fields.items() for part in map(unpacked, pair)]
