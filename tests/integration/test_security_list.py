@@ -98,7 +98,7 @@ def everything_stored(cluster: Cluster) -> str:
 
 
 def everything_in(redis_url: str) -> bytes:
-    connection = redis.from_url(redis_url)
+    connection: Any = redis.from_url(redis_url)
     held = []
     for key in connection.scan_iter():
         held.append(key)
