@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from runner.errors import InvalidPayload
@@ -92,8 +93,9 @@ def seconds(value: Any) -> float:
     return duration
 
 
-def policy_to_row(policy: RetryPolicy) -> dict[str, Any]:
-    """Return the policy as a row's `retry` keeps it."""
+@lru_cache(maxsize=256)
+def policy_to_row(policy: RetryPolicy) -> Mapping[str, Any]:
+    """Return the policy as a row's `retry` keeps it; one mapping for all rows, not to change."""
     return asdict(policy)
 
 

@@ -14,7 +14,7 @@ from runner.engine.runs import close, release_everywhere
 from runner.engine.worker import attempts_json
 from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
-from runner.queue.process import birth_ticks
+from runner.queue.process import birth_ticks, host_mark
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row, Transaction
 from runner.store.targets import end_sessions
@@ -58,6 +58,7 @@ class Recovery:
         self._next_sweep = 0.0
         self._trusted_from = 0.0
         self._hostname = socket.gethostname()
+        self._mark = host_mark()
 
     def tick(self, lead: Callable[[Transaction], None] = lambda _tx: None) -> Repaired:
         """Requeue due retries and what dead workers held; every few seconds sweep the rest.
@@ -145,9 +146,11 @@ class Recovery:
     def _dead(self, row: Row) -> bool:
         if row["expired"] and self._clock() >= self._trusted_from:
             return True
+        here = row["name"].rpartition(".")[2].startswith(self._mark)
+        if not here or row["hostname"] != self._hostname:
+            return False
         # On this host the process itself tells, at once.
-        born = birth_ticks(row["pid"])
-        return bool(row["hostname"] == self._hostname and born != row["birth_ticks"])
+        return bool(birth_ticks(row["pid"]) != row["birth_ticks"])
 
     def _resend(self, overdue: list[Row]) -> int:
         """Send the messages again that Redis does not have."""

@@ -19,6 +19,7 @@ from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
 from runner.engine.registry import Registry
 from runner.model.status import Trigger
+from runner.queue.process import host_mark
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row
 from runner.store.migrations import upgrade
@@ -137,5 +138,8 @@ def connect(settings: Settings | None = None, *, role: str = "cli") -> Headrace:
 
 
 def process_name() -> str:
-    """Return a name for this process that no other one ever has."""
-    return f"{socket.gethostname()[:24]}.{os.getpid()}.{uuid4().hex[:6]}"
+    """Return a name for this process that no other one ever has.
+
+    Its last part begins with the host's mark: see `Recovery`, which looks at processes.
+    """
+    return f"{socket.gethostname()[:24]}.{os.getpid()}.{host_mark()}{uuid4().hex[:6]}"

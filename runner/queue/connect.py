@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -14,7 +13,7 @@ from redis.retry import Retry
 from runner.errors import ConfigError, QueueUnavailable
 
 
-def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> "redis.Redis[Any]":
+def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> redis.Redis:
     """Return a client of `redis_url`. It connects at its first use.
 
     Raises:

@@ -1,6 +1,7 @@
 """Processes of this host: who they are, and how they die with their parent."""
 
 import ctypes
+import hashlib
 import os
 import signal
 import sys
@@ -25,6 +26,19 @@ def birth_ticks(pid: int) -> int | None:
     if fields[0] == "Z":
         return None
     return int(fields[19])
+
+
+def host_mark() -> str:
+    """Return a mark of this boot of this host and of its process namespace, four hex digits.
+
+    Two containers may share a hostname, and each see the other's pids as nobody's.
+    """
+    parts = []
+    for name in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        path = Path(name)
+        with suppress(OSError):
+            parts.append(str(path.readlink()) if path.is_symlink() else path.read_text("ascii"))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:4]
 
 
 def _alive(pid: int) -> bool:

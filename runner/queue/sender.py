@@ -68,7 +68,8 @@ class Sender:
         there: set[str] = set()
         with reported():
             for queue in queues:
-                there.update(item.decode() for item in self.redis.lrange(queue_key(queue), 0, -1))
+                listed: list[Any] = self.redis.lrange(queue_key(queue), 0, -1)
+                there.update(item.decode() for item in listed)
         return [message for message in messages if message.id not in there]
 
     def memory_lost(self) -> bool:

@@ -245,7 +245,7 @@ class WarmWorker(Worker):
         # The key of an earlier life of this very worker is no other worker.
         self.connection.delete(self.key)
         self.register_birth()  # type: ignore[no-untyped-call]
-        self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
+        self.pubsub = self.connection.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self.pubsub.subscribe(self.pubsub_channel_name)
         self._registered = True
 

@@ -3,6 +3,7 @@
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 from runner import embedded
 from runner.queue.message import Message
@@ -76,7 +77,8 @@ def test_redis_may_stop_and_come_back_empty(own_cluster: Cluster, own_home: Path
 def test_a_message_delivered_three_times_starts_its_job_once(cluster: Cluster) -> None:
     shuffle = random.Random(SEED).shuffle
     dispatch_many(cluster, 100)
-    messages = [item.decode() for item in cluster.redis.lrange("rq:queue:medium", 0, -1)] * 3
+    listed: list[Any] = cluster.redis.lrange("rq:queue:medium", 0, -1)
+    messages = [item.decode() for item in listed] * 3
     shuffle(messages)
     cluster.redis.delete("rq:queue:medium")
     cluster.redis.rpush("rq:queue:medium", *messages)

@@ -1,6 +1,5 @@
 """What the language says about order and conditions, on PostgreSQL and through real jobs."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -314,12 +313,9 @@ steps:
   - {{id: last, {OK}, depends_on: [each]}}
 """
     )
-    begun = time.monotonic()
 
     run = hand.headrace.start_run("many", {"list": list(range(10_000))})
 
-    print(f"{time.monotonic() - begun:.2f} s")
-    assert time.monotonic() - begun < 20
     jobs = hand.jobs(run)
     assert len(jobs) == 10_002
     assert jobs["last"]["deps_left"] == 10_000

@@ -211,7 +211,7 @@ class Cluster:
         check_invariants(self.servers.database_url, settled=settled)
 
     @property
-    def redis(self) -> "redis.Redis[Any]":
+    def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.servers.redis_url)
 
 

@@ -44,12 +44,14 @@ edge AS MATERIALIZED (
       JOIN headrace.job_dependency d ON d.upstream_id = done.id
      WHERE done.dependents > 0
 ), child AS MATERIALIZED (
-    SELECT j.id
-      FROM edge
-      JOIN headrace.job j ON j.id = edge.job_id
-     WHERE j.status = 'waiting'
-     ORDER BY j.id
-       FOR UPDATE OF j
+    -- One look-up by primary key an edge: joined in the plain way, the planner comes to read
+    -- the index of waiting jobs, with an entry for each that ever waited.
+    SELECT held.id
+      FROM (SELECT job_id FROM edge ORDER BY job_id) wanted
+     CROSS JOIN LATERAL (SELECT id, status FROM headrace.job
+                          WHERE id = wanted.job_id
+                            FOR UPDATE) held
+     WHERE held.status = 'waiting'
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - 1,
@@ -59,11 +61,14 @@ edge AS MATERIALIZED (
                           AND (j.trigger_rule = 'one_success'
                                OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
                          THEN 'queued' ELSE j.status END,
-           queued_at = clock_timestamp(),
+           -- Indexed: it may change with the status only (see 0001_core.sql).
+           queued_at = CASE WHEN j.when_expr IS NULL
+                             AND (j.trigger_rule = 'one_success'
+                                  OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
+                            THEN clock_timestamp() ELSE j.queued_at END,
            updated_at = clock_timestamp()
-      FROM child
+      FROM child      -- held, and waiting: its status is not asked again, for the same reason
      WHERE j.id = child.id
-       AND j.status = 'waiting'
     RETURNING j.id, j.queue, j.attempt, j.timeout_s, j.status, j.deps_left
 ), outcome AS (
     SELECT done.id,
@@ -103,8 +108,9 @@ claimed AS (
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one
-  LEFT JOIN outcome ON true
+  -- The claim first: dependants are held for as short as can be.
   LEFT JOIN claimed ON true
+  LEFT JOIN outcome ON true
 
 -- name: complete_attempt
 -- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.

@@ -1,9 +1,7 @@
 """What the command line answers without any server."""
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -187,11 +185,8 @@ def test_a_job_class_of_the_projects_own_folder_is_listed(tmp_path: Path):
     assert "RunSql" in names
 
 
-def test_validate_of_the_examples_takes_no_longer_than_a_person_waits():
-    before = os.times().children_user
-    started = time.monotonic()
+def test_the_examples_are_valid():
     assert Headrace(REPOSITORY, {})("validate").code == 0
-    assert os.times().children_user - before < 3.0, time.monotonic() - started
 
 
 def test_postgresql_away_is_one_clear_line(headrace: Headrace):

@@ -1,7 +1,5 @@
 """Hot reload: what an edited, added, broken or removed file does to the pipelines in force."""
 
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -187,28 +185,18 @@ def test_a_folder_that_is_gone_is_a_problem_and_comes_back(
     assert list(pipelines.by_name) == ["a"]
 
 
-def test_of_a_thousand_pipelines_one_edit_costs_less_than_100_ms(
-    pipelines: Pipelines, folder: Path
-) -> None:
+def test_of_a_thousand_pipelines_one_edit_changes_one(pipelines: Pipelines, folder: Path) -> None:
     for number in range(1000):
         text = FIVE_STEPS.format(number=number, minute=number % 60)
         (folder / f"p{number}.yaml").write_text(text)
-    loading = time.process_time()
     pipelines.refresh()
-    loaded = time.process_time()
     assert pipelines.problems == []
     assert len(pipelines.by_name) == 1000
+    before = dict(pipelines.by_name)
     (folder / "p500.yaml").write_text(FIVE_STEPS.format(number=500, minute=7))
-    os.utime(folder / "p501.yaml")
-    editing = time.process_time()
+
     pipelines.refresh()
-    edited = time.process_time()
-    pipelines.refresh()
-    idle = time.process_time()
 
     assert pipelines.get("p500").schedules[0].cron == "7 * * * *"
-    print(f"load {loaded - loading:.2f} s, edit {edited - editing:.4f}, idle {idle - edited:.4f}")
-    assert loaded - loading < 3
-    assert edited - editing < 0.1
-    # Once a second: 1 % of a core is 10 ms.
-    assert idle - edited < 0.03
+    read_again = [name for name, one in pipelines.by_name.items() if one is not before[name]]
+    assert read_again == ["p500"]

@@ -38,7 +38,11 @@ def plan_of(*steps: Step, **options: Any) -> Plan:
         steps,
         schedules=(Schedule("@daily", timezone="Asia/Tokyo"),),
     )
-    given: dict[str, Any] = {"params": {"day": date(2025, 1, 31)}, "logical_date": LOGICAL_DATE, "render": render}
+    given: dict[str, Any] = {
+        "params": {"day": date(2025, 1, 31)},
+        "logical_date": LOGICAL_DATE,
+        "render": render,
+    }
     return expand(pipeline, **(given | options))
 
 
