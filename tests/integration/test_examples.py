@@ -38,7 +38,6 @@ class Headrace:
                 "DATABASE_URL": self.database_url,
                 "REDIS_URL": self.redis_url,
                 "HEADRACE_HOME": str(self.home),
-                "HEADRACE_CONFIG": str(self.home / "no-config.yaml"),
             },
             capture_output=True,
             text=True,
