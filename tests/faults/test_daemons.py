@@ -68,7 +68,7 @@ def test_a_paused_leader_costs_no_instant_and_doubles_none(cluster: Cluster) -> 
     assert instants_without_gap(cluster)
 
 
-def test_a_standby_leads_within_five_seconds_of_the_leaders_death(cluster: Cluster) -> None:
+def test_a_standby_leads_after_the_leaders_death(cluster: Cluster) -> None:
     declare(cluster)
     first, second = cluster.daemon(), cluster.daemon()
     cluster.worker()
@@ -85,7 +85,7 @@ def test_a_standby_leads_within_five_seconds_of_the_leaders_death(cluster: Clust
     assert instants_without_gap(cluster)
 
 
-def test_a_leader_that_is_stopped_hands_over_at_once(cluster: Cluster) -> None:
+def test_a_leader_that_is_stopped_hands_over(cluster: Cluster) -> None:
     first = cluster.daemon()
     cluster.wait_for_leader()
     second = cluster.daemon()
