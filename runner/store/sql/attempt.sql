@@ -63,6 +63,7 @@ edge AS MATERIALIZED (
                          THEN 'queued' ELSE j.status END,
            -- Indexed: it may change with the status only (see 0001_core.sql).
            queued_at = CASE WHEN j.when_expr IS NULL
+                             AND j.pool IS NULL
                              AND (j.trigger_rule = 'one_success'
                                   OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
                             THEN clock_timestamp() ELSE j.queued_at END,
