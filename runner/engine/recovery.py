@@ -10,7 +10,7 @@ from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
 from runner.engine.pools import admit
-from runner.engine.runs import close, release_everywhere
+from runner.engine.runs import close, release
 from runner.engine.worker import attempts_json
 from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
@@ -86,7 +86,12 @@ class Recovery:
             messages += self._reap(tx, done)
             wanted = tx.rows("wanted_pools")
             overdue: list[Row] = []
+            settled: list[Row] = []
+            groups: list[Row] = []
             if sweep:
+                # Looked for here: a transaction of its own each would triple an idle sweep's.
+                settled = tx.rows("settled_runs")
+                groups = tx.rows("groups_with_queued_runs")
                 messages += decide(tx)[0]
                 messages += release_stuck(tx, OVERDUE_S)
                 overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
@@ -95,22 +100,15 @@ class Recovery:
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
         self._send(messages)
-        if sweep:
-            self._send(self._close_runs(done))
-        if wanted or sweep:
-            self._send(admit(self._database))
-            done.resent = self._resend(overdue)
-        return done
-
-    def _close_runs(self, done: Repaired) -> list[Message]:
-        """Close runs that nobody has closed, and let the next ones run.
-
-        In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
-        """
-        runs = [row["id"] for row in self._database.rows("settled_runs")]
-        closed, messages = close(self._database, runs)
+        # In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
+        closed, following = close(self._database, [row["id"] for row in settled])
         done.closed_runs = len(closed)
-        return messages + release_everywhere(self._database)
+        self._send(following)
+        self._send(release(self._database, [row["name"] for row in groups]))
+        if wanted:
+            self._send(admit(self._database))
+        done.resent = self._resend(overdue)
+        return done
 
     def _reap(self, tx: Any, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""

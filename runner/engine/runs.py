@@ -80,11 +80,6 @@ def release(store: Store, groups: Iterable[str]) -> list[Message]:
     return messages
 
 
-def release_everywhere(store: Store) -> list[Message]:
-    """Release what somebody who closed a run has left queued. Returns messages to send."""
-    return release(store, [row["name"] for row in store.rows("groups_with_queued_runs")])
-
-
 def cancel_run(
     tx: Transaction, run_id: UUID, error: str | None = None
 ) -> tuple[Row | None, list[Message]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.engine.runs import release_everywhere
+from runner.engine.runs import release
 from runner.errors import TooManyRuns
 from runner.model.status import Trigger
 from runner.store.database import Row
@@ -111,7 +111,8 @@ def test_the_sweep_releases_what_a_dead_worker_has_not(hand: ByHand) -> None:
         tx.rows("cancel_jobs", ids=[], run_id=runs[0]["id"])
     assert status(hand, runs[1]) == "queued"
 
-    messages = release_everywhere(database)
+    groups = [row["name"] for row in database.rows("groups_with_queued_runs")]
+    messages = release(database, groups)
 
     assert status(hand, runs[1]) == "running"
     assert len(messages) == 1
