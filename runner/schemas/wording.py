@@ -40,7 +40,7 @@ _ITEMS = {
     "failure": "handler",
     "finally": "handler",
 }
-_ENTRIES = {"params": "parameter", "connections": "connection"}
+_ENTRIES = {"params": "parameter", "connections": "connection", "templates": "template"}
 
 
 def label(path: KeyPath, data: Any) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from runner.source import Document, read, scan, shown_path
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft
 from runner.spec.rules import RULES_OF_DEFAULTS
+from runner.spec.steptemplates import StepTemplate, declared_in, faults
 
 DEFAULTS_FILE = "_defaults.yaml"
 
@@ -22,11 +23,14 @@ class FolderDefaults:
     """What holds in one folder: the files' contents, the outermost first, and their bytes.
 
     With `problems` no pipeline of the folder can be used: nobody knows what it would do.
+    `templates` are those of all the files by name, the nearest file's; `documents` the files.
     """
 
     layers: tuple[Mapping[str, Any], ...] = ()
     content: bytes = b""
     problems: tuple[Problem, ...] = ()
+    templates: Mapping[str, StepTemplate] = field(default_factory=dict)
+    documents: tuple[Document, ...] = ()
 
 
 class Defaults:
@@ -56,18 +60,21 @@ class Defaults:
             return outer
         content = read(path)
         if isinstance(content, Problem):
-            return FolderDefaults(outer.layers, outer.content, (*outer.problems, content))
-        layer, problems = self._checked(content, path)
-        return FolderDefaults(
-            (*outer.layers, layer), outer.content + content, (*outer.problems, *problems)
-        )
-
-    def _checked(self, content: bytes, path: Path) -> tuple[Mapping[str, Any], list[Problem]]:
+            return replace(outer, problems=(*outer.problems, content))
         document, problems = scan(content, shown_path(path))
         if document is None:
-            return {}, problems
-        problems = [*problems, *schemas.check(document, "defaults"), *self._broken(document)]
-        return document.data if isinstance(document.data, dict) else {}, problems
+            return replace(outer, problems=(*outer.problems, *problems))
+        templates = declared_in(document)
+        problems += [*schemas.check(document, "defaults"), *self._broken(document)]
+        for template in templates.values():
+            problems += faults(template, self._catalogue, self._settings)
+        return FolderDefaults(
+            (*outer.layers, _layer(document)),
+            outer.content + content,
+            (*outer.problems, *problems),
+            {**outer.templates, **templates},
+            (*outer.documents, document),
+        )
 
     def _broken(self, document: Document) -> Iterator[Problem]:
         draft = Draft({"defaults": document.data}, self._catalogue, self._settings)
@@ -75,3 +82,8 @@ class Defaults:
             for path, code, message, hint, of_key in rule(draft):
                 place = document.at(path[1:], key=of_key)
                 yield Problem(document.file, *place, code, message, hint)
+
+
+def _layer(document: Document) -> Mapping[str, Any]:
+    data = document.data if isinstance(document.data, dict) else {}
+    return {key: value for key, value in data.items() if key != "templates"}

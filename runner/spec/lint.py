@@ -51,6 +51,7 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
         if document is not None and not problems:
             lines = content.decode("utf-8-sig").splitlines()
             found += _of_pipeline(pipeline, document, lines, settings)
+            found += _unused_templates(document, lines)
     return sorted(found)
 
 
@@ -70,6 +71,21 @@ def _of_pipeline(
         place = document.at(("steps", at.index, "with", key)) if key else start
         if not any(_silences(lines[line - 1], code) for line in (start.line, place.line)):
             yield Problem(document.file, *place, code, message, hint, severity="warning")
+
+
+def _unused_templates(document: Document, lines: list[str]) -> Iterator[Problem]:
+    """Yield the step templates of the file that none of its steps uses."""
+    data = document.data
+    handlers = data.get("handlers", {}).values()
+    used = {step.get("template") for listed in (data["steps"], *handlers) for step in listed}
+    for name in data.get("templates", {}):
+        place = document.at(("templates", name), key=True)
+        if name not in used and not _silences(lines[place.line - 1], "unused-template"):
+            message = f'no step uses the template "{name}"'
+            hint = "remove it, or move it to a _defaults.yaml for other pipelines"
+            yield Problem(
+                document.file, *place, "unused-template", message, hint, severity="warning"
+            )
 
 
 def _silences(line: str, code: str) -> bool:

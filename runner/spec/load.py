@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from runner import schemas
 from runner.config import Settings
@@ -15,7 +16,8 @@ from runner.source import Document, Position, read, scan, shown_path
 from runner.spec.build import build_pipeline
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
-from runner.spec.draft import Draft
+from runner.spec.draft import Draft, Finding
+from runner.spec.expansion import Expansion, expanded
 from runner.spec.rules import RULES
 
 # Nobody reads more of one kind, and finding them all can take minutes in a spoilt file.
@@ -114,19 +116,18 @@ def load_text(
         return LoadedFile(file, problems=problems)
     if not isinstance(document.data, dict):
         return LoadedFile(file, problems=[*problems, _not_a_mapping(document)])
-    found = [
-        *schemas.check(document, "pipeline"),
-        *_broken_rules(document, Draft(document.data, catalogue, settings)),
-    ]
-    problems += _not_following_from(problems, found)
     folder = Path(os.path.abspath(path)).parent
     outer = (defaults or Defaults(catalogue, settings)).of(folder)
+    expansion, found = expanded(document, outer.templates, catalogue, settings)
+    found += expansion.placed(_broken_schema(expansion.data))
+    found += expansion.placed(_broken_rules(Draft(expansion.data, catalogue, settings)))
+    problems += _not_following_from(problems, found)
     name = document.data.get("name")
     return LoadedFile(
         file,
         name if isinstance(name, str) else None,
         document.at(("name",)),
-        None if problems or outer.problems else _built(document, content, folder, settings, outer),
+        None if problems or outer.problems else _built(expansion, content, folder, settings, outer),
         problems,
         outer.problems,
     )
@@ -134,16 +135,16 @@ def load_text(
 
 def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Problem]:
     """Leave out what is wrong only because a value on the same line could not be read."""
-    lines = {problem.line for problem in unread if problem.code != "duplicate-key"}
-    return [problem for problem in found if problem.line not in lines]
+    lines = {(one.file, one.line) for one in unread if one.code != "duplicate-key"}
+    return [problem for problem in found if (problem.file, problem.line) not in lines]
 
 
 def _built(
-    document: Document, content: bytes, folder: Path, settings: Settings, outer: FolderDefaults
+    expansion: Expansion, content: bytes, folder: Path, settings: Settings, outer: FolderDefaults
 ) -> Pipeline:
     return build_pipeline(
-        document.data,
-        file=document.file,
+        expansion.data,
+        file=expansion.document.file,
         folder=folder,
         version=hashlib.sha256(content + outer.content).hexdigest(),
         retry=settings.retry,
@@ -158,11 +159,14 @@ def _not_a_mapping(document: Document) -> Problem:
     return Problem(document.file, *document.at(()), "not-a-mapping", message, hint)
 
 
-def _broken_rules(document: Document, draft: Draft) -> Iterator[Problem]:
+def _broken_schema(data: Any) -> Iterator[Finding]:
+    for departure in islice(schemas.departures(data, "pipeline"), schemas.MOST):
+        yield Finding(*departure)
+
+
+def _broken_rules(draft: Draft) -> Iterator[Finding]:
     for rule in RULES:
-        for path, code, message, hint, of_key in islice(rule(draft), MOST_OF_A_KIND):
-            place = document.at(path, key=of_key)
-            yield Problem(document.file, *place, code, message, hint)
+        yield from islice(rule(draft), MOST_OF_A_KIND)
 
 
 def combine(files: Iterable[LoadedFile]) -> LoadResult:

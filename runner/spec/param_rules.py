@@ -128,3 +128,13 @@ def _broken(name: str, param: Mapping[str, Any]) -> str | None:
         return "; ".join(violations(declared, read(kind, param["default"]))) or None
     except (ValueError, TypeError):
         return None  # A constraint of the wrong type, which the schema has reported.
+
+
+def value_fault(name: str, param: Mapping[str, Any], value: Any) -> str | None:
+    """Return how a value misses a declared parameter, as in `is 5, not text`, or None.
+
+    A declaration that is wrong itself is fitted by everything.
+    """
+    kind = param.get("type", "string")
+    fault = param_fault(kind, value) if isinstance(kind, str) else None
+    return f"is {fault}" if fault else _broken(name, {**param, "default": value})

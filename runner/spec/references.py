@@ -13,11 +13,15 @@ _SHORT = 1_000
 
 
 class References(NamedTuple):
-    """The parameters and steps that one template uses. `fault`: why it is no template at all."""
+    """The parameters and steps that one template uses. `fault`: why it is no template at all.
+
+    `of_template`: it names `template`, which a step template's values are called.
+    """
 
     params: frozenset[str] = frozenset()
     steps: frozenset[str] = frozenset()
     fault: str = ""
+    of_template: bool = False
 
 
 def references(template: str) -> References:
@@ -33,7 +37,12 @@ def _remembered(template: str) -> References:
 def _found(template: str) -> References:
     try:
         tree = _ENVIRONMENT.parse(template)
-        return References(_members_of("params", tree), _members_of("steps", tree))
+        named = "template" in template and any(
+            _is_named("template", node) for node in tree.find_all(nodes.Name)
+        )
+        return References(
+            _members_of("params", tree), _members_of("steps", tree), of_template=named
+        )
     except TemplateSyntaxError as error:
         return References(fault=error.message or "it cannot be read")
     except RecursionError:

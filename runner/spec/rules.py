@@ -18,6 +18,7 @@ from runner.spec.schedule_rules import durations_make_sense, moments_exist, sche
 from runner.spec.template_rules import (
     conditions_are_expressions,
     items_have_a_name_of_their_own,
+    templates_keep_to_their_values,
     templates_refer_to_what_there_is,
 )
 from runner.suggest import did_you_mean
@@ -191,6 +192,7 @@ RULES: tuple[Rule, ...] = (
     templates_refer_to_what_there_is,
     conditions_are_expressions,
     items_have_a_name_of_their_own,
+    templates_keep_to_their_values,
     values_can_be_stored,
 )
 

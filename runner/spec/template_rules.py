@@ -54,6 +54,28 @@ def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
         yield from _steps_not_before(step, path, used, above)
 
 
+def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
+    """What a step template's parameters are called is known in its step only."""
+    texts = [(path, value, False) for path, value in draft.values() if is_template(value)]
+    texts += [((*step.path, "when"), step.text("when") or "", True) for step in draft.all_steps]
+    for path, text, expression in texts:
+        # SQL is rendered by the job itself, and may have a value of this name.
+        in_sql = "sql" in path and path[path.index("sql") - 1] == "with"
+        if not in_sql and speaks_of_templates(text, expression=expression):
+            message = "{{ template.NAME }} has a value in the step of a template only"
+            hint = "read a parameter of the run as {{ params.NAME }}"
+            yield Finding(path, "unknown-param", message, hint)
+
+
+def speaks_of_templates(text: str, *, expression: bool) -> bool:
+    """Tell whether a template, or a bare expression, names `template`."""
+    if "template" not in text or (not expression and not is_template(text)):
+        return False
+    if expression and not is_template(text):
+        text = f"{{{{ ({text}\n) }}}}"
+    return references(text).of_template
+
+
 def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
     """The item of a foreach hides no other variable, and its items are a list."""
     for step in draft.all_steps:
@@ -61,7 +83,7 @@ def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
         if not isinstance(foreach, dict):
             continue
         path = (*step.path, "foreach")
-        if foreach.get("as") in ("params", "run", "steps"):
+        if foreach.get("as") in ("params", "run", "steps", "template"):
             message = f'the item of {step.label} cannot be called "{foreach["as"]}"'
             yield Finding((*path, "as"), "bad-name", message, "templates know it as something else")
         items = foreach.get("items")

@@ -24,6 +24,7 @@ HOLDERS = {
     "foreach": "foreach.",
     "concurrency": "concurrency.",
     "handlers": "handlers.",
+    "template": "templates.*.",
 }
 
 
@@ -49,6 +50,9 @@ def used(data: Any) -> Iterator[str]:
     yield from _of("defaults.", data.get("defaults"))
     yield from _of("concurrency.", data.get("concurrency"))
     yield from _of("handlers.", data.get("handlers"))
+    templates = data.get("templates")
+    for one in templates.values() if isinstance(templates, dict) else ():
+        yield from _of("templates.*.", one)
     steps = data.get("steps")
     for one in [*(steps if isinstance(steps, list) else []), data.get("defaults")]:
         if isinstance(one, dict):
