@@ -25,18 +25,20 @@ _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}
 
 
 def pipeline_schema(registry: Registry) -> dict[str, Any]:
-    """Return the JSON Schema of pipeline files in which `with` is that of the step's `job`."""
+    """Return the JSON Schema of pipeline files in which `with` is that of the step's `job`.
+
+    The `with` of a step that has a template in place of a job may hold anything.
+    """
     whole: dict[str, Any] = copy.deepcopy(dict(schema("pipeline")))
     kinds = [registry.get(name) for name in registry.names()]
-    step = whole["$defs"]["step"]
-    step["properties"]["job"] = {
-        **step["properties"]["job"],
-        "anyOf": [
-            {"enum": [kind.name for kind in kinds]},
-            {"pattern": r"\.", "description": "A dotted path to a class."},
-        ],
-    }
-    step["allOf"] = [*step.get("allOf", []), *(_rule(kind) for kind in kinds)]
+    jobs: list[dict[str, Any]] = [
+        {"enum": [kind.name for kind in kinds]},
+        {"pattern": r"\.", "description": "A dotted path to a class."},
+    ]
+    of_template = whole["$defs"]["template"]["properties"]["step"]
+    for step, forms in ((whole["$defs"]["step"], jobs), (of_template, [*jobs, _TEMPLATE])):
+        step["properties"]["job"] = {**step["properties"]["job"], "anyOf": forms}
+        step["allOf"] = [*step.get("allOf", []), *(_rule(kind) for kind in kinds)]
     for kind in kinds:
         whole["$defs"][f"with_{kind.name}"] = _with(kind)
     return whole

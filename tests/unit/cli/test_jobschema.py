@@ -32,6 +32,28 @@ def test_with_is_checked_against_the_steps_job():
     assert _errors({"job": "my.own.Job", "with": {"anything": 1}}) == []
 
 
+def test_with_is_not_checked_where_a_template_stands_for_the_job():
+    assert _errors({"template": "load", "with": {"any": 1}}) == []
+    assert _errors({"template": "load", "job": "Fibonacci", "with": {"n": 3}})
+    assert _errors({})
+
+
+def test_the_step_of_a_template_is_checked_against_its_job():
+    validator = Draft202012Validator(pipeline_schema(Registry()))
+
+    def errors(step: dict[str, object]) -> list[str]:
+        use = {"id": "a", "template": "t"}
+        data = {"name": "x", "templates": {"t": {"step": step}}, "steps": [use]}
+        return [error.message for error in validator.iter_errors(data)]
+
+    assert errors({"job": "Fibonacci", "timeout": "{{ template.t }}", "with": {"n": 3}}) == []
+    assert errors({"job": "Fibonacci", "with": {"n": "{{ template.n }}"}}) == []
+    assert errors({"job": "{{ template.job }}", "with": {"anything": 1}}) == []
+    assert errors({"job": "Fibonacci", "with": {"m": 3}})
+    assert errors({"job": "Fibonaci"})
+    assert errors({"job": "Fibonacci", "with": {"n": 3}, "depends_on": ["b"]})
+
+
 def test_type_hints_become_schemas():
     assert of_hint(int | None) == {"anyOf": [{"type": "integer"}, {"type": "null"}]}
     assert of_hint(list[str]) == {"type": "array", "items": {"type": "string"}}
