@@ -156,8 +156,10 @@ def _listings(group: _Group) -> None:
     group.add("schedules", "declared:schedules", "when each pipeline is due next", json=True)
     group.add("workers", "listings:workers", "the workers", json=True)
     group.add("queues", "listings:queues", "how much work stands where", json=True)
-    show = group.add("show", "showing:show", "a run or job, whole; or a pipeline", json=True)
-    show.add_argument("id", metavar="ID")
+    show = group.add(
+        "show", "showing:show", "a run or job; or a pipeline's values and origins", json=True
+    )
+    show.add_argument("id", metavar="ID", help="of a run or job; or a pipeline's name")
     logs = group.add("logs", "showing:logs", "what a job, or a run's jobs, said", json=True)
     logs.add_argument("id", metavar="ID")
     top = group.add("top", "top:top", "a live overview")

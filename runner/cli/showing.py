@@ -3,29 +3,45 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from runner.cli.installation import installation
+from runner.cli.installation import installation, settings_of
 from runner.cli.printing import clock, plain, print_items, print_json, print_table, public, took
-from runner.errors import NotFound
+from runner.cli.resolved import show_pipeline
+from runner.errors import NotFound, UnknownPipeline
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
-    from runner.model.pipeline import Pipeline
 
 
 def show(given: argparse.Namespace) -> int:
-    """Show a run, a job, or, given a name, the pipeline as it is in force."""
+    """Show a run or job, or, given a name, the pipeline with where each value came from."""
+    if not _is_id(given.id):
+        return _show_named(given)
     with installation(given) as headrace:
         kind, row = find(headrace, given.id)
         if kind == "run":
             _show_run(headrace, row, given.json)
-        elif kind == "job":
-            _show_job(headrace, row, given.json)
         else:
-            _show_pipeline(headrace.pipelines.get(given.id), given.json)
+            _show_job(headrace, row, given.json)
+    return 0
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _show_named(given: argparse.Namespace) -> int:
+    try:
+        show_pipeline(given.id, settings_of(given), given.json)
+    except UnknownPipeline as unknown:
+        ids = "`headrace runs` and `headrace jobs` list the ids of runs and jobs"
+        raise NotFound(f"{unknown}\n  hint: {ids}") from None
     return 0
 
 
@@ -112,33 +128,6 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     )
     _block("error", job["error"])
     _block("traceback", job["traceback"])
-
-
-def _show_pipeline(pipeline: "Pipeline", as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(pipeline))
-        return
-    _fields(asdict(pipeline), ("name", "file", "version", "description"))
-    for schedule in pipeline.schedules:
-        print(f"{'schedule':14} {_set_fields(asdict(schedule))}")
-    for param in pipeline.params:
-        print(f"{'param':14} {_set_fields(asdict(param))}")
-    if pipeline.concurrency is not None:
-        print(f"{'concurrency':14} {_set_fields(asdict(pipeline.concurrency))}")
-    print()
-    for step in (*pipeline.steps, *pipeline.handlers):
-        print(f"step {step.id}")
-        for name, value in asdict(step).items():
-            if name != "id" and value not in (None, (), {}, "", False):
-                print(f"  {name.rstrip('_'):12} {_text(value)}")
-
-
-def _set_fields(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name}: {_text(value)}"
-        for name, value in values.items()
-        if value not in (None, "", False, 0.0)
-    )
 
 
 def _fields(row: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -163,8 +163,8 @@ def test_logs_shows_what_a_run_said(headrace: Headrace):
 
 def test_show_prints_a_pipeline_as_it_is_in_force(headrace: Headrace):
     shown = headrace("show", "hourly")
-    assert "cron: 0 * * * *" in shown.out
-    assert "step one" in shown.out
+    assert 'cron: "0 * * * *"' in shown.out
+    assert "- id: one" in shown.out
     assert headrace("show", "nothing").code == 1
 
 

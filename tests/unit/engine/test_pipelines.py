@@ -200,3 +200,32 @@ def test_of_a_thousand_pipelines_one_edit_changes_one(pipelines: Pipelines, fold
     assert pipelines.get("p500").schedules[0].cron == "7 * * * *"
     read_again = [name for name, one in pipelines.by_name.items() if one is not before[name]]
     assert read_again == ["p500"]
+
+
+def test_an_edited_template_of_the_folder_takes_effect(pipelines: Pipelines, folder: Path) -> None:
+    template = "templates: {{one: {{step: {{job: FailedJob, description: {text}}}}}}}\n"
+    write(folder, "_defaults.yaml", template, "", "before")
+    (folder / "a.yaml").write_text("name: a\nsteps: [{id: only, template: one}]\n")
+    before = pipelines.get("a")
+    write(folder, "_defaults.yaml", template, "", "after")
+
+    assert pipelines.refresh()
+
+    after = pipelines.get("a")
+    assert (before.steps[0].description, after.steps[0].description) == ("before", "after")
+    assert before.version != after.version
+
+
+def test_a_broken_template_of_the_folder_keeps_its_pipelines_in_force(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    template = "templates: {{one: {{step: {{job: {text}}}}}}}\n"
+    write(folder, "_defaults.yaml", template, "", "FailedJob")
+    (folder / "a.yaml").write_text("name: a\nsteps: [{id: only, template: one}]\n")
+    before = pipelines.get("a")
+    write(folder, "_defaults.yaml", template, "", "FaildJob")
+
+    assert pipelines.refresh()
+
+    assert pipelines.get("a") == before
+    assert [problem.code for problem in pipelines.problems] == ["unknown-job"]
