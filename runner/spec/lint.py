@@ -13,7 +13,7 @@ from pathlib import Path
 from runner.config import Settings
 from runner.errors import Problem
 from runner.model.pipeline import Pipeline, Step
-from runner.source import Document, read, scan
+from runner.source import Document, Position, read, scan
 from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
 
 # Every two steps are compared: beyond this many it would take minutes.
@@ -65,12 +65,30 @@ def _of_pipeline(
         for index, step in enumerate(pipeline.steps)
     ]
     findings = [*_without_where(steps), *(_unordered(steps) if small else ())]
+    told: set[Position] = set()
     for at, code, message, hint in findings:
         start = document.at(("steps", at.index))
-        key = next((k for k in ("sql", "sql_path", "table") if k in at.step.with_), None)
-        place = document.at(("steps", at.index, "with", key)) if key else start
+        place = _place_of_sql(document, at)
+        of_template = _place_in_template(document, at) if code == "no-where" else None
+        if of_template is not None and of_template in told:
+            continue
+        place = of_template or place
         if not any(_silences(lines[line - 1], code) for line in (start.line, place.line)):
+            told.add(place)
             yield Problem(document.file, *place, code, message, hint, severity="warning")
+
+
+def _place_of_sql(document: Document, at: _Checked) -> Position:
+    key = next((k for k in ("sql", "sql_path", "table") if k in at.step.with_), None)
+    return document.at(("steps", at.index, "with", key) if key else ("steps", at.index))
+
+
+def _place_in_template(document: Document, at: _Checked) -> Position | None:
+    """Return where the SQL of a step stands in a template of its file, if it does."""
+    name = document.data["steps"][at.index].get("template")
+    body = document.data.get("templates", {}).get(name, {}).get("step", {}).get("with", {})
+    key = next((k for k in ("sql", "sql_path") if k in body), None)
+    return document.at(("templates", name, "step", "with", key)) if key else None
 
 
 def _unused_templates(document: Document, lines: list[str]) -> Iterator[Problem]:

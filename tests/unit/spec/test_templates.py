@@ -173,6 +173,22 @@ def test_an_unused_template_is_a_warning_and_can_be_silenced(tmp_path: Path, set
     assert lint(load(tmp_path, settings).pipelines.values(), settings) == []
 
 
+def test_a_warning_about_a_templates_sql_is_told_once_at_the_template(
+    tmp_path: Path, settings: Settings
+):
+    path = tmp_path / "p.yaml"
+    steps = "steps: [{id: a, template: load, with: {table: t}}, {id: b, template: load, with: "
+    path.write_text(f"name: p\n{LOAD}{steps}{{table: u}}}}]\n".replace("select 1", "delete from x"))
+
+    found = lint(load(tmp_path, settings).pipelines.values(), settings)
+
+    assert [(one.code, one.line) for one in found] == [("no-where", 5), ("parallel-write", 6)]
+    silenced = path.read_text().replace('"}}}\n', '"}}} # headrace: ignore[no-where] meant\n', 1)
+    path.write_text(silenced)
+    found = lint(load(tmp_path, settings).pipelines.values(), settings)
+    assert [one.code for one in found] == ["parallel-write"]
+
+
 def test_a_template_that_a_handler_uses_is_used(tmp_path: Path, settings: Settings):
     (tmp_path / "p.yaml").write_text(
         f"name: p\n{LOAD}steps: [{{id: a, job: FailedJob}}]\n"
