@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from runner.errors import Problem
 from runner.model.pipeline import Pipeline
 from runner.source import Document, Position, read, scan, shown_path
 from runner.spec.build import build_pipeline
+from runner.spec.calendar_files import Stamp, UsedCalendars, used_calendars
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft
@@ -34,7 +35,8 @@ class LoadResult:
 class LoadedFile:
     """One file: its pipeline if it is valid, and the name it claims even if it is not.
 
-    `outer` are problems of the _defaults.yaml that hold for it; they make it invalid, too.
+    `outer` are problems of the _defaults.yaml that hold for it and of its calendars' files; they
+    make it invalid, too. `looked_at` are the other files that it was read with.
     """
 
     file: str
@@ -43,6 +45,7 @@ class LoadedFile:
     pipeline: Pipeline | None = None
     problems: list[Problem] = field(default_factory=list)
     outer: tuple[Problem, ...] = ()
+    looked_at: Mapping[str, Stamp] = field(default_factory=dict)
 
 
 def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
@@ -114,21 +117,25 @@ def load_text(
         return LoadedFile(file, problems=problems)
     if not isinstance(document.data, dict):
         return LoadedFile(file, problems=[*problems, _not_a_mapping(document)])
-    found = [
-        *schemas.check(document, "pipeline"),
-        *_broken_rules(document, Draft(document.data, catalogue, settings)),
-    ]
-    problems += _not_following_from(problems, found)
     folder = Path(os.path.abspath(path)).parent
+    draft = Draft(document.data, catalogue, settings, folder)
+    found = [*schemas.check(document, "pipeline"), *_broken_rules(document, draft)]
+    problems += _not_following_from(problems, found)
     outer = (defaults or Defaults(catalogue, settings)).of(folder)
+    calendars = used_calendars(draft.calendar_files(), folder, settings)
+    broken = (*outer.problems, *calendars.problems)
+    built = None
+    if not problems and not broken:
+        built = _built(document, content, folder, settings, outer, calendars)
     name = document.data.get("name")
     return LoadedFile(
         file,
         name if isinstance(name, str) else None,
         document.at(("name",)),
-        None if problems or outer.problems else _built(document, content, folder, settings, outer),
+        built,
         problems,
-        outer.problems,
+        broken,
+        calendars.looked_at,
     )
 
 
@@ -139,15 +146,21 @@ def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Pro
 
 
 def _built(
-    document: Document, content: bytes, folder: Path, settings: Settings, outer: FolderDefaults
+    document: Document,
+    content: bytes,
+    folder: Path,
+    settings: Settings,
+    outer: FolderDefaults,
+    calendars: UsedCalendars,
 ) -> Pipeline:
     return build_pipeline(
         document.data,
         file=document.file,
         folder=folder,
-        version=hashlib.sha256(content + outer.content).hexdigest(),
+        version=hashlib.sha256(content + outer.content + calendars.digest).hexdigest(),
         retry=settings.retry,
         outer=outer.layers,
+        calendars=calendars.dates,
     )
 
 
