@@ -80,19 +80,19 @@ def locate(name: str, folder: Path, settings: Settings) -> Path | tuple[str, str
     It is looked up from the pipeline's folder, then from the pipelines folder, and leaves
     neither, links resolved.
     """
-    inside = False
-    for candidate in _candidates(name, folder, settings):
+    candidates, outside = _candidates(name, folder, settings), 0
+    roots = (folder.resolve(), settings.pipelines.resolve())
+    for candidate in candidates:
         try:
             path = Path(candidate).resolve()
-            roots = (folder.resolve(), settings.pipelines.resolve())
-            if not any(path.is_relative_to(root) for root in roots):
-                continue
-            inside = True
-            if path.is_file():
+            inside = any(path.is_relative_to(root) for root in roots)
+            if inside and path.is_file():
                 return Path(candidate)
+            # A link that leads out is told of although there may be a place without a file.
+            outside += 0 if inside else len(candidates) if path.exists() else 1
         except (OSError, ValueError, RuntimeError):  # Too long a name, links in a circle.
             continue
-    if not inside:
+    if outside >= len(candidates):
         message = f'the calendar "{name}" leaves the pipelines folder'
         return "bad-path", message, "keep it beside the pipelines that use it"
     return "missing-file", f'there is no calendar file "{name}"', _guess(name, folder, settings)
