@@ -41,7 +41,7 @@ def on_counted_days(schedule: Schedule, instants: list[datetime]) -> list[dateti
 
 
 calendars = st.builds(
-    lambda days, place, dates: Calendar(days, *place, tuple(sorted(dates))),
+    lambda days, place, dates: Calendar(days, place[0], place[1], tuple(sorted(dates))),
     st.sampled_from(["working", "holidays", "not_holidays"]),
     st.sampled_from(list(HOLIDAYS)),
     st.sets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=5),
