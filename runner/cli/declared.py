@@ -82,7 +82,7 @@ def _schedule_text(schedule: Any) -> str:
 
 def _days_text(calendar: "Calendar") -> str:
     """Return which days a calendar counts, as in `working days of DE-BE and 2 dates`."""
-    days = {"working": "working days", "holidays": "holidays", "not_holidays": "no holidays"}
+    days = {"working": "working days", "holidays": "holidays", "not_holidays": "all but holidays"}
     place = "-".join(filter(None, (calendar.country, calendar.subdivision)))
     listed = f"{len(calendar.dates)} date{'s' * (len(calendar.dates) > 1)}"
     of = " and ".join(filter(None, (place, listed if calendar.dates else "")))
