@@ -1,7 +1,7 @@
 """What the holidays library knows about a country. It takes 0.2 s to import: lazily, therefore."""
 
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, date, timedelta
+from datetime import date, timedelta
 from functools import cache, lru_cache
 
 from runner.suggest import closest, did_you_mean
@@ -26,10 +26,7 @@ def country_year(country: str, subdivision: str | None, year: int) -> CountryYea
     """Return a year's days. Country and subdivision have passed their checks."""
     import holidays
 
-    # What is kept on a day of another year is found with its own year: New Year's Day that
-    # falls on a Saturday, say, on the Friday before.
-    years = range(max(year - 1, MINYEAR), min(year + 1, MAXYEAR) + 1)
-    found = holidays.country_holidays(country, subdiv=subdivision, years=list(years))
+    found = holidays.country_holidays(country, subdiv=subdivision, years=year)
     first = date(year, 1, 1)
     days = [first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1)]
     return CountryYear(

@@ -137,6 +137,20 @@ def test_both_occurrences_of_a_repeated_hour_belong_to_their_day():
     assert len(next_instants(schedule, datetime(2026, 10, 1, tzinfo=UTC), 100)) == 25
 
 
+@pytest.mark.parametrize("day", [29, 30, 31])
+def test_a_day_whose_midnight_was_left_out_keeps_its_first_instant(day):
+    # In Toronto clocks went from 23:30 of March 30, 1919 to 00:30 of the 31st.
+    zone = ZoneInfo("America/Toronto")
+    every = Schedule(cron="*/10 * * * *", timezone="America/Toronto")
+    calendar = Calendar("holidays", dates=(date(1919, 3, day),))
+    after, until = datetime(1919, 3, 28, tzinfo=UTC), datetime(1919, 4, 3, tzinfo=UTC)
+
+    found = due_between(replace(every, calendar=calendar), after, until)
+
+    everything = due_between(every, after, until)
+    assert found == [at for at in everything if at.astimezone(zone).day == day]
+
+
 @pytest.mark.parametrize("day", [5, 6, 7, 8])
 def test_a_day_that_clocks_show_again_after_its_end_keeps_all_of_it(day):
     # In Newfoundland clocks went from 00:01 of November 7, 2010 back to 23:01 of the 6th.
