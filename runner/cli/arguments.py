@@ -104,6 +104,13 @@ def _files(group: _Group) -> None:
     cron.add_argument(
         "-n", dest="count", type=_count(1), default=5, metavar="N", help="how many (5)"
     )
+    cron.add_argument(
+        "--days",
+        choices=("working", "holidays", "not_holidays"),
+        help="on these days only (working, where a country is named)",
+    )
+    cron.add_argument("--country", metavar="CODE", help="whose holidays and weekend, such as DE")
+    cron.add_argument("--subdivision", metavar="CODE", help="the part of it, such as BE")
     group.add("schema", "files:schema", "print the pipeline schema, with all jobs' parameters")
     init = group.add("init", "project:init", "make a new project folder that runs as it is")
     init.add_argument("folder", metavar="DIR", help="the folder to make")

@@ -12,7 +12,7 @@ from runner.cli.printing import print_items, print_table, span, until
 if TYPE_CHECKING:
     from runner.engine.registry import JobType
     from runner.engine.wiring import Headrace
-    from runner.model.pipeline import Pipeline
+    from runner.model.pipeline import Calendar, Pipeline
 
 
 def pipelines(given: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def pipelines(given: argparse.Namespace) -> int:
                 (
                     row["name"],
                     row["steps"],
-                    _due(row["next_instant"], row["paused"], now),
+                    _due(row["next_instant"], row["paused"], now, scheduled=bool(row["schedule"])),
                     _last(row["last_run"], now),
                     row["description"],
                 )
@@ -74,14 +74,24 @@ def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
 def _schedule_text(schedule: Any) -> str:
     from runner.model.duration import format_duration
 
+    text = f"{schedule.cron} {schedule.timezone}"
     if schedule.cron is None:
-        return f"every {format_duration(schedule.interval_s)}"
-    return f"{schedule.cron} {schedule.timezone}"
+        text = f"every {format_duration(schedule.interval_s)}"
+    return f"{text}, {_days_text(schedule.calendar)}" if schedule.calendar else text
 
 
-def _due(due: datetime | None, paused: bool, now: datetime) -> str:
+def _days_text(calendar: "Calendar") -> str:
+    """Return which days a calendar counts, as in `working days of DE-BE and 2 dates`."""
+    days = {"working": "working days", "holidays": "holidays", "not_holidays": "all but holidays"}
+    place = "-".join(filter(None, (calendar.country, calendar.subdivision)))
+    listed = f"{len(calendar.dates)} date{'s' * (len(calendar.dates) > 1)}"
+    of = " and ".join(filter(None, (place, listed if calendar.dates else "")))
+    return f"{days[calendar.days]} of {of}" if of else days[calendar.days]
+
+
+def _due(due: datetime | None, paused: bool, now: datetime, *, scheduled: bool) -> str:
     if due is None:
-        return "by hand"
+        return "no more" if scheduled else "by hand"
     return "paused" if paused else until(due, now)
 
 
@@ -114,7 +124,7 @@ def schedules(given: argparse.Namespace) -> int:
                 row["pipeline"],
                 "; ".join(row["schedule"]),
                 row["next_instant"],
-                _due(row["next_instant"], row["paused"], now),
+                _due(row["next_instant"], row["paused"], now, scheduled=True),
                 row["skipped"],
             )
             for row in rows

@@ -179,7 +179,9 @@ def _prepare(headrace: "Headrace") -> int:
     for name, pipeline in pipelines.items():
         due = next_start(pipeline, now)
         if due is None:
-            log.info("  %-22s starts by hand", name)
+            log.info(
+                "  %-22s %s", name, "is due no more" if pipeline.schedules else "starts by hand"
+            )
         elif name in paused:
             log.info("  %-22s is paused", name)
         else:

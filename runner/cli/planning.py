@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.engine.preview import PreviewedSql
-    from runner.model.pipeline import Pipeline
+    from runner.model.pipeline import Calendar, Pipeline
     from runner.model.plan import Plan, PlannedJob
     from runner.plan.preview import PreviewRow
 
@@ -137,7 +137,8 @@ def _print_plan(
     for row in upcoming:
         print(f"next {row}")
     if not upcoming:
-        print("next: no schedule, starts by hand")
+        over = "nothing is due any more" if pipeline.schedules else "no schedule"
+        print(f"next: {over}, starts by hand")
 
 
 def _print_rules(job: "PlannedJob") -> None:
@@ -188,10 +189,34 @@ def cron(given: argparse.Namespace) -> int:
     if fault:
         raise ConfigError(fault)
     start = moment(given.start, "--from", ZoneInfo(given.timezone))
-    rows = preview_cron(given.expression, given.timezone, start, given.count)
+    rows = preview_cron(given.expression, given.timezone, start, given.count, _calendar_of(given))
     if given.json:
         print_json({"items": [row.as_json() for row in rows]})
         return 0
     for row in rows:
         print(row)
+    if len(rows) < given.count:
+        print("then nothing for ten years")
     return 0
+
+
+def _calendar_of(given: argparse.Namespace) -> "Calendar | None":
+    """Return the calendar that the options mean, or None where there are none."""
+    from runner.calendars import check_country, check_subdivision
+    from runner.model.pipeline import Calendar
+
+    if given.days is None and given.country is None and given.subdivision is None:
+        return None
+    days = given.days or "working"
+    if given.country is None:
+        if given.subdivision is not None:
+            raise ConfigError("--subdivision needs a --country")
+        if days != "working":
+            raise ConfigError(f"--days {days} needs a --country")
+        return Calendar(days)
+    fault = check_country(given.country)
+    if fault is None and given.subdivision is not None:
+        fault = check_subdivision(given.country, given.subdivision)
+    if fault:
+        raise ConfigError(": ".join(fault))
+    return Calendar(days, given.country, given.subdivision)

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,15 +15,14 @@ from runner.spec import (
     Defaults,
     LoadedFile,
     LoadResult,
+    Stamp,
     combine,
     load_file,
     load_folder,
+    stamp,
     watched_files,
 )
 from runner.suggest import did_you_mean
-
-# What changes whenever a file does: None for one that cannot be looked at.
-Stamp = tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,10 @@ class Pipelines:
         with self._lock:
             before = self._seen or _State()
             stamps = _stamps(self._settings.pipelines)
-            if self._seen is not None and stamps == before.stamps:
+            outdated = _outdated(before)
+            if self._seen is not None and stamps == before.stamps and not outdated:
                 return False
-            files = self._read(stamps, before)
+            files = self._read(stamps, before, outdated)
             self._seen = _following(before, stamps, files, self._combined(files))
         return True
 
@@ -101,7 +101,9 @@ class Pipelines:
         assert self._seen is not None
         return self._seen
 
-    def _read(self, stamps: Mapping[str, Stamp], before: _State) -> dict[str, LoadedFile]:
+    def _read(
+        self, stamps: Mapping[str, Stamp], before: _State, outdated: Set[str]
+    ) -> dict[str, LoadedFile]:
         """Return all files, those that cannot have changed as they were read before."""
         stale = tuple(
             path.removesuffix(DEFAULTS_FILE)
@@ -111,10 +113,10 @@ class Pipelines:
         )
         defaults = Defaults(self._registry, self._settings)
         files = {}
-        for path, stamp in stamps.items():
+        for path, now in stamps.items():
             known = before.files.get(path)
-            unchanged = known is not None and before.stamps[path] == stamp
-            if unchanged and not path.startswith(stale):
+            unchanged = known is not None and before.stamps[path] == now
+            if unchanged and path not in outdated and not path.startswith(stale):
                 assert known is not None
                 files[path] = known
             else:
@@ -155,12 +157,13 @@ def _problems_of(name: str, state: _State) -> list[Problem]:
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:
-    return {path: _stamp(path) for path in watched_files(folder)}
+    return {path: stamp(path) for path in watched_files(folder)}
 
 
-def _stamp(path: str) -> Stamp:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - a thousand a second: no Path is made for them
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+def _outdated(state: _State) -> set[str]:
+    """Return the files that were read together with one, a calendar's, that has changed."""
+    return {
+        path
+        for path, loaded in state.files.items()
+        if any(stamp(other) != then for other, then in loaded.looked_at.items())
+    }

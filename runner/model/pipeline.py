@@ -2,10 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from runner.model.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Which days a schedule counts: `days` is one of working, holidays and not_holidays.
+
+    Holidays are those of `country` (ISO 3166, two letters) and its `subdivision`, and `dates`,
+    in order. The weekend is the country's, or Saturday and Sunday.
+    """
+
+    days: str = "working"
+    country: str | None = None
+    subdivision: str | None = None
+    dates: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +29,8 @@ class Schedule:
     `start` belongs to the schedule's time, `end` no more; both are aware datetimes. `catchup`
     is one of none, latest and all. `catchup_window_s` is how old a missed instant may be and
     `start_deadline_s` how late a run may start, both in seconds, None without a limit.
-    `jitter_s` is the longest shift of a run behind its instant.
+    `jitter_s` is the longest shift of a run behind its instant. With a `calendar`, only
+    instants on the days that it counts are any.
     """
 
     cron: str | None = None
@@ -27,6 +42,7 @@ class Schedule:
     jitter_s: float = 0.0
     start: datetime | None = None
     end: datetime | None = None
+    calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +116,9 @@ class Pipeline:
     `handlers` are steps that run after the others; their `handler` is one of success, failure
     and finally.
 
-    `version` is the SHA-256 of the file's bytes and of the _defaults.yaml that hold for it;
-    `folder` its absolute folder, from which relative paths in `with` are looked up.
+    `version` is the SHA-256 of the file's bytes, of the _defaults.yaml that hold for it and of
+    its calendars' files; `folder` its absolute folder, from which relative paths in `with` are
+    looked up.
     """
 
     name: str

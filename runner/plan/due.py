@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from runner.cronexpr import CronExpression, compiled
 from runner.model.pipeline import Schedule
+from runner.plan.counted import counted_instants
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,8 +44,7 @@ def due_between(
 
     Raises as `next_instants` does.
     """
-    due = takewhile(lambda instant: instant <= until, _instants(schedule, after))
-    return list(islice(due, limit))
+    return list(islice(_instants(schedule, after, until), limit))
 
 
 def last_between(
@@ -122,15 +122,26 @@ def cron_of(schedule: Schedule) -> CronExpression | None:
     return None if schedule.cron is None else compiled(schedule.cron, schedule.timezone)
 
 
-def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+def _instants(
+    schedule: Schedule, after: datetime, until: datetime | None = None
+) -> Iterator[datetime]:
+    """Yield the instants later than `after` and not later than `until`, those of its calendar."""
     after = after.astimezone(UTC)
     if schedule.start is not None:
         # The start itself belongs to the schedule.
         after = max(after, schedule.start.astimezone(UTC) - timedelta(microseconds=1))
-    cron = cron_of(schedule)
-    instants = cron.instants(after) if cron else _multiples(schedule, after)
-    end = schedule.end
-    return takewhile(lambda instant: end is None or instant < end, instants)
+    cron, end = cron_of(schedule), schedule.end
+
+    def named(after: datetime) -> Iterator[datetime]:
+        instants = cron.instants(after) if cron else _multiples(schedule, after)
+        return takewhile(
+            lambda instant: (end is None or instant < end) and (until is None or instant <= until),
+            instants,
+        )
+
+    if schedule.calendar is None:
+        return named(after)
+    return counted_instants(schedule.calendar, schedule.timezone, after, named)
 
 
 def _multiples(schedule: Schedule, after: datetime) -> Iterator[datetime]:

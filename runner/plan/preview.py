@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from runner.model.pipeline import Schedule
+from runner.model.pipeline import Calendar, Schedule
 from runner.plan.dst import dst_note
 from runner.plan.due import next_instants
 
@@ -49,6 +49,8 @@ def preview(schedule: Schedule, after: datetime, count: int) -> list[PreviewRow]
     ]
 
 
-def preview_cron(expr: str, timezone: str, after: datetime, count: int) -> list[PreviewRow]:
+def preview_cron(
+    expr: str, timezone: str, after: datetime, count: int, calendar: Calendar | None = None
+) -> list[PreviewRow]:
     """Return the rows of `headrace cron EXPR --timezone Z --from T -n N`. Raises as `preview`."""
-    return preview(Schedule(cron=expr, timezone=timezone), after, count)
+    return preview(Schedule(cron=expr, timezone=timezone, calendar=calendar), after, count)

@@ -1,5 +1,6 @@
 """Pipeline files → pipelines. One entrance, `load_folder`; every problem with its place."""
 
+from runner.spec.calendar_files import Stamp, stamp
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults
 from runner.spec.lint import lint
@@ -21,6 +22,7 @@ __all__ = [
     "Defaults",
     "LoadResult",
     "LoadedFile",
+    "Stamp",
     "combine",
     "lint",
     "load_file",
@@ -28,5 +30,6 @@ __all__ = [
     "load_folder",
     "load_text",
     "pipeline_files",
+    "stamp",
     "watched_files",
 ]

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
-from runner.model.pipeline import Concurrency, Foreach, Param, Pipeline, Schedule, Step
+from runner.model.pipeline import Calendar, Concurrency, Foreach, Param, Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
 from runner.spec.draft import HANDLERS
 from runner.spec.moments import moment
@@ -21,11 +21,12 @@ def build_pipeline(
     version: str,
     retry: RetryPolicy,
     outer: Sequence[Mapping[str, Any]] = (),
+    calendars: Mapping[str, Sequence[date]] | None = None,
 ) -> Pipeline:
     """Return the pipeline. `retry` is the policy that the file's own are based on.
 
     `data` has passed the schema and the rules. `outer` holds the defaults of its folders,
-    the outermost first.
+    the outermost first; `calendars` the days of its calendars' files, by their names.
     """
     defaults = _layered([*outer, data.get("defaults", {})])
     return Pipeline(
@@ -35,7 +36,7 @@ def build_pipeline(
         version=version,
         steps=tuple(_step(step, defaults, retry) for step in data["steps"]),
         description=data.get("description", ""),
-        schedules=_schedules(data.get("schedule")),
+        schedules=_schedules(data.get("schedule"), calendars or {}),
         params=tuple(_param(name, given) for name, given in data.get("params", {}).items()),
         concurrency=_concurrency(data.get("concurrency"), data["name"]),
         handlers=tuple(
@@ -114,14 +115,16 @@ def _retry(base: RetryPolicy, *layers: Mapping[str, Any] | None) -> RetryPolicy 
     return replace(base, **changes)
 
 
-def _schedules(given: Any) -> tuple[Schedule, ...]:
+def _schedules(given: Any, calendars: Mapping[str, Sequence[date]]) -> tuple[Schedule, ...]:
     if given is None:
         return ()
     listed = given if isinstance(given, list) else [given]
-    return tuple(_schedule({"cron": item} if isinstance(item, str) else item) for item in listed)
+    return tuple(
+        _schedule({"cron": item} if isinstance(item, str) else item, calendars) for item in listed
+    )
 
 
-def _schedule(data: Mapping[str, Any]) -> Schedule:
+def _schedule(data: Mapping[str, Any], calendars: Mapping[str, Sequence[date]]) -> Schedule:
     zone = data.get("timezone", "UTC")
     return Schedule(
         cron=data.get("cron"),
@@ -133,6 +136,21 @@ def _schedule(data: Mapping[str, Any]) -> Schedule:
         jitter_s=_seconds(data, "jitter") or 0.0,
         start=_moment(data, "start", zone),
         end=_moment(data, "end", zone),
+        calendar=_calendar(data.get("calendar"), calendars),
+    )
+
+
+def _calendar(
+    data: Mapping[str, Any] | None, files: Mapping[str, Sequence[date]]
+) -> Calendar | None:
+    if data is None:
+        return None
+    dates = {date.fromisoformat(text) for text in data.get("dates", ())}
+    return Calendar(
+        days=data.get("days", "working"),
+        country=data.get("country"),
+        subdivision=data.get("subdivision"),
+        dates=tuple(sorted(dates.union(files.get(data.get("file", ""), ())))),
     )
 
 

@@ -6,6 +6,7 @@ draft therefore hands out only what has the right type.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.config import Settings
@@ -70,12 +71,22 @@ class DraftStep:
 
 
 class Draft:
-    """One file's content with what it is checked against."""
+    """One file's content with what it is checked against.
 
-    def __init__(self, data: Mapping[str, Any], catalogue: Catalogue, settings: Settings) -> None:
+    `folder` is where its relative paths begin; without one, files are not looked for.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        catalogue: Catalogue,
+        settings: Settings,
+        folder: Path | None = None,
+    ) -> None:
         self.data = data
         self.catalogue = catalogue
         self.settings = settings
+        self.folder = folder
         self.steps = _steps(data.get("steps"), ("steps",))
         self.ids = [step.id for step in self.steps if step.id is not None]
         handlers = self.mapping("handlers")
@@ -98,6 +109,18 @@ class Draft:
         for path, item in listed:
             if isinstance(item, dict):
                 yield path, item
+
+    def calendars(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        """Yield each schedule's calendar that is a mapping, with its path."""
+        for path, schedule in self.schedules():
+            calendar = schedule.get("calendar")
+            if isinstance(calendar, dict):
+                yield (*path, "calendar"), calendar
+
+    def calendar_files(self) -> list[str]:
+        """Return the names of the calendars' files, each once."""
+        names = [calendar.get("file") for _, calendar in self.calendars()]
+        return list(dict.fromkeys(name for name in names if isinstance(name, str) and name))
 
     def crons(self) -> Iterator[tuple[KeyPath, str]]:
         """Yield every cron expression with its path."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from runner.errors import Problem
 from runner.model.pipeline import Pipeline
 from runner.source import Document, Position, read, scan, shown_path
 from runner.spec.build import build_pipeline
+from runner.spec.calendar_files import Stamp, UsedCalendars, used_calendars
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft, Finding
@@ -36,7 +37,8 @@ class LoadResult:
 class LoadedFile:
     """One file: its pipeline if it is valid, and the name it claims even if it is not.
 
-    `outer` are problems of the _defaults.yaml that hold for it; they make it invalid, too.
+    `outer` are problems of the _defaults.yaml that hold for it and of its calendars' files; they
+    make it invalid, too. `looked_at` are the other files that it was read with.
     """
 
     file: str
@@ -45,6 +47,7 @@ class LoadedFile:
     pipeline: Pipeline | None = None
     problems: list[Problem] = field(default_factory=list)
     outer: tuple[Problem, ...] = ()
+    looked_at: Mapping[str, Stamp] = field(default_factory=dict)
 
 
 def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
@@ -119,17 +122,24 @@ def load_text(
     folder = Path(os.path.abspath(path)).parent
     outer = (defaults or Defaults(catalogue, settings)).of(folder)
     expansion, found = expanded(document, outer.templates, catalogue, settings)
+    draft = Draft(expansion.data, catalogue, settings, folder)
     found += expansion.placed(_broken_schema(expansion.data))
-    found += expansion.placed(_broken_rules(Draft(expansion.data, catalogue, settings)))
+    found += expansion.placed(_broken_rules(draft))
     problems += _not_following_from(problems, found)
+    calendars = used_calendars(draft.calendar_files(), folder, settings)
+    broken = (*outer.problems, *calendars.problems)
+    built = None
+    if not problems and not broken:
+        built = _built(expansion, content, folder, settings, outer, calendars)
     name = document.data.get("name")
     return LoadedFile(
         file,
         name if isinstance(name, str) else None,
         document.at(("name",)),
-        None if problems or outer.problems else _built(expansion, content, folder, settings, outer),
+        built,
         problems,
-        outer.problems,
+        broken,
+        calendars.looked_at,
     )
 
 
@@ -140,15 +150,21 @@ def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Pro
 
 
 def _built(
-    expansion: Expansion, content: bytes, folder: Path, settings: Settings, outer: FolderDefaults
+    expansion: Expansion,
+    content: bytes,
+    folder: Path,
+    settings: Settings,
+    outer: FolderDefaults,
+    calendars: UsedCalendars,
 ) -> Pipeline:
     return build_pipeline(
         expansion.data,
         file=expansion.document.file,
         folder=folder,
-        version=hashlib.sha256(content + outer.content).hexdigest(),
+        version=hashlib.sha256(content + outer.content + calendars.digest).hexdigest(),
         retry=settings.retry,
         outer=outer.layers,
+        calendars=calendars.dates,
     )
 
 

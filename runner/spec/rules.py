@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from runner.source import KeyPath
+from runner.spec.calendar_rules import calendar_files_exist, calendars_count_days
 from runner.spec.cycles import cycles
 from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
@@ -182,6 +183,8 @@ RULES: tuple[Rule, ...] = (
     handlers_wait_for_all_steps,
     schedules_can_fire,
     moments_exist,
+    calendars_count_days,
+    calendar_files_exist,
     durations_make_sense,
     retried_errors_make_sense,
     queues_exist,

@@ -8,7 +8,7 @@ tests with HEADRACE_UPDATE_EXPECTED=1 and read the difference.
 import json
 import os
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def dumped(pipeline: Pipeline) -> str:
 
 
 def _moment(value: Any) -> str:
-    assert isinstance(value, datetime)
+    assert isinstance(value, date)
     return value.isoformat()
 
 

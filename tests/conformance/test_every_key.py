@@ -17,6 +17,7 @@ REFERENCE = HERE.parents[1] / "docs" / "reference" / "pipeline.md"
 # Of the schema's definitions, how the reference calls what holds their keys.
 HOLDERS = {
     "schedule": "schedule.",
+    "calendar": "schedule.calendar.",
     "param": "params.*.",
     "defaults": "defaults.",
     "step": "steps[].",
@@ -44,6 +45,7 @@ def used(data: Any) -> Iterator[str]:
     schedule = data.get("schedule")
     for one in schedule if isinstance(schedule, list) else [schedule]:
         yield from _of("schedule.", one)
+        yield from _of("schedule.calendar.", one.get("calendar") if isinstance(one, dict) else None)
     params = data.get("params")
     for one in params.values() if isinstance(params, dict) else ():
         yield from _of("params.*.", one)

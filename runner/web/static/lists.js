@@ -33,7 +33,15 @@ function pipelineRow(pipeline) {
 export function schedule(pipeline) {
   return pipeline.schedules.map((one) => el("div", { class: "schedule" },
     one.cron ? el("code", {}, one.cron) : `every ${took(new Date(0).toISOString(), new Date(one.interval_s * 1000).toISOString())}`,
-    one.timezone !== "UTC" && el("span", { class: "hint" }, ` ${one.timezone}`)));
+    one.timezone !== "UTC" && el("span", { class: "hint" }, ` ${one.timezone}`),
+    one.calendar && el("span", { class: "hint" }, `, ${days(one.calendar)}`)));
+}
+
+function days(calendar) {
+  const kind = { working: "working days", holidays: "holidays", not_holidays: "all but holidays" }[calendar.days];
+  const dates = calendar.dates.length;
+  const of = [[calendar.country, calendar.subdivision].filter(Boolean).join("-"), dates > 0 && `${dates} date${dates > 1 ? "s" : ""}`];
+  return [kind, of.filter(Boolean).join(" and ")].filter(Boolean).join(" of ");
 }
 
 export function runButton(pipeline) {

@@ -53,6 +53,11 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         (["backfill", "x"], "--from, --to"),
         (["cron", "61 * * * *"], "minute 61 is out of range"),
         (["cron", "0 1 * * *", "--timezone", "Europe/Berln"], "Europe/Berlin"),
+        (["cron", "0 1 * * *", "--country", "Germany"], 'did you mean "DE"?'),
+        (["cron", "0 1 * * *", "--country", "DE", "--subdivision", "XX"], "there are: "),
+        (["cron", "0 1 * * *", "--subdivision", "BE"], "--subdivision needs a --country"),
+        (["cron", "0 1 * * *", "--days", "holidays"], "--days holidays needs a --country"),
+        (["cron", "0 1 * * *", "--days", "weekdays"], "invalid choice"),
         (["retry"], "either an ID or --all-failed"),
         (["worker", "--queues", "hihg"], 'did you mean "high"?'),
         (["--config", "nowhere.yaml", "validate"], "no such configuration file"),
@@ -118,6 +123,22 @@ def test_cron_shows_what_a_change_of_the_clocks_does(headrace: Headrace):
     assert "repeated hour" in done.out
     listed = headrace(*words, "-n", "2", "--json").json["items"]
     assert [item["instant"] for item in listed] == ["2025-11-02T05:30:00Z", "2025-11-03T06:30:00Z"]
+
+
+def test_cron_shows_the_days_of_a_country(headrace: Headrace):
+    words = ("cron", "0 6 * * *", "--country", "DE", "--from", "2026-12-24", "--json")
+    assert [item["instant"][:10] for item in headrace(*words, "-n", "3").json["items"]] == [
+        "2026-12-24",
+        "2026-12-28",
+        "2026-12-29",
+    ]
+    holidays = headrace(*words, "--days", "holidays", "-n", "2").json["items"]
+    assert [item["instant"][:10] for item in holidays] == ["2026-12-25", "2026-12-26"]
+
+
+def test_cron_says_where_nothing_is_left(headrace: Headrace):
+    done = headrace("cron", "0 6 * * sat", "--days", "working")
+    assert (done.code, done.out) == (0, "then nothing for ten years\n")
 
 
 def test_plan_shows_waves_rendered_sql_and_next_instants(headrace: Headrace):
