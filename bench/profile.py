@@ -83,6 +83,7 @@ def instrument() -> Stages:
     from runner.engine.child import ChildLoop
     from runner.engine.executor import Executor
     from runner.engine.registry import Registry
+    from runner.engine.sharing import Sharing
     from runner.queue.slots import Slot
     from runner.queue.taker import Taker
     from runner.store.attempts import AttemptStore
@@ -90,20 +91,23 @@ def instrument() -> Stages:
 
     stages = Stages()
     stages.wrap(Taker, "_exchange", "take: the round trip to Redis")
-    stages.wrap(Taker, "take", "take: packing and parsing")
+    for name in ("take", "take_waiting"):
+        stages.wrap(Taker, name, "take: packing and parsing")
     stages.wrap(AttemptStore, "_run", "PostgreSQL: statements with their commits")
     stages.wrap(AttemptStore, "claim", "claim: reading the row")
     stages.wrap(AttemptStore, "complete_and_claim", "complete and claim: reading the row")
     stages.wrap(AttemptStore, "complete", "complete: reading the row")
+    stages.wrap(AttemptStore, "complete_batch", "complete and claim a batch: reading the rows")
     stages.wrap(Registry, "make", "handle: making the job, parameters checked")
     stages.wrap(Executor, "handle", "handle: context, the job's own code")
     stages.wrap(Executor, "settle", "bookkeeping: what was released")
     stages.wrap(Executor, "write_log", "bookkeeping: the job's log")
     stages.wrap(Taker, "done", "bookkeeping: what Redis is told")
     stages.wrap(JobSessions, "clean", "bookkeeping: sessions put in order")
-    for name in ("taken", "running", "idle"):
+    for name in ("taken", "running", "idle", "holding", "completing"):
         stages.wrap(Slot, name, "bookkeeping: shared memory for the parent")
-    stages.wrap(ChildLoop, "_finished", "bookkeeping: the rest")
+    stages.wrap(Sharing, "go_on", "bookkeeping: the batch")
+    stages.wrap(ChildLoop, "_execute", "bookkeeping: the rest")
     return stages
 
 

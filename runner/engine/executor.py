@@ -8,7 +8,7 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 import logging
 import random
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from runner.observe.joblog import JobLog, storable
 from runner.plan.expand import render_late
 from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
-from runner.store.attempts import AttemptStore, Claimed, Completed, to_json
+from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
 
@@ -48,9 +48,14 @@ _MOST_TRACEBACK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """A job whose `handle()` has returned; `result` is JSON."""
+    """A job whose `handle()` has returned; `result` is JSON.
+
+    `plain` where nothing but the result is to be stored: the job has opened no session, has
+    said nothing, and may be run again if the result is lost.
+    """
 
     result: str | None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,13 @@ class Executor:
         try:
             crash_point("before-effect")
             payload = self._payload(claimed)
-            result = self._registry.make(claimed.job_class, payload).handle()
-            encoded = to_json(result)
+            job = self._registry.make(claimed.job_class, payload)
+            encoded = to_json(job.handle())
             crash_point("after-effect")
             self.sessions.commit_targets()
             crash_point("after-target")
-            return Handled(encoded)
+            plain = not (self.sessions.used or self._log.said or claimed.pool)
+            return Handled(encoded, plain=plain and getattr(job, "transactional", True))
         except EffectApplied:
             # An earlier attempt has committed its effect on the target and died before it
             # could say so here: nothing is left to do but to say so.
@@ -165,15 +171,18 @@ class Executor:
             self.write_log(claimed)
             return close_failed(tx, [row])
 
-    def settle(self, claimed: Claimed, completed: Completed) -> list[Message]:
+    def settle(
+        self, ended: Iterable[Claimed], completed: Completed | CompletedBatch
+    ) -> list[Message]:
         """Finish what the completing statement has left open; returns messages to send."""
         released = [
             Message(row_id, attempt, queue, timeout)  # type: ignore[arg-type]
             for row_id, attempt, queue, timeout in completed.released
         ]
         if completed.recount:
-            with self.store.transaction() as tx:
-                released += recount_below(tx, claimed.id)
+            for claimed in ended:
+                with self.store.transaction() as tx:
+                    released += recount_below(tx, claimed.id)
         if completed.undecided:
             with self.store.transaction() as tx:
                 messages, runs = decide(tx, completed.undecided)
@@ -191,8 +200,14 @@ class Executor:
         messages: list[Message] = []
         if claimed.pool is not None and claimed.pool_slots is not None:
             messages += admit_to(self.store, claimed.pool, claimed.pool_slots)
-        if claimed.run_id is not None:
-            messages += self._close_run(claimed.run_id)
+        return messages + self.close_runs([claimed.run_id])
+
+    def close_runs(self, run_ids: Iterable[UUID | None]) -> list[Message]:
+        """Close each of these runs of which nothing is left; see `close_run`."""
+        messages: list[Message] = []
+        for run_id in dict.fromkeys(run_ids):
+            if run_id is not None:
+                messages += self._close_run(run_id)
         return messages
 
     def _close_run(self, run_id: UUID) -> list[Message]:

@@ -67,7 +67,7 @@ def _execute(
             sessions.roll_back()
             messages = executor.fail(claimed, handled)
         else:
-            messages = executor.settle(claimed, executor.complete(claimed, handled))
+            messages = executor.settle([claimed], executor.complete(claimed, handled))
     except StaleAttempt:
         sessions.roll_back()
         return []

@@ -126,7 +126,7 @@ class WorkerSide:
         orphans = unknown & self._suspects
         self._suspects = unknown - orphans
         if orphans:
-            rows = _lose(tx, list(orphans), "crashed", "no process of its worker runs it")
+            rows = _lose(tx, list(orphans), "released", "no process of its worker runs it")
             self._send(after_loss(tx, rows))
 
     def ended(self, attempts: Sequence[Ended]) -> bool:
@@ -153,11 +153,12 @@ class WorkerSide:
         self._sender.close()
 
     def _end(self, ended: Ended) -> None:
+        self._end_held(ended)
         if ended.outcome == "taken_away":
             return
         with self._database.transaction() as tx:
             if not ended.claimed:
-                messages = self._unclaimed(tx, ended)
+                messages = _unclaimed(tx, ended.job_id, ended.attempt, ended.outcome, ended.error)
             elif ended.outcome == "timed_out":
                 messages = _time_out(tx, ended)
             elif ended.outcome == "cancelled":
@@ -173,14 +174,20 @@ class WorkerSide:
             "job %s attempt %s %s: %s", ended.job_id, ended.attempt, ended.outcome, ended.error
         )
 
-    def _unclaimed(self, tx: Any, ended: Ended) -> list[Message]:
-        """The child died with a message in its hand: the claim may have happened or not."""
-        rows = _lose(tx, [(ended.job_id, ended.attempt + 1)], ended.outcome, ended.error)
-        if rows:
-            return after_loss(tx, rows)
-        row = tx.row("job", id=ended.job_id)
-        waits = row is not None and row["status"] == "queued" and row["attempt"] == ended.attempt
-        return [message_for(row)] if waits else []
+    def _end_held(self, ended: Ended) -> None:
+        """Give back what the child held beside its job, which is not to blame for its end."""
+        held = [(str(job_id), number) for job_id, number in ended.held]
+        others = [one for one in held if one[0] != ended.job_id]
+        if not others:
+            return
+        error = "the process of its worker that had claimed it has ended"
+        with self._database.transaction() as tx:
+            messages = [
+                message
+                for job_id, number in others
+                for message in _unclaimed(tx, job_id, number, "released", error)
+            ]
+        self._send(messages)
 
     def _send(self, messages: Sequence[Message]) -> None:
         # What Redis does not take now is sent by the daemon's sweep.
@@ -197,6 +204,16 @@ class WorkerSide:
             "queues": self._queues,
             "processes": self._processes,
         }
+
+
+def _unclaimed(tx: Any, job_id: str, number: int, outcome: str, error: str) -> list[Message]:
+    """The child died with a message in its hand: the claim may have happened or not."""
+    rows = _lose(tx, [(job_id, number + 1)], outcome, error)
+    if rows:
+        return after_loss(tx, rows)
+    row = tx.row("job", id=job_id)
+    waits = row is not None and row["status"] == "queued" and row["attempt"] == number
+    return [message_for(row)] if waits else []
 
 
 def _lose(

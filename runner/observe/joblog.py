@@ -38,6 +38,11 @@ class JobLog(logging.Handler):
             }
         )
 
+    @property
+    def said(self) -> bool:
+        """Whether there are lines that nobody has taken yet."""
+        return bool(self._lines)
+
     def take(self) -> list[dict[str, Any]]:
         """Return the lines since the last call; the last one tells of lines left out."""
         lines, dropped = self._lines, self._dropped

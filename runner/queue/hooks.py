@@ -4,6 +4,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
+from uuid import UUID
 
 from runner.queue.slots import TAKEN, Slot, SlotView
 
@@ -14,6 +15,7 @@ class Ended:
 
     `outcome` is crashed, timed_out, released, cancelled or taken_away. `claimed` is False for a
     message that was taken and perhaps not yet claimed; `attempt` is then the message's number.
+    `held` are further messages that the child had taken (see `SlotView`).
     """
 
     job_id: str
@@ -22,6 +24,7 @@ class Ended:
     error: str
     traceback: str = ""
     claimed: bool = True
+    held: tuple[tuple[UUID, int], ...] = ()
 
     @classmethod
     def crashed(cls, view: SlotView, pid: int, status: int) -> Self:
@@ -37,13 +40,14 @@ class Ended:
             "crashed",
             f"the worker process {pid} {how}",
             claimed=claimed,
+            held=view.held,
         )
 
     @classmethod
     def too_large(cls, view: SlotView, pid: int, limit: int) -> Self:
         """The child used more memory than a child may."""
         error = f"the worker process {pid} was stopped: it used more than {limit >> 20} MB"
-        return cls(str(view.job_id), view.attempt, "crashed", error)
+        return cls(str(view.job_id), view.attempt, "crashed", error, held=view.held)
 
     @classmethod
     def timed_out(cls, view: SlotView, trace: str) -> Self:
@@ -54,6 +58,7 @@ class Ended:
             "timed_out",
             "timed out: the job ran longer than its timeout and was stopped",
             trace,
+            held=view.held,
         )
 
     @classmethod
@@ -65,17 +70,20 @@ class Ended:
             "released",
             "the worker was stopped",
             claimed=view.state != TAKEN,
+            held=view.held,
         )
 
     @classmethod
     def stopped(cls, view: SlotView) -> Self:
         """Somebody stopped the job over RQ's channel."""
-        return cls(str(view.job_id), view.attempt, "cancelled", "stopped on request")
+        return cls(
+            str(view.job_id), view.attempt, "cancelled", "stopped on request", held=view.held
+        )
 
     @classmethod
     def taken_away(cls, view: SlotView) -> Self:
         """The row says that the attempt is over; nothing is left to write."""
-        return cls(str(view.job_id), view.attempt, "taken_away", "")
+        return cls(str(view.job_id), view.attempt, "taken_away", "", held=view.held)
 
 
 class WorkerHooks(Protocol):

@@ -7,6 +7,7 @@ the child writes tells a reader to look again.
 
 import mmap
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,9 +16,13 @@ IDLE, TAKEN, RUNNING, COMPLETING = 0, 1, 2, 3
 AT_WORK = (RUNNING, COMPLETING)
 NOTHING = UUID(int=0)
 
-_SIZE = 64
 _LAYOUT = struct.Struct("<BI16sdII")
 _NUMBER = struct.Struct("<I")
+# Behind it: what the child holds beside its job, a count and as many messages.
+_HELD_AT = 64
+_HELD = struct.Struct("<16sI")
+MOST_HELD = 64
+_SIZE = _HELD_AT + _NUMBER.size + MOST_HELD * _HELD.size + 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class SlotView:
 
     `attempt` is the one that runs, or in state TAKEN the number in the message. `deadline` is
     in seconds of the monotonic clock. `backend_pid` is the child's process at the control
-    database, 0 before it has connected.
+    database, 0 before it has connected. `held` are messages (job id, the number in the message)
+    that the child has taken beside that one's: perhaps claimed, perhaps completed by now.
     """
 
     state: int
@@ -35,6 +41,7 @@ class SlotView:
     deadline: float
     backend_pid: int
     finished: int
+    held: tuple[tuple[UUID, int], ...] = ()
 
 
 class Slots:
@@ -57,7 +64,23 @@ class Slots:
             if before % 2 == 0 and before == _NUMBER.unpack_from(self._memory, start)[0]:
                 break
         state, attempt, job, deadline, backend, finished = values
-        return SlotView(state, UUID(bytes=job), attempt, deadline, backend, finished)
+        held = self._held(start + _HELD_AT)
+        return SlotView(state, UUID(bytes=job), attempt, deadline, backend, finished, held)
+
+    def _held(self, at: int) -> tuple[tuple[UUID, int], ...]:
+        count = min(_NUMBER.unpack_from(self._memory, at)[0], MOST_HELD)
+        at += _NUMBER.size
+        messages = self._memory[at : at + count * _HELD.size]
+        return tuple((UUID(bytes=job), number) for job, number in _HELD.iter_unpack(messages))
+
+    def hold(self, index: int, messages: Sequence[tuple[UUID, int]]) -> None:
+        """Write what a child holds; no more than `MOST_HELD` messages."""
+        at = index * _SIZE + _HELD_AT
+        # The count last: a child that dies in between has said nothing rather than nonsense.
+        _NUMBER.pack_into(self._memory, at, 0)
+        packed = b"".join(_HELD.pack(job.bytes, number) for job, number in messages)
+        self._memory[at + _NUMBER.size : at + _NUMBER.size + len(packed)] = packed
+        _NUMBER.pack_into(self._memory, at, len(messages))
 
     def write(self, index: int, view: SlotView) -> None:
         """Write a slot whole."""
@@ -79,6 +102,7 @@ class Slots:
     def clear(self, index: int) -> None:
         """Empty the slot of a child that is gone, its count of finished jobs kept."""
         finished = self.read(index).finished
+        self.hold(index, ())
         self.write(index, SlotView(IDLE, NOTHING, 0, 0.0, 0, finished))
 
     @property
@@ -99,6 +123,7 @@ class Slot:
         self._index = index
         self._backend_pid = 0
         self._current = (NOTHING, 0, 0.0)
+        self._holds = False
         self._finished = slots.read(index).finished
 
     @property
@@ -124,9 +149,20 @@ class Slot:
         """Say that the attempt is about to be completed, or is already: the fence decides."""
         self._write(COMPLETING, *self._current)
 
+    def holding(self, messages: Sequence[tuple[UUID, int]]) -> None:
+        """Say which messages have been taken beside the one that `running` or `taken` tells."""
+        self._holds = bool(messages)
+        self._slots.hold(self._index, messages)
+
+    def finished(self) -> None:
+        """Count a job that has ended while others are at hand; told with the next change."""
+        self._finished += 1
+
     def idle(self, *, finished: bool = True) -> None:
         """Say that nothing is at hand."""
         self._finished += finished
+        if self._holds:
+            self.holding(())
         self._write(IDLE, NOTHING, 0, 0.0)
 
     def _write(self, state: int, job_id: UUID, attempt: int, deadline: float) -> None:

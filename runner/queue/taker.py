@@ -43,33 +43,43 @@ class Taker:
                 # take that follows in the same packet would have popped all the same.
                 self._held_back.append(("EVAL", SEND_SCRIPT, 1, queue_key(queue), *part))
 
-    def give_back(self, message_id: str, queue: str) -> None:
-        """Put a message back where it was taken."""
-        self._held_back.append(("LPUSH", queue_key(queue), message_id))
+    def give_back(self, taken: Sequence[Taken]) -> None:
+        """Put messages back where they were taken, in their order."""
+        for job_id, attempt, queue in reversed(taken):
+            self._held_back.append(("LPUSH", queue_key(queue), f"{job_id}_{attempt}"))
         self.flush()
 
-    def take(self, *, block: bool) -> Taken | None:
-        """Return job id, attempt and queue of the next message, None where there is none.
-
-        A message that is not ours is dropped: nothing in it is read, let alone run.
+    def take(self) -> Taken | None:
+        """Wait for a message; return its job id, attempt and queue, None where none has come.
 
         Raises:
             QueueUnavailable: Redis does not answer; what was held back stays so.
         """
-        command: tuple[Any, ...]
-        if block:
-            command = ("BLPOP", *self._keys, self._block_s)
-        else:
-            command = ("LMPOP", len(self._keys), *self._keys, "LEFT")
         while True:
-            reply = self._exchange([*self._held_back, command])
-            self._held_back.clear()
+            reply = self._last_reply(("BLPOP", *self._keys, self._block_s))
             if reply is None:
                 return None
-            key, item = reply if block else (reply[0], reply[1][0])
-            parsed = parse_id(item.decode(errors="replace"))
-            if parsed is not None:
-                return (*parsed, key.decode().removeprefix("rq:queue:"))
+            for taken in _ours(reply[0], [reply[1]]):
+                return taken
+
+    def take_waiting(self, most: int) -> list[Taken]:
+        """Return up to `most` messages that wait on one queue, the most urgent that has any.
+
+        Raises:
+            QueueUnavailable: Redis does not answer; what was held back stays so.
+        """
+        while True:
+            command = ("LMPOP", len(self._keys), *self._keys, "LEFT", "COUNT", most)
+            reply = self._last_reply(command)
+            if reply is None:
+                return []
+            if taken := _ours(*reply):
+                return taken
+
+    def _last_reply(self, command: tuple[Any, ...]) -> Any:
+        reply = self._exchange([*self._held_back, command])
+        self._held_back.clear()
+        return reply
 
     def flush(self) -> None:
         """Say what was held back now."""
@@ -107,3 +117,10 @@ class Taker:
             self._connection.disconnect()
             self._client.connection_pool.release(self._connection)
             self._connection = None
+
+
+def _ours(key: bytes, items: Sequence[bytes]) -> list[Taken]:
+    """Return the messages that are ours; nothing in another is read, let alone run."""
+    queue = key.decode().removeprefix("rq:queue:")
+    parsed = [parse_id(item.decode(errors="replace")) for item in items]
+    return [(*one, queue) for one in parsed if one is not None]

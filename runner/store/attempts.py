@@ -5,7 +5,7 @@ transaction. The hot statements are prepared; no ORM stands on this path.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ _PREPARED = (
     "complete_alone",
     "complete_and_claim",
     "complete_alone_and_claim",
+    "complete_batch",
     "finish_run",
 )
 _LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
@@ -34,6 +35,11 @@ _LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
 # claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
 _CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
+# By the statistics of a table that was empty a moment ago, reading all of it looks cheap.
+_BATCH = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
+    f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
+)
 _CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 # What one job sets in its session must not be there for the next one. Prepared statements are
@@ -78,7 +84,18 @@ class Completed:
     recount: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CompletedBatch:
+    """What the completions of a batch set free; see `Completed`. `ids` are those completed."""
+
+    ids: frozenset[UUID]
+    released: Sequence[tuple[str, int, str, float]] = ()
+    undecided: Sequence[str] = ()
+    recount: bool = False
+
+
 _COMPLETED = 6
+_BATCH_COLUMNS = 5
 _CLOSED = ("id", "pipeline", "status", "concurrency_group")
 _CLAIMED = len(Claimed.__dataclass_fields__)
 
@@ -91,6 +108,8 @@ class AttemptStore:
         self._worker = worker
         self._raw: Any = None
         self.server_since: object = None
+        # Counts the connections: attempts are completed over the one that claimed them.
+        self.line = 0
         self.on_connect: Callable[[Any], None] = lambda _raw: None
 
     # -- the connection ---------------------------------------------------------------
@@ -113,6 +132,7 @@ class AttemptStore:
                 raw.close()
                 raise StoreUnavailable(unavailable_message(error)) from error
             self._raw = raw
+            self.line += 1
             self.on_connect(raw)
         return self._raw
 
@@ -200,6 +220,38 @@ class AttemptStore:
         completed = _completed(row) if row[0] is not None else None
         after = row[_COMPLETED:]
         return completed, Claimed(*after) if after[0] is not None else None
+
+    def complete_batch(
+        self,
+        ended: Sequence[tuple[Claimed, str | None]],
+        following: Sequence[tuple[str, int]],
+        short: Sequence[str],
+    ) -> tuple[CompletedBatch, list[Claimed]]:
+        """Complete several attempts, each with its result, and claim further jobs, in one commit.
+
+        Of `following` (job id, the message's number) all but the first are claimed only where
+        their class is one of `short`. Each completion and each claim may come to nothing.
+
+        Raises:
+            StoreUnavailable: The line broke since the claims.
+        """
+        self._same_line()
+        values = {
+            "ids": _array(claimed.id for claimed, _ in ended),
+            "attempts": _array(claimed.attempt for claimed, _ in ended),
+            "results": [result for _, result in ended],
+            "next_ids": _array(job_id for job_id, _ in following),
+            "next_attempts": _array(number for _, number in following),
+            "short": list(short),
+            "worker": self._worker,
+        }
+        rows = self._run(_BATCH, values)
+        ids, recount, released, undecided = rows[0][: _BATCH_COLUMNS - 1]
+        completed = CompletedBatch(
+            frozenset(map(UUID, ids or ())), released or (), undecided or (), bool(recount)
+        )
+        places = (row[_BATCH_COLUMNS - 1 :] for row in rows)
+        return completed, [Claimed(*row[1:]) for row in places if row[0] is not None]
 
     def close_run(self, run_id: UUID) -> list[Row]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
@@ -303,6 +355,11 @@ class _RawTransaction:
 def _completed(row: tuple[Any, ...]) -> Completed:
     _, run_id, dependents, recount, released, undecided = row[:_COMPLETED]
     return Completed(run_id, dependents, released or (), undecided or (), recount)
+
+
+def _array(values: Iterable[object]) -> str:
+    """Return ids or numbers as PostgreSQL writes an array: a list of texts would be one of text."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def to_json(result: Any) -> str | None:

@@ -49,6 +49,7 @@ class JobSessions:
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
         self.used = False
+        self.before_use: Callable[[], None] = lambda: None
         store.on_connect = self._wrap_control
 
     # -- for the job ------------------------------------------------------------------
@@ -83,7 +84,7 @@ class JobSessions:
                 "a statement outside transactions cannot run while the job's transaction is"
                 " open; give the job a step of its own"
             )
-        self.used = True
+        self._use()
         with self._engine(connection).connect() as opened:
             yield opened.execution_options(isolation_level="AUTOCOMMIT")
         if connection is CONTROL:
@@ -153,7 +154,7 @@ class JobSessions:
     def _transaction(self, name: str | None, *, read_only: bool) -> Connection:
         if name in self._open:
             return self._open[name]
-        self.used = True
+        self._use()
         if name is CONTROL:
             raw = self._store.raw
             raw.autocommit = False
@@ -170,6 +171,12 @@ class JobSessions:
             else:
                 self._check_ledger(opened)
         return opened
+
+    def _use(self) -> None:
+        """Note that the job works on a database. Before it does, the line is put in order."""
+        if not self.used:
+            self.before_use()
+        self.used = True
 
     def _engine(self, name: str | None) -> Engine:
         if name is CONTROL:

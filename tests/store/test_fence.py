@@ -44,6 +44,32 @@ def test_a_reaped_attempt_cannot_complete_while_it_takes_the_next_job(rows: Rows
     assert (rows.status(job), rows.row(job)["result"]) == ("started", None)
 
 
+def test_a_reaped_attempt_cannot_complete_in_a_batch(rows: Rows) -> None:
+    reaped, other = rows.add("queued"), rows.add("queued")
+    claims = [rows.store.claim(str(job), 0) for job in (reaped, other)]
+    rows.lose(reaped, 1)
+    rows.store.claim(str(reaped), 1)
+    ended = [(claim, '"late"') for claim in claims if claim is not None]
+
+    completed, _ = rows.store.complete_batch(ended, [], [])
+
+    assert completed.ids == {other}
+    assert (rows.status(reaped), rows.row(reaped)["result"]) == ("started", None)
+    assert (rows.status(other), rows.row(other)["result"]) == ("completed", "late")
+
+
+def test_an_old_message_claims_nothing_in_a_batch(rows: Rows) -> None:
+    old, new = rows.add("queued"), rows.add("queued")
+    rows.store.claim(str(old), 0)
+    rows.lose(old, 1, "released")
+    short = [rows.row(new)["job_class"]]
+
+    _, claimed = rows.store.complete_batch([], [(str(old), 0), (str(new), 0)], short)
+
+    assert [one.id for one in claimed] == [new]
+    assert (rows.status(old), rows.row(old)["attempt"]) == ("queued", 1)
+
+
 def test_a_reaped_attempt_cannot_fail_or_lose_its_successor(rows: Rows) -> None:
     job = rows.add("queued")
     rows.store.claim(str(job), 0)

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
     ("statement", "broken"),
     [
         ("closing_part", "test_a_reaped_attempt_cannot_record_its_late_success"),
+        ("closing_batch_part", "test_a_reaped_attempt_cannot_complete_in_a_batch"),
+        ("claiming_batch_part", "test_an_old_message_claims_nothing_in_a_batch"),
         ("fail_attempt", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
         ("lose_attempts", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
         ("claim_attempt", "test_an_old_message_claims_nothing"),

@@ -66,7 +66,7 @@ class ByHand:
             executor.sessions.roll_back()
             executor.fail(claimed, handled)
         else:
-            executor.settle(claimed, executor.complete(claimed, handled))
+            executor.settle([claimed], executor.complete(claimed, handled))
             executor.write_log(claimed)
         executor.close_run(claimed)
         executor.sessions.clean()

@@ -51,7 +51,15 @@ class Load:
         self._thread.join()
 
     def _run(self) -> None:
-        shapes = (self._single, self._single, self._chain, self._fan, self._bulk, self._intervene)
+        shapes = (
+            self._single,
+            self._single,
+            self._chain,
+            self._fan,
+            self._bulk,
+            self._short,
+            self._intervene,
+        )
         while not self._stop.is_set():
             try:
                 self._rng.choice(shapes)()
@@ -95,6 +103,13 @@ class Load:
         payloads = [{"hold_s": self._rng.choice((0, 0, 0.01))} for _ in range(20)]
         self.dispatched += self._cluster.headrace.dispatcher.dispatch_many(
             effect_job("EffectJob"), payloads
+        )
+
+    def _short(self) -> None:
+        """Jobs that share commits, and a few among them that leave an effect."""
+        payloads = [{"n": n, "tag": self._rng.choice(("", "", "", "x"))} for n in range(60)]
+        self.dispatched += self._cluster.headrace.dispatcher.dispatch_many(
+            effect_job("ShortJob"), payloads
         )
 
     def _intervene(self) -> None:

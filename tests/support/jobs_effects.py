@@ -96,6 +96,24 @@ class NoopJob(BaseJob):
         return None
 
 
+class ShortJob(BaseJob):
+    """Returns `n` at once; but with `reached` it waits for `go`, with `tag` it leaves one row."""
+
+    def __init__(
+        self, n: int = 0, reached: str = "", go: str = "", tag: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.n, self.reached, self.go, self.tag = n, reached, go, tag
+
+    def handle(self) -> Any:
+        if self.reached:
+            Path(self.reached).touch()
+            wait_for_file(self.go)
+        if self.tag:
+            _leave_effect(self, self.tag)
+        return self.n
+
+
 class OrderJob(BaseJob):
     """Returns when it ran, in nanoseconds of the monotonic clock."""
 

@@ -39,39 +39,44 @@ done AS (
 -- both believe that the other one is still running. Rows are locked in the order of their ids,
 -- so that two completions never wait for each other.
 edge AS MATERIALIZED (
-    SELECT d.job_id
+    SELECT d.job_id, count(*)::integer AS ended
       FROM done
       JOIN headrace.job_dependency d ON d.upstream_id = done.id
      WHERE done.dependents > 0
+     GROUP BY d.job_id
 ), child AS MATERIALIZED (
     -- One look-up by primary key an edge: joined in the plain way, the planner comes to read
     -- the index of waiting jobs, with an entry for each that ever waited.
-    SELECT held.id
-      FROM (SELECT job_id FROM edge ORDER BY job_id) wanted
+    SELECT held.id, wanted.ended
+      FROM (SELECT job_id, ended FROM edge ORDER BY job_id) wanted
      CROSS JOIN LATERAL (SELECT id, status FROM headrace.job
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
      WHERE held.status = 'waiting'
 ), lowered AS (
     UPDATE headrace.job j
-       SET deps_left = j.deps_left - 1,
+       SET deps_left = j.deps_left - child.ended,
            -- With a condition or a pool it stays undecided: see `decide` in engine/gate.py.
            status = CASE WHEN j.when_expr IS NULL
                           AND j.pool IS NULL
                           AND (j.trigger_rule = 'one_success'
-                               OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
+                               OR (j.deps_left = child.ended AND j.trigger_rule <> 'one_failed'))
                          THEN 'queued' ELSE j.status END,
            -- Indexed: it may change with the status only (see 0001_core.sql).
            queued_at = CASE WHEN j.when_expr IS NULL
                              AND j.pool IS NULL
                              AND (j.trigger_rule = 'one_success'
-                                  OR (j.deps_left = 1 AND j.trigger_rule <> 'one_failed'))
+                                  OR (j.deps_left = child.ended
+                                      AND j.trigger_rule <> 'one_failed'))
                             THEN clock_timestamp() ELSE j.queued_at END,
            updated_at = clock_timestamp()
       FROM child      -- held, and waiting: its status is not asked again, for the same reason
      WHERE j.id = child.id
     RETURNING j.id, j.queue, j.attempt, j.timeout_s, j.status, j.deps_left
-), outcome AS (
+)
+
+-- name: gate_outcome_part
+outcome AS (
     SELECT done.id,
            done.run_id,
            done.dependents,
@@ -119,6 +124,8 @@ WITH
 -- include: closing_part
 ,
 -- include: gate_parts
+,
+-- include: gate_outcome_part
 SELECT * FROM outcome
 
 -- name: complete_alone
@@ -135,6 +142,8 @@ WITH
 -- include: closing_part
 ,
 -- include: gate_parts
+,
+-- include: gate_outcome_part
 ,
 -- include: claiming_part
 

@@ -1,0 +1,86 @@
+"""How long a worker's child lives: until it is asked to stop, or has done enough."""
+
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from runner.engine.outage import Outage
+from runner.errors import HeadraceError
+
+log = logging.getLogger("headrace.worker")
+
+
+class Stop(BaseException):
+    """Raised by the signal handler where nothing is at hand."""
+
+
+class Life:
+    """A child's life. `max_jobs` and `max_memory_bytes` end it; 0 sets no limit."""
+
+    def __init__(self, *, max_jobs: int = 0, max_memory_bytes: int = 0) -> None:
+        self.jobs = 0
+        self.stopping = False
+        self._max_jobs = max_jobs
+        self._max_memory_bytes = max_memory_bytes
+        self._waiting = False
+        self._outage = Outage(log, first_pause_s=0.05)
+
+    def begin(self) -> None:
+        """From now on SIGTERM asks to stop after the present job."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further job may be begun."""
+        if self.stopping or 0 < self._max_jobs <= self.jobs:
+            return True
+        if not self._max_memory_bytes:
+            return False
+        unit = 1 if sys.platform == "darwin" else 1024
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return used > self._max_memory_bytes
+
+    def room(self, most: int, *, at_work: int) -> int:
+        """Return how many of `most` jobs may be begun after the `at_work` present ones."""
+        if self.stopping:
+            return 0
+        return max(0, min(most, self._max_jobs - self.jobs - at_work)) if self._max_jobs else most
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait inside for something: a signal to stop ends that at once.
+
+        Raises:
+            Stop: The child has been asked to stop.
+        """
+        self._waiting = True
+        try:
+            # A signal that came before the flag was set has left its own.
+            if self.stopping:
+                raise Stop
+            yield
+        finally:
+            self._waiting = False
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, unless the child is asked to stop; see `waiting`."""
+        with self.waiting():
+            time.sleep(seconds)
+
+    def sit_out(self, error: HeadraceError) -> None:
+        """Wait before a server is tried again that did not answer; see `waiting`."""
+        self.sleep(self._outage.pause_s(error))
+
+    def go_on(self) -> None:
+        """Say that the servers answer."""
+        self._outage.over()
+
+    def _on_stop(self, _signal: int, _frame: Any) -> None:
+        self.stopping = True
+        if self._waiting:
+            raise Stop

@@ -1,0 +1,116 @@
+"""Short jobs share commits: no job may suffer for another one of its batch."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+
+# So many that a child has learnt that they are short, and a few batches more.
+MANY = 60
+
+
+def dispatched(cluster: Cluster, count: int) -> list[str]:
+    return [cluster.dispatch("ShortJob", with_={"n": n}) for n in range(count)]
+
+
+def statuses(cluster: Cluster, jobs: list[str]) -> list[str]:
+    return [cluster.job(job)["status"] for job in jobs]
+
+
+def test_all_of_many_short_jobs_are_completed_with_their_results(cluster: Cluster) -> None:
+    jobs = dispatched(cluster, MANY)
+    cluster.worker()
+
+    cluster.wait_all_final()
+
+    assert [cluster.job(job)["result"] for job in jobs] == list(range(MANY))
+    assert {cluster.job(job)["attempt"] for job in jobs} == {1}
+
+
+@pytest.mark.parametrize("point", ["in-batch", "taken-ahead", "after-commit"])
+def test_a_child_killed_in_a_batch_loses_no_job_and_blames_no_other(
+    cluster: Cluster, point: str
+) -> None:
+    jobs = dispatched(cluster, MANY)
+    cluster.worker(env=cluster.crash_at(point))
+
+    # Without a daemon: it is the worker's parent that gives back what its child held.
+    cluster.wait_all_final()
+
+    assert [cluster.job(job)["result"] for job in jobs] == list(range(MANY))
+    outcomes = [one["outcome"] for job in jobs for one in cluster.attempts(job)]
+    assert outcomes.count("crashed") <= 1
+    assert set(outcomes) <= {"crashed", "released"}
+
+
+def test_a_job_that_takes_long_holds_up_no_other_of_its_batch(cluster: Cluster) -> None:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    before = dispatched(cluster, MANY)
+    held = cluster.dispatch("ShortJob", with_={"reached": str(reached), "go": str(go)})
+    after = dispatched(cluster, 10)
+    cluster.worker()
+    cluster.wait_for_file(reached)
+
+    # What has ended is told although the job at hand has not.
+    cluster.wait_for_status(before[-1], "completed")
+    assert set(statuses(cluster, before)) == {"completed"}
+    # What has not begun is there for others.
+    cluster.worker()
+    cluster.wait_for_status(after[-1], "completed")
+    assert set(statuses(cluster, after)) == {"completed"}
+    assert cluster.job(held)["status"] == "started"
+
+    go.touch()
+    cluster.wait_all_final()
+    assert {cluster.job(held)["attempt"]} == {1}
+
+
+def test_a_job_of_a_batch_that_opens_a_session_leaves_its_effect_once(cluster: Cluster) -> None:
+    jobs = dispatched(cluster, MANY)
+    with_effect = [
+        cluster.dispatch("ShortJob", with_={"n": n, "tag": "x" if n % 3 == 0 else ""})
+        for n in range(30)
+    ]
+    cluster.worker()
+
+    cluster.wait_all_final()
+
+    assert set(statuses(cluster, jobs + with_effect)) == {"completed"}
+    assert [cluster.effects(job) for job in with_effect] == [int(n % 3 == 0) for n in range(30)]
+
+
+def test_a_batch_does_not_outlive_its_worker(cluster: Cluster) -> None:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    dispatched(cluster, MANY)
+    held = cluster.dispatch("ShortJob", with_={"reached": str(reached), "go": str(go)})
+    after = dispatched(cluster, 10)
+    worker = cluster.worker()
+    cluster.wait_for_file(reached)
+    os.kill(worker.children()[0], signal.SIGKILL)
+    go.touch()
+
+    cluster.wait_all_final()
+
+    assert cluster.job(held)["attempt"] == 2
+    assert [one["outcome"] for one in cluster.attempts(held)] == ["crashed"]
+    assert {one["outcome"] for job in after for one in cluster.attempts(job)} <= {"released"}
+
+
+def test_a_stopped_worker_gives_back_what_it_has_not_begun(cluster: Cluster) -> None:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    before = dispatched(cluster, MANY)
+    held = cluster.dispatch("ShortJob", with_={"reached": str(reached), "go": str(go)})
+    after = dispatched(cluster, 10)
+    worker = cluster.worker()
+    cluster.wait_for_file(reached)
+    worker.signal(signal.SIGTERM)
+    Path(go).touch()
+    worker.popen.wait()
+
+    assert set(statuses(cluster, [*before, held])) == {"completed"}
+    assert set(statuses(cluster, after)) == {"queued"}
+    cluster.worker()
+    cluster.wait_all_final()
