@@ -132,8 +132,7 @@ class Sharing:
             if one.id not in completed.ids:
                 log.warning("attempt %s of job %s is over", one.attempt, one.id)
         closed = [one for one, _ in ended if one.id in completed.ids]
-        above = [one for one in closed if one.dependents]
-        self._taker.send(self._executor.settle(above, completed))
+        self._taker.send(self._executor.settle(closed, completed))
         ends = [one.run_id for one in closed if not one.dependents]
         self._taker.send(self._executor.close_runs(ends))
 

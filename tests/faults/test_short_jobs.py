@@ -114,3 +114,17 @@ def test_a_stopped_worker_gives_back_what_it_has_not_begun(cluster: Cluster) -> 
     assert set(statuses(cluster, after)) == {"queued"}
     cluster.worker()
     cluster.wait_all_final()
+
+
+def test_jobs_dispatched_below_a_batch_that_has_not_been_closed_are_not_forgotten(
+    cluster: Cluster,
+) -> None:
+    jobs = dispatched(cluster, MANY)
+    worker = cluster.worker(env=cluster.crash_at("in-batch", stop=True))
+    cluster.wait_for_crash()
+    below = [cluster.dispatch("EffectJob", depends_on=[job]) for job in jobs[:40]]
+
+    os.kill(worker.children()[0], signal.SIGCONT)
+
+    cluster.wait_all_final()
+    assert {cluster.effects(job) for job in below} == {1}
