@@ -108,6 +108,13 @@ class Registry:
             self._types[name] = JobType(name, _by_path(name))
         return self._types[name]
 
+    def referring(self, name: str) -> Collection[str]:
+        """Return the parameters in whose texts `${NAME}` names a variable of the worker."""
+        try:
+            return tuple(getattr(self.get(name).cls, "referring", ()))
+        except UnknownJobClass:
+            return ()  # Told when the job is made.
+
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked.
 

@@ -19,6 +19,7 @@ from runner.engine.registry import Registry
 from runner.engine.runs import close
 from runner.errors import QueueUnavailable, StoreUnavailable
 from runner.observe.joblog import JOB_LOGGER, JobLog
+from runner.observe.logs import redact_records
 from runner.queue.hooks import Ended
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
@@ -65,6 +66,7 @@ class WorkerSide:
     def run_child(self, slot: Slot) -> None:
         """Live as a child until it has to be replaced."""
         settings = self._settings
+        redact_records()
         job_log = JobLog()
         logging.getLogger(JOB_LOGGER).addHandler(job_log)
         store = AttemptStore(self._database_url, self._name)
