@@ -9,7 +9,7 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -81,6 +81,7 @@ class Surroundings:
     project: Path
     pipelines: Path
     render: Callable[[Any, Mapping[str, Any]], Any]
+    permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
 
 class Executor:
@@ -255,6 +256,7 @@ class Executor:
             step=claimed.step,
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
+            permissions=place.permissions,
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:

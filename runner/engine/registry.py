@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +59,13 @@ class JobType:
     def takes_anything(self) -> bool:
         """Whether no class in the line but the base names its parameters."""
         return bool(getattr(self.cls, "any_parameters", False))
+
+    @cached_property
+    def faults_of(self) -> Callable[[Mapping[str, Any]], Iterable[Any]] | None:
+        """What finds the arguments that the class refuses whatever their type, if it does."""
+        found: Callable[[Mapping[str, Any]], Iterable[Any]] | None
+        found = getattr(self.cls, "faults_of", None)
+        return found
 
 
 def _own_parameters(cls: type) -> dict[str, Parameter]:
@@ -163,6 +170,8 @@ class Registry:
                         "",
                     )
                 )
+        if kind.faults_of is not None:
+            findings += [(key, "refused-value", *told) for key, *told in kind.faults_of(with_)]
         return findings
 
     def _unknown(self, name: str) -> str:

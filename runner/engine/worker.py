@@ -18,6 +18,7 @@ from runner.engine.kinds import TIMEOUT_KINDS
 from runner.engine.registry import Registry
 from runner.engine.runs import close
 from runner.errors import QueueUnavailable, StoreUnavailable
+from runner.jobapi import Permissions
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.observe.logs import redact_records
 from runner.queue.hooks import Ended
@@ -75,7 +76,12 @@ class WorkerSide:
             store,
             sessions,
             self._registry,
-            Surroundings(settings.project, settings.pipelines, render_value),
+            Surroundings(
+                settings.project,
+                settings.pipelines,
+                render_value,
+                Permissions(settings.shell_commands, settings.allowed_hosts),
+            ),
             job_log,
         )
         loop = ChildLoop(
