@@ -50,7 +50,7 @@ class LoseSecret(BaseJob):
 
     def handle(self) -> Any:
         secret = os.environ["TOKEN"]
-        assert secret == SECRET
+        assert "$" not in secret
         logger.info("it is %s", secret)
         logger.warning("x" * 3995 + secret)
         try:
