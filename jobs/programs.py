@@ -46,7 +46,7 @@ def run_program(
         with suppress(BrokenPipeError):
             program.stdin.write(b"go\n")
             program.stdin.close()
-        _wait(program.pid)
+        _wait(program)
         # What it left running in its group would hold the output open.
         _kill(program.pid)
         reader.join()
@@ -110,10 +110,12 @@ def _read(output: IO[bytes], each_line: Callable[[str], None]) -> None:
         rest = not line.endswith(b"\n")
 
 
-def _wait(pid: int) -> None:
-    """Wait until a child has ended, without taking its exit code: its number stays its own."""
+def _wait(program: subprocess.Popen[bytes]) -> None:
+    """Wait until a program has ended, its exit code not taken yet: its number stays its own."""
     if hasattr(os, "waitid"):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        program.wait()  # macOS, before Python 3.13
 
 
 def _kill(group: int) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from runner import jobapi
 from runner.engine.conditions import run_context, steps_context
-from runner.engine.environment import concerns_connections, environment
+from runner.engine.environment import environment
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.kinds import kinds_of
 from runner.engine.policies import policy_from_row
@@ -116,7 +116,7 @@ class Executor:
         try:
             crash_point("before-effect")
             payload, env = self._said(claimed)
-            with environment(env), self.sessions.renewed(concerns_connections(env)):
+            with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
                 encoded = redacted_json(to_json(job.handle()))
             crash_point("after-effect")
