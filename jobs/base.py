@@ -35,10 +35,15 @@ class BaseJob:
     whose statements cannot run in a transaction sets it to False and is at-least-once.
     `any_parameters`: `with` may hold anything; so it is where `handle` takes `**kwargs`.
     `payload`: what was given in `with`.
+    `referring`: the parameters in whose texts `${NAME}` names a variable of the worker; what
+    was written by the pipeline's author stays a reference until `jobapi.reveal` reads it.
+    A class method `faults_of(with_)` yields key, message and hint of each argument that is
+    refused whatever its type: already when a pipeline is validated.
     """
 
     transactional: bool = True
     any_parameters: ClassVar[bool] = False
+    referring: ClassVar[tuple[str, ...]] = ()
     payload: Mapping[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -1,11 +1,10 @@
 """ExportQuery: the rows of a query into a file."""
 
-import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
 from jobs.base import BaseJob, logger
+from jobs.files import written_whole
 from jobs.scripts import load_source, render_script
 from jobs.streams import copy_out
 from runner import jobapi
@@ -63,17 +62,5 @@ class ExportQuery(BaseJob):
         )
 
     def _write(self, path: Path, copy: RenderedSql) -> int:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            written = Path(file.name)
-            try:
-                with self.session(read_only=True) as session:
-                    count = copy_out(session, copy, file)
-                file.flush()
-                os.fsync(file.fileno())
-                written.chmod(0o644)
-                written.replace(path)
-            except BaseException:
-                written.unlink(missing_ok=True)
-                raise
-        return count
+        with written_whole(path) as file, self.session(read_only=True) as session:
+            return copy_out(session, copy, file)

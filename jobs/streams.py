@@ -27,8 +27,12 @@ class Readable(Protocol):
 class JsonLines:
     """Reads JSON Lines as the rows of a COPY in text format, one line each."""
 
-    def __init__(self, lines: Iterator[str], columns: list[str], name: str) -> None:
+    def __init__(
+        self, lines: Iterator[str], columns: list[str], name: str, *, leave_out: bool = False
+    ) -> None:
+        """`leave_out` passes over keys that are no column; otherwise they are an error."""
         self._lines = lines
+        self._leave_out = leave_out
         self._columns = columns
         self._name = name
         self._number = 0
@@ -49,7 +53,7 @@ class JsonLines:
         # An empty line keeps its place, so that COPY's line numbers stay the file's.
         record = parse_record(line, self._name, self._number)
         unknown = [key for key in record if key not in self._columns]
-        if unknown:
+        if unknown and not self._leave_out:
             raise JobFailure(f"{self._name}:{self._number}: no column for {unknown[0]!r}")
         return "\t".join(_field(record.get(column)) for column in self._columns) + "\n"
 

@@ -6,6 +6,7 @@ user's own that calls `MyJob.dispatch(...)` gets it at the first call.
 """
 
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runner import secrecy
 from runner.errors import HeadraceError, JobFailure
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ class Sessions(Protocol):
     ) -> "AbstractContextManager[Session]": ...
 
     def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the configuration lets jobs do beyond their databases: by default nothing.
+
+    `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
+    them; `shell_commands` tells whether they may start programs.
+    """
+
+    shell_commands: bool = False
+    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Attempt:
     step: str | None = None
     run_id: str | None = None
     logical_date: datetime | None = None
+    permissions: Permissions = Permissions()
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -79,6 +94,32 @@ class Attempt:
         if not inside:
             raise JobFailure(f'the path "{relative}" leaves the project folder')
         return next((path for path in inside if path.exists()), inside[0])
+
+
+def reveal(text: str) -> str:
+    """Return a text with each `${NAME}` replaced by that variable of the worker's environment.
+
+    The values are shown as `***` from now on in whatever this job says.
+
+    Raises:
+        JobFailure: A variable is not set, or is Headrace's own.
+    """
+    return secrecy.reveal(text)
+
+
+def redacted(text: str) -> str:
+    """Return a text without what `reveal` and the step's `env` have read: for what is cut."""
+    return secrecy.redacted(text)
+
+
+def names_secret(text: str) -> bool:
+    """Tell whether a text names a variable as `${NAME}`."""
+    return bool(secrecy.referred(text))
+
+
+def environment_for_programs() -> dict[str, str]:
+    """Return the environment for a program that a job starts: all but Headrace's own variables."""
+    return {name: value for name, value in os.environ.items() if secrecy.why_not_read(name) is None}
 
 
 _current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
@@ -161,8 +202,13 @@ __all__ = [
     "Attempt",
     "HeadraceError",
     "JobFailure",
+    "Permissions",
     "current",
     "dispatch",
     "enter",
+    "environment_for_programs",
+    "names_secret",
+    "redacted",
+    "reveal",
     "use_dispatcher",
 ]

@@ -100,6 +100,7 @@ def _plan_json(
                 "handler": job.handler,
                 "pool": job.pool,
                 "slots": job.slots,
+                "env": job.env,
                 "sql": _sql_json(texts[job.step]) if job.step in texts else None,
             }
             for job in planned.jobs
@@ -160,6 +161,8 @@ def _print_step(job: "PlannedJob", sql: "PreviewedSql | None") -> None:
     for name, value in job.payload.items():
         if name != "sql":
             print(f"    {name}: {_value(value)}")
+    for name, value in job.env.items():
+        print(f"    env {name}: {_value(value)}")
     if sql is None:
         return
     if sql.rendered is None:

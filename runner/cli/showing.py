@@ -106,7 +106,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
         print_json({**public(job), "depends_on": upstream, "attempts": attempts})
         return
     _fields(job, ("id", "job_class", "status", "queue", "run_id", "pipeline", "step", "payload"))
-    _fields(job, ("attempt", "retry_count", "next_retry_time", "worker"))
+    _fields(job, ("env", "attempt", "retry_count", "next_retry_time", "worker"))
     _fields(job, ("created_at", "queued_at", "started_at", "finished_at", "result"))
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")

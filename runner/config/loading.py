@@ -185,6 +185,8 @@ class _Loading:
             grace_s=parse_duration_s(value(("grace",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
+            shell_commands=value(("shell_commands",)),
+            allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),

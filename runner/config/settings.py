@@ -24,6 +24,7 @@ class Settings:
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
+    `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP.
     Whatever may hold a secret is left out of `repr`.
     """
 
@@ -45,6 +46,8 @@ class Settings:
     grace_s: float = 10.0
     max_jobs_per_child: int = 10_000
     max_memory_bytes: int = 2048 << 20
+    shell_commands: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"

@@ -16,6 +16,7 @@ from runner.errors import QueueUnavailable, StaleAttempt, StoreUnavailable
 from runner.queue.message import Message
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
+from runner.secrecy import redacted
 from runner.store.attempts import Claimed, Completed
 from runner.store.connect import transient
 from runner.store.faults import crash_point
@@ -58,7 +59,7 @@ class Ending:
             log.exception("job %s could not be brought to its end", claimed.id)
             self._executor.sessions.roll_back()
             self._store.drop()
-            self.recover([claimed], server, f"the worker failed: {error}")
+            self.recover([claimed], server, redacted(f"the worker failed: {error}"))
         return None
 
     def fail(self, claimed: Claimed, why: Raised) -> None:

@@ -9,13 +9,14 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from runner import jobapi
 from runner.engine.conditions import run_context, steps_context
+from runner.engine.environment import environment
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.kinds import kinds_of
 from runner.engine.policies import policy_from_row
@@ -31,9 +32,11 @@ from runner.errors import (
     UnknownJobClass,
 )
 from runner.observe.joblog import JobLog, storable
-from runner.plan.expand import render_late
+from runner.plan.environment import render_late_env
+from runner.plan.expand import later_templates, render_late
 from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
+from runner.secrecy import forget, redacted, redacted_json
 from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
@@ -78,6 +81,7 @@ class Surroundings:
     project: Path
     pipelines: Path
     render: Callable[[Any, Mapping[str, Any]], Any]
+    permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
 
 class Executor:
@@ -107,12 +111,14 @@ class Executor:
             StoreUnavailable: The control database went away.
         """
         self.sessions.begin(claimed.id, claimed.attempt)
+        forget()
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
-            payload = self._payload(claimed)
-            job = self._registry.make(claimed.job_class, payload)
-            encoded = to_json(job.handle())
+            payload, env = self._said(claimed)
+            with environment(env, self.sessions):
+                job = self._registry.make(claimed.job_class, payload)
+                encoded = redacted_json(to_json(job.handle()))
             crash_point("after-effect")
             self.sessions.commit_targets()
             crash_point("after-target")
@@ -250,11 +256,13 @@ class Executor:
             step=claimed.step,
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
+            permissions=place.permissions,
         )
 
-    def _payload(self, claimed: Claimed) -> dict[str, Any]:
+    def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:
+        """Return the job's arguments and environment variables, late templates rendered."""
         if not claimed.late:
-            return claimed.payload
+            return claimed.payload, claimed.env
         steps = {
             row["step"]: {"status": row["status"], "result": row["result"]}
             for row in self.store.rows("upstream_results", id=claimed.id)
@@ -264,13 +272,17 @@ class Executor:
             "steps": steps_context(steps, run["empty"] if run else None),
             **(run_context(run) if run else {"params": {}, "run": {}}),
         }
-        return render_late(
+        handler, render = run["handler"] if run else None, self._surroundings.render
+        payload = render_late(
             claimed.job_class,
             claimed.payload,
             variables,
-            self._surroundings.render,
-            handler=run["handler"] if run else None,
+            render,
+            handler=handler,
+            referring=self._registry.referring,
         )
+        later = later_templates(handler)
+        return payload, render_late_env(claimed.env or {}, variables, render, later)
 
 
 def retry_in_s(
@@ -285,8 +297,9 @@ def retry_in_s(
 
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
-    text = str(error) or type(error).__name__
-    frames = "".join(traceback.format_exception(error))
+    # Redacted before they are cut: half a secret is one, too.
+    text = redacted(str(error) or type(error).__name__)
+    frames = redacted("".join(traceback.format_exception(error)))
     return Raised(
         storable(text[:_MOST_ERROR]),
         storable(frames[-_MOST_TRACEBACK:]),

@@ -63,6 +63,7 @@ class Planner:
             render=render_value,
             run_context=context,
             defaults=self._defaults,
+            referring=self._registry.referring,
         )
         jobs = tuple(self._with_params(job, plan.params) for job in plan.jobs)
         return replace(plan, jobs=jobs, folder=self._pipelines.folder_of(pipeline))

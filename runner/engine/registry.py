@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,13 @@ class JobType:
         """Whether no class in the line but the base names its parameters."""
         return bool(getattr(self.cls, "any_parameters", False))
 
+    @cached_property
+    def faults_of(self) -> Callable[[Mapping[str, Any]], Iterable[Any]] | None:
+        """What finds the arguments that the class refuses whatever their type, if it does."""
+        found: Callable[[Mapping[str, Any]], Iterable[Any]] | None
+        found = getattr(self.cls, "faults_of", None)
+        return found
+
 
 def _own_parameters(cls: type) -> dict[str, Parameter]:
     init = vars(cls)["__init__"]
@@ -107,6 +114,13 @@ class Registry:
                 raise UnknownJobClass(self._unknown(name))
             self._types[name] = JobType(name, _by_path(name))
         return self._types[name]
+
+    def referring(self, name: str) -> Collection[str]:
+        """Return the parameters in whose texts `${NAME}` names a variable of the worker."""
+        try:
+            return tuple(getattr(self.get(name).cls, "referring", ()))
+        except UnknownJobClass:
+            return ()  # Told when the job is made.
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked.
@@ -156,6 +170,8 @@ class Registry:
                         "",
                     )
                 )
+        if kind.faults_of is not None:
+            findings += [(key, "refused-value", *told) for key, *told in kind.faults_of(with_)]
         return findings
 
     def _unknown(self, name: str) -> str:

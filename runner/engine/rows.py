@@ -28,6 +28,7 @@ def planned_row(**values: Any) -> dict[str, Any]:
         "handler": None,
         "pool": None,
         "pool_slots": None,
+        "env": None,
         **values,
     }
 
@@ -92,6 +93,7 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             handler=job.handler,
             pool=_pool(job, run_id),
             pool_slots=job.slots,
+            env=dict(job.env) or None,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )

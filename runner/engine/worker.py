@@ -18,7 +18,9 @@ from runner.engine.kinds import TIMEOUT_KINDS
 from runner.engine.registry import Registry
 from runner.engine.runs import close
 from runner.errors import QueueUnavailable, StoreUnavailable
+from runner.jobapi import Permissions
 from runner.observe.joblog import JOB_LOGGER, JobLog
+from runner.observe.logs import redact_records
 from runner.queue.hooks import Ended
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
@@ -65,6 +67,7 @@ class WorkerSide:
     def run_child(self, slot: Slot) -> None:
         """Live as a child until it has to be replaced."""
         settings = self._settings
+        redact_records()
         job_log = JobLog()
         logging.getLogger(JOB_LOGGER).addHandler(job_log)
         store = AttemptStore(self._database_url, self._name)
@@ -73,7 +76,12 @@ class WorkerSide:
             store,
             sessions,
             self._registry,
-            Surroundings(settings.project, settings.pipelines, render_value),
+            Surroundings(
+                settings.project,
+                settings.pipelines,
+                render_value,
+                Permissions(settings.shell_commands, settings.allowed_hosts),
+            ),
             job_log,
         )
         loop = ChildLoop(

@@ -91,7 +91,10 @@ class Foreach:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of a pipeline: which job class runs, after which steps, with what."""
+    """One node of a pipeline: which job class runs, after which steps, with what.
+
+    `env` are environment variables that hold while the job runs; see `runner.secrecy`.
+    """
 
     id: str
     job: str
@@ -107,6 +110,7 @@ class Step:
     timeout_s: float | None = None
     description: str = ""
     handler: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ class PlannedJob:
 
     `step` is the step's id, or `id[0]`, `id[1]` … where the step has a `foreach`.
 
-    `late` tells that `payload` still holds templates over other steps' results; they are
-    rendered when the job is claimed. `when` is an expression that the gate evaluates.
+    `late` tells that `payload` or `env` still holds templates over other steps' results; they
+    are rendered when the job is claimed. `when` is an expression that the gate evaluates.
     `slots` is how many jobs of its `pool` run at a time, or of its step in this run where it
     has no pool; None sets no limit. `handler` is one of success, failure and finally: the job
     waits for the run's other jobs.
@@ -36,6 +36,7 @@ class PlannedJob:
     handler: str | None = None
     pool: str | None = None
     slots: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

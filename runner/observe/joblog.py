@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from runner.secrecy import redacted
+
 JOB_LOGGER = "headrace.job"
 _MOST_LINES = 1000
 _MOST_CHARACTERS = 4000
@@ -29,6 +31,7 @@ class JobLog(logging.Handler):
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + logging.Formatter().formatException(record.exc_info)
+        message = redacted(message)
         self._lines.append(
             {
                 "line": len(self._lines) + 1,

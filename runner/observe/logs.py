@@ -7,6 +7,7 @@ import time
 from typing import Any, TextIO
 
 from runner.observe.joblog import JOB_LOGGER
+from runner.secrecy import hides, redacted
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -43,6 +44,23 @@ def set_up(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def redact_records() -> None:
+    """Hide a job's secrets in every record of this process, whoever handles it."""
+    made = logging.getLogRecordFactory()
+
+    def redacting(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = made(*args, **kwargs)
+        if hides():
+            record.msg, record.args = redacted(record.getMessage()), ()
+            if record.exc_info:
+                text = logging.Formatter().formatException(record.exc_info)
+                # What formatters print where it is there already.
+                record.exc_text = redacted(text)
+        return record
+
+    logging.setLogRecordFactory(redacting)
+
+
 class _JobLines(logging.Filter):
     """Leaves out what jobs say in passing: `headrace logs` has it. Debugging shows all."""
 
@@ -73,7 +91,7 @@ class PlainLines(logging.Formatter):
         text = f"{self._clock} {self._role} {kind}{record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return text
+        return redacted(text)
 
 
 class JsonLines(logging.Formatter):
@@ -90,8 +108,8 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "role": self._role,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
         }
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = redacted(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)

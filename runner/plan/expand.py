@@ -10,6 +10,7 @@ from runner.errors import HeadraceError, TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import Plan, PlannedJob
 from runner.model.retry import RetryPolicy
+from runner.plan.environment import Keys, as_variables, no_keys
 from runner.plan.graph import topological_order
 from runner.plan.variables import run_variables
 
@@ -58,6 +59,7 @@ def expand(
     run_context: Mapping[str, Any] | None = None,
     defaults: ExpandDefaults | None = None,
     verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
+    referring: Callable[[str], Collection[str]] = no_keys,
 ) -> Plan:
     """Return the jobs of one run in an order in which each follows what it depends on.
 
@@ -76,7 +78,7 @@ def expand(
     problems: list[str] = []
     expanded: dict[str, list[_Rendered]] = {}
     for step in (*pipeline.steps, *pipeline.handlers):
-        kept = frozenset(verbatim(step.job))
+        kept = Keys(frozenset(verbatim(step.job)), frozenset(referring(step.job)))
         if step.pool is not None and step.pool not in defaults.pools:
             problems.append(f'step "{step.id}": there is no pool "{step.pool}"')
         expanded[step.id] = list(_expanded(step, variables, render, kept, problems))
@@ -109,6 +111,7 @@ def render_late(
     verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
     *,
     handler: str | None = None,
+    referring: Callable[[str], Collection[str]] = no_keys,
 ) -> dict[str, Any]:
     """Return the payload of a late job with the rest of its templates rendered.
 
@@ -119,17 +122,20 @@ def render_late(
         TemplateError: a value cannot be rendered.
     """
     later = later_templates(handler)
+    keys = Keys(frozenset(verbatim(job)), frozenset(referring(job)))
 
-    def rendered(value: Any) -> Any:
+    def rendered(value: Any, render: Render) -> Any:
         if isinstance(value, Mapping):
-            return {key: rendered(item) for key, item in value.items()}
+            return {key: rendered(item, render) for key, item in value.items()}
         if isinstance(value, list):
-            return [rendered(item) for item in value]
+            return [rendered(item, render) for item in value]
         late = isinstance(value, str) and later.search(value)
         return plain(render(value, variables)) if late else value
 
-    kept = frozenset(verbatim(job))
-    return {key: value if key in kept else rendered(value) for key, value in payload.items()}
+    return {
+        key: value if key in keys.verbatim else rendered(value, keys.render_of(key, render))
+        for key, value in payload.items()
+    }
 
 
 def later_templates(handler: str | None) -> re.Pattern[str]:
@@ -138,10 +144,11 @@ def later_templates(handler: str | None) -> re.Pattern[str]:
 
 
 class _Rendered(NamedTuple):
-    """One job of a step. `late`: its payload still holds templates over steps."""
+    """One job of a step. `late`: its payload or env still holds templates over steps."""
 
     name: str
     payload: dict[str, Any]
+    env: dict[str, str]
     late: bool
 
 
@@ -149,19 +156,17 @@ def _expanded(
     step: Step,
     variables: Mapping[str, Any],
     render: Render,
-    verbatim: frozenset[str],
+    keys: Keys,
     problems: list[str],
 ) -> Iterator[_Rendered]:
     """Yield the step's job, or one job an item."""
     if step.foreach is None:
-        rendering = _Rendering(step, step.id, variables, render, problems)
-        yield _Rendered(step.id, rendering.payload(step.with_, verbatim), rendering.late)
+        yield _Rendering(step, step.id, variables, render, problems).job(keys)
         return
     for index, item in enumerate(_items(step, step.foreach, variables, render, problems)):
         name = f"{step.id}[{index}]"
         own = {**variables, step.foreach.as_: item}
-        rendering = _Rendering(step, name, own, render, problems)
-        yield _Rendered(name, rendering.payload(step.with_, verbatim), rendering.late)
+        yield _Rendering(step, name, own, render, problems).job(keys)
         if len(problems) >= MOST_PROBLEMS:
             return
 
@@ -218,11 +223,12 @@ def _planned(
         handler=step.handler,
         pool=step.pool,
         slots=at_a_time if step.pool is None else defaults.pools[step.pool],
+        env=job.env,
     )
 
 
 class _Rendering:
-    """The rendering of one step's `with`, which gathers every problem and goes on."""
+    """The rendering of one step's `with` and `env`, which gathers every problem and goes on."""
 
     def __init__(
         self,
@@ -232,7 +238,8 @@ class _Rendering:
         render: Render,
         problems: list[str],
     ) -> None:
-        self.late = False
+        self._late = False
+        self._step = step
         self._name = name
         self._later = later_templates(step.handler)
         self._of_item = re.compile(rf"\b{step.foreach.as_}\b") if step.foreach else None
@@ -240,28 +247,35 @@ class _Rendering:
         self._render = render
         self._problems = problems
 
-    def payload(self, with_: Mapping[str, Any], verbatim: frozenset[str]) -> dict[str, Any]:
-        return {
-            key: plain(value) if key in verbatim else self._value(value, f"with.{key}")
-            for key, value in with_.items()
+    def job(self, keys: Keys) -> _Rendered:
+        payload = {
+            key: plain(value)
+            if key in keys.verbatim
+            else self._value(value, f"with.{key}", keys.render_of(key, self._render))
+            for key, value in self._step.with_.items()
         }
+        render = as_variables(self._render)
+        env = {
+            name: self._value(text, f"env.{name}", render) for name, text in self._step.env.items()
+        }
+        return _Rendered(self._name, payload, env, self._late)
 
-    def _value(self, value: Any, place: str) -> Any:
+    def _value(self, value: Any, place: str, render: Render) -> Any:
         if isinstance(value, Mapping):
-            return {str(key): self._value(item, f"{place}.{key}") for key, item in value.items()}
+            return {str(k): self._value(item, f"{place}.{k}", render) for k, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._value(item, f"{place}[{i}]") for i, item in enumerate(value)]
+            return [self._value(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
         if not isinstance(value, str):
             return plain(value)
         if self._later.search(value):
-            self.late = True
+            self._late = True
             if self._of_item and self._of_item.search(value):
                 self._problems.append(
                     f'step "{self._name}", {place}: one text cannot speak of the item and of steps'
                 )
             return value
         try:
-            return plain(self._render(value, self._variables))
+            return plain(render(value, self._variables))
         except HeadraceError as error:
             self._problems.append(f'step "{self._name}", {place}: {error}')
             return None

@@ -48,10 +48,14 @@ def build_pipeline(
 
 
 def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the defaults with each layer's keys over those before it, those of `retry` too."""
+    """Return the defaults with each layer's keys over those before it.
+
+    Of `retry` and `env` too, key by key.
+    """
     defaults: dict[str, Any] = {}
     for layer in layers:
-        defaults |= {**layer, "retry": {**defaults.get("retry", {}), **layer.get("retry", {})}}
+        merged = {key: {**defaults.get(key, {}), **layer.get(key, {})} for key in ("retry", "env")}
+        defaults |= {**layer, **merged}
     return defaults
 
 
@@ -77,6 +81,7 @@ def _step(
         timeout_s=_seconds(layered, "timeout"),
         description=data.get("description", ""),
         handler=handler,
+        env={**defaults.get("env", {}), **data.get("env", {})},
     )
 
 

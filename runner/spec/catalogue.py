@@ -14,5 +14,5 @@ class Catalogue(Protocol):
         """Return what is wrong with a step's job and its arguments.
 
         Each is (the offending key of `with` or None, code, message, hint) with a code of
-        unknown-job, unknown-parameter, missing-parameter or wrong-type.
+        unknown-job, unknown-parameter, missing-parameter, wrong-type or refused-value.
         """

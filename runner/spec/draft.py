@@ -62,6 +62,12 @@ class DraftStep:
         value = self.data.get("with")
         return value if isinstance(value, dict) else {}
 
+    @property
+    def env(self) -> Mapping[str, Any]:
+        """The environment variables of the job."""
+        value = self.data.get("env")
+        return value if isinstance(value, dict) else {}
+
     def dependencies(self) -> Iterator[tuple[KeyPath, str]]:
         """Yield the ids in `depends_on` with their paths."""
         listed = self.data.get("depends_on")
@@ -139,8 +145,10 @@ class Draft:
         for name, param in self.mapping("params").items():
             if isinstance(param, dict):
                 yield from scalars(param.get("default"), ("params", name, "default"))
+        yield from scalars(self.mapping("defaults").get("env"), ("defaults", "env"))
         for step in self.all_steps:
             yield from scalars(step.with_, (*step.path, "with"))
+            yield from scalars(step.env, (*step.path, "env"))
             foreach = step.data.get("foreach")
             if isinstance(foreach, dict):
                 yield from scalars(foreach.get("items"), (*step.path, "foreach", "items"))
@@ -163,6 +171,13 @@ class Draft:
             retry = holder.get("retry")
             if isinstance(retry, dict):
                 yield (*path, "retry"), retry
+
+    def variables(self) -> Iterator[tuple[KeyPath, str, object]]:
+        """Yield each environment variable that jobs get: its path, its name and its value."""
+        for path, holder in self._holders():
+            env = holder.get("env")
+            for name, value in env.items() if isinstance(env, dict) else ():
+                yield (*path, "env", name), str(name), value
 
     def _holders(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
         """Yield what says how jobs run: the defaults, and each step."""

@@ -16,7 +16,7 @@ from runner.spec.substitution import NoText, Substitution, TooLarge, names_in
 from runner.suggest import did_you_mean
 
 # Mappings of which a step may say a part, and its template another.
-MERGED = ("retry",)
+MERGED = ("retry", "env")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,12 @@ from runner.source import KeyPath
 from runner.spec.calendar_rules import calendar_files_exist, calendars_count_days
 from runner.spec.cycles import cycles
 from runner.spec.draft import Draft, DraftStep, Finding
+from runner.spec.env_rules import (
+    defaults_speak_of_no_step,
+    folder_templates_are_well_formed,
+    references_are_names,
+    variables_may_be_set,
+)
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
 from runner.spec.references import is_template
 from runner.spec.retry_rules import retried_errors_make_sense
@@ -197,6 +203,9 @@ RULES: tuple[Rule, ...] = (
     items_have_a_name_of_their_own,
     templates_keep_to_their_values,
     values_can_be_stored,
+    variables_may_be_set,
+    references_are_names,
+    defaults_speak_of_no_step,
 )
 
 # Those that a _defaults.yaml can break.
@@ -204,4 +213,8 @@ RULES_OF_DEFAULTS: tuple[Rule, ...] = (
     durations_make_sense,
     retried_errors_make_sense,
     queues_exist,
+    variables_may_be_set,
+    references_are_names,
+    defaults_speak_of_no_step,
+    folder_templates_are_well_formed,
 )

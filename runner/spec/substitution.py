@@ -12,6 +12,8 @@ _REFERENCE = re.compile(r"\{\{\s*template\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 # Keys of a step that are texts, whatever the parameter's type.
 _TEXTS = ("when", "description")
+# Keys of a step that are mappings of texts.
+_OF_TEXTS = ("env",)
 
 
 class TooLarge(Exception):
@@ -58,12 +60,17 @@ class Substitution:
         Raises:
             NoText, TooLarge: as they say.
         """
-        return {
-            key: self._text(part, values)
-            if key in _TEXTS and isinstance(part, str)
-            else self._of(part, values)
-            for key, part in body.items()
-        }
+        return {key: self._part(key, part, values) for key, part in body.items()}
+
+    def _part(self, key: str, part: Any, values: Mapping[str, Any]) -> Any:
+        if key in _TEXTS and isinstance(part, str):
+            return self._text(part, values)
+        if key in _OF_TEXTS and isinstance(part, dict):
+            return {
+                name: self._text(text, values) if isinstance(text, str) else text
+                for name, text in part.items()
+            }
+        return self._of(part, values)
 
     def _of(self, value: Any, values: Mapping[str, Any]) -> Any:
         self._spend(1, 0)

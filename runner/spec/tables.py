@@ -21,6 +21,7 @@ _WRITES = {
     "MirrorTable": ("target_table",),
     "SyncTable": ("target_table",),
     "RunSql": ("into",),
+    "HttpExtract": ("into",),
 }
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)

@@ -138,7 +138,7 @@ def _above(draft: Draft) -> dict[str, set[str]]:
 
 def _speaks_of_steps(step: DraftStep) -> bool:
     # A plain look: of ten thousand steps in a chain, few speak of others.
-    return "steps" in str(step.data.get("when", "")) or "steps" in str(step.with_)
+    return any("steps" in str(said) for said in (step.data.get("when"), step.with_, step.env))
 
 
 def _reach(start: str, needs: Mapping[str, list[str]]) -> set[str]:

@@ -71,6 +71,7 @@ class Claimed:
     logical_date: datetime | None
     pool: str | None
     pool_slots: int | None
+    env: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

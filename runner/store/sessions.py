@@ -92,6 +92,25 @@ class JobSessions:
 
     # -- for the executor -------------------------------------------------------------
 
+    @contextmanager
+    def renewed(self, wanted: bool) -> Iterator[None]:
+        """Where `wanted`, use connections to other databases within the block only.
+
+        What libpq reads from the environment (PGTZ, say) holds from a connection's start to its
+        end, and the pooled ones have begun before.
+        """
+        if wanted:
+            self._dispose()
+        try:
+            yield
+        finally:
+            if wanted:
+                self._dispose()
+
+    def _dispose(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
@@ -144,8 +163,7 @@ class JobSessions:
             return
         if self.dirty:
             self._store.drop()
-            for engine in self._engines.values():
-                engine.dispose()
+            self._dispose()
         elif not self._store.lost:
             self._store.reset()
 

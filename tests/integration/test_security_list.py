@@ -1,7 +1,8 @@
 """The lines of the security list that no other test is named after.
 
 Templates: tests/unit/template. YAML: tests/unit/source. The API, Host and Origin:
-tests/integration/test_web_security.py. HTTP jobs do not exist yet.
+tests/integration/test_web_security.py. Redirects, addresses and headers of HTTP jobs one by one:
+tests/integration/test_http_extract.py. Notifications do not exist yet.
 """
 
 import zlib
@@ -20,6 +21,7 @@ from runner.errors import JobFailure
 from runner.jobapi import Attempt, Sessions
 from runner.web.app import create_app
 from tests.support.cluster import Cluster, cluster_on, effect_job
+from tests.support.http import Answered, http_server
 from tests.support.processes import wait_until
 
 CANARY = "canary-3fW9xQ"
@@ -88,6 +90,71 @@ def test_a_secret_appears_nowhere(cluster: Cluster) -> None:
     assert CANARY not in everything_stored(cluster)
     assert CANARY.encode() not in everything_in(cluster.servers.redis_url)
     assert CANARY not in repr(cluster.headrace.settings)
+
+
+def test_a_secret_by_reference_appears_nowhere(cluster: Cluster) -> None:
+    """Not where the job says it itself: in its log, its result, its error and its traceback."""
+    said = "tests.integration.test_language_env.LoseSecret"
+    (cluster.folder / "pipelines" / "secretive.yaml").write_text(
+        f"""
+name: secretive
+defaults: {{env: {{TOKEN: "${{SHOP_TOKEN}}"}}}}
+steps:
+  - {{id: well, job: {said}}}
+  - {{id: badly, job: {said}, with: {{fail: true}}, retry: {{limit: 0}}}}
+"""
+    )
+    run = cluster.headrace.start_run("secretive", {})
+    cluster.daemon()
+    cluster.worker(env={"SHOP_TOKEN": CANARY})
+    cluster.wait_all_final()
+
+    client = TestClient(create_app(cluster.headrace), base_url="http://127.0.0.1:8000")
+    client.headers["Authorization"] = f"Bearer {CANARY}"
+    jobs = cluster.sql("SELECT id FROM headrace.job WHERE run_id = %s", str(run["id"]))
+    paths = ["/jobs", "/pipelines", f"/runs/{run['id']}"]
+    for job in jobs:
+        paths += [f"/jobs/{job['id']}{part}" for part in ("", "/attempts", "/logs")]
+    answers = "".join(client.get(path).text for path in paths)
+    assert "${SHOP_TOKEN}" in answers and "***" in answers
+    assert CANARY not in answers
+    assert CANARY not in "".join(one.log.read_text() for one in cluster.started)
+    assert CANARY not in everything_stored(cluster)
+    assert CANARY.encode() not in everything_in(cluster.servers.redis_url)
+
+
+def test_http_jobs_speak_to_listed_hosts_and_follow_no_redirect_into_private_ranges(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with http_server() as listed, http_server() as private:
+        private.routes["/"] = Answered(b"[]")
+        listed.routes["/"] = Answered(b"[]")
+        listed.redirect("/redirect", private.url())
+        config = {"http": {"allowed_hosts": [f"127.0.0.1:{listed.port}"]}}
+        with cluster_on(Servers(database, redis_url), tmp_path, config=config) as cluster:
+            jobs = [
+                cluster.headrace.dispatcher.dispatch("HttpExtract", {"url": url, "path": "x"})
+                for url in (listed.url(), private.url(), listed.url("/redirect"))
+            ]
+            cluster.worker()
+            cluster.wait_all_final()
+
+            rows = [cluster.job(job) for job in jobs]
+
+    assert [row["status"] for row in rows] == ["completed", "failed", "failed"]
+    assert all("http.allowed_hosts in config.yaml" in row["error"] for row in rows[1:])
+    assert private.asked == []
+
+
+def test_jobs_start_no_program_unless_the_configuration_allows_it(cluster: Cluster) -> None:
+    proof = cluster.folder / "proof"
+    job = cluster.headrace.dispatcher.dispatch("ShellCommand", {"command": f"touch {proof}"})
+    cluster.worker()
+
+    error = cluster.wait_for_status(job, "failed")["error"]
+
+    assert "shell_commands: true in config.yaml" in error
+    assert not proof.exists()
 
 
 def everything_stored(cluster: Cluster) -> str:

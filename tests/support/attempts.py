@@ -63,6 +63,7 @@ class JobRunner:
     engines: dict[str | None, Engine]
     search_path: tuple[Path, ...] = (PROJECT / "pipelines",)
     project: Path = PROJECT
+    permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
     def __call__(self, job: type[BaseJob], **with_: Any) -> Any:
         """Return the job's result, its work committed; on an error nothing is."""
@@ -76,6 +77,7 @@ class JobRunner:
                 sessions=sessions,
                 run_id="run-1",
                 logical_date=datetime(2026, 1, 31, 12, 30, tzinfo=UTC),
+                permissions=self.permissions,
             )
         )
         try:

@@ -15,7 +15,7 @@ UPDATE headrace.job
    AND status = 'queued'
 RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
           run_id, pipeline, step, dependents, late, folder, logical_date, pool,
-          pool_slots
+          pool_slots, env
 
 -- name: closing_part
 -- Close the attempt.
@@ -110,7 +110,7 @@ claimed AS (
        AND status = 'queued'
     RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
               run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
-              folder, logical_date, pool, pool_slots
+              folder, logical_date, pool, pool_slots, env
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one

@@ -1,0 +1,123 @@
+"""Starts a program that does not outlive its job, however that ends."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+SHELL = "/bin/sh"
+
+# Bytes of one line; the rest of a longer one is left out.
+_LONGEST_LINE = 1 << 20
+
+# Waits for its line before it becomes the program: the watcher is to know it by then.
+_HELD = 'read -r go && exec "$@" </dev/null'
+
+# Is told the program's process group, then waits. A worker that dies closes the pipe, and the
+# group goes with it; one that is done with the program sends a second line.
+_WATCH = 'read -r group && { read -r done || kill -s KILL -- "-$group"; }'
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environ: Mapping[str, str],
+    each_line: Callable[[str], None],
+) -> int:
+    """Run a program to its end and return its exit code, negative for the signal that ended it.
+
+    `each_line` gets what it writes, standard error too. What it has started in its process
+    group ends with it, and all of it with the process that calls this.
+
+    Raises:
+        OSError: the shell or the folder is missing.
+        ValueError: an argument holds a NUL character.
+    """
+    with _watched() as watch, _held(command, cwd, environ) as program:
+        assert program.stdin is not None and program.stdout is not None
+        reader = Thread(target=_read, args=(program.stdout, each_line), daemon=True)
+        reader.start()
+        watch(program.pid)
+        with suppress(BrokenPipeError):
+            program.stdin.write(b"go\n")
+            program.stdin.close()
+        _wait(program)
+        # What it left running in its group would hold the output open.
+        _kill(program.pid)
+        reader.join()
+        return program.wait()
+
+
+@contextmanager
+def _held(
+    command: Sequence[str], cwd: Path, environ: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    program = subprocess.Popen(
+        [SHELL, "-c", _HELD, SHELL, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env=dict(environ),
+        process_group=0,
+    )
+    try:
+        yield program
+    finally:
+        if program.returncode is None:
+            _kill(program.pid)
+        # Waits for it, and closes its pipes.
+        with suppress(BrokenPipeError):
+            program.__exit__(None, None, None)
+
+
+@contextmanager
+def _watched() -> Iterator[Callable[[int], None]]:
+    watcher = subprocess.Popen(
+        [SHELL, "-c", _WATCH],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Of its own: it has to outlive what kills the job's.
+        process_group=0,
+    )
+    assert watcher.stdin is not None
+    pipe = watcher.stdin
+
+    def say(word: object) -> None:
+        pipe.write(f"{word}\n".encode())
+        pipe.flush()
+
+    try:
+        yield say
+    finally:
+        with suppress(BrokenPipeError):
+            say("done")
+        with suppress(BrokenPipeError):
+            watcher.__exit__(None, None, None)
+
+
+def _read(output: IO[bytes], each_line: Callable[[str], None]) -> None:
+    rest = False
+    while line := output.readline(_LONGEST_LINE):
+        if not rest:
+            each_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+        rest = not line.endswith(b"\n")
+
+
+def _wait(program: subprocess.Popen[bytes]) -> None:
+    """Wait until a program has ended, its exit code not taken yet: its number stays its own."""
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        program.wait()  # macOS, before Python 3.13
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
