@@ -1,16 +1,19 @@
 """ExportQuery: the rows of a query into a file."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
 from jobs.base import BaseJob, logger
+from jobs.previews import of_script
 from jobs.scripts import load_source, render_script
 from jobs.streams import copy_out
 from runner import jobapi
 from runner.errors import InvalidPayload, RefusedSql
-from runner.template import RenderedSql
+from runner.template import Preview, RenderedSql
 
 
 class ExportQuery(BaseJob):
@@ -50,12 +53,18 @@ class ExportQuery(BaseJob):
     def handle(self) -> dict[str, Any]:
         path = jobapi.current().resolve_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
-        if len(statements) != 1:
-            raise RefusedSql(f"an export is one query, not {len(statements)} statements")
+        _refuse_several(len(statements))
         logger.info("Exporting to %s", self.path)
         count = self._write(path, self._copy(statements[0]))
         logger.info("Wrote %d rows to %s", count, self.path)
         return {"row_count": count, "path": self.path}
+
+    def preview(self) -> Iterator[Preview]:
+        source = load_source(self.sql_text, self.sql_path)
+        previews = of_script(source, self.params, self.connection)
+        _refuse_several(len(previews))
+        query = previews[0]
+        yield replace(query, sql=self._copy(query.sql), explain=query.sql)
 
     def _copy(self, query: RenderedSql) -> RenderedSql:
         return self.sql(
@@ -77,3 +86,8 @@ class ExportQuery(BaseJob):
                 written.unlink(missing_ok=True)
                 raise
         return count
+
+
+def _refuse_several(statements: int) -> None:
+    if statements != 1:
+        raise RefusedSql(f"an export is one query, not {statements} statements")

@@ -1,16 +1,19 @@
 """LoadFile: a CSV or JSON Lines file into a table."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
+from jobs.previews import ALL_COLUMNS
 from jobs.streams import JsonLines, copy_in, open_text, parse_record
 from jobs.tables import create_schema, lock_name, table_exists
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
+from runner.template import Preview, RenderedSql
 
 
 class LoadFile(BaseJob):
@@ -77,13 +80,7 @@ class LoadFile(BaseJob):
             named, lines = self._read_header(file) if self.header else ([], 0)
             columns = self._columns(named)
             self._prepare(session, columns)
-            statement = self.sql(
-                "load_csv",
-                table=self.table,
-                columns=columns,
-                delimiter=self.delimiter,
-                null=self.null,
-            )
+            statement = self._copy(columns)
             return copy_in(session, statement, file, name=self.path, lines_before=lines)
 
     def _load_jsonl(self, session: Session, path: Path) -> int:
@@ -93,9 +90,55 @@ class LoadFile(BaseJob):
                 raise JobFailure(f"{self.path}: the file is empty")
             columns = self._columns(list(parse_record(first, self.path, 1)))
             self._prepare(session, columns)
-            statement = self.sql("load_jsonl", table=self.table, columns=columns)
             file.seek(0)
-            return copy_in(session, statement, JsonLines(file, columns, self.path), name=self.path)
+            rows = JsonLines(file, columns, self.path)
+            return copy_in(session, self._copy(columns), rows, name=self.path)
+
+    def preview(self) -> Iterator[Preview]:
+        columns, note = self._known_columns()
+        if self.create:
+            where = f"where {self.table} is missing" + (f"; {note}" if note else "")
+            yield Preview(self._create_table(columns), self.connection, where)
+        if self.mode == "replace":
+            yield Preview(self.sql("empty_table", table=self.table), self.connection)
+        look = self.sql("select_columns", table=self.table, columns=columns)
+        if columns is ALL_COLUMNS:
+            look = self.sql("count_rows", table=self.table)
+        created = "the step creates its table where it is missing" if self.create else ""
+        yield Preview(self._copy(columns), self.connection, note, look, created)
+
+    def _known_columns(self) -> tuple[list[str], str]:
+        """Return the columns as far as they are known before the job runs, and a note."""
+        by_name = self.format == "jsonl" or self.header
+        if self.columns is not None and not (by_name and isinstance(self.columns, dict)):
+            return list(self.columns), ""
+        try:
+            with open_text(jobapi.current().resolve_path(self.path)) as file:
+                columns = self._columns(self._named(file))
+        except (OSError, ValueError, JobFailure):
+            return ALL_COLUMNS, f"the columns are read from {self.path}"
+        return columns, f"the columns are those that {self.path} has now"
+
+    def _named(self, file: IO[str]) -> list[str]:
+        if self.format == "csv":
+            return self._read_header(file)[0]
+        return list(parse_record(file.readline(), self.path, 1))
+
+    def _copy(self, columns: list[str]) -> RenderedSql:
+        if self.format == "jsonl":
+            return self.sql("load_jsonl", table=self.table, columns=columns)
+        return self.sql(
+            "load_csv",
+            table=self.table,
+            columns=columns,
+            delimiter=self.delimiter,
+            null=self.null,
+        )
+
+    def _create_table(self, columns: list[str]) -> RenderedSql:
+        types = self.columns if isinstance(self.columns, dict) else {}
+        typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
+        return self.sql("create_table", table=self.table, columns=typed)
 
     def _read_header(self, file: IO[str]) -> tuple[list[str], int]:
         try:
@@ -123,9 +166,7 @@ class LoadFile(BaseJob):
     def _prepare(self, session: Session, columns: list[str]) -> None:
         lock_name(session, self.table)
         if self.create and not table_exists(session, self.table):
-            types = self.columns if isinstance(self.columns, dict) else {}
             create_schema(session, self.table)
-            typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
-            execute(session, self.sql("create_table", table=self.table, columns=typed))
+            execute(session, self._create_table(columns))
         elif self.mode == "replace":
             execute(session, self.sql("empty_table", table=self.table))

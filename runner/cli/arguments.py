@@ -97,6 +97,9 @@ def _files(group: _Group) -> None:
         "plan", "planning:plan", "show what a run would do; changes nothing", json=True
     )
     _pipeline_and_params(plan)
+    plan.add_argument(
+        "--diff", action="store_true", help="compare the file with what the daemon runs instead"
+    )
     cron = group.add("cron", "planning:cron", "show the next instants of a schedule", json=True)
     cron.add_argument("expression", metavar="EXPR", help='such as "0 1 * * mon-fri"')
     cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="an IANA name (UTC)")

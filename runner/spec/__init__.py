@@ -15,6 +15,7 @@ from runner.spec.load import (
     pipeline_files,
     watched_files,
 )
+from runner.spec.places import place_of
 
 __all__ = [
     "DEFAULTS_FILE",
@@ -31,5 +32,6 @@ __all__ = [
     "load_text",
     "pipeline_files",
     "stamp",
+    "place_of",
     "watched_files",
 ]

@@ -9,12 +9,15 @@ from runner.template.guard import (
     split_statements,
 )
 from runner.template.identifiers import quote_identifier
+from runner.template.preview import Preview, SqlSource
 from runner.template.rendered import RenderedSql
 from runner.template.sql import render
 from runner.template.values import evaluate, render_value
 
 __all__ = [
+    "Preview",
     "RenderedSql",
+    "SqlSource",
     "evaluate",
     "first_word",
     "has_word",

@@ -1,0 +1,43 @@
+"""Where in a file stands what a pipeline says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runner.source import Document, KeyPath, Position
+
+
+def place_of(document: Document, path: KeyPath) -> Position:
+    """Return the place of a part of a pipeline's definition, or of the nearest thing around it.
+
+    `path` is as in `runner.model.definition`: steps and handlers by their id. What a step takes
+    from the file's `defaults` stands there.
+    """
+    return document.at(_written(document.data, path))
+
+
+def _written(data: Any, path: KeyPath) -> KeyPath:
+    if not isinstance(data, Mapping) or len(path) < 2:
+        return path[:1]
+    head, *rest = path
+    if head == "steps":
+        return _of_step(data, ("steps",), rest)
+    if head == "handlers":
+        return _of_step(data, ("handlers", rest[0]), rest[1:])
+    if head == "schedule" and not isinstance(data.get("schedule"), list):
+        return ("schedule", *rest[1:])
+    return path
+
+
+def _of_step(data: Mapping[str, Any], where: KeyPath, rest: list[str | int]) -> KeyPath:
+    listed: Any = data
+    for key in where:
+        listed = listed.get(key) if isinstance(listed, Mapping) else None
+    steps = listed if isinstance(listed, list) else []
+    for index, step in enumerate(steps):
+        if rest and isinstance(step, Mapping) and step.get("id") == rest[0]:
+            own = rest[1:]
+            defaults = data.get("defaults")
+            if own and own[0] not in step and isinstance(defaults, Mapping) and own[0] in defaults:
+                return ("defaults", *own)
+            return (*where, index, *own)
+    return where
