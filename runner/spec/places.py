@@ -1,6 +1,6 @@
 """Where in a file stands what a pipeline says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.source import Document, KeyPath, Position
@@ -41,3 +41,30 @@ def _of_step(data: Mapping[str, Any], where: KeyPath, rest: list[str | int]) -> 
                 return ("defaults", *own)
             return (*where, index, *own)
     return where
+
+
+def place_in_text(lines: Sequence[str], at: Position, line: int, word: str) -> Position:
+    """Return the place of a line of a text that is written in a YAML file at `at`.
+
+    `line` counts from 1. The column is that of `word`, where it stands on the line once. A text
+    whose lines are not the file's lines (folded, or with escapes) has its own place only.
+    """
+    literal = lines[at.line - 1][at.column - 1 : at.column] == "|"
+    if not literal:
+        return at if line > 1 else Position(at.line, _column(lines[at.line - 1], word, at.column))
+    if at.line + line > len(lines):
+        return at
+    return place_of_word(lines, at.line + line, word)
+
+
+def place_of_word(lines: Sequence[str], line: int, word: str) -> Position:
+    """Return where a word stands on a line, or where the line begins."""
+    text = lines[line - 1]
+    return Position(line, _column(text, word, len(text) - len(text.lstrip()) + 1))
+
+
+def _column(text: str, word: str, otherwise: int) -> int:
+    start = otherwise - 1
+    found = text.find(word, start) if word else -1
+    unique = found >= 0 and text.find(word, found + 1) < 0
+    return found + 1 if unique else otherwise
