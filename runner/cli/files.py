@@ -30,7 +30,8 @@ def validate(given: argparse.Namespace) -> int:
     loaded = _load(settings, [Path(path) for path in given.paths])
     explained = _explained(loaded, params, settings) if given.explain else None
     found = explained.problems if explained else []
-    problems = sorted([*loaded.problems, *_warnings(loaded, settings), *found])
+    # What several statements of one step have in common is said once.
+    problems = sorted([*loaded.problems, *_warnings(loaded, settings), *dict.fromkeys(found)])
     errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
         items = [asdict(problem) for problem in problems]

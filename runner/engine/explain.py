@@ -186,9 +186,9 @@ class _Job:
         maker = self._made.maker(self._job, number, one, fault)
         message = f'step "{self._job.step}": {fault.message}'
         if maker.before:
-            told = f"{fault.message}, as yet: {maker.before}"
-            note = Problem(*place, fault.code, f"{message}, as yet", f"{maker.before}", "note")
-            self._tell(note)
+            told = f"{fault.message} yet; {maker.before}"
+            note = f'note: step "{self._job.step}": {told}'
+            self._tell(Problem(*place, fault.code, note, severity="note"))
             return self._new(number, "noted", told, place, one.connection)
         self._tell(Problem(*place, fault.code, message, fault.hint or maker.hint))
         return self._new(number, "failed", fault.message, place, one.connection)

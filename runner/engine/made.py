@@ -75,7 +75,8 @@ class Made:
         if _share(self._use(one).makes, names):
             return True
         text = one.sql.display
-        if first_word(text) not in _MAKING:
+        # What sqlglot could read it has told already; a DO block may make anything.
+        if first_word(text) not in _MAKING or self._use(one).makes:
             return False
         words = {word.lower() for word in re.findall(r"\w+", text)}
         return any(name.rpartition(".")[2] in words for name in names)

@@ -80,7 +80,7 @@ def _is_comment(line: str) -> bool:
 def _written_line(source: SqlSource, guess: int, rendered: Sequence[str]) -> int | None:
     """Return the line of the template that a rendered line comes from, None if in doubt.
 
-    Loops and conditions move lines; the nearest line that could have been rendered so counts.
+    Loops and conditions move lines; the line that could have been rendered so counts.
     """
     lines = source.text.splitlines()
     if "{%" not in source.text and "{#" not in source.text:
@@ -89,7 +89,12 @@ def _written_line(source: SqlSource, guess: int, rendered: Sequence[str]) -> int
         return None
     wanted = rendered[0].strip()
     fitting = [n for n, line in enumerate(lines, 1) if _pattern(line).fullmatch(wanted)]
-    return min(fitting, key=lambda n: abs(n - guess), default=None)
+    # A line of expressions alone fits everything: what says more comes first.
+    return min(
+        fitting,
+        key=lambda n: (-len(_JINJA.sub("", lines[n - 1]).strip()), abs(n - guess)),
+        default=None,
+    )
 
 
 def _pattern(line: str) -> re.Pattern[str]:

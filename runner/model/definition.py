@@ -1,6 +1,5 @@
 """A pipeline as plain data in the YAML's words: what can be stored, and compared."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -16,7 +15,7 @@ _SECONDS = re.compile(r"_s$")
 
 
 def definition(pipeline: Pipeline) -> dict[str, Any]:
-    """Return what a pipeline says, its defaults applied; keys that say nothing are left out.
+    """Return what a pipeline says, its defaults applied; keys without a value are left out.
 
     Steps, handlers and parameters are mappings by their id or name, in their order. Durations
     are written as in `5m`, so that the result is JSON.
@@ -69,11 +68,11 @@ def _concurrency(given: Concurrency) -> dict[str, Any]:
 
 
 def _said(value: Any) -> dict[str, Any]:
-    """Return a dataclass's fields that differ from their defaults, by the YAML's names."""
+    """Return a dataclass's fields by the YAML's names. Defaults are told: they are in force."""
     found = {}
     for field in fields(value):
         own = getattr(value, field.name)
-        if own is None or own == field.default or own in ((), {}):
+        if own is None or own in ("", (), {}):
             continue
         if field.name.endswith("_s"):
             found[_SECONDS.sub("", field.name)] = _duration(own)
@@ -97,8 +96,6 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
