@@ -10,7 +10,7 @@ def place_of(document: Document, path: KeyPath) -> Position:
     """Return the place of a part of a pipeline's definition, or of the nearest thing around it.
 
     `path` is as in `runner.model.definition`: steps and handlers by their id. What a step takes
-    from the file's `defaults` stands there.
+    from a template of the file, or from its `defaults`, stands there.
     """
     return document.at(_written(document.data, path))
 
@@ -36,11 +36,29 @@ def _of_step(data: Mapping[str, Any], where: KeyPath, rest: list[str | int]) -> 
     for index, step in enumerate(steps):
         if rest and isinstance(step, Mapping) and step.get("id") == rest[0]:
             own = rest[1:]
+            if own and (body := _template(data, step, own)) is not None:
+                return (*body, *own)
             defaults = data.get("defaults")
             if own and own[0] not in step and isinstance(defaults, Mapping) and own[0] in defaults:
                 return ("defaults", *own)
             return (*where, index, *own)
     return where
+
+
+def _template(data: Mapping[str, Any], step: Mapping[str, Any], own: list[Any]) -> KeyPath | None:
+    """Return where a step's template stands, if the file has it and the key is its own."""
+    path: KeyPath = ("templates", step.get("template", ""), "step")
+    if "template" not in step or _has(step, own) or not _has(data, [*path, own[0]]):
+        return None
+    return path
+
+
+def _has(data: Any, path: Sequence[Any]) -> bool:
+    for key in path:
+        if not isinstance(data, Mapping) or key not in data:
+            return False
+        data = data[key]
+    return True
 
 
 def place_in_text(lines: Sequence[str], at: Position, line: int, word: str) -> Position:
