@@ -97,3 +97,15 @@ def test_a_change_stands_at_its_place_or_at_that_of_the_defaults() -> None:
     assert place_of(document, ("steps", "gone")) == (8, 3)
     assert place_of(document, ("schedule", 1, "catchup")) == (5, 30)
     assert place_of(document, ("handlers", "failure", "tell", "job")) == (11, 29)
+
+
+def test_what_a_step_takes_from_a_template_stands_in_the_template() -> None:
+    text = (
+        "name: p\ntemplates:\n  count:\n    params: {table: {type: string}}\n"
+        "    step:\n      job: RunSql\n      with: {sql: SELECT 1}\n"
+        "steps:\n  - {id: a, template: count, with: {table: t}}\n"
+    )
+    document, _ = scan(text, "p.yaml")
+    assert document is not None
+    assert place_of(document, ("steps", "a", "with", "sql")) == (7, 19)
+    assert place_of(document, ("steps", "a")) == (9, 5)
