@@ -173,6 +173,9 @@ class _Job:
     def _unexplainable(self, sql: RenderedSql) -> str:
         if self._job.late and any("{{" in str(v) or "{%" in str(v) for v in sql.binds.values()):
             return "its values come from earlier steps"
+        if len(sql.statements()) != 1:
+            # Only the first one would be explained: the rest would run.
+            return "it is not one statement"
         word = first_word(sql.marked)
         if word in _TAKEN or makes_table_of_query(sql.marked):
             return ""

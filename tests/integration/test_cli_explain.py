@@ -99,7 +99,7 @@ def test_mistakes_have_the_place_in_the_pipeline_or_its_sql_file(headrace: Headr
         'pipelines/p.yaml:11:14: step "block": syntax error at or near "BY" [syntax-error]',
         'pipelines/p.yaml:12:46: step "column": column "colour" does not exist [undefined-column]',
         f'{p}:13:50: step "types": operator does not exist: integer + text [undefined-function]',
-        f'{bad}:8:34: step "file": column "colour" does not exist [undefined-column]',
+        f'{bad}:8:35: step "file": column "colour" does not exist [undefined-column]',
     ]
     assert told == expected
     assert "5 failed" in done.out
@@ -208,3 +208,21 @@ def test_a_filtered_scan_of_a_large_table_is_a_warning(headrace: Headrace, datab
     assert done.code == 0
     assert "visit, over 100,000 rows" in done.out
     assert done.out.count("[seq-scan]") == 1
+
+
+def test_a_job_of_ones_own_cannot_have_anything_run_by_its_preview(
+    headrace: Headrace, database: str
+):
+    (headrace.folder / "jobs").mkdir()
+    (headrace.folder / "jobs" / "sly.py").write_text(
+        "from jobs.base import BaseJob\n"
+        "from runner.template import Preview, RenderedSql\n\n"
+        "class Sly(BaseJob):\n"
+        "    def preview(self):\n"
+        "        for sql in ('SELECT 1; COMMIT; DROP TABLE orders', 'EXPLAIN ANALYZE SELECT 1'):\n"
+        "            yield Preview(RenderedSql(sql, {}))\n"
+    )
+    done = explain(headrace, "- {id: a, job: Sly}\n")
+    assert done.code == 0, done.out
+    assert "0 statements explained, 2 skipped" in done.out
+    assert execute(database, "SELECT * FROM orders") == []
