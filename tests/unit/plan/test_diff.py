@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from runner.config import Settings
-from runner.model.definition import definition
+from runner.model.definition import definition, schedules_of
 from runner.model.pipeline import Pipeline
 from runner.plan.diff import differences
 from runner.source import scan
-from runner.spec import build_schedules, load_text, place_of
+from runner.spec import load_text, place_of
 from tests.support.catalogue import SmallCatalogue
 
 BEFORE = """\
@@ -84,8 +84,9 @@ def test_steps_handlers_and_schedules_come_and_go_whole() -> None:
 
 
 def test_a_stored_schedule_fires_as_the_file_does() -> None:
-    schedule = stored(BEFORE)["schedule"]
-    assert build_schedules(schedule) == load(BEFORE).schedules
+    working = "timezone: Europe/Berlin, calendar: {days: working, country: DE}"
+    text = BEFORE.replace("timezone: Europe/Berlin", working)
+    assert schedules_of(stored(text)) == load(text).schedules
 
 
 def test_a_change_stands_at_its_place_or_at_that_of_the_defaults() -> None:
