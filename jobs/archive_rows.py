@@ -1,16 +1,19 @@
 """ArchiveRows: move old rows to another table."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
+from jobs.previews import ALL_COLUMNS
 from jobs.staging import columns_of
 from jobs.tables import create_schema, lock_name
 from runner import jobapi
 from runner.errors import InvalidPayload
+from runner.template import Preview, RenderedSql
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -65,7 +68,20 @@ class ArchiveRows(BaseJob):
         create_schema(session, self.into)
         execute(session, self.sql("archive_create", table=self.table, into=self.into))
         columns = [column.name for column in columns_of(session, self.table)]
-        statement = self.sql(
+        return execute(session, self._statement(columns, cutoff)).rowcount
+
+    def preview(self) -> Iterator[Preview]:
+        create = self.sql("archive_create", table=self.table, into=self.into)
+        yield Preview(create, self.connection)
+        yield Preview(
+            self._statement(ALL_COLUMNS, self._cutoff()),
+            self.connection,
+            f"the columns of {self.table} are read from the catalogue",
+            explain=self.sql("select_columns", table=self.table, columns=[self.column]),
+        )
+
+    def _statement(self, columns: list[str], cutoff: str) -> RenderedSql:
+        return self.sql(
             "archive_rows",
             table=self.table,
             into=self.into,
@@ -74,7 +90,6 @@ class ArchiveRows(BaseJob):
             cutoff=cutoff,
             limit=self.limit,
         )
-        return execute(session, statement).rowcount
 
     def _cutoff(self) -> str:
         if self.age is None:

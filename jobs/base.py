@@ -3,7 +3,7 @@
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from runner import jobapi
 from runner.errors import InvalidPayload
-from runner.template import RenderedSql, render
+from runner.template import Preview, RenderedSql, render
 
 logger = logging.getLogger("headrace.job")
 
@@ -67,6 +67,16 @@ class BaseJob:
     def handle(self) -> Any:
         """Do the work; what is returned becomes the job's result and must fit into JSON."""
         raise NotImplementedError(f"{type(self).__name__} has no handle()")
+
+    def preview(self) -> Iterable[Preview]:
+        """Tell the statements that `handle` would send, in their order, without a database.
+
+        `headrace plan` shows them, `headrace validate --explain` has PostgreSQL look at them.
+        By default they are those of `sql` or `sql_path` in `with`.
+        """
+        from jobs.previews import of_own_sql  # it builds on this module
+
+        return of_own_sql(self)
 
     @classmethod
     def dispatch(

@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
+from jobs.previews import of_script
 from jobs.scripts import load_source, outcome, refuse_outside_transaction, render_script
 from runner.errors import InvalidPayload, JobFailure, RefusedSql
-from runner.template import RenderedSql
+from runner.template import Preview, RenderedSql
 
 _SHOWN = 5
 
@@ -63,7 +64,9 @@ class CheckData(BaseJob):
     def handle(self) -> dict[str, int]:
         failures: list[str] = []
         with self.session(read_only=True) as session:
-            checks = list(self._checks())
+            checks = [*self._rules()]
+            if self._has_query:
+                checks.append((self.message, self._query()))
             for told, query in checks:
                 failures += _broken(session, told, query)
             failures += self._broken_counts(session)
@@ -73,7 +76,22 @@ class CheckData(BaseJob):
         logger.info("%d checks passed", count)
         return {"checks": count}
 
-    def _checks(self) -> Iterator[Check]:
+    def preview(self) -> Iterator[Preview]:
+        for told, sql in self._rules():
+            yield Preview(sql, self.connection, f"no row may come: {told}")
+        if self._has_query:
+            source = load_source(self.sql_text, self.sql_path)
+            previews = of_script(source, self.params, self.connection)
+            _refuse_no_query([one.sql for one in previews], source.name)
+            yield previews[0]
+        if self.min_rows is not None or self.max_rows is not None:
+            yield Preview(self.sql("count_rows", table=self.table), self.connection)
+
+    @property
+    def _has_query(self) -> bool:
+        return self.sql_text is not None or self.sql_path is not None
+
+    def _rules(self) -> Iterator[Check]:
         for column in self.not_null:
             yield (
                 f"{self.table}.{column} is null",
@@ -87,8 +105,6 @@ class CheckData(BaseJob):
             )
         for column, parent in self.references.items():
             yield f"{self.table}.{column} is not in {parent}", self._reference(column, parent)
-        if self.sql_text is not None or self.sql_path is not None:
-            yield self.message, self._query()
 
     def _reference(self, column: str, parent: str) -> RenderedSql:
         table, _, parent_column = parent.rpartition(".")
@@ -103,9 +119,7 @@ class CheckData(BaseJob):
     def _query(self) -> RenderedSql:
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
-        if len(statements) != 1:
-            raise RefusedSql(f"{source.name}: a check is one query")
-        refuse_outside_transaction(statements[0])
+        _refuse_no_query(statements, source.name)
         return statements[0]
 
     def _broken_counts(self, session: Session) -> list[str]:
@@ -131,6 +145,12 @@ class CheckData(BaseJob):
             raise InvalidPayload("CheckData needs the table that its rules are about")
         if not rules and not any(queries):
             raise InvalidPayload("CheckData has nothing to check: give a rule, or sql")
+
+
+def _refuse_no_query(statements: list[RenderedSql], name: str) -> None:
+    if len(statements) != 1:
+        raise RefusedSql(f"{name}: a check is one query")
+    refuse_outside_transaction(statements[0])
 
 
 def _broken(session: Session, told: str, query: RenderedSql) -> list[str]:

@@ -1,14 +1,16 @@
 """DataAggregation: totals of a table by group."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobs.base import BaseJob, execute, logger
+from jobs.previews import of_replace
 from jobs.scripts import outcome
 from jobs.tables import replace_table
 from runner.errors import InvalidPayload
-from runner.template import RenderedSql
+from runner.template import Preview, RenderedSql
 
 _AGGREGATE = re.compile(
     r"\s*(?P<function>sum|avg|min|max|count)\s*"
@@ -75,6 +77,13 @@ class DataAggregation(BaseJob):
         if self.tells_rows:
             return {"groups": found["row_count"], "rows": found["rows"]}
         return f"Aggregation complete. {found['row_count']} groups found."
+
+    def preview(self) -> Iterator[Preview]:
+        query = Preview(self._statement(), self.connection)
+        if self.into is None:
+            yield query
+        else:
+            yield from of_replace(query, self.into)
 
     def _statement(self) -> RenderedSql:
         return self.sql(

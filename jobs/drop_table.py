@@ -1,8 +1,10 @@
 """DropTable: remove a table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
+from runner.template import Preview, RenderedSql
 
 
 class DropTable(BaseJob):
@@ -24,9 +26,15 @@ class DropTable(BaseJob):
 
     def handle(self) -> None:
         logger.info("Dropping table %s", self.table)
-        statement = self.sql(
-            "drop_table", table=self.table, if_exists=self.if_exists, cascade=self.cascade
-        )
+        statement = self._statement()
         with self.session() as session:
             execute(session, statement)
         logger.info("Table %s dropped successfully", self.table)
+
+    def preview(self) -> Iterator[Preview]:
+        yield Preview(self._statement(), self.connection)
+
+    def _statement(self) -> RenderedSql:
+        return self.sql(
+            "drop_table", table=self.table, if_exists=self.if_exists, cascade=self.cascade
+        )

@@ -1,15 +1,18 @@
 """ExportQuery: the rows of a query into a file."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from jobs.base import BaseJob, logger
 from jobs.files import written_whole
+from jobs.previews import of_script
 from jobs.scripts import load_source, render_script
 from jobs.streams import copy_out
 from runner import jobapi
 from runner.errors import InvalidPayload, RefusedSql
-from runner.template import RenderedSql
+from runner.template import Preview, RenderedSql
 
 
 class ExportQuery(BaseJob):
@@ -49,12 +52,18 @@ class ExportQuery(BaseJob):
     def handle(self) -> dict[str, Any]:
         path = jobapi.current().resolve_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
-        if len(statements) != 1:
-            raise RefusedSql(f"an export is one query, not {len(statements)} statements")
+        _refuse_several(len(statements))
         logger.info("Exporting to %s", self.path)
         count = self._write(path, self._copy(statements[0]))
         logger.info("Wrote %d rows to %s", count, self.path)
         return {"row_count": count, "path": self.path}
+
+    def preview(self) -> Iterator[Preview]:
+        source = load_source(self.sql_text, self.sql_path)
+        previews = of_script(source, self.params, self.connection)
+        _refuse_several(len(previews))
+        query = previews[0]
+        yield replace(query, sql=self._copy(query.sql), explain=query.sql)
 
     def _copy(self, query: RenderedSql) -> RenderedSql:
         return self.sql(
@@ -64,3 +73,8 @@ class ExportQuery(BaseJob):
     def _write(self, path: Path, copy: RenderedSql) -> int:
         with written_whole(path) as file, self.session(read_only=True) as session:
             return copy_out(session, copy, file)
+
+
+def _refuse_several(statements: int) -> None:
+    if statements != 1:
+        raise RefusedSql(f"an export is one query, not {statements} statements")

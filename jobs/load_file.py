@@ -1,12 +1,15 @@
 """LoadFile: a CSV or JSON Lines file into a table."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from jobs.base import BaseJob, logger
 from jobs.loading import TableLoad
+from jobs.previews import ALL_COLUMNS
 from jobs.streams import open_text
 from runner import jobapi
 from runner.errors import JobFailure
+from runner.template import Preview
 
 
 class LoadFile(BaseJob):
@@ -58,3 +61,18 @@ class LoadFile(BaseJob):
             count = load(session, file)
         logger.info("Loaded %d rows into %s", count, self.table)
         return {"row_count": count, "table": self.table}
+
+    def preview(self) -> Iterator[Preview]:
+        is_csv = self.format == "csv"
+        columns, note = self._load.known_columns(is_csv=is_csv), ""
+        if columns is None:
+            columns, note = self._columns_of_the_file(is_csv=is_csv)
+        yield from self._load.preview(columns, self.connection, note, is_csv=is_csv)
+
+    def _columns_of_the_file(self, *, is_csv: bool) -> tuple[list[str], str]:
+        try:
+            with open_text(jobapi.current().resolve_path(self.path)) as file:
+                columns = self._load.columns_in(file, is_csv=is_csv)
+        except (OSError, ValueError, JobFailure):
+            return ALL_COLUMNS, f"the columns are read from {self.path}"
+        return columns, f"the columns are those that {self.path} has now"

@@ -1,7 +1,7 @@
 """Loads an open text, CSV or JSON Lines, into a table: what files and answers have in common."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Literal
@@ -9,9 +9,11 @@ from typing import IO, Literal
 from sqlalchemy.orm import Session
 
 from jobs.base import execute, packaged_sql
+from jobs.previews import ALL_COLUMNS
 from jobs.streams import JsonLines, copy_in, parse_record
 from jobs.tables import create_schema, lock_name, table_exists
 from runner.errors import InvalidPayload, JobFailure
+from runner.template import Preview, RenderedSql
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,7 @@ class TableLoad:
         named, lines = self._read_header(file) if self.header else ([], 0)
         columns = self._columns(named)
         self.prepare(session, columns)
-        statement = packaged_sql(
-            "load_csv",
-            table=self.table,
-            columns=columns,
-            delimiter=self.delimiter,
-            null=self.null,
-        )
+        statement = self.statement(columns, is_csv=True)
         return copy_in(session, statement, file, name=self.name, lines_before=lines)
 
     def json_lines(self, session: Session, lines: Iterable[str]) -> int:
@@ -74,7 +70,7 @@ class TableLoad:
             raise JobFailure(f"{self.name}: the file is empty")
         columns = self._columns(list(parse_record(first, self.name, 1)))
         self.prepare(session, columns)
-        statement = packaged_sql("load_jsonl", table=self.table, columns=columns)
+        statement = self.statement(columns, is_csv=False)
         source = JsonLines(chain([first], following), columns, self.name, leave_out=self.leave_out)
         return copy_in(session, statement, source, name=self.name)
 
@@ -84,12 +80,60 @@ class TableLoad:
         if self.create and not table_exists(session, self.table):
             if not columns:
                 raise JobFailure(f"{self.name}: {self.table} cannot be made without columns")
-            types = self.columns if isinstance(self.columns, dict) else {}
             create_schema(session, self.table)
-            typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
-            execute(session, packaged_sql("create_table", table=self.table, columns=typed))
+            execute(session, self._create_table(columns))
         elif self.mode == "replace":
             execute(session, packaged_sql("empty_table", table=self.table))
+
+    def statement(self, columns: list[str], *, is_csv: bool) -> RenderedSql:
+        """Return the COPY that takes the rows."""
+        if not is_csv:
+            return packaged_sql("load_jsonl", table=self.table, columns=columns)
+        return packaged_sql(
+            "load_csv",
+            table=self.table,
+            columns=columns,
+            delimiter=self.delimiter,
+            null=self.null,
+        )
+
+    def preview(
+        self, columns: list[str], connection: str | None, note: str = "", *, is_csv: bool
+    ) -> Iterator[Preview]:
+        """Yield the statements of a load whose columns are these; `note` tells whence."""
+        if self.create:
+            where = f"where {self.table} is missing" + (f"; {note}" if note else "")
+            yield Preview(self._create_table(columns), connection, where)
+        if self.mode == "replace":
+            yield Preview(packaged_sql("empty_table", table=self.table), connection)
+        look = packaged_sql("select_columns", table=self.table, columns=columns)
+        if columns is ALL_COLUMNS:
+            look = packaged_sql("count_rows", table=self.table)
+        created = "the step creates its table where it is missing" if self.create else ""
+        copy = self.statement(columns, is_csv=is_csv)
+        yield Preview(copy, connection, note, look, created)
+
+    def known_columns(self, *, is_csv: bool) -> list[str] | None:
+        """Return the columns as far as they are known before anything is read."""
+        by_name = not is_csv or self.header
+        if self.columns is None or (by_name and isinstance(self.columns, dict)):
+            return None
+        return list(self.columns)
+
+    def columns_in(self, file: IO[str], *, is_csv: bool) -> list[str]:
+        """Return the columns that an open text has.
+
+        Raises:
+            JobFailure: they cannot be read.
+        """
+        if is_csv:
+            return self._columns(self._read_header(file)[0])
+        return self._columns(list(parse_record(file.readline(), self.name, 1)))
+
+    def _create_table(self, columns: list[str]) -> RenderedSql:
+        types = self.columns if isinstance(self.columns, dict) else {}
+        typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
+        return packaged_sql("create_table", table=self.table, columns=typed)
 
     def _read_header(self, file: IO[str]) -> tuple[list[str], int]:
         try:

@@ -1,10 +1,13 @@
 """MirrorTable: a full copy of a table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, logger
+from jobs.previews import of_stage_table, of_store
 from jobs.staging import stage_table
 from jobs.tables import store_staged
+from runner.template import Preview
 
 
 class MirrorTable(BaseJob):
@@ -50,3 +53,8 @@ class MirrorTable(BaseJob):
             count = store_staged(target, self.target_table)
         logger.info("Mirrored %d rows into %s", count, self.target_table)
         return {"row_count": count, "table": self.target_table}
+
+    def preview(self) -> Iterator[Preview]:
+        source, target = self.source_connection, self.target_connection
+        yield from of_stage_table(self.source_table, self.columns, source, target)
+        yield from of_store(self.target_table, target)

@@ -1,9 +1,11 @@
 """RebuildIndex: rebuild an index, or all of a table's."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
 from runner.errors import InvalidPayload
+from runner.template import Preview, RenderedSql
 
 
 class RebuildIndex(BaseJob):
@@ -31,8 +33,14 @@ class RebuildIndex(BaseJob):
 
     def handle(self) -> None:
         logger.info("Rebuilding %s", self.index or f"all indexes of {self.table}")
-        statement = self.sql(
-            "rebuild_index", index=self.index, table=self.table, concurrently=self.concurrently
-        )
+        statement = self._statement()
         with self.autocommit() as connection:
             execute(connection, statement)
+
+    def preview(self) -> Iterator[Preview]:
+        yield Preview(self._statement(), self.connection)
+
+    def _statement(self) -> RenderedSql:
+        return self.sql(
+            "rebuild_index", index=self.index, table=self.table, concurrently=self.concurrently
+        )

@@ -1,12 +1,14 @@
 """RunSql: whatever SQL a step needs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, logger
+from jobs.previews import of_replace, of_script
 from jobs.scripts import load_source, refuse_outside_transaction, render_script, run_statements
 from jobs.tables import replace_table
 from runner.errors import InvalidPayload, RefusedSql
-from runner.template import RenderedSql, first_word
+from runner.template import Preview, RenderedSql, first_word
 
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
 
@@ -59,13 +61,30 @@ class RunSql(BaseJob):
         with self.session() as session:
             return run_statements(session, statements)
 
+    def preview(self) -> Iterator[Preview]:
+        source = load_source(self.sql_text, self.sql_path)
+        previews = of_script(source, self.params, self.connection)
+        if self.transactional:
+            for one in previews:
+                refuse_outside_transaction(one.sql)
+        if self.into is None:
+            yield from previews
+            return
+        _refuse_unstorable(previews[-1].sql)
+        yield from previews[:-1]
+        yield from of_replace(previews[-1], self.into)
+
     def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         query = statements[-1]
-        refuse_outside_transaction(query)
-        if first_word(query.marked) not in _STORABLE:
-            raise RefusedSql("into needs a SELECT as the last statement")
+        _refuse_unstorable(query)
         with self.session() as session:
             run_statements(session, statements[:-1])
             count = replace_table(session, into, query)
         logger.info("Stored %d rows in %s", count, into)
         return {"row_count": count, "into": into}
+
+
+def _refuse_unstorable(query: RenderedSql) -> None:
+    refuse_outside_transaction(query)
+    if first_word(query.marked) not in _STORABLE:
+        raise RefusedSql("into needs a SELECT as the last statement")

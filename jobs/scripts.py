@@ -31,6 +31,7 @@ class Source:
 
     text: str
     name: str
+    path: Path | None = None
 
 
 def load_source(sql: str | None, sql_path: str | None) -> Source:
@@ -43,7 +44,8 @@ def load_source(sql: str | None, sql_path: str | None) -> Source:
         raise JobFailure("give either sql or sql_path")
     if sql_path is None:
         return Source(sql or "", "sql")
-    return Source(find_sql(sql_path).read_text(encoding="utf-8"), sql_path)
+    path = find_sql(sql_path)
+    return Source(path.read_text(encoding="utf-8"), sql_path, path)
 
 
 def find_sql(relative: str) -> Path:
@@ -82,15 +84,20 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
         TemplateError: the template fails.
         RefusedSql: it holds transaction control, or nothing at all.
     """
+    statements = rendered_whole(source, params).statements()
+    if not statements:
+        raise RefusedSql(f"{source.name}: holds no statement")
+    return statements
+
+
+def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
+    """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
     rendered = render(source.text, _context(params), name=source.name)
     try:
         refuse_transaction_control(rendered.marked)
     except RefusedSql as error:
         raise RefusedSql(f"{source.name}: {error}") from None
-    statements = rendered.statements()
-    if not statements:
-        raise RefusedSql(f"{source.name}: holds no statement")
-    return statements
+    return rendered
 
 
 def run_statements(target: Session | Connection, statements: list[RenderedSql]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """SlowQuery: keep the database busy for a while."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
 from runner.errors import InvalidPayload
+from runner.template import Preview, RenderedSql
 
 
 class SlowQuery(BaseJob):
@@ -22,5 +24,11 @@ class SlowQuery(BaseJob):
     def handle(self) -> str:
         logger.info("Executing sleep query for %g seconds", self.duration)
         with self.session() as session:
-            execute(session, self.sql("slow_query", duration=self.duration))
+            execute(session, self._statement())
         return f"Slow query completed after {self.duration:g} seconds"
+
+    def preview(self) -> Iterator[Preview]:
+        yield Preview(self._statement(), self.connection)
+
+    def _statement(self) -> RenderedSql:
+        return self.sql("slow_query", duration=self.duration)

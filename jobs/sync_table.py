@@ -1,13 +1,16 @@
 """SyncTable: carry over what has changed."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
+from jobs.previews import ALL_COLUMNS, NEEDS_STAGED, of_stage_table
 from jobs.staging import stage_table
 from jobs.tables import STAGED, lock_name, store_staged, table_exists
 from runner.errors import InvalidPayload, JobFailure
+from runner.template import Preview, RenderedSql
 
 
 class SyncTable(BaseJob):
@@ -61,6 +64,18 @@ class SyncTable(BaseJob):
         logger.info("Synchronised %s: %s", self.target_table, result)
         return {**result, "table": self.target_table}
 
+    def preview(self) -> Iterator[Preview]:
+        source, target = self.source_connection, self.target_connection
+        yield from of_stage_table(self.source_table, self.columns, source, target)
+        lock = self.sql("sync_lock", table=self.target_table)
+        yield Preview(lock, target, f"where {self.target_table} is missing, it is created instead")
+        columns = self.columns or [*self.key, *ALL_COLUMNS]
+        rest = [column for column in columns if column not in self.key]
+        steps = {"sync_delete": self.delete, "sync_update": rest, "sync_insert": True}
+        for template in [name for name, wanted in steps.items() if wanted]:
+            sql = self._statement(template, rest if template == "sync_update" else columns)
+            yield Preview(sql, target, unexplained=NEEDS_STAGED)
+
     def _apply(self, session: Session, columns: list[str]) -> dict[str, int]:
         self._check_keys(session, columns)
         lock_name(session, self.target_table)
@@ -75,10 +90,12 @@ class SyncTable(BaseJob):
         return {"inserted": inserted, "updated": updated, "deleted": deleted}
 
     def _step(self, session: Session, template: str, columns: list[str]) -> int:
-        statement = self.sql(
+        return execute(session, self._statement(template, columns)).rowcount
+
+    def _statement(self, template: str, columns: list[str]) -> RenderedSql:
+        return self.sql(
             template, table=self.target_table, staged=STAGED, key=self.key, columns=columns
         )
-        return execute(session, statement).rowcount
 
     def _check_keys(self, session: Session, columns: list[str]) -> None:
         missing = [name for name in self.key if name not in columns]

@@ -1,8 +1,10 @@
 """TruncateTable: empty a table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
+from runner.template import Preview, RenderedSql
 
 
 class TruncateTable(BaseJob):
@@ -20,7 +22,13 @@ class TruncateTable(BaseJob):
 
     def handle(self) -> None:
         logger.info("Truncating table %s", self.table)
-        statement = self.sql("truncate_table", table=self.table, cascade=self.cascade)
+        statement = self._statement()
         with self.session() as session:
             execute(session, statement)
         logger.info("Table %s truncated successfully", self.table)
+
+    def preview(self) -> Iterator[Preview]:
+        yield Preview(self._statement(), self.connection)
+
+    def _statement(self) -> RenderedSql:
+        return self.sql("truncate_table", table=self.table, cascade=self.cascade)

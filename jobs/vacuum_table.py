@@ -1,8 +1,10 @@
 """VacuumTable: reclaim dead rows and refresh statistics."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
+from runner.template import Preview, RenderedSql
 
 
 class VacuumTable(BaseJob):
@@ -22,7 +24,13 @@ class VacuumTable(BaseJob):
 
     def handle(self) -> None:
         logger.info("Vacuuming %s", self.table)
-        statement = self.sql("vacuum_table", table=self.table, analyze=self.analyze, full=self.full)
+        statement = self._statement()
         with self.autocommit() as connection:
             execute(connection, statement)
         logger.info("Vacuumed %s", self.table)
+
+    def preview(self) -> Iterator[Preview]:
+        yield Preview(self._statement(), self.connection)
+
+    def _statement(self) -> RenderedSql:
+        return self.sql("vacuum_table", table=self.table, analyze=self.analyze, full=self.full)

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.engine.inforce import InForce
 from runner.engine.outage import Outage
 from runner.engine.recovery import Recovery
 from runner.engine.retention import prune
@@ -38,6 +39,7 @@ class Daemon:
         self._recovery = Recovery(
             headrace.database, headrace.sender, time.monotonic, headrace.settings.connections
         )
+        self._in_force = InForce(headrace.database)
         self._scheduler = Scheduler(
             headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
         )
@@ -72,6 +74,7 @@ class Daemon:
         self._scheduler.tick(datetime.now(UTC), self._term)
         done = self._recovery.tick(self._renew)
         self._prune()
+        self._in_force.keep(self._headrace.pipelines.by_name, self._term)
         if done.resent or done.lost:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost

@@ -93,10 +93,19 @@ def _files(group: _Group) -> None:
     validate.add_argument(
         "paths", nargs="*", metavar="PATH", help="files and folders (the pipelines folder)"
     )
+    validate.add_argument(
+        "--explain",
+        action="store_true",
+        help="also have PostgreSQL plan the SQL, in the databases that are up; runs none of it",
+    )
+    _params(validate, "a parameter for --explain; may be repeated")
     plan = group.add(
         "plan", "planning:plan", "show what a run would do; changes nothing", json=True
     )
     _pipeline_and_params(plan)
+    plan.add_argument(
+        "--diff", action="store_true", help="compare the file with what the daemon runs instead"
+    )
     cron = group.add("cron", "planning:cron", "show the next instants of a schedule", json=True)
     cron.add_argument("expression", metavar="EXPR", help='such as "0 1 * * mon-fri"')
     cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="an IANA name (UTC)")
@@ -118,6 +127,11 @@ def _files(group: _Group) -> None:
 
 def _pipeline_and_params(command: argparse.ArgumentParser) -> None:
     command.add_argument("pipeline", metavar="PIPELINE")
+    _params(command, "a parameter; may be repeated")
+    command.add_argument("--logical-date", metavar="TIME", help="what the run stands for (now)")
+
+
+def _params(command: argparse.ArgumentParser, text: str) -> None:
     command.add_argument(
         "-p",
         "--param",
@@ -125,9 +139,8 @@ def _pipeline_and_params(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter; may be repeated",
+        help=text,
     )
-    command.add_argument("--logical-date", metavar="TIME", help="what the run stands for (now)")
 
 
 def _runs(group: _Group) -> None:

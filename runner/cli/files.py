@@ -1,4 +1,4 @@
-"""`headrace validate`, `headrace schema`: what needs no server."""
+"""`headrace validate`, `headrace schema`: what needs no server, but for `--explain`."""
 
 import argparse
 import os
@@ -6,33 +6,72 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.cli.installation import settings_of
-from runner.cli.printing import print_json
-from runner.errors import Problem
+from runner.cli.printing import params_of, print_json
+from runner.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from runner.config import Settings
+    from runner.engine.explain import Explained
     from runner.spec import LoadResult
 
 
 def validate(given: argparse.Namespace) -> int:
-    """Show every problem of the files; 1 if one of them is an error."""
+    """Show every problem of the files; 1 if one of them is an error.
+
+    With `--explain` 2 if there is none, but a database was not there to be asked.
+    """
     settings = settings_of(given)
+    params = params_of(given.params)
+    if params and not given.explain:
+        raise ConfigError("-p gives parameters to --explain, which is not asked for")
     loaded = _load(settings, [Path(path) for path in given.paths])
-    loaded.problems[:] = sorted([*loaded.problems, *_warnings(loaded, settings)])
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    explained = _explained(loaded, params, settings) if given.explain else None
+    found = explained.problems if explained else []
+    # What several statements of one step have in common is said once.
+    problems = sorted([*loaded.problems, *_warnings(loaded, settings), *dict.fromkeys(found)])
+    errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
-        items = [asdict(problem) for problem in loaded.problems]
-        print_json({"items": items, "valid": sorted(loaded.pipelines)})
-        return 1 if errors else 0
-    for problem in loaded.problems:
+        items = [asdict(problem) for problem in problems]
+        told = {} if explained is None else _explained_json(explained)
+        print_json({"items": items, "valid": sorted(loaded.pipelines), **told})
+    else:
+        _print_problems(loaded, problems, errors, explained)
+    return 1 if errors else 2 if explained and explained.unreachable else 0
+
+
+def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings") -> "Explained":
+    from runner.cli.explaining import explain
+
+    return explain(loaded.pipelines.values(), params, settings)
+
+
+def _explained_json(explained: "Explained") -> dict[str, Any]:
+    return {
+        "explained": [asdict(one) for one in explained.looked],
+        "unreachable": explained.unreachable,
+    }
+
+
+def _print_problems(
+    loaded: "LoadResult",
+    problems: list[Problem],
+    errors: list[Problem],
+    explained: "Explained | None",
+) -> None:
+    from runner.cli.explaining import print_estimates, print_summary
+
+    for problem in problems:
         print(problem)
+    if explained is not None:
+        print_estimates(explained)
+        print_summary(explained)
     count = len(loaded.pipelines)
     if not errors:
         print("1 pipeline is valid" if count == 1 else f"{count} pipelines are valid")
-        return 0
+        return
     sys.stdout.flush()
     files = len({problem.file for problem in errors})
     print(
@@ -40,7 +79,6 @@ def validate(given: argparse.Namespace) -> int:
         f" {_several(count, 'pipeline')} valid",
         file=sys.stderr,
     )
-    return 1
 
 
 def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":

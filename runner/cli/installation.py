@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, StoreUnavailable
 
 if TYPE_CHECKING:
     from runner.config import Settings
     from runner.engine.wiring import Headrace
+    from runner.store.database import Database
 
 
 def settings_of(given: argparse.Namespace) -> "Settings":
@@ -42,6 +43,43 @@ def installation(given: argparse.Namespace) -> Iterator["Headrace"]:
         if headrace.settings.database_url is None:
             headrace.migrate()
         yield headrace
+
+
+@contextmanager
+def reached_database(settings: "Settings") -> Iterator["Database"]:
+    """Yield the control database if it is up; nothing is started for it.
+
+    Raises:
+        ConfigError: It is not up, or stops answering.
+    """
+    from runner.store.database import Database
+
+    database = Database(control_url(settings), application_name="headrace:cli", pool_size=1)
+    try:
+        yield database
+    except StoreUnavailable as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        database.close()
+
+
+def control_url(settings: "Settings") -> str:
+    """Return the control database's URL; the embedded one's only while it runs.
+
+    Raises:
+        ConfigError: The embedded servers do not run.
+    """
+    from runner import embedded
+
+    if settings.database_url is not None:
+        return settings.database_url
+    found = embedded.find(settings.home)
+    if found is None:
+        raise ConfigError(
+            f"no database is up: the embedded servers in {settings.home} do not run;"
+            " `headrace up` starts them, DATABASE_URL names another one"
+        )
+    return found.database_url
 
 
 def known_queues(settings: "Settings", listed: str | None) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.installation import settings_of
-from runner.cli.printing import clock, moment, params_of, plain, print_json
+from runner.cli.previewing import as_text, sql_json, sql_lines
+from runner.cli.printing import clock, moment, params_of, print_json
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.engine.preview import PreviewedSql
-    from runner.model.pipeline import Calendar, Pipeline
+    from runner.engine.preview import PreviewedJob
+    from runner.model.pipeline import Calendar, Pipeline, Schedule
     from runner.model.plan import Plan, PlannedJob
     from runner.plan.preview import PreviewRow
 
@@ -21,6 +22,10 @@ _UPCOMING = 5
 
 def plan(given: argparse.Namespace) -> int:
     """Show a run's steps in order with their SQL, and the next fire times."""
+    if given.diff:
+        from runner.cli.differing import diff
+
+        return diff(given)
     from runner.engine.pipelines import Pipelines
     from runner.engine.planner import Planner
     from runner.engine.preview import preview_sql
@@ -37,15 +42,14 @@ def plan(given: argparse.Namespace) -> int:
         moment(given.logical_date, "--logical-date"),
         Trigger.MANUAL,
     )
-    sql = list(preview_sql(planned, settings))
+    sql = list(preview_sql(planned, settings, registry))
     waves = _waves(planned)
-    upcoming = _upcoming(pipeline)
+    upcoming = next_instants(pipeline.schedules)
     if given.json:
         print_json(_plan_json(planned, waves, sql, upcoming))
     else:
         _print_plan(pipeline, planned, waves, sql, upcoming)
-    late = {job.step for job in planned.jobs if job.late}
-    return 1 if any(one.error and one.step not in late for one in sql) else 0
+    return 1 if any(one.fatal for one in sql) else 0
 
 
 def _waves(planned: "Plan") -> dict[str, int]:
@@ -65,18 +69,19 @@ def _waves(planned: "Plan") -> dict[str, int]:
     return wave
 
 
-def _upcoming(pipeline: "Pipeline") -> "list[PreviewRow]":
+def next_instants(schedules: "Sequence[Schedule]") -> "list[PreviewRow]":
+    """Return the next instants of all schedules together."""
     from runner.plan.preview import preview
 
     now = datetime.now(UTC)
-    rows = [row for one in pipeline.schedules for row in preview(one, now, _UPCOMING)]
+    rows = [row for one in schedules for row in preview(one, now, _UPCOMING)]
     return sorted(rows, key=lambda row: row.instant)[:_UPCOMING]
 
 
 def _plan_json(
     planned: "Plan",
     waves: dict[str, int],
-    sql: "Sequence[PreviewedSql]",
+    sql: "Sequence[PreviewedJob]",
     upcoming: "Sequence[PreviewRow]",
 ) -> dict[str, Any]:
     texts = {one.step: one for one in sql}
@@ -101,7 +106,7 @@ def _plan_json(
                 "pool": job.pool,
                 "slots": job.slots,
                 "env": job.env,
-                "sql": _sql_json(texts[job.step]) if job.step in texts else None,
+                "sql": sql_json(texts[job.step]) if job.step in texts else None,
             }
             for job in planned.jobs
         ],
@@ -109,17 +114,11 @@ def _plan_json(
     }
 
 
-def _sql_json(one: "PreviewedSql") -> dict[str, Any]:
-    if one.rendered is None:
-        return {"source": one.source, "error": one.error}
-    return {"source": one.source, "text": one.rendered.display, "values": one.rendered.binds}
-
-
 def _print_plan(
     pipeline: "Pipeline",
     planned: "Plan",
     waves: dict[str, int],
-    sql: "Sequence[PreviewedSql]",
+    sql: "Sequence[PreviewedJob]",
     upcoming: "Sequence[PreviewRow]",
 ) -> None:
     print(f"{pipeline.name} ({pipeline.file})")
@@ -127,7 +126,7 @@ def _print_plan(
         print(f"  {pipeline.description}")
     print(f"logical date {clock(planned.logical_date)}")
     for name, value in planned.params.items():
-        print(f"param {name} = {_value(value)}")
+        print(f"param {name} = {as_text(value)}")
     texts = {one.step: one for one in sql}
     for number in range(1, max(waves.values(), default=0) + 1):
         print(f"\nwave {number}")
@@ -154,31 +153,17 @@ def _print_rules(job: "PlannedJob") -> None:
         print(f"    when: {job.when}")
 
 
-def _print_step(job: "PlannedJob", sql: "PreviewedSql | None") -> None:
+def _print_step(job: "PlannedJob", sql: "PreviewedJob | None") -> None:
     after = f" after {', '.join(job.depends_on)}" if job.depends_on else ""
     print(f"  {job.step}: {job.job_class} on {job.queue}{after}")
     _print_rules(job)
     for name, value in job.payload.items():
         if name != "sql":
-            print(f"    {name}: {_value(value)}")
+            print(f"    {name}: {as_text(value)}")
     for name, value in job.env.items():
-        print(f"    env {name}: {_value(value)}")
-    if sql is None:
-        return
-    if sql.rendered is None:
-        reason = "is rendered when the step starts" if job.late else "cannot be rendered"
-        print(f"    {sql.source} {reason}: {sql.error}")
-        return
-    for line in sql.rendered.display.strip().splitlines():
-        print(f"    | {line}".rstrip())
-    for name, value in sql.rendered.binds.items():
-        print(f"    :{name} = {_value(value)}")
-
-
-def _value(value: Any) -> str:
-    import json
-
-    return json.dumps(value, default=plain, ensure_ascii=False)
+        print(f"    env {name}: {as_text(value)}")
+    for line in sql_lines(sql) if sql is not None else ():
+        print(line)
 
 
 def cron(given: argparse.Namespace) -> int:

@@ -1,70 +1,86 @@
-"""The SQL that a plan's jobs would run, rendered without running anything."""
+"""The SQL that a plan's jobs would run, told without running anything."""
 
-import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from runner import jobapi
 from runner.config import Settings
-from runner.errors import HeadraceError
+from runner.engine.registry import Registry
+from runner.errors import HeadraceError, JobFailure
 from runner.model.plan import Plan, PlannedJob
-from runner.template import RenderedSql, render
+from runner.template import Preview
+
+_SQL = ("sql", "sql_path")
 
 
 @dataclass(frozen=True, slots=True)
-class PreviewedSql:
-    """One job's SQL: where it comes from, and what it renders to or why it does not."""
+class PreviewedJob:
+    """One job's statements, or why they cannot be told; `fatal` where it could not run either."""
 
     step: str
-    source: str
-    rendered: RenderedSql | None
+    statements: tuple[Preview, ...] = ()
     error: str | None = None
+    fatal: bool = False
 
 
-def preview_sql(plan: Plan, settings: Settings) -> Iterator[PreviewedSql]:
-    """Yield the SQL of each job that has `sql` or `sql_path`, in the plan's order."""
+def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[PreviewedJob]:
+    """Yield the SQL of each job that has any, in the plan's order."""
     for job in plan.jobs:
-        if isinstance(job.payload.get("sql_path"), str):
-            path = job.payload["sql_path"]
-            found = _find(path, plan, settings)
-            if found is None:
-                yield PreviewedSql(job.step, path, None, f"there is no file {path!r}")
-            else:
-                yield _previewed(job, path, found.read_text(encoding="utf-8"), plan)
-        elif isinstance(job.payload.get("sql"), str):
-            yield _previewed(job, "sql", job.payload["sql"], plan)
+        cls = registry.get(job.job_class).cls
+        if not (_tells(cls) or any(isinstance(job.payload.get(key), str) for key in _SQL)):
+            continue
+        with _attempt(job, plan, settings):
+            found = _of_job(cls, job)
+        if found.statements or found.error:
+            yield found
 
 
-def _previewed(job: PlannedJob, source: str, text: str, plan: Plan) -> PreviewedSql:
+def _of_job(cls: Any, job: PlannedJob) -> PreviewedJob:
     try:
-        return PreviewedSql(job.step, source, render(text, _context(job, plan), name=source))
+        return PreviewedJob(job.step, tuple(cls(**job.payload).preview()))
     except HeadraceError as error:
-        return PreviewedSql(job.step, source, None, str(error))
+        # What other steps' results are still missing from may be fine by then.
+        return PreviewedJob(job.step, error=str(error), fatal=not job.late)
+    except Exception as error:  # noqa: BLE001 - a user's class may raise anything
+        return PreviewedJob(job.step, error=f"{type(error).__name__}: {error}")
 
 
-def _context(job: PlannedJob, plan: Plan) -> Mapping[str, Any]:
-    """Return what a job's SQL may speak of. Ids are made with the run, so there are none yet."""
-    return {
-        "params": job.payload.get("params") or {},
-        "logical_date": plan.logical_date,
-        "run": {"id": None, "logical_date": plan.logical_date},
-        "job": {"id": None, "attempt": 1, "step": job.step},
-    }
+def _tells(cls: type) -> bool:
+    """Tell whether a job's class, or one that it inherits from, has a preview of its own."""
+    return any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
 
 
-def _find(relative: str, plan: Plan, settings: Settings) -> Path | None:
-    """Return the file that the job would find: see `RunSql` for where it looks."""
-    project = settings.project.resolve()
-    folders = (settings.pipelines / plan.folder, settings.pipelines)
-    for candidate in (relative, f"sql/{relative}"):
-        for folder in folders:
-            path = (folder / candidate).resolve()
-            if path.is_relative_to(project) and path.is_file():
-                return path
-    spec = importlib.util.find_spec("jobs")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(place, "sql", relative).resolve()
-        if path.is_relative_to(Path(place).resolve()) and path.is_file():
-            return path
-    return None
+@contextmanager
+def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
+    """Let the job look up files and times as it will. Ids are made with the run: none yet."""
+    root = settings.pipelines
+    folders = dict.fromkeys((root / plan.folder, root, root / "sql"))
+    attempt = jobapi.Attempt(
+        job_id=None,  # type: ignore[arg-type]
+        attempt=1,
+        project=settings.project,
+        search_path=tuple(folders),
+        sessions=_NoSessions(),
+        pipeline=plan.pipeline,
+        step=job.step,
+        logical_date=plan.logical_date,
+    )
+    jobapi.enter(attempt)
+    try:
+        yield
+    finally:
+        jobapi.enter(None)
+
+
+class _NoSessions:
+    """Where there is no database."""
+
+    def session(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise JobFailure("a preview has no database")
+
+    def autocommit(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise JobFailure("a preview has no database")

@@ -3,7 +3,7 @@
 from runner.spec.calendar_files import Stamp, stamp
 from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults
-from runner.spec.lint import lint
+from runner.spec.lint import lint, silences
 from runner.spec.load import (
     LoadedFile,
     LoadResult,
@@ -15,6 +15,8 @@ from runner.spec.load import (
     pipeline_files,
     watched_files,
 )
+from runner.spec.places import place_in_text, place_of
+from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
 
 __all__ = [
     "DEFAULTS_FILE",
@@ -22,6 +24,7 @@ __all__ = [
     "Defaults",
     "LoadResult",
     "LoadedFile",
+    "SqlUse",
     "Stamp",
     "combine",
     "lint",
@@ -30,6 +33,11 @@ __all__ = [
     "load_folder",
     "load_text",
     "pipeline_files",
+    "place_in_text",
+    "place_of",
+    "silences",
     "stamp",
+    "tables_of_job",
+    "uses_of_sql",
     "watched_files",
 ]

@@ -1,5 +1,6 @@
 """Which tables a step reads and writes, as far as its text tells."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ _WRITES = {
     "HttpExtract": ("into",),
 }
 
+_MAKES = {
+    "LoadFile": ("table",),
+    "DataAggregation": ("into",),
+    "ArchiveRows": ("into",),
+    "MirrorTable": ("target_table",),
+    "SyncTable": ("target_table",),
+    "RunSql": ("into",),
+}
+
 _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _BLOCK = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 # What an expression of a template is replaced by, so that the rest can be read.
@@ -32,22 +42,33 @@ _UNKNOWN = "headrace_unknown"
 
 @dataclass(frozen=True, slots=True)
 class SqlUse:
-    """What is done to tables. `unbounded` holds (DELETE or UPDATE, table) without WHERE."""
+    """What is done to tables. `unbounded` holds (DELETE or UPDATE, table) without WHERE.
+
+    `makes` are those that are created, changed in their columns, or filled.
+    """
 
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     unbounded: tuple[tuple[str, str], ...] = ()
+    makes: frozenset[str] = frozenset()
 
     def also(self, other: "SqlUse") -> "SqlUse":
         """Return both together."""
         return SqlUse(
-            self.reads | other.reads, self.writes | other.writes, self.unbounded + other.unbounded
+            self.reads | other.reads,
+            self.writes | other.writes,
+            self.unbounded + other.unbounded,
+            self.makes | other.makes,
         )
 
 
 def tables_of_job(job: str, with_: Mapping[str, Any]) -> SqlUse:
     """Return the tables that a known job's arguments name."""
-    return SqlUse(_named(_READS.get(job, ()), with_), _named(_WRITES.get(job, ()), with_))
+    return SqlUse(
+        _named(_READS.get(job, ()), with_),
+        _named(_WRITES.get(job, ()), with_),
+        makes=_named(_MAKES.get(job, ()), with_),
+    )
 
 
 def _named(keys: tuple[str, ...], with_: Mapping[str, Any]) -> frozenset[str]:
@@ -62,6 +83,8 @@ def uses_of_sql(sql: str) -> SqlUse:
     import sqlglot
     from sqlglot.errors import SqlglotError
 
+    # It warns of what it does not know, such as DO blocks.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     text = _BLOCK.sub(" ", _EXPRESSION.sub(_UNKNOWN, sql))
     try:
         statements = sqlglot.parse(text, read="postgres")
@@ -83,7 +106,9 @@ def _of_statement(statement: Any) -> SqlUse:
     unbounded: list[tuple[str, str]] = []
     kinds = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop)
     for change in statement.find_all(*kinds, exp.TruncateTable):
-        aims = change.expressions if isinstance(change, exp.TruncateTable) else [change.this]
+        aims = [change.this]
+        if isinstance(change, exp.TruncateTable | exp.Drop):
+            aims = list(change.find_all(exp.Table))  # DROP TABLE a, b
         for aim in aims:
             table = aim if isinstance(aim, exp.Table) else aim and aim.find(exp.Table)
             if table is None or _name(table) in hidden:
@@ -92,8 +117,23 @@ def _of_statement(statement: Any) -> SqlUse:
             writes[_name(table)] = None
             if isinstance(change, exp.Update | exp.Delete) and change.args.get("where") is None:
                 unbounded.append((change.key.upper(), _name(table)))
+    made = _made(statement)
+    targets.update(id(table) for table in made)
     reads = {_name(table) for table in statement.find_all(exp.Table) if id(table) not in targets}
-    return SqlUse(frozenset(reads - hidden), frozenset(writes), tuple(unbounded))
+    return SqlUse(
+        frozenset(reads - hidden),
+        frozenset(writes),
+        tuple(unbounded),
+        frozenset({_name(table) for table in made} - hidden),
+    )
+
+
+def _made(statement: Any) -> list[Any]:
+    from sqlglot import exp
+
+    kinds = (exp.Create, exp.Insert, exp.Merge, exp.Alter, exp.Into)
+    aims = [made.this.find(exp.Table) for made in statement.find_all(*kinds) if made.this]
+    return [table for table in aims if table is not None]
 
 
 def _name(table: Any) -> str:

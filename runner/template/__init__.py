@@ -4,21 +4,26 @@ from runner.template.guard import (
     first_word,
     has_word,
     leaves_session_state,
+    makes_table_of_query,
     needs_autocommit,
     refuse_transaction_control,
     split_statements,
 )
 from runner.template.identifiers import quote_identifier
+from runner.template.preview import Preview, SqlSource
 from runner.template.rendered import RenderedSql
 from runner.template.sql import render
 from runner.template.values import evaluate, render_value
 
 __all__ = [
+    "Preview",
     "RenderedSql",
+    "SqlSource",
     "evaluate",
     "first_word",
     "has_word",
     "leaves_session_state",
+    "makes_table_of_query",
     "needs_autocommit",
     "quote_identifier",
     "refuse_transaction_control",

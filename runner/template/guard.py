@@ -29,6 +29,12 @@ _NO_TRANSACTION = re.compile(
     r"|ALTER DATABASE\b.*\bSET TABLESPACE"
     r"|CLUSTER$|CLUSTER VERBOSE$)\b"
 )
+# The simple forms only: EXPLAIN takes nothing else that begins with CREATE.
+_MAKES_OF_QUERY = re.compile(
+    r"CREATE( (GLOBAL|LOCAL))?( (TEMP|TEMPORARY|UNLOGGED))?( MATERIALIZED VIEW| TABLE)"
+    r"( IF NOT EXISTS)?( \w+){0,2}( ON COMMIT (DROP|(DELETE|PRESERVE) ROWS))?"
+    r" AS (SELECT|WITH|TABLE|VALUES)\b"
+)
 _SESSION_STATE = re.compile(
     r"(PREPARE|DEALLOCATE|DISCARD|LISTEN|UNLISTEN|LOAD|RESET|SET(?! LOCAL| CONSTRAINTS)"
     r"|DECLARE\b.*\bWITH HOLD"
@@ -75,6 +81,11 @@ def refuse_transaction_control(sql: str) -> None:
 def needs_autocommit(statement: str) -> bool:
     """Tell whether PostgreSQL refuses this statement inside a transaction (VACUUM, say)."""
     return _NO_TRANSACTION.match(_skeleton(statement)) is not None
+
+
+def makes_table_of_query(statement: str) -> bool:
+    """Tell whether it is a CREATE TABLE … AS, or CREATE MATERIALIZED VIEW … AS, with a query."""
+    return _MAKES_OF_QUERY.match(_skeleton(statement)) is not None
 
 
 def leaves_session_state(sql: str) -> bool:

@@ -45,6 +45,11 @@ class RenderedSql:
         """The SQL for a psycopg2 cursor with parameters: `%(p1)s` for each value."""
         return _MARKER.sub(r"%(\1)s", self.marked.replace("%", "%%"))
 
+    def pieces(self) -> tuple[list[str], list[Any]]:
+        """Return the text around the values, and the values that stand between."""
+        texts = _MARKER.split(self.marked)
+        return texts[::2], [self.binds[name] for name in texts[1::2]]
+
     def statements(self) -> "list[RenderedSql]":
         """Return each statement with the values that it uses."""
         return [self._part(statement) for statement in split_statements(self.marked)]

@@ -113,3 +113,25 @@ def test_a_chain_of_a_thousand_writers_is_checked(tmp_path: Path) -> None:
     )
 
     assert warnings(tmp_path, steps) == []
+
+
+def test_a_read_of_what_only_a_later_step_fills_is_told(tmp_path: Path) -> None:
+    steps = step("sum", "select count(*) from t") + step("fill", "insert into t select 1", "sum")
+
+    (found,) = warnings(tmp_path, steps)
+
+    assert 'read-before-write step "sum" reads t, which only the later step "fill" fills' in found
+
+
+def test_a_table_that_a_later_step_only_clears_may_be_read_before(tmp_path: Path) -> None:
+    steps = step("drop", "drop table a, t") + step("sum", "select * from u")
+    for change in ("truncate t", "delete from t where a = 1", "drop table if exists u, t"):
+        later = step("sum", "select count(*) from t") + step("clear", change, "sum")
+        assert warnings(tmp_path, later) == []
+    filled = (
+        step("make", "create table t as select 1")
+        + step("sum", "select count(*) from t", "make")
+        + step("more", "insert into t select 2", "sum")
+    )
+    assert warnings(tmp_path, filled) == []
+    assert warnings(tmp_path, steps) == []

@@ -1,0 +1,80 @@
+"""What jobs tell about their statements before they run: the parts that several have in common."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from jobs.base import BaseJob, packaged_sql
+from jobs.scripts import Source, load_source, rendered_whole
+from jobs.tables import STAGED
+from runner.errors import RefusedSql
+from runner.template import Preview, SqlSource
+
+# Stands for columns that only the catalogue knows, or a file that is not there yet.
+ALL_COLUMNS = ["all_columns"]
+NEEDS_STAGED = "it reads rows that are staged first"
+
+
+def of_own_sql(job: BaseJob) -> Iterator[Preview]:
+    """Yield the statements of a job's `sql` or `sql_path`, if it has one of them."""
+    sql, path = job.payload.get("sql"), job.payload.get("sql_path")
+    if isinstance(sql, str) or isinstance(path, str):
+        yield from of_script(
+            load_source(sql, path), job.payload.get("params"), job.payload.get("connection")
+        )
+
+
+def of_script(
+    source: Source, params: dict[str, Any] | None, connection: str | None
+) -> list[Preview]:
+    """Return the statements of a user's SQL, each with the line on which it begins.
+
+    Raises:
+        TemplateError, RefusedSql: as `render_script`.
+    """
+    whole = rendered_whole(source, params)
+    statements = whole.statements()
+    if not statements:
+        raise RefusedSql(f"{source.name}: holds no statement")
+    previews, end = [], 0
+    for statement in statements:
+        start = whole.marked.index(statement.marked, end)
+        end = start + len(statement.marked)
+        line = whole.marked.count("\n", 0, start) + 1
+        place = SqlSource(source.text, source.path, line)
+        previews.append(Preview(statement, connection, source=place))
+    return previews
+
+
+def of_replace(query: Preview, table: str) -> Iterator[Preview]:
+    """Yield what `replace_table` does with the rows of a query."""
+    staging = packaged_sql("stage_rows", staged=STAGED, query=query.sql)
+    yield replace(query, sql=staging, explain=query.explain or query.sql)
+    yield from of_store(table, query.connection)
+
+
+def of_store(table: str, connection: str | None) -> Iterator[Preview]:
+    """Yield what `store_staged` does where the table is there with the same columns."""
+    note = f"where {table} has these columns; otherwise it is created anew"
+    yield Preview(packaged_sql("empty_table", table=table), connection, note)
+    insert = packaged_sql("insert_staged", table=table, staged=STAGED)
+    yield Preview(insert, connection, unexplained=NEEDS_STAGED)
+
+
+def of_stage_table(
+    table: str, columns: list[str] | None, source: str | None, target: str | None
+) -> Iterator[Preview]:
+    """Yield what `stage_table` does: the rows of a table are put aside in the target's database."""
+    note = "" if columns else f"the columns of {table} are read from the catalogue"
+    known = columns or ALL_COLUMNS
+    select = packaged_sql("select_columns", table=table, columns=known)
+    # Without the columns' names the table itself can be looked at.
+    explain = select if columns else packaged_sql("count_rows", table=table)
+    if source == target:
+        sql = packaged_sql("stage_rows", staged=STAGED, query=select)
+        yield Preview(sql, target, note, explain)
+        return
+    copy = packaged_sql("copy_table_out", table=table, columns=known)
+    yield Preview(copy, source, note, explain)
+    load = packaged_sql("load_jsonl", table=STAGED, columns=known)
+    yield Preview(load, target, "into a temporary table with the same columns")

@@ -1,0 +1,70 @@
+"""What the leading daemon runs, kept in the database for comparisons with the files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from runner.model.definition import definition
+from runner.model.pipeline import Pipeline
+from runner.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One pipeline as the leading daemon runs it. `file` is the path as the daemon shows it."""
+
+    name: str
+    version: str
+    definition: Mapping[str, Any]
+    file: str
+    loaded_at: datetime
+
+
+class InForce:
+    """Writes down what a daemon has in force; where nothing has changed, it does nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: Mapping[str, Pipeline] = {}
+        self._term: int | None = None
+
+    def keep(self, pipelines: Mapping[str, Pipeline], term: int) -> None:
+        """Make the table hold these pipelines, if `term` is still the leader's.
+
+        Raises:
+            StoreUnavailable: Done again at the next call.
+        """
+        if pipelines is self._kept and term == self._term:
+            return
+        known = self._kept if term == self._term else {}
+        changed = [one for name, one in pipelines.items() if known.get(name) is not one]
+        self._database.rows(
+            "keep_pipelines",
+            term=term,
+            names=list(pipelines),
+            changed=json.dumps([_row(one) for one in changed]),
+        )
+        self._kept, self._term = pipelines, term
+
+
+def _row(pipeline: Pipeline) -> dict[str, Any]:
+    return {
+        "name": pipeline.name,
+        "version": pipeline.version,
+        "definition": definition(pipeline),
+        "file": pipeline.file,
+    }
+
+
+def running(database: Database) -> dict[str, Running] | None:
+    """Return what the leading daemon runs by name, or None where no daemon is up.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer.
+    """
+    leader = database.row("leader")
+    if not leader or not leader["live"]:
+        return None
+    return {row["name"]: Running(**row) for row in database.rows("kept_pipelines")}

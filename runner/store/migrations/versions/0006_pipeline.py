@@ -1,0 +1,11 @@
+"""What the leading daemon runs."""
+
+from runner.store.migrations import run_sql
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Add the table."""
+    run_sql("0006_pipeline.sql")

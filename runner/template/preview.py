@@ -1,0 +1,36 @@
+"""What a job tells about a statement that it would send, before it has a database."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.template.rendered import RenderedSql
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSource:
+    """Where a statement is written: the template's text, and its file if it has one.
+
+    `line` is the line of the rendered template on which the statement begins, from 1.
+    """
+
+    text: str
+    path: Path | None = None
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One statement of a job. `note` says when it is sent, or what about it is not known yet.
+
+    `connection` is the database that it is sent to, None for the control database. `explain` is
+    what EXPLAIN is given in its place, because it cannot take the statement as it is;
+    `unexplained` says why there is nothing for it at all. `source` is None for the templates
+    that come with Headrace.
+    """
+
+    sql: RenderedSql
+    connection: str | None = None
+    note: str = ""
+    explain: RenderedSql | None = None
+    unexplained: str = ""
+    source: SqlSource | None = None

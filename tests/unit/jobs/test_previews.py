@@ -1,0 +1,130 @@
+"""What jobs tell of their statements before they run: `BaseJob.preview`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.base import BaseJob
+from runner import jobapi
+from runner.engine.registry import Registry
+from runner.errors import RefusedSql
+from runner.template import Preview
+
+
+class Nowhere:
+    """No statement may be sent by a preview."""
+
+    def session(self, *_given: object, **_named: object) -> Any:
+        raise AssertionError("a preview asked for a session")
+
+    autocommit = session
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path) -> Iterator[Path]:
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    jobapi.enter(
+        jobapi.Attempt("j", 1, tmp_path, (tmp_path,), Nowhere(), step="s", logical_date=moment)
+    )
+    yield tmp_path
+    jobapi.enter(None)
+
+
+def preview(name: str, **with_: Any) -> list[Preview]:
+    job: BaseJob = Registry().make(name, with_)
+    return list(job.preview())
+
+
+def texts(name: str, **with_: Any) -> list[str]:
+    return [" ".join(one.sql.display.split()) for one in preview(name, **with_)]
+
+
+STAGE = 'CREATE TEMPORARY TABLE "headrace_staged_rows" ON COMMIT DROP AS'
+TABLE = {"table": "s.t"}
+EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "PopulateRecords": ({"sql_path": "a.sql"}, ["SELECT 1", "SELECT 2"]),
+    "SlowQuery": ({"duration": 1}, ["SELECT pg_sleep(:p1)"]),
+    "TruncateTable": (TABLE, ['TRUNCATE TABLE "s"."t" RESTART IDENTITY CASCADE']),
+    "DropTable": (TABLE, ['DROP TABLE "s"."t"']),
+    "VacuumTable": (TABLE, ['VACUUM (ANALYZE) "s"."t"']),
+    "RebuildIndex": (TABLE, ['REINDEX TABLE CONCURRENTLY "s"."t"']),
+    "DataAggregation": (
+        {"table": "s.t", "group_by": "a", "into": "m.u"},
+        [
+            f'{STAGE} SELECT "a", count(*) AS "row_count" FROM "s"."t" GROUP BY "a"',
+            'TRUNCATE TABLE "m"."u"',
+            'INSERT INTO "m"."u" SELECT * FROM "headrace_staged_rows"',
+        ],
+    ),
+    "ExportQuery": (
+        {"path": "a.csv", "sql": "SELECT 1"},
+        ["COPY ( SELECT 1 ) TO STDOUT WITH (FORMAT csv, DELIMITER :p1, HEADER :p2)"],
+    ),
+    "CheckData": (
+        {"table": "s.t", "not_null": ["a"], "min_rows": 1, "sql": "SELECT 2"},
+        [
+            'SELECT * FROM "s"."t" WHERE "a" IS NULL',
+            "SELECT 2",
+            'SELECT count(*) FROM "s"."t"',
+        ],
+    ),
+    "LoadFile": (
+        {"path": "a.csv", "table": "t", "mode": "replace"},
+        [
+            'TRUNCATE TABLE "t"',
+            'COPY "t" ("x", "y") FROM STDIN WITH (FORMAT csv, DELIMITER :p1, NULL :p2)',
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_job_tells_its_statements_in_order(name: str, project: Path) -> None:
+    (project / "a.sql").write_text("SELECT 1; SELECT 2;")
+    (project / "a.csv").write_text("x,y\n1,2\n")
+    with_, expected = EVERY[name]
+    assert texts(name, **with_) == expected
+
+
+def test_columns_that_only_the_catalogue_knows_are_told_so() -> None:
+    archived = preview("ArchiveRows", table="t", into="u", column="at", older_than="1d")
+    assert archived[1].note == "the columns of t are read from the catalogue"
+    assert archived[1].sql.binds == {"p1": "2026-01-30T00:00:00+00:00"}
+    synced = preview("SyncTable", source_table="t", target_table="u", key="id")
+    assert "are read from the catalogue" in synced[0].note
+    known = preview("MirrorTable", source_table="t", target_table="u", columns=["a"])
+    assert known[0].note == ""
+    loaded = preview("LoadFile", path="missing.csv", table="t")
+    assert loaded[0].note == "the columns are read from missing.csv"
+
+
+def test_each_statement_of_a_copy_between_databases_names_its_own() -> None:
+    copied = preview(
+        "MirrorTable", source_table="t", target_table="u", source_connection="a", connection="b"
+    )
+    assert [one.connection for one in copied] == ["a", "b", "b", "b"]
+
+
+def test_a_statement_knows_the_line_on_which_it_begins(project: Path) -> None:
+    (project / "a.sql").write_text("-- One.\nSELECT 1;\n\nSELECT\n  2;\n")
+    lines = [one.source and one.source.line for one in preview("RunSql", sql_path="a.sql")]
+    assert lines == [1, 4]
+
+
+def test_what_the_job_would_refuse_its_preview_refuses_too() -> None:
+    for with_ in ({"sql": "COMMIT"}, {"sql": "VACUUM t"}, {"sql": "DELETE FROM t", "into": "u"}):
+        with pytest.raises(RefusedSql):
+            preview("RunSql", **with_)
+
+
+def test_a_job_of_ones_own_tells_the_sql_of_its_parameters_or_nothing() -> None:
+    class Own(BaseJob):
+        def __init__(self, sql: str | None = None, **kwargs: Any) -> None:
+            self.own = sql
+            super().__init__(**kwargs)
+
+    assert [one.sql.display for one in Own(sql="SELECT 1").preview()] == ["SELECT 1"]
+    assert list(Own().preview()) == []
