@@ -9,6 +9,7 @@ from typing import Any
 from runner.config import Settings
 from runner.errors import HeadraceError
 from runner.model.plan import Plan, PlannedJob
+from runner.model.subpipeline import pipeline_of
 from runner.template import RenderedSql, render
 
 
@@ -25,6 +26,8 @@ class PreviewedSql:
 def preview_sql(plan: Plan, settings: Settings) -> Iterator[PreviewedSql]:
     """Yield the SQL of each job that has `sql` or `sql_path`, in the plan's order."""
     for job in plan.jobs:
+        if pipeline_of(job.job_class) is not None:
+            continue
         if isinstance(job.payload.get("sql_path"), str):
             path = job.payload["sql_path"]
             found = _find(path, plan, settings)
