@@ -14,6 +14,7 @@ from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
 from runner.engine.wiring import Headrace, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from runner.store.bell import listen
 from runner.store.database import Transaction
 
 log = logging.getLogger("headrace.daemon")
@@ -21,6 +22,7 @@ log = logging.getLogger("headrace.daemon")
 # A standby leads within this and a tick of the leader's death.
 _LEASE_S = 3.0
 _TICK_S = 1.0
+_MOMENT_S = 0.01
 _PRUNE_EVERY_S = 3600.0
 
 
@@ -31,13 +33,18 @@ class Daemon:
         self._headrace = headrace
         self._name = process_name()
         self._stop = threading.Event()
+        self._rung = threading.Event()
         self._term: int | None = None
         self._standing_by = False
         self._next_prune = 0.0
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._recovery = Recovery(
-            headrace.database, headrace.sender, time.monotonic, headrace.settings.connections
+            headrace.database,
+            headrace.sender,
+            time.monotonic,
+            headrace.settings.connections,
+            headrace.subpipelines,
         )
         self._in_force = InForce(headrace.database)
         self._scheduler = Scheduler(
@@ -48,12 +55,14 @@ class Daemon:
         """Run until SIGTERM or SIGINT."""
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
+        bell = f"headrace:{self._headrace.role}:bell"
+        listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
         log.info("daemon %s is up", self._name)
         while not self._stop.is_set():
             try:
                 self._turn()
                 self._outage.over()
-                self._stop.wait(self._wait_s())
+                self._wait()
             except LeadershipLost as error:
                 log.warning("%s; what is due is the next leader's", error)
                 self._term = None
@@ -72,7 +81,7 @@ class Daemon:
         if self._term is None:
             return
         self._scheduler.tick(datetime.now(UTC), self._term)
-        done = self._recovery.tick(self._renew)
+        done = self._recovery.tick(self._renew, self._term)
         self._prune()
         self._in_force.keep(self._headrace.pipelines.by_name, self._term)
         if done.resent or done.lost:
@@ -128,6 +137,14 @@ class Daemon:
         if self._term is not None:
             self._scheduler.refresh(datetime.now(UTC))
 
+    def _wait(self) -> None:
+        """Wait for the next turn; the bell ends the wait of a daemon that leads."""
+        waited_for = self._stop if self._term is None else self._rung
+        if waited_for.wait(self._wait_s()):
+            # What is rung for several times in a moment is done in one turn.
+            self._stop.wait(_MOMENT_S)
+            self._rung.clear()
+
     def _wait_s(self) -> float:
         """Seconds to the next turn: a tick, or less where a run is due before."""
         due = self._scheduler.next_due()
@@ -145,3 +162,4 @@ class Daemon:
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
         self._stop.set()
+        self._rung.set()

@@ -137,6 +137,12 @@ class RefusedSql(HeadraceError):
     code = "refused-sql"
 
 
+class ChildRunFailed(HeadraceError):
+    """The run that a step has started was not completed."""
+
+    code = "child-run"
+
+
 class JobFailure(HeadraceError):
     """Raised by a job to fail with a clear message (a check that found bad rows, say)."""
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from runner.cli.installation import settings_of
 from runner.cli.printing import moment, params_of, print_json, public, span, took
 from runner.errors import HeadraceError, StoreUnavailable
 from runner.model.status import FINAL, RUN_FINAL, RunStatus
+from runner.model.subpipeline import pipeline_of
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
@@ -72,8 +74,9 @@ def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
         moment(given.logical_date, "--logical-date"),
         _manual(),
     )
-    served = _served_queues(own)
-    missing = 0 if {job.queue for job in plan.jobs} <= served else _WORKER
+    queues = {job.queue for job in plan.jobs}
+    queues |= own.pipelines.queues_below(pipeline_of(job.job_class) for job in plan.jobs)
+    missing = 0 if queues <= _served_queues(own) else _WORKER
     leader = own.database.row("leader")
     return _NONE_MISSING + missing + (0 if leader and leader["live"] else _DAEMON)
 
@@ -125,17 +128,25 @@ def _own_parts(headrace: "Headrace", missing: int) -> "list[Part]":
 def _live_repairs(headrace: "Headrace") -> None:
     """Do a daemon's repairs (retries that are due, messages that were lost), no schedules."""
     from runner.engine.recovery import Recovery
+    from runner.store.bell import listen
 
     recovery = Recovery(
-        headrace.database, headrace.sender, time.monotonic, headrace.settings.connections
+        headrace.database,
+        headrace.sender,
+        time.monotonic,
+        headrace.settings.connections,
+        headrace.subpipelines,
     )
+    rung = threading.Event()
+    listen(headrace.database_url, application_name="headrace:repairs:bell", heard=rung.set)
     while True:
+        rung.clear()
         try:
             recovery.tick()
         except HeadraceError:
             # PostgreSQL or Redis is away, which the run's client and the workers say.
             time.sleep(1.0)
-        time.sleep(1.0)
+        rung.wait(1.0)
 
 
 # -- the run --------------------------------------------------------------------------
@@ -161,7 +172,7 @@ class _Client:
     def __init__(self, headrace: "Headrace", given: argparse.Namespace) -> None:
         self._headrace = headrace
         self._given = given
-        self._seen: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, tuple[str, int, str | None]] = {}
         self._id = ""
         self._away = False
 
@@ -219,13 +230,13 @@ class _Client:
         """Print a line for each step that has got on."""
         news = False
         for job in jobs:
-            now = (job["status"], job["attempt"])
-            before = self._seen.get(job["id"], ("waiting", 0))
+            now = (job["status"], job["attempt"], job["child_run"])
+            before = self._seen.get(job["id"], ("waiting", 0, None))
             if now == before:
                 continue
             self._seen[job["id"]] = now
             news = True
-            if job["status"] not in ("waiting", "queued"):
+            if job["status"] not in ("waiting", "queued") or now[2] != before[2]:
                 self._say(_step_line(job, max(len(one["step"]) for one in jobs)))
                 if job["status"] in ("failed", "retrying"):
                     self._say_error(job["id"])
@@ -256,6 +267,8 @@ class _Client:
 
 def _step_line(job: dict[str, Any], width: int) -> str:
     text = f"  {job['step']:{width}}  {job['status']}"
+    if job["status"] == "waiting":
+        return f"{text} for run {job['child_run']}"
     if job["status"] == "started" and job["attempt"] > 1:
         return f"{text} (attempt {job['attempt']})"
     started, finished = (_read(job[key]) for key in ("started_at", "finished_at"))

@@ -69,10 +69,15 @@ def find(headrace: "Headrace", text: str) -> tuple[str, dict[str, Any]]:
 
 def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     jobs = headrace.database.rows("jobs_of_run", run_id=run["id"])
+    parent = headrace.database.row("parent_of_run", id=run["id"])
     if as_json:
-        print_json({**public(run), "jobs": [public(job) for job in jobs]})
+        print_json({**public(run), "parent": parent, "jobs": [public(job) for job in jobs]})
         return
     _fields(run, ("id", "pipeline", "status", "trigger", "logical_date", "params", "version"))
+    if parent:
+        print(
+            f"{'parent':14} run {parent['run_id']} of {parent['pipeline']}, step {parent['step']}"
+        )
     _fields(run, ("created_at", "started_at", "finished_at", "error"))
     print(f"{'took':14} {took(run)}\n")
     print_table(
@@ -91,10 +96,22 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
         ("STEP", "CLASS", "STATUS", "QUEUE", "ATTEMPT", "TOOK", "JOB"),
         "It has no steps.",
     )
+    _list_children(headrace, run["id"])
     for job in jobs:
         if job["error"] and job["status"] != "completed":
             _block(f"error of {job['step']}", job["error"])
             _block(f"traceback of {job['step']}", job["traceback"])
+
+
+def _list_children(headrace: "Headrace", run_id: UUID) -> None:
+    """List the runs that the run's steps have started, where there are any."""
+    children = headrace.database.rows("children_of_run", run_id=run_id)
+    if children:
+        print()
+        rows = [
+            (one["step"], one["pipeline"], one["status"], took(one), one["id"]) for one in children
+        ]
+        print_table(rows, ("STEP", "PIPELINE", "STATUS", "TOOK", "RUN"), "")
 
 
 def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
@@ -108,6 +125,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     _fields(job, ("id", "job_class", "status", "queue", "run_id", "pipeline", "step", "payload"))
     _fields(job, ("env", "attempt", "retry_count", "next_retry_time", "worker"))
     _fields(job, ("created_at", "queued_at", "started_at", "finished_at", "result"))
+    _fields(job, ("child_run",))
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
     print(f"{'took':14} {took(job)}\n")

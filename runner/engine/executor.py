@@ -8,22 +8,24 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 import logging
 import random
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from runner import jobapi
-from runner.engine.conditions import run_context, steps_context
+from runner.engine.awaited import child_result
 from runner.engine.environment import environment
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.kinds import kinds_of
+from runner.engine.late import Render, late_variables
 from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
 from runner.engine.runs import follow
 from runner.errors import (
+    ChildRunFailed,
     InvalidPayload,
     RefusedSql,
     StaleAttempt,
@@ -31,6 +33,7 @@ from runner.errors import (
     TemplateError,
     UnknownJobClass,
 )
+from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import JobLog, storable
 from runner.plan.environment import render_late_env
 from runner.plan.expand import later_templates, render_late
@@ -80,7 +83,7 @@ class Surroundings:
 
     project: Path
     pipelines: Path
-    render: Callable[[Any, Mapping[str, Any]], Any]
+    render: Render
     permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
 
@@ -115,6 +118,8 @@ class Executor:
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
+            if pipeline_of(claimed.job_class) is not None:
+                return Handled(to_json(child_result(self.store, claimed.id)))
             payload, env = self._said(claimed)
             with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
@@ -131,6 +136,9 @@ class Executor:
             return Handled(None)
         except (StaleAttempt, KeyboardInterrupt):
             raise
+        except ChildRunFailed as error:
+            # Where it failed, the run's own jobs tell.
+            return Raised(str(error), "", permanent=True)
         except BaseException as error:
             if self.store.broken(error):
                 raise StoreUnavailable(f"the database went away: {error}") from error
@@ -263,16 +271,8 @@ class Executor:
         """Return the job's arguments and environment variables, late templates rendered."""
         if not claimed.late:
             return claimed.payload, claimed.env
-        steps = {
-            row["step"]: {"status": row["status"], "result": row["result"]}
-            for row in self.store.rows("upstream_results", id=claimed.id)
-        }
-        run = self.store.row("run_of_attempt", id=claimed.id)
-        variables = {
-            "steps": steps_context(steps, run["empty"] if run else None),
-            **(run_context(run) if run else {"params": {}, "run": {}}),
-        }
-        handler, render = run["handler"] if run else None, self._surroundings.render
+        variables, handler = late_variables(self.store, claimed.id)
+        render = self._surroundings.render
         payload = render_late(
             claimed.job_class,
             claimed.payload,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.gate import close_below, recount
-from runner.engine.runs import cancel_run, close, follow
+from runner.engine.runs import cancel_children, cancel_run, close, follow
 from runner.errors import IllegalTransition, NotFound
 from runner.queue.message import Message
 from runner.store.database import Database, Row, Transaction
@@ -43,6 +43,8 @@ class Interventions:
                     " not ended can be cancelled"
                 )
             messages = close_below(tx, [row["id"]], "failed")
+            below, sent = cancel_children(tx, ended)
+        messages += sent + follow(self._database, below)[1]
         if row["run_id"]:
             messages += close(self._database, [row["run_id"]])[1]
         self._dispatcher.send_soon(messages)
@@ -57,11 +59,11 @@ class Interventions:
         with self._database.transaction() as tx:
             run = self._run(tx, run_id)
             cancelled, messages = cancel_run(tx, run["id"])
-            if cancelled is None:
+            if not cancelled:
                 raise IllegalTransition(f"run {run_id} is {run['status']}; it has ended already")
-        messages += follow(self._database, [cancelled])[1]
+        messages += follow(self._database, cancelled)[1]
         self._dispatcher.send_soon(messages)
-        return cancelled
+        return cancelled[0]
 
     # -- retry ------------------------------------------------------------------------
 
@@ -78,7 +80,7 @@ class Interventions:
                     f"job {job_id} is {row['status']}; only a failed or cancelled job can be"
                     " retried"
                 )
-            messages, runs = self._reopen(tx, [row["id"]])
+            messages, runs = reopen(tx, [row["id"]])
         self._go_on(messages, runs)
         return self._job(self._database, job_id)
 
@@ -97,7 +99,7 @@ class Interventions:
                 raise IllegalTransition(
                     f"run {run_id} is {run['status']}; it has no failed or cancelled step"
                 )
-            messages, runs = self._reopen(tx, ids)
+            messages, runs = reopen(tx, ids)
         self._go_on(messages, runs)
         return self._run(self._database, run_id)
 
@@ -105,7 +107,7 @@ class Interventions:
         """Retry every failed job; returns their ids."""
         with self._database.transaction() as tx:
             ids = [row["id"] for row in tx.rows("failed_jobs")]
-            messages, runs = self._reopen(tx, ids) if ids else ([], [])
+            messages, runs = reopen(tx, ids) if ids else ([], [])
         self._go_on(messages, runs)
         return [str(job_id) for job_id in ids]
 
@@ -121,23 +123,6 @@ class Interventions:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _reopen(self, tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUID]]:
-        """Let jobs and what was skipped below them wait again, and release those that can run.
-
-        Returns messages to send, and the runs: nothing but handlers may have been reopened.
-        """
-        below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
-        opened = tx.rows("reopen_jobs", ids=[*ids, *below])
-        opened_ids = [row["id"] for row in opened]
-        # Of several failed jobs above it only some may be retried: what waits for the others
-        # as well is skipped again.
-        messages = recount(tx, opened_ids)
-        runs = list({row["run_id"] for row in opened if row["run_id"]})
-        if runs:
-            tx.rows("reopen_runs", ids=runs)
-            tx.rows("reopen_handlers", runs=runs)
-        return messages, runs
-
     def _go_on(self, messages: list[Message], runs: list[UUID]) -> None:
         self._dispatcher.send_soon(messages + close(self._database, runs)[1])
 
@@ -152,6 +137,24 @@ class Interventions:
         if row is None:
             raise NotFound(f"there is no run {run_id}")
         return row
+
+
+def reopen(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUID]]:
+    """Let jobs and what was skipped below them wait again, and release those that can run.
+
+    Returns messages to send, and the runs: nothing but handlers may have been reopened.
+    """
+    below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
+    opened = tx.rows("reopen_jobs", ids=[*ids, *below])
+    opened_ids = [row["id"] for row in opened]
+    # Of several failed jobs above it only some may be retried: what waits for the others
+    # as well is skipped again.
+    messages = recount(tx, opened_ids)
+    runs = list({row["run_id"] for row in opened if row["run_id"]})
+    if runs:
+        tx.rows("reopen_runs", ids=runs)
+        tx.rows("reopen_handlers", runs=runs)
+    return messages, runs
 
 
 def _uuid(text: str, noun: str) -> UUID:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +87,19 @@ class Pipelines:
             self._seen = _following(before, stamps, files, self._combined(files))
         return True
 
+    def queues_below(self, names: Iterable[str | None]) -> set[str]:
+        """Return the queues that runs of these pipelines need, and the runs that they start."""
+        queues: set[str] = set()
+        left, seen = list(names), set[str]()
+        while left:
+            pipeline = self.by_name.get(left.pop() or "")
+            if pipeline is not None and pipeline.name not in seen:
+                seen.add(pipeline.name)
+                steps = (*pipeline.steps, *pipeline.handlers)
+                queues |= {step.queue or self._settings.default_queue for step in steps}
+                left += [step.pipeline for step in steps]
+        return queues
+
     def folder_of(self, pipeline: Pipeline) -> str:
         """Return the pipeline's folder below the pipelines folder, '' for that one itself."""
         root, folder = self._settings.pipelines.resolve(), Path(pipeline.folder).resolve()
@@ -127,7 +140,7 @@ class Pipelines:
         if not files:
             # Tells of a missing folder, too.
             return load_folder(self._settings.pipelines, self._registry, self._settings)
-        return combine(files.values())
+        return combine(list(files.values()))
 
 
 def _following(
@@ -152,7 +165,9 @@ def _problems_of(name: str, state: _State) -> list[Problem]:
         if loaded.pipeline is None and name in (loaded.name, Path(path).stem):
             found.update(loaded.problems, loaded.outer)
         if loaded.name == name:
-            found.update(problem for problem in state.problems if problem.file == loaded.file)
+            # What it says about other pipelines may stand in a template of a _defaults.yaml.
+            places = {loaded.file, *(one.at[0] for one in loaded.references)}
+            found.update(problem for problem in state.problems if problem.file in places)
     return sorted(problem for problem in found if problem.severity == "error")
 
 

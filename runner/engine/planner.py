@@ -11,6 +11,7 @@ from runner.engine.registry import Registry
 from runner.model.pipeline import Pipeline
 from runner.model.plan import Plan, PlannedJob
 from runner.model.status import Trigger
+from runner.model.subpipeline import pipeline_of
 from runner.plan.expand import ExpandDefaults, expand, plain
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
@@ -73,6 +74,8 @@ class Planner:
 
         They are bound there like the job's own, which come first.
         """
+        if pipeline_of(job.job_class) is not None:
+            return job
         if not params or "params" not in self._registry.get(job.job_class).parameters:
             return job
         own = job.payload.get("params") or {}

@@ -10,6 +10,7 @@ from runner.config import Settings
 from runner.engine.registry import Registry
 from runner.errors import HeadraceError, JobFailure
 from runner.model.plan import Plan, PlannedJob
+from runner.model.subpipeline import pipeline_of
 from runner.template import Preview
 
 _SQL = ("sql", "sql_path")
@@ -28,6 +29,8 @@ class PreviewedJob:
 def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[PreviewedJob]:
     """Yield the SQL of each job that has any, in the plan's order."""
     for job in plan.jobs:
+        if pipeline_of(job.job_class) is not None:
+            continue
         cls = registry.get(job.job_class).cls
         if not (_tells(cls) or any(isinstance(job.payload.get(key), str) for key in _SQL)):
             continue

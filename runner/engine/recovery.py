@@ -11,6 +11,7 @@ from typing import Any
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
 from runner.engine.pools import admit
 from runner.engine.runs import close, release
+from runner.engine.subpipelines import MOST_RUNS, Subpipelines
 from runner.engine.worker import attempts_json
 from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from runner.queue.message import Message
@@ -50,8 +51,10 @@ class Recovery:
         sender: Sender,
         clock: Callable[[], float],
         connections: Mapping[str, str] | None = None,
+        subpipelines: Subpipelines | None = None,
     ) -> None:
         self._connections = connections or {}
+        self._subpipelines = subpipelines
         self._database = database
         self._sender = sender
         self._clock = clock
@@ -60,22 +63,25 @@ class Recovery:
         self._hostname = socket.gethostname()
         self._mark = host_mark()
 
-    def tick(self, lead: Callable[[Transaction], None] = lambda _tx: None) -> Repaired:
+    def tick(
+        self, lead: Callable[[Transaction], None] = lambda _tx: None, term: int | None = None
+    ) -> Repaired:
         """Requeue due retries and what dead workers held; every few seconds sweep the rest.
 
-        `lead` runs first, in the same transaction: there the daemon renews its lease.
+        `lead` runs first, in the same transaction: there the daemon renews its lease, that of
+        its `term`. Runs that steps ask for are started, too.
 
         Raises:
-            StoreUnavailable, QueueUnavailable: Tried again at the next tick.
+            StoreUnavailable, QueueUnavailable, LeadershipLost: Tried again at the next tick.
         """
         try:
-            return self._tick(lead)
+            return self._tick(lead, term)
         except StoreUnavailable:
             # Nobody could renew a lease meanwhile: silence proves nothing for a while.
             self._trusted_from = self._clock() + LEASE_S
             raise
 
-    def _tick(self, lead: Callable[[Transaction], None]) -> Repaired:
+    def _tick(self, lead: Callable[[Transaction], None], term: int | None) -> Repaired:
         done = Repaired()
         emptied = self._emptied()
         sweep = emptied or self._clock() >= self._next_sweep
@@ -94,8 +100,11 @@ class Recovery:
                 groups = tx.rows("groups_with_queued_runs")
                 messages += decide(tx)[0]
                 messages += release_stuck(tx, OVERDUE_S)
+                messages += [message_for(row) for row in tx.rows("wake_forgotten_parents")]
                 overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
                 tx.rows("forget_old_workers")
+            # After what the sweep lets pass the gate.
+            children = tx.rows("wanted_children", limit=MOST_RUNS)
         done.retried = len(retries)
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
@@ -107,6 +116,8 @@ class Recovery:
         self._send(release(self._database, [row["name"] for row in groups]))
         if wanted:
             self._send(admit(self._database))
+        if self._subpipelines is not None:
+            self._send(self._subpipelines.start(children, term))
         done.resent = self._resend(overdue)
         return done
 

@@ -7,6 +7,7 @@ from runner.engine.policies import policy_to_row
 from runner.model.ids import new_id
 from runner.model.plan import Plan, PlannedJob
 from runner.model.status import Trigger
+from runner.model.subpipeline import pipeline_of
 from runner.store.database import Row
 
 
@@ -41,6 +42,7 @@ def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
         "concurrency_group": limit.group if limit else None,
         "concurrency_limit": limit.limit if limit else None,
         "has_handlers": any(job.handler for job in plan.jobs),
+        "parent_job": plan.parent_job,
         "pipeline": plan.pipeline,
         "version": plan.version,
         "trigger": trigger,
@@ -86,10 +88,10 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             dependents=dependents[job.step],
             late=job.late,
             trigger_rule=job.trigger_rule,
-            when_expr=job.when,
+            when_expr=_condition(job),
             allow_failure=job.allow_failure,
             held=not job.depends_on
-            and (held or job.slots is not None or bool(job.when or job.handler)),
+            and (held or job.slots is not None or bool(_condition(job) or job.handler)),
             handler=job.handler,
             pool=_pool(job, run_id),
             pool_slots=job.slots,
@@ -101,8 +103,20 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
     )
 
 
+def _condition(job: PlannedJob) -> str | None:
+    """Return what the gate evaluates.
+
+    A step that runs a pipeline always has a condition: with one it is left to the gate, which
+    does not queue it but has its run started, and jobs of a class pay nothing for it.
+    """
+    return job.when or ("true" if pipeline_of(job.job_class) is not None else None)
+
+
 def _pool(job: PlannedJob, run_id: str) -> str | None:
-    """Return the pool whose slots limit the job: that of its step in this run where it has none."""
-    if job.slots is None or job.pool is not None:
+    """Return the pool whose slots limit the job: that of its step in this run where it has none.
+
+    What limits the runs of a step is no pool: they are counted as they are started.
+    """
+    if job.slots is None or job.pool is not None or pipeline_of(job.job_class) is not None:
         return job.pool
     return f"{run_id} {job.step.partition('[')[0]}"

@@ -61,6 +61,7 @@ def follow(store: Store, rows: Sequence[Row]) -> tuple[list[Row], list[Message]]
                 messages += sent
         rows = [row for row in rows if row["status"] != "running"]
         closed += rows
+        messages += wake_parents(store, (row["id"] for row in rows if row["parent_job"]))
         groups = {row["concurrency_group"] for row in rows if row["concurrency_group"]}
         for group in sorted(groups):
             released, sent = _release(store, group)
@@ -80,17 +81,42 @@ def release(store: Store, groups: Iterable[str]) -> list[Message]:
     return messages
 
 
+def wake_parents(store: Store, runs: Iterable[UUID]) -> list[Message]:
+    """Queue the jobs that wait for these runs, of which any may have ended.
+
+    Returns messages to send.
+    """
+    runs = list(runs)
+    return [message_for(row) for row in store.rows("wake_parents", runs=runs)] if runs else []
+
+
 def cancel_run(
     tx: Transaction, run_id: UUID, error: str | None = None
-) -> tuple[Row | None, list[Message]]:
-    """Cancel a run with all of its jobs that are not final; no row: it has ended already."""
+) -> tuple[list[Row], list[Message]]:
+    """Cancel a run with all of its jobs that are not final, and the runs that these have started.
+
+    Returns the runs' rows, its own first, and messages to send; no row: it has ended already.
+    """
     row = tx.row("cancel_run", id=run_id, error=error)
     if row is None:
-        return None, []
+        return [], []
     ended = tx.rows("cancel_jobs", ids=[], run_id=run_id)
     # Jobs outside the run may wait for one inside it.
-    above = [job["id"] for job in ended if job["dependents"]]
-    return row, close_below(tx, above, "failed")
+    messages = close_below(tx, [job["id"] for job in ended if job["dependents"]], "failed")
+    below, sent = cancel_children(tx, ended)
+    return [row, *below], messages + sent
+
+
+def cancel_children(tx: Transaction, jobs: Iterable[Row]) -> tuple[list[Row], list[Message]]:
+    """Cancel the runs that these jobs, rows of `cancel_jobs`, have started; see `cancel_run`."""
+    cancelled: list[Row] = []
+    messages: list[Message] = []
+    for job in jobs:
+        if job["child_run"] is not None:
+            rows, sent = cancel_run(tx, job["child_run"], "the step that ran it was cancelled")
+            cancelled += rows
+            messages += sent
+    return cancelled, messages
 
 
 def _open_handlers(store: Store, run: UUID) -> tuple[list[UUID], list[Message]]:

@@ -18,6 +18,7 @@ from runner.engine.interventions import Interventions
 from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
 from runner.engine.registry import Registry
+from runner.engine.subpipelines import Subpipelines
 from runner.model.status import Trigger
 from runner.queue.process import host_mark
 from runner.queue.sender import Sender
@@ -70,6 +71,11 @@ class Headrace:
     def dispatcher(self) -> Dispatcher:
         """What makes rows and messages."""
         return Dispatcher(self.settings, self.database, self.sender, self.registry)
+
+    @cached_property
+    def subpipelines(self) -> Subpipelines:
+        """What starts the runs of steps that run a pipeline."""
+        return Subpipelines(self.database, self.dispatcher, self.pipelines, self.planner)
 
     @cached_property
     def interventions(self) -> Interventions:

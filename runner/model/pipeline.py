@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from runner.model.retry import RetryPolicy
+from runner.model.subpipeline import pipeline_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Step:
     """One node of a pipeline: which job class runs, after which steps, with what.
 
     `env` are environment variables that hold while the job runs; see `runner.secrecy`.
+    `job` may stand for a pipeline instead: see `runner.model.subpipeline`.
     """
 
     id: str
@@ -111,6 +113,11 @@ class Step:
     description: str = ""
     handler: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pipeline(self) -> str | None:
+        """The pipeline that the step runs, if it runs one."""
+        return pipeline_of(self.job)
 
 
 @dataclass(frozen=True, slots=True)

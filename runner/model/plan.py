@@ -46,6 +46,7 @@ class Plan:
     `folder` is where relative paths are looked up first, below the pipelines folder.
     `param_types` tells how the stored `params` are read again, `timezone` on whose clock
     `logical_date` is; `empty` names the steps whose `foreach` had no items.
+    `parent_job` is the id of the job that waits for the run, where a step has started it.
     """
 
     pipeline: str
@@ -58,3 +59,4 @@ class Plan:
     timezone: str = "UTC"
     empty: tuple[str, ...] = ()
     concurrency: Concurrency | None = None
+    parent_job: str | None = None

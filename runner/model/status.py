@@ -28,7 +28,7 @@ class RunStatus(StrEnum):
 
 
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
-    # To `failed` without an attempt: its condition could not be evaluated.
+    # To `failed` without an attempt: its condition could not be evaluated, its run not started.
     JobStatus.WAITING: frozenset(
         {JobStatus.QUEUED, JobStatus.SKIPPED, JobStatus.CANCELLED, JobStatus.FAILED}
     ),

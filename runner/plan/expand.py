@@ -10,6 +10,7 @@ from runner.errors import HeadraceError, TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import Plan, PlannedJob
 from runner.model.retry import RetryPolicy
+from runner.model.subpipeline import pipeline_of
 from runner.plan.environment import Keys, as_variables, no_keys
 from runner.plan.graph import topological_order
 from runner.plan.variables import run_variables
@@ -42,12 +43,13 @@ class ExpandDefaults:
     pools: Mapping[str, int] = field(default_factory=dict)
 
 
-def sql_is_verbatim(_job: str) -> Collection[str]:
+def sql_is_verbatim(job: str) -> Collection[str]:
     """Return the keys of `with` that are templates of their own: by default `sql`.
 
-    Rendered here as text, a value would become SQL; the job binds it instead.
+    Rendered here as text, a value would become SQL; the job binds it instead. A pipeline that
+    is run has no SQL of its own: what it is given are parameters, whatever their names.
     """
-    return ("sql",)
+    return ("sql",) if pipeline_of(job) is None else ()
 
 
 def expand(

@@ -114,7 +114,8 @@ def _of_type(error: ValidationError) -> bool:
 def _one_of(error: ValidationError, path: KeyPath, owner: str, *, named: bool) -> Departure:
     """Word a mapping that names several keys that exclude each other, or none of them."""
     keys = [key for form in _rule(error) for key in form.get("required", ())]
-    listed = " and ".join(f'"{key}"' for key in keys)
+    *first, last = [f'"{key}"' for key in keys]
+    listed = f"{', '.join(first)} and {last}" if first else last
     message = f"{owner or 'the file'} takes exactly one of {listed}"
     if named:
         return Departure(path, "conflicting-keys", message, "remove one of them")

@@ -9,6 +9,7 @@ from typing import Any
 from runner.model.duration import parse_duration_s
 from runner.model.pipeline import Calendar, Concurrency, Foreach, Param, Pipeline, Schedule, Step
 from runner.model.retry import RetryPolicy
+from runner.model.subpipeline import job_class_of
 from runner.spec.draft import HANDLERS
 from runner.spec.moments import moment
 
@@ -66,9 +67,10 @@ def _step(
     handler: str | None = None,
 ) -> Step:
     layered = {**defaults, **data}
+    runs = data.get("pipeline")
     return Step(
         id=data["id"],
-        job=data["job"],
+        job=data["job"] if runs is None else job_class_of(runs),
         depends_on=tuple(data.get("depends_on", ())),
         trigger_rule=data.get("trigger_rule", "all_success"),
         when=data.get("when"),
@@ -77,11 +79,14 @@ def _step(
         queue=layered.get("queue"),
         pool=data.get("pool"),
         with_=data.get("with", {}),
-        retry=_retry(retry, defaults.get("retry"), data.get("retry")),
-        timeout_s=_seconds(layered, "timeout"),
+        # Those of a pipeline that is run are its own steps'.
+        retry=_retry(retry, defaults.get("retry"), data.get("retry"))
+        if runs is None
+        else RetryPolicy(limit=0),
+        timeout_s=_seconds(layered, "timeout") if runs is None else None,
         description=data.get("description", ""),
         handler=handler,
-        env={**defaults.get("env", {}), **data.get("env", {})},
+        env={**defaults.get("env", {}), **data.get("env", {})} if runs is None else {},
     )
 
 

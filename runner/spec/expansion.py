@@ -18,6 +18,9 @@ from runner.suggest import did_you_mean
 # Mappings of which a step may say a part, and its template another.
 MERGED = ("retry", "env")
 
+# File, line and column.
+Place = tuple[str, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -85,21 +88,34 @@ class Expansion:
             else:
                 yield from self._of_use(use, Finding(path, code, message, hint, of_key))
 
+    def place_of(self, path: KeyPath, *, key: bool = False) -> Place:
+        """Return the file, line and column at which what stands at a path of `data` is written."""
+        document, at, of_key = self.document, path, key
+        use = self.use_at(path)
+        if use is not None:
+            document, at, of_key = self._written(use, path, of_key=key)
+        return document.file, *document.at(at, key=of_key)
+
+    def _written(self, use: Use, path: KeyPath, *, of_key: bool) -> tuple[Document, KeyPath, bool]:
+        within = path[len(use.path) :]
+        param = None if use.is_own(within) else use.param_at(within)
+        if param is not None and param[0] in use.given:
+            return self.document, (*use.path, "with", param[0], *param[1]), False
+        if use.is_own(within):
+            return self.document, path, of_key
+        at: KeyPath = (*use.template.path, "step", *within)
+        if param is not None:
+            at = (*use.template.path, "params", param[0], "default", *param[1])
+        return use.template.document, at, of_key
+
     def _of_use(self, use: Use, found: Finding) -> Iterator[Problem]:
         path, code, message, hint, of_key = found
         within = path[len(use.path) :]
         template = use.template
         if (within, code) in template.told:
             return
-        param = None if use.is_own(within) else use.param_at(within)
-        document, at = self.document, path
-        if param is not None and param[0] in use.given:
-            at, of_key = (*use.path, "with", param[0], *param[1]), False
-        elif not use.is_own(within):
-            document = template.document
-            at = (*template.path, "step", *within)
-            if param is not None:
-                at = (*template.path, "params", param[0], "default", *param[1])
+        document, at, of_key = self._written(use, path, of_key=of_key)
+        if at[: len(template.path)] == template.path and document is template.document:
             user = use.label
             if document is not self.document:
                 user += f" of {self.document.file}"

@@ -168,6 +168,8 @@ def _too_early(steps: list[_Checked]) -> Iterator[_Warning]:
 
 
 def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
+    if step.pipeline is not None:
+        return SqlUse()
     use = tables_of_job(step.job, step.with_)
     sql = step.with_.get("sql")
     path = step.with_.get("sql_path")

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from runner.config import Settings
 from runner.errors import Problem
 from runner.model.pipeline import Pipeline
 from runner.source import Document, Position, read, scan, shown_path
+from runner.spec.across import Declared, Fault, Reference, across, references_of
 from runner.spec.build import build_pipeline
 from runner.spec.calendar_files import Stamp, UsedCalendars, used_calendars
 from runner.spec.catalogue import Catalogue
@@ -39,6 +40,7 @@ class LoadedFile:
 
     `outer` are problems of the _defaults.yaml that hold for it and of its calendars' files; they
     make it invalid, too. `looked_at` are the other files that it was read with.
+    `references` are what it says about other pipelines, which `combine` checks.
     """
 
     file: str
@@ -48,6 +50,7 @@ class LoadedFile:
     problems: list[Problem] = field(default_factory=list)
     outer: tuple[Problem, ...] = ()
     looked_at: Mapping[str, Stamp] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
 
 def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
@@ -69,7 +72,17 @@ def load_files(
     """
     distinct = {os.path.abspath(path): path for path in files}
     defaults = Defaults(catalogue, settings, root)
-    return combine([load_file(path, catalogue, settings, defaults) for path in distinct.values()])
+    loaded = [load_file(path, catalogue, settings, defaults) for path in distinct.values()]
+    names = {file.name for file in loaded}
+    if all(one.pipeline in names for file in loaded for one in file.references):
+        return combine(loaded)
+    # Some speak of others that are not among them: those of the pipelines folder.
+    others = [
+        load_file(path, catalogue, settings, defaults)
+        for path in pipeline_files(settings.pipelines)
+        if os.path.abspath(path) not in distinct
+    ]
+    return combine(loaded, others)
 
 
 def pipeline_files(folder: Path) -> list[Path]:
@@ -140,6 +153,7 @@ def load_text(
         problems,
         broken,
         calendars.looked_at,
+        references_of(expansion, draft),
     )
 
 
@@ -185,8 +199,11 @@ def _broken_rules(draft: Draft) -> Iterator[Finding]:
         yield from islice(rule(draft), MOST_OF_A_KIND)
 
 
-def combine(files: Iterable[LoadedFile]) -> LoadResult:
-    """Put files together: a name that two of them use is a problem in both."""
+def combine(files: Sequence[LoadedFile], others: Sequence[LoadedFile] = ()) -> LoadResult:
+    """Put files together: a name that two of them use is a problem in both.
+
+    They are checked against each other, and against `others`, which are not looked at further.
+    """
     by_name: dict[str, list[LoadedFile]] = {}
     problems: list[Problem] = []
     outer: set[Problem] = set()
@@ -201,7 +218,23 @@ def combine(files: Iterable[LoadedFile]) -> LoadResult:
             problems += _shared_name(name, sharing)
         elif sharing[0].pipeline is not None:
             pipelines[name] = sharing[0].pipeline
-    return LoadResult(dict(sorted(pipelines.items())), sorted([*problems, *outer]))
+    between = _between(files, others)
+    broken = {file for file, _problem in between}
+    valid = {name: one for name, one in sorted(pipelines.items()) if one.file not in broken}
+    return LoadResult(valid, sorted([*problems, *outer, *{problem for _file, problem in between}]))
+
+
+def _between(files: Sequence[LoadedFile], others: Sequence[LoadedFile]) -> list[Fault]:
+    """Return what is wrong with what these files say about each other and about the others."""
+    if not any(file.references for file in files):
+        return []
+    declared = [
+        Declared(file.file, file.name, file.pipeline, file.references)
+        for file in (*files, *others)
+        if file.name is not None
+    ]
+    own = {file.file for file in files}
+    return [fault for fault in across(declared) if fault[0] in own]
 
 
 def _shared_name(name: str, sharing: list[LoadedFile]) -> Iterator[Problem]:

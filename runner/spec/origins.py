@@ -90,7 +90,8 @@ class _Resolving:
             data["schedule"] = listed if isinstance(listed, list) else [listed]
         tree = self._mapping(data, (), self._schema)
         for step, handler in self._steps_of(tree):
-            self._complete(step)
+            if "pipeline" not in step:  # Whose own steps say how their jobs run.
+                self._complete(step)
             if handler and step.get("trigger_rule") == Sourced("all_success", BUILT_IN):
                 del step["trigger_rule"]
         return tree

@@ -22,6 +22,7 @@ from runner.spec.param_rules import constraints_make_sense, defaults_fit
 from runner.spec.references import is_template
 from runner.spec.retry_rules import retried_errors_make_sense
 from runner.spec.schedule_rules import durations_make_sense, moments_exist, schedules_can_fire
+from runner.spec.subpipeline_rules import pipelines_have_keys_of_their_own
 from runner.spec.template_rules import (
     conditions_are_expressions,
     items_have_a_name_of_their_own,
@@ -163,6 +164,8 @@ def connections_exist(draft: Draft) -> Iterator[Finding]:
     """A job uses a connection of the configuration."""
     known = draft.settings.connections
     for step in draft.all_steps:
+        if "pipeline" in step.data:
+            continue  # What it is given are parameters, whatever their names.
         name = step.with_.get("connection")
         if not isinstance(name, str) or is_template(name) or name in known:
             continue
@@ -195,6 +198,7 @@ RULES: tuple[Rule, ...] = (
     retried_errors_make_sense,
     queues_exist,
     pools_exist,
+    pipelines_have_keys_of_their_own,
     connections_exist,
     constraints_make_sense,
     defaults_fit,

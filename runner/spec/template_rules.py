@@ -25,7 +25,7 @@ def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
             yield Finding(path, "bad-template", message, _BRACES_HINT)
         step = steps.get(path[:2]) or steps.get(path[:3])
         within = path[len(step.path) :] if step else ()
-        if within[:2] == ("with", "sql"):
+        if within[:2] == ("with", "sql") and step and "pipeline" not in step.data:
             continue  # Rendered by the job itself, where `params` are the job's own.
         yield from _unknown_params(draft, path, used)
         if within[:1] == ("foreach",):

@@ -97,7 +97,7 @@ class CompletedBatch:
 
 _COMPLETED = 6
 _BATCH_COLUMNS = 5
-_CLOSED = ("id", "pipeline", "status", "concurrency_group")
+_CLOSED = ("id", "pipeline", "status", "concurrency_group", "parent_job")
 _CLAIMED = len(Claimed.__dataclass_fields__)
 
 

@@ -36,14 +36,18 @@ def list_runs(
 
 @router.get("/{run_id}", summary="One run with its jobs")
 def show_run(run_id: str, headrace: Installed) -> Response:
-    """Answer the run's row with `jobs`: their rows, and what each depends on."""
+    """Answer the run's row with `jobs` (their rows, and what each depends on) and `parent`.
+
+    That is the run and the step that started this one, null where none did.
+    """
     row = found(headrace, "run", run_id)
     upstream: dict[Any, list[Any]] = defaultdict(list)
     for edge in headrace.database.rows("dependencies_of_run", run_id=row["id"]):
         upstream[edge["job_id"]].append(edge["upstream_id"])
     jobs = headrace.database.rows("jobs_of_run", run_id=row["id"])
     rows = [{**public(job), "depends_on": upstream[job["id"]]} for job in jobs]
-    return Answer({**public(row), "jobs": rows})
+    parent = headrace.database.row("parent_of_run", id=row["id"])
+    return Answer({**public(row), "parent": parent, "jobs": rows})
 
 
 @router.get(

@@ -125,3 +125,20 @@ SELECT 'I14 terms only grow', id, format('term %%s after term %%s', term, before
           FROM headrace.run
          WHERE trigger = 'schedule') AS runs
  WHERE term < before
+UNION ALL
+SELECT 'a step ends as the run that it waited for', j.id,
+       format('%%s, its run %%s', j.status, coalesce(r.status, 'is missing'))
+  FROM headrace.job j
+  LEFT JOIN headrace.run r ON r.id = j.child_run
+ WHERE %(settled)s
+   AND j.child_run IS NOT NULL
+   AND j.status IN ('completed', 'failed')
+   AND j.id NOT IN (SELECT job_id FROM reopened)
+   AND (j.status = 'completed') <> (coalesce(r.status, '') = 'completed')
+UNION ALL
+SELECT 'one run a start', parent_job, count(*) || ' runs'
+  FROM headrace.run
+ WHERE parent_job IS NOT NULL
+   AND parent_job NOT IN (SELECT job_id FROM reopened)
+ GROUP BY parent_job
+HAVING count(*) > 1

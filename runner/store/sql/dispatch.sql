@@ -77,15 +77,15 @@ SELECT upstream_id, job_id
 -- before, or the caller's term may be over.
 INSERT INTO headrace.run
        (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
-        concurrency_group, concurrency_limit, has_handlers)
+        concurrency_group, concurrency_limit, has_handlers, parent_job)
 SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint,
        CASE WHEN concurrency_group IS NULL THEN 'running' ELSE 'queued' END,
        CASE WHEN concurrency_group IS NULL THEN clock_timestamp() END,
-       concurrency_group, concurrency_limit, has_handlers
+       concurrency_group, concurrency_limit, has_handlers, parent_job
   FROM json_to_recordset(:runs::json) AS due
        (id uuid, pipeline text, version text, trigger text, logical_date timestamptz,
         params jsonb, plan jsonb, concurrency_group text, concurrency_limit integer,
-        has_handlers boolean)
+        has_handlers boolean, parent_job uuid)
  WHERE :term::bigint IS NULL
     OR EXISTS (SELECT FROM headrace.leader
                 WHERE term = :term::bigint AND expires_at > clock_timestamp())

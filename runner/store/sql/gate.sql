@@ -114,6 +114,7 @@ SELECT j.id
  WHERE j.status = 'waiting'
    AND j.handler IS NULL
    AND NOT j.slot_wanted
+   AND j.child_state IS NULL
    AND j.updated_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
    AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
    AND NOT EXISTS (SELECT
@@ -134,6 +135,7 @@ SELECT j.id, j.run_id, j.dependents,
  WHERE j.status = 'waiting'
    AND j.deps_left = 0
    AND NOT j.slot_wanted
+   AND j.child_state IS NULL
    -- Handlers wait for their turn, and are named when it has come.
    AND (j.id = ANY (:ids::uuid[]) OR (:ids::uuid[] IS NULL AND j.handler IS NULL))
    AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
@@ -160,18 +162,24 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
  WHERE j.status = 'waiting'
 
 -- name: release_decided
--- What needs a slot of a pool goes on waiting, for that: see `take_slots`.
+-- What needs a slot of a pool goes on waiting, for that (see `take_slots`), and so does what
+-- runs a pipeline (see subpipeline.sql).
 UPDATE headrace.job
-   SET status = CASE WHEN pool IS NULL THEN 'queued' ELSE status END,
+   SET status = CASE WHEN pool IS NULL AND NOT starts_with(job_class, 'pipeline ')
+                     THEN 'queued' ELSE status END,
        slot_wanted = pool IS NOT NULL,
-       queued_at = CASE WHEN pool IS NULL THEN clock_timestamp() END,
+       child_state = CASE WHEN starts_with(job_class, 'pipeline ') THEN 'wanted' END,
+       queued_at = CASE WHEN pool IS NULL AND NOT starts_with(job_class, 'pipeline ')
+                        THEN clock_timestamp() END,
        updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
-RETURNING id, status, attempt, queue, timeout_s
+RETURNING id, status, attempt, queue, timeout_s,
+          -- Only what runs a pipeline rings: see bell.py.
+          CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
 
 -- name: fail_undecided
--- Its condition cannot be evaluated: it never starts.
+-- Its condition cannot be evaluated, or the pipeline that it runs cannot start.
 UPDATE headrace.job
    SET status = 'failed',
        error = :error::text,

@@ -16,7 +16,7 @@ WITH ended AS (
                    ORDER BY id
                      FOR UPDATE)
        AND status IN ('waiting', 'queued', 'started', 'retrying')
-    RETURNING id, attempt, worker, started_at, run_id, dependents
+    RETURNING id, attempt, worker, started_at, run_id, dependents, child_run
 ), noted AS (
     INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at)
     SELECT id, attempt, 'cancelled', worker, started_at
@@ -24,7 +24,7 @@ WITH ended AS (
      WHERE attempt > 0
         ON CONFLICT DO NOTHING
 )
-SELECT id, run_id, dependents FROM ended
+SELECT id, run_id, dependents, child_run FROM ended
 
 -- name: cancel_run
 UPDATE headrace.run
@@ -68,6 +68,7 @@ UPDATE headrace.job
        finished_at = NULL,
        queued_at = NULL,
        slot_wanted = false,
+       child_state = NULL,
        updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status IN ('failed', 'cancelled', 'skipped')

@@ -9,6 +9,11 @@ SELECT r.id
    AND NOT EXISTS (SELECT FROM headrace.job j
                     WHERE j.run_id = r.id
                       AND j.status IN ('waiting', 'queued', 'started', 'retrying'))
+   -- Nor does one go that the step which started it has not looked at.
+   AND NOT EXISTS (SELECT FROM headrace.job p
+                    WHERE p.id = r.parent_job
+                      AND p.child_run = r.id
+                      AND p.status IN ('waiting', 'queued', 'started', 'retrying'))
    AND NOT EXISTS (SELECT FROM headrace.job j
                      JOIN headrace.job_dependency d ON d.upstream_id = j.id
                      JOIN headrace.job w ON w.id = d.job_id

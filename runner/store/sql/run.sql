@@ -89,12 +89,13 @@ END
 
 -- name: unfinished_part
 -- Anything of the run `r` that has not ended, but for handlers whose turn has not come. One
--- that waits for a slot has had its turn.
+-- that waits for a slot, or for a run, has had its turn.
 SELECT
   FROM headrace.job u
  WHERE u.run_id = r.id
    AND u.status IN ('waiting', 'queued', 'started', 'retrying')
-   AND (u.handler IS NULL OR u.status <> 'waiting' OR u.slot_wanted)
+   AND (u.handler IS NULL OR u.status <> 'waiting' OR u.slot_wanted
+        OR u.child_state IS NOT NULL)
 
 -- name: finish_run
 -- Close runs of which nothing is left. A run that is returned as `running` has handlers that
@@ -117,11 +118,11 @@ WITH ended AS (
        AND NOT EXISTS (SELECT FROM headrace.job
                         WHERE run_id = r.id
                           AND status IN ('waiting', 'queued', 'started', 'retrying'))
-    RETURNING r.id, r.pipeline, r.status, r.concurrency_group
+    RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job
 )
-SELECT id, pipeline, status, concurrency_group FROM ended
+SELECT id, pipeline, status, concurrency_group, parent_job FROM ended
 UNION ALL
-SELECT r.id, r.pipeline, r.status, r.concurrency_group
+SELECT r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job
   FROM headrace.run r
  WHERE r.id = ANY (:ids::uuid[])
    AND r.status = 'running'
@@ -184,6 +185,7 @@ UPDATE headrace.job
        finished_at = NULL,
        queued_at = NULL,
        slot_wanted = false,
+       child_state = NULL,
        updated_at = clock_timestamp()
  WHERE run_id = ANY (:runs::uuid[])
    AND handler IS NOT NULL

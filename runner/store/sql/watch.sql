@@ -6,6 +6,7 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
        ARRAY(SELECT json_build_object('id', j.id, 'step', j.step, 'status', j.status,
                                       'attempt', j.attempt, 'retry_count', j.retry_count,
                                       'next_retry_time', j.next_retry_time,
+                                      'child_run', j.child_run,
                                       'started_at', j.started_at, 'finished_at', j.finished_at)
                FROM headrace.job j
               WHERE j.run_id = r.id

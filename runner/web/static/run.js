@@ -52,15 +52,18 @@ export function runView(id, paint) {
           STOPPED.has(run.status) && action("retry", "Retry what failed", post("retry"), { kind: "primary" }),
           !ENDED.has(run.status) && action("cancel", "Cancel", post("cancel"), { kind: "danger" }))),
       run.error && json(run.error),
-      facts([["Stands for", day(run.logical_date)], ["Trigger", run.trigger], ["Started", ago(run.started_at)],
+      facts([["Stands for", day(run.logical_date)], ["Trigger", run.trigger],
+        ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
+        ["Started", ago(run.started_at)],
         ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", `${done} of ${run.jobs.length} ended`], ["Id", el("code", {}, run.id)]]),
       graph(run.jobs.map((job) => ({
         id: job.id, label: job.step, status: job.status, after: job.depends_on, href: `#/jobs/${job.id}`,
         note: job.started_at && job.status !== "queued" ? `${job.status}, ${took(job.started_at, job.finished_at)}` : job.status,
       }))),
       table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "Outcome"], run.jobs.slice(0, MOST_ROWS).map((job) => [
-        el("a", { id: `step-${job.id}`, href: `#/jobs/${job.id}` }, job.step), job.job_class, status(job.status), job.queue,
-        job.attempt || "", took(job.started_at, job.finished_at), outcome(job),
+        el("a", { id: `step-${job.id}`, href: `#/jobs/${job.id}` }, job.step),
+        job.child_run ? el("a", { id: `child-${job.id}`, href: `#/runs/${job.child_run}` }, job.job_class) : job.job_class,
+        status(job.status), job.queue, job.attempt || "", took(job.started_at, job.finished_at), outcome(job),
       ]), "The run has no step."),
     ];
   }

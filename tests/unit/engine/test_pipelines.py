@@ -229,3 +229,44 @@ def test_a_broken_template_of_the_folder_keeps_its_pipelines_in_force(
 
     assert pipelines.get("a") == before
     assert [problem.code for problem in pipelines.problems] == ["unknown-job"]
+
+
+RUNS = "name: {name}\nsteps:\n  - {{id: down, pipeline: {text}}}\n"
+
+
+def test_an_edit_is_held_against_the_pipelines_that_run_it(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "parent.yaml", RUNS, "parent", "child")
+    write(folder, "child.yaml", GOOD, "child")
+    pipelines.refresh()
+    assert not pipelines.problems
+    before = pipelines.get("parent")
+    write(folder, "child.yaml", GOOD, "renamed")
+
+    assert pipelines.refresh()
+
+    (problem,) = pipelines.problems
+    assert (problem.code, problem.file.rpartition("/")[2]) == ("unknown-pipeline", "parent.yaml")
+    assert pipelines.get("parent") is before
+    write(folder, "child.yaml", GOOD, "child")
+    pipelines.refresh()
+    assert not pipelines.problems
+
+
+def test_a_cycle_across_files_lasts_as_long_as_both_edits(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "a.yaml", RUNS, "a", "b")
+    write(folder, "b.yaml", GOOD, "b")
+    pipelines.refresh()
+    write(folder, "b.yaml", RUNS, "b", "a")
+
+    pipelines.refresh()
+
+    assert [problem.code for problem in pipelines.problems] == ["pipeline-cycle"] * 2
+    assert pipelines.get("b").steps[0].pipeline is None  # The last good version.
+    write(folder, "a.yaml", GOOD, "a")
+    pipelines.refresh()
+    assert not pipelines.problems
+    assert pipelines.get("b").steps[0].pipeline == "a"

@@ -181,3 +181,21 @@ def test_a_file_given_twice_does_not_share_its_name_with_itself(
     result = load_files([Path("a.yaml"), tmp_path / "a.yaml"], SmallCatalogue(), settings)
 
     assert result.problems == []
+
+
+def test_a_file_checked_by_itself_may_run_pipelines_of_the_folder(
+    tmp_path: Path, settings: Settings
+) -> None:
+    parent = tmp_path / "parent.yaml"
+    parent.write_text("name: parent\nsteps: [{id: a, pipeline: child}, {id: b, pipeline: chidl}]\n")
+    (tmp_path / "child.yaml").write_text(GOOD.format(name="child"))
+    (tmp_path / "bad.yaml").write_text("name: bad\n")
+
+    result = load_files([parent], SmallCatalogue(), settings)
+
+    (problem,) = result.problems
+    assert (problem.code, problem.hint) == ("unknown-pipeline", 'did you mean "child"?')
+    parent.write_text("name: parent\nsteps: [{id: a, pipeline: child}]\n")
+    result = load_files([parent], SmallCatalogue(), settings)
+    assert result.problems == []
+    assert list(result.pipelines) == ["parent"]

@@ -73,12 +73,18 @@ def test_what_is_shown_is_what_runs(path: Path, settings: Settings):
 
 
 def assert_same(step: Step, shown: dict[str, Any], settings: Settings) -> None:
-    assert shown["job"] == step.job
+    if step.pipeline is None:
+        assert shown["job"] == step.job
+    else:
+        assert shown["pipeline"] == step.pipeline
     assert shown.get("depends_on", []) == list(step.depends_on)
     assert shown.get("trigger_rule", "all_success") == step.trigger_rule
     assert shown["allow_failure"] == step.allow_failure
     assert shown.get("when") == step.when
     assert shown.get("with", {}) == step.with_
+    if step.pipeline is not None:
+        assert not shown.keys() & {"queue", "timeout", "retry", "env"}
+        return
     assert shown["queue"] == (step.queue or settings.default_queue)
     assert parse_duration_s(shown["timeout"]) == (step.timeout_s or settings.timeout_s)
     assert policy(shown["retry"]) == (step.retry or settings.retry)

@@ -48,7 +48,7 @@ def schema_keys(part: Any) -> Iterator[str]:
 
 def test_every_key_of_the_pipeline_schema_is_in_a_valid_fixture() -> None:
     used = {
-        key for path in VALID.glob("*.yaml") for key in keys(parse(path.read_bytes(), "f").data)
+        key for path in VALID.rglob("*.yaml") for key in keys(parse(path.read_bytes(), "f").data)
     }
 
     assert set(schema_keys(schema("pipeline"))) - used == set()
