@@ -8,17 +8,18 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 import logging
 import random
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from runner import jobapi
-from runner.engine.conditions import run_context, steps_context
 from runner.engine.environment import environment
+from runner.engine.expansion import Expansion, complete_items, expand_items
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.kinds import kinds_of
+from runner.engine.late import Render, late_said
 from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
@@ -31,9 +32,8 @@ from runner.errors import (
     TemplateError,
     UnknownJobClass,
 )
+from runner.model.plan import FOREACH
 from runner.observe.joblog import JobLog, storable
-from runner.plan.environment import render_late_env
-from runner.plan.expand import later_templates, render_late
 from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
 from runner.secrecy import forget, redacted, redacted_json
@@ -54,11 +54,12 @@ class Handled:
     """A job whose `handle()` has returned; `result` is JSON.
 
     `plain` where nothing but the result is to be stored: the job has opened no session, has
-    said nothing, and may be run again if the result is lost.
+    said nothing, and may be run again if the result is lost. For `expansion` see there.
     """
 
     result: str | None
     plain: bool = False
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Surroundings:
 
     project: Path
     pipelines: Path
-    render: Callable[[Any, Mapping[str, Any]], Any]
+    render: Render
     permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
 
@@ -115,6 +116,10 @@ class Executor:
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
+            if claimed.late and claimed.job_class == FOREACH:
+                render = self._surroundings.render
+                made = expand_items(self.store, claimed, render, self._registry)
+                return Handled(None, expansion=made)
             payload, env = self._said(claimed)
             with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
@@ -144,6 +149,9 @@ class Executor:
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
         """
+        if handled.expansion is not None:
+            log = self.log_lines()
+            return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
         if not self.sessions.control_open:
             completed = self.store.complete(claimed, handled.result, self.log_lines())
             crash_point("after-commit")
@@ -263,26 +271,8 @@ class Executor:
         """Return the job's arguments and environment variables, late templates rendered."""
         if not claimed.late:
             return claimed.payload, claimed.env
-        steps = {
-            row["step"]: {"status": row["status"], "result": row["result"]}
-            for row in self.store.rows("upstream_results", id=claimed.id)
-        }
-        run = self.store.row("run_of_attempt", id=claimed.id)
-        variables = {
-            "steps": steps_context(steps, run["empty"] if run else None),
-            **(run_context(run) if run else {"params": {}, "run": {}}),
-        }
-        handler, render = run["handler"] if run else None, self._surroundings.render
-        payload = render_late(
-            claimed.job_class,
-            claimed.payload,
-            variables,
-            render,
-            handler=handler,
-            referring=self._registry.referring,
-        )
-        later = later_templates(handler)
-        return payload, render_late_env(claimed.env or {}, variables, render, later)
+        render = self._surroundings.render
+        return late_said(self.store, claimed, render, self._registry.referring)
 
 
 def retry_in_s(

@@ -45,8 +45,11 @@ def _previewed(job: PlannedJob, source: str, text: str, plan: Plan) -> Previewed
 
 def _context(job: PlannedJob, plan: Plan) -> Mapping[str, Any]:
     """Return what a job's SQL may speak of. Ids are made with the run, so there are none yet."""
+    params = job.payload.get("params") or {}
+    if job.foreach is not None and isinstance(params, Mapping):
+        params = {**plan.params, **params}
     return {
-        "params": job.payload.get("params") or {},
+        "params": params,
         "logical_date": plan.logical_date,
         "run": {"id": None, "logical_date": plan.logical_date},
         "job": {"id": None, "attempt": 1, "step": job.step},

@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.engine.policies import policy_to_row
 from runner.model.ids import new_id
-from runner.model.plan import Plan, PlannedJob
+from runner.model.plan import FOREACH, MOST_ITEMS, Plan, PlannedJob
 from runner.model.status import Trigger
 from runner.store.database import Row
 
@@ -65,7 +65,9 @@ def _plan_row(job: PlannedJob) -> dict[str, Any]:
 def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[str, str]]) -> None:
     """Append the rows of one run's jobs and of what waits for what; a queued run holds them."""
     run_id, held = str(run["id"]), run["status"] == "queued"
-    ids = {job.step: str(new_id()) for job in plan.jobs}
+    # Items' ids come right after that of the job that makes them: upstream before downstream,
+    # the order in which rows are locked.
+    ids = {job.step: str(new_id(MOST_ITEMS if job.foreach else 0)) for job in plan.jobs}
     dependents = dict.fromkeys(ids, 0)
     for job in plan.jobs:
         for upstream in job.depends_on:
@@ -74,8 +76,8 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
     jobs.extend(
         planned_row(
             id=ids[job.step],
-            job_class=job.job_class,
-            payload=dict(job.payload),
+            job_class=FOREACH if job.foreach else job.job_class,
+            payload=_items_payload(job, run_id) if job.foreach else dict(job.payload),
             queue=job.queue,
             timeout_s=job.timeout_s,
             retry=policy_to_row(job.retry),
@@ -88,17 +90,33 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             trigger_rule=job.trigger_rule,
             when_expr=job.when,
             allow_failure=job.allow_failure,
-            held=not job.depends_on
-            and (held or job.slots is not None or bool(job.when or job.handler)),
+            held=not job.depends_on and (held or _takes_slot(job) or bool(job.when or job.handler)),
             handler=job.handler,
-            pool=_pool(job, run_id),
-            pool_slots=job.slots,
-            env=dict(job.env) or None,
+            pool=_pool(job, run_id) if _takes_slot(job) else None,
+            pool_slots=job.slots if _takes_slot(job) else None,
+            env=dict(job.env) if job.env and job.foreach is None else None,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )
         for job in plan.jobs
     )
+
+
+def _takes_slot(job: PlannedJob) -> bool:
+    """Tell whether the job itself runs in a pool; one that makes the jobs of items does not."""
+    return job.slots is not None and job.foreach is None
+
+
+def _items_payload(job: PlannedJob, run_id: str) -> dict[str, Any]:
+    """Return what `engine/expansion.py` needs to make the jobs of a step's items."""
+    return {
+        "foreach": dict(job.foreach or {}),
+        "job": job.job_class,
+        "with": dict(job.payload),
+        "env": dict(job.env),
+        "pool": _pool(job, run_id),
+        "slots": job.slots,
+    }
 
 
 def _pool(job: PlannedJob, run_id: str) -> str | None:
