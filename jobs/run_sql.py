@@ -5,11 +5,18 @@ from typing import Any
 
 from jobs.base import BaseJob, logger
 from jobs.previews import of_replace, of_script
-from jobs.scripts import load_source, refuse_outside_transaction, render_script, run_statements
+from jobs.scripts import (
+    ROWS_KEPT,
+    load_source,
+    refuse_outside_transaction,
+    render_script,
+    run_statements,
+)
 from jobs.tables import replace_table
 from runner.errors import InvalidPayload, RefusedSql
 from runner.template import Preview, RenderedSql, first_word
 
+MOST_KEPT = 10_000
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
 
 
@@ -18,7 +25,7 @@ class RunSql(BaseJob):
 
     `{{ params.region }}` and `{{ logical_date }}` are bound as values, names go through
     `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
-    also their `columns` and the first 100 `rows`.
+    also their `columns` and the first 100 `rows`, or as many as `keep_rows` says.
 
     Parameters:
         sql: the SQL itself.
@@ -28,6 +35,7 @@ class RunSql(BaseJob):
         into: a table that is made to hold the last statement's rows.
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
             then commits by itself, and a crash may repeat it.
+        keep_rows: how many rows the result holds at most, up to 10000.
     """
 
     def __init__(
@@ -37,6 +45,7 @@ class RunSql(BaseJob):
         params: dict[str, Any] | None = None,
         into: str | None = None,
         transaction: bool = True,
+        keep_rows: int = ROWS_KEPT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,7 +53,10 @@ class RunSql(BaseJob):
             raise InvalidPayload("RunSql takes either sql or sql_path")
         if into is not None and not transaction:
             raise InvalidPayload("into needs the transaction: leave out transaction: false")
+        if not 0 <= keep_rows <= MOST_KEPT:
+            raise InvalidPayload(f"keep_rows is a number from 0 to {MOST_KEPT}, not {keep_rows}")
         self.sql_text, self.sql_path = sql, sql_path
+        self.keep_rows = keep_rows
         self.params = params
         self.into = into
         self.transactional = transaction
@@ -55,11 +67,11 @@ class RunSql(BaseJob):
         logger.info("Running %d statements of %s", len(statements), source.name)
         if not self.transactional:
             with self.autocommit() as connection:
-                return run_statements(connection, statements)
+                return run_statements(connection, statements, keep=self.keep_rows)
         if self.into is not None:
             return self._store(statements, self.into)
         with self.session() as session:
-            return run_statements(session, statements)
+            return run_statements(session, statements, keep=self.keep_rows)
 
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)

@@ -100,7 +100,9 @@ def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql
     return rendered
 
 
-def run_statements(target: Session | Connection, statements: list[RenderedSql]) -> dict[str, Any]:
+def run_statements(
+    target: Session | Connection, statements: list[RenderedSql], *, keep: int = ROWS_KEPT
+) -> dict[str, Any]:
     """Run statements in turn and return the last one's outcome, see `outcome`.
 
     Raises:
@@ -112,7 +114,7 @@ def run_statements(target: Session | Connection, statements: list[RenderedSql]) 
             refuse_outside_transaction(statement)
         reads = isinstance(target, Session) and _only_reads(statement)
         with execute(target, statement, stream=reads) as cursor:
-            result = outcome(cursor)
+            result = outcome(cursor, keep)
     return result
 
 
@@ -129,15 +131,15 @@ def refuse_outside_transaction(statement: RenderedSql) -> None:
         )
 
 
-def outcome(cursor: CursorResult[Any]) -> dict[str, Any]:
-    """Return `{row_count}`, with the first rows and `columns` too where there are rows."""
+def outcome(cursor: CursorResult[Any], keep: int = ROWS_KEPT) -> dict[str, Any]:
+    """Return `{row_count}`, with the first `keep` rows and `columns` where there are rows."""
     if not cursor.returns_rows:
         return {"row_count": max(0, cursor.rowcount)}
     columns = list(cursor.keys())
     rows: list[dict[str, Any]] = []
     count = 0
     for row in cursor:
-        if count < ROWS_KEPT:
+        if count < keep:
             rows.append(dict(zip(columns, map(as_json, row), strict=True)))
         count += 1
     return {"row_count": count, "columns": columns, "rows": rows}

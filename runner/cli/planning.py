@@ -106,6 +106,7 @@ def _plan_json(
                 "pool": job.pool,
                 "slots": job.slots,
                 "env": job.env,
+                "foreach": job.foreach,
                 "sql": sql_json(texts[job.step]) if job.step in texts else None,
             }
             for job in planned.jobs
@@ -143,6 +144,9 @@ def _print_plan(
 
 def _print_rules(job: "PlannedJob") -> None:
     """Say what decides whether and when the step runs."""
+    if job.foreach is not None:
+        items = as_text(job.foreach["items"])
+        print(f"    foreach {job.foreach['as']} in {items}: how many is known when the step starts")
     if job.handler is not None:
         print(f"    handler: {job.handler}")
     if job.slots is not None:

@@ -157,7 +157,7 @@ class Ending:
         self, claimed: Claimed, handled: Handled, *, take: bool
     ) -> tuple[Completed, Claimed | None]:
         """Under load: take the next message first, then end one job and start the next at once."""
-        alone = not take or self._executor.sessions.used
+        alone = not take or self._executor.sessions.used or handled.expansion is not None
         taken = [] if alone else self.take_more(self._life.room(1, at_work=1))
         if not taken:
             return self._executor.complete(claimed, handled), None

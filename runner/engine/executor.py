@@ -17,9 +17,10 @@ from uuid import UUID
 from runner import jobapi
 from runner.engine.awaited import child_result
 from runner.engine.environment import environment
+from runner.engine.expansion import Expansion, complete_items, expand_items
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.kinds import kinds_of
-from runner.engine.late import Render, late_variables
+from runner.engine.late import Render, late_said
 from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
@@ -33,10 +34,9 @@ from runner.errors import (
     TemplateError,
     UnknownJobClass,
 )
+from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import JobLog, storable
-from runner.plan.environment import render_late_env
-from runner.plan.expand import later_templates, render_late
 from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
 from runner.secrecy import forget, redacted, redacted_json
@@ -57,11 +57,12 @@ class Handled:
     """A job whose `handle()` has returned; `result` is JSON.
 
     `plain` where nothing but the result is to be stored: the job has opened no session, has
-    said nothing, and may be run again if the result is lost.
+    said nothing, and may be run again if the result is lost. For `expansion` see there.
     """
 
     result: str | None
     plain: bool = False
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,10 @@ class Executor:
             crash_point("before-effect")
             if pipeline_of(claimed.job_class) is not None:
                 return Handled(to_json(child_result(self.store, claimed.id)))
+            if claimed.late and claimed.job_class == FOREACH:
+                render = self._surroundings.render
+                made = expand_items(self.store, claimed, render, self._registry)
+                return Handled(None, expansion=made)
             payload, env = self._said(claimed)
             with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
@@ -152,6 +157,9 @@ class Executor:
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
         """
+        if handled.expansion is not None:
+            log = self.log_lines()
+            return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
         if not self.sessions.control_open:
             completed = self.store.complete(claimed, handled.result, self.log_lines())
             crash_point("after-commit")
@@ -271,18 +279,8 @@ class Executor:
         """Return the job's arguments and environment variables, late templates rendered."""
         if not claimed.late:
             return claimed.payload, claimed.env
-        variables, handler = late_variables(self.store, claimed.id)
         render = self._surroundings.render
-        payload = render_late(
-            claimed.job_class,
-            claimed.payload,
-            variables,
-            render,
-            handler=handler,
-            referring=self._registry.referring,
-        )
-        later = later_templates(handler)
-        return payload, render_late_env(claimed.env or {}, variables, render, later)
+        return late_said(self.store, claimed, render, self._registry.referring)
 
 
 def retry_in_s(

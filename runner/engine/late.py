@@ -1,10 +1,14 @@
-"""What late templates may speak of: the run, and how its other steps have ended."""
+"""What speaks of how other steps have ended, rendered once these have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
 from runner.engine.conditions import run_context, steps_context
+from runner.plan.environment import render_late_env
+from runner.plan.expand import render_late
+from runner.plan.later import later_templates
+from runner.store.attempts import Claimed
 from runner.store.database import Row
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
@@ -22,8 +26,29 @@ class Reading(Protocol):
         ...
 
 
+def late_said(
+    store: Reading, claimed: Claimed, render: Render, referring: Callable[[str], Collection[str]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a late job's arguments and environment variables with their templates rendered.
+
+    Raises:
+        TemplateError: A value cannot be rendered.
+    """
+    variables, handler = late_variables(store, claimed.id)
+    payload = render_late(
+        claimed.job_class,
+        claimed.payload,
+        variables,
+        render,
+        handler=handler,
+        referring=referring,
+    )
+    later = later_templates(handler)
+    return payload, render_late_env(claimed.env or {}, variables, render, later)
+
+
 def late_variables(store: Reading, job_id: UUID) -> tuple[dict[str, Any], str | None]:
-    """Return the variables of a late job's templates, and which handler it is, if it is one."""
+    """Return what a late template of a job may speak of, and the kind of handler that it is in."""
     steps = {
         row["step"]: {"status": row["status"], "result": row["result"]}
         for row in store.rows("upstream_results", id=job_id)
@@ -31,5 +56,4 @@ def late_variables(store: Reading, job_id: UUID) -> tuple[dict[str, Any], str | 
     run = store.row("run_of_attempt", id=job_id)
     if run is None:
         return {"steps": steps_context(steps, None), "params": {}, "run": {}}, None
-    variables = {"steps": steps_context(steps, run["empty"]), **run_context(run)}
-    return variables, run["handler"]
+    return {"steps": steps_context(steps, run["empty"]), **run_context(run)}, run["handler"]

@@ -8,16 +8,14 @@ from typing import Any
 from runner.config import Settings
 from runner.engine.pipelines import Pipelines
 from runner.engine.registry import Registry
+from runner.engine.runparams import with_params
 from runner.model.pipeline import Pipeline
 from runner.model.plan import Plan, PlannedJob
 from runner.model.status import Trigger
-from runner.model.subpipeline import pipeline_of
-from runner.plan.expand import ExpandDefaults, expand, plain
+from runner.plan.expand import ExpandDefaults, expand
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
 from runner.template.values import render_value
-
-LONGEST_REPEATED = 100
 
 
 class Planner:
@@ -70,23 +68,10 @@ class Planner:
         return replace(plan, jobs=jobs, folder=self._pipelines.folder_of(pipeline))
 
     def _with_params(self, job: PlannedJob, params: Mapping[str, Any]) -> PlannedJob:
-        """Give a job that runs SQL the run's params, so that `{{ params.day }}` works in it.
-
-        They are bound there like the job's own, which come first.
-        """
-        if pipeline_of(job.job_class) is not None:
+        # What stands for jobs of items gives them theirs when it makes them.
+        if job.foreach is not None:
             return job
-        if not params or "params" not in self._registry.get(job.job_class).parameters:
-            return job
-        own = job.payload.get("params") or {}
-        given = {
-            name: plain(value)
-            for name, value in params.items()
-            if not (job.step.endswith("]") and _is_long(value))
-        }
-        return replace(job, payload={**job.payload, "params": {**given, **own}})
-
-
-def _is_long(value: Any) -> bool:
-    """Tell whether a value is too long to be repeated in every job of a foreach: its items, say."""
-    return isinstance(value, list | tuple) and len(value) > LONGEST_REPEATED
+        payload = with_params(
+            self._registry, job.job_class, job.payload, params, of_item=job.step.endswith("]")
+        )
+        return job if payload is job.payload else replace(job, payload=payload)

@@ -1,6 +1,6 @@
 """The SQL that a plan's jobs would run, told without running anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from runner import jobapi
 from runner.config import Settings
 from runner.engine.registry import Registry
+from runner.engine.runparams import with_params
 from runner.errors import HeadraceError, JobFailure
 from runner.model.plan import Plan, PlannedJob
 from runner.model.subpipeline import pipeline_of
@@ -34,15 +35,19 @@ def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[
         cls = registry.get(job.job_class).cls
         if not (_tells(cls) or any(isinstance(job.payload.get(key), str) for key in _SQL)):
             continue
+        payload = job.payload
+        if job.foreach is not None:
+            # The jobs of its items are given the run's params as they are made.
+            payload = with_params(registry, job.job_class, payload, plan.params, of_item=True)
         with _attempt(job, plan, settings):
-            found = _of_job(cls, job)
+            found = _of_job(cls, job, payload)
         if found.statements or found.error:
             yield found
 
 
-def _of_job(cls: Any, job: PlannedJob) -> PreviewedJob:
+def _of_job(cls: Any, job: PlannedJob, payload: Mapping[str, Any]) -> PreviewedJob:
     try:
-        return PreviewedJob(job.step, tuple(cls(**job.payload).preview()))
+        return PreviewedJob(job.step, tuple(cls(**payload).preview()))
     except HeadraceError as error:
         # What other steps' results are still missing from may be fine by then.
         return PreviewedJob(job.step, error=str(error), fatal=not job.late)

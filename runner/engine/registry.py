@@ -13,6 +13,7 @@ from typing import Any
 
 from runner.engine.hints import describe, fits, templated
 from runner.errors import InvalidPayload, UnknownJobClass
+from runner.model.plan import FOREACH
 from runner.suggest import did_you_mean
 
 Finding = tuple[str | None, str, str, str]
@@ -202,7 +203,7 @@ class Registry:
             return
         for name, cls in vars(module).items():
             own = isinstance(cls, type) and cls.__module__ == module_name
-            if own and _is_job(cls) and not name.startswith("_"):
+            if own and _is_job(cls) and not name.startswith("_") and name != FOREACH:
                 self._types[name] = JobType(name, cls)
 
 

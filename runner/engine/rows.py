@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.engine.policies import policy_to_row
 from runner.model.ids import new_id
-from runner.model.plan import Plan, PlannedJob
+from runner.model.plan import FOREACH, MOST_ITEMS, Plan, PlannedJob
 from runner.model.status import Trigger
 from runner.model.subpipeline import pipeline_of
 from runner.store.database import Row
@@ -67,7 +67,9 @@ def _plan_row(job: PlannedJob) -> dict[str, Any]:
 def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[str, str]]) -> None:
     """Append the rows of one run's jobs and of what waits for what; a queued run holds them."""
     run_id, held = str(run["id"]), run["status"] == "queued"
-    ids = {job.step: str(new_id()) for job in plan.jobs}
+    # Items' ids come right after that of the job that makes them: upstream before downstream,
+    # the order in which rows are locked.
+    ids = {job.step: str(new_id(MOST_ITEMS if job.foreach else 0)) for job in plan.jobs}
     dependents = dict.fromkeys(ids, 0)
     for job in plan.jobs:
         for upstream in job.depends_on:
@@ -76,8 +78,8 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
     jobs.extend(
         planned_row(
             id=ids[job.step],
-            job_class=job.job_class,
-            payload=dict(job.payload),
+            job_class=FOREACH if job.foreach else job.job_class,
+            payload=_items_payload(job, run_id) if job.foreach else dict(job.payload),
             queue=job.queue,
             timeout_s=job.timeout_s,
             retry=policy_to_row(job.retry),
@@ -91,16 +93,33 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             when_expr=_condition(job),
             allow_failure=job.allow_failure,
             held=not job.depends_on
-            and (held or job.slots is not None or bool(_condition(job) or job.handler)),
+            and (held or _takes_slot(job) or bool(_condition(job) or job.handler)),
             handler=job.handler,
-            pool=_pool(job, run_id),
-            pool_slots=job.slots,
-            env=dict(job.env) or None,
+            pool=_pool(job, run_id) if _takes_slot(job) else None,
+            pool_slots=job.slots if _takes_slot(job) else None,
+            env=dict(job.env) if job.env and job.foreach is None else None,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
         )
         for job in plan.jobs
     )
+
+
+def _takes_slot(job: PlannedJob) -> bool:
+    """Tell whether the job itself runs in a pool; one that makes the jobs of items does not."""
+    return job.slots is not None and job.foreach is None
+
+
+def _items_payload(job: PlannedJob, run_id: str) -> dict[str, Any]:
+    """Return what `engine/expansion.py` needs to make the jobs of a step's items."""
+    return {
+        "foreach": dict(job.foreach or {}),
+        "job": job.job_class,
+        "with": dict(job.payload),
+        "env": dict(job.env),
+        "pool": _pool(job, run_id),
+        "slots": job.slots,
+    }
 
 
 def _condition(job: PlannedJob) -> str | None:
@@ -109,7 +128,8 @@ def _condition(job: PlannedJob) -> str | None:
     A step that runs a pipeline always has a condition: with one it is left to the gate, which
     does not queue it but has its run started, and jobs of a class pay nothing for it.
     """
-    return job.when or ("true" if pipeline_of(job.job_class) is not None else None)
+    runs_one = job.foreach is None and pipeline_of(job.job_class) is not None
+    return job.when or ("true" if runs_one else None)
 
 
 def _pool(job: PlannedJob, run_id: str) -> str | None:

@@ -100,7 +100,10 @@ def cancel_run(
     row = tx.row("cancel_run", id=run_id, error=error)
     if row is None:
         return [], []
-    ended = tx.rows("cancel_jobs", ids=[], run_id=run_id)
+    ended: list[Row] = []
+    # Once more: a foreach may have made its jobs while its own row was waited for.
+    while cancelled := tx.rows("cancel_jobs", ids=[], run_id=run_id):
+        ended += cancelled
     # Jobs outside the run may wait for one inside it.
     messages = close_below(tx, [job["id"] for job in ended if job["dependents"]], "failed")
     below, sent = cancel_children(tx, ended)

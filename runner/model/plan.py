@@ -8,6 +8,11 @@ from typing import Any
 from runner.model.pipeline import Concurrency
 from runner.model.retry import RetryPolicy
 
+# Of a job that makes one job an item once its step's items are known; no class has this name.
+FOREACH = "foreach"
+# Items of one foreach.
+MOST_ITEMS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
@@ -20,6 +25,9 @@ class PlannedJob:
     `slots` is how many jobs of its `pool` run at a time, or of its step in this run where it
     has no pool; None sets no limit. `handler` is one of success, failure and finally: the job
     waits for the run's other jobs.
+
+    `foreach` has `items` and `as` where the items come from other steps' results: the job then
+    stands for one job an item, all of which are made when it is claimed.
     """
 
     step: str
@@ -37,6 +45,7 @@ class PlannedJob:
     pool: str | None = None
     slots: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    foreach: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

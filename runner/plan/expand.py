@@ -13,21 +13,15 @@ from runner.model.retry import RetryPolicy
 from runner.model.subpipeline import pipeline_of
 from runner.plan.environment import Keys, as_variables, no_keys
 from runner.plan.graph import topological_order
+from runner.plan.later import fault_of_items, later_templates, speaks_later
 from runner.plan.variables import run_variables
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
 
-MOST_ITEMS = 10_000
 # Dependencies of one step's jobs: a foreach that follows a foreach has their product.
 MOST_EDGES = 1_000_000
 # One mistake in a foreach is a mistake in each of its jobs.
 MOST_PROBLEMS = 100
-
-# A template that speaks of other steps' results, `{{ steps.load.result }}`, has no value yet.
-_INSIDE = r"\{[{%](?:(?![}%]\}).)*?(?<![\w.'\"])"
-_LATER = re.compile(rf"{_INSIDE}steps\s*[.\[]", re.DOTALL)
-# Nor has one that speaks of how the run has ended, in a handler.
-_LATER_IN_HANDLER = re.compile(rf"{_INSIDE}(?:steps\s*[.\[]|run\s*\.\s*status\b)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +134,17 @@ def render_late(
     }
 
 
-def later_templates(handler: str | None) -> re.Pattern[str]:
-    """Return what finds templates that have no value before other steps have ended."""
-    return _LATER if handler is None else _LATER_IN_HANDLER
-
-
 class _Rendered(NamedTuple):
-    """One job of a step. `late`: its payload or env still holds templates over steps."""
+    """One job of a step. `late`: its payload or env still holds templates over steps.
+
+    With `foreach` it stands for jobs that are made when their items are known.
+    """
 
     name: str
     payload: dict[str, Any]
     env: dict[str, str]
     late: bool
+    foreach: Mapping[str, Any] | None = None
 
 
 def _expanded(
@@ -164,6 +157,12 @@ def _expanded(
     """Yield the step's job, or one job an item."""
     if step.foreach is None:
         yield _Rendering(step, step.id, variables, render, problems).job(keys)
+        return
+    if speaks_later(step.foreach.items, step.handler):
+        # For its problems only: all of it is rendered together, once there are items.
+        _Rendering(step, step.id, variables, render, problems, items=False).job(keys)
+        foreach = {"items": plain(step.foreach.items), "as": step.foreach.as_}
+        yield _Rendered(step.id, plain(step.with_), plain(step.env), late=True, foreach=foreach)
         return
     for index, item in enumerate(_items(step, step.foreach, variables, render, problems)):
         name = f"{step.id}[{index}]"
@@ -185,11 +184,9 @@ def _items(
     except HeadraceError as error:
         problems.append(f'step "{step.id}", foreach.items: {error}')
         return []
-    if not isinstance(items, list | tuple):
-        problems.append(f'step "{step.id}", foreach.items: {items!r:.80} is no list')
-        return []
-    if len(items) > MOST_ITEMS:
-        problems.append(f'step "{step.id}", foreach.items: {len(items)}, more than {MOST_ITEMS}')
+    fault = fault_of_items(items)
+    if fault:
+        problems.append(f'step "{step.id}", foreach.items: {fault}')
         return []
     return list(items)
 
@@ -226,6 +223,7 @@ def _planned(
         pool=step.pool,
         slots=at_a_time if step.pool is None else defaults.pools[step.pool],
         env=job.env,
+        foreach=job.foreach,
     )
 
 
@@ -239,9 +237,13 @@ class _Rendering:
         variables: Mapping[str, Any],
         render: Render,
         problems: list[str],
+        *,
+        items: bool = True,
     ) -> None:
+        """`items`: `variables` hold the step's item, if it has one."""
         self._late = False
         self._step = step
+        self._items = items
         self._name = name
         self._later = later_templates(step.handler)
         self._of_item = re.compile(rf"\b{step.foreach.as_}\b") if step.foreach else None
@@ -271,10 +273,12 @@ class _Rendering:
             return plain(value)
         if self._later.search(value):
             self._late = True
-            if self._of_item and self._of_item.search(value):
+            if self._items and self._of_item and self._of_item.search(value):
                 self._problems.append(
                     f'step "{self._name}", {place}: one text cannot speak of the item and of steps'
                 )
+            return value
+        if not self._items and self._of_item and self._of_item.search(value):
             return value
         try:
             return plain(render(value, self._variables))

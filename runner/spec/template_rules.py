@@ -28,9 +28,7 @@ def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
         if within[:2] == ("with", "sql") and step and "pipeline" not in step.data:
             continue  # Rendered by the job itself, where `params` are the job's own.
         yield from _unknown_params(draft, path, used)
-        if within[:1] == ("foreach",):
-            yield from _items_of_steps(path, used)
-        elif step:
+        if step:
             yield from _steps_not_before(step, path, used, above)
 
 
@@ -93,12 +91,6 @@ def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "items"), "bad-items", message, hint)
 
 
-def _items_of_steps(path: KeyPath, used: References) -> Iterator[Finding]:
-    for name in sorted(used.steps):
-        message = f'items cannot come from step "{name}": they are needed when the run starts'
-        yield Finding(path, "bad-items", message, "take them from a list or a parameter")
-
-
 def _unknown_params(draft: Draft, path: KeyPath, used: References) -> Iterator[Finding]:
     declared = draft.mapping("params")
     for name in sorted(used.params - set(declared)):
@@ -138,7 +130,8 @@ def _above(draft: Draft) -> dict[str, set[str]]:
 
 def _speaks_of_steps(step: DraftStep) -> bool:
     # A plain look: of ten thousand steps in a chain, few speak of others.
-    return any("steps" in str(said) for said in (step.data.get("when"), step.with_, step.env))
+    said = (step.data.get("when"), step.data.get("foreach"), step.with_, step.env)
+    return any("steps" in str(one) for one in said)
 
 
 def _reach(start: str, needs: Mapping[str, list[str]]) -> set[str]:

@@ -283,6 +283,57 @@ def test_foreach_has_no_more_runs_at_a_time_than_it_allows(hand: ByHand) -> None
     assert set(hand.statuses(run).values()) == {"completed"}
 
 
+def declare_over_a_result(hand: ByHand, child: str) -> None:
+    declare(hand, "child", child)
+    declare(
+        hand,
+        "parent",
+        "steps:\n"
+        "  - {id: list, job: RunSql, with: {sql: 'select n from generate_series(1, 3) n'}}\n"
+        "  - id: each\n    pipeline: child\n    depends_on: [list]\n"
+        "    foreach: {items: '{{ steps.list.result.rows }}', max_concurrent: 2}\n"
+        "    with: {n: '{{ item.n }}'}\n"
+        f"  - {{id: after, {OK}, depends_on: [each]}}\n",
+    )
+
+
+def test_foreach_over_a_result_starts_a_run_an_item(hand: ByHand) -> None:
+    declare_over_a_result(hand, f"params: {{n: {{type: integer}}}}\nsteps: [{{id: one, {OK}}}]\n")
+    run = start(hand, "parent")
+
+    most = 0
+    while row_of(hand, run)["status"] == "running":
+        hand.work()
+        tick(hand)
+        most = max(most, sum(child["status"] == "running" for child in children(hand)))
+
+    assert most == 2
+    assert [child["params"]["n"] for child in children(hand)] == [1, 2, 3]
+    assert row_of(hand, run)["status"] == "completed"
+    assert set(hand.statuses(run).values()) == {"completed"}
+
+
+def test_a_failed_run_of_an_item_of_a_result_is_retried(hand: ByHand) -> None:
+    sql = "job: RunSql, retry: {limit: 0}, with: {sql: 'select 1 / ({{ params.n }} - 2) as n'}"
+    declare_over_a_result(hand, f"params: {{n: {{type: integer}}}}\nsteps: [{{id: one, {sql}}}]\n")
+    run = run_to_end(hand, "parent")
+    assert hand.statuses(run)["each[1]"] == "failed"
+
+    hand.headrace.interventions.retry_run(str(run["id"]))
+    finish(hand)
+
+    assert hand.statuses(run) == {
+        "list": "completed",
+        "each": "completed",
+        "each[0]": "completed",
+        "each[1]": "failed",
+        "each[2]": "completed",
+        "after": "skipped",
+    }
+    # The one that failed has gone on, and no other run was started.
+    assert len(children(hand)) == 3
+
+
 # -- what cannot start ----------------------------------------------------------------
 
 

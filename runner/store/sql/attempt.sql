@@ -223,6 +223,9 @@ SELECT u.step, u.status, u.result
   JOIN headrace.job u ON u.run_id = j.run_id
  WHERE j.id = :id::uuid
    AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')
+   AND NOT (
+-- include: maker_part
+       )
 
 -- name: run_of_attempt
 -- What a late template may say about the run.

@@ -155,7 +155,10 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
        (SELECT json_object_agg(u.step, json_build_object('status', u.status, 'result', u.result))
           FROM headrace.job u
          WHERE u.run_id = j.run_id
-           AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')) AS steps
+           AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')
+           AND NOT (
+-- include: maker_part
+               )) AS steps
   FROM counted
   JOIN headrace.job j ON j.id = counted.id
   LEFT JOIN headrace.run r ON r.id = j.run_id

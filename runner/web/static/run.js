@@ -9,7 +9,7 @@ const MOST_ROWS = 500;
 
 export function runView(id, paint) {
   const path = `/runs/${encodeURIComponent(id)}`;
-  let run = null, stream = null, drawing = 0, clock = 0;
+  let run = null, stream = null, drawing = 0, clock = 0, renewing = false;
 
   // The stream tells what changes; results and the rest are fetched once it has ended.
   function follow() {
@@ -21,9 +21,18 @@ export function runView(id, paint) {
       const change = JSON.parse(event.data);
       const job = run.jobs.find((one) => one.id === change.id);
       if (job) Object.assign(job, change);
+      else renew();
       redraw();
     });
     stream.addEventListener("end", () => { leave(); dispatchEvent(new Event("look")); });
+  }
+
+  // A foreach over results makes its jobs while the run is under way.
+  async function renew() {
+    if (renewing) return;
+    renewing = true;
+    try { run = await ask(path); } finally { renewing = false; }
+    if (stream) redraw();
   }
 
   function redraw() {

@@ -164,6 +164,30 @@ def test_plan_shows_waves_rendered_sql_and_next_instants(headrace: Headrace):
     assert 'did you mean "sums"?' in headrace("plan", "sms").err
 
 
+def test_plan_tells_that_items_are_known_when_their_step_starts(headrace: Headrace):
+    (headrace.folder / "pipelines" / "fan.yaml").write_text(
+        "name: fan\nparams: {day: {type: date, default: 2026-01-31}}\nsteps:\n"
+        "  - {id: list, job: RunSql, with: {sql: select 1 as n}}\n"
+        "  - id: each\n    job: RunSql\n    depends_on: [list]\n"
+        "    foreach: {items: '{{ steps.list.result.rows }}', as: region}\n"
+        "    with:\n      sql: 'select {{ params.n }}, {{ params.day }}'\n"
+        "      params: {n: '{{ region.n }}'}\n"
+    )
+    done = headrace("plan", "fan")
+    assert done.code == 0, done.out
+    assert "each: RunSql on medium after list" in done.out
+    told = (
+        'foreach region in "{{ steps.list.result.rows }}": how many is known when the step starts'
+    )
+    assert told in done.out
+    assert "| select :p1, :p2" in done.out
+    listed = headrace("plan", "fan", "--json").json["steps"]
+    assert [step["foreach"] for step in listed] == [
+        None,
+        {"items": "{{ steps.list.result.rows }}", "as": "region"},
+    ]
+
+
 def test_plan_ends_1_where_a_steps_sql_cannot_be_rendered(headrace: Headrace):
     (headrace.folder / "pipelines" / "bad.yaml").write_text(
         "name: bad\nsteps:\n  - {id: a, job: RunSql, with: {sql: 'SELECT {{ params.dya }}'}}\n"

@@ -10,7 +10,8 @@ from runner.errors import TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import PlannedJob
 from runner.plan.environment import keeping_references, render_late_env
-from runner.plan.expand import expand, later_templates
+from runner.plan.expand import expand
+from runner.plan.later import later_templates
 from runner.template.values import render_value
 
 PARAMS = {"day": date(2026, 1, 31), "n": 3, "on": True, "evil": "${HOME}", "cost": "5$"}

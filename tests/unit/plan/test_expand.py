@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.errors import TemplateError
-from runner.model.pipeline import Pipeline, Schedule, Step
+from runner.model.pipeline import Foreach, Pipeline, Schedule, Step
 from runner.model.plan import Plan
 from runner.model.retry import RetryPolicy
 from runner.plan.expand import ExpandDefaults, expand, render_late
@@ -169,3 +169,55 @@ def test_late_rendering_leaves_data_and_sql_alone():
     assert render_late("RunSql", payload, variables, render_value) == payload | {
         "deep": [{"rows": 5}, 1]
     }
+
+
+def each(items: Any, **with_: Any) -> Step:
+    return Step("each", "Job", ("list",), foreach=Foreach(items, "region", 2), with_=with_)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "{{ steps.list.result }}",
+        ["a", "{{ steps['list'].result }}"],
+        [{"name": "{{ steps.list.result }}"}],
+    ],
+)
+def test_items_that_need_a_result_make_one_job_that_stands_for_theirs(items):
+    with_ = {
+        "day": "{{ params.day }}",
+        "both": "{{ region }} {{ steps.list.result }}",
+        "item": {"deep": ["{{ region.name }}"]},
+    }
+    plan = plan_of(Step("list", "Job"), each(items, **with_), Step("last", "Job", ("each",)))
+
+    _, job, last = plan.jobs
+    assert (job.step, job.depends_on, job.late) == ("each", ("list",), True)
+    assert job.foreach == {"items": items, "as": "region"}
+    assert job.payload == with_  # Rendered together, once there are items.
+    assert (job.pool, job.slots) == (None, 2)
+    assert last.depends_on == ("each",)
+    assert plan.empty == ()
+
+
+def test_items_that_need_no_result_are_there_when_the_run_starts():
+    step = each(["a", "b"], x="{{ steps.list.result }}")
+    plan = plan_of(Step("list", "Job"), step, render=render_value)
+
+    assert [job.step for job in plan.jobs] == ["list", "each[0]", "each[1]"]
+    assert all(job.foreach is None for job in plan.jobs)
+
+
+def test_a_handlers_items_may_need_the_runs_end():
+    items = "{{ [run.status] }}"
+    (job,) = plan_of(Step("note", "Job", foreach=Foreach(items), handler="finally")).jobs
+
+    assert job.foreach == {"items": items, "as": "item"}
+
+
+def test_what_needs_neither_item_nor_result_is_checked_when_the_run_starts():
+    with pytest.raises(TemplateError, match=r'^step "each", with.x: "nobody" is undefined$'):
+        plan_of(
+            Step("list", "Job"),
+            each("{{ steps.list.result }}", x="{{ nobody }}", y="{{ region }} {{ nobody }}"),
+        )

@@ -1,0 +1,63 @@
+-- A foreach over what other steps have returned: one job that makes one an item. All of this
+-- belongs to the transaction that completes it, after the statement that does.
+
+-- name: hold_dependants
+-- The completed job's row is held, so that none is added. Of any status: one that is skipped by
+-- now may be reopened, and waits for the items then.
+SELECT j.id
+  FROM headrace.job_dependency d
+  JOIN headrace.job j ON j.id = d.job_id
+ WHERE d.upstream_id = :upstream::uuid
+ ORDER BY j.id
+   FOR UPDATE OF j
+
+-- name: insert_items
+-- Beyond payload and id they are as the job that makes them. Those that need a slot of a pool
+-- wait for nothing else, and those that run a pipeline for their runs.
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
+        dependents, allow_failure, folder, logical_date, handler, pool, pool_slots, slot_wanted,
+        when_expr, child_state, env, queued_at)
+SELECT item.id, :job_class::text, item.payload::jsonb,
+       CASE WHEN :pool::text IS NOT NULL OR kind.of_pipeline THEN 'waiting' ELSE 'queued' END,
+       maker.queue, maker.timeout_s, maker.retry, maker.run_id, maker.pipeline, item.step,
+       :dependents::integer, maker.allow_failure, maker.folder, maker.logical_date,
+       maker.handler, :pool::text, :slots::integer, :pool::text IS NOT NULL,
+       -- As `add_jobs` has it; and as `release_decided` leaves it.
+       CASE WHEN kind.of_pipeline THEN 'true' END,
+       CASE WHEN kind.of_pipeline THEN 'wanted' END,
+       item.env,
+       CASE WHEN :pool::text IS NULL AND NOT kind.of_pipeline THEN clock_timestamp() END
+  FROM headrace.job maker
+ CROSS JOIN (SELECT starts_with(:job_class::text, 'pipeline ')) AS kind (of_pipeline)
+ CROSS JOIN json_to_recordset(:items::json) AS item (id uuid, step text, payload text, env jsonb)
+ WHERE maker.id = :id::uuid
+RETURNING CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
+
+-- name: hand_over
+-- What waited for the maker waits for the items instead, and they stand below it. Its own end
+-- counts for no trigger rule.
+WITH before AS (
+    DELETE FROM headrace.job_dependency WHERE upstream_id = :id::uuid
+), above AS (
+    INSERT INTO headrace.job_dependency (upstream_id, job_id)
+    SELECT item, dependant
+      FROM unnest(:items::uuid[]) AS item
+     CROSS JOIN unnest(:dependants::uuid[]) AS dependant
+     UNION ALL
+    SELECT :id::uuid, item
+      FROM unnest(:items::uuid[]) AS item
+), counted AS (
+    UPDATE headrace.job
+       SET dependents = cardinality(:items::uuid[])
+     WHERE id = :id::uuid
+)
+UPDATE headrace.job
+   SET deps_left = greatest(deps_left + cardinality(:items::uuid[]) - 1, 0),
+       updated_at = clock_timestamp()
+ WHERE id = ANY (:dependants::uuid[])
+   AND status = 'waiting'
+
+-- name: maker_part
+-- The job `u` has made the jobs of its step's items: what they return is what the step does.
+u.job_class = 'foreach' AND u.status = 'completed' AND u.result <> '[]'
