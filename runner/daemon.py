@@ -12,6 +12,7 @@ from runner.engine.outage import Outage
 from runner.engine.recovery import Recovery
 from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
+from runner.engine.triggers import Triggers
 from runner.engine.wiring import Headrace, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from runner.store.bell import listen
@@ -49,6 +50,13 @@ class Daemon:
         self._in_force = InForce(headrace.database)
         self._scheduler = Scheduler(
             headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+        )
+        self._triggers = Triggers(
+            headrace.database,
+            headrace.dispatcher,
+            headrace.pipelines,
+            headrace.planner,
+            time.monotonic,
         )
 
     def run(self) -> None:
@@ -88,6 +96,7 @@ class Daemon:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
             )
+        self._triggers.tick(self._term)
 
     def _apply(self) -> None:
         """Lead if nobody does."""
@@ -100,13 +109,18 @@ class Daemon:
         log.info("leading, term %d", row["term"])
         self._standing_by = False
         self._scheduler.refresh(datetime.now(UTC))
+        self._triggers.refresh(row["term"])
         self._term = row["term"]
 
     def _renew(self, tx: Transaction) -> None:
-        """Renew the lease in the transaction of the repairs: one commit a second in all."""
+        """Renew the lease in the transaction of the repairs: one commit a second in all.
+
+        What has ended since is looked for in it, too.
+        """
         row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None or row["term"] != self._term:
             raise LeadershipLost(f"term {self._term} is over")
+        self._triggers.look(tx)
 
     def _prune(self) -> None:
         """Delete what is older than the retention, in a thread: the lease must not wait for it."""
@@ -136,6 +150,7 @@ class Daemon:
         log.info("%d pipelines are in force", len(self._headrace.pipelines.by_name))
         if self._term is not None:
             self._scheduler.refresh(datetime.now(UTC))
+            self._triggers.refresh(self._term)
 
     def _wait(self) -> None:
         """Wait for the next turn; the bell ends the wait of a daemon that leads."""
@@ -147,6 +162,8 @@ class Daemon:
 
     def _wait_s(self) -> float:
         """Seconds to the next turn: a tick, or less where a run is due before."""
+        if self._triggers.behind:
+            return 0.0
         due = self._scheduler.next_due()
         if self._term is None or due is None:
             return _TICK_S

@@ -195,8 +195,12 @@ def _interventions(group: _Group) -> None:
     retry.add_argument("--all-failed", action="store_true", help="every failed job")
     cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
     cancel.add_argument("id", metavar="ID")
-    pause = group.add("pause", "intervening:pause", "let no schedule of a pipeline start a run")
-    resume = group.add("resume", "intervening:resume", "let its schedule start runs again")
+    pause = group.add(
+        "pause", "intervening:pause", "let no schedule or trigger of a pipeline start a run"
+    )
+    resume = group.add(
+        "resume", "intervening:resume", "let its schedule and trigger start runs again"
+    )
     for command in (pause, resume):
         command.add_argument("pipeline", metavar="PIPELINE")
     prune = group.add("prune", "intervening:prune", "delete old runs and jobs", json=True)

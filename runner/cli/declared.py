@@ -29,7 +29,7 @@ def pipelines(given: argparse.Namespace) -> int:
                 (
                     row["name"],
                     row["steps"],
-                    _due(row["next_instant"], row["paused"], now, scheduled=bool(row["schedule"])),
+                    _due(row, now),
                     _last(row["last_run"], now),
                     row["description"],
                 )
@@ -38,6 +38,7 @@ def pipelines(given: argparse.Namespace) -> int:
             ("PIPELINE", "STEPS", "NEXT", "LAST RUN", "DESCRIPTION"),
             "The pipelines folder declares none.",
         )
+    _tell_refused(rows)
     if problems:
         files = sorted({problem.file for problem in problems})
         sys.stdout.flush()
@@ -45,10 +46,27 @@ def pipelines(given: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_refused(rows: list[dict[str, Any]]) -> None:
+    """Tell of triggers that could not start the run that was last due."""
+    for row in rows:
+        last = row["last_triggered"]
+        if last is not None and last["outcome"] == "failed":
+            sys.stdout.flush()
+            print(
+                f"{row['name']} was not started by run {last['upstream_run']} of"
+                f" {last['upstream']}: {last['error']}",
+                file=sys.stderr,
+            )
+
+
 def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
     from runner.engine.scheduler import next_start
+    from runner.engine.upstream import trigger_row
 
     declared = headrace.pipelines.by_name
+    waiting = [name for name, pipeline in declared.items() if pipeline.trigger]
+    triggered = headrace.database.rows("last_triggered", pipelines=waiting, limit=1)
+    last_triggered = {row["pipeline"]: row for row in triggered}
     schedules = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
     last = {
         row["pipeline"]: row
@@ -63,9 +81,11 @@ def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
             "version": pipeline.version,
             "steps": len(pipeline.steps),
             "schedule": [_schedule_text(one) for one in pipeline.schedules],
+            "trigger": trigger_row(pipeline.trigger),
             "paused": schedules.get(name, {}).get("paused", False),
             "next_instant": next_start(pipeline, now),
             "last_run": last.get(name),
+            "last_triggered": last_triggered.get(name),
         }
         for name, pipeline in declared.items()
     ]
@@ -89,10 +109,14 @@ def _days_text(calendar: "Calendar") -> str:
     return f"{days[calendar.days]} of {of}" if of else days[calendar.days]
 
 
-def _due(due: datetime | None, paused: bool, now: datetime, *, scheduled: bool) -> str:
-    if due is None:
-        return "no more" if scheduled else "by hand"
-    return "paused" if paused else until(due, now)
+def _due(row: Mapping[str, Any], now: datetime) -> str:
+    """Return when the next run of a pipeline starts, or after what."""
+    due, trigger = row["next_instant"], row["trigger"]
+    if row["paused"] and (due or trigger):
+        return "paused"
+    starts = [until(due, now)] if due is not None else []
+    starts += [trigger["text"]] if trigger is not None else []
+    return " or ".join(starts) or ("no more" if row["schedule"] else "by hand")
 
 
 def _last(run: Mapping[str, Any] | None, now: datetime) -> str:
@@ -112,7 +136,7 @@ def schedules(given: argparse.Namespace) -> int:
         rows = [
             _schedule_row(pipeline, known.get(name, {}))
             for name, pipeline in declared.items()
-            if pipeline.schedules
+            if pipeline.schedules or pipeline.trigger
         ]
     if given.json:
         print_items(rows)
@@ -122,25 +146,29 @@ def schedules(given: argparse.Namespace) -> int:
         [
             (
                 row["pipeline"],
-                "; ".join(row["schedule"]),
+                "; ".join(
+                    [*row["schedule"], *([row["trigger"]["text"]] if row["trigger"] else [])]
+                ),
                 row["next_instant"],
-                _due(row["next_instant"], row["paused"], now, scheduled=True),
+                _due(row, now),
                 row["skipped"],
             )
             for row in rows
         ],
         ("PIPELINE", "SCHEDULE", "NEXT", "DUE", "SKIPPED"),
-        "No pipeline has a schedule.",
+        "No pipeline has a schedule or a trigger.",
     )
     return 0
 
 
 def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any]) -> dict[str, Any]:
     from runner.engine.scheduler import next_start
+    from runner.engine.upstream import trigger_row
 
     return {
         "pipeline": pipeline.name,
         "schedule": [_schedule_text(one) for one in pipeline.schedules],
+        "trigger": trigger_row(pipeline.trigger),
         "next_instant": next_start(pipeline, datetime.now(UTC)),
         "paused": known.get("paused", False),
         "seen_until": known.get("seen_until"),

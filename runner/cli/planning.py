@@ -46,7 +46,7 @@ def plan(given: argparse.Namespace) -> int:
     waves = _waves(planned)
     upcoming = next_instants(pipeline.schedules)
     if given.json:
-        print_json(_plan_json(planned, waves, sql, upcoming))
+        print_json({**_plan_json(planned, waves, sql, upcoming), "trigger": _trigger(pipeline)})
     else:
         _print_plan(pipeline, planned, waves, sql, upcoming)
     return 1 if any(one.fatal for one in sql) else 0
@@ -76,6 +76,12 @@ def next_instants(schedules: "Sequence[Schedule]") -> "list[PreviewRow]":
     now = datetime.now(UTC)
     rows = [row for one in schedules for row in preview(one, now, _UPCOMING)]
     return sorted(rows, key=lambda row: row.instant)[:_UPCOMING]
+
+
+def _trigger(pipeline: "Pipeline") -> dict[str, Any] | None:
+    from runner.engine.upstream import trigger_row
+
+    return trigger_row(pipeline.trigger)
 
 
 def _plan_json(
@@ -137,7 +143,10 @@ def _print_plan(
     print()
     for row in upcoming:
         print(f"next {row}")
-    if not upcoming:
+    trigger = _trigger(pipeline)
+    if trigger is not None:
+        print(f"next {trigger['text']}")
+    elif not upcoming:
         over = "nothing is due any more" if pipeline.schedules else "no schedule"
         print(f"next: {over}, starts by hand")
 

@@ -70,8 +70,10 @@ def find(headrace: "Headrace", text: str) -> tuple[str, dict[str, Any]]:
 def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     jobs = headrace.database.rows("jobs_of_run", run_id=run["id"])
     parent = headrace.database.row("parent_of_run", id=run["id"])
+    upstream = headrace.database.rows("upstream_of_run", id=run["id"])
     if as_json:
-        print_json({**public(run), "parent": parent, "jobs": [public(job) for job in jobs]})
+        around = {"parent": parent, "upstream": upstream}
+        print_json({**public(run), **around, "jobs": [public(job) for job in jobs]})
         return
     _fields(run, ("id", "pipeline", "status", "trigger", "logical_date", "params", "version"))
     if parent:
@@ -79,6 +81,8 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
             f"{'parent':14} run {parent['run_id']} of {parent['pipeline']}, step {parent['step']}"
         )
     _fields(run, ("created_at", "started_at", "finished_at", "error"))
+    for one in upstream:
+        print(f"{'after':14} {one['pipeline']} {one['id']} {one['status']}")
     print(f"{'took':14} {took(run)}\n")
     print_table(
         [

@@ -133,14 +133,20 @@ class Dispatcher:
         return rows[0]
 
     def insert_runs(
-        self, tx: Transaction, due: Sequence[tuple[Plan, Trigger]], *, term: int | None = None
+        self,
+        tx: Transaction,
+        due: Sequence[tuple[Plan, Trigger]],
+        *,
+        term: int | None = None,
+        ids: Sequence[UUID] | None = None,
     ) -> tuple[list[Row], list[Message]]:
         """Insert runs and all their jobs in a few statements; messages are sent by the caller.
 
         Runs that exist already for their instant are left out, and all of them where `term`
-        is no longer the leader's.
+        is no longer the leader's. `ids` are those of the runs, new ones by default.
         """
-        plans = {str(new_id()): (plan, trigger) for plan, trigger in due}
+        run_ids = map(str, ids or [new_id() for _ in due])
+        plans = dict(zip(run_ids, due, strict=True))
         runs = [run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.

@@ -84,7 +84,7 @@ class Pipelines:
             if self._seen is not None and stamps == before.stamps and not outdated:
                 return False
             files = self._read(stamps, before, outdated)
-            self._seen = _following(before, stamps, files, self._combined(files))
+            self._seen = _following(before, stamps, files, self._combined(files, before))
         return True
 
     def queues_below(self, names: Iterable[str | None]) -> set[str]:
@@ -136,11 +136,19 @@ class Pipelines:
                 files[path] = load_file(Path(path), self._registry, self._settings, defaults)
         return files
 
-    def _combined(self, files: Mapping[str, LoadedFile]) -> LoadResult:
+    def _combined(self, files: Mapping[str, LoadedFile], before: _State) -> LoadResult:
         if not files:
             # Tells of a missing folder, too.
             return load_folder(self._settings.pipelines, self._registry, self._settings)
-        return combine(list(files.values()))
+        kept: dict[str, Pipeline] = {}
+        while True:
+            now = combine(files.values(), kept=kept)
+            # What stays in force as it was speaks of other pipelines as it did: new files are
+            # held against it, which may keep out more of them.
+            staying = {last.name: last for last in _staying(before, files, now).values()}
+            if staying.keys() <= kept.keys():
+                return now
+            kept |= staying
 
 
 def _following(
@@ -148,14 +156,27 @@ def _following(
 ) -> _State:
     """Return the state after a look at the files, the last good version of broken ones kept."""
     good: dict[str, Pipeline] = {}
-    in_force = dict(now.pipelines)
     for path, loaded in files.items():
         if loaded.pipeline is not None and loaded.pipeline is now.pipelines.get(loaded.name or ""):
             good[path] = loaded.pipeline
+    staying = _staying(before, files, now)
+    in_force = {**now.pipelines, **{last.name: last for last in staying.values()}}
+    return _State(stamps, files, {**good, **staying}, in_force, now.problems)
+
+
+def _staying(
+    before: _State, files: Mapping[str, LoadedFile], now: LoadResult
+) -> dict[str, Pipeline]:
+    """Return, by their files, the last good versions of pipelines whose files are broken."""
+    staying: dict[str, Pipeline] = {}
     for path, last in before.good.items():
-        if path in files and path not in good and last.name not in in_force:
-            good[path] = in_force[last.name] = last
-    return _State(stamps, files, good, in_force, now.problems)
+        if path not in files or last.name in now.pipelines:
+            continue
+        loaded = files[path]
+        valid = now.pipelines.get(loaded.name or "")
+        if valid is None or valid is not loaded.pipeline:
+            staying[path] = last
+    return staying
 
 
 def _problems_of(name: str, state: _State) -> list[Problem]:

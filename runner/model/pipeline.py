@@ -79,6 +79,20 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineTrigger:
+    """A run starts when runs of all these pipelines have ended, `window_s` apart at the most.
+
+    `on`, one of completed, failed and ended, tells how; `with_` are parameters of the new run,
+    which may be templates over `upstream`.
+    """
+
+    pipelines: tuple[str, ...]
+    window_s: float = 86400.0
+    on: str = "completed"
+    with_: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Foreach:
     """A step is expanded into one job an item. `items` is a list, or a template of one.
 
@@ -142,3 +156,4 @@ class Pipeline:
     params: tuple[Param, ...] = ()
     concurrency: Concurrency | None = None
     handlers: tuple[Step, ...] = ()
+    trigger: PipelineTrigger | None = None

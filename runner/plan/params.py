@@ -61,11 +61,15 @@ def _default(param: Param, render: Render, variables: Mapping[str, Any]) -> Any:
     if not isinstance(param.default, str):
         return param.default
     rendered = render(param.default, variables)
-    return rendered if rendered == param.default else _of_template(param, rendered)
+    return rendered if rendered == param.default else from_template(param, rendered)
 
 
-def _of_template(param: Param, value: Any) -> Any:
-    """Bring near its type what a template gave: the value itself, with dates as texts."""
+def from_template(param: Param, value: Any) -> Any:
+    """Bring near its type what a template gave: the value itself, with dates as texts.
+
+    Raises:
+        ValueError: It looks like a time and is none.
+    """
     if param.type == "string" and value is not None:
         return str(value)
     if param.type == "date" and isinstance(value, str) and "T" in value:

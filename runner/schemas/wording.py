@@ -91,7 +91,10 @@ def _alternatives(error: ValidationError, path: KeyPath, data: Any) -> Report:
     for nested in error.context or ():
         branches.setdefault(nested.schema_path[0], []).append(nested)
     meant = [errors for errors in branches.values() if not any(map(_of_type, errors))]
-    if meant and not all(e.validator == "required" for errors in meant for e in errors):
+    excluding = len(meant) > 1 and all(
+        e.validator == "required" for errors in meant for e in errors
+    )
+    if meant and not excluding:
         for nested in min(meant, key=len):
             yield from worded(nested, data)
     elif meant or not branches:

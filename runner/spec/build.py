@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
-from runner.model.pipeline import Calendar, Concurrency, Foreach, Param, Pipeline, Schedule, Step
+from runner.model.pipeline import (
+    Calendar,
+    Concurrency,
+    Foreach,
+    Param,
+    Pipeline,
+    PipelineTrigger,
+    Schedule,
+    Step,
+)
 from runner.model.retry import RetryPolicy
 from runner.model.subpipeline import job_class_of
 from runner.spec.draft import HANDLERS
@@ -45,6 +54,7 @@ def build_pipeline(
             for handler in HANDLERS
             for step in data.get("handlers", {}).get(handler, ())
         ),
+        trigger=_trigger(data.get("trigger")),
     )
 
 
@@ -96,6 +106,18 @@ def _concurrency(data: Mapping[str, Any] | None, pipeline: str) -> Concurrency |
     # A pipeline without a group is one by itself: no group's name has a blank in it.
     group = data.get("group", f"pipeline {pipeline}")
     return Concurrency(data.get("limit", 1), data.get("on_conflict", "queue"), group)
+
+
+def _trigger(given: Any) -> PipelineTrigger | None:
+    if given is None:
+        return None
+    data: Mapping[str, Any] = {"pipelines": [given]} if isinstance(given, str) else given
+    return PipelineTrigger(
+        pipelines=tuple(data["pipelines"]),
+        window_s=parse_duration_s(data.get("window", "1d")),
+        on=data.get("on", "completed"),
+        with_=data.get("with", {}),
+    )
 
 
 def _foreach(data: Mapping[str, Any] | None) -> Foreach | None:

@@ -41,3 +41,44 @@ def _without_free(needs: dict[str, Sequence[str]]) -> dict[str, Sequence[str]]:
             if not waiting[step]:
                 free.append(step)
     return {step: needs[step] for step, names in waiting.items() if names}
+
+
+def together(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Yield the groups of names that all need each other, however far round, in their order.
+
+    Each cycle lies within one group. After Kosaraju: whoever is reached from the last one
+    that a walk has left, against the direction of the walk, belongs to it.
+    """
+    left: list[str] = []
+    seen: set[str] = set()
+    for start in needs:
+        _walk(start, needs, seen, left)
+    needed_by: dict[str, list[str]] = {name: [] for name in needs}
+    for name, others in needs.items():
+        for other in others:
+            needed_by[other].append(name)
+    order = {name: number for number, name in enumerate(needs)}
+    seen = set()
+    for start in reversed(left):
+        group: list[str] = []
+        _walk(start, needed_by, seen, group)
+        if len(group) > 1:
+            yield sorted(group, key=order.__getitem__)
+
+
+def _walk(
+    start: str, following: Mapping[str, Sequence[str]], seen: set[str], left: list[str]
+) -> None:
+    """Append all that is reached from `start` and not seen yet, each after what it leads to."""
+    if start in seen:
+        return
+    seen.add(start)
+    path = [(start, iter(following[start]))]
+    while path:
+        _, rest = path[-1]
+        new = next((other for other in rest if other not in seen), None)
+        if new is None:
+            left.append(path.pop()[0])
+        else:
+            seen.add(new)
+            path.append((new, iter(following[new])))

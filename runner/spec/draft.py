@@ -128,6 +128,21 @@ class Draft:
         names = [calendar.get("file") for _, calendar in self.calendars()]
         return list(dict.fromkeys(name for name in names if isinstance(name, str) and name))
 
+    def trigger(self) -> Mapping[str, Any]:
+        """Return the trigger as a mapping, an empty one where there is none."""
+        given = self.data.get("trigger")
+        return {"pipelines": [given]} if isinstance(given, str) else self.mapping("trigger")
+
+    def triggering(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield the pipelines whose runs start one of this, each with its path."""
+        if isinstance(self.data.get("trigger"), str):
+            yield ("trigger",), self.data["trigger"]
+            return
+        listed = self.trigger().get("pipelines")
+        for index, name in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(name, str):
+                yield ("trigger", "pipelines", index), name
+
     def crons(self) -> Iterator[tuple[KeyPath, str]]:
         """Yield every cron expression with its path."""
         given = self.data.get("schedule")
@@ -159,6 +174,7 @@ class Draft:
             for key in ("interval", "catchup_window", "start_deadline"):
                 yield (*path, key), schedule.get(key), False
             yield (*path, "jitter"), schedule.get("jitter"), True
+        yield ("trigger", "window"), self.trigger().get("window"), False
         for path, holder in self._holders():
             yield (*path, "timeout"), holder.get("timeout"), False
         for path, retry in self.retries():

@@ -21,6 +21,7 @@ from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft, Finding
 from runner.spec.expansion import Expansion, expanded
 from runner.spec.rules import RULES
+from runner.spec.trigger_links import Links, across_triggers, links_of, names_unknown
 
 # Nobody reads more of one kind, and finding them all can take minutes in a spoilt file.
 MOST_OF_A_KIND = 100
@@ -40,7 +41,7 @@ class LoadedFile:
 
     `outer` are problems of the _defaults.yaml that hold for it and of its calendars' files; they
     make it invalid, too. `looked_at` are the other files that it was read with.
-    `references` are what it says about other pipelines, which `combine` checks.
+    `references` and `links` are what it says about other pipelines, which `combine` checks.
     """
 
     file: str
@@ -51,6 +52,7 @@ class LoadedFile:
     outer: tuple[Problem, ...] = ()
     looked_at: Mapping[str, Stamp] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    links: Links = field(default=Links())
 
 
 def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadResult:
@@ -68,15 +70,14 @@ def load_files(
     """Load these files, one that is named twice once. A bad one never hides the others.
 
     `root` is where the defaults of folders begin to count, for files outside the pipelines
-    folder.
+    folder. Where a file names a pipeline that is none of theirs, those of the pipelines folder
+    count, too.
     """
     distinct = {os.path.abspath(path): path for path in files}
     defaults = Defaults(catalogue, settings, root)
     loaded = [load_file(path, catalogue, settings, defaults) for path in distinct.values()]
-    names = {file.name for file in loaded}
-    if all(one.pipeline in names for file in loaded for one in file.references):
+    if not names_unknown(loaded):
         return combine(loaded)
-    # Some speak of others that are not among them: those of the pipelines folder.
     others = [
         load_file(path, catalogue, settings, defaults)
         for path in pipeline_files(settings.pipelines)
@@ -154,6 +155,7 @@ def load_text(
         broken,
         calendars.looked_at,
         references_of(expansion, draft),
+        links_of(draft, document),
     )
 
 
@@ -199,11 +201,17 @@ def _broken_rules(draft: Draft) -> Iterator[Finding]:
         yield from islice(rule(draft), MOST_OF_A_KIND)
 
 
-def combine(files: Sequence[LoadedFile], others: Sequence[LoadedFile] = ()) -> LoadResult:
+def combine(
+    files: Iterable[LoadedFile],
+    others: Iterable[LoadedFile] = (),
+    kept: Mapping[str, Pipeline] | None = None,
+) -> LoadResult:
     """Put files together: a name that two of them use is a problem in both.
 
-    They are checked against each other, and against `others`, which are not looked at further.
+    They are checked against each other, and against `others`, which are not looked at further;
+    see `across_triggers` for `kept`.
     """
+    files = list(files)
     by_name: dict[str, list[LoadedFile]] = {}
     problems: list[Problem] = []
     outer: set[Problem] = set()
@@ -218,15 +226,17 @@ def combine(files: Sequence[LoadedFile], others: Sequence[LoadedFile] = ()) -> L
             problems += _shared_name(name, sharing)
         elif sharing[0].pipeline is not None:
             pipelines[name] = sharing[0].pipeline
-    between = _between(files, others)
+    between = _between(files, list(others), kept or {})
     broken = {file for file, _problem in between}
     valid = {name: one for name, one in sorted(pipelines.items()) if one.file not in broken}
     return LoadResult(valid, sorted([*problems, *outer, *{problem for _file, problem in between}]))
 
 
-def _between(files: Sequence[LoadedFile], others: Sequence[LoadedFile]) -> list[Fault]:
+def _between(
+    files: Sequence[LoadedFile], others: Sequence[LoadedFile], kept: Mapping[str, Pipeline]
+) -> list[Fault]:
     """Return what is wrong with what these files say about each other and about the others."""
-    if not any(file.references for file in files):
+    if not any(file.references or file.links.triggers for file in files):
         return []
     declared = [
         Declared(file.file, file.name, file.pipeline, file.references)
@@ -234,7 +244,8 @@ def _between(files: Sequence[LoadedFile], others: Sequence[LoadedFile]) -> list[
         if file.name is not None
     ]
     own = {file.file for file in files}
-    return [fault for fault in across(declared) if fault[0] in own]
+    found = [fault for fault in across(declared) if fault[0] in own]
+    return [*found, *across_triggers(files, others, kept)]
 
 
 def _shared_name(name: str, sharing: list[LoadedFile]) -> Iterator[Problem]:

@@ -109,6 +109,8 @@ class _Resolving:
     def _tree(self, value: Any, path: KeyPath, described: Mapping[str, Any]) -> Tree:
         if path[:1] == ("schedule",) and len(path) == 2:
             value, described = self._schedule(value)
+        if path == ("trigger",) and isinstance(value, dict):
+            described = next(form for form in described["anyOf"] if "properties" in form)
         if isinstance(value, dict) and value:
             return self._mapping(value, path, described)
         if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):

@@ -19,7 +19,7 @@ from runner.spec.env_rules import (
     variables_may_be_set,
 )
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
-from runner.spec.references import is_template
+from runner.spec.references import is_template, scalars
 from runner.spec.retry_rules import retried_errors_make_sense
 from runner.spec.schedule_rules import durations_make_sense, moments_exist, schedules_can_fire
 from runner.spec.subpipeline_rules import pipelines_have_keys_of_their_own
@@ -28,6 +28,11 @@ from runner.spec.template_rules import (
     items_have_a_name_of_their_own,
     templates_keep_to_their_values,
     templates_refer_to_what_there_is,
+)
+from runner.spec.trigger_rules import (
+    triggers_are_others,
+    triggers_give_what_is_taken,
+    triggers_speak_of_upstream,
 )
 from runner.suggest import did_you_mean
 
@@ -177,7 +182,8 @@ def connections_exist(draft: Draft) -> Iterator[Finding]:
 
 def values_can_be_stored(draft: Draft) -> Iterator[Finding]:
     """Values fit into JSON."""
-    for path, value in draft.values():
+    given = scalars(draft.trigger().get("with"), ("trigger", "with"))
+    for path, value in [*draft.values(), *given]:
         if isinstance(value, float) and not math.isfinite(value):
             message = "an infinite or undefined number cannot be stored"
             yield Finding(path, "bad-value", message, "leave it out, or write it as text in quotes")
@@ -204,6 +210,9 @@ RULES: tuple[Rule, ...] = (
     defaults_fit,
     templates_refer_to_what_there_is,
     conditions_are_expressions,
+    triggers_are_others,
+    triggers_give_what_is_taken,
+    triggers_speak_of_upstream,
     items_have_a_name_of_their_own,
     templates_keep_to_their_values,
     values_can_be_stored,

@@ -7,7 +7,7 @@ from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.references import References, is_template, references
 from runner.suggest import did_you_mean
 
-_BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
+BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
 _EXPRESSION_HINT = "write one expression, such as params.day.day != 1 or steps.load.result.rows > 0"
 _EMPTY = References(fault="it is empty")
 
@@ -22,7 +22,7 @@ def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
         used = references(value)
         if used.fault:
             message = f"this is no template: {used.fault.rstrip('.')}"
-            yield Finding(path, "bad-template", message, _BRACES_HINT)
+            yield Finding(path, "bad-template", message, BRACES_HINT)
         step = steps.get(path[:2]) or steps.get(path[:3])
         within = path[len(step.path) :] if step else ()
         if within[:2] == ("with", "sql") and step and "pipeline" not in step.data:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from runner.engine.backfill import backfill, bounds
+from runner.engine.upstream import trigger_row
 from runner.engine.wiring import Headrace
 from runner.model.pipeline import Pipeline, Step
 from runner.model.status import Trigger
@@ -20,6 +21,7 @@ from runner.web.failures import problem_row
 from runner.web.jobs import Installed
 
 _UPCOMING = 5
+_LATEST = 10
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"], default_response_class=Answer)
 
@@ -36,12 +38,18 @@ def list_pipelines(headrace: Installed) -> Response:
 
 @router.get("/{name}", summary="One pipeline")
 def show_pipeline(name: str, headrace: Installed) -> Response:
-    """Answer the pipeline with its steps, parameters and next instants."""
+    """Answer the pipeline with its steps, parameters and next instants.
+
+    `triggered` tells what became of the newest runs that it waits for.
+    """
     pipeline = _pipeline(headrace, name)
     row = _State(headrace).row(pipeline)
     row["steps"] = [_step_row(step) for step in pipeline.steps]
     row["handlers"] = [_step_row(step) for step in pipeline.handlers]
     row["concurrency"] = pipeline.concurrency and asdict(pipeline.concurrency)
+    row["triggered"] = headrace.database.rows(
+        "last_triggered", pipelines=[pipeline.name], limit=_LATEST
+    )
     row["next_instants"] = _upcoming(pipeline, _UPCOMING)
     row["problems"] = [
         problem_row(problem)
@@ -58,7 +66,7 @@ def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Res
     return Answer(public(headrace.start_run(name, params, trigger=Trigger.API)), status_code=201)
 
 
-@router.post("/{name}/pause", summary="Let no schedule start a run")
+@router.post("/{name}/pause", summary="Let no schedule or trigger start a run")
 def pause(name: str, headrace: Installed) -> Response:
     """Answer the pipeline."""
     pipeline = _pipeline(headrace, name)
@@ -66,7 +74,7 @@ def pause(name: str, headrace: Installed) -> Response:
     return Answer(_State(headrace).row(pipeline))
 
 
-@router.post("/{name}/resume", summary="Let the schedule start runs again")
+@router.post("/{name}/resume", summary="Let schedule and trigger start runs again")
 def resume(name: str, headrace: Installed) -> Response:
     """Answer the pipeline; what fell due meanwhile is not made up for."""
     pipeline = _pipeline(headrace, name)
@@ -104,6 +112,7 @@ class _State:
             "file": pipeline.file,
             "version": pipeline.version,
             "schedules": [asdict(one) for one in pipeline.schedules],
+            "trigger": trigger_row(pipeline.trigger),
             "params": [asdict(param) for param in pipeline.params],
             "steps": len(pipeline.steps),
             "next_instant": upcoming if pipeline.schedules else None,

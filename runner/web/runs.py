@@ -36,9 +36,10 @@ def list_runs(
 
 @router.get("/{run_id}", summary="One run with its jobs")
 def show_run(run_id: str, headrace: Installed) -> Response:
-    """Answer the run's row with `jobs` (their rows, and what each depends on) and `parent`.
+    """Answer the run's row with `jobs`: their rows, and what each depends on.
 
-    That is the run and the step that started this one, null where none did.
+    `parent` is the run and the step that started this one, null where none did; `upstream` are
+    the runs that it came of, where other pipelines have triggered it.
     """
     row = found(headrace, "run", run_id)
     upstream: dict[Any, list[Any]] = defaultdict(list)
@@ -46,8 +47,11 @@ def show_run(run_id: str, headrace: Installed) -> Response:
         upstream[edge["job_id"]].append(edge["upstream_id"])
     jobs = headrace.database.rows("jobs_of_run", run_id=row["id"])
     rows = [{**public(job), "depends_on": upstream[job["id"]]} for job in jobs]
-    parent = headrace.database.row("parent_of_run", id=row["id"])
-    return Answer({**public(row), "parent": parent, "jobs": rows})
+    around = {
+        "parent": headrace.database.row("parent_of_run", id=row["id"]),
+        "upstream": headrace.database.rows("upstream_of_run", id=row["id"]),
+    }
+    return Answer({**public(row), **around, "jobs": rows})
 
 
 @router.get(

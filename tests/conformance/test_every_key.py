@@ -26,6 +26,7 @@ HOLDERS = {
     "concurrency": "concurrency.",
     "handlers": "handlers.",
     "template": "templates.*.",
+    "trigger": "trigger.",
 }
 
 
@@ -55,6 +56,7 @@ def used(data: Any) -> Iterator[str]:
     templates = data.get("templates")
     for one in templates.values() if isinstance(templates, dict) else ():
         yield from _of("templates.*.", one)
+    yield from _of("trigger.", data.get("trigger"))
     steps = data.get("steps")
     for one in [*(steps if isinstance(steps, list) else []), data.get("defaults")]:
         if isinstance(one, dict):

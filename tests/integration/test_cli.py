@@ -258,3 +258,41 @@ def test_every_command_finds_the_embedded_servers_running_or_not(tmp_path: Path)
     assert shop("run", "hello", "-p", "greeting=Hi").code == 0
     assert len(shop("runs", "--json").json["items"]) == 1
     assert shop("db", "url").out.startswith("postgresql://")
+
+
+def test_what_triggers_a_pipeline_is_shown_by_every_command(headrace: Headrace):
+    (headrace.folder / "pipelines" / "after.yaml").write_text(
+        "name: after\ntrigger: {pipelines: [two, failing], on: ended, window: 6h}\n"
+        "steps:\n  - {id: only, job: Fibonacci, with: {n: 3}}\n"
+    )
+    (headrace.folder / "pipelines" / "refused.yaml").write_text(
+        "name: refused\ntrigger: {pipelines: [two], with: {n: '{{ upstream.two.status }}'}}\n"
+        "params: {n: {type: integer}}\nsteps:\n  - {id: only, job: Fibonacci, with: {n: 3}}\n"
+    )
+    text = "after two and failing ended within 6h"
+    assert text in headrace("pipelines").out
+    assert f"next {text}" in headrace("plan", "after").out
+    assert headrace("plan", "after", "--json").json["trigger"]["pipelines"] == ["two", "failing"]
+    assert text in headrace("schedules").out
+    assert "pipelines: [two, failing]" in headrace("show", "after").out
+    headrace("pause", "after")
+    assert "paused" in headrace("schedules").out
+    headrace("resume", "after")
+
+    with headrace.started("up", "--no-web") as up:
+        up.wait_for("leading")
+        ids = [headrace("run", name, "--json").json["id"] for name in ("two", "failing")]
+        give_up = time.monotonic() + 20
+        while not (runs := headrace("runs", "--pipeline", "after", "--json").json["items"]):
+            assert time.monotonic() < give_up, up.output()
+
+    shown = headrace("show", runs[0]["id"])
+    assert [
+        f"after          {name} {one}" in shown.out
+        for name, one in zip(("two", "failing"), ids, strict=True)
+    ] == [True, True]
+    upstream = headrace("show", runs[0]["id"], "--json").json["upstream"]
+    assert [one["id"] for one in upstream] == ids
+    told = headrace("pipelines").err
+    assert f"refused was not started by run {ids[0]} of two" in told
+    assert '"completed", not an integer' in told

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
+from runner.engine.triggers import Triggers
 from runner.engine.wiring import Headrace
 from tests.support.web import client_of, installation
 
@@ -434,3 +435,45 @@ def test_the_openapi_description_has_every_route_of_the_api(client: TestClient):
 def test_an_unknown_path_or_method_answers_json(client: TestClient):
     assert client.get("/nothing").json()["code"] == "not-found"
     assert client.delete("/jobs").json()["code"] == "method-not-allowed"
+
+
+def test_a_pipelines_trigger_is_answered_with_what_became_of_the_runs(
+    client: TestClient, headrace: Headrace
+):
+    folder = headrace.settings.pipelines
+    steps = "steps:\n  - {id: only, job: Fibonacci, with: {n: 3}}\n"
+    (folder / "load.yaml").write_text(f"name: load\n{steps}")
+    (folder / "after.yaml").write_text(
+        f"name: after\ntrigger: {{pipelines: [load], on: ended, with: {{}}}}\n{steps}"
+    )
+    headrace.pipelines.refresh()
+    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    assert leader is not None
+    triggers = Triggers(
+        headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner, lambda: 0.0
+    )
+    triggers.refresh(leader["term"])
+    load = client.post("/pipelines/load/runs").json()
+    client.post(f"/runs/{load['id']}/cancel")
+
+    assert triggers.tick(leader["term"]) == 1
+
+    shown = client.get("/pipelines/after").json()
+    assert shown["trigger"] == {
+        "pipelines": ["load"],
+        "window_s": 86400.0,
+        "on": "ended",
+        "with": {},
+        "text": "after load ended",
+    }
+    (used,) = shown["triggered"]
+    assert (used["upstream"], used["upstream_run"], used["outcome"]) == (
+        "load",
+        load["id"],
+        "started",
+    )
+    run = client.get(f"/runs/{used['run_id']}").json()
+    assert (run["trigger"], [one["id"] for one in run["upstream"]]) == ("pipeline", [load["id"]])
+    listed = {row["name"]: row["trigger"] for row in client.get("/pipelines").json()["items"]}
+    assert listed["load"] is None
+    assert listed["after"]["text"] == "after load ended"

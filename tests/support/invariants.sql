@@ -123,7 +123,7 @@ SELECT 'I14 terms only grow', id, format('term %%s after term %%s', term, before
   FROM (SELECT id, term, max(term) OVER (ORDER BY created_at
                                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
           FROM headrace.run
-         WHERE trigger = 'schedule') AS runs
+         WHERE term IS NOT NULL) AS runs
  WHERE term < before
 UNION ALL
 SELECT 'a step ends as the run that it waited for', j.id,

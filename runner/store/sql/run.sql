@@ -118,7 +118,12 @@ WITH ended AS (
        AND NOT EXISTS (SELECT FROM headrace.job
                         WHERE run_id = r.id
                           AND status IN ('waiting', 'queued', 'started', 'retrying'))
-    RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job
+    RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job,
+              -- Only a run that a pipeline waits for rings: see bell.py.
+              CASE WHEN EXISTS (SELECT FROM headrace.trigger t
+                                 WHERE t.upstream = r.pipeline
+                                   AND r.status = ANY (t.statuses))
+                   THEN pg_notify('headrace_bell', '') END
 )
 SELECT id, pipeline, status, concurrency_group, parent_job FROM ended
 UNION ALL

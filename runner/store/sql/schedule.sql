@@ -35,8 +35,19 @@ VALUES (:pipeline::text, true, clock_timestamp())
     ON CONFLICT (pipeline) DO UPDATE SET paused = true, updated_at = clock_timestamp()
 
 -- name: resume_schedule
--- What fell due during the pause is not made up for.
+-- What fell due during the pause is not made up for, nor what ended of upstream pipelines. The
+-- triggers come first, as where the leader decides about them.
+WITH released AS (
+    UPDATE headrace.trigger t
+       SET seen_until = clock_timestamp()
+      FROM headrace.schedule s
+     WHERE t.pipeline = :pipeline::text
+       AND s.pipeline = t.pipeline
+       AND s.paused
+    RETURNING t.upstream
+)
 INSERT INTO headrace.schedule (pipeline, paused, seen_until)
-VALUES (:pipeline::text, false, clock_timestamp())
+SELECT :pipeline::text, false, clock_timestamp()
+  FROM (SELECT count(*) FROM released) AS first
     ON CONFLICT (pipeline) DO UPDATE
    SET paused = false, seen_until = clock_timestamp(), updated_at = clock_timestamp()

@@ -31,10 +31,11 @@ function pipelineRow(pipeline) {
 }
 
 export function schedule(pipeline) {
-  return pipeline.schedules.map((one) => el("div", { class: "schedule" },
+  const times = pipeline.schedules.map((one) => el("div", { class: "schedule" },
     one.cron ? el("code", {}, one.cron) : `every ${took(new Date(0).toISOString(), new Date(one.interval_s * 1000).toISOString())}`,
     one.timezone !== "UTC" && el("span", { class: "hint" }, ` ${one.timezone}`),
     one.calendar && el("span", { class: "hint" }, `, ${days(one.calendar)}`)));
+  return pipeline.trigger ? [...times, el("div", { class: "trigger" }, pipeline.trigger.text)] : times;
 }
 
 function days(calendar) {
@@ -56,11 +57,11 @@ export function runButton(pipeline) {
 }
 
 export function pauseButton(pipeline) {
-  if (!pipeline.schedules.length) return null;
+  if (!pipeline.schedules.length && !pipeline.trigger) return null;
   const what = pipeline.paused ? "resume" : "pause";
   return action(`pause-${pipeline.name}`, pipeline.paused ? "Resume" : "Pause",
     () => ask(`/pipelines/${encodeURIComponent(pipeline.name)}/${what}`, { method: "POST" }),
-    { title: `${what} the schedule of ${pipeline.name}` });
+    { title: `${what} the schedule and trigger of ${pipeline.name}` });
 }
 
 export function problems(list) {

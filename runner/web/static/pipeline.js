@@ -15,7 +15,7 @@ export function pipelineView(name) {
           el("div", { class: "actions" }, pauseButton(pipeline))),
         pipeline.description && el("p", {}, pipeline.description),
         problems(pipeline.problems),
-        facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length ? schedule(pipeline) : "none"],
+        facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length || pipeline.trigger ? schedule(pipeline) : "none"],
           ["Next", !pipeline.paused && pipeline.next_instants.length ? pipeline.next_instants.slice(0, 3).map((at) => el("div", {}, day(at), " ", ago(at))) : null],
           ["Passed over", pipeline.skipped || ""]]),
         startForm(pipeline, path),

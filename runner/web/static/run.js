@@ -63,6 +63,7 @@ export function runView(id, paint) {
       run.error && json(run.error),
       facts([["Stands for", day(run.logical_date)], ["Trigger", run.trigger],
         ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
+        ...run.upstream.map((one) => ["After", el("a", { id: `after-${one.id}`, href: `#/runs/${one.id}` }, one.pipeline)]),
         ["Started", ago(run.started_at)],
         ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", `${done} of ${run.jobs.length} ended`], ["Id", el("code", {}, run.id)]]),
       graph(run.jobs.map((job) => ({

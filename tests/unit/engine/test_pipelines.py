@@ -270,3 +270,117 @@ def test_a_cycle_across_files_lasts_as_long_as_both_edits(
     pipelines.refresh()
     assert not pipelines.problems
     assert pipelines.get("b").steps[0].pipeline == "a"
+
+
+AFTER = "name: {name}\ntrigger: {text}\nsteps:\n  - {{id: only, job: FailedJob}}\n"
+
+
+def codes(pipelines: Pipelines) -> list[tuple[str, str]]:
+    return [(Path(problem.file).stem, problem.code) for problem in pipelines.problems]
+
+
+def test_a_removed_upstream_is_a_problem_of_its_dependants_which_stay_in_force(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "load.yaml", GOOD, "load")
+    write(folder, "after.yaml", AFTER, "after", "load")
+    pipelines.refresh()
+    (folder / "load.yaml").unlink()
+
+    pipelines.refresh()
+
+    assert codes(pipelines) == [("after", "unknown-pipeline")]
+    assert list(pipelines.by_name) == ["after"]
+    write(folder, "load.yaml", GOOD, "load")
+    pipelines.refresh()
+    assert pipelines.problems == []
+
+
+def test_a_broken_upstream_is_no_problem_of_its_dependants(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "load.yaml", GOOD, "load")
+    write(folder, "other.yaml", GOOD, "called_otherwise")
+    write(folder, "after.yaml", AFTER, "after", "{{pipelines: [load, called_otherwise]}}".format())
+    pipelines.refresh()
+    for text in (BROKEN.format(name="load"), "name: load\nsteps: ["):
+        (folder / "load.yaml").write_text(text)
+        (folder / "other.yaml").write_text("steps: [")
+
+        pipelines.refresh()
+
+        assert {file for file, _code in codes(pipelines)} == {"load", "other"}
+        assert sorted(pipelines.by_name) == ["after", "called_otherwise", "load"]
+
+
+def test_a_circle_never_comes_into_force_however_it_is_closed(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "a.yaml", GOOD, "a")
+    write(folder, "b.yaml", AFTER, "b", "a")
+    pipelines.refresh()
+    write(folder, "a.yaml", AFTER, "a", "b")
+    pipelines.refresh()
+    assert codes(pipelines) == [("a", "pipeline-cycle"), ("b", "pipeline-cycle")]
+    assert pipelines.get("a").trigger is None
+    # While b is broken its last good version counts.
+    (folder / "b.yaml").write_text("name: b\nsteps: [")
+    pipelines.refresh()
+    assert ("a", "pipeline-cycle") in codes(pipelines)
+    assert pipelines.get("a").trigger is None
+    write(folder, "b.yaml", GOOD, "b")
+
+    pipelines.refresh()
+
+    assert pipelines.problems == []
+    assert pipelines.get("a").trigger is not None
+
+
+def test_two_pipelines_may_exchange_their_trigger_in_one_edit(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "a.yaml", GOOD, "a")
+    write(folder, "b.yaml", AFTER, "b", "a")
+    pipelines.refresh()
+    write(folder, "a.yaml", AFTER, "a", "b")
+    write(folder, "b.yaml", GOOD, "b")
+
+    pipelines.refresh()
+
+    assert pipelines.problems == []
+
+
+def test_of_a_thousand_pipelines_in_a_chain_one_edit_reads_one(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "p0.yaml", GOOD, "p0")
+    for number in range(1, 1000):
+        write(folder, f"p{number}.yaml", AFTER, f"p{number}", f"p{number - 1}")
+    pipelines.refresh()
+    assert pipelines.problems == []
+    before = dict(pipelines.by_name)
+    write(folder, "p500.yaml", AFTER, "p500", "{{pipelines: [p499, p7]}}".format())
+
+    pipelines.refresh()
+
+    read_again = [name for name, one in pipelines.by_name.items() if one is not before[name]]
+    assert read_again == ["p500"]
+    write(folder, "p0.yaml", AFTER, "p0", "p999")
+    pipelines.refresh()
+    assert {code for _file, code in codes(pipelines)} == {"pipeline-cycle"}
+    assert len(pipelines.by_name) == 1000
+
+
+def test_a_renamed_upstream_is_a_problem_of_its_dependants(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "load.yaml", GOOD, "load")
+    write(folder, "after.yaml", AFTER, "after", "load")
+    pipelines.refresh()
+    write(folder, "load.yaml", GOOD, "loading")
+
+    pipelines.refresh()
+
+    assert codes(pipelines) == [("after", "unknown-pipeline")]
+    assert pipelines.problems[0].hint == 'did you mean "loading"?'
+    assert list(pipelines.by_name) == ["loading", "after"]

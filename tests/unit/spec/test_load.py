@@ -199,3 +199,24 @@ def test_a_file_checked_by_itself_may_run_pipelines_of_the_folder(
     result = load_files([parent], SmallCatalogue(), settings)
     assert result.problems == []
     assert list(result.pipelines) == ["parent"]
+
+
+def test_a_file_may_name_pipelines_of_the_pipelines_folder_though_it_is_given_alone(
+    tmp_path: Path, settings: Settings
+) -> None:
+    settings.pipelines.mkdir(exist_ok=True)
+    (settings.pipelines / "load.yaml").write_text(GOOD.format(name="load"))
+    (settings.pipelines / "broken.yaml").write_text("name: broken\nsteps: [")
+    after = settings.pipelines / "after.yaml"
+    after.write_text("trigger: load\n" + GOOD.format(name="after"))
+
+    result = load_files([after], SmallCatalogue(), settings)
+
+    assert (list(result.pipelines), result.problems) == (["after"], [])
+    after.write_text("trigger: laod\n" + GOOD.format(name="after"))
+    (problem,) = load_files([after], SmallCatalogue(), settings).problems
+    assert (problem.code, problem.hint) == ("unknown-pipeline", 'did you mean "load"?')
+    (settings.pipelines / "load.yaml").write_text("trigger: after\n" + GOOD.format(name="load"))
+    after.write_text("trigger: load\n" + GOOD.format(name="after"))
+    (problem,) = load_files([after], SmallCatalogue(), settings).problems
+    assert (problem.code, problem.line) == ("pipeline-cycle", 1)

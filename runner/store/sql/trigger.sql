@@ -1,0 +1,114 @@
+-- Runs of one pipeline that start runs of another.
+
+-- name: triggers
+SELECT pipeline, upstream, statuses, seen_until FROM headrace.trigger ORDER BY pipeline, upstream
+
+-- name: sync_triggers
+-- What is seen for the first time counts from now on; so does a change of how runs have to end.
+INSERT INTO headrace.trigger AS known (pipeline, upstream, statuses)
+SELECT pipeline, upstream, statuses
+  FROM json_to_recordset(:triggers::json)
+       AS declared (pipeline text, upstream text, statuses text[])
+    ON CONFLICT (pipeline, upstream) DO UPDATE
+   SET statuses = excluded.statuses, seen_until = clock_timestamp()
+ WHERE known.statuses <> excluded.statuses
+
+-- name: forget_triggers
+-- Removed ones: what ends meanwhile is not made up for where they come back.
+DELETE FROM headrace.trigger t
+ USING json_to_recordset(:triggers::json) AS gone (pipeline text, upstream text)
+ WHERE t.pipeline = gone.pipeline
+   AND t.upstream = gone.upstream
+
+-- name: unused_part
+-- Runs that have ended as wanted and are not used up, the first ones of each. What is dealt with
+-- lies before `seen_until`, so that little is read whatever the length of the history; the limit
+-- has the planner take the index, for it cannot know that.
+  FROM headrace.trigger t
+ CROSS JOIN LATERAL (SELECT r.*
+                       FROM headrace.run r
+                      WHERE r.pipeline = t.upstream
+                        AND r.finished_at >= t.seen_until
+                        AND r.status = ANY (t.statuses)
+                        AND NOT EXISTS (SELECT
+                                          FROM headrace.triggered u
+                                         WHERE u.pipeline = t.pipeline
+                                           AND u.upstream_run = r.id)
+                      ORDER BY r.finished_at, r.id
+                      LIMIT :most::integer) AS r
+ WHERE t.pipeline = ANY (:pipelines::text[])
+
+-- name: unused_upstream
+SELECT t.pipeline, r.id, r.finished_at
+-- include: unused_part
+
+-- name: lock_triggers
+-- To the end of the transaction: whoever decides about a pipeline's upstream runs does so alone.
+SELECT t.pipeline, t.upstream, coalesce(s.paused, false) AS paused
+  FROM headrace.trigger t
+  LEFT JOIN headrace.schedule s ON s.pipeline = t.pipeline
+ WHERE t.pipeline = ANY (:pipelines::text[])
+ ORDER BY t.pipeline, t.upstream
+   FOR UPDATE OF t
+
+-- name: settled_moment
+-- What ended before this moment is visible to the statements that follow. A transaction that is
+-- open may have noted an end already and commit it later: none of those began before it. Who
+-- may not see when another user's transaction began takes it for very old.
+SELECT least(clock_timestamp(),
+             min(coalesce(xact_start, 'epoch'))) AS settled
+  FROM pg_stat_activity
+ WHERE datname = current_database()
+   AND backend_xid IS NOT NULL
+   AND pid <> pg_backend_pid()
+
+-- name: unused_upstream_runs
+-- The same runs with what templates may read of them.
+SELECT t.pipeline AS waiting, r.id, r.pipeline, r.status, r.trigger, r.finished_at, r.logical_date,
+       r.params, r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone
+-- include: unused_part
+
+-- name: note_triggered
+-- Used up. The primary key has each run count once for a pipeline, whoever decides.
+INSERT INTO headrace.triggered (pipeline, upstream_run, outcome, run_id, error)
+SELECT pipeline, upstream_run, outcome, run_id, error
+  FROM json_to_recordset(:used::json)
+       AS used (pipeline text, upstream_run uuid, outcome text, run_id uuid, error text)
+
+-- name: note_passed_over
+-- Beside the instants that a pause has a schedule pass over.
+UPDATE headrace.schedule s
+   SET skipped = s.skipped + passed.runs, updated_at = clock_timestamp()
+  FROM json_to_recordset(:passed::json) AS passed (pipeline text, runs bigint)
+ WHERE s.pipeline = passed.pipeline
+
+-- name: advance_triggers
+-- Everything before is dealt with, but for what still waits for other pipelines. The minute
+-- before the settled moment is for a clock that is set back.
+UPDATE headrace.trigger t
+   SET seen_until = least(:settled::timestamptz - interval '1 minute',
+                          (done.waiting ->> t.upstream)::timestamptz)
+  FROM json_to_recordset(:done::json) AS done (pipeline text, waiting json)
+ WHERE t.pipeline = done.pipeline
+   AND t.seen_until < least(:settled::timestamptz - interval '1 minute',
+                            (done.waiting ->> t.upstream)::timestamptz)
+
+-- name: upstream_of_run
+-- The runs that a run came of, in the order in which they ended.
+SELECT r.id, r.pipeline, r.status, r.logical_date, r.finished_at
+  FROM headrace.triggered t
+  JOIN headrace.run r ON r.id = t.upstream_run
+ WHERE t.run_id = :id::uuid
+ ORDER BY r.finished_at, r.id
+
+-- name: last_triggered
+-- What became of the newest upstream runs of each of these pipelines.
+SELECT t.pipeline, t.upstream_run, r.pipeline AS upstream, t.outcome, t.run_id, t.error, t.used_at
+  FROM unnest(:pipelines::text[]) AS wanted (name)
+ CROSS JOIN LATERAL (SELECT *
+                       FROM headrace.triggered
+                      WHERE pipeline = wanted.name
+                      ORDER BY upstream_run DESC
+                      LIMIT :limit::integer) AS t
+  JOIN headrace.run r ON r.id = t.upstream_run
+ ORDER BY t.pipeline, t.used_at DESC, t.upstream_run DESC
