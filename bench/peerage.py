@@ -17,7 +17,7 @@ class Entry:
     """One line of the table: a system in one of its ways.
 
     `status` says what becomes of a job's status: `each` job's is committed in PostgreSQL by
-    itself, in `batches`, or `none` is.
+    itself, `shared` with up to fifteen other short jobs, in `batches`, or `none` is.
     """
 
     key: str
@@ -35,7 +35,8 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("headrace", "**Headrace**", "headrace", status="each"),
+    Entry("headrace", "**Headrace**", "headrace", status="shared"),
+    Entry("headrace-1", "Headrace, `jobs_per_commit: 1`", "headrace", "1", "each"),
     Entry("rq-fork", "RQ 3.0, Worker (fork)", "rq", "fork"),
     Entry("rq-simple", "RQ 3.0, SimpleWorker", "rq", "simple"),
     Entry("celery", "Celery 5.7, no backend", "celery", "plain"),

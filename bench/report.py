@@ -7,7 +7,12 @@ from typing import Any
 from bench import chart, promises
 from bench.peerage import ENTRIES
 
-_STATUS = {"each": "each job", "batches": "in batches", "none": "no"}
+_STATUS = {
+    "each": "each job",
+    "shared": "each job, short ones up to 16 a commit",
+    "batches": "in batches",
+    "none": "no",
+}
 # What cases report beside their main number.
 _DETAILS = {
     "cpu_s": ("CPU seconds", "{:.2f}"),

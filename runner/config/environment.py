@@ -55,6 +55,7 @@ VARIABLES: dict[str, Reader] = {
         _count,
         "a whole number, as in 10000",
     ),
+    "HEADRACE_JOBS_PER_COMMIT": (("jobs_per_commit",), _count, "a whole number, as in 16"),
     "HEADRACE_MAX_MEMORY_MB": (("max_memory_mb",), _count, "a whole number, as in 2048"),
     "HEADRACE_RETENTION": (("retention",), _seconds, "a duration, as in 30d"),
     "HEADRACE_LOG_LEVEL": (("log_level",), str.lower, "debug, info, warning or error"),

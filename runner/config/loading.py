@@ -184,6 +184,7 @@ class _Loading:
             pools=dict(value(("pools",))),
             grace_s=parse_duration_s(value(("grace",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
+            jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
             shell_commands=value(("shell_commands",)),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),

@@ -22,6 +22,7 @@ class Settings:
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
+    At most `jobs_per_commit` short jobs of one child share a commit.
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
     `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP.
@@ -45,6 +46,7 @@ class Settings:
     pools: Mapping[str, int] = field(default_factory=dict)
     grace_s: float = 10.0
     max_jobs_per_child: int = 10_000
+    jobs_per_commit: int = 16
     max_memory_bytes: int = 2048 << 20
     shell_commands: bool = False
     allowed_hosts: tuple[str, ...] = ()

@@ -12,8 +12,6 @@ from uuid import UUID
 from runner.engine.executor import Handled
 from runner.store.attempts import Claimed
 
-# How many jobs a child may claim at once.
-MOST = 16
 # A job that takes longer has the others of its batch closed or given back meanwhile.
 LONGEST_S = 0.02
 _SHORT_S = 0.002
@@ -23,13 +21,20 @@ _RUNS = 10
 
 @dataclass
 class Batch:
-    """`ended` are to be completed; `ahead` are claimed and have not begun."""
+    """`ended` are to be completed, `ahead` have been claimed and not begun.
 
+    At most `most` share a commit.
+    """
+
+    most: int
     ended: list[tuple[Claimed, Handled]] = field(default_factory=list)
     ahead: deque[Claimed] = field(default_factory=deque)
     # How many messages are worth taking at once: fewer where other jobs stand between them.
-    room: int = MOST
+    room: int = field(init=False)
     _short_runs: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.room = self.most
 
     def __bool__(self) -> bool:
         return bool(self.ended or self.ahead)
@@ -41,7 +46,7 @@ class Batch:
 
     def is_short(self, job_class: str) -> bool:
         """Tell whether jobs of this class may share a commit."""
-        return self._short_runs.get(job_class, 0) >= _RUNS
+        return self.most > 1 and self._short_runs.get(job_class, 0) >= _RUNS
 
     @property
     def short(self) -> list[str]:
@@ -50,7 +55,7 @@ class Batch:
 
     def taken(self, taken: int, *, left: int) -> None:
         """Note that of as many messages some were left to others: jobs that may take long."""
-        self.room = max(1, taken - left) if left else min(MOST, self.room * 2)
+        self.room = max(1, taken - left) if left else min(self.most, self.room * 2)
 
     def has_ended(self, claimed: Claimed) -> bool:
         """Tell whether this one is the last that has ended."""

@@ -24,6 +24,7 @@ class ChildLoop:
         taker: Taker,
         slot: Slot,
         *,
+        jobs_per_commit: int = 1,
         max_jobs: int = 0,
         max_memory_bytes: int = 0,
     ) -> None:
@@ -33,7 +34,9 @@ class ChildLoop:
         self._slot = slot
         self._life = Life(max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
         self._ending = Ending(executor, taker, slot, self._life)
-        self._sharing = Sharing(executor, taker, slot, self._life, self._ending)
+        self._sharing = Sharing(
+            executor, taker, slot, self._life, self._ending, most=jobs_per_commit
+        )
 
     def run(self) -> None:
         """Live. Returns when the child has to end."""

@@ -26,7 +26,14 @@ class Sharing:
     """Runs the batches of one child."""
 
     def __init__(
-        self, executor: Executor, taker: Taker, slot: Slot, life: Life, ending: Ending
+        self,
+        executor: Executor,
+        taker: Taker,
+        slot: Slot,
+        life: Life,
+        ending: Ending,
+        *,
+        most: int,
     ) -> None:
         self._executor = executor
         self._store = executor.store
@@ -37,7 +44,7 @@ class Sharing:
         self._settling = False
         # The line over which all of the batch was claimed.
         self._line = 0
-        self.batch = Batch()
+        self.batch = Batch(most)
         ending.others = self.batch.take_all
         executor.sessions.before_use = self._settle
 

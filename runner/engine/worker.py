@@ -88,6 +88,7 @@ class WorkerSide:
             executor,
             Taker(self._redis_url, self._queues),
             slot,
+            jobs_per_commit=settings.jobs_per_commit,
             max_jobs=settings.max_jobs_per_child,
             max_memory_bytes=settings.max_memory_bytes,
         )

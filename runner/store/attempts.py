@@ -5,19 +5,15 @@ transaction. The hot statements are prepared; no ORM stands on this path.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg2
-from psycopg2 import errors as pg_errors
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-
 from runner.errors import StaleAttempt, StoreUnavailable
-from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
 from runner.store.database import Row
+from runner.store.line import Line
 from runner.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -41,13 +37,6 @@ _BATCH = (
     f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
 )
 _CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
-
-# What one job sets in its session must not be there for the next one. Prepared statements are
-# left alone: ours are among them.
-_RESET = (
-    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
-    " DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,75 +90,11 @@ _CLOSED = ("id", "pipeline", "status", "concurrency_group", "parent_job")
 _CLAIMED = len(Claimed.__dataclass_fields__)
 
 
-class AttemptStore:
-    """The line itself. Used by one thread; opened again after it was lost."""
+class AttemptStore(Line):
+    """The line of one child, and what an attempt says over it."""
 
     def __init__(self, database_url: str, worker: str) -> None:
-        self._url = database_url
-        self._worker = worker
-        self._raw: Any = None
-        self.server_since: object = None
-        # Counts the connections: attempts are completed over the one that claimed them.
-        self.line = 0
-        self.on_connect: Callable[[Any], None] = lambda _raw: None
-
-    # -- the connection ---------------------------------------------------------------
-
-    @property
-    def raw(self) -> Any:
-        """The psycopg2 connection, opened where there is none.
-
-        Raises:
-            StoreUnavailable: PostgreSQL does not answer.
-        """
-        if self._raw is None or self._raw.closed:
-            raw = connect_raw(self._url, application_name=f"headrace:{self._worker}")
-            try:
-                with raw.cursor() as cursor:
-                    cursor.execute(";".join(STATEMENTS[name].prepare for name in _PREPARED))
-                    cursor.execute("SELECT pg_postmaster_start_time()")
-                    self.server_since = cursor.fetchone()
-            except psycopg2.Error as error:
-                raw.close()
-                raise StoreUnavailable(unavailable_message(error)) from error
-            self._raw = raw
-            self.line += 1
-            self.on_connect(raw)
-        return self._raw
-
-    @property
-    def lost(self) -> bool:
-        """Whether the connection broke since it was last used."""
-        return self._raw is None or bool(self._raw.closed)
-
-    def broken(self, error: BaseException) -> bool:
-        """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
-        if not self.lost and tells_of_a_break(error):
-            try:
-                with self._raw.cursor() as cursor:
-                    cursor.execute("SELECT 1")
-            except pg_errors.InFailedSqlTransaction:
-                return False
-            except psycopg2.Error:
-                self.drop()
-        return self.lost
-
-    def drop(self) -> None:
-        """Close the connection, and with it whatever a job has left in its session."""
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
-
-    def reset(self) -> None:
-        """Make the session as it was before a job used it."""
-        try:
-            with self.raw.cursor() as cursor:
-                cursor.execute(_RESET)
-        except psycopg2.Error:
-            # A new session is clean as well.
-            self.drop()
-
-    # -- statements -------------------------------------------------------------------
+        super().__init__(database_url, worker, _PREPARED)
 
     def claim(self, job_id: str, attempt: int) -> Claimed | None:
         """Claim a job; None where it is not to be had any more."""
@@ -262,57 +187,12 @@ class AttemptStore:
         rows = self._run(_CLOSE_RUN, {"ids": [run_id]})
         return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
 
-    def rows(self, statement: str, **values: Any) -> list[Row]:
-        """Run any named statement (see `Transaction`)."""
-        return self._run_named(statement, values)
-
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """Run any named statement and return its first row."""
-        rows = self._run_named(statement, values)
-        return rows[0] if rows else None
-
-    def transaction(self) -> "_RawTransaction":
-        """Return a block in which several named statements are one transaction."""
-        return _RawTransaction(self)
-
-    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
-        raw = self.raw
-        try:
-            with raw.cursor() as cursor:
-                cursor.execute(STATEMENTS[statement].pyformat, values)
-                if cursor.description is None:
-                    return []
-                names = [column.name for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            self._lost(error)
-            raise
-
     def _run_logged(
         self, sql: str, values: dict[str, Any], log: str | None
     ) -> list[tuple[Any, ...]]:
         if log is None:
             return self._run(sql, values)
         return self._run(_LOG + sql, {**values, "entries": log})
-
-    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        raw = self.raw
-        try:
-            with raw.cursor() as cursor:
-                cursor.execute(sql, values)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
-                return rows
-        except pg_errors.InvalidSqlStatementName:
-            # A job has deallocated what was prepared. Only outside its transaction can the
-            # statement be tried again; inside, the attempt fails and a new line is opened.
-            idle = raw.info.transaction_status == TRANSACTION_STATUS_IDLE
-            self.drop()
-            if not idle:
-                raise
-            return self._run(sql, values)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            self._lost(error)
-            raise
 
     def _same_line(self) -> None:
         """Refuse to complete over another line than the one that the job was claimed over.
@@ -323,34 +203,6 @@ class AttemptStore:
         """
         if self.lost:
             raise StoreUnavailable("the connection to the control database was lost")
-
-    def _lost(self, error: psycopg2.Error) -> None:
-        """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
-        if self.broken(error):
-            self.drop()
-            raise StoreUnavailable(unavailable_message(error)) from error
-
-
-class _RawTransaction:
-    """BEGIN and COMMIT around named statements on an `AttemptStore`."""
-
-    def __init__(self, store: AttemptStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> AttemptStore:
-        self._store.raw.autocommit = False
-        return self._store
-
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        raw = self._store.raw if not self._store.lost else None
-        if raw is None:
-            return
-        try:
-            raw.commit() if kind is None else raw.rollback()
-            raw.autocommit = True
-        except psycopg2.Error as error:
-            self._store.drop()
-            raise StoreUnavailable(unavailable_message(error)) from error
 
 
 def _completed(row: tuple[Any, ...]) -> Completed:

@@ -39,6 +39,7 @@ class Adapter(Contender):
             "HEADRACE_HOME": str(self.place.scratch / "home"),
             "HEADRACE_PIPELINES": str(self.place.scratch / "pipelines"),
             "HEADRACE_PORT": str(_free_port()),
+            **({"HEADRACE_JOBS_PER_COMMIT": self.variant} if self.variant else {}),
         }
 
     def install(self) -> None:

@@ -74,7 +74,7 @@ SELECT upstream_id, job_id
 
 -- name: insert_runs
 -- Only the rows that were inserted come back: another daemon may have made an instant's run
--- before, or the caller's term may be over.
+-- before, or the caller's term may be over. Without the plan: the caller has it, and it is long.
 INSERT INTO headrace.run
        (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
         concurrency_group, concurrency_limit, has_handlers, parent_job)
@@ -90,4 +90,6 @@ SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint
     OR EXISTS (SELECT FROM headrace.leader
                 WHERE term = :term::bigint AND expires_at > clock_timestamp())
     ON CONFLICT (pipeline, logical_date) WHERE trigger IN ('schedule', 'backfill') DO NOTHING
-RETURNING *
+RETURNING id, pipeline, version, status, trigger, logical_date, params, error, term, created_at,
+          started_at, finished_at, updated_at, concurrency_group, concurrency_limit,
+          has_handlers, parent_job

@@ -1,0 +1,166 @@
+"""One psycopg2 connection and the statements that go over it; opened again after it was lost.
+
+No ORM and no pool stand on this path.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+import psycopg2
+from psycopg2 import errors as pg_errors
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+from runner.errors import StoreUnavailable
+from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
+from runner.store.database import Row
+from runner.store.statements import STATEMENTS
+
+# What one job sets in its session must not be there for the next one. Prepared statements are
+# left alone: ours are among them.
+_RESET = (
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
+    " DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()"
+)
+
+
+class Line:
+    """A worker's line to the control database, with `prepared` statements. For one thread."""
+
+    def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
+        self._url = database_url
+        self._worker = worker
+        self._prepare = ";".join(STATEMENTS[name].prepare for name in prepared)
+        self._raw: Any = None
+        self.server_since: object = None
+        # Counts the connections: attempts are completed over the one that claimed them.
+        self.line = 0
+        self.on_connect: Callable[[Any], None] = lambda _raw: None
+
+    @property
+    def raw(self) -> Any:
+        """The psycopg2 connection, opened where there is none.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if self._raw is None or self._raw.closed:
+            raw = connect_raw(self._url, application_name=f"headrace:{self._worker}")
+            try:
+                with raw.cursor() as cursor:
+                    cursor.execute(self._prepare)
+                    cursor.execute("SELECT pg_postmaster_start_time()")
+                    self.server_since = cursor.fetchone()
+            except psycopg2.Error as error:
+                raw.close()
+                raise StoreUnavailable(unavailable_message(error)) from error
+            self._raw = raw
+            self.line += 1
+            self.on_connect(raw)
+        return self._raw
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection broke since it was last used."""
+        return self._raw is None or bool(self._raw.closed)
+
+    def broken(self, error: BaseException) -> bool:
+        """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        if not self.lost and tells_of_a_break(error):
+            try:
+                with self._raw.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+            except pg_errors.InFailedSqlTransaction:
+                return False
+            except psycopg2.Error:
+                self.drop()
+        return self.lost
+
+    def drop(self) -> None:
+        """Close the connection, and with it whatever a job has left in its session."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def reset(self) -> None:
+        """Make the session as it was before a job used it."""
+        try:
+            with self.raw.cursor() as cursor:
+                cursor.execute(_RESET)
+        except psycopg2.Error:
+            # A new session is clean as well.
+            self.drop()
+
+    # -- statements -------------------------------------------------------------------
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        """Run any named statement (see `Transaction`)."""
+        return self._run_named(statement, values)
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        """Run any named statement and return its first row."""
+        rows = self._run_named(statement, values)
+        return rows[0] if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Open a block in which several named statements are one transaction.
+
+        Raises:
+            StoreUnavailable: The line is gone, and what was done in the block with it.
+        """
+        self.raw.autocommit = False
+        try:
+            yield self
+        except BaseException:
+            self._end("rollback")
+            raise
+        self._end("commit")
+
+    def _end(self, how: Literal["commit", "rollback"]) -> None:
+        if self.lost:
+            return
+        try:
+            getattr(self._raw, how)()
+            self._raw.autocommit = True
+        except psycopg2.Error as error:
+            self.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
+
+    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        raw = self.raw
+        try:
+            with raw.cursor() as cursor:
+                cursor.execute(STATEMENTS[statement].pyformat, values)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self._lost(error)
+            raise
+
+    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        raw = self.raw
+        try:
+            with raw.cursor() as cursor:
+                cursor.execute(sql, values)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+        except pg_errors.InvalidSqlStatementName:
+            # A job has deallocated what was prepared. Only outside its transaction can the
+            # statement be tried again; inside, the attempt fails and a new line is opened.
+            idle = raw.info.transaction_status == TRANSACTION_STATUS_IDLE
+            self.drop()
+            if not idle:
+                raise
+            return self._run(sql, values)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self._lost(error)
+            raise
+
+    def _lost(self, error: psycopg2.Error) -> None:
+        """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
+        if self.broken(error):
+            self.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
