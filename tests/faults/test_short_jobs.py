@@ -130,3 +130,14 @@ def test_jobs_dispatched_below_a_batch_that_has_not_been_closed_are_not_forgotte
     cluster.wait_all_final(limit_s=5)
     assert [cluster.effects(job) for job in below] == [1] * len(in_hand)
     assert len(in_hand) > 1
+
+
+def test_with_one_job_a_commit_there_is_no_batch(cluster: Cluster) -> None:
+    jobs = dispatched(cluster, MANY)
+    armed = cluster.crash_at("in-batch")
+    cluster.worker(env={**armed, "HEADRACE_JOBS_PER_COMMIT": "1"})
+
+    cluster.wait_all_final()
+
+    assert set(statuses(cluster, jobs)) == {"completed"}
+    assert not Path(armed["HEADRACE_CRASH_ONCE"]).exists()
