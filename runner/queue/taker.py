@@ -10,11 +10,14 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from runner.errors import QueueUnavailable
 from runner.queue.connect import connect, reported
 from runner.queue.message import Message, hash_key, parse_id, queue_key
 from runner.queue.sender import SEND_SCRIPT, send_arguments
 
 Taken = tuple[str, int, str]
+
+_CHUNK = 500
 
 
 class Taker:
@@ -32,16 +35,22 @@ class Taker:
         self._held_back.append(("DEL", hash_key(message_id)))
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Note messages to send before anything else is taken."""
+        """Note messages to send before anything else is taken.
+
+        Many are sent at once: other workers begin with the first while the last are packed.
+        """
         by_queue: dict[str, list[Message]] = {}
         for message in messages:
             by_queue.setdefault(message.queue, []).append(message)
         for queue, batch in by_queue.items():
-            for start in range(0, len(batch), 1000):
-                part = send_arguments(batch[start : start + 1000])
+            for start in range(0, len(batch), _CHUNK):
+                part = send_arguments(batch[start : start + _CHUNK])
                 # The script itself, not its digest: an emptied Redis knows no digest, and a
                 # take that follows in the same packet would have popped all the same.
                 self._held_back.append(("EVAL", SEND_SCRIPT, 1, queue_key(queue), *part))
+                if len(batch) > _CHUNK:
+                    with suppress(QueueUnavailable):
+                        self.flush()
 
     def give_back(self, taken: Sequence[Taken]) -> None:
         """Put messages back where they were taken, in their order."""
