@@ -9,10 +9,11 @@ from bench.peerage import Entry
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 80, 26, 44
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _TEXT = 'font-family="system-ui, sans-serif" font-size="13" fill="#5b6770"'
-_COLOURS = {"each": "#2f7d5b", "batches": "#7fb89e", "none": "#9aa4ad"}
+_COLOURS = {"each": "#2f7d5b", "shared": "#4f9a77", "batches": "#7fb89e", "none": "#9aa4ad"}
 _MEANING = {
-    "each": "each job's status committed",
-    "batches": "committed in batches",
+    "each": "each job committed",
+    "shared": "each, short jobs together",
+    "batches": "in batches",
     "none": "no durable status",
 }
 
@@ -56,7 +57,7 @@ def _row(at: int, entry: Entry, value: float, most: float) -> str:
 def _legend(y: int) -> str:
     parts = []
     for at, (status, meaning) in enumerate(_MEANING.items()):
-        x = _LEFT - 200 + at * 230
+        x = 20 + at * 185
         parts.append(
             f'<rect x="{x}" y="{y - 11}" width="12" height="12" fill="{_COLOURS[status]}"/>'
             f'<text x="{x + 18}" y="{y}">{meaning}</text>'
