@@ -47,7 +47,7 @@ class Life:
 
     def room(self, most: int, *, at_work: int) -> int:
         """Return how many of `most` jobs may be begun after the `at_work` present ones."""
-        if self.stopping:
+        if self.ended:
             return 0
         return max(0, min(most, self._max_jobs - self.jobs - at_work)) if self._max_jobs else most
 

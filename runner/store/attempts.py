@@ -87,7 +87,6 @@ class CompletedBatch:
 _COMPLETED = 6
 _BATCH_COLUMNS = 5
 _CLOSED = ("id", "pipeline", "status", "concurrency_group", "parent_job")
-_CLAIMED = len(Claimed.__dataclass_fields__)
 
 
 class AttemptStore(Line):
