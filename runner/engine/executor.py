@@ -5,11 +5,13 @@ Whatever goes wrong on it leads to exactly one of three ends: failed (the job's 
 lost (the database went away in the middle), stale (the attempt is somebody else's by now).
 """
 
+import json
 import logging
 import random
 import traceback
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -86,6 +88,15 @@ class Surroundings:
     pipelines: Path
     render: Render
     permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
+    _search_paths: dict[str, tuple[Path, ...]] = field(default_factory=dict, init=False)
+
+    def search_path(self, folder: str) -> tuple[Path, ...]:
+        """Return where a job of a pipeline in this folder looks for files; see `Attempt`."""
+        known = self._search_paths.get(folder)
+        if known is None:
+            folders = (self.pipelines / folder, self.pipelines, self.pipelines / "sql")
+            known = self._search_paths[folder] = tuple(dict.fromkeys(folders))
+        return known
 
 
 class Executor:
@@ -176,6 +187,7 @@ class Executor:
         Raises:
             StaleAttempt: The attempt is over.
         """
+        retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
             row = tx.row(
                 "fail_attempt",
@@ -186,7 +198,7 @@ class Executor:
                 traceback=raised.traceback,
                 retry_in=None
                 if raised.permanent
-                else retry_in_s(claimed.retry, claimed.retry_count, raised.kinds, raised.error),
+                else retry_in_s(retry, claimed.retry_count, raised.kinds, raised.error),
             )
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
@@ -197,10 +209,7 @@ class Executor:
         self, ended: Iterable[Claimed], completed: Completed | CompletedBatch
     ) -> list[Message]:
         """Finish what the completing statement has left open; returns messages to send."""
-        released = [
-            Message(row_id, attempt, queue, timeout)  # type: ignore[arg-type]
-            for row_id, attempt, queue, timeout in completed.released
-        ]
+        released = list(starmap(Message, completed.released))
         if completed.recount:
             for claimed in ended:
                 with self.store.transaction() as tx:
@@ -261,12 +270,11 @@ class Executor:
 
     def _attempt(self, claimed: Claimed) -> jobapi.Attempt:
         place = self._surroundings
-        folders = (place.pipelines / claimed.folder, place.pipelines, place.pipelines / "sql")
         return jobapi.Attempt(
             job_id=str(claimed.id),
             attempt=claimed.attempt,
             project=place.project,
-            search_path=tuple(dict.fromkeys(folders)),
+            search_path=place.search_path(claimed.folder),
             sessions=self.sessions,
             pipeline=claimed.pipeline,
             step=claimed.step,

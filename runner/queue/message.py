@@ -8,7 +8,7 @@ Headrace's own worker never reads the hash, let alone unpickles it. The hash is 
 
 import re
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from rq.serializers import DefaultSerializer
@@ -22,8 +22,7 @@ DATA = zlib.compress(DefaultSerializer.dumps((ENTRY_POINT, None, (), {})))
 _MESSAGE_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,9})")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One attempt to be made of one job; `timeout_s` is for stock RQ workers only."""
 
     job_id: UUID

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha1
+from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
@@ -11,23 +12,34 @@ from redis.exceptions import NoScriptError
 from runner.queue.connect import connect, reported
 from runner.queue.message import DATA, ENTRY_POINT, Message, queue_key
 
-# The hash is written where the list is, in one command for many messages. A hash whose message
-# nobody takes must not stay for ever: Redis may drop it after a week, the row remains.
+# Pairs of a limit and the ids of messages that have it. The hash is written where the list is, in
+# one command for many messages: messages of one limit have equal hashes, and a copy costs a fifth.
+# A hash whose message nobody takes must not stay for ever: Redis may drop it after a week, the
+# row remains.
 SEND_SCRIPT = """
 redis.call('SADD', 'rq:queues', KEYS[1])
 for i = 4, #ARGV, 2 do
-  local key = 'rq:job:' .. ARGV[i]
-  redis.call('HSET', key, 'data', ARGV[1], 'created_at', ARGV[2], 'enqueued_at', ARGV[2],
-    'origin', string.sub(KEYS[1], 10), 'description', ARGV[3], 'status', 'queued',
-    'timeout', ARGV[i + 1], 'result_ttl', '60', 'failure_ttl', '3600')
-  redis.call('EXPIRE', key, 604800)
-  redis.call('RPUSH', KEYS[1], ARGV[i])
+  local ids, model = {}, nil
+  for id in string.gmatch(ARGV[i + 1], '%S+') do
+    local key = 'rq:job:' .. id
+    if model then
+      redis.call('COPY', model, key, 'REPLACE')
+    else
+      redis.call('HSET', key, 'data', ARGV[1], 'created_at', ARGV[2], 'enqueued_at', ARGV[2],
+        'origin', string.sub(KEYS[1], 10), 'description', ARGV[3], 'status', 'queued',
+        'timeout', ARGV[i], 'result_ttl', '60', 'failure_ttl', '3600')
+      redis.call('EXPIRE', key, 604800)
+      model = key
+    end
+    ids[#ids + 1] = id
+  end
+  redis.call('RPUSH', KEYS[1], unpack(ids))
 end
 return redis.call('LLEN', KEYS[1])
 """
 EPOCH_KEY = "headrace:epoch"
 
-# A script's arguments live on Lua's stack, and other clients wait while it runs.
+# The ids stand on Lua's stack for the push, and other clients wait while a script runs.
 _CHUNK = 1000
 # RQ's own limit comes after ours: it is the second wall, for stock workers.
 _RQ_GRACE_S = 30
@@ -35,10 +47,11 @@ _RQ_GRACE_S = 30
 
 def send_arguments(messages: Sequence[Message]) -> list[Any]:
     """Return the script's arguments for messages of one queue."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # As RQ writes it: without the offset.
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     arguments: list[Any] = [DATA, now, ENTRY_POINT]
-    for message in messages:
-        arguments += (message.id, int(message.timeout_s) + _RQ_GRACE_S)
+    for timeout_s, alike in groupby(messages, key=lambda message: message.timeout_s):
+        arguments += (int(timeout_s) + _RQ_GRACE_S, " ".join(message.id for message in alike))
     return arguments
 
 

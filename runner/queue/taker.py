@@ -28,11 +28,12 @@ class Taker:
         self._keys = [queue_key(queue) for queue in queues]
         self._block_s = block_s
         self._connection: Any = None
+        self._done: list[str] = []
         self._held_back: list[tuple[Any, ...]] = []
 
     def done(self, message_id: str) -> None:
         """Note that a message has been dealt with."""
-        self._held_back.append(("DEL", hash_key(message_id)))
+        self._done.append(hash_key(message_id))
 
     def send(self, messages: Sequence[Message]) -> None:
         """Note messages to send before anything else is taken.
@@ -86,20 +87,27 @@ class Taker:
                 return taken
 
     def _last_reply(self, command: tuple[Any, ...]) -> Any:
-        reply = self._exchange([*self._held_back, command])
-        self._held_back.clear()
+        reply = self._exchange([*self._said_first(), command])
+        self._forget()
         return reply
 
     def flush(self) -> None:
         """Say what was held back now."""
-        if self._held_back:
-            self._exchange(list(self._held_back))
-            self._held_back.clear()
+        if commands := self._said_first():
+            self._exchange(commands)
+            self._forget()
 
     def close(self) -> None:
         """Close the connection."""
         self._drop()
         self._client.close()
+
+    def _said_first(self) -> list[tuple[Any, ...]]:
+        return [*([("DEL", *self._done)] if self._done else []), *self._held_back]
+
+    def _forget(self) -> None:
+        self._done.clear()
+        self._held_back.clear()
 
     def _exchange(self, commands: list[tuple[Any, ...]]) -> Any:
         """Send all commands in one packet and return the last one's reply.

@@ -5,6 +5,7 @@ pass their deadline or are no longer theirs, commands that arrive over RQ's chan
 outlives Redis and PostgreSQL: what it cannot report now it reports later.
 """
 
+import gc
 import logging
 import os
 import selectors
@@ -86,6 +87,9 @@ class WarmWorker(Worker):
         selector.register(wake_reader, selectors.EVENT_READ)
         # Known before its children start anything: the daemon takes back what unknown ones do.
         self._hooks.heartbeat("running", [])
+        # What is there now is shared with the children, for whom it need never be collected.
+        gc.collect()
+        gc.freeze()
         self._spawn_missing()
         try:
             while not self._finished():

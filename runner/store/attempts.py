@@ -41,7 +41,7 @@ _CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].exe
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claimed attempt, as its row says."""
+    """A claimed attempt, as its row says; `retry` is JSON, which few attempts come to need."""
 
     id: UUID
     job_class: str
@@ -50,7 +50,7 @@ class Claimed:
     attempt: int
     retry_count: int
     timeout_s: float
-    retry: dict[str, Any]
+    retry: str
     run_id: UUID | None
     pipeline: str | None
     step: str | None

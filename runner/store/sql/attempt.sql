@@ -13,7 +13,7 @@ UPDATE headrace.job
  WHERE id = :id::uuid
    AND attempt = :attempt::integer      -- fencing token
    AND status = 'queued'
-RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
+RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
           run_id, pipeline, step, dependents, late, folder, logical_date, pool,
           pool_slots, env
 
@@ -108,7 +108,7 @@ claimed AS (
      WHERE id = :next_id::uuid
        AND attempt = :next_attempt::integer      -- fencing token
        AND status = 'queued'
-    RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry,
+    RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
               run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
               folder, logical_date, pool, pool_slots, env
 )

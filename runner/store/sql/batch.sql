@@ -45,7 +45,7 @@ wanted AS MATERIALIZED (
        AND j.status || '' = 'queued'
        AND (wanted.place = 1 OR (j.pool IS NULL AND j.job_class = ANY (:short::text[])))
     RETURNING wanted.place, j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count,
-              j.timeout_s, j.retry, j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder,
+              j.timeout_s, j.retry::text, j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder,
               j.logical_date, j.pool, j.pool_slots, j.env
 )
 
@@ -66,12 +66,9 @@ WITH
                AS undecided
       FROM done
 )
-SELECT closed.ids, closed.recount,
-       CASE WHEN claimed.place IS NOT DISTINCT FROM (SELECT min(place) FROM claimed)
-            THEN closed.released END AS released,
-       CASE WHEN claimed.place IS NOT DISTINCT FROM (SELECT min(place) FROM claimed)
-            THEN closed.undecided END AS undecided,
-       claimed.*
+SELECT first.ids, first.recount, first.released, first.undecided, claimed.*
   FROM closed
   LEFT JOIN claimed ON true
+  -- Read once: with each claimed job they would be read as often as there are jobs.
+  LEFT JOIN closed first ON claimed.place IS NOT DISTINCT FROM (SELECT min(place) FROM claimed)
  ORDER BY claimed.place
