@@ -2,7 +2,8 @@
 
 One worker child runs in this process, its functions wrapped from outside with two readings of
 the clock each. A stage's time is its own: what a wrapped function inside it takes is not counted
-twice. A second run, whose commits do not wait for the disk, tells how much of it is waiting.
+twice. A second run, whose commits do not wait for the disk, tells how much of it is waiting, and
+a third one what a job costs that shares its commit with no other.
 `--write` puts the table into docs/performance.md, whose words around it are by hand.
 """
 
@@ -20,6 +21,9 @@ from bench.servers import running
 from bench.workloads.warm import prepare
 
 _LOOP = "the loop itself"
+
+# Microseconds and calls a job, by stage.
+Costs = dict[str, tuple[float, float]]
 
 
 @dataclass
@@ -49,7 +53,7 @@ class Stages:
 
         setattr(owner, name, timed)
 
-    def take(self, jobs: int, whole_s: float) -> dict[str, tuple[float, float]]:
+    def take(self, jobs: int, whole_s: float) -> Costs:
         """Return µs and calls a job by stage since the last time; the rest is the loop's."""
         self.seconds[_LOOP] = whole_s - sum(self.seconds.values())
         self.calls[_LOOP] = jobs
@@ -63,18 +67,24 @@ class Stages:
         return taken
 
 
-def table(durable: dict[str, tuple[float, float]], hasty: dict[str, tuple[float, float]]) -> str:
-    """Return Markdown: microseconds a job by stage, with and without the wait for the disk."""
-    whole, whole_hasty = (sum(took for took, _ in one.values()) for one in (durable, hasty))
+def table(default: Costs, hasty: Costs, single: Costs) -> str:
+    """Return Markdown: microseconds a job by stage, in three ways of running."""
     lines = [
-        "| stage | µs a job | share | calls a job | µs, no wait for the disk |",
-        "|---|--:|--:|--:|--:|",
+        "| stage | µs a job | share | calls a job | no wait for the disk | one job a commit |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
-    for stage, (took, calls) in durable.items():
-        share = 100 * took / whole
-        other = hasty[stage][0]
-        lines.append(f"| {stage} | {took:.0f} | {share:.0f} % | {calls:.2f} | {other:.0f} |")
-    lines.append(f"| **all** | **{whole:.0f}** | 100 % | | **{whole_hasty:.0f}** |")
+    whole, whole_hasty, whole_single = (
+        sum(took for took, _ in costs.values()) for costs in (default, hasty, single)
+    )
+    for stage, (took, calls) in default.items():
+        alone, alone_calls = single[stage]
+        if calls or alone_calls:
+            others = f"{hasty[stage][0]:.0f} | {alone:.0f}"
+            share = 100 * took / whole
+            lines.append(f"| {stage} | {took:.0f} | {share:.0f} % | {calls:.2f} | {others} |")
+    lines.append(
+        f"| **all** | **{whole:.0f}** | 100 % | | **{whole_hasty:.0f}** | **{whole_single:.0f}** |"
+    )
     return "\n".join(lines)
 
 
@@ -111,7 +121,7 @@ def instrument() -> Stages:
     return stages
 
 
-def drain(adapter: Adapter, stages: Stages, jobs: int) -> dict[str, tuple[float, float]]:
+def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs:
     """Drain `jobs` jobs as the only child of a worker; returns µs and calls a job by stage."""
     from runner.engine.worker import WorkerSide
     from runner.queue.slots import Slots
@@ -121,7 +131,7 @@ def drain(adapter: Adapter, stages: Stages, jobs: int) -> dict[str, tuple[float,
     marks.open()
     headrace = adapter.headrace
     side = WorkerSide(
-        replace(headrace.settings, max_jobs_per_child=jobs),
+        replace(headrace.settings, max_jobs_per_child=jobs, **settings),
         headrace.database_url,
         headrace.redis_url,
         headrace.registry,
@@ -144,9 +154,10 @@ def main() -> None:
         adapter = Adapter(Place(stand.fresh("bench"), stand.redis_url, scratch), "")
         stages = instrument()
         try:
-            durable = drain(adapter, stages, jobs)
+            default = drain(adapter, stages, jobs)
+            single = drain(adapter, stages, jobs, jobs_per_commit=1)
             stand.execute("ALTER DATABASE bench SET synchronous_commit = off")
-            text = table(durable, drain(adapter, stages, jobs))
+            text = table(default, drain(adapter, stages, jobs), single)
         finally:
             adapter.close()
         about = machine.describe(stand)
