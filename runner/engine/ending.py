@@ -88,7 +88,9 @@ class Ending:
             self._refused(claimed, error)
             return None
         self._taker.send(self._executor.settle([claimed], completed))
-        if not claimed.dependents or claimed.pool is not None:
+        # A run of which a job is at hand has not ended: that one will look.
+        may_have_ended = following is None or following.run_id != claimed.run_id
+        if claimed.pool is not None or (not claimed.dependents and may_have_ended):
             self._taker.send(self._executor.close_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following

@@ -141,7 +141,9 @@ class Sharing:
                 log.warning("attempt %s of job %s is over", one.attempt, one.id)
         closed = [one for one, _ in ended if one.id in completed.ids]
         self._taker.send(self._executor.settle(closed, completed))
-        ends = [one.run_id for one in closed if not one.dependents]
+        # A run of which a job is at hand has not ended: that one will look.
+        going_on = {one.run_id for one in claimed}
+        ends = [one.run_id for one in closed if not one.dependents and one.run_id not in going_on]
         self._taker.send(self._executor.close_runs(ends))
 
     def _sort_out(self, taken: Sequence[Taken], claimed: Sequence[Claimed]) -> None:

@@ -2,11 +2,17 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.cluster import Cluster
+from runner.model.plan import Plan, PlannedJob
+from runner.model.retry import RetryPolicy
+from runner.model.status import Trigger
+from tests.support.cluster import Cluster, effect_job
+from tests.support.processes import wait_until
 
 # So many that a child has learnt that they are short, and a few batches more.
 MANY = 60
@@ -130,6 +136,34 @@ def test_jobs_dispatched_below_a_batch_that_has_not_been_closed_are_not_forgotte
     cluster.wait_all_final(limit_s=5)
     assert [cluster.effects(job) for job in below] == [1] * len(in_hand)
     assert len(in_hand) > 1
+
+
+@pytest.mark.parametrize("most", ["16", "1"])
+def test_a_run_of_many_short_jobs_is_closed_with_its_last_one(cluster: Cluster, most: str) -> None:
+    runs = [started(cluster, MANY) for _ in range(3)]
+    cluster.worker(processes=2, env={"HEADRACE_JOBS_PER_COMMIT": most})
+
+    # Without a daemon: nobody else closes what the children leave open.
+    wait_until(
+        lambda: [run["status"] for run in runs_of(cluster)] == ["completed"] * len(runs),
+        limit_s=20,
+    )
+
+    assert {str(run["id"]) for run in runs_of(cluster)} == set(runs)
+
+
+def started(cluster: Cluster, count: int) -> str:
+    """Start a run of that many jobs, none of which waits for another."""
+    jobs = tuple(
+        PlannedJob(f"s{n}", effect_job("ShortJob"), {"n": n}, "medium", RetryPolicy(), 60.0)
+        for n in range(count)
+    )
+    plan = Plan("many", "1", {}, datetime.now(UTC), jobs)
+    return str(cluster.headrace.dispatcher.start_run(plan, Trigger.API)["id"])
+
+
+def runs_of(cluster: Cluster) -> list[dict[str, Any]]:
+    return cluster.sql("SELECT id, status FROM headrace.run ORDER BY id")
 
 
 def test_with_one_job_a_commit_there_is_no_batch(cluster: Cluster) -> None:
