@@ -113,6 +113,8 @@ def test_a_stopped_worker_gives_back_what_it_has_not_begun(cluster: Cluster) -> 
     worker = cluster.worker()
     cluster.wait_for_file(reached)
     worker.signal(signal.SIGTERM)
+    # Its children have been asked before it says so.
+    wait_until(lambda: cluster.sql("SELECT 1 FROM headrace.worker WHERE status = 'draining'"))
     Path(go).touch()
     worker.popen.wait()
 
