@@ -3,11 +3,14 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO
+
+from runner import jobapi
 
 SHELL = "/bin/sh"
 
@@ -31,14 +34,20 @@ def run_program(
 ) -> int:
     """Run a program to its end and return its exit code, negative for the signal that ended it.
 
-    `each_line` gets what it writes, standard error too. What it has started in its process
-    group ends with it, and all of it with the process that calls this.
+    `each_line` gets what it writes, standard error too. What it has started ends with it (in
+    whatever session, on Linux; elsewhere in its process group), and all of it with the process
+    that calls this. One at a time in a process: another one's program is not told apart.
 
     Raises:
         OSError: the shell or the folder is missing.
         ValueError: an argument holds a NUL character.
     """
-    with _watched() as watch, _held(command, cwd, environ) as program:
+    with (
+        _watched() as watch,
+        jobapi.adopting_orphans(),
+        _alone() as end_strays,
+        _held(command, cwd, environ) as program,
+    ):
         assert program.stdin is not None and program.stdout is not None
         reader = Thread(target=_read, args=(program.stdout, each_line), daemon=True)
         reader.start()
@@ -47,10 +56,28 @@ def run_program(
             program.stdin.write(b"go\n")
             program.stdin.close()
         _wait(program)
-        # What it left running in its group would hold the output open.
+        # What it left running would hold the output open.
         _kill(program.pid)
+        end_strays(program.pid)
         reader.join()
         return program.wait()
+
+
+@contextmanager
+def _alone() -> Iterator[Callable[..., None]]:
+    """Yield what ends all that this process has adopted since; an exception does it, too."""
+    strays = jobapi.Strays()
+
+    def end(*spare: int) -> None:
+        # It ends at the job's timeout at the latest: this process is killed for it.
+        while strays.end(spare):
+            time.sleep(0.001)
+
+    try:
+        yield end
+    except BaseException:
+        end()
+        raise
 
 
 @contextmanager

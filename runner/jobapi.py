@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner import secrecy
+from runner.descent import Strays, adopting_orphans
 from runner.errors import HeadraceError, JobFailure
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ __all__ = [
     "HeadraceError",
     "JobFailure",
     "Permissions",
+    "Strays",
+    "adopting_orphans",
     "current",
     "dispatch",
     "enter",

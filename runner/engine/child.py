@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
+from runner.descent import reap_adopted
 from runner.engine.ending import Ending
 from runner.engine.executor import Executor, Raised
 from runner.engine.life import Life, Stop
@@ -13,6 +14,9 @@ from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
 from runner.store.attempts import Claimed
 from runner.store.faults import crash_point
+
+# Jobs between two looks for dead processes that an earlier job has left to this one.
+_REAP_EVERY = 64
 
 
 class ChildLoop:
@@ -113,6 +117,8 @@ class ChildLoop:
         crash_point("claimed")
         following = self._ending.guard(claimed, partial(self._attempt, claimed))
         self._life.jobs += 1
+        if self._life.jobs % _REAP_EVERY == 0:
+            reap_adopted()
         if not self._sharing.batch.has_ended(claimed):
             self._taker.done(f"{claimed.id}_{claimed.attempt - 1}")
         if following is not None:

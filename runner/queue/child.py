@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from runner.descent import adopt_orphans
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import die_with_parent
 from runner.queue.slots import Slots
@@ -53,6 +54,8 @@ def spawn(
         try:
             os.setpgid(0, 0)
             die_with_parent(parent_pid)
+            # What a job has orphaned stays below its own process, and ends with that one.
+            adopt_orphans()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             forget_parent()

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from runner.descent import descendants, kill, read_process
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -17,15 +19,10 @@ def birth_ticks(pid: int) -> int | None:
     With the pid it names one process for ever: pids are used again, birth and pid are not.
     Where there is no /proc (macOS) a living process has birth 0.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
+    process = read_process(pid)
+    if process is None:
         return 0 if not sys.platform.startswith("linux") and _alive(pid) else None
-    # The name in parentheses may hold spaces and parentheses: count from its end.
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] == "Z":
-        return None
-    return int(fields[19])
+    return None if process.zombie else process.birth
 
 
 def host_mark() -> str:
@@ -75,3 +72,12 @@ def kill_group(pid: int, signal_number: int = signal.SIGKILL) -> None:
         os.killpg(pid, signal_number)
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal_number)
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process, its group, and all that descends from it in whatever session."""
+    # Looked up before: whose parent has died descends from another one.
+    found = descendants(pid)
+    kill_group(pid)
+    for process in found:
+        kill(process)

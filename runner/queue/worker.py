@@ -21,9 +21,10 @@ from rq.command import handle_command, parse_payload
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
+from runner.descent import Strays, adopting_orphans
 from runner.queue.child import Child, spawn
 from runner.queue.hooks import Ended, WorkerHooks
-from runner.queue.process import kill_group, resident_bytes
+from runner.queue.process import kill_group, kill_tree, resident_bytes
 from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots
 from runner.queue.traces import Traces
 
@@ -33,6 +34,8 @@ _HEARTBEAT_S = 3.0
 _ALERT_S = 2.0
 _ALERT_HEARTBEAT_S = 0.4
 _GIVE_UP_S = 5.0
+# Between two looks for what a dead child has left behind, until nothing is there.
+_STRAYS_S = 0.2
 
 log = logging.getLogger("headrace.worker")
 
@@ -73,9 +76,11 @@ class WarmWorker(Worker):
         self._registered = False
         self._known = False
         self._respawn_at = 0.0
+        self._strays_left = False
 
     # -- the loop ---------------------------------------------------------------------
 
+    @adopting_orphans()
     def work(self, *_args: Any, **_options: Any) -> bool:
         """Run until a signal asks to stop. Returns whether any job was finished."""
         self.pid = os.getpid()
@@ -83,6 +88,7 @@ class WarmWorker(Worker):
         os.set_blocking(wake_reader, False)
         os.set_blocking(self._wake_writer, False)
         self._install_signal_handlers()
+        self._strays = Strays()
         selector = selectors.DefaultSelector()
         selector.register(wake_reader, selectors.EVENT_READ)
         # Known before its children start anything: the daemon takes back what unknown ones do.
@@ -130,6 +136,8 @@ class WarmWorker(Worker):
             for view in map(self._slots.read, range(self._slots.count))
             if view.state in AT_WORK
         ]
+        if self._strays_left:
+            most = _STRAYS_S
         return max(0.01, min([most, *deadlines]))
 
     def _busy(self) -> bool:
@@ -182,10 +190,14 @@ class WarmWorker(Worker):
                 # A child that cannot even start must not be forked in a tight loop.
                 self._respawn_at = time.monotonic() + 1.0
             self._slots.clear(child.index)
+            self._strays_left = True
+        if self._strays_left:
+            # What it started in sessions of their own has come to this process.
+            self._strays_left = self._strays.end(self._children)
 
     def _kill(self, child: Child, ending: Ended | None) -> None:
         child.ending = ending
-        kill_group(child.pid)
+        kill_tree(child.pid)
         view = self._slots.read(child.index)
         if view.backend_pid:
             self._hooks.end_backend(view.backend_pid)
@@ -302,7 +314,7 @@ class WarmWorker(Worker):
         if sys.exc_info()[0] is not None:
             self._release_all()
         give_up = time.monotonic() + _GIVE_UP_S
-        while self._children and time.monotonic() < give_up:
+        while (self._children or self._strays_left) and time.monotonic() < give_up:
             self._reap()
             time.sleep(0.01)
         while self._unreported and time.monotonic() < give_up:

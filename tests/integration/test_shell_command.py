@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,27 @@ def test_what_a_program_leaves_running_ends_with_it(run: JobRunner, tmp_path: Pa
     wait_until(lambda: not alive(pid), what="the end of the sleeper")
 
 
+def test_what_a_program_leaves_running_in_a_session_of_its_own_ends_with_it(
+    run: JobRunner, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+
+    # It holds the output open, too.
+    run(ShellCommand, command=f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 600' & sleep 0.2")
+
+    assert not alive(int(pid_file.read_text()))
+
+
+def test_it_ends_nothing_that_its_process_had_started_before(
+    run: JobRunner, tmp_path: Path
+) -> None:
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        run(ShellCommand, command=["true"])
+
+        assert other.poll() is None
+        other.kill()
+
+
 def sleeper(cluster: Cluster, **options: Any) -> tuple[str, Path]:
     pid_file = cluster.folder / "pid"
     # Two processes of its own, the inner one deaf to polite requests.
@@ -155,6 +177,25 @@ def test_its_processes_end_at_the_deadline(cluster: Cluster) -> None:
 
     cluster.wait_for_status(job, "failed")
 
+    wait_until(lambda: not any(map(alive, pids)), what="the end of the processes")
+    cluster.check()
+
+
+@pytest.mark.faults
+def test_what_it_has_detached_ends_at_the_deadline(cluster: Cluster) -> None:
+    pid_file = cluster.folder / "pid"
+    # The first one descends from a program that lives, the second one's own parent is gone.
+    sleep = f"'echo $$ >> {pid_file}; exec sleep 600'"
+    script = f"setsid sh -c {sleep} & (setsid sh -c {sleep} &); wait"
+    job = cluster.headrace.dispatcher.dispatch(
+        "ShellCommand", {"command": script}, timeout=1, retry=0
+    )
+    cluster.worker()
+
+    cluster.wait_for_status(job, "failed")
+
+    pids = [int(line) for line in pid_file.read_text().split()]
+    assert len(pids) == 2
     wait_until(lambda: not any(map(alive, pids)), what="the end of the processes")
     cluster.check()
 

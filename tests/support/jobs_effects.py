@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,26 @@ class StubbornJob(BaseJob):
                 time.sleep(600)
             except BaseException:  # noqa: BLE001 - this is what is tested
                 continue
+
+
+class DetachingJob(BaseJob):
+    """Starts two sleepers in sessions of their own, the second one an orphan at once.
+
+    Their pids are lines of `pid_file`. Its first attempt ends once `go` exists, others at once.
+    """
+
+    def __init__(self, pid_file: str, go: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pid_file, self.go = pid_file, go
+
+    def handle(self) -> Any:
+        if jobapi.current().attempt > 1:
+            return
+        sleep = 'echo $$ >> "$0"; exec sleep 120'
+        subprocess.Popen(["sh", "-c", sleep, self.pid_file], start_new_session=True)
+        twice = ["sh", "-c", 'setsid sh -c "$1" "$0" &', self.pid_file, sleep]
+        subprocess.run(twice, check=True)
+        wait_for_file(self.go)
 
 
 class PoisonJob(BaseJob):
