@@ -75,14 +75,18 @@ def _all() -> Iterator[Process]:
 
 
 def kill(process: Process) -> bool:
-    """SIGKILL a process, unless its number is another one's by now. Returns whether it was sent."""
+    """SIGKILL a process, unless its number is another one's by now.
+
+    Returns False where it may not be killed; True also where it has ended by itself.
+    """
     present = read_process(process.pid)
-    if present is None or present.zombie or present.birth != process.birth:
-        return False
-    try:
-        os.kill(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return False
+    if present is not None and present.birth == process.birth:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
     return True
 
 

@@ -1,6 +1,7 @@
 """Descent: who is killed, who is spared, who is reaped."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,28 +9,34 @@ from dataclasses import replace
 
 import pytest
 
-from runner.descent import Process, descendants, kill, read_process
+from runner.descent import descendants, kill, read_process
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
 
 @pytest.fixture
-def sleeper() -> Iterator[Process]:
+def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as popen:
-        found = read_process(popen.pid)
-        assert found is not None
-        yield found
+        yield popen
         popen.kill()
 
 
-def test_a_number_that_is_another_process_s_by_now_is_not_killed(sleeper: Process) -> None:
-    assert not kill(replace(sleeper, birth=sleeper.birth - 1))
-    assert read_process(sleeper.pid) == sleeper
+def test_a_number_that_is_another_process_s_by_now_is_not_killed(
+    sleeper: "subprocess.Popen[bytes]",
+) -> None:
+    found = read_process(sleeper.pid)
+    assert found is not None
+
+    kill(replace(found, birth=found.birth - 1))
+
+    sleeper.terminate()
+    assert sleeper.wait() == -signal.SIGTERM, "that is what ended it"
 
 
-def test_what_is_spared_is_not_found(sleeper: Process) -> None:
-    assert sleeper in descendants(os.getpid())
-    assert sleeper not in descendants(os.getpid(), {sleeper.pid})
+def test_what_is_spared_is_not_found(sleeper: "subprocess.Popen[bytes]") -> None:
+    own = os.getpid()
+    assert sleeper.pid in [one.pid for one in descendants(own)]
+    assert sleeper.pid not in [one.pid for one in descendants(own, {sleeper.pid})]
 
 
 def test_a_process_reaps_what_it_has_adopted_and_ends_only_that() -> None:
