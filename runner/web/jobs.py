@@ -76,7 +76,7 @@ def list_jobs(
 @router.get("/job-status/{job_id}", summary="One job")
 @router.get("/jobs/{job_id}", summary="One job")
 def show_job(job_id: str, headrace: Installed) -> Response:
-    """Answer the job's row, and the ids of the jobs that it depends on."""
+    """Answer the job's row, the ids of the jobs that it depends on, and what those are."""
     return Answer(_with_upstream(headrace, found(headrace, "job", job_id)))
 
 
@@ -110,4 +110,5 @@ def cancel(job_id: str, headrace: Installed) -> Response:
 
 def _with_upstream(headrace: Headrace, row: Row) -> Row:
     upstream = headrace.database.rows("upstream_of_job", id=row["id"])
-    return {**public(row), "depends_on": [one["upstream_id"] for one in upstream]}
+    ids = [one["upstream_id"] for one in upstream]
+    return {**public(row), "depends_on": ids, "upstream": upstream}

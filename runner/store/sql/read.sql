@@ -16,7 +16,12 @@ SELECT *
  LIMIT :limit::integer
 
 -- name: jobs_of_run
-SELECT * FROM headrace.job WHERE run_id = :run_id::uuid ORDER BY id
+-- With the times of the run that a step has started: while it lasts, its job only waits.
+SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
+  FROM headrace.job j
+  LEFT JOIN headrace.run c ON c.id = j.child_run
+ WHERE j.run_id = :run_id::uuid
+ ORDER BY j.id
 
 -- name: dependencies_of_run
 SELECT d.upstream_id, d.job_id
@@ -25,7 +30,11 @@ SELECT d.upstream_id, d.job_id
  WHERE j.run_id = :run_id::uuid
 
 -- name: upstream_of_job
-SELECT upstream_id FROM headrace.job_dependency WHERE job_id = :id::uuid ORDER BY upstream_id
+SELECT d.upstream_id, j.step, j.job_class, j.status
+  FROM headrace.job_dependency d
+  LEFT JOIN headrace.job j ON j.id = d.upstream_id
+ WHERE d.job_id = :id::uuid
+ ORDER BY d.upstream_id
 
 -- name: attempts_of_job
 -- The ones that did not complete, then the one that did or still runs.

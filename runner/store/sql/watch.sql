@@ -7,8 +7,11 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
                                       'attempt', j.attempt, 'retry_count', j.retry_count,
                                       'next_retry_time', j.next_retry_time,
                                       'child_run', j.child_run,
+                                      'child_started_at', c.started_at,
+                                      'child_finished_at', c.finished_at,
                                       'started_at', j.started_at, 'finished_at', j.finished_at)
                FROM headrace.job j
+               LEFT JOIN headrace.run c ON c.id = j.child_run
               WHERE j.run_id = r.id
               ORDER BY j.id) AS jobs
   FROM headrace.run r

@@ -2,12 +2,19 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "g", "path", "rect", "text", "title"]);
+const LISTENERS = new Set(["onclick", "onsubmit", "onkeydown"]);
+const listening = new WeakSet();
+
+function listen(node, type, run) {
+  node.addEventListener(type, run);
+  listening.add(node);
+}
 
 export function el(tag, attributes = {}, ...children) {
   const inSvg = SVG_TAGS.has(tag) || attributes.xlink;
   const node = inSvg ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick" || name === "onsubmit") node.addEventListener(name.slice(2), value);
+    if (LISTENERS.has(name)) listen(node, name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
     else if (name !== "xlink" && value !== false && value != null) node.setAttribute(name, value);
   }
@@ -15,19 +22,49 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Replaces what a view shows, and leaves the keyboard, what was typed, opened and scrolled as
-// they were.
+// Shows a view. What is there already stays the same node: a text that someone has selected, a
+// link under the mouse, what was typed, opened and scrolled are left alone.
 export function show(place, ...nodes) {
   const focused = document.activeElement?.id;
-  const boxes = () => [...place.querySelectorAll(".scroll, pre")];
-  const scrolled = boxes().map((box) => [box.scrollLeft, box.scrollTop]);
-  const opened = new Map([...place.querySelectorAll("details")].map((one) => [one.id, one.open]));
-  const typed = new Map([...place.querySelectorAll("input")].map((one) => [one.id, one.value]));
-  place.replaceChildren(...nodes.flat().filter(Boolean));
-  place.querySelectorAll("details").forEach((one) => { one.open = opened.get(one.id) ?? one.open; });
-  place.querySelectorAll("input").forEach((one) => { one.value = typed.get(one.id) ?? one.value; });
-  boxes().forEach((box, i) => [box.scrollLeft, box.scrollTop] = scrolled[i] ?? [0, 0]);
+  adapt(place, nodes.flat().filter(Boolean));
   if (focused && focused !== document.activeElement?.id) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+function adapt(parent, wanted) {
+  const named = new Map([...parent.children].map((child) => [child.id, child]));
+  let place = parent.firstChild;
+  for (const node of wanted) {
+    const same = node.id && named.get(node.id);
+    if (same && same !== place) parent.insertBefore(same, place);
+    const old = same || place;
+    place = old ? old.nextSibling : null;
+    if (!old) parent.append(node);
+    else if (!old.isEqualNode(node)) change(old, node);
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}
+
+// What listens is exchanged whole: its listener may hold what has become old.
+function change(old, node) {
+  if (old.nodeType === Node.TEXT_NODE && node.nodeType === Node.TEXT_NODE) {
+    old.data = node.data;
+  } else if (old.nodeName !== node.nodeName || old.id !== node.id || listening.has(old) || listening.has(node)) {
+    if (old.nodeName === "FORM") keepTyped(old, node);
+    old.replaceWith(node);
+  } else {
+    for (const { name } of [...old.attributes]) if (!node.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    adapt(old, [...node.childNodes]);
+  }
+}
+
+function keepTyped(old, node) {
+  const typed = new Map([...old.querySelectorAll("input")].map((one) => [one.id, one.value]));
+  node.querySelectorAll("input").forEach((one) => { one.value = typed.get(one.id) ?? one.value; });
 }
 
 export async function ask(path, { method = "GET", body } = {}) {
@@ -62,7 +99,7 @@ export function notice(text, good = false) {
 // A button that does something, says what went wrong, and then looks again.
 export function action(id, label, run, { kind = "", title } = {}) {
   const button = el("button", { id, type: "button", class: kind, title }, label);
-  button.addEventListener("click", async () => {
+  listen(button, "click", async () => {
     button.disabled = true;
     try {
       await run();
@@ -82,7 +119,7 @@ export function table(label, heads, rows, empty) {
   if (!rows.length) return el("p", { class: "empty" }, empty);
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
     el("table", {},
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
+      el("thead", {}, el("tr", {}, heads.map((head) => head ? el("th", { scope: "col" }, head) : el("td", {})))),
       el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) => el("td", { "data-head": heads[i] }, cell ?? "")))))));
 }
 
@@ -105,15 +142,17 @@ export function ago(iso) {
 export function took(from, to) {
   if (!from) return "";
   const seconds = Math.max(0, (to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000;
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)}\u00a0ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)}\u00a0s`;
+  if (seconds < 90) return `${Math.round(seconds)}\u00a0s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)}\u00a0min`;
+  return `${(seconds / 3600).toFixed(1)}\u00a0h`;
 }
 
+// To the minute, or to the second where an interval needs it.
 export function day(iso) {
-  return el("time", { datetime: iso }, new Date(iso).toISOString().slice(0, 16).replace("T", " ") + "Z");
+  const text = new Date(iso).toISOString();
+  return el("time", { datetime: iso }, text.slice(0, text.slice(17, 19) === "00" ? 16 : 19).replace("T", " ") + "Z");
 }
 
 export const json = (value) =>

@@ -18,19 +18,20 @@ export function jobView(id) {
           el("div", { class: "actions" },
             ["failed", "cancelled"].includes(job.status) && action("retry", "Retry", post("retry"), { kind: "primary" }),
             !ENDED.has(job.status) && action("cancel", "Cancel", post("cancel"), { kind: "danger" }))),
-        facts([["Queue", job.queue], ["Made", ago(job.created_at)], ["Started", ago(job.started_at)],
+        facts([["Its run", job.child_run && el("a", { id: "child", href: `#/runs/${job.child_run}` }, job.job_class)], ["Queue", job.queue], ["Made", ago(job.created_at)], ["Started", ago(job.started_at)],
           ["Took", took(job.started_at, job.finished_at)], ["Attempt", job.attempt || ""], ["Retries", job.retry_count || ""],
           ["Next try", ago(job.next_retry_time)], ["Worker", job.worker], ["Timeout", `${job.timeout_s} s`], ["Id", el("code", {}, job.id)]]),
         job.error && [el("h2", {}, "Error"), el("pre", { class: "error", tabindex: "0" }, job.error)],
         job.traceback && el("details", { id: "traceback" }, el("summary", { id: "traceback-summary" }, "Traceback"), json(job.traceback)),
         job.result != null && [el("h2", {}, "Result"), json(job.result)],
         el("h2", {}, "Given"), json(job.payload),
-        job.depends_on.length > 0 && [el("h2", {}, "Waits for"), el("ul", {}, job.depends_on.map((upstream) =>
-          el("li", {}, el("a", { id: `on-${upstream}`, href: `#/jobs/${upstream}` }, el("code", {}, upstream)))))],
+        job.upstream.length > 0 && [el("h2", {}, "Waits for"), el("ul", {}, job.upstream.map((one) =>
+          el("li", {}, el("a", { id: `on-${one.upstream_id}`, href: `#/jobs/${one.upstream_id}` }, one.step ?? one.job_class ?? one.upstream_id),
+            " ", one.status && status(one.status))))],
         el("h2", {}, "Attempts"),
         table("Attempts", ["Attempt", "Outcome", "Started", "Took", "Worker", "Error"], attempts.items.map((one) => [
           one.attempt, status(one.outcome), ago(one.started_at), took(one.started_at, one.finished_at), one.worker,
-          el("span", { class: "error-line" }, one.error ?? ""),
+          one.error && el("span", { class: "outcome error-line" }, one.error),
         ]), "Not tried yet."),
         el("h2", {}, "Log"),
         logs.items.length ? el("pre", { class: "log", tabindex: "0" }, logs.items.map((line) =>

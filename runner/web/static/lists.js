@@ -22,9 +22,9 @@ function pipelineRow(pipeline) {
   const last = pipeline.last_run;
   return [
     [el("a", { class: "name", id: `go-${pipeline.name}`, href: `#/pipelines/${encodeURIComponent(pipeline.name)}` }, pipeline.name),
-      el("p", { class: "hint one-line", title: pipeline.description }, pipeline.description)],
+      pipeline.description && el("p", { class: "hint one-line", title: pipeline.description }, pipeline.description)],
     schedule(pipeline),
-    pipeline.paused ? el("span", { class: "status paused" }, "paused") : ago(pipeline.next_instant),
+    pipeline.paused ? status("paused") : ago(pipeline.next_instant) || (pipeline.schedules.length ? "no more" : ""),
     last ? [el("a", { id: `last-${pipeline.name}`, href: `#/runs/${last.id}` }, status(last.status)), " ", ago(last.finished_at ?? last.started_at)] : "never",
     el("div", { class: "actions" }, runButton(pipeline), pauseButton(pipeline)),
   ];
@@ -34,7 +34,7 @@ export function schedule(pipeline) {
   const times = pipeline.schedules.map((one) => el("div", { class: "schedule" },
     one.cron ? el("code", {}, one.cron) : `every ${took(new Date(0).toISOString(), new Date(one.interval_s * 1000).toISOString())}`,
     one.timezone !== "UTC" && el("span", { class: "hint" }, ` ${one.timezone}`),
-    one.calendar && el("span", { class: "hint" }, `, ${days(one.calendar)}`)));
+    one.calendar && el("span", { class: "hint", title: one.calendar.dates.slice(0, 40).join(", ") || null }, `, ${days(one.calendar)}`)));
   return pipeline.trigger ? [...times, el("div", { class: "trigger" }, pipeline.trigger.text)] : times;
 }
 

@@ -1,6 +1,6 @@
 // Which view the address names, and when it looks again.
 
-import { ask, notice, show } from "./dom.js";
+import { ask, el, notice, show } from "./dom.js";
 import * as lists from "./lists.js";
 import { jobView } from "./job.js";
 import { runView } from "./run.js";
@@ -9,7 +9,7 @@ import { pipelineView } from "./pipeline.js";
 const LOOK_MS = 4000;
 const main = document.getElementById("main");
 let leave = () => {};
-let current = "";
+let current = null;
 
 const VIEWS = [
   [/^#?\/?$/, lists.overview],
@@ -20,22 +20,31 @@ const VIEWS = [
   [/^#\/jobs\/([^/]+)$/, jobView],
 ];
 
+function decoded(part) {
+  try { return decodeURIComponent(part); } catch { return part; }
+}
+
 // A view is {look(): nodes, leave()}; `look` asks the API and returns what to show.
 function open() {
   if (location.hash === "#main") return;
   leave();
   notice("");
   const [pattern, make] = VIEWS.find(([pattern]) => pattern.test(location.hash)) ?? VIEWS[0];
-  const argument = decodeURIComponent(location.hash.match(pattern)?.[1] ?? "");
+  const argument = decoded(location.hash.match(pattern)?.[1] ?? "");
+  const moved = current !== null;
   const view = make(argument, paint);
   current = view;
   leave = view.leave ?? (() => {});
   document.querySelectorAll("nav a").forEach((link) => {
-    const here = link.getAttribute("href") === (location.hash || "#/");
-    link.toggleAttribute("aria-current", here);
+    const here = link.getAttribute("href") === (/^#\/(runs|jobs)/.exec(location.hash)?.[0] ?? "#/");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   });
   main.replaceChildren();
+  document.title = "Headrace";
   look();
+  // The keyboard goes on in the new view, not at the top of the page.
+  if (moved) main.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
@@ -51,7 +60,9 @@ async function look() {
     const nodes = await view.look();
     if (view === current && nodes) paint(nodes);
   } catch (error) {
-    if (view === current) notice(error.message);
+    if (view !== current) return;
+    if (main.childElementCount) notice(error.message);
+    else paint([el("h1", {}, "Nothing to show"), el("p", { class: "empty", role: "alert" }, error.message)]);
   }
 }
 

@@ -1,8 +1,11 @@
 // One pipeline: its steps, its schedule, starting it with parameters or for the past.
 
-import { ago, ask, day, el, facts, notice, status } from "./dom.js";
+import { ago, ask, day, el, facts, notice, status, table } from "./dom.js";
 import { graph } from "./graph.js";
 import { pauseButton, problems, runTable, schedule } from "./lists.js";
+import { HANDLERS } from "./run.js";
+
+const RUNS_A_PIPELINE = "pipeline ";
 
 export function pipelineView(name) {
   const path = `/pipelines/${encodeURIComponent(name)}`;
@@ -16,18 +19,45 @@ export function pipelineView(name) {
         pipeline.description && el("p", {}, pipeline.description),
         problems(pipeline.problems),
         facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length || pipeline.trigger ? schedule(pipeline) : "none"],
-          ["Next", !pipeline.paused && pipeline.next_instants.length ? pipeline.next_instants.slice(0, 3).map((at) => el("div", {}, day(at), " ", ago(at))) : null],
+          ["Next", next(pipeline)], ["Waits for", pipeline.trigger?.pipelines.map((one, i) => [i > 0 && ", ", pipelineLink("upstream", one)])],
+          ["Runs at a time", pipeline.concurrency && `${pipeline.concurrency.limit}, then ${pipeline.concurrency.on_conflict}`],
           ["Passed over", pipeline.skipped || ""]]),
         startForm(pipeline, path),
         el("h2", {}, "Steps"),
-        graph(pipeline.steps.map((step) => ({ id: step.id, label: step.id, note: step.job, after: step.depends_on }))),
+        graph([...pipeline.steps, ...pipeline.handlers].map(box)),
         pipeline.schedules.length > 0 && backfillForm(path),
         el("h2", {}, "Runs"),
         runTable(runs.items),
-      ];
+        pipeline.triggered.length > 0 && el("details", { id: "triggered-box" },
+          el("summary", { id: "triggered-summary" }, "What became of the runs that it waited for"), triggered(pipeline.triggered)),
+      ].flat();
     },
   };
 }
+
+const pipelineLink = (id, name) => el("a", { id: `${id}-${name}`, href: `#/pipelines/${encodeURIComponent(name)}` }, name);
+
+function next(pipeline) {
+  if (pipeline.paused || !pipeline.schedules.length) return null;
+  return pipeline.next_instants.slice(0, 3).map((at) => el("div", {}, day(at), " ", ago(at))).concat(pipeline.next_instants.length ? [] : "no more");
+}
+
+// A step that runs a pipeline leads there.
+function box(step) {
+  const below = step.job.startsWith(RUNS_A_PIPELINE) && step.job.slice(RUNS_A_PIPELINE.length);
+  const marks = [step.handler && HANDLERS[step.handler], step.foreach && "for each", step.when != null && "on a condition"];
+  return {
+    id: step.id, label: step.id, after: step.depends_on, handler: step.handler,
+    href: below && `#/pipelines/${encodeURIComponent(below)}`,
+    note: [step.job, ...marks.filter(Boolean)].join(", "),
+  };
+}
+
+const triggered = (items) => table("Runs that it waited for", ["Run of", "Used", "What came of it"], items.map((one) => [
+  el("a", { id: `used-${one.upstream_run}`, href: `#/runs/${one.upstream_run}` }, one.upstream), ago(one.used_at),
+  one.run_id ? el("a", { id: `came-${one.upstream_run}`, href: `#/runs/${one.run_id}` }, one.outcome)
+    : [one.outcome, one.error && el("p", { class: "error-line" }, one.error)],
+]), "");
 
 function startForm(pipeline, path) {
   return form("start", "Run now", async (values) => {

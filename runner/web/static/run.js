@@ -2,14 +2,17 @@
 
 import { action, ago, ask, day, el, facts, json, notice, status, table, took } from "./dom.js";
 import { graph } from "./graph.js";
+import { folding } from "./items.js";
 
 const ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 const STOPPED = new Set(["failed", "cancelled"]);
 const MOST_ROWS = 500;
+export const HANDLERS = { failure: "on failure", success: "on success", finally: "in the end" };
 
 export function runView(id, paint) {
   const path = `/runs/${encodeURIComponent(id)}`;
-  let run = null, stream = null, drawing = 0, clock = 0, renewing = false;
+  let run = null, stream = null, drawing = 0, clock = 0, renewing = false, missed = false;
+  const items = folding(() => { if (run) paint(nodes()); });
 
   // The stream tells what changes; results and the rest are fetched once it has ended.
   function follow() {
@@ -24,15 +27,27 @@ export function runView(id, paint) {
       else renew();
       redraw();
     });
+    // Refused, it does not come again by itself; then the page looks now and again instead.
+    stream.addEventListener("error", () => { if (stream?.readyState === EventSource.CLOSED) leave(); });
     stream.addEventListener("end", () => { leave(); dispatchEvent(new Event("look")); });
   }
 
   // A foreach over results makes its jobs while the run is under way.
   async function renew() {
+    missed = true;
     if (renewing) return;
     renewing = true;
-    try { run = await ask(path); } finally { renewing = false; }
-    if (stream) redraw();
+    try {
+      while (missed) {
+        missed = false;
+        run = await ask(path);
+      }
+      if (stream) redraw();
+    } catch (error) {
+      notice(error.message);
+    } finally {
+      renewing = false;
+    }
   }
 
   function redraw() {
@@ -53,7 +68,7 @@ export function runView(id, paint) {
     [name, el("code", {}, typeof value === "string" ? value : JSON.stringify(value))]);
 
   function nodes() {
-    const done = run.jobs.filter((job) => ENDED.has(job.status)).length;
+    const boxes = run.jobs.map(box);
     return [
       el("p", { class: "path" }, el("a", { id: "up", href: `#/pipelines/${encodeURIComponent(run.pipeline)}` }, run.pipeline), " / run"),
       el("div", { class: "title" }, el("h1", {}, `Run of ${run.pipeline}`), status(run.status),
@@ -65,16 +80,15 @@ export function runView(id, paint) {
         ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
         ...run.upstream.map((one) => ["After", el("a", { id: `after-${one.id}`, href: `#/runs/${one.id}` }, one.pipeline)]),
         ["Started", ago(run.started_at)],
-        ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", `${done} of ${run.jobs.length} ended`], ["Id", el("code", {}, run.id)]]),
-      graph(run.jobs.map((job) => ({
-        id: job.id, label: job.step, status: job.status, after: job.depends_on, href: `#/jobs/${job.id}`,
-        note: job.started_at && job.status !== "queued" ? `${job.status}, ${took(job.started_at, job.finished_at)}` : job.status,
-      }))),
-      table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "Outcome"], run.jobs.slice(0, MOST_ROWS).map((job) => [
+        ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", progress(run.jobs)], ["Id", el("code", {}, run.id)]]),
+      el("div", { class: "actions" }, items.buttons(boxes)),
+      graph(items.fold(boxes)),
+      table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "When", "Outcome"], run.jobs.slice(0, MOST_ROWS).map((job) => [
         el("a", { id: `step-${job.id}`, href: `#/jobs/${job.id}` }, job.step),
         job.child_run ? el("a", { id: `child-${job.id}`, href: `#/runs/${job.child_run}` }, job.job_class) : job.job_class,
-        status(job.status), job.queue, job.attempt || "", took(job.started_at, job.finished_at), outcome(job),
+        status(job.status), job.queue, job.attempt || "", took(...span(job)), when(run, job), outcome(job),
       ]), "The run has no step."),
+      run.jobs.length > MOST_ROWS && el("p", { class: "hint" }, `The first ${MOST_ROWS} of ${run.jobs.length} jobs.`),
     ];
   }
 
@@ -89,7 +103,43 @@ export function runView(id, paint) {
   };
 }
 
+// From when to when a job was at work. One that runs a pipeline was so while its run was.
+const span = (job) => job.child_run
+  ? [job.child_started_at, job.child_finished_at ?? job.finished_at]
+  : [job.started_at, job.finished_at];
+
+function box(job) {
+  const below = job.child_run && job.status === "waiting";
+  const at = below ? "waits for its run" : job.status;
+  const time = job.status === "queued" ? "" : took(...span(job));
+  return {
+    id: job.id, label: job.step, status: job.status, after: job.depends_on, handler: job.handler, href: `#/jobs/${job.id}`,
+    note: (job.handler ? `${HANDLERS[job.handler]}: ` : "") + at + (time && `, ${time}`),
+  };
+}
+
+function progress(jobs) {
+  const count = (name) => jobs.filter((job) => job.status === name).length;
+  const ended = jobs.filter((job) => ENDED.has(job.status)).length;
+  return [`${ended} of ${jobs.length} ended`, ["failed", "retrying", "started"].filter(count).map((name) =>
+    [", ", el("span", { class: name }, `${count(name)} ${name}`)])];
+}
+
+// A bar on the run's time: which steps ran side by side, and which one took long.
+function when(run, job) {
+  const [from, to] = span(job);
+  if (!from || !run.started_at) return "";
+  const start = Date.parse(run.started_at), now = Date.now();
+  const whole = Math.max(1, (run.finished_at ? Date.parse(run.finished_at) : now) - start);
+  const place = (iso) => Math.min(1000, Math.max(0, Math.round((iso ? Date.parse(iso) - start : whole) / whole * 1000)));
+  const x = Math.min(place(from), 992), width = Math.max(8, place(to) - x);
+  const words = `${took(run.started_at, from)} after the run's start, for ${took(from, to)}`;
+  return el("svg", { class: `span ${job.status}`, viewBox: "0 0 1000 10", preserveAspectRatio: "none", role: "img", "aria-label": words },
+    el("title", {}, words), el("rect", { class: "track", width: 1000, height: 10 }), el("rect", { class: "bar", x, width, height: 10 }));
+}
+
 function outcome(job) {
+  if (job.child_run && !job.error) return el("a", { id: `its-run-${job.id}`, href: `#/runs/${job.child_run}` }, "its run");
   const text = job.error ?? (job.result == null ? "" : typeof job.result === "string" ? job.result : JSON.stringify(job.result));
-  return text && el("span", { class: job.error ? "error-line" : "hint" }, text.length > 120 ? `${text.slice(0, 119)}…` : text);
+  return text && el("span", { class: `outcome ${job.error ? "error-line" : "hint"}` }, text.length > 120 ? `${text.slice(0, 119)}…` : text);
 }
