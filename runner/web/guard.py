@@ -27,7 +27,8 @@ MAX_BODY_BYTES = 1_000_000
 COOKIE = "headrace_session"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OPEN_PATHS = frozenset({"/health/live", SIGN_IN_PATH})
+# What the sign-in page looks like is no secret.
+_OPEN_PATHS = frozenset({"/health/live", SIGN_IN_PATH, "/static/page.css", "/static/icon.svg"})
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -36,7 +37,8 @@ _SECURITY_HEADERS: Mapping[str, str] = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Under `no-referrer` browsers send a form with `Origin: null`, and nobody could sign in.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",

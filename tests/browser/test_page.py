@@ -1,11 +1,15 @@
 """What a person sees: the page as a browser has drawn it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from runner.engine.wiring import Headrace
+from runner.store.database import Row
+from tests.browser.chromium import Chromium
 from tests.browser.conftest import Look
+from tests.support.web import installation, served
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +24,8 @@ def boxes(page: str) -> list[str]:
     return re.findall(r'class="node [^"]*"[^>]* aria-label="([^"]*)"', page)
 
 
-def test_many_items_of_a_foreach_are_one_box_that_the_keyboard_opens(
-    headrace: Headrace, look: Look
-):
+def wide_run(headrace: Headrace) -> Row:
+    """Return a run, cancelled, of forty items between two steps."""
     items = ", ".join(map(str, range(40)))
     declare(
         headrace,
@@ -34,10 +37,15 @@ def test_many_items_of_a_foreach_are_one_box_that_the_keyboard_opens(
     )
     run = headrace.start_run("wide", {})
     headrace.interventions.cancel_run(str(run["id"]))
+    return run
+
+
+def test_many_items_of_a_foreach_are_one_box(headrace: Headrace, look: Look):
+    run = wide_run(headrace)
 
     page = look(f"/#/runs/{run['id']}")
 
-    assert boxes(page) == ["list: cancelled", "each × 40: all cancelled", "join: cancelled"]
+    assert boxes(page) == ["list: cancelled", "each \u00d7 40: all cancelled", "join: cancelled"]
     assert 'id="node-items-each"' in page
     assert re.search(r'role="button" tabindex="0" aria-expanded="false"', page)
     assert page.count('class="edge"') == 2
@@ -110,5 +118,67 @@ def test_a_name_is_text_and_never_markup(headrace: Headrace, look: Look):
     page = look("/#/pipelines/marked")
 
     assert "<h1>marked</h1>" in page
-    assert "<main" in page
-    assert page.count("<img") == 2  # the brand's, and the one that is only written
+    assert page.count("<img") == 1  # the brand's
+    assert "&lt;img src=x" in page
+
+
+def test_the_jobs_of_a_foreach_unfold_and_fold_by_the_keyboard(
+    headrace: Headrace, look: Look, chromium: Chromium
+):
+    run = wide_run(headrace)
+    look(f"/#/runs/{run['id']}")
+
+    chromium.value("document.getElementById('node-items-each').focus()")
+    chromium.press("Enter")
+    chromium.until("document.querySelectorAll('.node').length === 42")
+    assert chromium.value("document.activeElement.id") == "fold-each"
+    chromium.press("Enter")
+    chromium.until("document.querySelectorAll('.node').length === 3")
+    assert chromium.value("document.activeElement.id") == "node-items-each"
+
+
+def test_a_look_again_leaves_what_is_typed_opened_and_selected(
+    headrace: Headrace, look: Look, chromium: Chromium
+):
+    look("/#/pipelines/chain")
+    chromium.value("""(() => {
+        document.getElementById('param-n').value = '8';
+        document.getElementById('backfill-box').open = true;
+        getSelection().selectAllChildren(document.querySelector('h1'));
+        window.kept = document.querySelector('h1');
+    })()""")
+
+    headrace.start_run("chain", {})
+    chromium.value("dispatchEvent(new Event('look'))")
+    chromium.until("document.querySelector('tbody tr')")
+
+    assert chromium.value("document.getElementById('param-n').value") == "8"
+    assert chromium.value("document.getElementById('backfill-box').open")
+    assert chromium.value("String(getSelection())") == "chain"
+    assert chromium.value("kept === document.querySelector('h1')")
+
+
+def test_the_keyboard_goes_on_inside_a_view_that_was_just_opened(look: Look, chromium: Chromium):
+    look("/")
+
+    chromium.value("document.getElementById('go-plain').focus()")
+    chromium.press("Enter")
+    chromium.until("document.querySelector('h1')?.textContent === 'plain'")
+
+    assert chromium.value("document.activeElement.id") == "main"
+
+
+def test_a_person_signs_in_with_the_token(
+    database: str, redis_url: str, tmp_path: Path, chromium: Chromium
+):
+    with (
+        installation(database, redis_url, tmp_path, port=0, api_token="t" * 20) as guarded,
+        served(guarded) as (address, _server),
+    ):
+        chromium.open(address)
+        chromium.type("t" * 20)
+        chromium.press("Enter")
+        chromium.until("document.querySelector('main h1')?.textContent === 'Pipelines'")
+    # The first answer is a refusal, with the form in it.
+    assert [text for text in chromium.complaints if " 401 " not in text] == []
+    chromium.complaints.clear()

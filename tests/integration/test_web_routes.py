@@ -323,6 +323,9 @@ def test_a_run_is_started_shown_cancelled_and_retried(client: TestClient):
     assert first["payload"] == {"n": 9}
     assert (first["depends_on"], second["depends_on"]) == ([], [first["id"]])
     assert third["depends_on"] == [second["id"]]
+    assert client.get(f"/jobs/{second['id']}").json()["upstream"] == [
+        {"upstream_id": first["id"], "step": "first", "job_class": "Fibonacci", "status": "queued"}
+    ]
 
     assert client.post(f"/runs/{run['id']}/cancel").json()["status"] == "cancelled"
     assert client.post(f"/runs/{run['id']}/cancel").status_code == 409
