@@ -101,12 +101,16 @@ def _schedule_text(schedule: Any) -> str:
 
 
 def _days_text(calendar: "Calendar") -> str:
-    """Return which days a calendar counts, as in `working days of DE-BE and 2 dates`."""
+    """Return which days a calendar counts, as in `working days of DE-BE but for 2 dates`."""
     days = {"working": "working days", "holidays": "holidays", "not_holidays": "all but holidays"}
     place = "-".join(filter(None, (calendar.country, calendar.subdivision)))
+    text = f"{days[calendar.days]} of {place}" if place else days[calendar.days]
+    if not calendar.dates:
+        return text
     listed = f"{len(calendar.dates)} date{'s' * (len(calendar.dates) > 1)}"
-    of = " and ".join(filter(None, (place, listed if calendar.dates else "")))
-    return f"{days[calendar.days]} of {of}" if of else days[calendar.days]
+    # The dates are further holidays: days that are worked are fewer for them.
+    joined = "but for" if calendar.days == "working" else "and" if place else "of"
+    return f"{text} {joined} {listed}"
 
 
 def _due(row: Mapping[str, Any], now: datetime) -> str:

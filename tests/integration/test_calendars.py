@@ -124,7 +124,7 @@ def test_every_command_shows_the_same_next_instant(
     assert datetime.fromisoformat(listed["next_instant"]) in [
         datetime.fromisoformat(row["instant"]) for row in planned
     ]
-    assert listed["schedule"] == ["0 6 * * * Europe/Berlin, working days of DE-BE and 1 date"]
+    assert listed["schedule"] == ["0 6 * * * Europe/Berlin, working days of DE-BE but for 1 date"]
 
 
 def test_a_schedule_that_has_nothing_left_is_said_to_be_over(

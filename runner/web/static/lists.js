@@ -38,11 +38,11 @@ export function schedule(pipeline) {
   return pipeline.trigger ? [...times, el("div", { class: "trigger" }, pipeline.trigger.text)] : times;
 }
 
-function days(calendar) {
-  const kind = { working: "working days", holidays: "holidays", not_holidays: "all but holidays" }[calendar.days];
-  const dates = calendar.dates.length;
-  const of = [[calendar.country, calendar.subdivision].filter(Boolean).join("-"), dates > 0 && `${dates} date${dates > 1 ? "s" : ""}`];
-  return [kind, of.filter(Boolean).join(" and ")].filter(Boolean).join(" of ");
+function days({ days: counted, dates, country, subdivision }) {
+  const kind = { working: "working days", holidays: "holidays", not_holidays: "all but holidays" }[counted];
+  const place = [country, subdivision].filter(Boolean).join("-");
+  const joined = counted === "working" ? "but for" : place ? "and" : "of";
+  return kind + (place && ` of ${place}`) + (dates.length ? ` ${joined} ${dates.length} date${dates.length > 1 ? "s" : ""}` : "");
 }
 
 export function runButton(pipeline) {
