@@ -111,7 +111,8 @@ const span = (job) => job.child_run
 function box(job) {
   const below = job.child_run && job.status === "waiting";
   const at = below ? "waits for its run" : job.status;
-  const time = job.status === "queued" ? "" : took(...span(job));
+  const time = job.status === "queued" ? "" : job.status === "retrying"
+    ? `again in ${took(new Date().toISOString(), job.next_retry_time)}` : took(...span(job));
   return {
     id: job.id, label: job.step, status: job.status, after: job.depends_on, handler: job.handler, href: `#/jobs/${job.id}`,
     note: (job.handler ? `${HANDLERS[job.handler]}: ` : "") + at + (time && `, ${time}`),
