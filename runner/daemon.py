@@ -38,6 +38,8 @@ class Daemon:
         self._term: int | None = None
         self._standing_by = False
         self._next_prune = 0.0
+        # The files have changed since schedules and triggers were last taken over from them.
+        self._outdated = False
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._recovery = Recovery(
@@ -88,6 +90,8 @@ class Daemon:
             self._apply()
         if self._term is None:
             return
+        if self._outdated:
+            self._take_over(self._term)
         self._scheduler.tick(datetime.now(UTC), self._term)
         done = self._recovery.tick(self._renew, self._term)
         self._prune()
@@ -108,9 +112,18 @@ class Daemon:
             return
         log.info("leading, term %d", row["term"])
         self._standing_by = False
-        self._scheduler.refresh(datetime.now(UTC))
-        self._triggers.refresh(row["term"])
+        self._take_over(row["term"])
         self._term = row["term"]
+
+    def _take_over(self, term: int) -> None:
+        """Have schedules and triggers be what the files declare now.
+
+        Raises:
+            StoreUnavailable: Tried again at the next turn, however far it came.
+        """
+        self._scheduler.refresh(datetime.now(UTC))
+        self._triggers.refresh(term)
+        self._outdated = False
 
     def _renew(self, tx: Transaction) -> None:
         """Renew the lease in the transaction of the repairs: one commit a second in all.
@@ -142,15 +155,13 @@ class Daemon:
     def _reload(self) -> None:
         if not self._headrace.pipelines.refresh():
             return
+        self._outdated = True
         problems = self._headrace.pipelines.problems
         texts = {str(problem) for problem in problems}
         for text in sorted(texts - self._shown):
             log.error("%s", text)
         self._shown = texts
         log.info("%d pipelines are in force", len(self._headrace.pipelines.by_name))
-        if self._term is not None:
-            self._scheduler.refresh(datetime.now(UTC))
-            self._triggers.refresh(self._term)
 
     def _wait(self) -> None:
         """Wait for the next turn; the bell ends the wait of a daemon that leads."""

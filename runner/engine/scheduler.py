@@ -68,8 +68,9 @@ class Scheduler:
         """Take over what the files declare now.
 
         Raises:
-            StoreUnavailable: Tried again at the next call.
+            StoreUnavailable: Tried again at the next tick.
         """
+        self._synced = False
         scheduled = [p for p in self._pipelines.by_name.values() if p.schedules]
         known = {row["pipeline"]: row["seen_until"] for row in self._database.rows("schedules")}
         # A pipeline that was there before owes what fell due since it was last looked at.

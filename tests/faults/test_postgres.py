@@ -20,11 +20,16 @@ def effects_above(cluster: Cluster, count: int) -> bool:
     return int(cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"]) > count
 
 
-def crash_postgres(cluster: Cluster, home: Path) -> None:
-    """An immediate shutdown: no checkpoint, no goodbye; then a new start with its recovery."""
+def end_postgres(home: Path) -> None:
+    """An immediate shutdown: no checkpoint, no goodbye."""
     pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGQUIT)
     wait_until(lambda: embedded.find(home) is None, what="PostgreSQL's end")
+
+
+def crash_postgres(cluster: Cluster, home: Path) -> None:
+    """An immediate shutdown, then a new start with its recovery."""
+    end_postgres(home)
     embedded.start(home)
     cluster.reconnect()
 
@@ -68,3 +73,21 @@ def test_jobs_in_a_stream_survive_three_crashes_of_postgres(
     assert own_cluster.sql("SELECT DISTINCT status FROM headrace.job") == [{"status": "completed"}]
     assert daemon.popen.poll() is None
     assert worker.popen.poll() is None
+
+
+def test_what_is_declared_while_postgres_is_away_is_scheduled_afterwards(
+    own_cluster: Cluster, own_home: Path
+) -> None:
+    daemon = own_cluster.daemon()
+    own_cluster.wait_for_leader()
+    end_postgres(own_home)
+    for name, start in (("load", "schedule: {cron: '0 0 1 1 *'}"), ("totals", "trigger: load")):
+        text = f"name: {name}\n{start}\nsteps:\n  - {{id: only, job: {effect_job('EffectJob')}}}\n"
+        (own_cluster.folder / "pipelines" / f"{name}.yaml").write_text(text)
+    wait_until(lambda: "2 pipelines are in force" in daemon.text(), what="the reload")
+    embedded.start(own_home)
+    own_cluster.reconnect()
+
+    for table in ("schedule", "trigger"):
+        found = partial(own_cluster.sql, f"SELECT 1 FROM headrace.{table}")
+        wait_until(found, limit_s=10, what=f"the {table}")
