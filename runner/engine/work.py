@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from runner.engine.wiring import Headrace, process_name
-from runner.engine.worker import WorkerSide
+from runner.engine.worker import REDIS_TIMEOUT_S, WorkerSide
 from runner.queue.connect import connect as connect_redis
 from runner.queue.worker import WarmWorker
 
@@ -32,7 +32,7 @@ def run_worker(
     worker = WarmWorker(
         listened,
         name=name,
-        connection=connect_redis(headrace.redis_url),
+        connection=connect_redis(headrace.redis_url, socket_timeout_s=REDIS_TIMEOUT_S),
         hooks=side,
         processes=processes,
         grace_s=settings.grace_s,

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,9 +30,13 @@ from runner.queue.taker import Taker
 from runner.store.attempts import AttemptStore
 from runner.store.database import Database
 from runner.store.sessions import JobSessions
+from runner.store.waiting import look_no_more, look_up
 from runner.template.values import render_value
 
 log = logging.getLogger("headrace.worker")
+
+# The parent waits for Redis in its own loop: within a fraction of the grace that a job has.
+REDIS_TIMEOUT_S = 2.0
 
 
 class WorkerSide:
@@ -58,7 +62,7 @@ class WorkerSide:
         self._database = Database(
             database_url, application_name=f"headrace:{name}:parent", pool_size=1
         )
-        self._sender = Sender(redis_url)
+        self._sender = Sender(redis_url, socket_timeout_s=REDIS_TIMEOUT_S)
         self._there = True
         self._suspects: set[tuple[str, int]] = set()
 
@@ -66,6 +70,7 @@ class WorkerSide:
 
     def run_child(self, slot: Slot) -> None:
         """Live as a child until it has to be replaced."""
+        look_no_more()
         settings = self._settings
         redact_records()
         job_log = JobLog()
@@ -95,6 +100,10 @@ class WorkerSide:
         loop.run()
 
     # -- in the parent ----------------------------------------------------------------
+
+    def while_waiting(self, look: Callable[[float], float | None]) -> None:
+        """See `WorkerHooks`."""
+        look_up(look)
 
     def register(self) -> bool:
         """See `WorkerHooks`."""
@@ -140,11 +149,15 @@ class WorkerSide:
 
     def ended(self, attempts: Sequence[Ended]) -> bool:
         """See `WorkerHooks`."""
+        messages: list[Message] = []
         try:
             for ended in attempts:
-                self._end(ended)
+                messages += self._end(ended)
         except StoreUnavailable:
             return False
+        finally:
+            # Once for all: a Redis that hangs is waited for once.
+            self._send(messages)
         return True
 
     def end_backend(self, backend_pid: int) -> None:
@@ -161,10 +174,10 @@ class WorkerSide:
         self._database.close()
         self._sender.close()
 
-    def _end(self, ended: Ended) -> None:
-        self._end_held(ended)
+    def _end(self, ended: Ended) -> list[Message]:
+        given_back = self._end_held(ended)
         if ended.outcome == "taken_away":
-            return
+            return given_back
         with self._database.transaction() as tx:
             if not ended.claimed:
                 messages = _unclaimed(tx, ended.job_id, ended.attempt, ended.outcome, ended.error)
@@ -178,25 +191,24 @@ class WorkerSide:
                 messages = after_loss(tx, rows)
             run_ids = [row["run_id"] for row in tx.rows("run_of_job", id=ended.job_id)]
         messages += close(self._database, run_ids)[1]
-        self._send(messages)
         log.warning(
             "job %s attempt %s %s: %s", ended.job_id, ended.attempt, ended.outcome, ended.error
         )
+        return given_back + messages
 
-    def _end_held(self, ended: Ended) -> None:
+    def _end_held(self, ended: Ended) -> list[Message]:
         """Give back what the child held beside its job, which is not to blame for its end."""
         held = [(str(job_id), number) for job_id, number in ended.held]
         others = [one for one in held if one[0] != ended.job_id]
         if not others:
-            return
+            return []
         error = "the process of its worker that had claimed it has ended"
         with self._database.transaction() as tx:
-            messages = [
+            return [
                 message
                 for job_id, number in others
                 for message in _unclaimed(tx, job_id, number, "released", error)
             ]
-        self._send(messages)
 
     def _send(self, messages: Sequence[Message]) -> None:
         # What Redis does not take now is sent by the daemon's sweep.

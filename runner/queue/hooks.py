@@ -1,7 +1,7 @@
 """What the warm worker asks of the engine, and what it tells it."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
@@ -91,6 +91,14 @@ class WorkerHooks(Protocol):
 
     def run_child(self, slot: Slot) -> None:
         """The child's whole life. Runs in the child; returns when it has to be replaced."""
+        ...
+
+    def while_waiting(self, look: Callable[[float], float | None]) -> None:
+        """Have `look` called whenever one of the calls below waits for the database.
+
+        It is told how many seconds the wait has taken; it returns how many more it may take
+        before it is asked again, or None to give it up. It must call no hook.
+        """
         ...
 
     def register(self) -> bool:

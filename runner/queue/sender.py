@@ -58,8 +58,8 @@ def send_arguments(messages: Sequence[Message]) -> list[Any]:
 class Sender:
     """Puts messages on RQ's queues. Safe to share by threads."""
 
-    def __init__(self, redis_url: str) -> None:
-        self.redis = connect(redis_url)
+    def __init__(self, redis_url: str, *, socket_timeout_s: float = 10.0) -> None:
+        self.redis = connect(redis_url, socket_timeout_s=socket_timeout_s)
         self._digest = sha1(SEND_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
     def send(self, messages: Iterable[Message]) -> None:

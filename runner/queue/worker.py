@@ -2,11 +2,13 @@
 
 The parent runs no job and takes no message. It watches: children that die, attempts that
 pass their deadline or are no longer theirs, commands that arrive over RQ's channel. It
-outlives Redis and PostgreSQL: what it cannot report now it reports later.
+outlives Redis and PostgreSQL: what it cannot report now it reports later, and while it waits
+for PostgreSQL it goes on watching.
 """
 
 import gc
 import logging
+import math
 import os
 import selectors
 import signal
@@ -69,7 +71,9 @@ class WarmWorker(Worker):
         self._max_memory_bytes = max_memory_bytes
         self._after_fork = after_fork
         self._unreported: list[Ended] = []
+        self._backends: list[int] = []
         self._drain_until: float | None = None
+        self._give_up_at = math.inf
         self._next_heartbeat = 0.0
         self._alert_until = 0.0
         self._redis_there = True
@@ -77,6 +81,11 @@ class WarmWorker(Worker):
         self._known = False
         self._respawn_at = 0.0
         self._strays_left = False
+
+    @property
+    def connection_timeout(self) -> int:
+        """Let the given connection's own timeout be: RQ would set minutes, for its blocking pop."""
+        return 0
 
     # -- the loop ---------------------------------------------------------------------
 
@@ -89,6 +98,7 @@ class WarmWorker(Worker):
         os.set_blocking(self._wake_writer, False)
         self._install_signal_handlers()
         self._strays = Strays()
+        self._hooks.while_waiting(self._look)
         selector = selectors.DefaultSelector()
         selector.register(wake_reader, selectors.EVENT_READ)
         # Known before its children start anything: the daemon takes back what unknown ones do.
@@ -121,6 +131,20 @@ class WarmWorker(Worker):
             self._spawn_missing()
         elif now > self._drain_until:
             self._release_all()
+
+    def _look(self, _waited_s: float) -> float | None:
+        """Watch from within a wait for PostgreSQL, which may take as long as its server likes.
+
+        Only an end that has been asked for gives it up.
+        """
+        self._reap()
+        self._kill_overdue()
+        now = time.monotonic()
+        if self._drain_until is not None and now > self._drain_until:
+            self._release_all()
+        if self._finished():
+            self._give_up_at = min(self._give_up_at, now + _GIVE_UP_S)
+        return None if now > self._give_up_at else self._pause()
 
     def _heartbeat_s(self, now: float) -> float:
         """Seconds to the heartbeat after this one."""
@@ -200,7 +224,7 @@ class WarmWorker(Worker):
         kill_tree(child.pid)
         view = self._slots.read(child.index)
         if view.backend_pid:
-            self._hooks.end_backend(view.backend_pid)
+            self._backends.append(view.backend_pid)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -219,8 +243,12 @@ class WarmWorker(Worker):
     # -- what others must know --------------------------------------------------------
 
     def _report(self) -> None:
-        if self._unreported and self._hooks.ended(list(self._unreported)):
-            self._unreported.clear()
+        while self._backends:
+            self._hooks.end_backend(self._backends.pop(0))
+        # More may be added meanwhile: see `_look`.
+        reported = list(self._unreported)
+        if reported and self._hooks.ended(reported):
+            del self._unreported[: len(reported)]
 
     def _beat(self) -> None:
         """Say in PostgreSQL and Redis that this worker lives; learn what it has lost."""
@@ -313,11 +341,11 @@ class WarmWorker(Worker):
     def _end(self) -> None:
         if sys.exc_info()[0] is not None:
             self._release_all()
-        give_up = time.monotonic() + _GIVE_UP_S
-        while (self._children or self._strays_left) and time.monotonic() < give_up:
+        self._give_up_at = min(self._give_up_at, time.monotonic() + _GIVE_UP_S)
+        while (self._children or self._strays_left) and time.monotonic() < self._give_up_at:
             self._reap()
             time.sleep(0.01)
-        while self._unreported and time.monotonic() < give_up:
+        while (self._unreported or self._backends) and time.monotonic() < self._give_up_at:
             self._report()
             if self._unreported:
                 time.sleep(0.2)

@@ -7,8 +7,10 @@ from typing import Any
 
 from runner import embedded
 from runner.queue.message import Message
+from runner.queue.process import birth_ticks
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
+from tests.support.silence import silent_redis
 
 SEED = 20261124
 
@@ -120,3 +122,21 @@ def test_urgent_queues_come_first(cluster: Cluster) -> None:
     )
 
     assert [queue for _, queue in ran] == ["high"] * 10 + ["medium"] * 10 + ["low"] * 10
+
+
+def test_a_job_is_killed_at_its_deadline_while_redis_is_silent(own_cluster: Cluster) -> None:
+    own_cluster.daemon()
+    own_cluster.worker()
+    file = own_cluster.folder / "pids"
+    job = own_cluster.dispatch("StubbornJob", with_={"pid_file": str(file)}, timeout=4, retry=0)
+    own_cluster.wait_for_file(file)
+    wait_until(lambda: len(file.read_text().split()) == 2)
+    pids = [int(pid) for pid in file.read_text().split()]
+    with silent_redis(own_cluster.servers.redis_url):
+        wait_until(
+            lambda: all(birth_ticks(pid) is None for pid in pids), limit_s=14, what="the job's end"
+        )
+        own_cluster.wait_for_status(job, "failed")
+
+    after = own_cluster.dispatch("EffectJob")
+    own_cluster.wait_for_status(after, "completed", limit_s=20)
