@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from runner import __version__
 from runner.engine.wiring import Headrace
+from runner.store.waiting import give_up_silent_servers, look_no_more
 from runner.web import health, jobs, pipelines, runs
 from runner.web.failures import add_failures
 from runner.web.guard import Guard
@@ -16,6 +18,7 @@ from runner.web.pages import add_pages
 # No more requests at once than the pool has connections: the others wait their turn here,
 # where waiting costs nothing.
 _THREADS = 12
+_HEALTH_THREADS = 2
 
 
 def create_app(headrace: Headrace) -> FastAPI:
@@ -46,5 +49,8 @@ def create_app(headrace: Headrace) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = _THREADS
+    app.state.health_threads = CapacityLimiter(_HEALTH_THREADS)
+    give_up_silent_servers(app.state.headrace.database_url)
     yield
+    look_no_more()
     app.state.stopping = True

@@ -2,16 +2,22 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from runner.engine.wiring import Headrace
 from runner.errors import HeadraceError
 from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
 from runner.store.migrations import LATEST, current
+from runner.store.waiting import within
 from runner.web.answers import Answer
 from runner.web.failures import RETRY_AFTER_S
-from runner.web.jobs import Installed
+from runner.web.jobs import Installed, installed
+
+# A server that has not said anything for this long is not ready.
+_READY_S = 2.0
 
 router = APIRouter(tags=["health"], default_response_class=Answer)
 
@@ -23,15 +29,22 @@ async def live() -> Response:
 
 
 @router.get("/health/ready", summary="Whether requests can be served")
-def ready(headrace: Installed) -> Response:
+async def ready(request: Request) -> Response:
     """Answer 503 with what is missing while PostgreSQL or Redis cannot be used.
 
     Whether a daemon leads and how many workers live is told, but keeps nobody from
     dispatching: their work waits.
     """
+    # Not behind the requests that wait for the very server that is asked about.
+    limiter = request.app.state.health_threads
+    return await anyio.to_thread.run_sync(_readiness, installed(request), limiter=limiter)
+
+
+def _readiness(headrace: Headrace) -> Response:
     state: dict[str, Any] = {"status": "ready", "missing": {}}
     try:
-        state |= _database_state(headrace)
+        with within(_READY_S):
+            state |= _database_state(headrace)
         if state["schema"] != LATEST:
             state["missing"]["schema"] = "run `headrace db upgrade`"
     except HeadraceError as error:

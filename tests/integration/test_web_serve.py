@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
 from runner.store.migrations import upgrade
 from runner.web.serve import listen, serve
+from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served
 
 
@@ -179,6 +181,60 @@ def test_requests_answer_503_while_postgresql_is_away_and_go_on_afterwards(
         assert client.get("/jobs").status_code == 200
         assert client.post("/create-jobs/").status_code == 201
         assert client.get("/health/ready").status_code == 200
+
+
+def test_requests_answer_503_while_postgresql_is_silent_and_go_on_afterwards(
+    own_servers: Servers, own_home: Path, tmp_path: Path
+):
+    upgrade(own_servers.database_url)
+    with (
+        installation(own_servers.database_url, own_servers.redis_url, tmp_path) as found,
+        client_of(found) as client,
+    ):
+        assert client.get("/jobs").status_code == 200
+        with silent_postgres(own_home):
+            ready = client.get("/health/ready")
+            answers = [client.get("/jobs"), client.post("/create-jobs/")]
+
+        assert (ready.status_code, set(ready.json()["missing"])) == (503, {"postgresql"})
+        for answer in answers:
+            assert (answer.status_code, answer.json()["code"]) == (503, "postgres-unavailable")
+            assert "no answer within" in answer.json()["detail"]
+        assert client.get("/jobs").status_code == 200
+        assert client.post("/create-jobs/").status_code == 201
+        assert client.get("/health/ready").status_code == 200
+
+
+def test_a_statement_takes_as_long_as_it_needs_while_its_server_answers_others(
+    headrace: Headrace,
+):
+    with client_of(headrace), headrace.database.transaction() as tx:
+        slept = tx.connection.exec_driver_sql("SELECT pg_sleep(7)::text, 'done'").one()
+
+    assert slept[1] == "done"
+
+
+def test_readiness_is_told_though_every_thread_waits_for_postgresql(
+    own_servers: Servers, own_home: Path, tmp_path: Path
+):
+    upgrade(own_servers.database_url)
+    settings = {"port": 0}
+    with (
+        installation(
+            own_servers.database_url, own_servers.redis_url, tmp_path, **settings
+        ) as found,
+        served(found) as (address, _server),
+        ThreadPoolExecutor(12) as crowd,
+    ):
+        with silent_postgres(own_home):
+            waiting = [crowd.submit(httpx.get, f"{address}/jobs", timeout=40) for _ in range(12)]
+            ready = httpx.get(f"{address}/health/ready", timeout=20)
+            told_first = not any(one.done() for one in waiting)
+            statuses = {one.result().status_code for one in waiting}
+
+        assert ready.status_code == 503
+        assert told_first
+        assert statuses == {503}
 
 
 def wait_for(there: object, timeout_s: float = 15) -> None:
