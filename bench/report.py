@@ -9,7 +9,7 @@ from bench.peerage import ENTRIES
 
 _STATUS = {
     "each": "each job",
-    "shared": "each job, short ones up to 16 a commit",
+    "shared": "each job, short ones up to 16 a commit (32 with dependants)",
     "batches": "in batches",
     "none": "no",
 }

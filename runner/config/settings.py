@@ -22,7 +22,8 @@ class Settings:
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
-    At most `jobs_per_commit` short jobs of one child share a commit.
+    At most `jobs_per_commit` short jobs of one child share a commit, twice as many where others
+    wait for them.
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
     `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP.

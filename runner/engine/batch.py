@@ -17,24 +17,29 @@ LONGEST_S = 0.02
 _SHORT_S = 0.002
 # How many runs of a class have to have been short, one after the other.
 _RUNS = 10
+# Of jobs that have dependants twice as many share a commit, while they take no longer than this
+# together: each commit locks the dependants' rows, and other children wait for them.
+_TOGETHER_S = 0.03
 
 
 @dataclass
 class Batch:
     """`ended` are to be completed, `ahead` have been claimed and not begun.
 
-    At most `most` share a commit.
+    At most `most` share a commit, up to twice as many where they have dependants.
     """
 
     most: int
     ended: list[tuple[Claimed, Handled]] = field(default_factory=list)
     ahead: deque[Claimed] = field(default_factory=deque)
     # How many messages are worth taking at once: fewer where other jobs stand between them.
-    room: int = field(init=False)
+    _worth: int = field(init=False)
     _short_runs: dict[str, int] = field(default_factory=dict)
+    # How long a short job takes, in seconds; of the last ones.
+    _mean_s: float = _SHORT_S
 
     def __post_init__(self) -> None:
-        self.room = self.most
+        self._worth = self.most
 
     def __bool__(self) -> bool:
         return bool(self.ended or self.ahead)
@@ -43,6 +48,8 @@ class Batch:
         """Note how a run of a class has gone; `plain` as in `Handled`."""
         short = plain and took_s < _SHORT_S
         self._short_runs[job_class] = self._short_runs.get(job_class, 0) + 1 if short else 0
+        if short:
+            self._mean_s += (took_s - self._mean_s) / self.most
 
     def is_short(self, job_class: str) -> bool:
         """Tell whether jobs of this class may share a commit."""
@@ -53,9 +60,17 @@ class Batch:
         """The classes whose jobs may share a commit."""
         return [name for name, runs in self._short_runs.items() if runs >= _RUNS]
 
+    @property
+    def room(self) -> int:
+        """How many messages to take with the next commit."""
+        most = self.most
+        if any(claimed.dependents for claimed, _ in self.ended):
+            most = min(2 * most, max(most, int(_TOGETHER_S / self._mean_s)))
+        return min(self._worth, most)
+
     def taken(self, taken: int, *, left: int) -> None:
         """Note that of as many messages some were left to others: jobs that may take long."""
-        self.room = max(1, taken - left) if left else min(self.most, self.room * 2)
+        self._worth = max(1, taken - left) if left else min(2 * self.most, self._worth * 2)
 
     def has_ended(self, claimed: Claimed) -> bool:
         """Tell whether this one is the last that has ended."""

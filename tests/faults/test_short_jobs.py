@@ -36,11 +36,15 @@ def test_all_of_many_short_jobs_are_completed_with_their_results(cluster: Cluste
     assert {cluster.job(job)["attempt"] for job in jobs} == {1}
 
 
+@pytest.mark.parametrize("below", [False, True], ids=["alone", "with-a-dependant"])
 @pytest.mark.parametrize("point", ["in-batch", "taken-ahead", "after-commit"])
 def test_a_child_killed_in_a_batch_loses_no_job_and_blames_no_other(
-    cluster: Cluster, point: str
+    cluster: Cluster, point: str, below: bool
 ) -> None:
     jobs = dispatched(cluster, MANY)
+    if below:
+        # Then a batch may be twice as long.
+        cluster.dispatch("ShortJob", depends_on=jobs)
     cluster.worker(env=cluster.crash_at(point))
 
     # Without a daemon: it is the worker's parent that gives back what its child held.

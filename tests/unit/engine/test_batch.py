@@ -1,0 +1,80 @@
+"""How many jobs share a commit."""
+
+from uuid import uuid4
+
+from runner.engine.batch import Batch
+from runner.engine.executor import Handled
+from runner.store.attempts import Claimed
+
+
+def claimed(dependents: int = 0) -> Claimed:
+    return Claimed(
+        id=uuid4(),
+        job_class="Short",
+        payload={},
+        queue="low",
+        attempt=1,
+        retry_count=0,
+        timeout_s=60.0,
+        retry="{}",
+        run_id=None,
+        pipeline=None,
+        step=None,
+        dependents=dependents,
+        late=False,
+        folder="",
+        logical_date=None,
+        pool=None,
+        pool_slots=None,
+        env=None,
+    )
+
+
+def batch_of(took_s: float, dependents: int = 0, most: int = 16) -> Batch:
+    """A batch whose class has run often, and that was full when it last took more."""
+    batch = Batch(most)
+    for _ in range(100):
+        batch.learn("Short", took_s, plain=True)
+    batch.taken(most, left=0)
+    batch.ended.append((claimed(dependents), Handled(None, plain=True)))
+    return batch
+
+
+def test_jobs_without_dependants_are_as_many_as_is_set() -> None:
+    assert batch_of(0.0001).room == 16
+
+
+def test_quick_jobs_with_dependants_are_twice_as_many() -> None:
+    batch = batch_of(0.0001, dependents=1)
+
+    assert batch.room == 32
+    batch.ended.clear()
+    batch.ended.append((claimed(), Handled(None, plain=True)))
+    assert batch.room == 16
+
+
+def test_together_they_take_no_longer_for_that() -> None:
+    assert batch_of(0.0019, dependents=1).room == 16
+    assert batch_of(0.0014, dependents=1).room == 21
+
+
+def test_fewer_are_taken_where_jobs_that_may_take_long_stand_between() -> None:
+    batch = batch_of(0.0001, dependents=1)
+
+    batch.taken(16, left=13)
+    assert batch.room == 3
+    batch.taken(3, left=0)
+    assert batch.room == 6
+
+
+def test_a_class_is_short_once_its_last_runs_all_were() -> None:
+    batch = Batch(16)
+    for _ in range(9):
+        batch.learn("Short", 0.0001, plain=True)
+    assert not batch.is_short("Short")
+
+    batch.learn("Short", 0.0001, plain=True)
+    assert batch.is_short("Short")
+    batch.learn("Short", 0.0001, plain=False)
+    assert not batch.is_short("Short")
+    assert not Batch(1).is_short("Short")
