@@ -180,13 +180,15 @@ class JobSessions:
             make_ledger(self._engine(name))
             self._with_ledger.add(name)
         opened = self._engine(name).connect()
+        if name is not CONTROL:
+            # The driver begins the transaction as READ ONLY: a statement of ours that sets it would
+            # be refused by the guard, which watches over every statement of this engine.
+            opened = opened.execution_options(postgresql_readonly=read_only)
         opened.begin()
         self._open[name] = opened
         if name is not CONTROL:
             opened.info["read_only"] = read_only
-            if read_only:
-                opened.exec_driver_sql("SET TRANSACTION READ ONLY")
-            else:
+            if not read_only:
                 self._check_ledger(opened)
         return opened
 
