@@ -97,18 +97,18 @@ def matrix(
             f'[{{"id": 4, "name": "Señor", "amount": {FIRST}, "at": "2026-07-01 00:30"}}]'.encode(),
             headers={"Content-Type": "application/json"},
         )
-        headrace = _project(folder)
+        headrace = project(folder)
         own = stack.enter_context(embedded_servers(folder / "home"))
         url = own.database_url
         places = stack.enter_context(places_on(url, second_servers))
         matrix = Matrix(folder, f"http://127.0.0.1:{headrace.environ['HEADRACE_PORT']}",
                         places, http.url(""))  # fmt: skip
-        _configure(matrix, http.port)
-        _write_cells(matrix)
+        configure(matrix, http.port)
+        write_cells(matrix)
         said = headrace("validate")
         assert said.code == 0, said.out + said.err
         up = stack.enter_context(headrace.started("up"))
-        _wait_ready(matrix, up)
+        wait_ready(matrix, up)
         for path in sorted((folder / "pipelines").glob("*.yaml")):
             answer = matrix.ask(f"/pipelines/{path.stem}/runs", {})
             matrix.runs[path.stem] = answer["id"]
@@ -116,7 +116,7 @@ def matrix(
         up.stop()
 
 
-def _wait_ready(matrix: Matrix, up: Any) -> None:
+def wait_ready(matrix: Matrix, up: Any) -> None:
     give_up = time.monotonic() + 60
     while True:
         try:
@@ -130,7 +130,8 @@ def _wait_ready(matrix: Matrix, up: Any) -> None:
         time.sleep(0.1)
 
 
-def _project(folder: Path) -> Headrace:
+def project(folder: Path, **environ: str) -> Headrace:
+    """Make a project's folders with the files that the cells load; nothing is started."""
     (folder / "pipelines" / "data").mkdir(parents=True)
     (folder / "pipelines" / "sql").mkdir()
     data = folder / "pipelines" / "data"
@@ -142,11 +143,11 @@ def _project(folder: Path) -> Headrace:
         '{"id": 5, "name": "Ö", "amount": 0.5}\n',
         encoding="utf-8",
     )
-    environ = {"HEADRACE_HOME": str(folder / "home"), "HEADRACE_PORT": str(free_port())}
-    return Headrace(folder, environ)
+    own = {"HEADRACE_HOME": str(folder / "home"), "HEADRACE_PORT": str(free_port())}
+    return Headrace(folder, own | environ)
 
 
-def _configure(matrix: Matrix, http_port: int) -> None:
+def configure(matrix: Matrix, http_port: int) -> None:
     named = {p.connection: p.url for p in matrix.places.values() if p.connection is not None}
     (matrix.folder / "config.yaml").write_text(
         json.dumps(
@@ -159,15 +160,15 @@ def _configure(matrix: Matrix, http_port: int) -> None:
     )
 
 
-def _write_cells(matrix: Matrix) -> None:
+def write_cells(matrix: Matrix) -> None:
     for kind, (job, make) in CELLS.items():
         for name in NAMES:
             place = matrix.places[name]
-            _write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
+            write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
     for kind, (job, make) in COPIES.items():
         for source, target in pairs():
             at, to = matrix.places[source], matrix.places[target]
-            _write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
+            write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
     for job, with_ in NO_DATABASE.items():
         _write_pipeline(matrix, job.lower(), job, with_)
 
@@ -182,7 +183,7 @@ def filled(text: str, name: str, matrix: Matrix, source: Place) -> str:
     return text.format(schema=schema_of(name), http=matrix.http, source_offset=source.offset)
 
 
-def _write_cell(
+def write_cell(
     matrix: Matrix, name: str, job: str, cell: Cell, source: Place, target: Place
 ) -> None:
     schema = schema_of(name)

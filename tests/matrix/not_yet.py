@@ -55,5 +55,7 @@ NOT_YET = frozenset(
     sync-latin1-dba
     truncate-bouncer
     vacuum-bouncer
+    through_pgbouncer
+    a_schema_that_a_dba_made
     """.split()
 )
