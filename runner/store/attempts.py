@@ -4,13 +4,13 @@ One psycopg2 connection for all of it, so that an attempt's effect and its compl
 transaction. The hot statements are prepared; no ORM stands on this path.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.store.database import Row
 from runner.store.line import Line
@@ -216,4 +216,4 @@ def _array(values: Iterable[object]) -> str:
 
 def to_json(result: Any) -> str | None:
     """Return a job's result as JSON; what JSON does not know becomes text."""
-    return None if result is None else json.dumps(result, default=str)
+    return None if result is None else exact.dumps(result, default=str)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from runner import exact
 from runner.errors import ConfigError, JobFailure
 from runner.store.attempts import AttemptStore
 from runner.store.targets import make_ledger, target_engine
@@ -219,6 +220,8 @@ class JobSessions:
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
+            json_serializer=exact.dumps,
+            json_deserializer=exact.loads,
         )
         self._watch(self._control_engine)
 
