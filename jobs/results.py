@@ -117,8 +117,8 @@ def _number(value: Decimal) -> int | Decimal | str:
     return int(value) if whole else value
 
 
-def _or_text(cast: Callable[[str, Any], Any]) -> Callable[[str | None, Any], Any]:
-    def _read(text: str | None, cursor: Any) -> Any:
+def _or_text(cast: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def _read(text: Any, cursor: Any) -> Any:
         if text is None or "infinity" in text or "mon" in text or "year" in text:
             return text
         try:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobs.base import execute
+from jobs.indexes import refuse_half_built
 from jobs.results import ROWS_KEPT, outcome, values_as_written
 from runner import jobapi
 from runner.errors import HeadraceError, JobFailure, RefusedSql
@@ -114,6 +115,8 @@ def run_statements(
         reads = isinstance(target, Session) and _only_reads(statement)
         with values_as_written(target), execute(target, statement, stream=reads) as cursor:
             result = outcome(cursor, keep)
+        if isinstance(target, Connection):
+            refuse_half_built(target, statement)
     return result
 
 

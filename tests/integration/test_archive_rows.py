@@ -116,7 +116,7 @@ def test_a_table_is_not_archived_into_itself(run_job, execute, query, into):
 
 def test_the_same_name_twice_is_refused_by_the_constructor():
     with pytest.raises(InvalidPayload, match="into is the table itself"):
-        ArchiveRows(table="t", into="t", **OLD)
+        ArchiveRows(table="t", into="t", column="at", before="2026-01-01")
 
 
 def test_an_archive_that_lacks_a_column_keeps_the_rows_where_they_are(run_job, execute, query):

@@ -1,6 +1,7 @@
 """What a query's rows become as a job's result, and as a value in the next step."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from jobs.run_sql import RunSql
 from runner import exact
 
 
-def rows(result):
+def rows(result: Any) -> Any:
     """The rows as a reader of the stored JSON has them."""
     return exact.loads(exact.dumps(result))["rows"]
 
