@@ -63,7 +63,7 @@ class RebuildIndex(BaseJob):
             "index": self.index and quote_identifier(self.index),
             "table": self.table and quote_identifier(self.table),
         }
-        return [row.index for row in execute(connection, self.sql(template, **names))]
+        return [str(name) for name in execute(connection, self.sql(template, **names)).scalars()]
 
     def preview(self) -> Iterator[Preview]:
         yield Preview(self._statement(), self.connection)
