@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.errors import ConfigError
 
-TOKEN_FILE = "token"
+TOKEN_FILE = "token"  # noqa: S105 - its name
 # A shorter one can be guessed over a network.
 SHORTEST_TOKEN = 8
 

@@ -104,8 +104,7 @@ def open_log(place: Place, server: str) -> int:
     path = place.log(server)
     if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    return descriptor
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def refuse(where: Path, cause: str, log: Path | None = None) -> EmbeddedError:

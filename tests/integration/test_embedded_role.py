@@ -98,9 +98,7 @@ def test_nobody_logs_in_as_the_bootstrap_superuser(new_home: Path) -> None:
     for database in ("headrace", "postgres", "template1"):
         with pytest.raises(psycopg2.OperationalError, match="rejects connection"):
             psycopg2.connect(url_of(new_home, database, "headrace_bootstrap"))
-    for name in psql(
-        url_of(new_home), "SELECT rolname FROM pg_roles WHERE rolsuper"
-    ).splitlines():
+    for name in psql(url_of(new_home), "SELECT rolname FROM pg_roles WHERE rolsuper").splitlines():
         assert name == "headrace_bootstrap"
 
 
@@ -144,7 +142,9 @@ def test_a_job_cannot_run_a_program_through_sql(tmp_path: Path) -> None:
     (pipelines / "attack.yaml").write_text(
         "name: attack\n"
         "steps:\n"
-        f"  - {{id: a, job: RunSql, with: {{sql: \"copy (select 1) to program 'touch {proof}'\"}}}}\n"
+        "  - id: a\n"
+        "    job: RunSql\n"
+        f"    with: {{sql: \"copy (select 1) to program 'touch {proof}'\"}}\n"
     )
     headrace = Headrace(tmp_path, {"JOB_MAX_RETRIES": "0"})
 

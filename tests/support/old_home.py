@@ -40,7 +40,8 @@ CREATE DOMAIN mart.positive AS int CHECK (VALUE > 0);
 CREATE FUNCTION mart.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n * 2';
 CREATE FUNCTION mart.secret() RETURNS bigint LANGUAGE sql SECURITY DEFINER
   AS 'SELECT count(*) FROM mart.orders';
-CREATE PROCEDURE mart.refresh() LANGUAGE plpgsql AS $$ BEGIN REFRESH MATERIALIZED VIEW mart."Kept totals"; END $$;
+CREATE PROCEDURE mart.refresh() LANGUAGE plpgsql AS $$ BEGIN
+  REFRESH MATERIALIZED VIEW mart."Kept totals"; END $$;
 CREATE AGGREGATE mart.total(numeric) (SFUNC = numeric_add, STYPE = numeric);
 CREATE AGGREGATE mart.many(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
 CREATE OPERATOR mart.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
@@ -48,7 +49,8 @@ CREATE COLLATION mart.german (provider = builtin, locale = 'C');
 CREATE STATISTICS mart.together ON region, amount FROM mart.orders;
 CREATE TEXT SEARCH CONFIGURATION mart.words (COPY = simple);
 CREATE TABLE mart.parted (day date) PARTITION BY RANGE (day);
-CREATE TABLE mart.parted_2026 PARTITION OF mart.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE mart.parted_2026 PARTITION OF mart.parted
+  FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE EXTENSION hstore SCHEMA public;
 CREATE EXTENSION pg_stat_statements SCHEMA public;
 CREATE TABLE mart.labelled (id int, tags public.hstore);
@@ -80,9 +82,7 @@ def make_old_home(home: Path, scratch: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(old, filter="data")
         environ = {**os.environ, "PYTHONPATH": str(old)}
-        subprocess.run(
-            [sys.executable, "-c", _START, str(home)], cwd=old, env=environ, check=True
-        )
+        subprocess.run([sys.executable, "-c", _START, str(home)], cwd=old, env=environ, check=True)
     else:
         _make_by_hand(home)
     psql(embedded.urls(home).database_url, CONTENT)
