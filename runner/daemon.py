@@ -13,7 +13,7 @@ from runner.engine.recovery import Recovery
 from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
 from runner.engine.triggers import Triggers
-from runner.engine.wiring import Headrace, process_name
+from runner.engine.wiring import Headrace, has_ended, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from runner.store.bell import listen
 from runner.store.database import Transaction
@@ -104,6 +104,7 @@ class Daemon:
 
     def _apply(self) -> None:
         """Lead if nobody does."""
+        self._end_lease_of_the_dead()
         row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None:
             if not self._standing_by:
@@ -114,6 +115,12 @@ class Daemon:
         self._standing_by = False
         self._take_over(row["term"])
         self._term = row["term"]
+
+    def _end_lease_of_the_dead(self) -> None:
+        """End the lease of a leader of this host whose process is gone: it needs no waiting."""
+        leader = self._headrace.database.row("leader")
+        if leader and leader["live"] and has_ended(leader["holder"]):
+            self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
 
     def _take_over(self, term: int) -> None:
         """Have schedules and triggers be what the files declare now.
