@@ -15,6 +15,7 @@ from runner.engine.scheduler import Scheduler
 from runner.engine.triggers import Triggers
 from runner.engine.wiring import Headrace, has_ended, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from runner.queue.former import remove_former
 from runner.store.bell import listen
 from runner.store.database import Transaction
 
@@ -115,6 +116,24 @@ class Daemon:
         self._standing_by = False
         self._take_over(row["term"])
         self._term = row["term"]
+        # In a thread: the lease must not wait for what an upgrade has left.
+        threading.Thread(target=self._remove_former, daemon=True).start()
+
+    def _remove_former(self) -> None:
+        headrace = self._headrace
+        try:
+            removed = remove_former(
+                headrace.redis_url,
+                headrace.settings.queues,
+                lambda ids: {
+                    str(row["id"]) for row in headrace.database.rows("known_jobs", ids=list(ids))
+                },
+            )
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.debug("%s; what an earlier version has left in Redis stays", error)
+            return
+        if removed:
+            log.info("removed %d messages that an earlier version has left in Redis", removed)
 
     def _end_lease_of_the_dead(self) -> None:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""
