@@ -1,6 +1,7 @@
 """Rows first, then messages: how jobs and runs come into being."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,14 @@ from runner.engine.pools import admit
 from runner.engine.registry import Registry
 from runner.engine.rows import add_jobs, planned_row, run_row
 from runner.engine.runs import Within, close
-from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable, TooManyRuns
+from runner.errors import (
+    HeadraceError,
+    InvalidPayload,
+    NotFound,
+    QueueUnavailable,
+    StoreUnavailable,
+    TooManyRuns,
+)
 from runner.model.ids import new_id
 from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
@@ -23,6 +31,8 @@ from runner.queue.message import Message
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
+
+log = logging.getLogger("headrace.engine")
 
 _CHOICES = ("queue", "retry", "timeout", "idempotency_key")
 
@@ -179,15 +189,15 @@ class Dispatcher:
     def send_soon(self, messages: Sequence[Message]) -> None:
         """Send messages after their rows are committed.
 
-        Redis being away is no failure of the dispatch: the rows are there, and the daemon's
-        sweep sends what was not sent.
+        Redis being away, full or read-only is no failure of the dispatch: the rows are there, and
+        the daemon's sweep sends what was not sent.
         """
         if not messages:
             return
         try:
             self._sender.send(messages)
-        except QueueUnavailable:
-            return
+        except (QueueUnavailable, StoreUnavailable) as error:
+            log.debug("%s; the daemon's sweep sends what was not sent", error)
 
     # -- inside -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from runner import exact
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.store.database import Row
 from runner.store.line import Line
+from runner.store.migrations import LATEST
 from runner.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -25,6 +26,8 @@ _PREPARED = (
     "complete_batch",
     "finish_run",
 )
+# What this version knows of what jobs may ask for: see `needs` in 0014_installation.sql.
+CAN = int(LATEST)
 _LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
@@ -97,7 +100,7 @@ class AttemptStore(Line):
 
     def claim(self, job_id: str, attempt: int) -> Claimed | None:
         """Claim a job; None where it is not to be had any more."""
-        values = {"id": job_id, "attempt": attempt, "worker": self._worker}
+        values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
         rows = self._run(_CLAIM, values)
         return Claimed(*rows[0]) if rows else None
 
@@ -137,6 +140,7 @@ class AttemptStore(Line):
             "attempt": claimed.attempt,
             "result": result,
             "worker": self._worker,
+            "can": CAN,
             "next_id": next_id,
             "next_attempt": next_attempt,
         }
@@ -169,6 +173,7 @@ class AttemptStore(Line):
             "next_attempts": _array(number for _, number in following),
             "short": list(short),
             "worker": self._worker,
+            "can": CAN,
         }
         rows = self._run(_BATCH, values)
         ids, recount, released, undecided = rows[0][: _BATCH_COLUMNS - 1]
