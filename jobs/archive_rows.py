@@ -35,6 +35,8 @@ class ArchiveRows(BaseJob):
         limit: move at most so many rows, the oldest first.
     """
 
+    result_keys = ("row_count", "into", "before")
+
     def __init__(
         self,
         table: str,
