@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import ALL_COLUMNS
 from jobs.staging import columns_of
-from jobs.tables import create_schema, lock_name
+from jobs.tables import create_schema, lock_name, split_table
 from runner import jobapi
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql
@@ -73,6 +73,7 @@ class ArchiveRows(BaseJob):
         return execute(session, self._statement(columns, cutoff)).rowcount
 
     def preview(self) -> Iterator[Preview]:
+        split_table(self.into)
         create = self.sql("archive_create", table=self.table, into=self.into)
         yield Preview(create, self.connection)
         yield Preview(

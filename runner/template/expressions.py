@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import Undefined, nodes
 from jinja2.exceptions import SecurityError
 
 from runner.suggest import did_you_mean
@@ -23,6 +23,7 @@ from runner.template.shapes import (
     never_equal,
     of_value,
 )
+from runner.template.syntax import chain_of
 
 _SYMBOLS = {"lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "eq": "==", "ne": "!="}
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -298,6 +299,8 @@ class Expressions:
             if all_exact:
                 self._wrong(node, name, str(error))
             return ANY
+        if isinstance(made, Undefined):
+            return ANY  # Of an empty list: the sample says nothing.
         exact = exact and all_exact
         return of_value(made) if exact else _like(made)
 
@@ -308,6 +311,8 @@ class Expressions:
     # -- operators -----------------------------------------------------------------------
 
     def _binary(self, node: Any) -> Shape:
+        if self._is_hyphened(node):
+            return ANY
         left, right = self.shape(node.left), self.shape(node.right)
         if not (left.known and right.known) or left.members or right.members:
             return ANY
@@ -331,6 +336,23 @@ class Expressions:
                 self._wrong(node, symbol, str(error))
             return ANY
         return of_value(made) if left.exact and right.exact else _like(made)
+
+    def _is_hyphened(self, node: Any) -> bool:
+        """Report `steps.load-orders`, which is no difference but a name with a hyphen."""
+        chain = chain_of(node.right)
+        if node.operator != "-" or not isinstance(node.left, nodes.Getattr) or not chain:
+            return False
+        if chain[0] in self.variables:
+            return False
+        holder = self.shape(node.left.node)
+        written = f"{node.left.attr}-{chain[0]}"
+        name = next((one for one in holder.members or () if one.startswith(written)), None)
+        if name is None:
+            return False
+        hint = f"a name with a hyphen is written {holder.name}['{name}']"
+        message = f'"{written}" is read as a difference'
+        self.report(node, "unknown-name", message, hint, written)
+        return True
 
     def _of_Concat(self, node: nodes.Concat) -> Shape:
         shapes = [self.shape(one) for one in node.nodes]
