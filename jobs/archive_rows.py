@@ -15,7 +15,7 @@ from jobs.archiving import (
 )
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import ALL_COLUMNS
-from jobs.tables import create_schema, lock_name
+from jobs.tables import create_schema, lock_name, split_table
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
 from runner.template import Preview, RenderedSql
@@ -41,6 +41,8 @@ class ArchiveRows(BaseJob):
         before: a date or time instead: rows before it are moved.
         limit: move at most so many rows, the oldest first.
     """
+
+    result_keys = ("row_count", "into", "before")
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class ArchiveRows(BaseJob):
         return int(counted.stored)
 
     def preview(self) -> Iterator[Preview]:
+        split_table(self.into)
         create = self.sql("archive_create", table=self.table, into=self.into)
         yield Preview(create, self.connection)
         yield Preview(

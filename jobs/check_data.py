@@ -36,6 +36,9 @@ class CheckData(BaseJob):
         message: what to say in front of the rows that the query finds.
     """
 
+    binds_sql = True
+    result_keys = ("checks",)
+
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         table: str | None = None,

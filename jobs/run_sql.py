@@ -40,6 +40,9 @@ class RunSql(BaseJob):
         keep_rows: how many rows the result holds at most, up to 10000.
     """
 
+    binds_sql = True
+    result_keys = ("row_count", "columns", "rows", "into")
+
     def __init__(
         self,
         sql: str | None = None,

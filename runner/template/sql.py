@@ -194,10 +194,10 @@ class _SqlEnvironment(BoundedEnvironment):
         }
 
 
-_environment = _SqlEnvironment()
+environment = _SqlEnvironment()
 
 
 @lru_cache(maxsize=256)
 def _compiled(source: str, name: str) -> Template:
-    code = _environment.compile(source, name, name)
-    return Template.from_code(_environment, code, _environment.globals)
+    code = environment.compile(source, name, name)
+    return Template.from_code(environment, code, environment.globals)
