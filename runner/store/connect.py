@@ -25,8 +25,11 @@ _CONNECT_ARGS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+    "client_encoding": "utf8",
 }
-_SESSION_OPTIONS = "-c timezone=UTC -c client_min_messages=warning"
+_SESSION_OPTIONS = (
+    "-c timezone=UTC -c client_min_messages=warning -c standard_conforming_strings=on"
+)
 # Our own transactions take milliseconds. One that stands open belongs to a process that was
 # paused: its locks must not hold up the daemon that takes over.
 _SHORT_TRANSACTIONS = " -c idle_in_transaction_session_timeout=3000"
@@ -60,11 +63,13 @@ def make_engine(
     pool_size: int = 5,
     short: bool = False,
     autocommit: bool = False,
+    connection_factory: type[psycopg2.extensions.connection] | None = None,
 ) -> Engine:
     """Return an engine on `database_url`. It connects at its first use.
 
     With `short` the server ends a transaction that waits seconds for its client; with
-    `autocommit` each statement is a transaction.
+    `autocommit` each statement is a transaction. The connections are of a class of one's own
+    where one is given.
     """
     engine = create_engine(
         driver_url(database_url),
@@ -75,6 +80,7 @@ def make_engine(
         json_deserializer=exact.loads,
         connect_args={
             **_CONNECT_ARGS,
+            "connection_factory": connection_factory,
             "application_name": application_name,
             "options": _SESSION_OPTIONS + (_SHORT_TRANSACTIONS if short else ""),
         },
@@ -93,8 +99,13 @@ def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
         raise DisconnectionError
 
 
-def connect_raw(database_url: str, *, application_name: str) -> Any:
-    """Return one psycopg2 connection in autocommit mode.
+def connect_raw(
+    database_url: str,
+    *,
+    application_name: str,
+    connection_factory: type[psycopg2.extensions.connection] | None = None,
+) -> Any:
+    """Return one psycopg2 connection in autocommit mode, of a class of one's own if given.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
@@ -108,7 +119,8 @@ def connect_raw(database_url: str, *, application_name: str) -> Any:
                 **_CONNECT_ARGS,
                 "application_name": application_name,
                 "options": _SESSION_OPTIONS,
-            }
+            },
+            connection_factory=connection_factory,
         )
     except psycopg2.OperationalError as error:
         raise StoreUnavailable(unavailable_message(error)) from error
