@@ -10,7 +10,7 @@ from uuid import UUID
 from runner import exact
 from runner.config import Settings
 from runner.engine.concurrency import lock_groups, settle_runs
-from runner.engine.gate import decide, message_for
+from runner.engine.gate import decide, message_for, recount
 from runner.engine.policies import policy_from, policy_to_row, seconds
 from runner.engine.pools import admit
 from runner.engine.registry import Registry
@@ -250,16 +250,15 @@ class Dispatcher:
         lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
         if lost:
             raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
-        open_ones = [row["id"] for row in upstream if row["status"] not in FINAL]
-        ended_badly = any(
-            row["status"] in FINAL and row["status"] != "completed" for row in upstream
-        )
-        status = "skipped" if ended_badly else "waiting" if open_ones else "queued"
-        row = tx.row("insert_dependent_job", **values, status=status, deps_left=len(open_ones))
+        row = tx.row("insert_dependent_job", **values, deps_left=len(upstream))
         if row is None:
             return _first_dispatch(tx, values)
         tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
         tx.rows("note_dependant", ids=[one["id"] for one in upstream])
+        if any(one["status"] in FINAL for one in upstream):
+            recount(tx, [row["id"]])
+            row = tx.row("job", id=row["id"])
+            assert row is not None
         return row
 
 
