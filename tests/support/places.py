@@ -93,11 +93,9 @@ def second_server(programs: Path, *settings: str) -> Iterator[Server]:
     data = folder / "data"
     data.mkdir()
     _give(data, folder)
-    _as_server_user(
-        [str(programs / "initdb"), "-D", str(data), "-U", _SUPERUSER, "-E", "UTF8"]
-        + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"],
-        cwd=folder,
-    )
+    make = [str(programs / "initdb"), "-D", str(data), "-U", _SUPERUSER, "-E", "UTF8"]
+    make += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]
+    _as_server_user(make, cwd=folder)
     port = free_port()
     options = [f"unix_socket_directories={folder}", "listen_addresses=127.0.0.1", f"port={port}"]
     command = [str(programs / "postgres"), "-D", str(data)]
@@ -185,8 +183,9 @@ def server_user() -> str | None:
 
 def _give(*paths: Path) -> None:
     user = server_user()
-    for path in paths if user else ():
-        shutil.chown(path, user)
+    if user is not None:
+        for path in paths:
+            shutil.chown(path, user)
 
 
 def _becoming(command: Sequence[str]) -> list[str]:
