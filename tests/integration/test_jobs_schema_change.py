@@ -1,5 +1,7 @@
 """What happens where the rows and the table that they are for differ: `on_schema_change`."""
 
+from typing import Any
+
 import pytest
 
 from jobs.mirror_table import MirrorTable
@@ -46,7 +48,7 @@ def test_a_value_that_does_not_fit_names_its_column_and_leaves_the_rows(run_job,
     assert query("SELECT * FROM target") == [(1, "old")]
 
 
-def columns(query):
+def columns(query: Any) -> Any:
     return query(
         "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = 'target'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"

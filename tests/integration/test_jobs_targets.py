@@ -1,5 +1,7 @@
 """MirrorTable, SyncTable and `into`, where the target is a table that somebody else has made."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -51,7 +53,7 @@ def precious(execute):
     execute(PRECIOUS)
 
 
-JOBS = {
+JOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mirror": (MirrorTable, {"source_table": "source", "target_table": "target"}),
     "sync": (
         SyncTable,

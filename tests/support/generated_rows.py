@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-_TEXTS = ["", " ", "\\N", "\\.", "NULL", "a\tb\nc\rd\\e", "'\"", "größe €", "日本", "🙂", "{1,2}", "\x01",
-          "e\u0301", "%s :p1 {{ x }}", "x" * 3000]  # fmt: skip
-_NUMBERS = ["0", "-0.00", "1.0", "1.00", "NaN", "Infinity", "-Infinity", "1e-30",
-            "12345678901234567890.123456789", "-99999999999999999999999999999999999999.5"]  # fmt: skip
+_TEXTS = ["", " ", "\\N", "\\.", "NULL", "a\tb\nc\rd\\e", "'\"", "größe €", "日本", "🙂", "{1,2}",
+          "\x01", "e\u0301", "%s :p1 {{ x }}", "x" * 3000]  # fmt: skip
+_NUMBERS = ["0", "-0.00", "1.0", "1.00", "NaN", "Infinity", "-Infinity",
+            "1e-30", "12345678901234567890.123456789",
+            "-99999999999999999999999999999999999999.5"]  # fmt: skip
 _FLOATS = ["0", "-0", "NaN", "Infinity", "-Infinity", "0.1", "1e-300", "123456789.123456789",
            "0.30000000000000004", "-1.7976931348623157e308"]  # fmt: skip
 _DATES = ["infinity", "-infinity", "0044-03-15 BC", "2026-02-03", "9999-12-31", "20000-01-01",
@@ -110,13 +111,13 @@ _CHANCE: dict[str, Any] = {
             )
         )
         for _ in range(c.randrange(40))
-    ),  # fmt: skip
+    ),
     "c_bytes": lambda c: "\\x" + c.randbytes(c.randrange(30)).hex(),
     "c_stamptz": lambda c: (
         f"{c.randrange(1, 9999):04d}-{c.randrange(1, 13):02d}-"
         f"{c.randrange(1, 29):02d} {c.randrange(24):02d}:00:00."
         f"{c.randrange(10**6):06d}+00"
-    ),  # fmt: skip
+    ),
     "c_uuid": lambda c: c.randbytes(16).hex(),
     "c_ints": lambda c: "{" + ",".join(str(c.randrange(99)) for _ in range(c.randrange(9))) + "}",
 }
