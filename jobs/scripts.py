@@ -23,6 +23,7 @@ from runner.template import (
 
 ROWS_KEPT = 100
 _READS = ("SELECT", "VALUES", "TABLE")
+_WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "INTO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,11 @@ def _number(value: Decimal) -> int | float | str:
 
 def _only_reads(statement: RenderedSql) -> bool:
     text = statement.marked
-    return first_word(text) in _READS and not has_word(text, "INTO")
+    word = first_word(text)
+    if word == "WITH":
+        # What it begins with says nothing: a part of it may write, or the whole be an INSERT.
+        return not any(has_word(text, one) for one in _WRITES)
+    return word in _READS and not has_word(text, "INTO")
 
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """MirrorTable and SyncTable between two servers of different major versions, both ways."""
 
 import random
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from jobs.mirror_table import MirrorTable
 from jobs.sync_table import SyncTable
 from runner.errors import JobFailure
+from tests.support.attempts import JobRunner
 from tests.support.generated_rows import TYPES, generated_rows
 
 ROWS = 200
@@ -20,13 +22,13 @@ def both(run_job, target, second):
     return run_job
 
 
-def run(engine, *statements):
+def run(engine: Engine, *statements: str) -> None:
     with engine.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-def rows(engine, sql):
+def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
     with engine.connect() as connection:
         # Two servers with their own ways to write the same value: as text in one of them.
         connection.exec_driver_sql("SET datestyle = 'ISO'")
@@ -36,10 +38,10 @@ def rows(engine, sql):
         return [tuple(row) for row in connection.execute(text(sql))]
 
 
-def way(both, direction):
+def way(both: JobRunner, direction: str) -> tuple[Engine, Engine, dict[str, str]]:
     names = ["here", "there"] if direction == "out" else ["there", "here"]
     connections = dict(zip(("source_connection", "target_connection"), names, strict=True))
-    return *(both.engines[name] for name in names), connections
+    return both.engines[names[0]], both.engines[names[1]], connections
 
 
 @pytest.mark.parametrize("direction", ["out", "in"])
