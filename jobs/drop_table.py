@@ -19,6 +19,8 @@ class DropTable(BaseJob):
         cascade: also remove the views and foreign keys that depend on it.
     """
 
+    result_keys = ("table", "dropped_with")
+
     def __init__(
         self, table: str, if_exists: bool = False, cascade: bool = False, **kwargs: Any
     ) -> None:

@@ -19,6 +19,8 @@ class TruncateTable(BaseJob):
             point to them, and so on. `false` fails where there are any.
     """
 
+    result_keys = ("table", "emptied")
+
     def __init__(self, table: str, cascade: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.table = table
