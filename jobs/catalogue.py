@@ -69,7 +69,8 @@ class Table:
     """A table, view or the like, found under the name `written` by a user.
 
     `readable` tells whether the session's `role` may read it, `filtered` whether row level
-    security hides rows from it, `referenced` whether a foreign key of another table points here.
+    security hides rows from it, `referenced` whether a foreign key of another table points here,
+    `sifted` whether a trigger may keep rows from being inserted.
     """
 
     written: str
@@ -81,6 +82,7 @@ class Table:
     readable: bool
     filtered: bool
     referenced: bool
+    sifted: bool
     comment: str | None
     columns: tuple[Column, ...]
 
