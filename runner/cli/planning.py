@@ -44,7 +44,7 @@ def plan(given: argparse.Namespace) -> int:
         Trigger.MANUAL,
     )
     previews = preview_sql(planned, settings, registry)
-    sql = list(with_touched(previews, settings, lambda: control_url(settings)))
+    sql = list(with_touched(previews, settings, registry, lambda: control_url(settings)))
     waves = _waves(planned)
     upcoming = next_instants(pipeline.schedules)
     if given.json:
