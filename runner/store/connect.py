@@ -13,9 +13,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, Operat
 
 from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
+from runner.template.spans import Span
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+
+# The hours of a span stay hours: the driver would write thirty-six as a day and twelve, and the
+# day would follow the clock on the wall.
+psycopg2.extensions.register_adapter(
+    Span, lambda span: psycopg2.extensions.AsIs(f"'{span.interval}'::interval")
+)
 
 # Keep-alives find a half-open connection; the server ends a query whose client is gone.
 _CONNECT_ARGS: dict[str, Any] = {

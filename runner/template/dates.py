@@ -5,26 +5,32 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from runner.errors import TemplateError
+from runner.template.spans import Span
 
 
-def days(count: float) -> timedelta:
-    """A span of `count` days."""
-    return timedelta(days=count)
+def days(count: float) -> Span:
+    """A span of `count` days, on the wall clock."""
+    return Span(timedelta(days=count))
 
 
-def weeks(count: float) -> timedelta:
-    """A span of `count` weeks."""
-    return timedelta(weeks=count)
+def weeks(count: float) -> Span:
+    """A span of `count` weeks, on the wall clock."""
+    return Span(timedelta(weeks=count))
 
 
-def hours(count: float) -> timedelta:
-    """A span of `count` hours."""
-    return timedelta(hours=count)
+def hours(count: float) -> Span:
+    """A span of `count` hours of real time."""
+    return Span(real=timedelta(hours=count))
 
 
-def minutes(count: float) -> timedelta:
-    """A span of `count` minutes."""
-    return timedelta(minutes=count)
+def minutes(count: float) -> Span:
+    """A span of `count` minutes of real time."""
+    return Span(real=timedelta(minutes=count))
+
+
+def seconds(count: float) -> Span:
+    """A span of `count` seconds of real time."""
+    return Span(real=timedelta(seconds=count))
 
 
 def as_date(value: Any) -> date:
@@ -78,6 +84,7 @@ DATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "weeks": weeks,
     "hours": hours,
     "minutes": minutes,
+    "seconds": seconds,
 }
 DATE_FILTERS: dict[str, Callable[..., Any]] = {
     "date": as_date,

@@ -24,6 +24,7 @@ from runner.errors import TemplateError
 from runner.suggest import did_you_mean
 from runner.template import budget
 from runner.template.dates import DATE_FILTERS, DATE_GLOBALS
+from runner.template.spans import add, instant, subtract
 
 _FILTERS = frozenset(
     "abs capitalize count d default dictsort first float int items last length list lower map "
@@ -47,6 +48,7 @@ _METHODS: dict[type, frozenset[str]] = {
 DICT_METHODS = _METHODS[dict]
 _CONCAT = "bounded concat"  # With a space, so that no template can name them.
 _EACH = "bounded each"
+_INSTANT = "instant of a time"
 
 
 class HelpfulUndefined(StrictUndefined):
@@ -83,7 +85,7 @@ class HelpfulUndefined(StrictUndefined):
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox whose templates end, and end small."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "**", "%"})
     rewriter: ClassVar["type[Rewriter]"]
     # Whether a null cannot be written out: in a text it would be a word.
     refuses_null: ClassVar[bool] = False
@@ -94,7 +96,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= DATE_FILTERS
         self.filters |= {"join": _join, "replace": _replace, "map": _map, "sum": _sum}
         self.filters |= {"tojson": _tojson}
-        self.filters |= {_CONCAT: _concat, _EACH: _each}
+        self.filters |= {_CONCAT: _concat, _EACH: _each, _INSTANT: instant}
         self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
         self.globals |= DATE_GLOBALS
 
@@ -104,6 +106,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         rewritten = self.rewriter(macros).visit(tree)
         assert isinstance(rewritten, nodes.Template)
         return rewritten.set_environment(self)  # type: ignore[return-value]
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        # Bare expressions come by here, too, which are never parsed as a template.
+        tree = _Comparing().visit(source).set_environment(self)
+        return super()._generate(tree, *args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # `params.items` is the parameter of that name where there is one, not a method.
@@ -138,7 +145,20 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             _check_growth(operator, left, right)
         if operator == "**" and (abs(left) > 10**6 or abs(right) > 64):
             raise TemplateError(f"{left!r} ** {right!r} is too large")
+        if operator in ("+", "-") and _is_of_time(left, right):
+            return add(left, right) if operator == "+" else subtract(left, right)
         return super().call_binop(context, operator, left, right)
+
+
+class _Comparing(NodeTransformer):
+    """Has times compared as instants: a zone's half past two that comes again is the later one."""
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        node.expr = filtered(_INSTANT, node.expr)
+        for operand in node.ops:
+            if operand.op not in ("in", "notin"):
+                operand.expr = filtered(_INSTANT, operand.expr)
+        return self.generic_visit(node)
 
 
 class Rewriter(NodeTransformer):
@@ -264,6 +284,10 @@ def _check_growth(operator: str, left: Any, right: Any) -> None:
         budget.check_length(budget.size(left) * right)
     elif isinstance(left, int):
         budget.check_length(budget.size(right) * left)
+
+
+def _is_of_time(left: Any, right: Any) -> bool:
+    return isinstance(left, date | timedelta) or isinstance(right, date | timedelta)
 
 
 def _is_number(value: Any) -> bool:
