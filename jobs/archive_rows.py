@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -20,9 +20,11 @@ from jobs.tables import create_schema, lock_name
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
 from runner.template import Preview, RenderedSql
+from runner.template.dates import days, hours, minutes, seconds, weeks
+from runner.template.spans import Span, add
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
 
 
 class ArchiveRows(BaseJob):
@@ -133,11 +135,11 @@ class ArchiveRows(BaseJob):
         if self.age is None:
             return str(self.before)
         now = jobapi.current().logical_date or datetime.now(UTC)
-        return (now - self.age).isoformat()
+        return str(add(now, -self.age).isoformat())
 
 
-def _duration(text: str) -> timedelta:
+def _duration(text: str) -> Span:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidPayload(f"older_than {text!r} is no age: write one such as 12h or 90d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return _UNITS[match[2]](int(match[1]))

@@ -4,9 +4,9 @@ import logging
 import signal
 import threading
 import time
-from datetime import UTC, datetime
 from typing import Any
 
+from runner.engine.clock import ServerClock
 from runner.engine.inforce import InForce
 from runner.engine.outage import Outage
 from runner.engine.recovery import Recovery
@@ -51,6 +51,7 @@ class Daemon:
             headrace.subpipelines,
         )
         self._in_force = InForce(headrace.database)
+        self._clock = ServerClock(headrace.database)
         self._scheduler = Scheduler(
             headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
         )
@@ -86,6 +87,9 @@ class Daemon:
         self._resign()
 
     def _turn(self) -> None:
+        if self._term is not None and self._outdated is False:
+            # Before the files are read again: what is due by now was declared as it is.
+            self._scheduler.tick(self._clock.now(), self._term)
         self._reload()
         if self._term is None:
             self._apply()
@@ -93,7 +97,7 @@ class Daemon:
             return
         if self._outdated:
             self._take_over(self._term)
-        self._scheduler.tick(datetime.now(UTC), self._term)
+            self._scheduler.tick(self._clock.now(), self._term)
         done = self._recovery.tick(self._renew, self._term)
         self._prune()
         self._in_force.keep(self._headrace.pipelines.by_name, self._term)
@@ -147,7 +151,7 @@ class Daemon:
         Raises:
             StoreUnavailable: Tried again at the next turn, however far it came.
         """
-        self._scheduler.refresh(datetime.now(UTC))
+        self._scheduler.refresh(self._clock.now())
         self._triggers.refresh(term)
         self._outdated = False
 
@@ -204,7 +208,7 @@ class Daemon:
         due = self._scheduler.next_due()
         if self._term is None or due is None:
             return _TICK_S
-        return min(_TICK_S, max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        return min(_TICK_S, max(0.0, (due - self._clock.estimate()).total_seconds()))
 
     def _resign(self) -> None:
         if self._term is None:

@@ -201,6 +201,9 @@ def _interventions(group: _Group) -> None:
     resume = group.add(
         "resume", "intervening:resume", "let its schedule and trigger start runs again"
     )
+    pause.add_argument(
+        "--cancel-queued", action="store_true", help="cancel its runs that are queued, too"
+    )
     for command in (pause, resume):
         command.add_argument("pipeline", metavar="PIPELINE")
     prune = group.add("prune", "intervening:prune", "delete old runs and jobs", json=True)

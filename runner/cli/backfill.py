@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.cli.installation import installation
-from runner.cli.printing import clock, print_items
+from runner.cli.printing import print_items, zoned
+from runner.model.moments import clock_of
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
+    from runner.model.pipeline import Pipeline
     from runner.store.database import Row
 
 _LOOK_S = 1.0
@@ -24,18 +26,36 @@ def backfill(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         pipeline = headrace.pipelines.get(given.pipeline)
         start, end = bounds(pipeline, given.start, given.end)
+        zone = clock_of(pipeline)
         if given.max_active is not None and not given.dry_run:
             rows = _paced(headrace, given, start, end)
         else:
             rows = fill(headrace, pipeline.name, start, end, dry_run=given.dry_run)
+        reason = _reason(headrace, pipeline, start, end) if not rows else None
     if given.json:
         print_items(rows)
         return 0
     for row in rows:
-        print(f"{clock(row['logical_date'])}  {row.get('id', 'would run')}")
+        print(f"{zoned(row['logical_date'], zone)}  {row.get('id', 'would run')}")
     verb = "would be" if given.dry_run else "were"
     print(f"{len(rows)} runs {verb} started.")
+    if reason:
+        print(reason)
     return 0
+
+
+def _reason(headrace: "Headrace", pipeline: "Pipeline", start: datetime, end: datetime) -> str:
+    """Return why nothing was started, and what runs an instant again."""
+    from runner.engine.again import line_for
+    from runner.engine.backfill import last_taken
+
+    run = last_taken(headrace, pipeline, start, end)
+    if run is None:
+        return "Nothing has been due in this stretch up to now."
+    return (
+        "Each instant has had its run, with the plan of its time, whether that failed or not."
+        f" To run the\npresent plan for one:\n  {line_for(headrace.pipelines, run)}"
+    )
 
 
 def _paced(
@@ -47,6 +67,7 @@ def _paced(
     """
     from runner.engine.backfill import backfill as fill
 
+    zone = clock_of(headrace.pipelines.get(given.pipeline))
     missing = fill(headrace, given.pipeline, start, end, dry_run=True)
     rows: list[Row] = []
     open_runs: set[str] = set()
@@ -59,7 +80,7 @@ def _paced(
         for row in fill(headrace, given.pipeline, at, at):
             rows.append(row)
             open_runs.add(str(row["id"]))
-            print(f"{clock(at)}  {row['id']} started", file=sys.stderr)
+            print(f"{zoned(at, zone)}  {row['id']} started", file=sys.stderr)
     return rows
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.installation import installation, settings_of
-from runner.cli.printing import print_items, print_table, span, until
+from runner.cli.printing import print_items, print_table, span, until, zoned
+from runner.model.moments import clock_of
 
 if TYPE_CHECKING:
     from runner.engine.registry import JobType
@@ -137,15 +138,17 @@ def schedules(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         declared = headrace.pipelines.by_name
         known = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
+        clock = headrace.database.row("clock")
+        now = clock["now"] if clock else datetime.now(UTC)
+        leader = headrace.database.row("leader")
         rows = [
-            _schedule_row(pipeline, known.get(name, {}))
+            _schedule_row(pipeline, known.get(name, {}), now)
             for name, pipeline in declared.items()
             if pipeline.schedules or pipeline.trigger
         ]
     if given.json:
         print_items(rows)
         return 0
-    now = datetime.now(UTC)
     print_table(
         [
             (
@@ -153,7 +156,7 @@ def schedules(given: argparse.Namespace) -> int:
                 "; ".join(
                     [*row["schedule"], *([row["trigger"]["text"]] if row["trigger"] else [])]
                 ),
-                row["next_instant"],
+                _next(row),
                 _due(row, now),
                 row["skipped"],
             )
@@ -162,20 +165,46 @@ def schedules(given: argparse.Namespace) -> int:
         ("PIPELINE", "SCHEDULE", "NEXT", "DUE", "SKIPPED"),
         "No pipeline has a schedule or a trigger.",
     )
+    _tell_standstill(rows, bool(leader and leader["live"]))
     return 0
 
 
-def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any]) -> dict[str, Any]:
+def _next(row: Mapping[str, Any]) -> str | None:
+    """Return when a pipeline is due next, on its schedule's clock."""
+    at = row["next_instant"]
+    return None if at is None else zoned(at, row["timezone"])
+
+
+def _tell_standstill(rows: list[dict[str, Any]], led: bool) -> None:
+    """Tell why schedules may not do what they promise."""
+    sys.stdout.flush()
+    if rows and not led:
+        print("No daemon leads: nothing starts by itself until one does.", file=sys.stderr)
+    for row in rows:
+        if row["ahead"]:
+            print(
+                f"{row['pipeline']} is remembered as dealt with up to"
+                f" {zoned(row['seen_until'], row['timezone'])}, which is still to come: a clock"
+                " was ahead. The daemon sets it back.",
+                file=sys.stderr,
+            )
+
+
+def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a row as the daemon knows it; what it does not know yet is worked out here."""
     from runner.engine.scheduler import next_start
     from runner.engine.upstream import trigger_row
 
+    seen = known.get("seen_until")
     return {
         "pipeline": pipeline.name,
         "schedule": [_schedule_text(one) for one in pipeline.schedules],
         "trigger": trigger_row(pipeline.trigger),
-        "next_instant": next_start(pipeline, datetime.now(UTC)),
+        "timezone": clock_of(pipeline),
+        "next_instant": known.get("next_instant") or next_start(pipeline, now),
         "paused": known.get("paused", False),
-        "seen_until": known.get("seen_until"),
+        "seen_until": seen,
+        "ahead": seen is not None and seen > now,
         "skipped": known.get("skipped", 0),
     }
 

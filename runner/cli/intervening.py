@@ -24,8 +24,22 @@ def retry(given: argparse.Namespace) -> int:
         kind = _kind(headrace, given.id)
         how = headrace.interventions
         row = how.retry_run(given.id) if kind == "run" else how.retry_job(given.id)
+        kept = _plan_kept(headrace, row["id"] if kind == "run" else row["run_id"])
     _print(given, kind, row)
+    if kept and not given.json:
+        print(kept)
     return 0
+
+
+def _plan_kept(headrace: Any, run_id: Any) -> str | None:
+    """Return that the old plan is run, and what would run the present one."""
+    from runner.engine.again import line_for
+
+    run = headrace.database.row("run", id=run_id) if run_id is not None else None
+    if run is None or run["parent_job"] is not None:
+        return None
+    line = line_for(headrace.pipelines, run)
+    return f"It goes on with the plan that it was started with. To run the present one:\n  {line}"
 
 
 def cancel(given: argparse.Namespace) -> int:
@@ -53,11 +67,16 @@ def _print(given: argparse.Namespace, kind: str, row: dict[str, Any]) -> None:
 
 
 def pause(given: argparse.Namespace) -> int:
-    """Let no schedule of the pipeline start a run."""
+    """Let no schedule or trigger of the pipeline start a run; what is queued waits."""
     with installation(given) as headrace:
         name = headrace.pipelines.get(given.pipeline).name
-        headrace.interventions.pause(name)
+        queued, cancelled = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
     print(f"{name} is paused; runs that were started go on.")
+    if cancelled:
+        print(f"{cancelled} queued runs were cancelled.")
+    if queued > cancelled:
+        print(f"{queued - cancelled} queued runs wait for `headrace resume {name}`;")
+        print(f"`headrace pause {name} --cancel-queued` cancels them.")
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli.installation import control_url, settings_of
 from runner.cli.previewing import as_text, sql_json, sql_lines
-from runner.cli.printing import clock, moment, params_of, print_json
+from runner.cli.printing import moment, params_of, print_json, zoned
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def plan(given: argparse.Namespace) -> int:
     from runner.engine.preview import preview_sql
     from runner.engine.registry import Registry
     from runner.engine.touched import with_touched
+    from runner.model.moments import clock_of
     from runner.model.status import Trigger
 
     settings = settings_of(given)
@@ -40,7 +41,7 @@ def plan(given: argparse.Namespace) -> int:
     planned = Planner(settings, pipelines, registry).plan(
         pipeline,
         params_of(given.params),
-        moment(given.logical_date, "--logical-date"),
+        moment(given.logical_date, "--logical-date", clock_of(pipeline)),
         Trigger.MANUAL,
     )
     previews = preview_sql(planned, settings, registry)
@@ -97,6 +98,7 @@ def _plan_json(
         "pipeline": planned.pipeline,
         "version": planned.version,
         "logical_date": planned.logical_date,
+        "timezone": planned.timezone,
         "params": planned.params,
         "steps": [
             {
@@ -133,7 +135,7 @@ def _print_plan(
     print(f"{pipeline.name} ({pipeline.file})")
     if pipeline.description:
         print(f"  {pipeline.description}")
-    print(f"logical date {clock(planned.logical_date)}")
+    print(f"logical date {zoned(planned.logical_date, planned.timezone)}")
     for name, value in planned.params.items():
         print(f"param {name} = {as_text(value)}")
     texts = {one.step: one for one in sql}
@@ -183,15 +185,13 @@ def _print_step(job: "PlannedJob", sql: "PreviewedJob | None") -> None:
 
 def cron(given: argparse.Namespace) -> int:
     """Show the next instants of a cron expression."""
-    from zoneinfo import ZoneInfo
-
     from runner.cronexpr import check_cron, check_timezone
     from runner.plan.preview import preview_cron
 
     fault = check_timezone(given.timezone) or check_cron(given.expression)
     if fault:
         raise ConfigError(fault)
-    start = moment(given.start, "--from", ZoneInfo(given.timezone))
+    start = moment(given.start, "--from", given.timezone)
     rows = preview_cron(given.expression, given.timezone, start, given.count, _calendar_of(given))
     if given.json:
         print_json({"items": [row.as_json() for row in rows]})

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from runner import exact
 from runner.errors import InvalidParams
+from runner.model.moments import instant_of
 
 Row = Mapping[str, Any]
 
@@ -107,21 +109,22 @@ def took(row: Row) -> str:
     return span(max(0.0, (ended - started).total_seconds()))
 
 
-def moment(text: str | None, name: str, zone: Any = UTC) -> datetime:
-    """Return the moment that an option names, now without one; `zone` where it has no offset.
+def zoned(at: datetime, zone: str) -> str:
+    """Return a time on the clock of a zone, which is named, to the second."""
+    there = at.astimezone(ZoneInfo(zone))
+    text = there.isoformat(" ", "seconds")
+    return f"{text[:19]} UTC" if zone == "UTC" else f"{text[:19]} {text[19:]} {zone}"
+
+
+def moment(text: str | None, name: str, zone: str) -> datetime:
+    """Return the moment that an option names, now without one; see `runner.model.moments`.
 
     Raises:
         InvalidParams: The text is no date or time.
     """
     if text is None:
         return datetime.now(UTC)
-    try:
-        read = datetime.fromisoformat(text)
-        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidParams(
-            f'{name} takes a date or a time, as in 2026-01-31 or 2026-01-31T06:00; not "{text}"'
-        ) from None
+    return instant_of(name, text, zone)
 
 
 def params_of(pairs: Sequence[str]) -> dict[str, str]:

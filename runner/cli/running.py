@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.installation import settings_of
-from runner.cli.printing import moment, params_of, print_json, public, span, took
+from runner.cli.printing import moment, params_of, print_json, public, span, took, zoned
 from runner.errors import HeadraceError, StoreUnavailable
+from runner.model.moments import clock_of
 from runner.model.status import FINAL, RUN_FINAL, RunStatus
 from runner.model.subpipeline import pipeline_of
 
@@ -36,15 +37,14 @@ def run(given: argparse.Namespace) -> int:
 
     settings = settings_of(given)
     params = params_of(given.params)
-    logical_date = moment(given.logical_date, "--logical-date")
     settings = replace(settings, grace_s=min(settings.grace_s, _GRACE_S))
     with connect(settings) as headrace:
         if given.detach:
-            return _detached(headrace, given, params, logical_date)
+            return _detached(headrace, given, params)
 
         # The parts and this client are forked from a process that has connected nowhere.
         def client() -> int:
-            return _Client(headrace.afresh("cli"), given).run(params, logical_date)
+            return _Client(headrace.afresh("cli"), given).run(params)
 
         ask = Supervisor([Part("set-up", lambda: _missing_parts(headrace, given), once=True)])
         missing = ask.run()
@@ -71,7 +71,7 @@ def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     plan = own.planner.plan(
         own.pipelines.get(given.pipeline),
         params_of(given.params),
-        moment(given.logical_date, "--logical-date"),
+        _logical_date(own, given),
         _manual(),
     )
     queues = {job.queue for job in plan.jobs}
@@ -79,6 +79,12 @@ def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     missing = 0 if queues <= _served_queues(own) else _WORKER
     leader = own.database.row("leader")
     return _NONE_MISSING + missing + (0 if leader and leader["live"] else _DAEMON)
+
+
+def _logical_date(headrace: "Headrace", given: argparse.Namespace) -> datetime:
+    """Return what the run stands for: now, or the time that is given on its schedule's clock."""
+    zone = clock_of(headrace.pipelines.get(given.pipeline))
+    return moment(given.logical_date, "--logical-date", zone)
 
 
 def _see_to_schema(headrace: "Headrace") -> None:
@@ -160,10 +166,9 @@ def _live_repairs(headrace: "Headrace") -> None:
 # -- the run --------------------------------------------------------------------------
 
 
-def _detached(
-    headrace: "Headrace", given: argparse.Namespace, params: dict[str, str], at: datetime
-) -> int:
+def _detached(headrace: "Headrace", given: argparse.Namespace, params: dict[str, str]) -> int:
     _see_to_schema(headrace)
+    at = _logical_date(headrace, given)
     row = headrace.start_run(given.pipeline, params, logical_date=at)
     if given.json:
         print_json(public(row))
@@ -184,14 +189,16 @@ class _Client:
         self._id = ""
         self._away = False
 
-    def run(self, params: dict[str, str], logical_date: datetime) -> int:
+    def run(self, params: dict[str, str]) -> int:
         """Return the exit code."""
         try:
-            started = self._headrace.start_run(
-                self._given.pipeline, params, logical_date=logical_date
-            )
+            name = self._given.pipeline
+            logical_date = _logical_date(self._headrace, self._given)
+            started = self._headrace.start_run(name, params, logical_date=logical_date)
             self._id = str(started["id"])
-            self._say(f"run {self._id} of {self._given.pipeline} started")
+            zone = clock_of(self._headrace.pipelines.get(name))
+            stands = f" for {zoned(logical_date, zone)}" if self._given.logical_date else ""
+            self._say(f"run {self._id} of {name} started{stands}")
             state = self._follow()
         except KeyboardInterrupt:
             # The supervisor passes it on as well; once is enough.

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
+from runner.engine.clock import ServerClock
 from runner.engine.wiring import Headrace
 from runner.errors import InvalidParams
+from runner.model.moments import clock_of, on_clock
 from runner.model.pipeline import Pipeline, Schedule
 from runner.model.status import Trigger
 from runner.plan.due import due_between
@@ -35,7 +36,7 @@ def backfill(
     """
     headrace.pipelines.refresh()
     declared = headrace.pipelines.get(pipeline)
-    found = _instants(declared, start, end)
+    found = _instants(declared, start, end, ServerClock(headrace.database).now())
     instants = sorted(found)
     taken = {
         row["logical_date"]
@@ -50,6 +51,15 @@ def backfill(
     return started
 
 
+def last_taken(
+    headrace: Headrace, pipeline: Pipeline, start: datetime, end: datetime
+) -> Row | None:
+    """Return the run of the last instant of a stretch that has one."""
+    instants = sorted(_instants(pipeline, start, end, ServerClock(headrace.database).now()))
+    taken = headrace.database.rows("taken_instants", pipeline=pipeline.name, instants=instants)
+    return max(taken, key=lambda row: row["logical_date"], default=None)
+
+
 def bounds(pipeline: Pipeline, start: str, end: str) -> tuple[datetime, datetime]:
     """Return the stretch that two texts mean, as `--from` and `--to` take them.
 
@@ -59,16 +69,13 @@ def bounds(pipeline: Pipeline, start: str, end: str) -> tuple[datetime, datetime
     Raises:
         InvalidParams: One of them is no date or time, or the end lies before the start.
     """
-    zone = ZoneInfo(pipeline.schedules[0].timezone) if pipeline.schedules else UTC
+    zone = clock_of(pipeline)
     first, last = _read(start, "from"), _read(end, "to")
     if not isinstance(first, datetime):
         first = datetime.combine(first, time.min)
     if not isinstance(last, datetime):
         last = datetime.combine(last, time.max)
-    begins, ends = (
-        (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-        for moment in (first, last)
-    )
+    begins, ends = (on_clock(moment, zone).astimezone(UTC) for moment in (first, last))
     if ends < begins:
         raise InvalidParams(f"the stretch ends ({end}) before it begins ({start})")
     return begins, ends
@@ -87,12 +94,14 @@ def _read(text: str, name: str) -> datetime | date:
     return moment
 
 
-def _instants(pipeline: Pipeline, start: datetime, end: datetime) -> dict[datetime, Schedule]:
+def _instants(
+    pipeline: Pipeline, start: datetime, end: datetime, now: datetime
+) -> dict[datetime, Schedule]:
     """Return what is due, each instant with the schedule that it is due by."""
     if not pipeline.schedules:
         raise InvalidParams(f'"{pipeline.name}" has no schedule: there are no instants to fill')
     # `due_between` leaves its start out.
-    after, until = start - timedelta(microseconds=1), min(end, datetime.now(UTC))
+    after, until = start - timedelta(microseconds=1), min(end, now)
     found = {
         instant: schedule
         for schedule in pipeline.schedules

@@ -303,7 +303,7 @@ class Executor:
             pipeline=claimed.pipeline,
             step=claimed.step,
             run_id=str(claimed.run_id) if claimed.run_id else None,
-            logical_date=claimed.logical_date,
+            logical_date=claimed.due,
             permissions=place.permissions,
         )
 

@@ -6,12 +6,13 @@ against a worker that does something else at that very moment.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.gate import close_below, recount
-from runner.engine.runs import cancel_children, cancel_run, close, follow
+from runner.engine.runs import cancel_children, cancel_run, close, follow, release
 from runner.errors import IllegalTransition, NotFound
 from runner.model.ids import new_id
 from runner.queue.message import Message
@@ -118,13 +119,27 @@ class Interventions:
 
     # -- schedules --------------------------------------------------------------------
 
-    def pause(self, pipeline: str) -> None:
-        """Let no schedule of this pipeline start a run until it is resumed."""
+    def pause(self, pipeline: str, *, cancel_queued: bool = False) -> tuple[int, int]:
+        """Let no schedule or trigger of this pipeline start a run until it is resumed.
+
+        Runs that are queued wait until then, or are cancelled. Returns how many there are, and
+        how many were cancelled.
+        """
         self._database.rows("pause_schedule", pipeline=pipeline)
+        queued = self._database.rows("queued_runs_of", pipeline=pipeline)
+        cancelled = 0
+        for row in queued if cancel_queued else ():
+            # One that has just been started may have ended meanwhile.
+            with suppress(IllegalTransition):
+                self.cancel_run(str(row["id"]))
+                cancelled += 1
+        return len(queued), cancelled
 
     def resume(self, pipeline: str) -> None:
-        """Let the schedule start runs again; what fell due meanwhile is not made up for."""
+        """Let it start runs again, queued ones first; what fell due is not made up for."""
         self._database.rows("resume_schedule", pipeline=pipeline)
+        groups = self._database.rows("groups_with_queued_runs")
+        self._dispatcher.send_soon(release(self._database, [row["name"] for row in groups]))
 
     # -- inside -----------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ class Planner:
             params,
             render=render_value,
             variables={"run": run_variables(pipeline, logical_date, context)},
+            zone=timezone,
         )
         plan = expand(
             pipeline,

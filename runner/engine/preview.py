@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 from runner import jobapi
 from runner.config import Settings
@@ -63,9 +64,13 @@ def _tells(cls: type) -> bool:
     return any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
 
 
+def _due(plan: Plan) -> datetime:
+    return plan.logical_date.astimezone(ZoneInfo(plan.timezone))
+
+
 @contextmanager
 def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
-    where = Path(plan.folder), plan.pipeline, job.step, plan.logical_date
+    where = Path(plan.folder), plan.pipeline, job.step, _due(plan)
     with _entered(*where, settings):
         yield
 

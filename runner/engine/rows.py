@@ -41,6 +41,7 @@ def planned_row(**values: Any) -> dict[str, Any]:
         "pool": None,
         "pool_slots": None,
         "env": None,
+        "timezone": None,
         **values,
     }
     return {**row, "needs": needs_of(row)}
@@ -111,6 +112,7 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             env=dict(job.env) if job.env and job.foreach is None else None,
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
+            timezone=plan.timezone,
         )
         for job in plan.jobs
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from runner.engine.declaration import TOLERANCE, declared, seen_until
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
@@ -63,27 +64,35 @@ class Scheduler:
         self._planner = planner
         self._next: dict[str, datetime] = {}
         self._synced = False
+        self._looked_at: datetime | None = None
 
     def refresh(self, now: datetime) -> None:
-        """Take over what the files declare now.
+        """Take over what the files declare now. `now` is PostgreSQL's clock, here as in `tick`.
+
+        A pipeline that was there before owes what fell due since it was last looked at, unless
+        its schedule was another one then.
 
         Raises:
             StoreUnavailable: Tried again at the next tick.
         """
         self._synced = False
         scheduled = [p for p in self._pipelines.by_name.values() if p.schedules]
-        known = {row["pipeline"]: row["seen_until"] for row in self._database.rows("schedules")}
-        # A pipeline that was there before owes what fell due since it was last looked at.
-        upcoming = {
-            pipeline.name: next_start(pipeline, known.get(pipeline.name, now))
-            for pipeline in scheduled
-        }
-        entries = [
-            {"pipeline": name, "next_instant": at.isoformat() if at else None}
-            for name, at in upcoming.items()
-        ]
+        known = {row["pipeline"]: row for row in self._database.rows("schedules")}
+        self._next = {}
+        entries = []
+        for pipeline in scheduled:
+            at = next_start(pipeline, seen_until(pipeline, known.get(pipeline.name), now))
+            if at is not None:
+                self._next[pipeline.name] = at
+            entries.append(
+                {
+                    "pipeline": pipeline.name,
+                    "next_instant": at.isoformat() if at else None,
+                    "declared": declared(pipeline),
+                }
+            )
         self._database.rows("sync_schedules", schedules=json.dumps(entries), now=now)
-        self._next = {name: at for name, at in upcoming.items() if at is not None}
+        self._looked_at = now
         self._synced = True
 
     def next_due(self) -> datetime | None:
@@ -96,8 +105,9 @@ class Scheduler:
         Raises:
             StoreUnavailable: Nothing was started; tried again at the next tick.
         """
-        if not self._synced:
+        if not self._synced or self._was_set_back(now):
             self.refresh(now)
+        self._looked_at = now
         due = sorted(name for name, at in self._next.items() if at <= now)
         if not due:
             return 0
@@ -132,9 +142,13 @@ class Scheduler:
             )
         return len(runs)
 
+    def _was_set_back(self, now: datetime) -> bool:
+        """Tell whether the clock went back: what is due next lies too far ahead then."""
+        return self._looked_at is not None and now < self._looked_at - TOLERANCE
+
     def _decide(self, row: Row, now: datetime) -> _Decision:
         """Decide about one pipeline: which runs start, how many instants are passed over."""
-        name, seen_until = row["pipeline"], row["seen_until"]
+        name, seen = row["pipeline"], min(row["seen_until"], now)
         pipeline = self._pipelines.by_name.get(name)
         if pipeline is None:
             return _Decision(name, [], 0, now, None)
@@ -143,7 +157,7 @@ class Scheduler:
         handled = now
         for schedule in pipeline.schedules:
             offset = _offset(pipeline, schedule)
-            due = _due(schedule, seen_until - offset, now - offset)
+            due = _due(schedule, seen - offset, now - offset)
             decision = catch_up(
                 schedule.catchup,
                 due,

@@ -19,6 +19,7 @@ from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
 from runner.engine.registry import Registry
 from runner.engine.subpipelines import Subpipelines
+from runner.model.moments import clock_of, instant_of
 from runner.model.status import Trigger
 from runner.queue.keys import Keys, keys_of
 from runner.queue.process import birth_ticks, host_mark
@@ -111,18 +112,21 @@ class Headrace:
         params: Mapping[str, Any],
         *,
         trigger: Trigger = Trigger.MANUAL,
-        logical_date: datetime | None = None,
+        logical_date: datetime | str | None = None,
     ) -> Row:
         """Start a run of a pipeline and return its row.
+
+        A `logical_date` that is a text without an offset is on the clock of its schedule.
 
         Raises:
             UnknownPipeline, ProblemsError, InvalidParams, TemplateError: It cannot start.
             StoreUnavailable: PostgreSQL does not answer; nothing was started.
         """
         self.pipelines.refresh()
-        plan = self.planner.plan(
-            self.pipelines.get(pipeline), params, logical_date or datetime.now(UTC), trigger
-        )
+        declared = self.pipelines.get(pipeline)
+        if isinstance(logical_date, str):
+            logical_date = instant_of("logical_date", logical_date, clock_of(declared))
+        plan = self.planner.plan(declared, params, logical_date or datetime.now(UTC), trigger)
         row = self.dispatcher.start_run(plan, trigger)
         log.info("run %s of %s started (%s)", row["id"], pipeline, trigger)
         return row

@@ -4,9 +4,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
+from runner.model.moments import on_clock
 from runner.model.pipeline import Param
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
@@ -14,28 +15,32 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.AS
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
-def read(type_name: str, value: Any) -> Any:
+def read(type_name: str, value: Any, zone: str | tzinfo = UTC) -> Any:
     """Return `value` as the declared type; a text is read by it.
 
-    Times without an offset are UTC.
+    Times without an offset are on the clock of `zone`.
 
     Raises:
         ValueError: the value is of another type; the message says which one is expected.
     """
     if type_name not in READERS:
         raise ValueError(f'has the unknown type "{type_name}": {", ".join(READERS)}')
-    return READERS[type_name](value)
+    read_value = READERS[type_name](value)
+    return on_clock(read_value, zone) if type_name == "datetime" else read_value
 
 
-def violations(param: Param, value: Any) -> list[str]:
-    """Return which of the parameter's enum, pattern, min and max a read value breaks."""
-    return list(_violations(param, value))
+def violations(param: Param, value: Any, zone: str | tzinfo = UTC) -> list[str]:
+    """Return which of the parameter's enum, pattern, min and max a read value breaks.
+
+    Times among these without an offset are on the clock of `zone`.
+    """
+    return list(_violations(param, value, zone))
 
 
-def _violations(param: Param, value: Any) -> Iterator[str]:
+def _violations(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:
     if param.enum is not None:
         typed = param.type != "list"
-        allowed = [read(param.type, item) if typed else item for item in param.enum]
+        allowed = [read(param.type, item, zone) if typed else item for item in param.enum]
         wrong = [v for v in (value if isinstance(value, list) else [value]) if v not in allowed]
         if wrong:
             yield f"is {_shown(wrong[0])}, not one of {', '.join(map(str, allowed))}"
@@ -45,15 +50,15 @@ def _violations(param: Param, value: Any) -> Iterator[str]:
                 yield f"is {_shown(value)}, which does not match the pattern {param.pattern}"
         except re.error as error:
             yield f"has a pattern that is no regular expression: {error}"
-    yield from _bounds(param, value)
+    yield from _bounds(param, value, zone)
 
 
-def _bounds(param: Param, value: Any) -> Iterator[str]:
+def _bounds(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:
     sized = isinstance(value, str | list)
     measured = len(value) if sized else value
     what = "has the length" if sized else "is"
     low, high = (
-        bound if sized or bound is None else read(param.type, bound)
+        bound if sized or bound is None else read(param.type, bound, zone)
         for bound in (param.min, param.max)
     )
     if low is not None and measured < low:
@@ -124,7 +129,7 @@ def _datetime(value: Any) -> datetime:
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return value
     raise _expected("a datetime as in 2025-01-31T06:00:00+01:00", value)
 
 

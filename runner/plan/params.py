@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.errors import HeadraceError, InvalidParams
+from runner.model.moments import clock_of
 from runner.model.paramtypes import read as read_value
 from runner.model.paramtypes import violations
 from runner.model.pipeline import Param, Pipeline
@@ -18,26 +19,29 @@ def resolve_params(
     *,
     render: Render,
     variables: Mapping[str, Any] | None = None,
+    zone: str | None = None,
 ) -> dict[str, Any]:
     """Return a value of its declared type for every declared parameter, in their order.
 
     Texts are read by the declared type, so that `-p n=3` gives the number. Given values are
     never templates. Defaults may be: `render(default, variables)` renders them, with what
     `variables` holds (see `run_variables` for its `run`) and the parameters resolved before
-    as `params`. A parameter that is neither given nor required and has no default is None.
+    as `params`. Times without an offset are on the clock of `zone`, or of the pipeline's own
+    schedule. A parameter that is neither given nor required and has no default is None.
 
     Raises:
         InvalidParams: unknown, missing or wrong parameters, all of them in one message.
     """
     problems = [_unknown(name, pipeline) for name in given if name not in _names(pipeline)]
     resolved: dict[str, Any] = {}
+    zone = zone or clock_of(pipeline)
     for param in pipeline.params:
         try:
             if param.name in given:
                 value = given[param.name]
             else:
                 value = _default(param, render, {**(variables or {}), "params": resolved})
-            resolved[param.name] = _checked(param, value)
+            resolved[param.name] = _checked(param, value, zone)
         except (ValueError, HeadraceError) as error:
             problems.append(f'parameter "{param.name}" {error}')
     if problems:
@@ -78,11 +82,11 @@ def from_template(param: Param, value: Any) -> Any:
     return value
 
 
-def _checked(param: Param, value: Any) -> Any:
+def _checked(param: Param, value: Any, zone: str) -> Any:
     if value is None and not param.required and param.default is None:
         return None
-    value = read_value(param.type, value)
-    found = violations(param, value)
+    value = read_value(param.type, value, zone)
+    found = violations(param, value, zone)
     if found:
         raise ValueError("; ".join(found))
     return value

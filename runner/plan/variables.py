@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from runner.model.moments import clock_of
 from runner.model.pipeline import Pipeline
 
 
@@ -18,7 +19,7 @@ def run_variables(
     pipeline has several schedules, `extra["timezone"]` names that of the one that fired;
     without it the first one's counts.
     """
-    timezone = extra.get("timezone") or next((s.timezone for s in pipeline.schedules), "UTC")
+    timezone = extra.get("timezone") or clock_of(pipeline)
     return {
         **extra,
         "pipeline": pipeline.name,

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from runner.errors import Problem
+from runner.model.moments import clock_of
 from runner.model.paramtypes import read, violations
 from runner.model.pipeline import Param, Pipeline
 from runner.spec.cycles import cycles
@@ -112,13 +113,13 @@ def _unknown(
 
 def _misfits(file: Declared, reference: Reference, target: Pipeline) -> Iterator[Fault]:
     """Hold what a step gives against what the pipeline declares."""
-    declared = {param.name: param for param in target.params}
+    declared, zone = {param.name: param for param in target.params}, clock_of(target)
     for given in reference.arguments:
         if given.name not in declared:
             message = f'{reference.label}: {target.name} has no parameter "{given.name}"'
             hint = did_you_mean(given.name, declared, listed_as="it takes") or _NO_PARAMS
             yield file.file, Problem(*given.name_at, "unknown-parameter", message, hint)
-        elif given.literal and (fault := _fault(declared[given.name], given.value)):
+        elif given.literal and (fault := _fault(declared[given.name], given.value, zone)):
             message = f'{reference.label}: parameter "{given.name}" of {target.name} {fault}'
             hint = f"the file {target.file} declares what it takes"
             yield file.file, Problem(*given.value_at, "wrong-type", message, hint)
@@ -130,12 +131,12 @@ def _misfits(file: Declared, reference: Reference, target: Pipeline) -> Iterator
             yield file.file, Problem(*reference.with_at, "missing-parameter", message, hint)
 
 
-def _fault(param: Param, value: Any) -> str:
+def _fault(param: Param, value: Any, zone: str) -> str:
     """Return what is wrong with a value, in the words of a run that is given it."""
     if value is None and not param.required and param.default is None:
         return ""
     try:
-        return "; ".join(violations(param, read(param.type, value)))
+        return "; ".join(violations(param, read(param.type, value, zone), zone))
     except ValueError as error:
         return str(error)
 

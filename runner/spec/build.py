@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.duration import parse_duration_s
+from runner.model.moments import moment
 from runner.model.pipeline import (
     Calendar,
     Concurrency,
@@ -20,7 +21,6 @@ from runner.model.pipeline import (
 from runner.model.retry import RetryPolicy
 from runner.model.subpipeline import job_class_of
 from runner.spec.draft import HANDLERS
-from runner.spec.moments import moment
 
 
 def build_pipeline(

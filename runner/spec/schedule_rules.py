@@ -6,8 +6,8 @@ from typing import Any
 
 from runner.cronexpr import check_cron, check_timezone
 from runner.model.duration import parse_duration_s
+from runner.model.moments import moment
 from runner.spec.draft import Draft, Finding
-from runner.spec.moments import moment
 
 _CRON_HINT = "five fields (minute, hour, day of month, month, day of week) or @daily and its like"
 _ZONE_HINT = "use an IANA name such as Europe/Berlin; the default is UTC"

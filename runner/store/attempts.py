@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from runner import exact
 from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
@@ -64,6 +65,13 @@ class Claimed:
     pool: str | None
     pool_slots: int | None
     env: dict[str, str] | None
+    timezone: str | None = None
+
+    @property
+    def due(self) -> datetime | None:
+        """The logical date on its schedule's clock."""
+        date = self.logical_date
+        return None if date is None else date.astimezone(ZoneInfo(self.timezone or "UTC"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """Dates in templates: `{{ params.day - days(1) }}`, `{{ run.logical_date | iso }}`."""
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+from jinja2.runtime import Context
+from jinja2.utils import pass_context
 
 from runner.errors import TemplateError
 from runner.template.spans import Span
@@ -64,6 +67,22 @@ def as_datetime(value: Any) -> datetime:
         raise TemplateError(f"{value!r} is no date: write it as 2026-01-31") from error
 
 
+@pass_context
+def as_instant(context: Context, value: Any) -> datetime:
+    """Return a time with its zone: one that is written without is on the run's clock.
+
+    Raises:
+        TemplateError: see `as_datetime`.
+    """
+    moment = as_datetime(value)
+    if moment.tzinfo is not None:
+        return moment
+    run = context.get("run")
+    logical = run.get("logical_date") if isinstance(run, Mapping) else None
+    zone = logical.tzinfo if isinstance(logical, datetime) else None
+    return moment.replace(tzinfo=zone or UTC)
+
+
 def iso(value: Any) -> str:
     """Return a date or datetime in ISO 8601."""
     return value.isoformat() if isinstance(value, date) else as_datetime(value).isoformat()
@@ -88,7 +107,7 @@ DATE_GLOBALS: dict[str, Callable[..., Any]] = {
 }
 DATE_FILTERS: dict[str, Callable[..., Any]] = {
     "date": as_date,
-    "datetime": as_datetime,
+    "datetime": as_instant,
     "iso": iso,
     "strftime": strftime,
     "month_start": month_start,

@@ -39,6 +39,9 @@ class NewRun(Body):
     """`POST /pipelines/{name}/runs`."""
 
     params: dict[str, Any] = Field(default_factory=dict)
+    logical_date: str | None = Field(
+        None, description="What the run stands for (now); on the schedule's clock without an offset"
+    )
 
 
 class BackfillRange(Body):

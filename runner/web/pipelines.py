@@ -62,8 +62,11 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
 @router.post("/{name}/runs", status_code=201, summary="Start a run")
 def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Response:
     """Answer the run's row."""
-    params = body.params if body else {}
-    return Answer(public(headrace.start_run(name, params, trigger=Trigger.API)), status_code=201)
+    given = body or NewRun(logical_date=None)
+    row = headrace.start_run(
+        name, given.params, trigger=Trigger.API, logical_date=given.logical_date
+    )
+    return Answer(public(row), status_code=201)
 
 
 @router.post("/{name}/pause", summary="Let no schedule or trigger start a run")

@@ -17,7 +17,7 @@ UPDATE headrace.job
    AND (needs IS NULL OR needs <= :can::integer)
 RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
           run_id, pipeline, step, dependents, late, folder, logical_date, pool,
-          pool_slots, env
+          pool_slots, env, timezone
 
 -- name: closing_part
 -- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
@@ -121,7 +121,7 @@ claimed AS (
        AND (needs IS NULL OR needs <= :can::integer)
     RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
               run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
-              folder, logical_date, pool, pool_slots, env
+              folder, logical_date, pool, pool_slots, env, timezone
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one

@@ -47,7 +47,7 @@ wanted AS MATERIALIZED (
        AND (wanted.place = 1 OR (j.pool IS NULL AND j.job_class = ANY (:short::text[])))
     RETURNING wanted.place, j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count,
               j.timeout_s, j.retry::text, j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder,
-              j.logical_date, j.pool, j.pool_slots, j.env
+              j.logical_date, j.pool, j.pool_slots, j.env, j.timezone
 )
 
 -- name: complete_batch

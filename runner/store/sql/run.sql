@@ -28,7 +28,9 @@ UPDATE headrace.run r
 RETURNING r.*
 
 -- name: release_runs
--- Let the first queued runs run that fit below their limits; the caller holds the groups.
+-- Let the first queued runs run that fit below their limits; the caller holds the groups. Those
+-- of a pipeline that is paused, or whose file was removed, wait until it is back, and hold up no
+-- others; but what a step waits for goes on with its run.
 WITH held AS (
     SELECT concurrency_group, count(*) AS runs
       FROM headrace.run
@@ -43,6 +45,11 @@ WITH held AS (
       FROM headrace.run
      WHERE status = 'queued'
        AND concurrency_group = ANY (:groups::text[])
+       AND (parent_job IS NOT NULL
+            OR NOT EXISTS (SELECT FROM headrace.schedule s
+                            WHERE s.pipeline = run.pipeline AND s.paused)
+               AND NOT EXISTS (SELECT FROM headrace.pipeline p
+                                WHERE p.name = run.pipeline AND p.removed_at IS NOT NULL))
     WINDOW in_order AS (PARTITION BY concurrency_group ORDER BY id)
 )
 UPDATE headrace.run r
@@ -211,11 +218,11 @@ WITH again AS (
     INSERT INTO headrace.job
            (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step, late,
             trigger_rule, when_expr, allow_failure, folder, logical_date, handler, pool,
-            pool_slots, env, needs)
+            pool_slots, env, needs, timezone)
     SELECT copy.id, done.job_class, done.payload, 'waiting', done.queue, done.timeout_s,
            done.retry, done.run_id, done.pipeline, done.step, done.late, done.trigger_rule,
            done.when_expr, done.allow_failure, done.folder, done.logical_date, done.handler,
-           done.pool, done.pool_slots, done.env, done.needs
+           done.pool, done.pool_slots, done.env, done.needs, done.timezone
       FROM json_to_recordset(:copies::json) AS copy (of uuid, id uuid)
       JOIN headrace.job done ON done.id = copy.of
 )

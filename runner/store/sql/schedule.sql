@@ -1,11 +1,29 @@
 -- How far each pipeline's schedule has been dealt with.
 
 -- name: sync_schedules
--- A pipeline seen for the first time owes nothing for the time before.
-INSERT INTO headrace.schedule (pipeline, seen_until, next_instant)
-SELECT pipeline, :now::timestamptz, next_instant
-  FROM json_to_recordset(:schedules::json) AS known (pipeline text, next_instant timestamptz)
-    ON CONFLICT (pipeline) DO UPDATE SET next_instant = excluded.next_instant
+-- What was not declared then is not owed: a pipeline that is new, whose schedule was edited, or
+-- whose file is back, owes nothing for the time before. `:now` is PostgreSQL's clock; a time that
+-- lies beyond it was remembered by a clock that has been set back, and is set back as well, which
+-- doubles nothing: an instant has one run.
+WITH known AS (
+    SELECT pipeline, next_instant, declared
+      FROM json_to_recordset(:schedules::json)
+           AS known (pipeline text, next_instant timestamptz, declared text)
+), withdrawn AS (
+    UPDATE headrace.schedule
+       SET declared = '', next_instant = NULL, updated_at = clock_timestamp()
+     WHERE declared <> ''
+       AND pipeline NOT IN (SELECT pipeline FROM known)
+)
+INSERT INTO headrace.schedule AS s (pipeline, seen_until, next_instant, declared)
+SELECT pipeline, :now::timestamptz, next_instant, declared FROM known
+    ON CONFLICT (pipeline) DO UPDATE
+   SET next_instant = excluded.next_instant,
+       declared = excluded.declared,
+       seen_until = CASE WHEN s.declared <> excluded.declared OR s.seen_until > :now::timestamptz
+                         THEN :now::timestamptz
+                         ELSE s.seen_until
+                    END
 
 -- name: lock_schedules
 SELECT pipeline, paused, seen_until
@@ -15,7 +33,7 @@ SELECT pipeline, paused, seen_until
    FOR UPDATE
 
 -- name: schedules
-SELECT pipeline, paused, seen_until, next_instant, skipped, updated_at
+SELECT pipeline, paused, seen_until, next_instant, skipped, updated_at, declared
   FROM headrace.schedule
  ORDER BY pipeline
 
@@ -30,8 +48,8 @@ UPDATE headrace.schedule s
  WHERE s.pipeline = done.pipeline
 
 -- name: pause_schedule
-INSERT INTO headrace.schedule (pipeline, paused, seen_until)
-VALUES (:pipeline::text, true, clock_timestamp())
+INSERT INTO headrace.schedule (pipeline, paused, seen_until, declared)
+VALUES (:pipeline::text, true, clock_timestamp(), '')
     ON CONFLICT (pipeline) DO UPDATE SET paused = true, updated_at = clock_timestamp()
 
 -- name: resume_schedule
@@ -46,8 +64,17 @@ WITH released AS (
        AND s.paused
     RETURNING t.upstream
 )
-INSERT INTO headrace.schedule (pipeline, paused, seen_until)
-SELECT :pipeline::text, false, clock_timestamp()
+INSERT INTO headrace.schedule (pipeline, paused, seen_until, declared)
+SELECT :pipeline::text, false, clock_timestamp(), ''
   FROM (SELECT count(*) FROM released) AS first
     ON CONFLICT (pipeline) DO UPDATE
    SET paused = false, seen_until = clock_timestamp(), updated_at = clock_timestamp()
+
+-- name: queued_runs_of
+-- Runs that a pause, or the removal of the file, holds back. A run that a step waits for goes on.
+SELECT id
+  FROM headrace.run
+ WHERE status = 'queued'
+   AND pipeline = :pipeline::text
+   AND parent_job IS NULL
+ ORDER BY id

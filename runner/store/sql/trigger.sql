@@ -5,6 +5,8 @@ SELECT pipeline, upstream, statuses, seen_until FROM headrace.trigger ORDER BY p
 
 -- name: sync_triggers
 -- What is seen for the first time counts from now on; so does a change of how runs have to end.
+-- A remembered time that lies ahead, from before the clock was set back, is set back as well: what
+-- is used up stays so.
 INSERT INTO headrace.trigger AS known (pipeline, upstream, statuses)
 SELECT pipeline, upstream, statuses
   FROM json_to_recordset(:triggers::json)
@@ -12,6 +14,7 @@ SELECT pipeline, upstream, statuses
     ON CONFLICT (pipeline, upstream) DO UPDATE
    SET statuses = excluded.statuses, seen_until = clock_timestamp()
  WHERE known.statuses <> excluded.statuses
+    OR known.seen_until > clock_timestamp()
 
 -- name: forget_triggers
 -- Removed ones: what ends meanwhile is not made up for where they come back.

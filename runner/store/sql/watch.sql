@@ -19,7 +19,7 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
 
 -- name: taken_instants
 -- Instants that a schedule or a backfill has made a run for; served by the unique index.
-SELECT logical_date
+SELECT logical_date, pipeline, trigger, params
   FROM headrace.run
  WHERE pipeline = :pipeline::text
    AND trigger IN ('schedule', 'backfill')

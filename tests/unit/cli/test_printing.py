@@ -1,7 +1,6 @@
 """Tables, spans of time and moments as the command line shows and reads them."""
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -26,14 +25,14 @@ def test_a_span_is_shown_in_its_largest_units(seconds: float, shown: str):
 
 
 def test_a_moment_without_offset_is_on_the_given_zones_clock():
-    berlin = ZoneInfo("Europe/Berlin")
+    berlin = "Europe/Berlin"
     assert moment("2026-07-01", "--from", berlin) == datetime(2026, 6, 30, 22, tzinfo=UTC)
     assert moment("2026-07-01T00:00Z", "--from", berlin) == datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def test_a_moment_that_is_none_is_refused_with_an_example():
     with pytest.raises(InvalidParams, match=r"--from takes a date or a time, as in 2026-01-31"):
-        moment("tomorrow", "--from")
+        moment("tomorrow", "--from", "UTC")
 
 
 def test_a_parameters_value_may_hold_equals_signs():

@@ -1,0 +1,184 @@
+"""What a schedule owes, by PostgreSQL's clock, and what a pause or a removed file holds back."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.engine.inforce import InForce
+from runner.engine.runs import release
+from runner.engine.scheduler import Scheduler
+from tests.support.by_hand import ByHand, by_hand
+
+NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+PIPELINE = "name: due\nschedule: {schedule}\nsteps:\n  - {{id: only, job: FailedJob}}\n"
+EVERY_15 = "{interval: 15m, catchup: all}"
+
+
+@pytest.fixture
+def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
+    with by_hand(database, redis_url, tmp_path) as made:
+        yield made
+
+
+class Daemon:
+    """A leading daemon's schedules, by a clock that the test sets."""
+
+    def __init__(self, hand: ByHand) -> None:
+        self.hand, self.headrace = hand, hand.headrace
+        self.start()
+        leader = self.headrace.database.row("take_leadership", holder="test", lease_s=60)
+        assert leader is not None
+        self.term = leader["term"]
+
+    def start(self) -> None:
+        headrace = self.headrace
+        self.scheduler = Scheduler(
+            headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+        )
+
+    def declare(self, now: datetime, schedule: str | None) -> None:
+        """Write the file, or remove it, and have the daemon see that."""
+        if schedule is None:
+            (self.headrace.settings.pipelines / "pipeline.yaml").unlink()
+        else:
+            self.hand.declare(PIPELINE.format(schedule=schedule))
+        self.headrace.pipelines.refresh()
+        self.scheduler.refresh(now)
+
+    def tick(self, now: datetime) -> int:
+        return self.scheduler.tick(now, self.term)
+
+    def row(self) -> dict[str, Any]:
+        (row,) = self.headrace.database.rows("schedules")
+        return dict(row)
+
+    def dates(self) -> list[datetime]:
+        rows = self.headrace.database.rows(
+            "runs", before=None, status=None, pipeline="due", limit=5000
+        )
+        return sorted(row["logical_date"] for row in rows)
+
+
+@pytest.fixture
+def daemon(hand: ByHand) -> Daemon:
+    return Daemon(hand)
+
+
+@pytest.mark.parametrize(
+    "edited", ["{interval: 1m, catchup: all}", "{cron: '55 11 * * *', timezone: Etc/GMT-1}"]
+)
+def test_an_edited_schedule_owes_nothing_from_before_the_edit(daemon: Daemon, edited: str) -> None:
+    daemon.declare(NOON, EVERY_15)
+    daemon.start()  # It was down for an hour, during which the file was edited.
+    daemon.declare(NOON + HOUR, edited)
+
+    assert daemon.tick(NOON + HOUR) == 0
+    assert daemon.dates() == []
+
+
+def test_a_restart_without_an_edit_owes_what_fell_due(daemon: Daemon) -> None:
+    daemon.declare(NOON, EVERY_15)
+    daemon.start()
+    daemon.declare(NOON + HOUR, "{interval: 15m, catchup: all, catchup_window: 1d}")
+
+    assert daemon.tick(NOON + HOUR) == 4
+
+
+def test_a_restored_file_owes_nothing_from_the_time_without_it(daemon: Daemon) -> None:
+    daemon.declare(NOON, EVERY_15)
+    daemon.declare(NOON + timedelta(minutes=1), None)
+    daemon.declare(NOON + HOUR, EVERY_15)
+
+    assert daemon.tick(NOON + HOUR) == 0
+    assert daemon.tick(NOON + HOUR + timedelta(minutes=15)) == 1
+
+
+def test_a_schedule_that_was_seen_by_a_clock_ahead_goes_on_from_now(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon.declare(NOON, EVERY_15)
+    assert daemon.tick(NOON + 3 * HOUR) == 12
+    daemon.start()
+    daemon.declare(NOON, EVERY_15)
+
+    assert "which is still to come" in caplog.text
+    assert daemon.row()["seen_until"] == NOON
+    assert daemon.row()["next_instant"] == NOON + timedelta(minutes=14, seconds=30)
+    assert daemon.tick(NOON + 4 * HOUR) == 4, "those that have had their run get no second one"
+    assert len(daemon.dates()) == len(set(daemon.dates())) == 16
+    assert daemon.row()["skipped"] == 0
+
+
+def test_a_clock_that_is_set_back_leaves_no_schedule_standing_still(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon.declare(NOON, EVERY_15)
+    daemon.tick(NOON + HOUR)
+
+    assert daemon.tick(NOON - 2 * HOUR) == 0
+    assert "which is still to come" in caplog.text
+    assert daemon.tick(NOON - HOUR) == 4
+
+
+def queue_runs(hand: ByHand, count: int) -> None:
+    hand.declare(
+        "name: line\nconcurrency: {limit: 1}\nsteps:\n"
+        "  - {id: only, job: RunSql, with: {sql: select 1}}\n"
+    )
+    for _ in range(count):
+        hand.headrace.start_run("line", {})
+
+
+def statuses(hand: ByHand) -> list[str]:
+    rows = hand.headrace.database.rows("runs", before=None, status=None, pipeline="line", limit=100)
+    return sorted(row["status"] for row in rows)
+
+
+def sweep(hand: ByHand) -> None:
+    """Do what a daemon does every few seconds."""
+    database = hand.headrace.database
+    release(database, [row["name"] for row in database.rows("groups_with_queued_runs")])
+
+
+def test_queued_runs_of_a_paused_pipeline_wait_until_it_is_resumed(hand: ByHand) -> None:
+    queue_runs(hand, 3)
+    assert hand.headrace.interventions.pause("line") == (2, 0)
+
+    hand.work()
+    sweep(hand)
+    assert hand.work() == []
+    assert statuses(hand) == ["completed", "queued", "queued"]
+
+    hand.headrace.interventions.resume("line")
+    hand.work()
+    assert statuses(hand) == ["completed"] * 3
+
+
+def test_a_pause_can_cancel_what_is_queued(hand: ByHand) -> None:
+    queue_runs(hand, 3)
+
+    assert hand.headrace.interventions.pause("line", cancel_queued=True) == (2, 2)
+    assert statuses(hand) == ["cancelled", "cancelled", "running"]
+
+
+def test_queued_runs_of_a_removed_file_wait_until_it_is_back(hand: ByHand) -> None:
+    queue_runs(hand, 2)
+    headrace = hand.headrace
+    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    assert leader is not None
+    in_force = InForce(headrace.database)
+    in_force.keep(headrace.pipelines.by_name, leader["term"])
+    in_force.keep({}, leader["term"])
+
+    hand.work()
+    sweep(hand)
+    assert statuses(hand) == ["completed", "queued"]
+
+    in_force.keep(headrace.pipelines.by_name, leader["term"])
+    sweep(hand)
+    hand.work()
+    assert statuses(hand) == ["completed", "completed"]
