@@ -43,6 +43,7 @@ class Daemon:
         self._outdated = False
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
+        self._held_back: set[str] = set()
         self._recovery = Recovery(
             headrace.database,
             headrace.sender,
@@ -100,7 +101,7 @@ class Daemon:
             self._scheduler.tick(self._clock.now(), self._term)
         done = self._recovery.tick(self._renew, self._term)
         self._prune()
-        self._in_force.keep(self._headrace.pipelines.by_name, self._term)
+        self._keep_in_force(self._term)
         if done.resent or done.lost:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
@@ -118,10 +119,16 @@ class Daemon:
             return
         log.info("leading, term %d", row["term"])
         self._standing_by = False
+        self._keep_last_good()
         self._take_over(row["term"])
         self._term = row["term"]
         # In a thread: the lease must not wait for what an upgrade has left.
         threading.Thread(target=self._remove_former, daemon=True).start()
+
+    def _keep_last_good(self) -> None:
+        """Have a broken edit keep the version in force that the leader before had."""
+        for name in self._headrace.keep_last_good():
+            log.warning("%s: its file is broken; the last good version stays in force", name)
 
     def _remove_former(self) -> None:
         headrace = self._headrace
@@ -144,6 +151,21 @@ class Daemon:
         leader = self._headrace.database.row("leader")
         if leader and leader["live"] and has_ended(leader["holder"]):
             self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
+
+    def _keep_in_force(self, term: int) -> None:
+        before = self._held_back
+        if not self._in_force.keep(self._headrace.pipelines.by_name, term):
+            return
+        rows = self._headrace.database.rows("held_back")
+        self._held_back = {row["pipeline"] for row in rows}
+        for row in rows:
+            if row["pipeline"] not in before:
+                log.warning(
+                    "%s: its file was removed; %d queued runs wait until it is back, or are"
+                    " cancelled with `headrace cancel`",
+                    row["pipeline"],
+                    row["runs"],
+                )
 
     def _take_over(self, term: int) -> None:
         """Have schedules and triggers be what the files declare now.

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def pipelines(given: argparse.Namespace) -> int:
     """List what the files declare, and tell of files that are broken."""
     with installation(given) as headrace:
+        headrace.keep_last_good()
         rows = _pipeline_rows(headrace)
         problems = [one for one in headrace.pipelines.problems if one.severity == "error"]
     if given.json:
@@ -44,7 +45,15 @@ def pipelines(given: argparse.Namespace) -> int:
         files = sorted({problem.file for problem in problems})
         sys.stdout.flush()
         print(f"Not valid: {', '.join(files)}; `headrace validate` tells why.", file=sys.stderr)
+    _tell_broken(row["name"] for row in rows if row["broken"])
     return 0
+
+
+def _tell_broken(names: Iterable[str]) -> None:
+    """Tell of pipelines whose files are broken, and which run on as they were."""
+    if listed := ", ".join(sorted(names)):
+        sys.stdout.flush()
+        print(f"The last good version stays in force of: {listed}.", file=sys.stderr)
 
 
 def _tell_refused(rows: list[dict[str, Any]]) -> None:
@@ -87,6 +96,7 @@ def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
             "next_instant": next_start(pipeline, now),
             "last_run": last.get(name),
             "last_triggered": last_triggered.get(name),
+            "broken": name in headrace.pipelines.staying,
         }
         for name, pipeline in declared.items()
     ]
@@ -136,6 +146,8 @@ def _last(run: Mapping[str, Any] | None, now: datetime) -> str:
 def schedules(given: argparse.Namespace) -> int:
     """List what is due when, as the daemon knows it, and what was passed over."""
     with installation(given) as headrace:
+        headrace.keep_last_good()
+        broken = headrace.pipelines.staying
         declared = headrace.pipelines.by_name
         known = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
         clock = headrace.database.row("clock")
@@ -165,6 +177,7 @@ def schedules(given: argparse.Namespace) -> int:
         ("PIPELINE", "SCHEDULE", "NEXT", "DUE", "SKIPPED"),
         "No pipeline has a schedule or a trigger.",
     )
+    _tell_broken(row["pipeline"] for row in rows if row["pipeline"] in broken)
     _tell_standstill(rows, bool(leader and leader["live"]))
     return 0
 

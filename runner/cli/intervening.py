@@ -69,6 +69,7 @@ def _print(given: argparse.Namespace, kind: str, row: dict[str, Any]) -> None:
 def pause(given: argparse.Namespace) -> int:
     """Let no schedule or trigger of the pipeline start a run; what is queued waits."""
     with installation(given) as headrace:
+        headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
         queued, cancelled = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
     print(f"{name} is paused; runs that were started go on.")
@@ -83,6 +84,7 @@ def pause(given: argparse.Namespace) -> int:
 def resume(given: argparse.Namespace) -> int:
     """Let the pipeline's schedule start runs again."""
     with installation(given) as headrace:
+        headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
         headrace.interventions.resume(name)
     print(f"{name} is resumed; what fell due meanwhile is not made up for.")

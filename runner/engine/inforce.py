@@ -1,6 +1,7 @@
 """What the leading daemon runs, kept in the database for comparisons with the files."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,14 +31,16 @@ class InForce:
         self._kept: Mapping[str, Pipeline] = {}
         self._term: int | None = None
 
-    def keep(self, pipelines: Mapping[str, Pipeline], term: int) -> None:
+    def keep(self, pipelines: Mapping[str, Pipeline], term: int) -> bool:
         """Make the table hold these pipelines, if `term` is still the leader's.
+
+        Returns False where it does already.
 
         Raises:
             StoreUnavailable: Done again at the next call.
         """
         if pipelines is self._kept and term == self._term:
-            return
+            return False
         known = self._kept if term == self._term else {}
         changed = [one for name, one in pipelines.items() if known.get(name) is not one]
         self._database.rows(
@@ -47,6 +50,7 @@ class InForce:
             changed=json.dumps([_row(one) for one in changed]),
         )
         self._kept, self._term = pipelines, term
+        return True
 
 
 def _row(pipeline: Pipeline) -> dict[str, Any]:
@@ -55,6 +59,7 @@ def _row(pipeline: Pipeline) -> dict[str, Any]:
         "version": pipeline.version,
         "definition": definition(pipeline),
         "file": pipeline.file,
+        "source": b64encode(pipeline.source).decode() if pipeline.source else None,
     }
 
 

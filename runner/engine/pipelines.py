@@ -3,8 +3,9 @@
 import os
 import threading
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from runner.config import Settings
 from runner.engine.registry import Registry
@@ -19,6 +20,7 @@ from runner.spec import (
     combine,
     load_file,
     load_folder,
+    load_text,
     stamp,
     watched_files,
 )
@@ -86,6 +88,42 @@ class Pipelines:
             files = self._read(stamps, before, outdated)
             self._seen = _following(before, stamps, files, self._combined(files, before))
         return True
+
+    @property
+    def staying(self) -> set[str]:
+        """The names of pipelines that are in force as they were, for their files are broken."""
+        state = self._state()
+        return {
+            last.name for path, last in state.good.items() if state.files[path].pipeline is not last
+        }
+
+    def restore(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Put last good versions in force whose files are there and broken; returns their names.
+
+        `kept` has rows of `kept_sources`: what a leader before had in force. A process that has
+        only seen the broken file knows no other version.
+        """
+        state = self._state()
+        with self._lock:
+            restored: dict[str, Pipeline] = {}
+            for row in kept:
+                found = self._last_good(row, state)
+                if found is not None:
+                    restored[found[0]] = found[1]
+            if restored:
+                before = replace(state, good={**state.good, **restored})
+                now = self._combined(state.files, before)
+                self._seen = _following(before, state.stamps, state.files, now)
+        return sorted(one.name for one in restored.values())
+
+    def _last_good(self, row: Mapping[str, Any], state: _State) -> tuple[str, Pipeline] | None:
+        for path in state.files:
+            if path in state.good or Path(path).name != Path(row["file"]).name:
+                continue
+            loaded = load_text(bytes(row["source"]), Path(path), self._registry, self._settings)
+            if loaded.pipeline is not None and loaded.name == row["name"]:
+                return path, loaded.pipeline
+        return None
 
     def queues_below(self, names: Iterable[str | None]) -> set[str]:
         """Return the queues that runs of these pipelines need, and the runs that they start."""

@@ -106,6 +106,19 @@ class Headrace:
         """What cancels, retries and pauses."""
         return Interventions(self.database, self.dispatcher)
 
+    def keep_last_good(self) -> list[str]:
+        """Put in force what the database has of pipelines whose files are broken.
+
+        Returns their names.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if not any(one.severity == "error" for one in self.pipelines.problems):
+            return []
+        rows = self.database.rows("kept_sources", names=list(self.pipelines.by_name))
+        return self.pipelines.restore(rows)
+
     def start_run(
         self,
         pipeline: str,

@@ -10,7 +10,7 @@ from runner.model.duration import format_duration, parse_duration_s
 from runner.model.pipeline import Calendar, Concurrency, Pipeline, Schedule
 
 # Where a pipeline stands and which bytes it is; not what it says.
-_PLACES = frozenset({"name", "file", "folder", "version"})
+_PLACES = frozenset({"name", "file", "folder", "version", "source"})
 _SECONDS = re.compile(r"_s$")
 
 

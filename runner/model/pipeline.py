@@ -143,7 +143,7 @@ class Pipeline:
 
     `version` is the SHA-256 of the file's bytes, of the _defaults.yaml that hold for it and of
     its calendars' files; `folder` its absolute folder, from which relative paths in `with` are
-    looked up.
+    looked up. `source` are the file's bytes.
     """
 
     name: str
@@ -157,3 +157,4 @@ class Pipeline:
     concurrency: Concurrency | None = None
     handlers: tuple[Step, ...] = ()
     trigger: PipelineTrigger | None = None
+    source: bytes = field(default=b"", repr=False, compare=False)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def _built(
     outer: FolderDefaults,
     calendars: UsedCalendars,
 ) -> Pipeline:
-    return build_pipeline(
+    built = build_pipeline(
         expansion.data,
         file=expansion.document.file,
         folder=folder,
@@ -182,6 +182,7 @@ def _built(
         outer=outer.layers,
         calendars=calendars.dates,
     )
+    return replace(built, source=content)
 
 
 def _not_a_mapping(document: Document) -> Problem:

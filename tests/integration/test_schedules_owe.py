@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runner.engine.inforce import InForce
+from runner.engine.pipelines import Pipelines
 from runner.engine.runs import release
 from runner.engine.scheduler import Scheduler
 from tests.support.by_hand import ByHand, by_hand
@@ -182,3 +183,26 @@ def test_queued_runs_of_a_removed_file_wait_until_it_is_back(hand: ByHand) -> No
     sweep(hand)
     hand.work()
     assert statuses(hand) == ["completed", "completed"]
+
+
+def test_a_new_leader_keeps_the_last_good_version_of_a_broken_file(hand: ByHand) -> None:
+    hand.declare(PIPELINE.format(schedule=EVERY_15))
+    headrace = hand.headrace
+    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    assert leader is not None
+    InForce(headrace.database).keep(headrace.pipelines.by_name, leader["term"])
+    hand.declare("name: due\nsteps: [}\n")
+
+    after = Pipelines(headrace.settings, headrace.registry)
+    headrace.pipelines = after  # As of a process that has not seen the good file.
+    assert after.by_name == {}
+    assert headrace.keep_last_good() == ["due"]
+    assert after.staying == {"due"}
+    assert [one.interval_s for one in after.get("due").schedules] == [900.0]
+    after.refresh()
+    assert "due" in after.by_name
+
+    hand.declare(PIPELINE.format(schedule="{interval: 1h}"))
+    after.refresh()
+    assert [one.interval_s for one in after.get("due").schedules] == [3600.0]
+    assert after.staying == set()

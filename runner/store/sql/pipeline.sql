@@ -6,37 +6,48 @@
 WITH lease AS (
     SELECT FROM headrace.leader WHERE term = :term::bigint AND expires_at > clock_timestamp()
 ), gone AS (
-    UPDATE headrace.pipeline
-       SET removed_at = clock_timestamp()
+    DELETE FROM headrace.pipeline
      WHERE name <> ALL (:names::text[])
-       AND removed_at IS NULL
+       AND EXISTS (SELECT FROM lease)
+    RETURNING name
+), withdrawn AS (
+    INSERT INTO headrace.withdrawn (pipeline)
+    SELECT name FROM gone
+        ON CONFLICT DO NOTHING
+), back AS (
+    DELETE FROM headrace.withdrawn
+     WHERE pipeline = ANY (:names::text[])
        AND EXISTS (SELECT FROM lease)
 )
-INSERT INTO headrace.pipeline AS kept (name, version, definition, file)
-SELECT name, version, definition, file
+INSERT INTO headrace.pipeline AS kept (name, version, definition, file, source)
+SELECT name, version, definition, file, decode(source, 'base64')
   FROM json_to_recordset(:changed::json)
-       AS read (name text, version text, definition jsonb, file text)
+       AS read (name text, version text, definition jsonb, file text, source text)
  WHERE EXISTS (SELECT FROM lease)
     ON CONFLICT (name) DO UPDATE
    SET version = excluded.version,
        definition = excluded.definition,
        file = excluded.file,
-       loaded_at = clock_timestamp(),
-       removed_at = NULL
- WHERE (kept.version, kept.definition, kept.file, kept.removed_at)
-       IS DISTINCT FROM (excluded.version, excluded.definition, excluded.file, NULL)
+       source = excluded.source,
+       loaded_at = clock_timestamp()
+ WHERE (kept.version, kept.definition, kept.file)
+       IS DISTINCT FROM (excluded.version, excluded.definition, excluded.file)
+    OR kept.source IS NULL AND excluded.source IS NOT NULL
 
 -- name: kept_pipelines
-SELECT name, version, definition, file, loaded_at
+SELECT name, version, definition, file, loaded_at FROM headrace.pipeline ORDER BY name
+
+-- name: kept_sources
+-- The last good versions of what no valid file declares now.
+SELECT name, file, source
   FROM headrace.pipeline
- WHERE removed_at IS NULL
- ORDER BY name
+ WHERE name <> ALL (:names::text[])
+   AND source IS NOT NULL
 
 -- name: held_back
 -- Pipelines whose files were removed while runs of theirs are queued.
-SELECT p.name, count(*) AS runs
-  FROM headrace.pipeline p
-  JOIN headrace.run r ON r.pipeline = p.name AND r.status = 'queued' AND r.parent_job IS NULL
- WHERE p.removed_at IS NOT NULL
- GROUP BY p.name
- ORDER BY p.name
+SELECT w.pipeline, count(*) AS runs
+  FROM headrace.withdrawn w
+  JOIN headrace.run r ON r.pipeline = w.pipeline AND r.status = 'queued' AND r.parent_job IS NULL
+ GROUP BY w.pipeline
+ ORDER BY w.pipeline

@@ -48,8 +48,8 @@ WITH held AS (
        AND (parent_job IS NOT NULL
             OR NOT EXISTS (SELECT FROM headrace.schedule s
                             WHERE s.pipeline = run.pipeline AND s.paused)
-               AND NOT EXISTS (SELECT FROM headrace.pipeline p
-                                WHERE p.name = run.pipeline AND p.removed_at IS NOT NULL))
+               AND NOT EXISTS (SELECT FROM headrace.withdrawn w
+                                WHERE w.pipeline = run.pipeline))
     WINDOW in_order AS (PARTITION BY concurrency_group ORDER BY id)
 )
 UPDATE headrace.run r

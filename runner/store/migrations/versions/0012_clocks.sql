@@ -5,5 +5,11 @@ ALTER TABLE headrace.job ADD COLUMN timezone text;
 -- have had due before is not owed. Empty: it had none. Null: not known, from before this column.
 ALTER TABLE headrace.schedule ADD COLUMN declared text;
 
--- A pipeline whose file was removed: its queued runs wait until it is back.
-ALTER TABLE headrace.pipeline ADD COLUMN removed_at timestamptz;
+-- Pipelines whose files were removed: their queued runs wait until they are back.
+CREATE TABLE headrace.withdrawn (
+    pipeline    text PRIMARY KEY,
+    removed_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The text of the file: a new leader finds the last good version there where the file is broken.
+ALTER TABLE headrace.pipeline ADD COLUMN source bytea;
