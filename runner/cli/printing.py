@@ -102,10 +102,12 @@ def until(moment: datetime, now: datetime) -> str:
 
 def took(row: Row) -> str:
     """Return how long a run or an attempt took, or has taken up to now."""
-    started = row.get("started_at")
+    # A step that runs a pipeline takes as long as its run: its own job only waits.
+    of = "child_" if row.get("child_started_at") is not None else ""
+    started = row.get(f"{of}started_at")
     if started is None:
         return "-"
-    ended = row.get("finished_at") or datetime.now(UTC)
+    ended = row.get(f"{of}finished_at") or row.get("finished_at") or datetime.now(UTC)
     return span(max(0.0, (ended - started).total_seconds()))
 
 

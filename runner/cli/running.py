@@ -286,7 +286,9 @@ def _step_line(job: dict[str, Any], width: int) -> str:
         return f"{text} for run {job['child_run']}"
     if job["status"] == "started" and job["attempt"] > 1:
         return f"{text} (attempt {job['attempt']})"
-    started, finished = (_read(job[key]) for key in ("started_at", "finished_at"))
+    # As `took` has it.
+    of = "child_" if job["child_started_at"] else ""
+    started, finished = (_read(job[f"{of}{key}"]) for key in ("started_at", "finished_at"))
     if job["status"] == "retrying":
         due = _read(job["next_retry_time"])
         wait = (due - datetime.now(UTC)).total_seconds() if due else 0.0

@@ -132,7 +132,8 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     _fields(job, ("child_run",))
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
-    print(f"{'took':14} {took(job)}\n")
+    child = headrace.database.row("run_progress", id=job["child_run"]) if job["child_run"] else None
+    print(f"{'took':14} {took(child or job)}\n")
     print_table(
         [
             (

@@ -14,6 +14,7 @@ from runner.config import Settings
 from runner.errors import Problem
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, Position, read, scan
+from runner.spec.lint_schedules import either_day
 from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
 
 # Every two steps are compared: beyond this many it would take minutes.
@@ -52,6 +53,11 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
             lines = content.decode("utf-8-sig").splitlines()
             found += _of_pipeline(pipeline, document, lines, settings)
             found += _unused_templates(document, lines)
+            found += (
+                one
+                for one in either_day(pipeline, document)
+                if not silences(lines[one.line - 1], one.code)
+            )
     return sorted(found)
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from runner import __version__
 from runner.engine.wiring import Headrace
@@ -15,6 +15,7 @@ from runner.web.access import Access
 from runner.web.failures import add_failures
 from runner.web.guard import Guard
 from runner.web.pages import add_pages
+from runner.web.queries import known_query_only
 
 # No more requests at once than the pool has connections: the others wait their turn here,
 # where waiting costs nothing.
@@ -43,7 +44,7 @@ def create_app(headrace: Headrace) -> FastAPI:
     app.add_middleware(Guard, settings=headrace.settings, access=access)
     add_failures(app)
     for module in (jobs, pipelines, runs, health):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(known_query_only)])
     add_pages(app, access.token)
     return app
 

@@ -480,3 +480,14 @@ def test_a_pipelines_trigger_is_answered_with_what_became_of_the_runs(
     listed = {row["name"]: row["trigger"] for row in client.get("/pipelines").json()["items"]}
     assert listed["load"] is None
     assert listed["after"]["text"] == "after load ended"
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [("/runs?piepline=x", 'did you mean "pipeline"?'), ("/pipelines?limit=3", "no parameters")],
+)
+def test_a_query_parameter_that_nobody_knows_is_refused(client: TestClient, query: str, told: str):
+    answer = client.get(query)
+
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]

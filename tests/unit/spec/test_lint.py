@@ -135,3 +135,23 @@ def test_a_table_that_a_later_step_only_clears_may_be_read_before(tmp_path: Path
     )
     assert warnings(tmp_path, filled) == []
     assert warnings(tmp_path, steps) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ('"0 8 1-7 * mon"', True),
+        ('[{interval: 1h}, {cron: "0 8 1-7 * mon"}]', True),
+        ('{cron: "0 8 1-7 * *"}', False),
+        ('{cron: "0 8 * * mon"}', False),
+        ('{cron: "0 8 1-7 * mon"} # headrace: ignore[either-day] both are meant', False),
+    ],
+)
+def test_a_cron_expression_that_fires_on_either_day_is_told(
+    tmp_path: Path, schedule: str, told: bool
+) -> None:
+    steps = "  - {id: only, job: RunSql, with: {sql: select 1}}\n"
+
+    found = warnings(tmp_path, f"{steps}schedule: {schedule}\n")
+
+    assert [one.split()[1] for one in found] == ["either-day"] * told
