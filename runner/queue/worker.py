@@ -19,12 +19,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
-from rq.command import handle_command, parse_payload
+from rq.command import handle_command
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
 from runner.descent import Strays, adopting_orphans
 from runner.queue.child import Child, spawn
+from runner.queue.commands import command_in
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import kill_group, kill_tree, resident_bytes
 from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots
@@ -297,14 +298,15 @@ class WarmWorker(Worker):
         """Carry out what has come over RQ's channel."""
         assert self.pubsub is not None
         while (message := self.pubsub.get_message(timeout=0)) is not None:
-            payload = parse_payload(message)
-            if payload.get("command") == "stop-job":
+            payload = command_in(message)
+            command = payload.get("command")
+            if command == "stop-job":
                 self._stop_job(str(payload.get("job_id", "")))
-            elif payload.get("command") == "kill-horse":
+            elif command == "kill-horse":
                 for child in self._children.values():
                     if self._slots.read(child.index).state == RUNNING:
                         self._kill(child, None)
-            elif payload.get("command") == "shutdown":
+            elif command == "shutdown":
                 handle_command(self, payload)
 
     def _stop_job(self, message_id: str) -> None:
