@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from runner import exact
 from runner.errors import JobFailure
 
 # What a value is shown as.
@@ -164,7 +165,7 @@ def redacted_json(text: str | None) -> str | None:
     # In a text of JSON each value stands in one of the forms that are looked for.
     if text is None or redacted(text) == text:
         return text
-    return json.dumps(_redacted(json.loads(text)))
+    return exact.dumps(_redacted(exact.loads(text)))
 
 
 def _redacted(value: Any) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.embedded import postgres, valkey
 from runner.embedded.place import Place, check, place_of, prepare, refuse
 
-__all__ = ["Servers", "find", "start", "stop", "urls", "use"]
+__all__ = ["Servers", "dump", "find", "start", "stop", "urls", "use"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,15 @@ def stop(home: Path) -> None:
         prepare(place)
         with _locked(place):
             _stop(place)
+
+
+def dump(home: Path, name: str) -> Path:
+    """Write a dump of the running database to `backups/` in `home`, for pg_restore.
+
+    Raises:
+        EmbeddedError: It could not be written; nothing is left of it.
+    """
+    return postgres.dump(place_of(home), name)
 
 
 @contextlib.contextmanager

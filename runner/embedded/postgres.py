@@ -4,12 +4,14 @@ import os
 import shutil
 import signal
 import time
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from runner.embedded.place import Place, open_log, refuse
 from runner.embedded.process import (
+    SELF,
     Starting,
     acceptable_identity,
     alive,
@@ -107,6 +109,21 @@ def stop(place: Place) -> None:
     if pid is not None:
         _signal(place, pid, signal.SIGINT)
         end(pid, [(signal.SIGINT, 4), (signal.SIGQUIT, 1), (signal.SIGKILL, 1)])
+
+
+def dump(place: Place, name: str) -> Path:
+    """Write what the database holds to a new file below `backups/`; see `embedded.dump`."""
+    folder = place.home / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
+    draft = file.with_suffix(".part")
+    command = [str(programs(place) / "pg_dump"), "--format=custom", "--dbname", url(place)]
+    code, _, said = run(SELF, [*command, "--file", str(draft)], cwd=folder)
+    if code != 0:
+        draft.unlink(missing_ok=True)
+        raise refuse(folder, f"the database could not be dumped: {said}")
+    draft.rename(file)
+    return file
 
 
 def programs(place: Place) -> Path:

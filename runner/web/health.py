@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from runner.engine.wiring import Headrace
-from runner.errors import HeadraceError
+from runner.errors import HeadraceError, SchemaMismatch
 from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
-from runner.store.migrations import LATEST, current
+from runner.store.migrations import look
 from runner.store.waiting import within
 from runner.web.answers import Answer
 from runner.web.failures import RETRY_AFTER_S
@@ -47,8 +47,8 @@ def _readiness(headrace: Headrace, whole: bool) -> Response:
     try:
         with within(_READY_S):
             state |= _database_state(headrace)
-        if state["schema"] != LATEST:
-            state["missing"]["schema"] = "run `headrace db upgrade`"
+    except SchemaMismatch as error:
+        state["missing"]["schema"] = str(error)
     except HeadraceError as error:
         state["missing"]["postgresql"] = str(error)
     try:
@@ -73,13 +73,13 @@ def metrics(headrace: Installed) -> Response:
 
 def _database_state(headrace: Headrace) -> dict[str, Any]:
     with headrace.database.transaction() as tx:
-        schema = current(tx.connection)
-        if schema != LATEST:
-            return {"schema": schema}
+        schema = look(tx.connection)
+        schema.require()
         workers = [row for row in tx.rows("workers") if row["status"] in ("running", "draining")]
         leader = tx.row("leader")
     return {
-        "schema": schema,
-        "leader": bool(leader and leader["live"]),
+        "schema": schema.version,
+        # Late is told, and takes nobody out of service: requests are served all the same.
+        "leader": "late" if leader and leader["late"] else bool(leader and leader["live"]),
         "workers": len(workers),
     }

@@ -20,8 +20,8 @@ HOSTILE = [
 def test_no_message_ends_a_worker_s_parent(cluster: Cluster) -> None:
     worker = cluster.worker()
     name = cluster.wait_for_worker(worker)
-    channel = f"rq:pubsub:{name}"
-    wait_until(lambda: cluster.redis.pubsub_numsub(channel)[0][1] == 1, what="its subscription")
+    subscribed = wait_until(lambda: cluster.redis.pubsub_channels(f"*{name}"), what="its channel")
+    channel = subscribed[0]
 
     for message in HOSTILE:
         cluster.redis.publish(channel, message)

@@ -1,6 +1,7 @@
 """A dotted path leads into jobs/ and the packages that config.yaml lists, nowhere else."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ class Job(BaseJob):
 
 
 @pytest.fixture
-def bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     package = tmp_path / "some_installed"
     package.mkdir()
     for name in ("__init__", "jobs", "jobs_too"):
