@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from rq.command import send_shutdown_command
 
 from runner.queue.commands import command_in
 from tests.support.cluster import Cluster
@@ -33,7 +32,7 @@ def test_no_message_ends_a_worker_s_parent(cluster: Cluster) -> None:
     cluster.wait_for_status(job, "completed")
     assert worker.popen.poll() is None
     # What is a command is obeyed still.
-    send_shutdown_command(cluster.redis, name)
+    cluster.redis.publish(channel, b'{"command": "shutdown"}')
     wait_until(lambda: worker.popen.poll() is not None, what="the worker's end")
 
 
