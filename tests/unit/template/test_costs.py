@@ -18,15 +18,19 @@ COSTLY = [
     "{{ ([params.long] * 30) ~ '' }}",
     "{{ [params.long, params.long, params.long]|upper }}",
     "{{ ([params.long] * 33)|sort }}",
-    "{% set a = [params.long] * 1 %}{% set b = a + a + a + a %}{% set c = b + b + b + b %}"
-    "{{ (c + c + c)|sort|length }}",
+    (
+        "{% set a = [params.long] * 1 %}{% set b = a + a + a + a %}{% set c = b + b + b + b %}"
+        "{{ (c + c + c)|sort|length }}"
+    ),
     "{% set a = [1, 1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
     "{% set a = [1, 1] %}{% set b = [1, 1] %}"
     + "{% set a = [a, a] %}{% set b = [b, b] %}" * 40
     + "{{ a == b }}",
     "{% set a = {'k': 1} %}" + "{% set a = {'k': a, 'l': a} %}" * 40 + "{{ a|tojson }}",
-    "{% set n = namespace(v=1) %}{% for i in range(5000) %}{% set n.v = [n.v] %}{% endfor %}"
-    "{{ n.v }}",
+    (
+        "{% set n = namespace(v=1) %}{% for i in range(5000) %}{% set n.v = [n.v] %}{% endfor %}"
+        "{{ n.v }}"
+    ),
     "{{ params.many|map('upper')|list|sort }}",
     "{{ [params.long, params.long]|join(',') }}",
     "{{ " + "(" * 40 + "[params.long]" + ")*1" * 40 + "|tojson }}",
