@@ -100,7 +100,7 @@ def bounded_round(round_: Callable[..., Any]) -> Callable[..., Any]:
     """Return `round` for a precision that numbers have: Jinja raises ten to its power."""
 
     @wraps(round_)
-    def bounded(value: Any, precision: int = 0, *args: Any, **kwargs: Any) -> Any:
+    def bounded(value: Any, precision: Any = 0, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(precision, int) or abs(precision) > _MOST_DIGITS:
             raise TemplateError(f"round takes up to {_MOST_DIGITS} digits, not {precision!r:.40}")
         return round_(value, precision, *args, **kwargs)
