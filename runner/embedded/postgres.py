@@ -29,7 +29,7 @@ _START_LIMIT_S = 60.0
 _ORPHANS_LIMIT_S = 10.0
 # Higher than any process number, so that it names no process.
 _NO_PROCESS = 2**31 - 2
-# Written to postgresql.conf once, when the cluster is made: `ALTER SYSTEM` and edits win later.
+# Written to postgresql.conf once, when the cluster is made: edits win later.
 # Durability is left at PostgreSQL's own values: fsync and synchronous_commit are on.
 _SETTINGS = {
     "listen_addresses": "",

@@ -29,6 +29,7 @@ from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
 from runner.queue.message import Message
 from runner.queue.sender import Sender
+from runner.secrecy import NOT_AUTHORED, names_any
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
 
@@ -221,6 +222,9 @@ class Dispatcher:
         findings = self._registry.check(job_class, payload)
         if findings:
             self._registry.make(job_class, payload)
+        for key in self._registry.referring(job_class):
+            if names_any(payload.get(key)):
+                raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
         if queue is not None and queue not in self._settings.queues:
             raise InvalidPayload(
                 f'no worker listens on the queue "{queue}"; it is one of '

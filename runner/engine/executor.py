@@ -305,6 +305,7 @@ class Executor:
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
             permissions=place.permissions,
+            authored=claimed.pipeline is not None,
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:

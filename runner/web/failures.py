@@ -26,6 +26,7 @@ from runner.errors import (
     UnknownJobClass,
     UnknownPipeline,
 )
+from runner.secrecy import redacted
 from runner.web.answers import Answer
 
 RETRY_AFTER_S = 5
@@ -66,7 +67,7 @@ def problem_row(problem: Problem) -> dict[str, Any]:
 async def _headrace_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HeadraceError)
     status = status_of(error)
-    content: dict[str, Any] = {"detail": str(error), "code": error.code}
+    content: dict[str, Any] = {"detail": redacted(str(error)), "code": error.code}
     hint = getattr(error, "hint", "")
     if hint:
         content["hint"] = hint

@@ -77,7 +77,12 @@ class ByHand:
 def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]:
     """Yield the installation; `folder` is its project."""
     settings = Settings(
-        folder, folder, folder / "pipelines", database_url=database_url, redis_url=redis_url
+        folder,
+        folder,
+        folder / "pipelines",
+        database_url=database_url,
+        redis_url=redis_url,
+        job_packages=("tests",),
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
