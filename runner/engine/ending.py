@@ -67,7 +67,8 @@ class Ending:
         self._slot.completing()
         self._executor.sessions.roll_back()
         self._taker.send(self._executor.fail(claimed, why))
-        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        if not why.unknown:
+            log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
         self._taker.send(self._executor.close_run(claimed))
 
     def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:

@@ -27,6 +27,7 @@ from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
 from runner.engine.runs import follow
+from runner.engine.unknown import given_back
 from runner.errors import (
     ChildRunFailed,
     InvalidPayload,
@@ -72,12 +73,14 @@ class Raised:
     """A job whose `handle()` has raised; `permanent` where another attempt would raise again.
 
     `kinds` are the names of the error's classes, and of those of the errors that caused it.
+    With `unknown` this worker does not know the job's class, and nothing of it has run.
     """
 
     error: str
     traceback: str
     permanent: bool = False
     kinds: frozenset[str] = frozenset()
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,8 @@ class Executor:
         """
         retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
+            if raised.unknown and given_back(tx, claimed, raised.error):
+                return []
             row = tx.row(
                 "fail_attempt",
                 id=claimed.id,
@@ -311,4 +316,5 @@ def raised(error: BaseException) -> Raised:
         storable(frames[-_MOST_TRACEBACK:]),
         permanent=isinstance(error, _PERMANENT),
         kinds=kinds_of(error),
+        unknown=isinstance(error, UnknownJobClass),
     )
