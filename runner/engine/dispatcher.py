@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.config import Settings
 from runner.engine.concurrency import lock_groups, settle_runs
 from runner.engine.gate import decide, message_for
@@ -117,7 +118,7 @@ class Dispatcher:
             values = self._values(job_class, payload, queue=queue)
             rows.append(planned_row(**values))
         with self._database.transaction() as tx:
-            tx.rows("insert_jobs", jobs=json.dumps(rows, default=str))
+            tx.rows("insert_jobs", jobs=exact.dumps(rows, default=str))
         self.send_soon([_message(row) for row in rows])
         return [row["id"] for row in rows]
 
@@ -161,7 +162,7 @@ class Dispatcher:
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
-        inserted = tx.rows("insert_runs", runs=json.dumps(runs, default=str), term=term)
+        inserted = tx.rows("insert_runs", runs=exact.dumps(runs, default=str), term=term)
         inserted, messages = settle_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
@@ -169,7 +170,7 @@ class Dispatcher:
             if row["status"] in ("running", "queued"):
                 add_jobs(plans[str(row["id"])][0], row, jobs, edges)
         if jobs:
-            tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
+            tx.rows("insert_jobs", jobs=exact.dumps(jobs, default=str))
         if edges:
             tx.rows("insert_edges", edges=json.dumps(edges))
         messages += [
@@ -228,7 +229,7 @@ class Dispatcher:
         return {
             "id": str(new_id()),
             "job_class": job_class,
-            "payload": json.dumps(dict(payload), default=str),
+            "payload": exact.dumps(dict(payload), default=str),
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
             "retry": self._default_retry if retry is None else self._retry_json(retry),
