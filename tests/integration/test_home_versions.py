@@ -114,6 +114,7 @@ def test_where_the_dump_cannot_be_kept_nothing_is_upgraded(
     assert version(old_home) == OLD
 
 
+@pytest.mark.timeout(240)
 def test_a_run_that_brings_its_own_daemon_upgrades_the_home_and_tells(
     headrace: Headrace, old_home: str, own_home: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_run_that_brings_its_own_daemon_upgrades_the_home_and_tells(
     assert version(old_home) == LATEST
 
 
+@pytest.mark.timeout(240)
 def test_every_program_refuses_a_schema_that_is_too_new_with_a_sentence(
     headrace: Headrace, old_home: str
 ) -> None:
@@ -131,7 +133,7 @@ def test_every_program_refuses_a_schema_that_is_too_new_with_a_sentence(
     with connect(old_home) as line, line.cursor() as cursor:
         cursor.execute("UPDATE headrace.alembic_version SET version_num = '9999'")
         cursor.execute("UPDATE headrace.installation SET works_from = '9000', version = '9.0'")
-    for arguments in (*LOOKS, ("db", "upgrade"), ("daemon",), ("up",), ("run", "plain")):
+    for arguments in (("runs",), ("worker",), ("db", "upgrade"), ("up",), ("run", "plain")):
         done = headrace(*arguments)
         said = done.out + done.err
         assert done.code == 2, (arguments, said)
