@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib import request
@@ -48,10 +49,11 @@ class Stack:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def health(self, service: str) -> str:
+    def is_healthy(self, service: str) -> bool:
         (one,) = self("ps", "-q", service).split()
         state = ["docker", "inspect", "--format", "{{.State.Health.Status}}", one]
-        return subprocess.run(state, capture_output=True, text=True, check=True).stdout.strip()
+        told = subprocess.run(state, capture_output=True, text=True, check=True).stdout
+        return told.strip() == "healthy"
 
     def ask(self, path: str, body: Any = None, *, token: str = TOKEN) -> Any:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -95,7 +97,7 @@ def stack() -> Iterator[Stack]:
 
 def test_the_stack_becomes_healthy_and_serves(stack: Stack) -> None:
     for service in ("postgres", "redis", "web"):
-        wait_until(lambda name=service: stack.health(name) == "healthy", limit_s=120)
+        wait_until(partial(stack.is_healthy, service), limit_s=120)
     assert stack.ask("/health/ready", token="") == {"status": "ready"}
     wait_until(lambda: stack.ask("/health/ready")["leader"] is True, limit_s=30)
     wait_until(lambda: stack.ask("/health/ready")["workers"] == 2, limit_s=30)
