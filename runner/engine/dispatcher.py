@@ -132,6 +132,7 @@ class Dispatcher:
             TooManyRuns: The pipeline's `concurrency` has it fail.
             StoreUnavailable: PostgreSQL does not answer; nothing was started.
         """
+        self._sender.prepare()
         with self._database.transaction() as tx:
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
@@ -219,6 +220,7 @@ class Dispatcher:
         timeout: Any = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
+        self._sender.prepare()
         findings = self._registry.check(job_class, payload)
         if findings:
             self._registry.make(job_class, payload)

@@ -20,6 +20,7 @@ from runner.errors import (
     ProblemsError,
     QueueUnavailable,
     RefusedSql,
+    SchemaMismatch,
     StoreUnavailable,
     TemplateError,
     TooManyRuns,
@@ -44,6 +45,7 @@ _STATUSES: Sequence[tuple[type[HeadraceError], int]] = (
     (ProblemsError, 422),
     (StoreUnavailable, 503),
     (QueueUnavailable, 503),
+    (SchemaMismatch, 503),
 )
 
 

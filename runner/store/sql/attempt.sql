@@ -217,31 +217,35 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
+-- name: too_new
+-- A queued job that asks for what only newer workers know.
+SELECT needs
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND attempt = :attempt::integer
+   AND status = 'queued'
+   AND needs > :can::integer
+
 -- name: give_back_attempt
 -- Give an attempt back for a while, without spending a retry: another worker may know the job's
 -- class. No row: it is over, or was given back so often that nobody seems to know it.
 WITH ended AS (
-    UPDATE headrace.job j
+    UPDATE headrace.job
        SET status = 'retrying',
            next_retry_time = clock_timestamp()
-                           + make_interval(secs => (:waits_s::float8[])[given_back.times + 1]),
+               + make_interval(secs => (:waits_s::float8[])[coalesce(given_back, 0) + 1]),
+           given_back = coalesce(given_back, 0) + 1,
            error = :error::text,
            finished_at = clock_timestamp(),
            updated_at = clock_timestamp()
-      FROM (SELECT count(*)::integer AS times
-              FROM headrace.job_attempt
-             WHERE job_id = :id::uuid
-               AND outcome = 'released'
-               AND traceback = 'unknown-job') given_back
-     WHERE j.id = :id::uuid
-       AND j.attempt = :attempt::integer      -- fencing token
-       AND j.status = 'started'
-       AND given_back.times < cardinality(:waits_s::float8[])
-    RETURNING j.id, j.attempt, j.worker, j.started_at, j.next_retry_time
+     WHERE id = :id::uuid
+       AND attempt = :attempt::integer      -- fencing token
+       AND status = 'started'
+       AND coalesce(given_back, 0) < cardinality(:waits_s::float8[])
+    RETURNING id, attempt, worker, started_at, next_retry_time
 ), noted AS (
-    INSERT INTO headrace.job_attempt
-           (job_id, attempt, outcome, worker, started_at, error, traceback)
-    SELECT id, attempt, 'released', worker, started_at, :error::text, 'unknown-job' FROM ended
+    INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
+    SELECT id, attempt, 'released', worker, started_at, :error::text FROM ended
 )
 SELECT id, next_retry_time FROM ended
 
