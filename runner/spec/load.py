@@ -20,6 +20,7 @@ from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft, Finding
 from runner.spec.expansion import Expansion, expanded
+from runner.spec.numbers import numbers_stay_as_written
 from runner.spec.rules import RULES
 from runner.spec.trigger_links import Links, across_triggers, links_of, names_unknown
 
@@ -139,6 +140,7 @@ def load_text(
     draft = Draft(expansion.data, catalogue, settings, folder)
     found += expansion.placed(_broken_schema(expansion.data))
     found += expansion.placed(_broken_rules(draft))
+    found += expansion.placed(islice(numbers_stay_as_written(expansion, draft), MOST_OF_A_KIND))
     problems += _not_following_from(problems, found)
     calendars = used_calendars(draft.calendar_files(), folder, settings)
     broken = (*outer.problems, *calendars.problems)

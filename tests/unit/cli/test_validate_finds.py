@@ -292,3 +292,36 @@ params: {table: {default: "no.such.table.name"}}
 steps: [{id: a, job: TruncateTable, with: {table: "{{ params.table }}"}}]
 """
     assert "is no identifier" in one(found(text))["message"]
+
+
+@pytest.mark.parametrize(
+    ("job", "with_", "quoted"),
+    [
+        ("ShellCommand", "command: [sleep, 1.50]", "1.50"),
+        ("ShellCommand", "command: [echo, 0x1F]", "0x1F"),
+        ("ShellCommand", "command: [echo, 1e3]", "1e3"),
+        ("ShellCommand", "command: [echo, 007]", "007"),
+        (
+            "HttpExtract",
+            'url: "https://api.example.com", into: t, query: {v: 1.10}',
+            "1.10",
+        ),
+        ("RunSql", "sql: select 1, params: {a: 12345678901234567.89}", "12345678901234567.89"),
+    ],
+)
+def test_a_number_that_would_be_spelt_anew_is_to_be_quoted(
+    found: Found, job: str, with_: str, quoted: str
+):
+    item = one(found(step(job, with_)))
+    assert (item["code"], item["hint"]) == ("changed-number", f'quote it: "{quoted}"')
+    assert item["column"] == step(job, with_).index(quoted) + 1
+
+
+def test_a_number_that_stays_is_content(found: Found):
+    text = step("ShellCommand", "command: [echo, 8080, 1.5, -3]")
+    assert (
+        found(
+            text + step("RunSql", "sql: select 1, params: {a: 1.10}").replace("a,", "b,", 1), code=0
+        )
+        == []
+    )

@@ -1,0 +1,75 @@
+"""What `validate` says of a pipeline, and what a run says: the two that must agree."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.registry import Registry
+from runner.engine.rehearsal import rehearse
+from runner.errors import HeadraceError, ProblemsError
+from runner.spec import load_folder
+from tests.support.by_hand import ByHand
+
+# Headrace's own, but said of data, files and programs, which are there or not when it runs.
+_OF_DATA = re.compile(
+    r"there is no file '[^']*(?<!\.sql)'|answered \d{3}|exit code|the command cannot be started"
+    r"|checks? |is null|is not unique|is not in|has \d+ rows|: has no column|gave no answer"
+    r"|cannot be reached|the answer|the document|is no list of objects|\.csv:\d|has no keys"
+    r"|custom exception|rows that should not|ended with|there is no column|no such index"
+    r"|Catalogue|which its result holds"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`refused`: in Headrace's own words, before or while it ran. `completed`: to its end."""
+
+    refused: str = ""
+    completed: bool = False
+    at_load: bool = False
+
+
+def of_validate(folder: Path, settings: Settings) -> list[str]:
+    """Return the errors that `headrace validate` shows."""
+    registry = Registry()
+    loaded = load_folder(folder, registry, settings)
+    found = [*loaded.problems, *rehearse(loaded.pipelines.values(), settings, registry)]
+    return [str(problem) for problem in found if problem.severity == "error"]
+
+
+def of_run(hand: ByHand, pipeline: str) -> Verdict:
+    """Run a pipeline through the engine, and say how it ended."""
+    try:
+        run = hand.run(pipeline)
+    except ProblemsError as error:
+        return Verdict(str(error), at_load=True)
+    except HeadraceError as error:
+        return Verdict(str(error))
+    jobs = hand.jobs(run)
+    for step, row in jobs.items():
+        if row["error"] and _is_ours(row):
+            return Verdict(f"{step}: {row['error']}")
+    return Verdict(completed=run["status"] == "completed")
+
+
+def _is_ours(row: dict[str, Any]) -> bool:
+    if row["status"] not in ("failed", "retrying"):
+        return False
+    if _OF_DATA.search(row["error"]):
+        return False
+    last = (row["traceback"] or "").strip().rpartition("\n")[2]
+    raised = next(
+        (
+            line
+            for line in reversed((row["traceback"] or "").splitlines())
+            if re.match(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b", line)
+        ),
+        last,
+    )
+    if not row["traceback"]:
+        return True
+    return raised.startswith(
+        ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
+    )
