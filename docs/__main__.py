@@ -6,7 +6,6 @@ With `--check` nothing is written; the exit code is 1 where a page is not what t
 import argparse
 import inspect
 import sys
-import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,14 +36,15 @@ def jobs_page() -> str:
 
 
 def _job(kind: JobType) -> Iterator[str]:
-    text, _, parameters = (inspect.getdoc(kind.cls) or "").partition("\nParameters:\n")
+    text = (inspect.getdoc(kind.cls) or "").partition("\nParameters:\n")[0]
     yield f"## {kind.name}"
     yield ""
     yield text.strip()
     if not kind.transactional:
         yield ""
         yield "Not transactional: it runs at least once, and its effect and its completion are two."
-    told = dict(_parameters(textwrap.dedent(parameters)))
+    told = {name: meaning.replace("|", "\\|") for name, meaning in kind.meanings.items()}
+    told.pop("connection", None)  # The page says it of all jobs together.
     if not told:
         return
     yield ""
@@ -54,24 +54,6 @@ def _job(kind: JobType) -> Iterator[str]:
         if name in told:
             default = "required" if parameter.required else f"`{_yaml(parameter.default)}`"
             yield f"| `{name}` | {describe(parameter.type)} | {default} | {told[name]} |"
-
-
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and meaning of each parameter that a docstring's section tells."""
-    for block in textwrap.dedent(text).split("\n"):
-        if block and not block.startswith(" "):
-            name, _, meaning = block.partition(":")
-            collected = [meaning.strip()]
-            yield name.strip(), " ".join(_continued(text, block, collected)).replace("|", "\\|")
-
-
-def _continued(text: str, first: str, collected: list[str]) -> list[str]:
-    rest = text.split(first + "\n", 1)[1] if first + "\n" in text else ""
-    for line in rest.split("\n"):
-        if not line.startswith(" "):
-            break
-        collected.append(line.strip())
-    return collected
 
 
 def _yaml(value: object) -> str:

@@ -145,5 +145,5 @@ def schema(given: argparse.Namespace) -> int:
     from runner.engine.registry import Registry
 
     settings = settings_of(given)
-    print_json(pipeline_schema(Registry(folder=settings.project / "jobs")))
+    print_json(pipeline_schema(Registry(folder=settings.project / "jobs"), settings))
     return 0

@@ -9,7 +9,7 @@ from runner.spec.expansion import Expansion
 
 
 def numbers_stay_as_written(expansion: Expansion, draft: Draft) -> Iterator[Finding]:
-    """A number that a job takes for a text is spelt as the file spells it, and none loses digits."""
+    """A number that a job takes for a text is spelt as in the file, and none loses digits."""
     as_text = set(_places_of_texts(draft))
     for path, value in draft.values():
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateSyntaxError, nodes
 
 from runner.template import budget
-from runner.template.expressions import Expressions
+from runner.template.operators import Operators
 from runner.template.sandbox import BoundedEnvironment
 from runner.template.shapes import ANY, Shape, joined
 from runner.template.sql import environment as sql_environment
@@ -118,7 +118,7 @@ def _syntax(error: TemplateSyntaxError) -> Fault:
     return Fault("bad-template", f"this is no template: {message}", BRACES_HINT, error.lineno)
 
 
-class _Checker(Expressions):
+class _Checker(Operators):
     """Follows the statements of one template."""
 
     def __init__(

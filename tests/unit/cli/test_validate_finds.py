@@ -186,7 +186,8 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
 
 
 def test_a_place_in_sql_is_that_of_the_word(found: Found):
-    text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n        select 1,\n          {{ x }}\n"
+    text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n"
+    text += "        select 1,\n          {{ x }}\n"
     item = one(found(text))
     assert (item["line"], item["column"]) == (8, 14)
 
