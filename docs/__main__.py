@@ -13,6 +13,7 @@ from pathlib import Path
 from runner.cli.arguments import parser
 from runner.engine.hints import describe
 from runner.engine.registry import JobType, Registry
+from runner.template.sandbox import METHODS
 
 HERE = Path(__file__).parent
 _NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n"
@@ -80,6 +81,38 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def templates_page() -> str:
+    """Return the reference of templates: what a person wrote, with the tables of the code."""
+    text = (HERE / "reference/templates.md").read_text(encoding="utf-8")
+    tables = {
+        "results": ("job", "`steps.ID.result` has", _results()),
+        "methods": ("of", "may be called", _methods()),
+    }
+    for name, (first, second, rows) in tables.items():
+        lines = [f"| {first} | {second} |", "|---|---|", *rows]
+        begin = f"<!-- {name}: written by `make docs` from the code -->\n"
+        head, _, rest = text.partition(begin)
+        after = rest.partition("<!-- end -->")[2]
+        text = "".join((head, begin, "\n".join(lines), "\n<!-- end -->", after))
+    return text
+
+
+def _results() -> Iterator[str]:
+    registry = Registry()
+    for name in registry.names():
+        keys = registry.result_keys(name)
+        if keys is not None:
+            yield f"| `{name}` | {', '.join(f'`{key}`' for key in keys)} |"
+
+
+def _methods() -> Iterator[str]:
+    words = {"str": "a text", "dict": "a mapping", "list": "a list", "date": "a date"}
+    words |= {"datetime": "a time", "time": "a time of day", "timedelta": "a span of time"}
+    for kind, names in METHODS.items():
+        if kind is not tuple:
+            yield f"| {words[kind.__name__]} | {', '.join(f'`{one}`' for one in sorted(names))} |"
+
+
 def _commands(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in whole._actions:  # noqa: SLF001 - argparse has no public way to its commands
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
@@ -91,7 +124,11 @@ def _help(command: argparse.ArgumentParser) -> str:
     return command.format_help().strip()
 
 
-PAGES = {"reference/jobs.md": jobs_page, "guide/commands.md": commands_page}
+PAGES = {
+    "reference/jobs.md": jobs_page,
+    "reference/templates.md": templates_page,
+    "guide/commands.md": commands_page,
+}
 
 
 def main() -> int:

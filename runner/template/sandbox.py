@@ -29,7 +29,7 @@ _FILTERS = frozenset(
     "abs capitalize count d default dictsort first float int items last length list lower map "
     "max min reject rejectattr round select selectattr sort sum title trim unique upper".split()
 )
-_METHODS: dict[type, frozenset[str]] = {
+METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         "lower upper title capitalize strip lstrip rstrip startswith endswith split "
         "removeprefix removesuffix isdigit isalpha isalnum find count".split()
@@ -44,7 +44,7 @@ _METHODS: dict[type, frozenset[str]] = {
     time: frozenset("isoformat strftime replace".split()),
     timedelta: frozenset({"total_seconds"}),
 }
-DICT_METHODS = _METHODS[dict]
+DICT_METHODS = METHODS[dict]
 _CONCAT = "bounded concat"  # With a space, so that no template can name them.
 _EACH = "bounded each"
 
@@ -121,8 +121,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             if isinstance(owner, LoopContext):
                 return obj.__name__ in ("cycle", "changed")
             return any(
-                isinstance(owner, kind) and obj.__name__ in names
-                for kind, names in _METHODS.items()
+                isinstance(owner, kind) and obj.__name__ in names for kind, names in METHODS.items()
             )
         return False
 
