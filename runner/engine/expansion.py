@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.engine.gate import recount
 from runner.engine.late import Render, late_variables
 from runner.engine.pools import admit_to
@@ -76,7 +77,7 @@ def expand_items(
         if len(problems) >= MOST_PROBLEMS:
             break
         given = with_params(registry, planned["job"], payload, variables["params"], of_item=True)
-        payloads.append(json.dumps(given, default=str))
+        payloads.append(exact.dumps(given, default=str))
         size += len(payloads[-1]) + sum(map(len, (envs[-1] or {}).values()))
         if size > MOST_BYTES:
             raise TemplateError(
@@ -219,7 +220,7 @@ def _insert(tx: AttemptStore, claimed: Claimed, made: Expansion) -> list[Message
             "insert_items",
             id=claimed.id,
             job_class=made.job_class,
-            items=json.dumps(items),
+            items=exact.dumps(items),
             pool=made.pool,
             slots=made.slots,
             dependents=len(dependants),

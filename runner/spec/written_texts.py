@@ -6,8 +6,6 @@ text ` #` begins a comment of YAML's own. Which of the two a text is, only its s
 
 import re
 from collections.abc import Iterator
-from typing import Any
-
 from runner.errors import Problem
 from runner.source import Document, KeyPath, Node
 from runner.template.lexer import Kind, tokens
@@ -107,7 +105,7 @@ def _cut(path: KeyPath, node: Node, lines: list[str]) -> str:
     return rest if _quotes_are_open(str(node.data)) or not rest[1:2].isspace() else ""
 
 
-def _quotes_are_open(text: Any) -> bool:
+def _quotes_are_open(text: str) -> bool:
     return text.count("'") % 2 == 1 or text.count('"') % 2 == 1
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -81,7 +82,7 @@ def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float | str | Decimal):
         return value
     if isinstance(value, date | time):
         return text_of(value)

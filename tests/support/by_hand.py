@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.config import Settings
 from runner.engine.executor import Executor, Raised, Surroundings
-from runner.engine.guarding import guard
+from runner.engine.guarding import JobGuard
 from runner.engine.wiring import Headrace, connect
 from runner.jobapi import Permissions
 from runner.observe.joblog import JOB_LOGGER, JobLog
@@ -84,7 +84,7 @@ def by_hand(database_url: str, redis_url: str, folder: Path, **more: Any) -> Ite
     logging.getLogger(JOB_LOGGER).addHandler(log)
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
-        sessions = JobSessions(store, settings.connections, guard, "by-hand")
+        sessions = JobSessions(store, settings.connections, JobGuard(), "by-hand")
         permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
         surroundings = Surroundings(settings.project, settings.pipelines, render_value, permissions)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
