@@ -94,6 +94,13 @@ class BaseJob:
         for _statement in self.preview():
             pass
 
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        """Refuse statements of `sql` that the job cannot run, whatever their values.
+
+        Raises:
+            RefusedSql: saying why. None of them is given where they are not known.
+        """
+
     @classmethod
     def dispatch(
         cls,

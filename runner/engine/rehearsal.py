@@ -14,8 +14,9 @@ from runner.config import Settings
 from runner.engine.known_values import Known, Rendered
 from runner.engine.preview import NoDatabase, entered
 from runner.engine.registry import JobType, Registry
-from runner.engine.sql_check import SqlText, faults_of_sql
-from runner.errors import HeadraceError, Problem, UnknownJobClass
+from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
+from runner.engine.untouchable import Touched
+from runner.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, KeyPath, read, scan, shown_path
 from runner.spec import place_of
@@ -126,27 +127,39 @@ class _Rehearsal:
             return
         yield from self._of_paths(step, kind, one.payload)
         yield from self._of_connections(step, one.payload)
-        if not one.complete:
-            return
+        job, refused = self._made(step, kind, one)
+        if refused is not None:
+            yield self._problem(self._argument(step, one.payload, refused), refused, step)
+        elif job is not None and sql:
+            yield from self._statements(step, job, one)
+
+    def _made(
+        self, step: Step, kind: JobType, one: Rendered
+    ) -> tuple[Any | None, HeadraceError | None]:
+        """Return the job, or what it is refused for; neither where that is not known yet."""
         try:
-            job = self._registry.make(step.job, one.payload)
+            if one.complete:
+                return self._registry.make(step.job, one.payload), None
+            return kind.cls(**one.payload), None
+        except InvalidPayload as error:
+            return None, error
+        except Touched:
+            return None, None
+        except Exception as error:  # noqa: BLE001 - a user's class may raise anything
+            told = error if isinstance(error, HeadraceError) else None
+            told = told or HeadraceError(f"{type(error).__name__}: {error}")
+            return None, told if one.complete else None
+
+    def _statements(self, step: Step, job: Any, one: Rendered) -> Iterator[Problem]:
+        try:
+            if one.complete:
+                job.rehearse()
+            else:
+                job.refuse_statements(statements_of(step))
+        except (NoDatabase, Touched):
+            return
         except HeadraceError as error:
             yield self._problem(self._argument(step, one.payload, error), error, step)
-            return
-        except Exception as error:  # noqa: BLE001 - a user's class may raise anything
-            told = HeadraceError(f"{type(error).__name__}: {error}")
-            yield self._problem(self._path(step), told, step)
-            return
-        if sql:
-            yield from self._statements(step, job, one.payload)
-
-    def _statements(self, step: Step, job: Any, payload: Mapping[str, Any]) -> Iterator[Problem]:
-        try:
-            job.rehearse()
-        except NoDatabase:
-            return
-        except HeadraceError as error:
-            yield self._problem(self._argument(step, payload, error), error, step)
         except Exception:  # noqa: BLE001 - what a user's preview stumbles over, a run may not
             return
 

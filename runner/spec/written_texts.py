@@ -6,6 +6,7 @@ text ` #` begins a comment of YAML's own. Which of the two a text is, only its s
 
 import re
 from collections.abc import Iterator
+
 from runner.errors import Problem
 from runner.source import Document, KeyPath, Node
 from runner.template.lexer import Kind, tokens

@@ -326,3 +326,37 @@ def test_a_number_that_stays_is_content(found: Found):
         )
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("job", "with_", "said"),
+    [
+        ("RunSql", "sql: select 1, keep_rows: 100000", "keep_rows is a number"),
+        ("RunSql", "keep_rows: 10", "either sql or sql_path"),
+        ("RunSql", "sql: delete from t, into: s.t", "into needs a SELECT"),
+        ("ExportQuery", "path: a.csv, sql: select 1; select 2", "one query"),
+        ("CheckData", "sql: select 1; select 2", "a check is one query"),
+    ],
+)
+def test_one_value_that_only_a_run_knows_hides_no_other_mistake(
+    found: Found, job: str, with_: str, said: str
+):
+    text = (
+        "  - {id: a, job: RunSql, with: {sql: select 1}}\n"
+        f"  - {{id: b, job: {job}, depends_on: [a],\n"
+        f'     with: {{{with_}, params: {{x: "{{{{ steps.a.result.row_count }}}}"}}}}}}\n'
+    )
+    assert said in one(found(text))["message"]
+
+
+def test_an_unknown_value_of_an_option_is_no_mistake(found: Found):
+    text = """\
+name: p
+params: {d: {required: true}, o: {required: true}, n: {type: integer, required: true}}
+steps:
+  - {id: a, job: LoadFile, with: {path: a.csv, table: s.t, delimiter: "{{ params.d }}"}}
+  - {id: b, job: ArchiveRows, with: {table: a, into: b, column: c, older_than: "{{ params.o }}"}}
+  - {id: c, job: RunSql, with: {sql: select 1, keep_rows: "{{ params.n }}"}}
+  - {id: d, job: DataAggregation, with: {table: t, group_by: ["{{ params.o }}"], sort_by: x_y}}
+"""
+    assert found(text, code=0) == []
