@@ -17,12 +17,15 @@ from sqlalchemy import make_url
 
 from runner.config import Settings
 from tests.support.by_hand import by_hand
+from tests.support.cli import Headrace
 from tests.support.http import Answered, HttpServer, http_server
 from tests.support.mistakes import spoil, written
-from tests.support.verdicts import of_run, of_validate
+from tests.support.verdicts import Verdict, of_plan, of_run, of_validate
 
 BASES = Path(__file__).parents[1] / "support" / "agreement"
 CASES = int(os.environ.get("AGREEMENT_CASES", "60"))
+# Those that the real commands are asked about, each a process of its own.
+COMMANDS = int(os.environ.get("AGREEMENT_COMMANDS", "4"))
 SEED = int(os.environ.get("AGREEMENT_SEED", "0"))
 
 TABLES = """
@@ -80,6 +83,7 @@ class Ground:
         )
 
 
+CONFIG = "shell_commands: true\nhttp: {allowed_hosts: [127.0.0.1]}\n"
 PERMITTED: dict[str, Any] = {"shell_commands": True, "allowed_hosts": ("127.0.0.1",)}
 
 
@@ -95,19 +99,22 @@ def ground(database: str, redis_url: str, tmp_path: Path) -> Iterator[Ground]:
         yield Ground(tmp_path, database, redis_url, server)
 
 
-def both(ground: Ground, document: Any, sql: dict[str, str]) -> tuple[list[str], Any]:
+def three(ground: Ground, document: Any, sql: dict[str, str]) -> tuple[list[str], str, Verdict]:
+    """Return what validate, plan and a run say."""
     project = ground.lay_out(document, sql)
     settings = ground.settings(project)
     told = of_validate(settings.pipelines, settings)
     name = document.get("name") if isinstance(document, dict) else None
+    name = name if isinstance(name, str) else "p"
+    planned = of_plan(settings, name)
     with by_hand(ground.url, ground.redis, project, **PERMITTED) as hand:
-        return told, of_run(hand, name if isinstance(name, str) else "p")
+        return told, planned, of_run(hand, name)
 
 
 @pytest.mark.parametrize("name", ["copies", "orders", "small", "web"])
 def test_what_is_spoilt_is_right_before(ground: Ground, name: str) -> None:
-    told, verdict = both(ground, *ground.base(name))
-    assert told == []
+    told, planned, verdict = three(ground, *ground.base(name))
+    assert (told, planned) == ([], "")
     assert verdict.completed, verdict
 
 
@@ -119,7 +126,7 @@ def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
         name = ground.bases()[seed % len(ground.bases())]
         document, sql, what = spoil(*ground.base(name), seed)
         try:
-            told, verdict = both(ground, document, sql)
+            told, planned, verdict = three(ground, document, sql)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
             findings.append(f"{seed} {name}: {what}\n   {type(error).__name__}: {error}")
             continue
@@ -127,6 +134,8 @@ def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
             findings.append(f"{seed} {name}: {what}\n   only the run: {verdict.refused[:300]}")
         elif verdict.completed and told:
             findings.append(f"{seed} {name}: {what}\n   only validate: {told[0][:300]}")
+        elif planned and (verdict.completed or not told):
+            findings.append(f"{seed} {name}: {what}\n   only plan: {planned[:300]}")
         elif verdict.at_load:
             counts["at load"] += 1
         elif verdict.refused:
@@ -135,3 +144,24 @@ def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
             counts["both content" if verdict.completed else "outside"] += 1
     print(counts)
     assert not findings, f"{len(findings)} of {CASES}:\n" + "\n".join(findings)
+
+
+@pytest.mark.timeout(1200)
+def test_the_commands_agree_as_the_engine_does(ground: Ground) -> None:
+    findings: list[str] = []
+    for seed in range(SEED, SEED + COMMANDS):
+        name = ground.bases()[seed % len(ground.bases())]
+        document, sql, what = spoil(*ground.base(name), seed)
+        project = ground.lay_out(document, sql)
+        (project / "config.yaml").write_text(CONFIG)
+        headrace = Headrace(project, {"DATABASE_URL": ground.url, "REDIS_URL": ground.redis})
+        called = document.get("name", "p") if isinstance(document, dict) else "p"
+        validated = headrace("validate", "--json").json["items"]
+        refused = [item for item in validated if item["severity"] == "error"]
+        planned = headrace("plan", str(called)).code
+        ran = headrace("run", str(called), "--json", timeout=100)
+        if ran.code == 0 and (refused or planned):
+            findings.append(f"{seed} {name}: {what}\n   the run completes: {refused} {planned}")
+        if planned and not refused:
+            findings.append(f"{seed} {name}: {what}\n   only plan refuses")
+    assert not findings, "\n".join(findings)

@@ -161,10 +161,12 @@ def _misspelt(text: str, chance: random.Random) -> str:
 def _places(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     if path:
         yield path, value
-    parts = value.items() if isinstance(value, dict) else ()
-    if isinstance(value, list):
-        parts = enumerate(value)
-    for key, part in parts:
+    pairs: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        pairs = list(enumerate(value))
+    for key, part in pairs:
         yield from _places(part, (*path, key))
 
 

@@ -2,13 +2,18 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.pipelines import Pipelines
+from runner.engine.planner import Planner
+from runner.engine.preview import preview_sql
 from runner.engine.registry import Registry
 from runner.engine.rehearsal import rehearse
 from runner.errors import HeadraceError, ProblemsError
+from runner.model.status import Trigger
 from runner.spec import load_folder
 from tests.support.by_hand import ByHand
 
@@ -20,6 +25,10 @@ _OF_DATA = re.compile(
     r"|custom exception|rows that should not|ended with|there is no column|no such index"
     r"|there is no table|has no column '\w+'; it has|which its result holds"
 )
+
+
+_RAISED = re.compile(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b")
+_OURS = ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,19 @@ def of_validate(folder: Path, settings: Settings) -> list[str]:
     loaded = load_folder(folder, registry, settings)
     found = [*loaded.problems, *rehearse(loaded.pipelines.values(), settings, registry)]
     return [str(problem) for problem in found if problem.severity == "error"]
+
+
+def of_plan(settings: Settings, pipeline: str) -> str:
+    """Return what `headrace plan` ends with 1 for; '' where it is content."""
+    registry = Registry()
+    pipelines = Pipelines(settings, registry)
+    try:
+        planner = Planner(settings, pipelines, registry)
+        plan = planner.plan(pipelines.get(pipeline), {}, datetime.now(UTC), Trigger.MANUAL)
+    except HeadraceError as error:
+        return str(error)
+    told = (one for one in preview_sql(plan, settings, registry) if one.fatal)
+    return next((f"{one.step}: {one.error}" for one in told), "")
 
 
 def of_run(hand: ByHand, pipeline: str) -> Verdict:

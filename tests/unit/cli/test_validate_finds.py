@@ -360,3 +360,23 @@ steps:
   - {id: d, job: DataAggregation, with: {table: t, group_by: ["{{ params.o }}"], sort_by: x_y}}
 """
     assert found(text, code=0) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "with_"),
+    [
+        ("Fibonacci", "n: -1"),
+        ("Fibonacci", "n: \"{{ 'x' }}\""),
+        ("RunSql", "sql: select 1, keep_rows: 100000"),
+        ("ExportQuery", "path: ../../../x.csv, sql: select 1"),
+        ("RunSql", "sql: vacuum"),
+        ("HttpExtract", 'url: "https://api.example.org", into: t'),
+        ("TruncateTable", "table: a.b.c.d"),
+    ],
+)
+def test_plan_refuses_what_validate_refuses(
+    found: Found, capsys: pytest.CaptureFixture[str], job: str, with_: str
+):
+    found(step(job, with_))
+    assert main(["plan", "p"]) == 1
+    capsys.readouterr()
