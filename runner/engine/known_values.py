@@ -143,8 +143,8 @@ class Known:
         self, step: Step, payload: dict[str, Any], complete: bool, registry: Registry
     ) -> tuple[dict[str, Any], bool]:
         """Give a job that runs SQL the run's parameters, where what it reads of them is known."""
-        if not complete:
-            return payload, False
+        if not complete or step.pipeline is not None:
+            return payload, complete
         params = self._variables["params"]
         known = {param.name for param in self._pipeline.params} <= set(params)
         in_question = not known or (bool(params) and step.id not in self._surely)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.given_params import faults_of_given
 from runner.engine.known_values import Known, Rendered
 from runner.engine.preview import NoDatabase, entered
 from runner.engine.registry import JobType, Registry
@@ -35,15 +36,23 @@ _MOST_ITEMS = 20
 
 
 def rehearse(
-    pipelines: Iterable[Pipeline], settings: Settings, registry: Registry
+    pipelines: Iterable[Pipeline],
+    settings: Settings,
+    registry: Registry,
+    others: Mapping[str, Pipeline] | None = None,
 ) -> list[Problem]:
-    """Return what runs of these valid pipelines would be refused for."""
+    """Return what runs of these valid pipelines would be refused for.
+
+    `others` are all that are known, by name: their steps may run one of them.
+    """
     found: dict[Problem, None] = {}
     for pipeline in pipelines:
         content = read(Path(pipeline.file))
         document = None if isinstance(content, Problem) else scan(content, pipeline.file)[0]
         if document is not None:
-            found |= dict.fromkeys(_Rehearsal(pipeline, document, settings, registry).problems())
+            found |= dict.fromkeys(
+                _Rehearsal(pipeline, document, settings, registry, others or {}).problems()
+            )
     return sorted(found)
 
 
@@ -51,8 +60,14 @@ class _Rehearsal:
     """One pipeline."""
 
     def __init__(
-        self, pipeline: Pipeline, document: Document, settings: Settings, registry: Registry
+        self,
+        pipeline: Pipeline,
+        document: Document,
+        settings: Settings,
+        registry: Registry,
+        others: Mapping[str, Pipeline],
     ) -> None:
+        self._others = others
         self._pipeline = pipeline
         self._document = document
         self._settings = settings
@@ -65,6 +80,19 @@ class _Rehearsal:
         for step in (*self._pipeline.steps, *self._pipeline.handlers):
             if step.pipeline is None:
                 yield from self._of_step(step)
+            elif step.pipeline in self._others:
+                yield from self._of_pipeline(step, self._others[step.pipeline])
+
+    def _of_pipeline(self, step: Step, target: Pipeline) -> Iterator[Problem]:
+        samples = dict(self._known.samples(step))
+        for one in list(self._known.jobs(step, self._registry))[:_MOST_ITEMS]:
+            if one.fault is not None:
+                yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
+                return
+            for name, fault in faults_of_given(target, one.payload, samples):
+                message = f'the parameter "{name}" of {target.name} {fault}'
+                hint = f"see `params` of {target.file}"
+                yield self._told(step, (name,), "wrong-type", message, hint)
 
     def _of_step(self, step: Step) -> Iterator[Problem]:
         try:

@@ -380,3 +380,27 @@ def test_plan_refuses_what_validate_refuses(
     found(step(job, with_))
     assert main(["plan", "p"]) == 1
     capsys.readouterr()
+
+
+def test_what_a_step_gives_a_pipeline_is_what_that_one_takes(found: Found, tmp_path: Path):
+    (tmp_path / "pipelines" / "child.yaml").write_text(
+        "name: child\nparams: {n: {type: integer, max: 5}, r: {enum: [eu, us]}}\n"
+        "steps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    text = """\
+name: p
+params:
+  day: {type: date, required: true}
+  r: {default: europe}
+  size: {type: integer, default: 7}
+steps:
+  - {id: a, pipeline: child, with: {n: "{{ params.size }}"}}
+  - {id: b, pipeline: child, with: {r: "{{ params.r }}"}}
+  - {id: c, pipeline: child}
+  - {id: d, pipeline: child, with: {n: "{{ params.size - 3 }}", r: "{{ params.r[:2] }}"}}
+"""
+    items = found(text)
+    assert [(item["line"], item["code"]) for item in items] == [
+        (7, "wrong-type"),
+        (8, "wrong-type"),
+    ]
