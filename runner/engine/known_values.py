@@ -13,6 +13,7 @@ from runner.errors import HeadraceError, InvalidParams
 from runner.model.pipeline import Param, Pipeline, Step
 from runner.plan.environment import Keys, as_variables
 from runner.plan.expand import Render, plain, sql_is_verbatim
+from runner.plan.graph import topological_order
 from runner.plan.later import fault_of_items, speaks_later
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
@@ -73,20 +74,14 @@ class Known:
     @cached_property
     def _surely(self) -> frozenset[str]:
         """The steps that run in every run that goes well."""
+        steps = {step.id: step for step in self._pipeline.steps}
         sure: set[str] = set()
-        left = list(self._pipeline.steps)
-        while True:
-            more = [
-                step
-                for step in left
-                if step.when is None
-                and step.trigger_rule == "all_success"
-                and set(step.depends_on) <= sure
-            ]
-            if not more:
-                return frozenset(sure)
-            sure |= {step.id for step in more}
-            left = [step for step in left if step.id not in sure]
+        for name in topological_order({one.id: one.depends_on for one in steps.values()}):
+            step = steps[name]
+            always = step.when is None and step.trigger_rule == "all_success"
+            if always and sure.issuperset(step.depends_on):
+                sure.add(name)
+        return frozenset(sure)
 
     def jobs(self, step: Step, registry: Registry) -> Iterator[Rendered]:
         """Yield the jobs that the step becomes; one where its items are not known."""

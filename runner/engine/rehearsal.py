@@ -7,6 +7,8 @@ in the same words. A value that only a run knows is left alone.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
 from runner.engine.untouchable import Touched
 from runner.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from runner.model.pipeline import Pipeline, Step
-from runner.source import Document, KeyPath, read, scan, shown_path
+from runner.source import Document, KeyPath, parse, shown_path
 from runner.spec import place_of
 from runner.spec.places import place_of_finding, place_of_word, written_at
 from runner.template.syntax import has_template
@@ -47,12 +49,8 @@ def rehearse(
     """
     found: dict[Problem, None] = {}
     for pipeline in pipelines:
-        content = read(Path(pipeline.file))
-        document = None if isinstance(content, Problem) else scan(content, pipeline.file)[0]
-        if document is not None:
-            found |= dict.fromkeys(
-                _Rehearsal(pipeline, document, settings, registry, others or {}).problems()
-            )
+        one = _Rehearsal(pipeline, settings, registry, others or {})
+        found |= dict.fromkeys(one.problems())
     return sorted(found)
 
 
@@ -62,14 +60,12 @@ class _Rehearsal:
     def __init__(
         self,
         pipeline: Pipeline,
-        document: Document,
         settings: Settings,
         registry: Registry,
         others: Mapping[str, Pipeline],
     ) -> None:
         self._others = others
         self._pipeline = pipeline
-        self._document = document
         self._settings = settings
         self._registry = registry
         self._known = Known(pipeline, datetime.now(UTC))
@@ -85,7 +81,7 @@ class _Rehearsal:
 
     def _of_pipeline(self, step: Step, target: Pipeline) -> Iterator[Problem]:
         samples = dict(self._known.samples(step))
-        for one in list(self._known.jobs(step, self._registry))[:_MOST_ITEMS]:
+        for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
             if one.fault is not None:
                 yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
                 return
@@ -103,7 +99,7 @@ class _Rehearsal:
             yield from self._wrong_types(step, kind)
             told = list(self._of_sql(step, kind))
             yield from told
-            for one in list(self._known.jobs(step, self._registry))[:_MOST_ITEMS]:
+            for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
                 problems = list(self._of_job(step, kind, one, sql=not told))
                 yield from problems
                 if problems:
@@ -207,6 +203,11 @@ class _Rehearsal:
                 message = f'uses an unknown connection "{value}"'
                 hint = "name it under `connections` in config.yaml"
                 yield self._told(step, (key,), "unknown-connection", message, hint)
+
+    @cached_property
+    def _document(self) -> Document:
+        """The file again, which is read only where something in it is to be named."""
+        return parse(Path(self._pipeline.file).read_bytes(), self._pipeline.file)
 
     # -- places --------------------------------------------------------------------------
 

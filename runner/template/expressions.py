@@ -1,8 +1,10 @@
 """Follows the names and paths of a template with samples of the values that it will see."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from jinja2 import nodes
+from jinja2.runtime import Context
 
 from runner.suggest import did_you_mean
 from runner.template.failures import GUIDE
@@ -14,6 +16,12 @@ _HOLDERS = (nodes.Getattr, nodes.Getitem)
 _PATHS = (nodes.Name, *_HOLDERS)
 
 
+@lru_cache(maxsize=4)
+def _context_of(environment: BoundedEnvironment) -> Context:
+    """Return what filters are given that ask for their surroundings."""
+    return environment.from_string("").new_context({})
+
+
 class Expressions:
     """Gives the shape of each expression, and reports what is wrong with it."""
 
@@ -22,7 +30,7 @@ class Expressions:
         self.variables = dict(variables)
         self.assigned: set[str] = set()
         self.known = [name for name, shape in variables.items() if shape is not HIDDEN]
-        self._context = environment.from_string("").new_context({})
+        self._context = _context_of(environment)
 
     def report(self, node: nodes.Node, code: str, message: str, hint: str, word: str) -> None:
         """Keep one mistake."""
