@@ -58,8 +58,9 @@ def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
 
     registry = Registry(folder=settings.project / "jobs")
     refused: list[Problem] = []
+    others = dict(loaded.pipelines)
     for name, pipeline in list(loaded.pipelines.items()):
-        found = rehearse([pipeline], settings, registry)
+        found = rehearse([pipeline], settings, registry, others)
         refused += found
         if any(problem.severity == "error" for problem in found):
             del loaded.pipelines[name]
@@ -145,5 +146,5 @@ def schema(given: argparse.Namespace) -> int:
     from runner.engine.registry import registry_of
 
     settings = settings_of(given)
-    print_json(pipeline_schema(registry_of(settings)))
+    print_json(pipeline_schema(registry_of(settings), settings))
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.docstrings import meanings_of
 from runner.engine.hints import describe, fits, takes_text_and_numbers, templated
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.model.plan import FOREACH
@@ -55,6 +56,11 @@ class JobType:
             if "__init__" in vars(cls) and cls is not object:
                 found |= _own_parameters(cls)
         return found
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """What the docstrings say of the parameters, by their names."""
+        return meanings_of(self.cls)
 
     @cached_property
     def takes_anything(self) -> bool:

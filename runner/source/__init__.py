@@ -11,9 +11,19 @@ from runner.source.builder import TreeBuilder, Unreadable
 from runner.source.regular import NotRegular, TooLarge, read_regular
 from runner.source.scalars import resolve
 from runner.source.syntax import syntax_problem
-from runner.source.tree import Document, KeyPath, Position
+from runner.source.tree import Document, KeyPath, Node, Position
 
-__all__ = ["Document", "KeyPath", "Position", "parse", "read", "resolve", "scan", "shown_path"]
+__all__ = [
+    "Document",
+    "KeyPath",
+    "Node",
+    "Position",
+    "parse",
+    "read",
+    "resolve",
+    "scan",
+    "shown_path",
+]
 
 MAX_BYTES = 1_000_000
 

@@ -32,7 +32,7 @@ _FILTERS = frozenset(
 )
 # They make a text of whatever they are given.
 _TEXT_FILTERS = frozenset({"capitalize", "lower", "title", "trim", "upper"})
-_METHODS: dict[type, frozenset[str]] = {
+METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         "lower upper title capitalize strip lstrip rstrip startswith endswith split "
         "removeprefix removesuffix isdigit isalpha isalnum find count".split()
@@ -47,7 +47,7 @@ _METHODS: dict[type, frozenset[str]] = {
     time: frozenset("isoformat strftime replace".split()),
     timedelta: frozenset({"total_seconds"}),
 }
-DICT_METHODS = _METHODS[dict]
+DICT_METHODS = METHODS[dict]
 _CONCAT = "bounded concat"  # With a space, so that no template can name them.
 _EACH = "bounded each"
 _MADE = "bounded list"
@@ -127,8 +127,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             if isinstance(owner, LoopContext):
                 return obj.__name__ in ("cycle", "changed")
             return any(
-                isinstance(owner, kind) and obj.__name__ in names
-                for kind, names in _METHODS.items()
+                isinstance(owner, kind) and obj.__name__ in names for kind, names in METHODS.items()
             )
         return False
 
