@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
 
+from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
@@ -75,6 +76,8 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=10,
         isolation_level="AUTOCOMMIT" if autocommit else None,
+        json_serializer=exact.dumps,
+        json_deserializer=exact.loads,
         connect_args={
             **_CONNECT_ARGS,
             "connection_factory": connection_factory,
@@ -122,6 +125,8 @@ def connect_raw(
     except psycopg2.OperationalError as error:
         raise StoreUnavailable(unavailable_message(error)) from error
     connection.autocommit = True
+    psycopg2.extras.register_default_json(connection, loads=exact.loads)
+    psycopg2.extras.register_default_jsonb(connection, loads=exact.loads)
     return connection
 
 

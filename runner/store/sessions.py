@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from runner import exact
 from runner.errors import ConfigError, JobFailure, StoreUnavailable
 from runner.store.attempts import AttemptStore
 from runner.store.held import Held, fate, hold, reading
@@ -333,6 +334,8 @@ class JobSessions:
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
+            json_serializer=exact.dumps,
+            json_deserializer=exact.loads,
         )
         self._guarded(raw)
 
