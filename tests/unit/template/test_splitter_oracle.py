@@ -14,7 +14,8 @@ NAMES = st.sampled_from(
 )
 LABELS = st.one_of(NAMES, st.sampled_from(["end", "case", "select", "when", "function"]))
 TEXTS = st.sampled_from(
-    ["'a'", "';'", "''", "'it''s;'", r"'\'", r"E'\';'", r"E'\\'", "$$;$$", "$a$ $$ ; $a$", "U&'\\0027'",
+    ["'a'", "';'", "''", "'it''s;'", r"'\'", r"E'\';'", r"E'\\'", "$$;$$",
+     "$a$ $$ ; $a$", "U&'\\0027'",
      "'a'\n'b;'", "E'a'\n'\\';'", "$b$ COMMIT; $b$", "B'01'", "n';'"]
 )  # fmt: skip
 SPACES = st.sampled_from(
@@ -117,9 +118,11 @@ def test_a_script_is_split_where_postgresqls_own_parser_splits_it(sql: str) -> N
 
 
 PIECES = st.sampled_from(
-    ["'", "''", '"', "E'", "U&'", "$$", "$a$", "\\", "/*", "*/", "--", "\n", "\r", ";", "(", ")", "[",
-     "commit", "end", "begin", "atomic", "case", "create", "function", "f()", "select", "1", "a", " ",
-     " ", "$1", "é", "\ufeff", "\u00a0", "\x0b", "::", ":=", "e", "n'", "x'", "0x", "1e", ".5", "end;"]
+    ["'", "''", '"', "E'", "U&'", "$$", "$a$", "\\", "/*", "*/", "--", "\n", "\r", ";", "(",
+     ")", "[",
+     "commit", "end", "begin", "atomic", "case", "create", "function", "f()", "select", "1", "a",
+     " ", " ", "$1", "é", "\ufeff", "\u00a0", "\x0b", "::", ":=", "e", "n'", "x'", "0x", "1e",
+     ".5", "end;"]
 )  # fmt: skip
 
 
