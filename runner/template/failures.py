@@ -44,7 +44,9 @@ def told_with_place(name: str, *, braces: bool = False) -> Iterator[None]:
     except HeadraceError as error:
         raise TemplateError(f"{_place(name, error)}: {error}") from None
     except RecursionError:
-        raise TemplateError(f"{name}: macros call each other without end") from None
+        raise TemplateError(
+            f"{name}: it nests too deeply, or its macros call each other without end"
+        ) from None
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         raise TemplateError(f"{_place(name, error)}: {cause}") from error

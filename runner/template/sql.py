@@ -24,6 +24,7 @@ from runner.errors import RefusedSql, TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
 from runner.template.identifiers import column_type, quote_identifier, quote_identifiers
+from runner.template.measure import characters
 from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds, with_binds_apart
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 
@@ -99,7 +100,13 @@ def _bind(context: Context, value: Any) -> str:
         return value.text
     if isinstance(value, RenderedSql):
         return value.rebound(budget.current().bind)
-    return marker(budget.current().bind(bindable(value)))
+    return _bound(value)
+
+
+def _bound(value: Any) -> str:
+    characters(value)  # Before anything is made of it.
+    ready = bindable(value)
+    return marker(budget.current().bind(ready, characters(ready)))
 
 
 @pass_context
@@ -127,7 +134,7 @@ def _column_type(context: Context, name: Any) -> _Sql:
 def _inlist(context: Context, values: Any) -> _Sql:
     if isinstance(values, str | Mapping) or not isinstance(_defined(values), Iterable):
         raise RefusedSql(f"inlist needs a list, not {values!r}")
-    names = [marker(budget.current().bind(bindable(value))) for value in values]
+    names = [_bound(value) for value in values]
     if not names:
         raise RefusedSql("inlist of an empty list: write = ANY({{ … }}), which takes it")
     return _Sql(f"({', '.join(names)})")
