@@ -4,7 +4,11 @@ import re
 from contextvars import ContextVar
 
 # What stands in braces is replaced by something else, or by nothing.
-_BRACES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\{\{.*|\{%.*|\{#.*|.*?(?:\}\}|%\}|#\})")
+_BRACES = re.compile(
+    r"^(?:(?!\{[{%#]).)*?(?:\}\}|%\}|#\})"  # begun on a line before
+    r"|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}"
+    r"|\{[{%#].*"  # goes on in the next line
+)
 
 _texts: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("headrace_written_sql", default=())
 
