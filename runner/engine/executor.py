@@ -47,6 +47,8 @@ from runner.secrecy import forget, redacted, redacted_json
 from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
+from runner.store.sqlerrors import told_error, without_link
+from runner.template.written import forget_texts, place_of
 
 log = logging.getLogger("headrace.worker")
 
@@ -131,6 +133,7 @@ class Executor:
         """
         self.sessions.begin(claimed.id, claimed.attempt)
         forget()
+        forget_texts()
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
@@ -335,8 +338,9 @@ def retry_in_s(
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     # Redacted before they are cut: half a secret is one, too.
-    text = redacted(str(error) or type(error).__name__)
-    frames = redacted("".join(traceback.format_exception(error)))
+    said = told_error(error, place_of) or without_link(str(error))
+    text = redacted(said or type(error).__name__)
+    frames = redacted(without_link("".join(traceback.format_exception(error))))
     return Raised(
         storable(text[:_MOST_ERROR]),
         storable(frames[-_MOST_TRACEBACK:]),
