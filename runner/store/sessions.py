@@ -1,18 +1,23 @@
 """What a job gets to work with: sessions whose work commits with the job's completion."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import IntegrityError
+import psycopg2
+from psycopg2 import errors as pg_errors
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from runner.errors import ConfigError, JobFailure
+from runner.model.connection import NamedConnection
+from runner.store import ledger
 from runner.store.attempts import AttemptStore
-from runner.store.targets import make_ledger, target_engine
+from runner.store.session_settings import statement
+from runner.store.session_state import IN_ORDER, send
+from runner.store.targets import target_engine
 
 CONTROL = None
 
@@ -36,15 +41,21 @@ class JobSessions:
     """
 
     def __init__(
-        self, store: AttemptStore, connections: Mapping[str, str], guard: Guard, worker: str
+        self,
+        store: AttemptStore,
+        connections: Mapping[str, NamedConnection],
+        guard: Guard,
+        worker: str,
     ) -> None:
         self._store = store
-        self._urls = connections
+        self._connections = connections
         self._guard = guard
         self._worker = worker
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
         self._with_ledger: set[str] = set()
+        # Of a job that sets its own; None leaves the connection's.
+        self.lock_timeout_s: float | None = None
         self._open: dict[str | None, Connection] = {}
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
@@ -86,7 +97,14 @@ class JobSessions:
             )
         self._use()
         with self._engine(connection).connect() as opened:
-            yield opened.execution_options(isolation_level="AUTOCOMMIT")
+            alone = opened.execution_options(isolation_level="AUTOCOMMIT")
+            send(alone, self._job_settings(connection, local=False))
+            try:
+                yield alone
+            finally:
+                if connection is CONTROL:
+                    with suppress(psycopg2.Error):
+                        send(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
 
@@ -114,6 +132,7 @@ class JobSessions:
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
+        self.lock_timeout_s = None
 
     @property
     def control_open(self) -> bool:
@@ -135,6 +154,8 @@ class JobSessions:
             opened.commit()
             opened.close()
             del self._open[name]
+        if self.control_open:
+            self._store.send_ahead(IN_ORDER)
 
     def commit_control(self) -> None:
         """Commit the control database: effect and completion together."""
@@ -174,23 +195,50 @@ class JobSessions:
             return self._open[name]
         self._use()
         if name is CONTROL:
-            raw = self._store.raw
-            raw.autocommit = False
-        elif not read_only and name not in self._with_ledger:
-            make_ledger(self._engine(name))
-            self._with_ledger.add(name)
-        opened = self._engine(name).connect()
-        if name is not CONTROL:
-            # The driver begins the transaction as READ ONLY: a statement of ours that sets it would
-            # be refused by the guard, which watches over every statement of this engine.
-            opened = opened.execution_options(postgresql_readonly=read_only)
+            self._store.raw.autocommit = False
+            opened = self._engine(name).connect()
+        else:
+            opened = self._target(name, read_only=read_only)
         opened.begin()
         self._open[name] = opened
-        if name is not CONTROL:
-            opened.info["read_only"] = read_only
-            if not read_only:
-                self._check_ledger(opened)
+        send(opened, self._job_settings(name, local=True))
         return opened
+
+    def _target(self, name: str, *, read_only: bool) -> Connection:
+        """Connect to a target; where a job may write, its ledger is there and has no entry yet."""
+        why = None if read_only or name in self._with_ledger else ledger.ready(self._engine(name))
+        opened = self._begun(name, writes=not read_only and why is None)
+        if read_only or why is not None:
+            opened.info["why"] = why
+            return opened
+        try:
+            self._check_ledger(opened)
+        except (pg_errors.UndefinedTable, pg_errors.InsufficientPrivilege):
+            # The database was restored, or emptied, since the ledger was last there.
+            opened.close()
+            if name not in self._with_ledger:
+                raise
+            self._with_ledger.discard(name)
+            return self._target(name, read_only=read_only)
+        except BaseException:
+            opened.close()
+            raise
+        self._with_ledger.add(name)
+        return opened
+
+    def _begun(self, name: str, *, writes: bool) -> Connection:
+        # The driver begins the transaction as READ ONLY: a statement of ours that sets it would
+        # be refused by the guard, which watches over every statement of this engine.
+        opened = self._engine(name).connect().execution_options(postgresql_readonly=not writes)
+        opened.info["read_only"], opened.info["why"] = not writes, None
+        return opened
+
+    def _job_settings(self, name: str | None, *, local: bool) -> str:
+        """Return what a job's transaction has beyond the session's own settings."""
+        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
+        if self.lock_timeout_s is not None:
+            settings["lock_timeout"] = f"{self.lock_timeout_s * 1000:.0f}ms"
+        return statement(settings, local=local)
 
     def _use(self) -> None:
         """Note that the job works on a database. Before it does, the line is put in order."""
@@ -203,11 +251,11 @@ class JobSessions:
             self._store.raw  # noqa: B018 - opens the line, which makes the engine
             assert self._control_engine is not None
             return self._control_engine
-        if name not in self._urls:
-            known = ", ".join(sorted(self._urls)) or "none"
+        if name not in self._connections:
+            known = ", ".join(sorted(self._connections)) or "none"
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
         if name not in self._engines:
-            engine = target_engine(self._urls[name], self._worker)
+            engine = target_engine(self._connections[name], self._worker)
             self._watch(engine)
             self._engines[name] = engine
         return self._engines[name]
@@ -221,6 +269,12 @@ class JobSessions:
             pool_reset_on_return=None,
         )
         self._watch(self._control_engine)
+        event.listen(self._control_engine, "connect", self._name_schema)
+
+    def _name_schema(self, raw: Any, _record: Any) -> None:
+        """Correct what SQLAlchemy has asked for outside a job: bookkeeping has another path."""
+        assert self._control_engine is not None
+        self._control_engine.dialect.default_schema_name = raw.base.schema
 
     def _watch(self, engine: Engine) -> None:
         @event.listens_for(engine, "before_cursor_execute")
@@ -230,20 +284,14 @@ class JobSessions:
 
     def _check_ledger(self, opened: Connection) -> None:
         assert self._job is not None
-        done = opened.execute(
-            text("SELECT 1 FROM headrace.ledger WHERE job_id = :id"), {"id": self._job[0]}
-        ).scalar()
-        if done:
+        if ledger.is_applied(opened, self._job[0]):
             raise EffectApplied
 
     def _sign(self, opened: Connection) -> None:
         assert self._job is not None
         try:
-            opened.execute(
-                text("INSERT INTO headrace.ledger (job_id, attempt) VALUES (:id, :attempt)"),
-                {"id": self._job[0], "attempt": self._job[1]},
-            )
-        except IntegrityError:
+            ledger.sign(opened, *self._job)
+        except pg_errors.UniqueViolation:
             # A paused attempt that was given up has woken and come first. The job is still
             # ours to complete: its effect is there, once.
             raise EffectApplied from None

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from runner.engine.gate import release_stuck
 from runner.errors import StaleAttempt, StoreUnavailable
+from runner.model.connection import NamedConnection
 from runner.store.sessions import EffectApplied, JobSessions
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
@@ -111,7 +112,9 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
         cursor.execute("CREATE TABLE effect (attempt integer)")
     job = rows.add("started")
     sides = [
-        JobSessions(rows.store, {"target": empty_database}, lambda _: False, f"w{n}")
+        JobSessions(
+            rows.store, {"target": NamedConnection(empty_database)}, lambda _: False, f"w{n}"
+        )
         for n in (1, 2)
     ]
     for attempt, side in enumerate(sides, 1):
