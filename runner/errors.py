@@ -113,9 +113,19 @@ class LeadershipLost(HeadraceError):
 
 
 class QueueUnavailable(HeadraceError):
-    """Redis does not answer."""
+    """Redis does not answer, or refuses; `reason` is one word for the cause."""
 
     code = "redis-unavailable"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SchemaMismatch(ConfigError):
+    """The control database's schema is older or newer than this version can work with."""
+
+    code = "schema"
 
 
 class EmbeddedError(HeadraceError):

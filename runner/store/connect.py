@@ -12,6 +12,7 @@ from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 
+from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 from runner.store import dsn
 from runner.store.poolers import refuse_transaction_mode
@@ -85,6 +86,8 @@ def _settle(
         settings |= {"application_name": name or wanted.application_name}
         raw.settings_sql = statement({**unsent, **settings})
         cursor.execute(raw.settings_sql)
+    psycopg2.extras.register_default_json(raw, loads=exact.loads)
+    psycopg2.extras.register_default_jsonb(raw, loads=exact.loads)
     register_type(_IN_UTC, raw)
     register_type(_ARRAY_IN_UTC, raw)
 
@@ -148,6 +151,8 @@ def engine_of(
         pool_size=pool_size,
         max_overflow=10,
         isolation_level="AUTOCOMMIT" if autocommit else None,
+        json_serializer=exact.dumps,
+        json_deserializer=exact.loads,
     )
     event.listen(engine, "checkout", _refuse_dead)
     if wanted.use is not Use.TARGET:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from runner import exact
 from runner.errors import ConfigError, JobFailure
 from runner.model.connection import NamedConnection
 from runner.store import ledger
@@ -267,6 +268,8 @@ class JobSessions:
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
+            json_serializer=exact.dumps,
+            json_deserializer=exact.loads,
         )
         self._watch(self._control_engine)
         event.listen(self._control_engine, "connect", self._name_schema)
