@@ -100,6 +100,15 @@ class StaleAttempt(HeadraceError):
     code = "stale-attempt"
 
 
+class TransactionEnded(HeadraceError):
+    """A job's SQL has ended the transaction that its completion belongs to."""
+
+    code = "transaction-ended"
+
+    def __init__(self, message: str = "its SQL ended the transaction") -> None:
+        super().__init__(message)
+
+
 class StoreUnavailable(HeadraceError):
     """PostgreSQL does not answer."""
 

@@ -13,7 +13,7 @@ from runner.config import Settings
 from runner.engine.child import ChildLoop
 from runner.engine.executor import Executor, Surroundings, retry_in_s
 from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, close_failed, message_for
-from runner.engine.guarding import guard
+from runner.engine.guarding import JobGuard
 from runner.engine.kinds import TIMEOUT_KINDS
 from runner.engine.registry import Registry
 from runner.engine.runs import close
@@ -80,7 +80,7 @@ class WorkerSide:
         job_log = JobLog()
         logging.getLogger(JOB_LOGGER).addHandler(job_log)
         store = AttemptStore(self._database_url, self._name)
-        sessions = JobSessions(store, settings.connections, guard, self._name)
+        sessions = JobSessions(store, settings.connections, JobGuard(), self._name)
         executor = Executor(
             store,
             sessions,

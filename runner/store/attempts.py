@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from runner import exact
-from runner.errors import StaleAttempt, StoreUnavailable
+from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from runner.store.database import Row
 from runner.store.line import Line
 from runner.store.migrations import LATEST
@@ -104,20 +104,31 @@ class AttemptStore(Line):
         rows = self._run(_CLAIM, values)
         return Claimed(*rows[0]) if rows else None
 
-    def complete(self, claimed: Claimed, result: str | None, log: str | None = None) -> Completed:
+    def complete(
+        self,
+        claimed: Claimed,
+        result: str | None,
+        log: str | None = None,
+        *,
+        xact: str | None = None,
+    ) -> Completed:
         """Complete an attempt, in the open transaction where there is one.
 
-        `log` are lines for `add_log_lines`, in the same round trip and transaction.
+        `log` are lines for `add_log_lines`, in the same round trip and transaction. `xact` is
+        the number of the transaction that holds the job's effect.
 
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
+            TransactionEnded: The transaction is another one: the job has ended its own.
             StoreUnavailable: The line broke since the claim, and the effect with it.
         """
         self._same_line()
-        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result}
+        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
         name = "complete_attempt" if claimed.dependents else "complete_alone"
         rows = self._run_logged(STATEMENTS[name].execute, values, log)
         if not rows:
+            if xact is not None and self.row("number_of_transaction") != {"number": xact}:
+                raise TransactionEnded
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return _completed(rows[0])
 
@@ -139,6 +150,7 @@ class AttemptStore(Line):
             "id": claimed.id,
             "attempt": claimed.attempt,
             "result": result,
+            "xact": None,
             "worker": self._worker,
             "can": CAN,
             "next_id": next_id,

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 from runner.store import dsn
+from runner.store.jobline import JobConnection
 from runner.store.poolers import refuse_transaction_mode
 from runner.store.server_session import ABOUT, Base, ServerSession
 from runner.store.session_settings import Use, Wanted, statement
@@ -42,7 +43,7 @@ def open_session(database_url: str, wanted: Wanted) -> ServerSession:
     """
     arguments = dsn.parameters(database_url)
     options = dsn.options_of(arguments)
-    raw, arguments = _connect(wanted.application_name, arguments)
+    raw, arguments = _connect(wanted, arguments)
     try:
         raw.autocommit = True
         if wanted.use is not Use.TARGET:
@@ -57,27 +58,29 @@ def open_session(database_url: str, wanted: Wanted) -> ServerSession:
     return raw
 
 
-def _connect(name: str, said: Mapping[str, str]) -> tuple[ServerSession, dict[str, Any]]:
+def _connect(wanted: Wanted, said: Mapping[str, str]) -> tuple[ServerSession, dict[str, Any]]:
     """Return a connection, and what it was made with."""
-    arguments: dict[str, Any] = {**_CONNECT_ARGS, "application_name": name, **said}
-    arguments["client_encoding"] = "UTF8"
+    name = {"application_name": wanted.application_name}
+    arguments: dict[str, Any] = {**_CONNECT_ARGS, **name, **said, "client_encoding": "UTF8"}
+    factory = JobConnection if wanted.use in (Use.WORKER, Use.TARGET) else ServerSession
     try:
-        return psycopg2.connect(connection_factory=ServerSession, **arguments), arguments
+        return psycopg2.connect(connection_factory=factory, **arguments), arguments
     except psycopg2.OperationalError as error:
         if "options" not in said or "unsupported startup parameter" not in str(error):
             raise
     # PgBouncer takes none: what they say is set afterwards.
     del arguments["options"]
-    return psycopg2.connect(connection_factory=ServerSession, **arguments), arguments
+    return psycopg2.connect(connection_factory=factory, **arguments), arguments
 
 
 def _settle(
     raw: ServerSession, wanted: Wanted, unsent: Mapping[str, str], said: frozenset[str]
 ) -> None:
     """Read what the session has by itself, then make our settings."""
-    with raw.cursor() as cursor:
+    with raw.plain() as cursor:
         cursor.execute(statement(unsent) + ABOUT)
-        raw.backend_pid, version, *base = cursor.fetchone() or ()
+        found: Any = cursor.fetchone()
+        raw.backend_pid, version, *base = found
         raw.base = Base(said, *base)
         settings = wanted.settings(said, version)
         if wanted.use is Use.TARGET:

@@ -7,17 +7,47 @@ not, or where the server takes no writes, a job can still read.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+from psycopg2 import errors
 from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection, Engine
 
-from runner.store.session_state import IN_ORDER
 from runner.store.statements import load
 
-_STATEMENTS = load(Path(__file__).parent / "ledger_sql")
+STATEMENTS = load(Path(__file__).parent / "ledger_sql")
 # Any number; only that nobody else takes it.
 _LOCK = 1751474532
+
+
+# How a transaction learns that the ledger is not there any more, or not for its role.
+GONE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege)
+
+
+class Ledgers:
+    """Which targets have their ledger, as far as one child knows.
+
+    `reasons` are those why others have none.
+    """
+
+    def __init__(self) -> None:
+        self._there: set[str] = set()
+        self.reasons: dict[str, str] = {}
+
+    def why_none(self, name: str, engine: Engine, *, anew: bool = False) -> str | None:
+        """Return why a job may only read in a target, None where it may write.
+
+        With `anew` what was known does not count.
+        """
+        if name in self._there and not anew:
+            return None
+        self._there.discard(name)
+        reason = ready(engine)
+        if reason is None:
+            self._there.add(name)
+            self.reasons.pop(name, None)
+        else:
+            self.reasons[name] = reason
+        return reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +94,17 @@ def ready(engine: Engine) -> str | None:
         return None if state.usable else _reason(connection, state)
 
 
-def is_applied(connection: Connection, job_id: UUID) -> bool:
-    """Tell whether an attempt of this job has committed its effect here."""
-    return bool(_run(connection, _STATEMENTS["ledger_entry"].pyformat, {"id": str(job_id)}))
-
-
-def sign(connection: Connection, job_id: UUID, attempt: int) -> None:
-    """Enter a job's effect, in its own transaction, whatever its SQL has left there.
-
-    Raises:
-        psycopg2.errors.UniqueViolation: Another attempt has come first.
-    """
-    values = {"id": str(job_id), "attempt": attempt}
-    _run(connection, IN_ORDER + _STATEMENTS["sign_ledger"].pyformat, values)
-
-
 def _make(connection: Connection, state: _State) -> None:
     if not state.schema:
-        _run(connection, _STATEMENTS["make_schema"].sql)
+        _run(connection, STATEMENTS["make_schema"].sql)
     if not state.schema or state.owns_schema:
-        _run(connection, _STATEMENTS["open_schema"].sql)
-    _run(connection, _STATEMENTS["make_ledger"].sql)
-    _run(connection, _STATEMENTS["open_ledger"].sql)
+        _run(connection, STATEMENTS["open_schema"].sql)
+    _run(connection, STATEMENTS["make_ledger"].sql)
+    _run(connection, STATEMENTS["open_ledger"].sql)
 
 
 def _state(connection: Connection) -> _State:
-    return _State(*_run(connection, _STATEMENTS["ledger_state"].pyformat, {})[0])
+    return _State(*_run(connection, STATEMENTS["ledger_state"].pyformat, {})[0])
 
 
 def _reason(connection: Connection, state: _State) -> str:
@@ -100,8 +115,8 @@ def _reason(connection: Connection, state: _State) -> str:
         )
     role = quote_ident(state.role, _raw(connection))
     commands = [
-        "" if state.schema else _STATEMENTS["make_schema"].sql,
-        "" if state.ledger else _STATEMENTS["make_ledger"].sql,
+        "" if state.schema else STATEMENTS["make_schema"].sql,
+        "" if state.ledger else STATEMENTS["make_ledger"].sql,
         f"GRANT USAGE ON SCHEMA headrace TO {role}",
         f"GRANT SELECT, INSERT ON headrace.ledger TO {role}",
     ]
@@ -119,6 +134,6 @@ def _raw(connection: Connection) -> Any:
 
 def _run(connection: Connection, sql: str, values: dict[str, Any] | None = None) -> list[Any]:
     """Run a statement of ours beside SQLAlchemy, whose listeners watch over those of jobs."""
-    with _raw(connection).cursor() as cursor:
+    with _raw(connection).plain() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []

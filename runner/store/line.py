@@ -50,7 +50,7 @@ class Line:
                 self._url, application_name=f"headrace:{self._worker}", use=Use.WORKER
             )
             try:
-                with raw.cursor() as cursor:
+                with raw.plain() as cursor:
                     cursor.execute(self._prepare)
                     cursor.execute("SELECT pg_postmaster_start_time()")
                     self.server_since = cursor.fetchone()
@@ -71,7 +71,7 @@ class Line:
         """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
         if not self.lost and tells_of_a_break(error):
             try:
-                with self._raw.cursor() as cursor:
+                with self._raw.plain() as cursor:
                     cursor.execute("SELECT 1")
             except pg_errors.InFailedSqlTransaction:
                 return False
@@ -90,7 +90,7 @@ class Line:
         """Make the session as it was before a job used it."""
         try:
             raw = self.raw
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(RESET + raw.settings_sql)
         except psycopg2.Error:
             # A new session is clean as well.
@@ -139,7 +139,7 @@ class Line:
     def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(STATEMENTS[statement].pyformat), values)
                 if cursor.description is None:
                     return []
@@ -152,7 +152,7 @@ class Line:
     def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(sql), values)
                 rows: list[tuple[Any, ...]] = cursor.fetchall()
                 return rows

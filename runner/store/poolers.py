@@ -47,7 +47,7 @@ def _shared(raw: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 def _pid(raw: Any) -> int | None:
-    with raw.cursor() as cursor:
+    with raw.plain() as cursor:
         cursor.execute(_PID)
         row = cursor.fetchone()
         return None if row is None else int(row[0])

@@ -1,7 +1,9 @@
 """A driver's connection that knows its session: what URL, role and database make of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import psycopg2.extensions
 from psycopg2.extensions import connection as DriverConnection  # noqa: N812 - it is a class
 
 from runner.model.connection import DEFAULT_LOCK_TIMEOUT_S
@@ -17,6 +19,7 @@ ABOUT = """SELECT pg_catalog.pg_backend_pid(),
        pg_catalog.current_setting('statement_timeout'),
        pg_catalog.current_setting('lock_timeout')"""
 SCHEMA = "headrace"
+_cursor = DriverConnection.cursor
 _USER = '"$user"'
 # Of pg_settings' sources those that somebody has chosen for this role or session.
 _OF_THE_ROLE = ("user", "database user", "client", "session")
@@ -32,6 +35,10 @@ class ServerSession(DriverConnection):
     backend_pid: int = 0
     base: "Base"
     settings_sql: str = ""
+
+    def plain(self) -> Any:
+        """Return a cursor for statements of our own, which no guard watches."""
+        return _cursor(self, cursor_factory=psycopg2.extensions.cursor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ A job's SQL may change its role, its search path, its timeouts, and more, and wh
 its transaction comes after that.
 """
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from runner.store.session_settings import OWN_SEARCH_PATH
@@ -29,8 +31,7 @@ RESET = (
 
 def send(opened: Connection, commands: str) -> None:
     """Send commands of ours beside SQLAlchemy, whose listeners watch over those of jobs."""
-    raw = opened.connection.dbapi_connection
-    if commands and raw is not None:
-        cursor = raw.cursor()
-        cursor.execute(commands)
-        cursor.close()
+    raw: Any = opened.connection.dbapi_connection
+    if commands:
+        with raw.plain() as cursor:
+            cursor.execute(commands)

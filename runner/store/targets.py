@@ -41,7 +41,7 @@ def _clean(raw: Any, _record: Any) -> None:
         return
     try:
         raw.autocommit = True
-        with raw.cursor() as cursor:
+        with raw.plain() as cursor:
             cursor.execute(RESET + raw.settings_sql)
         raw.autocommit = False
     except psycopg2.Error:

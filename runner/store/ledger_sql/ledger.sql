@@ -45,5 +45,9 @@ GRANT SELECT, INSERT ON headrace.ledger TO PUBLIC
 SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid
 
 -- name: sign_ledger
+-- The job's effect is in this transaction. No row: its transaction was ended from inside, and this
+-- is another one.
 INSERT INTO headrace.ledger (job_id, attempt)
-VALUES (:id::pg_catalog.uuid, :attempt::pg_catalog.int4)
+SELECT :id::pg_catalog.uuid, :attempt::pg_catalog.int4
+ WHERE pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text
+       OPERATOR(pg_catalog.=) :xact::pg_catalog.text      -- mark

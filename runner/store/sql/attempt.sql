@@ -20,7 +20,7 @@ RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry:
           pool_slots, env
 
 -- name: closing_part
--- Close the attempt.
+-- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -32,6 +32,9 @@ done AS (
      WHERE id = :id::uuid
        AND attempt = :attempt::integer      -- fencing token
        AND status = 'started'
+       -- NULL: the job has opened no session. What was done after a COMMIT or ROLLBACK inside is
+       -- another transaction, or none.
+       AND (:xact::text IS NULL OR pg_current_xact_id_if_assigned()::text = :xact)      -- mark
     RETURNING id, run_id, dependents
 )
 
@@ -277,3 +280,17 @@ SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.l
   FROM json_to_recordset(:entries::json)
        AS entry (line integer, at float8, level text, message text)
     ON CONFLICT DO NOTHING
+
+-- name: fate_of_transaction
+-- What became of an attempt's transaction. The backend of a connection that was cut may still be
+-- at work on it: nobody waits for that one, and it is asked to end.
+SELECT pg_xact_status(:xact::xid8) AS status,
+       EXISTS (SELECT FROM pg_prepared_xacts
+                WHERE transaction = :xact::xid8::xid AND database = current_database()) AS prepared,
+       (SELECT count(pg_terminate_backend(pid))
+          FROM pg_stat_activity
+         WHERE backend_xid = :xact::xid8::xid
+           AND pid <> pg_backend_pid()) AS ended
+
+-- name: number_of_transaction
+SELECT pg_current_xact_id_if_assigned()::text AS number
