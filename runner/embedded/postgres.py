@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from runner.embedded.place import Place, give, open_log, refuse
+from runner.embedded.place import Place, open_log, refuse
 from runner.embedded.process import (
     SELF,
     Starting,
@@ -115,15 +115,13 @@ def dump(place: Place, name: str) -> Path:
     """Write what the database holds to a new file below `backups/`; see `embedded.dump`."""
     folder = place.home / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
-    give(folder, place.owner())
     file = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
     draft = file.with_suffix(".part")
     command = [str(programs(place) / "pg_dump"), "--format=custom", "--dbname", url(place)]
-    said = run(SELF, [*command, "--file", str(draft)], cwd=folder)
-    if said is not None:
+    code, _, said = run(SELF, [*command, "--file", str(draft)], cwd=folder)
+    if code != 0:
         draft.unlink(missing_ok=True)
         raise refuse(folder, f"the database could not be dumped: {said}")
-    give(draft, place.owner())
     draft.rename(file)
     return file
 
