@@ -18,7 +18,7 @@ from runner.store import dsn
 from runner.store.jobline import JobConnection
 from runner.store.poolers import refuse_transaction_mode
 from runner.store.server_session import ABOUT, Base, ServerSession
-from runner.store.session_settings import Use, Wanted, statement
+from runner.store.session_settings import Use, Wanted, sign, statement
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
@@ -85,9 +85,10 @@ def _settle(
         settings = wanted.settings(said, version)
         if wanted.use is Use.TARGET:
             settings = {**raw.base.for_jobs(), **settings}
-        name = raw.info.dsn_parameters.get("application_name")
-        settings |= {"application_name": name or wanted.application_name}
-        raw.settings_sql = statement({**unsent, **settings})
+        name = raw.info.dsn_parameters.get("application_name") or wanted.application_name
+        raw.settings_sql = statement({**unsent, **settings, "application_name": name})
+        if name != wanted.application_name:
+            raw.settings_sql += sign(wanted.application_name)
         cursor.execute(raw.settings_sql)
     psycopg2.extras.register_default_json(raw, loads=exact.loads)
     psycopg2.extras.register_default_jsonb(raw, loads=exact.loads)

@@ -28,7 +28,7 @@ class Line:
     """A worker's line to the control database, with `prepared` statements. For one thread."""
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
-        self._url = database_url
+        self.url = database_url
         self._worker = worker
         self._prepare = ";".join(STATEMENTS[name].prepare for name in prepared)
         self._raw: Any = None
@@ -46,9 +46,7 @@ class Line:
             StoreUnavailable: PostgreSQL does not answer.
         """
         if self._raw is None or self._raw.closed:
-            raw = connect_raw(
-                self._url, application_name=f"headrace:{self._worker}", use=Use.WORKER
-            )
+            raw = connect_raw(self.url, application_name=f"headrace:{self._worker}", use=Use.WORKER)
             try:
                 with raw.plain() as cursor:
                     cursor.execute(self._prepare)

@@ -33,6 +33,7 @@ class ServerSession(DriverConnection):
     """
 
     backend_pid: int = 0
+    connection_name: str | None = None
     base: "Base"
     settings_sql: str = ""
 
@@ -57,14 +58,23 @@ class Base:
     statement_timeout: str
     lock_timeout: str
 
-    def for_jobs(self) -> dict[str, str]:
-        """Return what a job's session is to have instead of bookkeeping's settings.
+    @property
+    def shadowed(self) -> bool:
+        """Whether unqualified names mean our tables.
 
-        Where the role is named like our schema, `"$user"` would mean our tables.
+        That is so where the role is named like our schema, `"$user"` is on the search path, and
+        nobody has chosen that path for this role or session.
         """
         own_path = self.source in _OF_THE_ROLE or "search_path" in self.said
-        schemas = [name.strip() or "''" for name in self.search_path.split(",")]
-        if self.user == SCHEMA and not own_path:
+        return self.user == SCHEMA and not own_path and _USER in self._schemas()
+
+    def _schemas(self) -> list[str]:
+        return [name.strip() or "''" for name in self.search_path.split(",")]
+
+    def for_jobs(self) -> dict[str, str]:
+        """Return what a job's session is to have instead of bookkeeping's settings."""
+        schemas = self._schemas()
+        if self.shadowed:
             schemas = [name for name in schemas if name != _USER]
         timeless = self.lock_timeout == "0" and "lock_timeout" not in self.said
         return {

@@ -21,11 +21,8 @@ _FIXED = {
     "intervalstyle": "postgres",
     "standard_conforming_strings": "on",
 }
-_EVERYWHERE = {
-    "client_min_messages": "warning",
-    # Below 1, floats lose digits on their way.
-    "extra_float_digits": "1",
-}
+# Below 1, floats lose digits on their way.
+_EVERYWHERE = {"extra_float_digits": "1"}
 # A statement whose client was killed ends within a second.
 _JOBS = {
     "client_connection_check_interval": "1s",
@@ -41,6 +38,8 @@ _OWN = {
     "transaction_timeout": "0",
     "default_transaction_isolation": "read committed",
 }
+# No zone of anybody's: what we print of times is in UTC.
+_QUIET_UTC = {"timezone": "UTC", "client_min_messages": "warning"}
 # Our own transactions take milliseconds. One that stands open belongs to a process that was
 # paused: its locks must not hold up the daemon that takes over.
 _SHORT_TRANSACTION = {"idle_in_transaction_session_timeout": "3s"}
@@ -93,10 +92,9 @@ class Wanted:
     def _by_use(self) -> dict[str, str]:
         match self.use:
             case Use.OWN:
-                # No zone of anybody's: what we print of times is in UTC.
-                return {**_OWN, "timezone": "UTC"}
+                return {**_OWN, **_QUIET_UTC}
             case Use.SHORT:
-                return {**_OWN, **_SHORT_TRANSACTION, "timezone": "UTC"}
+                return {**_OWN, **_SHORT_TRANSACTION, **_QUIET_UTC}
             case Use.WORKER:
                 return {**_JOBS, **_OWN}
             case Use.TARGET:
@@ -108,12 +106,29 @@ class Wanted:
         return _MAY_BE_SAID - ours
 
 
+def milliseconds(seconds: float) -> str:
+    """Return a time as a setting takes it; what is longer than it can be is as long as it can."""
+    return f"{min(seconds * 1000, 2**31 - 1):.0f}ms"
+
+
 def statement(settings: Mapping[str, str], *, local: bool = False) -> str:
     """Return the commands that set these; with `local` until the transaction's end."""
     scope = "LOCAL " if local else ""
     return "".join(
         f"SET {scope}{name} = {_value(name, value)}; " for name, value in settings.items()
     )
+
+
+# The sign of a worker's sessions where the URL gives them another name than the worker's: a lock
+# that nobody waits for, which other sessions can see. Any number; only that nobody else takes it.
+_SIGN = 1751478627
+
+
+def sign(application_name: str) -> str:
+    """Return the command that gives a session its worker's sign; recovery finds it by that."""
+    quoted: bytes = adapt(application_name).getquoted()
+    name = f"pg_catalog.hashtext({quoted.decode()})"
+    return f"SELECT pg_catalog.pg_advisory_lock_shared({_SIGN}, {name}); "
 
 
 def _value(name: str, value: str) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from runner.store.attempts import AttemptStore
 from runner.store.held import Held, fate, hold, reading
 from runner.store.jobline import Guard, JobConnection
 from runner.store.ledger import GONE, Ledgers
-from runner.store.session_settings import statement
+from runner.store.reasons import Reasons
+from runner.store.session_settings import milliseconds, statement
 from runner.store.session_state import IN_ORDER, send
 from runner.store.targets import target_engine
 
@@ -74,6 +76,7 @@ class JobSessions:
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
         self._ledgers = Ledgers()
+        self._reasons = Reasons(self._url, self._ledgers.reasons)
         # Of a job that sets its own; None leaves the connection's.
         self.lock_timeout_s: float | None = None
         self._held: dict[str | None, Held] = {}
@@ -223,6 +226,10 @@ class JobSessions:
             except Exception:  # noqa: BLE001 - a new line is in order
                 self._store.drop()
 
+    def explain(self, error: BaseException) -> None:
+        """Add to an error of a job what is known about it beyond PostgreSQL's own words."""
+        self._reasons.add_to(error)
+
     def verdict(self) -> str | None:
         """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
 
@@ -297,7 +304,7 @@ class JobSessions:
         """Return what a job's transaction has beyond the session's own settings."""
         settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
         if self.lock_timeout_s is not None:
-            settings["lock_timeout"] = f"{self.lock_timeout_s * 1000:.0f}ms"
+            settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
         return statement(settings, local=local)
 
     @contextmanager
@@ -345,6 +352,9 @@ class JobSessions:
             log.warning("what became of transaction %s on %s is not known: %s", number, name, error)
             return "unknown"
 
+    def _url(self, name: str | None) -> str:
+        return self._store.url if name is CONTROL else self._connections[name].url
+
     def _use(self) -> None:
         """Note that the job works on a database. Before it does, the line is put in order."""
         if not self.used:
@@ -361,7 +371,7 @@ class JobSessions:
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
         if name not in self._engines:
             engine = target_engine(self._connections[name], self._worker)
-            event.listen(engine, "connect", self._guarded)
+            event.listen(engine, "connect", partial(self._guarded, name=name))
             self._engines[name] = engine
         return self._engines[name]
 
@@ -383,8 +393,11 @@ class JobSessions:
         assert self._control_engine is not None
         self._control_engine.dialect.default_schema_name = raw.base.schema
 
-    def _guarded(self, raw: JobConnection, _record: object = None) -> None:
+    def _guarded(
+        self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
+    ) -> None:
         raw.guard = self._guard
+        raw.connection_name = name
         raw.on_mark = self._mark
 
     def _mark(self) -> None:

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event
 
 from runner.model.connection import NamedConnection
 from runner.store.connect import engine_of, make_engine, reported
-from runner.store.session_settings import Use, Wanted
+from runner.store.database import SqlTransaction
+from runner.store.session_settings import Use, Wanted, milliseconds
 from runner.store.session_state import RESET
-
-_END_SESSIONS = text(
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    " AND usename = current_user AND application_name = ANY (:names)"
-)
 
 
 def target_engine(connection: NamedConnection, worker: str) -> Engine:
@@ -26,7 +21,7 @@ def target_engine(connection: NamedConnection, worker: str) -> Engine:
     """
     more = {}
     if connection.lock_timeout_s is not None:
-        more["lock_timeout"] = f"{connection.lock_timeout_s * 1000:.0f}ms"
+        more["lock_timeout"] = milliseconds(connection.lock_timeout_s)
     if connection.timezone is not None:
         more["timezone"] = connection.timezone
     wanted = Wanted(Use.TARGET, f"headrace:{worker}", more)
@@ -59,6 +54,7 @@ def end_sessions(url: str, workers: Sequence[str]) -> int:
     try:
         with reported(), engine.begin() as connection:
             names = [f"headrace:{worker}" for worker in workers]
-            return int(connection.execute(_END_SESSIONS, {"names": names}).scalar() or 0)
+            row = SqlTransaction(connection).row("terminate_backends", application_names=names)
+            return int(row["count"]) if row else 0
     finally:
         engine.dispose()
