@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from runner.config.environment import overrides, variable_problem
 from runner.config.references import References
@@ -133,6 +134,7 @@ class _Loading:
                 self._report(
                     path, "bad-duration", '"timeout" has to be more than 0s', "use 1s or more"
                 )
+        self._check_connections()
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -140,6 +142,22 @@ class _Loading:
             message = f'the default queue "{default_queue}" is none of the queues'
             named = ("default_queue",) if "default_queue" in self._data else ("queues",)
             self._report(named, "unknown-queue", message, hint)
+
+    def _check_connections(self) -> None:
+        for name, given in self._value(("connections",)).items():
+            said = given if isinstance(given, dict) else {}
+            try:
+                parse_duration_s(said.get("lock_timeout", "0s"))
+            except ValueError as error:
+                path = ("connections", name, "lock_timeout")
+                self._report(path, "bad-duration", str(error), "use a shorter one")
+            zone = said.get("timezone", "UTC")
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                hint = did_you_mean(zone, available_timezones()) or "write it as in Europe/Berlin"
+                path = ("connections", name, "timezone")
+                self._report(path, "bad-timezone", f'there is no time zone "{zone}"', hint)
 
     def _duration_paths(self) -> list[KeyPath]:
         names: list[KeyPath] = [(name,) for name in _DURATIONS if self._value((name,)) is not None]

@@ -55,7 +55,5 @@ NOT_YET = frozenset(
     sync-latin1-dba
     truncate-bouncer
     vacuum-bouncer
-    through_pgbouncer
-    a_schema_that_a_dba_made
     """.split()
 )

@@ -83,7 +83,6 @@ def test_jobs_run_on_a_control_database_that_is(
         up.stop()
 
 
-@pytest.mark.xfail(reason="it waits for ever", strict=True)
 def test_a_control_database_that_is_not_utf8_is_refused_with_a_sentence(
     second_servers: Mapping[str, Server], tmp_path: Path
 ):

@@ -235,3 +235,38 @@ def test_no_secret_shows_in_settings_or_mistakes() -> None:
 )
 def test_a_masked_url_shows_no_password(url: str, shown: str) -> None:
     assert mask_url(url) == shown
+
+
+def test_a_connection_may_say_how_long_it_waits_for_locks_and_its_zone() -> None:
+    settings = load(
+        "connections:\n  a: {url: 'postgresql://h/a', lock_timeout: 2m, timezone: Europe/Berlin}\n"
+        "  b: {url: 'postgresql://h/b', lock_timeout: 0s}\n  c: postgresql://h/c\n"
+    )
+
+    assert settings.connections == {
+        "a": NamedConnection("postgresql://h/a", 120.0, "Europe/Berlin"),
+        "b": NamedConnection("postgresql://h/b", 0.0),
+        "c": NamedConnection("postgresql://h/c"),
+    }
+    assert "postgresql://" not in repr(settings)
+
+
+def test_an_unknown_zone_of_a_connection_is_a_mistake_with_its_place() -> None:
+    with pytest.raises(ConfigProblems, match=r'there is no time zone "Europe/Berln"') as refused:
+        load("connections:\n  a: {url: 'postgresql://h/a', timezone: Europe/Berln}\n")
+
+    assert "Europe/Berlin" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:pa/ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:pa@ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:secret", "postgresql://u:***"),
+        ("postgresql://h:5432/d", "postgresql://h:5432/d"),
+        ("postgresql://h1:1,h2:2/d", "postgresql://h1:1,h2:2/d"),
+    ],
+)
+def test_a_password_that_was_not_escaped_is_masked_too(url: str, shown: str) -> None:
+    assert mask_url(url) == shown
