@@ -163,9 +163,15 @@ class BaseJob:
             yield session
 
     @contextmanager
-    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
-        """Give a connection on which each statement commits by itself, for VACUUM and the like."""
-        with jobapi.current().autocommit(connection or self.connection) as opened:
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> Iterator[Connection]:
+        """Give a connection on which each statement commits by itself, for VACUUM and the like.
+
+        `patient`: see `jobapi.Attempt`.
+        """
+        name = connection or self.connection
+        with jobapi.current().autocommit(name, patient=patient) as opened:
             yield opened
 
     @classmethod

@@ -13,8 +13,8 @@ from runner.store.session_settings import OWN_SEARCH_PATH
 # Sent ahead of the bookkeeping, in one message with it. The path comes before the statement that
 # uses functions, and that one asks first: who is no superuser may not even reset this setting.
 IN_ORDER = (
-    "RESET SESSION AUTHORIZATION; RESET ROLE;"
-    f" SET search_path = {OWN_SEARCH_PATH}; SET lock_timeout = 0; SET statement_timeout = 0;"
+    "SET statement_timeout = 0; SET lock_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE;"
+    f" SET search_path = {OWN_SEARCH_PATH};"
     " RESET default_transaction_read_only; RESET default_transaction_deferrable;"
     " SET default_transaction_isolation = 'read committed';"
     " SELECT set_config('session_replication_role', 'origin', false)"

@@ -112,8 +112,12 @@ class JobSessions:
                 session.close()
 
     @contextmanager
-    def autocommit(self, connection: str | None = CONTROL) -> Iterator[Connection]:
+    def autocommit(
+        self, connection: str | None = CONTROL, *, patient: bool = False
+    ) -> Iterator[Connection]:
         """Open a connection on which each statement commits by itself, for VACUUM and its like.
+
+        `patient`: see `jobapi.Attempt`.
 
         Raises:
             JobFailure: The attempt has a transaction open there already.
@@ -126,7 +130,7 @@ class JobSessions:
         self._use()
         with self._engine(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
-            send(alone, self._job_settings(connection, local=False))
+            send(alone, self._job_settings(connection, local=False, patient=patient))
             try:
                 yield alone
             finally:
@@ -301,11 +305,13 @@ class JobSessions:
             opened.invalidate()
             raise
 
-    def _job_settings(self, name: str | None, *, local: bool) -> str:
+    def _job_settings(self, name: str | None, *, local: bool, patient: bool = False) -> str:
         """Return what a job's transaction has beyond the session's own settings."""
         settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
         if self.lock_timeout_s is not None:
             settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
+        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
+            settings["lock_timeout"] = "0"
         return statement(settings, local=local)
 
     @contextmanager

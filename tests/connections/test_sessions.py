@@ -124,7 +124,7 @@ LEFT = {
     "local_role": "set local role other",
     "search_path": "set search_path = hostile, pg_catalog",
     "local_path": "set local search_path = ''",
-    "timeouts": "set statement_timeout = 1; ",
+    "timeouts": "set statement_timeout = 100",
     "zone": "set timezone = 'Asia/Tokyo'",
     "function": "select public.leave_a_role()",
 }
@@ -236,3 +236,27 @@ def test_a_character_that_a_target_lacks_is_named(working: Working, debian: Serv
     )
     assert octets == [("4a6f73e9",)]
     assert "the character € (U+20AC) does not exist in LATIN1" in wrong["error"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "limit"),
+    [("select 1; select current_setting('lock_timeout')", "5s"),
+     ("drop index concurrently if exists nothing; select current_setting('lock_timeout')", "0")],
+)  # fmt: skip
+def test_what_runs_concurrently_waits_as_long_as_it_takes(
+    working: Working, debian: Server, place: str, sql: str, limit: str
+):
+    hand = working(there=debian.url_for(place, "etl"))
+
+    assert value(run_sql(hand, sql, connection="there", transaction=False)) == limit
+    row = run_sql(hand, sql, connection="there", transaction=False, lock_timeout="3s")
+    assert value(row) == "3s"
+
+
+def test_an_autocommit_job_leaves_nothing_to_the_bookkeeping(working: Working):
+    hand = working()
+
+    row = run_sql(hand, "set search_path = ''; set statement_timeout = 100", transaction=False)
+
+    assert row["status"] == "completed", row["error"]
+    assert value(run_sql(hand, "select current_setting('statement_timeout')")) == "0"
