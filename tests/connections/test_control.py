@@ -41,6 +41,9 @@ def test_a_database_that_takes_no_writes_for_a_while_is_an_outage(working: Worki
             fresh.rows("forget_old_workers")
         with pytest.raises(StoreUnavailable, match="takes no writes"), fresh.transaction() as tx:
             tx.rows("forget_old_workers")
+        hand.headrace.database.close()
+        with pytest.raises(StoreUnavailable, match="takes no writes"):
+            hand.headrace.dispatcher.dispatch("RunSql", {"sql": "select 1"})
         hand.executor.store.drop()
         with pytest.raises(StoreUnavailable, match="takes no writes"):
             hand.executor.store.claim(job, 0)
