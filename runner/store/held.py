@@ -20,14 +20,13 @@ from sqlalchemy import Connection
 from runner.errors import StoreUnavailable, TransactionEnded
 from runner.store.connect import unavailable_message
 from runner.store.jobline import JobConnection
-from runner.store.ledger import STATEMENTS as LEDGER
 from runner.store.session_settings import OWN_SEARCH_PATH
 from runner.store.session_state import IN_ORDER
 from runner.store.statements import STATEMENTS
 
 # Under the job's own search path: names that are the server's are written in full.
 _MARK = "{settings}SAVEPOINT {savepoint}; SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
-_APPLIED = ", EXISTS (" + LEDGER["ledger_entry"].pyformat + ")"
+_APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
 _OWN_PATH = f"SET LOCAL search_path = {OWN_SEARCH_PATH}; "
 _LONGEST_WAIT_S = 60.0
 _LOOK_EVERY_S = 0.1
@@ -78,7 +77,7 @@ class Held:
         """
         values = {"id": str(job_id), "attempt": attempt, "xact": self.number}
         with self.raw.plain() as cursor:
-            cursor.execute(IN_ORDER + LEDGER["sign_ledger"].pyformat, values)
+            cursor.execute(IN_ORDER + STATEMENTS["sign_ledger"].pyformat, values)
             if cursor.rowcount != 1:
                 raise TransactionEnded
 
@@ -155,5 +154,5 @@ def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
 
 def _in_ledger(raw: Any, job_id: UUID) -> bool:
     with raw.plain() as cursor:
-        cursor.execute(LEDGER["ledger_entry"].pyformat, {"id": str(job_id)})
+        cursor.execute(STATEMENTS["ledger_entry"].pyformat, {"id": str(job_id)})
         return bool(cursor.rowcount)

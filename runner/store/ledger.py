@@ -5,16 +5,14 @@ not, or where the server takes no writes, a job can still read.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from psycopg2 import errors
 from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection, Engine
 
-from runner.store.statements import load
+from runner.store.statements import STATEMENTS
 
-STATEMENTS = load(Path(__file__).parent / "ledger_sql")
 # Any number; only that nobody else takes it.
 _LOCK = 1751474532
 

@@ -24,7 +24,7 @@ from runner.errors import RefusedSql, TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
 from runner.template.identifiers import column_type, quote_identifier, quote_identifiers
-from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds
+from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds, with_binds_apart
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 
 _BIND = "bind value"  # With a space, so that no template can name them.
@@ -53,7 +53,7 @@ def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> R
         TemplateError: the template is malformed, names something undefined, or is too costly.
         RefusedSql: a name is no identifier, or a value stands where none can be bound.
     """
-    with budget.rendering(variables) as spent, told_with_place(name):
+    with budget.rendering(variables) as spent, told_with_place(name, braces=True):
         if "\x00" in source or len(source) > _SOURCE_LIMIT:
             raise TemplateError("the template holds NUL characters, or over 1 MB")
         chunks: list[str] = []
@@ -62,7 +62,7 @@ def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> R
             chunks.append(chunk)
         marked = "".join(chunks)
         refuse_misplaced_binds(marked)
-        return RenderedSql(marked, spent.binds)
+        return RenderedSql(with_binds_apart(marked), spent.binds)
 
 
 class _SqlRewriter(Rewriter):

@@ -46,8 +46,7 @@ SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_
 
 -- name: sign_ledger
 -- The job's effect is in this transaction. No row: its transaction was ended from inside, and this
--- is another one.
+-- is another one. The session has been put in order before: names mean what they should.
 INSERT INTO headrace.ledger (job_id, attempt)
-SELECT :id::pg_catalog.uuid, :attempt::pg_catalog.int4
- WHERE pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text
-       OPERATOR(pg_catalog.=) :xact::pg_catalog.text      -- mark
+SELECT :id::uuid, :attempt::integer
+ WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
