@@ -79,7 +79,7 @@ def _settle(
 ) -> None:
     """Read what the session has by itself, then make our settings."""
     with raw.plain() as cursor:
-        cursor.execute(statement(unsent) + ABOUT)
+        cursor.execute(statement(unsent) + ABOUT, {"names": [*wanted.names(), "search_path"]})
         found: Any = cursor.fetchone()
         raw.backend_pid, version, *base = found
         raw.base = Base(said, *base)
@@ -87,10 +87,12 @@ def _settle(
         if wanted.use is Use.TARGET:
             settings = {**raw.base.for_jobs(), **settings}
         name = raw.info.dsn_parameters.get("application_name") or wanted.application_name
-        raw.settings_sql = statement({**unsent, **settings, "application_name": name})
+        settings = raw.base.missing({**settings, "application_name": name})
+        raw.settings_sql = statement({**unsent, **settings})
         if name != wanted.application_name:
             raw.settings_sql += sign(wanted.application_name)
-        cursor.execute(raw.settings_sql)
+        if raw.settings_sql:
+            cursor.execute(raw.settings_sql)
     psycopg2.extras.register_default_json(raw, loads=exact.loads)
     psycopg2.extras.register_default_jsonb(raw, loads=exact.loads)
     register_type(_IN_UTC, raw)

@@ -1,5 +1,6 @@
 """A driver's connection that knows its session: what URL, role and database make of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,12 @@ ABOUT = """SELECT pg_catalog.pg_backend_pid(),
        pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_schema()::pg_catalog.text,
-       (SELECT s.source FROM pg_catalog.pg_settings s
-         WHERE s.name OPERATOR(pg_catalog.=) 'search_path'),
        session_user::pg_catalog.text,
        pg_catalog.current_setting('statement_timeout'),
-       pg_catalog.current_setting('lock_timeout')"""
+       pg_catalog.current_setting('lock_timeout'),
+       (SELECT pg_catalog.jsonb_object_agg(s.name, ARRAY[s.reset_val, s.source])
+          FROM pg_catalog.pg_settings s
+         WHERE s.name OPERATOR(pg_catalog.=) ANY (%(names)s))"""
 SCHEMA = "headrace"
 _cursor = DriverConnection.cursor
 _USER = '"$user"'
@@ -46,17 +48,25 @@ class ServerSession(DriverConnection):
 class Base:
     """A session as URL, role and database have it, before our own settings.
 
-    `said` are the settings that the URL makes, `schema` is where unqualified names are made, and
-    `source` is where the search path comes from, as pg_settings has it.
+    `said` are the settings that the URL makes, `schema` is where unqualified names are made.
+    `known` has the value to which RESET brings a setting, and where that comes from.
     """
 
     said: frozenset[str]
     search_path: str
     schema: str | None
-    source: str
     user: str
     statement_timeout: str
     lock_timeout: str
+    known: Mapping[str, Sequence[str]]
+
+    def missing(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return those of our settings that the session has not by itself: fewer to send."""
+        return {
+            name: value
+            for name, value in settings.items()
+            if name not in self.known or self.known[name][0] != value
+        }
 
     @property
     def shadowed(self) -> bool:
@@ -65,7 +75,7 @@ class Base:
         That is so where the role is named like our schema, `"$user"` is on the search path, and
         nobody has chosen that path for this role or session.
         """
-        own_path = self.source in _OF_THE_ROLE or "search_path" in self.said
+        own_path = self.known["search_path"][1] in _OF_THE_ROLE or "search_path" in self.said
         return self.user == SCHEMA and not own_path and _USER in self._schemas()
 
     def _schemas(self) -> list[str]:

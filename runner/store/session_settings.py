@@ -89,6 +89,10 @@ class Wanted:
         }
         return {**found, **self.more, **_FIXED}
 
+    def names(self) -> list[str]:
+        """Return the names of all settings that may be sent."""
+        return list(self.settings((), max(_SINCE.values())))
+
     def _by_use(self) -> dict[str, str]:
         match self.use:
             case Use.OWN:
