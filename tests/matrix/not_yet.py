@@ -2,13 +2,6 @@
 
 NOT_YET = frozenset(
     """
-    aggregate-bouncer
-    archive-bouncer
-    check-bouncer
-    check_fails-bouncer
-    drop-bouncer
-    export-bouncer
-    export-latin1
     http-berlin
     http-beside
     http-bouncer
@@ -17,8 +10,6 @@ NOT_YET = frozenset(
     http-debian
     http-latin1
     http-wheel
-    load-berlin
-    load-bouncer
     load_lines-berlin
     load_lines-beside
     load_lines-bouncer
@@ -27,33 +18,5 @@ NOT_YET = frozenset(
     load_lines-debian
     load_lines-latin1
     load_lines-wheel
-    load_replace-bouncer
-    mirror-berlin-bouncer
-    mirror-berlin-latin1
-    mirror-bouncer-berlin
-    mirror-bouncer-bouncer
-    mirror-bouncer-control
-    mirror-control-bouncer
-    mirror-dba-latin1
-    mirror-latin1-berlin
-    mirror-latin1-dba
-    populate-berlin
-    populate-bouncer
-    rebuild-bouncer
-    run_sql-berlin
-    run_sql-bouncer
-    run_sql_into-bouncer
-    slow-bouncer
-    sync-berlin-bouncer
-    sync-berlin-latin1
-    sync-bouncer-berlin
-    sync-bouncer-bouncer
-    sync-bouncer-control
-    sync-control-bouncer
-    sync-dba-latin1
-    sync-latin1-berlin
-    sync-latin1-dba
-    truncate-bouncer
-    vacuum-bouncer
     """.split()
 )
