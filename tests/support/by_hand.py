@@ -91,6 +91,7 @@ def by_hand(
         database_url=database_url,
         redis_url=redis_url,
         connections=connections,
+        job_packages=("tests",),
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
