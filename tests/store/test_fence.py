@@ -10,6 +10,7 @@ from sqlalchemy import text
 from runner.engine.gate import release_stuck
 from runner.engine.guarding import JobGuard
 from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from runner.model.connection import NamedConnection
 from runner.store.sessions import EffectApplied, JobSessions
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
@@ -113,9 +114,8 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
     with outside.cursor() as cursor:
         cursor.execute("CREATE TABLE effect (attempt integer)")
     job = rows.add("started")
-    sides = [
-        JobSessions(rows.store, {"target": empty_database}, JobGuard(), f"w{n}") for n in (1, 2)
-    ]
+    target = {"target": NamedConnection(empty_database)}
+    sides = [JobSessions(rows.store, target, JobGuard(), f"w{n}") for n in (1, 2)]
     for attempt, side in enumerate(sides, 1):
         side.begin(job, attempt)
         with side.session("target") as session:
@@ -165,7 +165,7 @@ def test_a_job_cannot_sign_in_another_transaction_than_its_own(
     rows: Rows, empty_database: str
 ) -> None:
     job = rows.add("started")
-    sessions = JobSessions(rows.store, {"target": empty_database}, JobGuard(), "w")
+    sessions = JobSessions(rows.store, {"target": NamedConnection(empty_database)}, JobGuard(), "w")
     sessions.begin(job, 1)
     with sessions.session("target") as session:
         raw: Any = session.connection().connection.dbapi_connection
