@@ -28,7 +28,8 @@ def jobs_page() -> str:
         _NOTE,
         "What a step's `job` may name, with the keys of its `with`. Every job also takes",
         "`connection`: the name of a connection in `config.yaml`, by default the control database.",
-        "A job of your own is one file under `jobs/`, or a dotted path;",
+        "A job of your own is one file under `jobs/`, or a dotted path into a package of",
+        "`job_packages` in `config.yaml`;",
         "`headrace jobs --types` lists all.",
     ]
     for name in registry.names():

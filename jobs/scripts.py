@@ -21,6 +21,8 @@ from runner.template import (
     render,
 )
 
+# What is rendered is held in memory several times over.
+MOST_SQL_BYTES = 10_000_000
 _READS = ("SELECT", "VALUES", "TABLE", "WITH")
 _WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -45,6 +47,11 @@ def load_source(sql: str | None, sql_path: str | None) -> Source:
     if sql_path is None:
         return Source(sql or "", "sql")
     path = find_sql(sql_path)
+    if path.stat().st_size > MOST_SQL_BYTES:
+        raise JobFailure(
+            f"{sql_path} is larger than {MOST_SQL_BYTES // 1_000_000} MB, which no SQL script is;"
+            " rows are loaded by LoadFile"
+        )
     return Source(path.read_text(encoding="utf-8"), sql_path, path)
 
 

@@ -27,6 +27,7 @@ from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
 from runner.engine.runs import follow
+from runner.engine.unknown import given_back
 from runner.errors import (
     ChildRunFailed,
     InvalidPayload,
@@ -73,12 +74,14 @@ class Raised:
     """A job whose `handle()` has raised; `permanent` where another attempt would raise again.
 
     `kinds` are the names of the error's classes, and of those of the errors that caused it.
+    With `unknown` this worker does not know the job's class, and nothing of it has run.
     """
 
     error: str
     traceback: str
     permanent: bool = False
     kinds: frozenset[str] = frozenset()
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,8 @@ class Executor:
             kinds = why.kinds | kinds_of(TransactionEnded())
             why = replace(why, error=told, permanent=True, kinds=kinds)
         messages = self.fail(claimed, why)
-        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        if not why.unknown:
+            log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
         return messages
 
     def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
@@ -213,6 +217,8 @@ class Executor:
         """
         retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
+            if raised.unknown and given_back(tx, claimed, raised.error):
+                return []
             row = tx.row(
                 "fail_attempt",
                 id=claimed.id,
@@ -305,6 +311,7 @@ class Executor:
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
             permissions=place.permissions,
+            authored=claimed.pipeline is not None,
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:
@@ -335,4 +342,5 @@ def raised(error: BaseException) -> Raised:
         storable(frames[-_MOST_TRACEBACK:]),
         permanent=isinstance(error, _PERMANENT),
         kinds=kinds_of(error),
+        unknown=isinstance(error, UnknownJobClass),
     )

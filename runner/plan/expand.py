@@ -90,7 +90,6 @@ def expand(
         logical_date=logical_date,
         param_types={param.name: param.type for param in pipeline.params},
         timezone=str(variables["run"]["logical_date"].tzinfo),
-        empty=tuple(step for step, jobs in names.items() if not jobs),
         concurrency=pipeline.concurrency,
         jobs=tuple(
             _planned(steps[name], one, names, defaults) for name in order for one in expanded[name]
@@ -128,7 +127,11 @@ def _expanded(
         foreach = {"items": plain(step.foreach.items), "as": step.foreach.as_}
         yield _Rendered(step.id, plain(step.with_), plain(step.env), late=True, foreach=foreach)
         return
-    for index, item in enumerate(_items(step, step.foreach, variables, render, problems)):
+    items = _items(step, step.foreach, variables, render, problems)
+    if not items:
+        # As where the items come from results: a job that makes none, for rules to count.
+        yield _Rendered(step.id, {}, {}, late=True, foreach={"items": [], "as": step.foreach.as_})
+    for index, item in enumerate(items):
         name = f"{step.id}[{index}]"
         own = {**variables, step.foreach.as_: item}
         yield _Rendering(step, name, own, render, problems).job(keys)

@@ -89,7 +89,13 @@ def _run(*, handler: bool) -> Shape:
         "logical_date": of_param({"type": "datetime"}, "run.logical_date"),
     }
     if handler:
-        members["status"] = one_of(_OUTCOMES, "run.status")
+        members |= {
+            "id": TEXT,
+            "status": one_of(_OUTCOMES, "run.status"),
+            "started_at": of_param({"type": "datetime"}, "run.started_at"),
+            "duration_s": Shape(1.5),
+            "failed_steps": Shape([], item=TEXT, name="run.failed_steps"),
+        }
     return mapping_of(members, "run")
 
 
@@ -100,7 +106,8 @@ def _steps(draft: Draft, statuses: Collection[str]) -> Shape:
             name = f"steps.{step.id}" if step.id.isidentifier() else f"steps['{step.id}']"
             status = one_of(statuses, f"{name}.status")
             result = _result(draft, step, f"{name}.result")
-            steps[step.id] = mapping_of({"status": status, "result": result}, name)
+            members = {"status": status, "result": result, "error": ANY}
+            steps[step.id] = mapping_of(members, name)
     return Shape({}, members=steps, name="steps", open=True)
 
 

@@ -40,6 +40,12 @@ class Budget:
         if self.characters < 0:
             raise TemplateError(f"the result is longer than {MAX_CHARACTERS:,} characters")
 
+    def spend_work(self, count: int) -> None:
+        """Count characters and items that are made, or gone through."""
+        self.work -= count
+        if self.work < 0:
+            raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
+
     def bind(self, value: Any) -> str:
         """Keep a value and return its name."""
         name = f"p{len(self.binds) + 1}"
@@ -74,10 +80,7 @@ def check_length(length: int) -> None:
     """
     if length > MAX_CHARACTERS:
         raise TemplateError(f"a value would be longer than {MAX_CHARACTERS:,}")
-    spent = current()
-    spent.work -= length
-    if spent.work < 0:
-        raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
+    current().spend_work(length)
 
 
 def size(value: object) -> int:

@@ -24,11 +24,14 @@ from runner.errors import TemplateError
 from runner.suggest import did_you_mean
 from runner.template import budget
 from runner.template.dates import DATE_FILTERS, DATE_GLOBALS
+from runner.template.weight import bounded_round, check_text, on_text, spend, weighed, weight
 
 _FILTERS = frozenset(
     "abs capitalize count d default dictsort first float int items last length list lower map "
     "max min reject rejectattr round select selectattr sort sum title trim unique upper".split()
 )
+# They make a text of whatever they are given.
+_TEXT_FILTERS = frozenset({"capitalize", "lower", "title", "trim", "upper"})
 METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         "lower upper title capitalize strip lstrip rstrip startswith endswith split "
@@ -47,6 +50,7 @@ METHODS: dict[type, frozenset[str]] = {
 DICT_METHODS = METHODS[dict]
 _CONCAT = "bounded concat"  # With a space, so that no template can name them.
 _EACH = "bounded each"
+_MADE = "bounded list"
 
 
 class HelpfulUndefined(StrictUndefined):
@@ -90,11 +94,13 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=HelpfulUndefined, autoescape=False, keep_trailing_newline=True)
-        self.filters = {name: self.filters[name] for name in _FILTERS}
+        self.filters = {name: weighed(self.filters[name]) for name in _FILTERS}
+        self.filters |= {name: on_text(self.filters[name]) for name in _TEXT_FILTERS}
+        self.filters["round"] = bounded_round(self.filters["round"])
         self.filters |= DATE_FILTERS
         self.filters |= {"join": _join, "replace": _replace, "map": _map, "sum": _sum}
         self.filters |= {"tojson": _tojson}
-        self.filters |= {_CONCAT: _concat, _EACH: _each}
+        self.filters |= {_CONCAT: _concat, _EACH: _each, _MADE: _made}
         self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
         self.globals |= DATE_GLOBALS
 
@@ -156,6 +162,14 @@ class Rewriter(NodeTransformer):
         parts = nodes.List(node.nodes, lineno=node.lineno)
         return self.generic_visit(filtered(_CONCAT, parts))
 
+    def _bound_literal(self, node: nodes.Node) -> nodes.Node:
+        # One that is assigned to, as `a, b` in a loop, makes nothing.
+        self.generic_visit(node)
+        stores = isinstance(node, nodes.Tuple) and node.ctx != "load"
+        return node if stores else filtered(_MADE, cast(nodes.Expr, node))
+
+    visit_List = visit_Tuple = visit_Dict = _bound_literal
+
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
         if node.name in self.macros and node.ctx != "load":
             raise TemplateAssertionError(f"{node.name!r} is already a macro", node.lineno)
@@ -187,6 +201,12 @@ def _each(context: Context, items: Iterable[Any]) -> Iterator[Any]:
     for item in items:
         budget.current().spend_iteration()
         yield item
+
+
+@pass_context
+def _made(context: Context, value: Any) -> Any:
+    spend(value)
+    return value
 
 
 @pass_context
@@ -231,6 +251,7 @@ def _tojson(value: Any) -> str:
     """Return a value as JSON: a step's result inside a text, say."""
     if isinstance(value, Undefined):
         str(value)  # Raises, naming what is undefined.
+    check_text(value)
     text = json.dumps(value, ensure_ascii=False, default=_jsonable)
     budget.check_length(len(text))
     return text
@@ -250,6 +271,7 @@ def text_of(value: Any) -> str:
     """Return a value as it appears inside a text: dates and times in ISO 8601."""
     if isinstance(value, date | time):
         return value.isoformat()
+    check_text(value)
     return str(value)
 
 
@@ -260,9 +282,9 @@ def _check_growth(operator: str, left: Any, right: Any) -> None:
         if abs(left) > 10**300 or abs(right) > 10**300:
             raise TemplateError("a number is too large")
     elif isinstance(right, int):
-        budget.check_length(budget.size(left) * right)
+        budget.check_length(weight(left) * right)
     elif isinstance(left, int):
-        budget.check_length(budget.size(right) * left)
+        budget.check_length(weight(right) * left)
 
 
 def _is_number(value: Any) -> bool:

@@ -16,6 +16,7 @@ from runner.template import budget
 from runner.template.failures import told_with_place
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered, text_of
 from runner.template.syntax import has_template, single_expression
+from runner.template.weight import spend
 
 _TEXT = "text value"  # With a space, so that no template can name it.
 
@@ -65,7 +66,9 @@ def _rendered(value: Any, context: Mapping[str, Any], name: str, spent: budget.B
 def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
     inner = single_expression(text)
     if inner is not None:
-        return _plain(_value(_compiled_expression(inner), context))
+        value = _value(_compiled_expression(inner), context)
+        spend(value)
+        return _plain(value)
     chunks: list[str] = []
     for chunk in _compiled(text, name).generate(dict(context)):
         spent.spend_characters(len(chunk))

@@ -78,7 +78,12 @@ class ByHand:
 def by_hand(database_url: str, redis_url: str, folder: Path, **more: Any) -> Iterator[ByHand]:
     """Yield the installation; `folder` is its project, `more` are further settings."""
     settings = Settings(
-        folder, folder, folder / "pipelines", database_url=database_url, redis_url=redis_url, **more
+        folder,
+        folder,
+        folder / "pipelines",
+        database_url=database_url,
+        redis_url=redis_url,
+        **{"job_packages": ("tests",), **more},
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
