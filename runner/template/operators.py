@@ -103,6 +103,7 @@ class Operators(Calls):
     def _of_Compare(self, node: nodes.Compare) -> Shape:
         left_node, left = node.expr, self.shape(node.expr)
         for operand in node.ops:
+            operand.lineno = node.lineno  # Jinja gives it none.
             right = self.shape(operand.expr)
             self._compared(operand, (left_node, left), (operand.expr, right))
             left_node, left = operand.expr, right

@@ -23,7 +23,7 @@ _OF_DATA = re.compile(
     r"|checks? |is null|is not unique|is not in|has \d+ rows|: has no column|gave no answer"
     r"|cannot be reached|the answer|the document|is no list of objects|\.csv:\d|has no keys"
     r"|custom exception|rows that should not|ended with|there is no column|no such index"
-    r"|there is no table|has no column '\w+'; it has|which its result holds"
+    r"|there is no table|has no column '|which its result holds"
 )
 
 

@@ -1,5 +1,7 @@
 """`headrace validate` finds what a run would refuse, wherever the files decide it."""
 
+import ast
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner.cli.program import main
+from runner.engine.registry import Registry
 
 Found = Callable[..., list[dict[str, Any]]]
 
@@ -404,3 +407,28 @@ steps:
         (7, "wrong-type"),
         (8, "wrong-type"),
     ]
+
+
+def test_no_built_in_job_returns_a_key_that_it_does_not_name():
+    # Templates that speak of another key are refused before a run.
+    registry = Registry()
+    for name in registry.names():
+        known = registry.result_keys(name)
+        tree = ast.parse(inspect.getsource(registry.get(name).cls))
+        returned = {
+            key.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+            for key in node.value.keys
+            if isinstance(key, ast.Constant)
+        }
+        assert known is None or returned <= set(known), name
+
+
+def test_a_comparison_in_sql_that_cannot_hold_has_its_place(found: Found):
+    text = (
+        "  - id: a\n    job: RunSql\n    with:\n      params: {n: 5}\n      sql: |\n"
+        "        select 1\n        {% if params.n == 'eu' %} + 1{% endif %}\n"
+    )
+    item = one(found(text))
+    assert (item["code"], item["line"]) == ("bad-comparison", 9)
