@@ -21,7 +21,8 @@ class ExportQuery(BaseJob):
     The result is `{row_count, path}`. A repeated attempt writes the file again.
 
     Parameters:
-        path: the file, below the project folder; missing folders are made.
+        path: the file, below `output_folders` (by default
+            `exports/` beside the pipelines folder); missing folders are made.
         sql: the query.
         sql_path: a file with the query, looked up as RunSql does.
         params: values for the template.
@@ -50,7 +51,7 @@ class ExportQuery(BaseJob):
         self.format, self.delimiter, self.header = format, delimiter, header
 
     def handle(self) -> dict[str, Any]:
-        path = jobapi.current().resolve_path(self.path)
+        path = jobapi.current().output_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
         _refuse_several(len(statements))
         logger.info("Exporting to %s", self.path)

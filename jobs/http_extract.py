@@ -33,7 +33,8 @@ class HttpExtract(BaseJob):
     Parameters:
         url: what to ask for, http or https.
         into: the table for the rows, with its schema.
-        path: a file for the answer instead, below the project folder; missing folders are made.
+        path: a file for the answer instead, below `output_folders` (by default
+            `exports/` beside the pipelines folder); missing folders are made.
         method: GET or POST. Redirects are followed for GET, at most five.
         query: what is added to the URL as `?name=value`; a list repeats its name.
         headers: further headers. All but Accept, Accept-Language and User-Agent are left out
@@ -102,7 +103,7 @@ class HttpExtract(BaseJob):
     def handle(self) -> dict[str, Any]:
         logger.info("Asking %s %s", self.method, _without_query(self.url))
         if self.path is not None:
-            with written_whole(jobapi.current().resolve_path(self.path)) as file:
+            with written_whole(jobapi.current().output_path(self.path)) as file:
                 size, _ = self._fetch(file)
             logger.info("Wrote %d bytes to %s", size, self.path)
             return {"size_bytes": size, "path": self.path}

@@ -36,6 +36,7 @@ from runner.errors import (
     TemplateError,
     UnknownJobClass,
 )
+from runner.folders import Folders
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import JobLog, storable
@@ -85,18 +86,9 @@ class Surroundings:
     """What every attempt of a worker has in common. `render` fills late templates in."""
 
     project: Path
-    pipelines: Path
+    folders: Folders
     render: Render
     permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
-    _search_paths: dict[str, tuple[Path, ...]] = field(default_factory=dict, init=False)
-
-    def search_path(self, folder: str) -> tuple[Path, ...]:
-        """Return where a job of a pipeline in this folder looks for files; see `Attempt`."""
-        known = self._search_paths.get(folder)
-        if known is None:
-            folders = (self.pipelines / folder, self.pipelines, self.pipelines / "sql")
-            known = self._search_paths[folder] = tuple(dict.fromkeys(folders))
-        return known
 
 
 class Executor:
@@ -274,7 +266,7 @@ class Executor:
             job_id=str(claimed.id),
             attempt=claimed.attempt,
             project=place.project,
-            search_path=place.search_path(claimed.folder),
+            folders=place.folders.of(claimed.folder),
             sessions=self.sessions,
             pipeline=claimed.pipeline,
             step=claimed.step,

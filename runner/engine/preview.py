@@ -63,13 +63,11 @@ def _tells(cls: type) -> bool:
 @contextmanager
 def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
     """Let the job look up files and times as it will. Ids are made with the run: none yet."""
-    root = settings.pipelines
-    folders = dict.fromkeys((root / plan.folder, root, root / "sql"))
     attempt = jobapi.Attempt(
         job_id=None,  # type: ignore[arg-type]
         attempt=1,
         project=settings.project,
-        search_path=tuple(folders),
+        folders=settings.folders(plan.folder),
         sessions=_NoSessions(),
         pipeline=plan.pipeline,
         step=job.step,

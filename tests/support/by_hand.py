@@ -84,7 +84,7 @@ def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
         sessions = JobSessions(store, {}, guard, "by-hand")
-        surroundings = Surroundings(settings.project, settings.pipelines, render_value)
+        surroundings = Surroundings(settings.project, settings.folders(), render_value)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()
     logging.getLogger(JOB_LOGGER).removeHandler(log)

@@ -11,6 +11,7 @@ from jobs.base import BaseJob
 from runner import jobapi
 from runner.engine.registry import Registry
 from runner.errors import RefusedSql
+from runner.folders import Folders
 from runner.template import Preview
 
 
@@ -26,8 +27,9 @@ class Nowhere:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path) -> Iterator[Path]:
     moment = datetime(2026, 1, 31, tzinfo=UTC)
+    folders = Folders(tmp_path, tmp_path, sql=(Path("jobs/sql").resolve(),))
     jobapi.enter(
-        jobapi.Attempt("j", 1, tmp_path, (tmp_path,), Nowhere(), step="s", logical_date=moment)
+        jobapi.Attempt("j", 1, tmp_path, folders, Nowhere(), step="s", logical_date=moment)
     )
     yield tmp_path
     jobapi.enter(None)
