@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobs.base import BaseJob, execute, logger
+from jobs.drift import OnSchemaChange
 from jobs.previews import of_replace
 from jobs.scripts import outcome
-from jobs.tables import replace_table
+from jobs.storing import replace_table
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql
 
@@ -43,7 +44,12 @@ class DataAggregation(BaseJob):
         sort_order: asc or desc.
         aggregates: what to calculate, as `{revenue: "sum(amount)", buyers: "count(distinct
             customer)"}`. Functions: sum, avg, min, max, count. Default: a row count.
-        into: a table that is made to hold the result.
+        into: a table to hold exactly the result. It is made where it is missing; one that is
+            there keeps its definition, owner, rights and other columns.
+        on_schema_change: what to do where that table lacks a column, or has one that cannot take
+            the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
+            which also changes types and drops what the result lacks; recreate, which drops the
+            table with its rights.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class DataAggregation(BaseJob):
         sort_order: Literal["asc", "desc"] = "asc",
         aggregates: dict[str, str] | None = None,
         into: str | None = None,
+        on_schema_change: OnSchemaChange = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,7 +68,7 @@ class DataAggregation(BaseJob):
         self.group_by = [group_by] if isinstance(group_by, str) else group_by
         self.sort_by = sort_by
         self.sort_order = sort_order
-        self.into = into
+        self.into, self.on_schema_change = into, on_schema_change
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
         self._check_sort()
@@ -70,7 +77,9 @@ class DataAggregation(BaseJob):
         logger.info("Aggregating %s grouped by %s", self.table, ", ".join(self.group_by))
         with self.session() as session:
             if self.into is not None:
-                groups = replace_table(session, self.into, self._statement())
+                groups = replace_table(
+                    session, self.into, self._statement(), on_schema_change=self.on_schema_change
+                )
                 return {"groups": groups, "into": self.into}
             with execute(session, self._statement(), stream=True) as cursor:
                 found = outcome(cursor)

@@ -9,7 +9,7 @@ from runner.template.guard import (
     refuse_transaction_control,
     split_statements,
 )
-from runner.template.identifiers import quote_identifier
+from runner.template.identifiers import quote_identifier, quote_name, split_name
 from runner.template.preview import Preview, SqlSource
 from runner.template.rendered import RenderedSql
 from runner.template.sql import render
@@ -26,8 +26,10 @@ __all__ = [
     "makes_table_of_query",
     "needs_autocommit",
     "quote_identifier",
+    "quote_name",
     "refuse_transaction_control",
     "render",
     "render_value",
+    "split_name",
     "split_statements",
 ]

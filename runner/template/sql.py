@@ -23,7 +23,13 @@ from jinja2.utils import pass_context
 from runner.errors import RefusedSql, TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
-from runner.template.identifiers import column_type, quote_identifier, quote_identifiers
+from runner.template.identifiers import (
+    column_type,
+    quote_identifier,
+    quote_identifiers,
+    quote_name,
+    quote_names,
+)
 from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 
@@ -119,6 +125,16 @@ def _identifiers(context: Context, names: Any) -> _Sql:
 
 
 @pass_context
+def _name(context: Context, name: Any) -> _Sql:
+    return _Sql(quote_name(_defined(name)))
+
+
+@pass_context
+def _names(context: Context, names: Any) -> _Sql:
+    return _Sql(quote_names(_defined(names)))
+
+
+@pass_context
 def _column_type(context: Context, name: Any) -> _Sql:
     return _Sql(column_type(_defined(name)))
 
@@ -188,6 +204,8 @@ class _SqlEnvironment(BoundedEnvironment):
             _MACRO_OUTPUT: _macro_output,
             "identifier": _identifier,
             "identifiers": _identifiers,
+            "name": _name,
+            "names": _names,
             "column_type": _column_type,
             "inlist": _inlist,
             "order": _order,

@@ -96,11 +96,17 @@ def test_aggregation_into_a_table_keeps_its_grants_and_indexes(run_job, execute,
     assert query("SELECT to_regclass('mart.people_index') IS NOT NULL") == [(True,)]
 
 
-def test_aggregation_into_a_table_of_another_shape_replaces_it(run_job, execute, query, users):
+def test_aggregation_into_a_table_of_another_shape_replaces_it_where_that_is_asked_for(
+    run_job, execute, query, users
+):
     execute("CREATE SCHEMA mart")
     execute("CREATE TABLE mart.people (other int)")
+    with_ = {"table": "auth.users", "group_by": "department", "into": "mart.people"}
 
-    run_job(DataAggregation, table="auth.users", group_by="department", into="mart.people")
+    with pytest.raises(JobFailure, match=r"has no column department \(text\).*on_schema_change"):
+        run_job(DataAggregation, **with_)
+
+    run_job(DataAggregation, **with_, on_schema_change="recreate")
 
     assert query("SELECT count(*), sum(row_count) FROM mart.people") == [(5, 1000)]
 

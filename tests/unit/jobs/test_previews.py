@@ -57,8 +57,9 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"table": "s.t", "group_by": "a", "into": "m.u"},
         [
             f'{STAGE} SELECT "a", count(*) AS "row_count" FROM "s"."t" GROUP BY "a"',
-            'TRUNCATE TABLE "m"."u"',
-            'INSERT INTO "m"."u" SELECT * FROM "headrace_staged_rows"',
+            'DELETE FROM "m"."u"',
+            'INSERT INTO "m"."u" ("all_columns")'
+            ' SELECT "all_columns" FROM pg_temp."headrace_staged_rows"',
         ],
     ),
     "ExportQuery": (

@@ -41,6 +41,10 @@ def test_colons_and_percent_signs_of_the_sql_are_left_alone():
         ("Mixed_Case", '"Mixed_Case"'),
         ("größe", '"größe"'),
         ("select", '"select"'),
+        ("v$x", '"v$x"'),
+        ('public."Order-Items"', '"public"."Order-Items"'),
+        ('"1st"."a.b"', '"1st"."a.b"'),
+        ('s."say ""hi"""', '"s"."say ""hi"""'),
     ],
 )
 def test_an_identifier_is_quoted_part_by_part(name, quoted):
@@ -60,6 +64,11 @@ def test_an_identifier_is_quoted_part_by_part(name, quoted):
         "1a",
         "a.b.c.d",
         "a\x00",
+        '"a"b',
+        '""',
+        'a."b',
+        '"a" .b',
+        '"x"; DROP TABLE y',
         "x" * 64,
         "ü" * 32,
         7,
@@ -70,6 +79,22 @@ def test_an_identifier_is_quoted_part_by_part(name, quoted):
 def test_what_is_no_identifier_is_refused(name):
     with pytest.raises(RefusedSql, match=r"^sql:1: "):
         render("{{ t | identifier }}", {"t": name})
+
+
+@pytest.mark.parametrize(
+    "name", ["Order ID", "a-b", "1st", "select", "a.b", 'a"b', "größe", "x" * 63]
+)
+def test_a_name_from_a_catalogue_is_quoted_whatever_it_holds(name):
+    quoted = '"' + name.replace('"', '""') + '"'
+
+    assert render("{{ c | name }}", {"c": name}).display == quoted
+    assert render("{{ c | names }}", {"c": [name, "b"]}).display == f'{quoted}, "b"'
+
+
+@pytest.mark.parametrize("name", ["", "a\x00", "x" * 64, 7, None])
+def test_what_no_catalogue_can_hold_is_no_name(name):
+    with pytest.raises(RefusedSql):
+        render("{{ c | name }}", {"c": name})
 
 
 def test_a_refused_identifier_is_named():
