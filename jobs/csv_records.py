@@ -1,7 +1,7 @@
-"""Reads CSV as COPY wants it, counts its records, and refuses what COPY would misread.
+r"""Reads CSV as COPY wants it, counts its records, and refuses what COPY would misread.
 
-COPY takes a quote anywhere for the beginning or the end of a quoted part, so `"he said \\"hi\\""`
-loses characters and `5" pipe` swallows lines. Before PostgreSQL 18 it takes a line `\\.` for the end.
+COPY takes a quote anywhere for the beginning or the end of a quoted part, so `"he said \"hi\""`
+loses characters and `5" pipe` swallows lines. Before PostgreSQL 18 a line `\.` is the end for it.
 """
 
 from typing import IO, NoReturn
@@ -22,7 +22,7 @@ class CsvRecords:
     record has no column: it is empty and left out.
     """
 
-    def __init__(  # noqa: PLR0913 - what a CSV file may be like
+    def __init__(
         self,
         file: IO[str],
         name: str,
@@ -53,7 +53,9 @@ class CsvRecords:
             if passed:
                 return passed
         if self._open:
-            raise JobFailure(f"{self._name}:{self._open}: a quoted field begins here and never ends")
+            raise JobFailure(
+                f"{self._name}:{self._open}: a quoted field begins here and never ends"
+            )
         return ""
 
     def _block(self) -> str:
@@ -74,7 +76,11 @@ class CsvRecords:
         self._check_quotes(parts, first)
         self._make_ends_alike(parts, first)
         begins = parts[0] if first == 0 else ""
-        if self._unnamed_last or self._is_odd(begins) or any(map(self._is_odd_part, parts[first::2])):
+        if (
+            self._unnamed_last
+            or self._is_odd(begins)
+            or any(map(self._is_odd_part, parts[first::2]))
+        ):
             self._mend(parts, first)
         passed = '"'.join(parts)
         inside = (len(parts) - first) % 2 == 0
@@ -153,7 +159,8 @@ class CsvRecords:
 
     def _mended(self, text: str, line: int, passed: int, *, begins: bool, ends: bool) -> str:
         """Return a text outside quotes, mended; it `begins` or `ends` with a block or in a line."""
-        kept, lines = [], text.split("\n")
+        kept: list[str] = []
+        lines = text.split("\n")
         for number, one in enumerate(lines):
             whole = (number > 0 or begins) and (number < len(lines) - 1 or ends)
             ended = number < len(lines) - 1
@@ -163,15 +170,15 @@ class CsvRecords:
             if self._unnamed_last and (ended or (ends and one)):
                 if not one.endswith(self._delimiter):
                     raise JobFailure(
-                        f"{self._name}:{line + number}: a value stands under the last column, which "
-                        "has no name in the header"
+                        f"{self._name}:{line + number}: a value stands under the last column, "
+                        "which has no name in the header"
                     )
                 one = one[: -len(self._delimiter)]  # noqa: PLW2901 - the same line, shortened
             kept.append('"\\."' if whole and one == "\\." else one)
         return "\n".join(kept)
 
 
-def read_header(file: IO[str], name: str, delimiter: str) -> tuple[list[str], int, bool]:
+def read_names(file: IO[str], name: str, delimiter: str) -> tuple[list[str], int, bool]:
     """Return the names in the first record, its lines, and whether it ends as on an old Mac.
 
     Raises:

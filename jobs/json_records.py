@@ -29,11 +29,12 @@ class Field:
 class JsonRecords:
     """The records of JSON Lines, for the driver to read.
 
-    `keys` tells which of `fields` a key means. With `lists_absent` each row ends with one more field: the positions that it has no key for.
-    `rows` counts what was passed on, `seen` are the positions that any record had a key for.
+    `keys` tells which of `fields` a key means. With `lists_absent`
+    each row ends with one more field: the positions that it has no key for. `rows` counts what was
+    passed on, `seen` are the positions that any record had a key for.
     """
 
-    def __init__(  # noqa: PLR0913 - what a load has decided
+    def __init__(
         self,
         lines: Iterable[str],
         name: str,
@@ -45,7 +46,7 @@ class JsonRecords:
     ) -> None:
         self._lines = enumerate(lines, 1)
         self._name, self._fields, self._keys = name, fields, keys
-        self._place = place
+        self.lines = place
         self._lists_absent = lists_absent
         self._absent = [field.absent for field in fields]
         self._raw = [field.shape.kind != "scalar" for field in fields]
@@ -58,7 +59,7 @@ class JsonRecords:
         size = 0
         for number, line in self._lines:
             if not line.strip():
-                self._place.leave_out(self.rows)
+                self.lines.leave_out(self.rows)
                 continue
             row = self._row(line, number)
             rows.append(row)

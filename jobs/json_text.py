@@ -7,10 +7,12 @@ column whole. Lists and objects become arrays, rows and hstore where the column 
 import json
 import re
 from collections.abc import Callable, Sequence
-from json.decoder import scanstring
 from typing import Any
 
 from jobs.shapes import SCALAR, Shape
+
+# What the standard library's own decoder reads a string with: the text, and where it ends.
+scanstring: Callable[[str, int], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _WORD = re.compile(r"[^\s,\]}]+")
@@ -38,9 +40,25 @@ _DECODER = json.JSONDecoder(
 decode: Callable[[str], Any] = _DECODER.decode
 
 
+def whole(text: str) -> str:
+    """Return a document without blanks around it.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    decode(text)
+    return text.strip(" \t\n\r")
+
+
 def values_of(text: str) -> dict[str, str]:
     """Return the text of each value of an object, which `decode` has taken."""
-    return dict(_members(text, _BLANKS.match(text, 0).end()))  # type: ignore[union-attr]
+    return dict(_members(text, _after(text, 0)))
+
+
+def items_of(text: str) -> list[str]:
+    """Return the text of each item of a list, which `decode` has taken."""
+    return _items(text, _after(text, 0))
 
 
 def as_text(raw: str, shape: Shape) -> str | None:

@@ -49,18 +49,17 @@ def open_text(path: Path, name: str) -> Iterator[IO[str]]:
     Raises:
         JobFailure: it is packed otherwise, no text, cut short, or no UTF-8.
     """
-    with path.open("rb") as file:
-        with _unpacked(file, name) as plain:
-            _refuse_foreign(_beginning(plain), name)
-            text = io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")
-            try:
-                yield text
-            except UnicodeDecodeError:
-                raise JobFailure(_no_utf8(path, name)) from None
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise _cut_short(name, error) from None
-            finally:
-                text.detach()
+    with path.open("rb") as file, _unpacked(file, name) as plain:
+        _refuse_foreign(_beginning(plain), name)
+        text = io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")
+        try:
+            yield text
+        except UnicodeDecodeError:
+            raise JobFailure(_no_utf8(path, name)) from None
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _cut_short(name, error) from None
+        finally:
+            text.detach()
 
 
 @contextmanager
@@ -98,8 +97,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             raise JobFailure(
-                f"{name}:1: is written in {encoding}, not in UTF-8: "
-                f"{_ENCODINGS.format(encoding)}"
+                f"{name}:1: is written in {encoding}, not in UTF-8: {_ENCODINGS.format(encoding)}"
             )
     if b"\x00" in start:
         wide = len(start) > 3 and start.count(b"\x00") * 3 >= len(start)
@@ -108,7 +106,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
 
 
 def _no_utf8(path: Path, name: str) -> str:
-    """Return where a file stops being UTF-8. It is read once more: nobody counts lines otherwise."""
+    """Return where a file stops being UTF-8; it is read once more, line by line."""
     line = 1
     with path.open("rb") as file, _unpacked(file, name) as plain:
         for raw in iter(lambda: plain.readline(_LONGEST_LINE_BYTES), b""):

@@ -37,9 +37,9 @@ SCALAR = Shape()
 def shapes_of(session: Session, oid: int) -> dict[str, Shape]:
     """Return the shape of each column of the table with this oid."""
     found = execute(session, packaged_sql("type_shapes", oid=oid)).mappings()
-    types = {row["oid"]: row for row in found}
+    types: dict[int, Mapping[str, Any]] = {row["oid"]: dict(row) for row in found}
     columns = execute(session, packaged_sql("column_types", oid=oid))
-    return {name: _shape(types, type_) for name, type_ in columns}
+    return {row.name: _shape(types, row.type) for row in columns}
 
 
 def _shape(types: Mapping[int, Mapping[str, Any]], oid: int) -> Shape:
@@ -74,7 +74,5 @@ def _never_empty(row: Mapping[str, Any]) -> bool:
     if row["name"] in _VECTORS or row["has_empty_label"]:
         return False
     return (
-        row["category"] in _NEVER_EMPTY
-        or row["kind"] == "e"
-        or row["name"] in _NEVER_EMPTY_EITHER
+        row["category"] in _NEVER_EMPTY or row["kind"] == "e" or row["name"] in _NEVER_EMPTY_EITHER
     )

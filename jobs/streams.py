@@ -70,6 +70,12 @@ def copy_in(
         return int(cursor.rowcount)
 
 
+def server_version(session: Session) -> int:
+    """Return the server's version as PostgreSQL counts: 160004 for 16.4."""
+    with _cursor(session) as cursor:
+        return int(cursor.connection.server_version)
+
+
 def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
     """Run a COPY … TO STDOUT into `target` and return the number of rows."""
     with _cursor(session) as cursor:
@@ -102,9 +108,11 @@ class _Watched:
         self._source = source
         self.error: Exception | None = None
 
-    def read(self, size: int = -1, /) -> str | bytes:
+    def read(self, size: int = -1, /) -> bytes:
         try:
-            return self._source.read(size)
+            piece = self._source.read(size)
+            # The statement names the encoding, whatever the session's is.
+            return piece.encode() if isinstance(piece, str) else piece
         except Exception as error:
             self.error = error
             raise

@@ -77,8 +77,10 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "LoadFile": (
         {"path": "a.csv", "table": "t", "mode": "replace"},
         [
-            'TRUNCATE TABLE "t"',
-            'COPY "t" ("x", "y") FROM STDIN WITH (FORMAT csv, DELIMITER :p1, NULL :p2)',
+            'COPY pg_temp."headrace_staged_rows" ("x", "y") FROM STDIN '
+            "WITH (FORMAT csv, DELIMITER :p1, NULL :p2, ENCODING 'UTF8')",
+            'DELETE FROM "t"',
+            'INSERT INTO "t" ("x", "y") SELECT "x", "y" FROM pg_temp."headrace_staged_rows"',
         ],
     ),
 }

@@ -1,0 +1,41 @@
+"""Sets what the text of values depends on, for as long as a file is read or written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from jobs.base import execute, packaged_sql
+
+# What is exported can be read again, whatever the session has set.
+_PORTABLE = {
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+
+
+@contextmanager
+def dates_year_first(session: Session) -> Iterator[None]:
+    """Read dates as year-month-day within the block, where nobody has set another order."""
+    before = execute(session, packaged_sql("date_order")).scalar_one()
+    yield
+    _set(session, {"datestyle": before})
+
+
+@contextmanager
+def portable(session: Session) -> Iterator[None]:
+    """Have values written within the block as every session reads them."""
+    before = _set(session, _PORTABLE)
+    yield
+    _set(session, before)
+
+
+def _set(session: Session, settings: dict[str, str]) -> dict[str, str]:
+    """Set these until the transaction ends, and return what they were."""
+    before = {}
+    for name, value in settings.items():
+        statement = packaged_sql("set_locally", name=name, value=value)
+        before[name] = execute(session, statement).scalars().one()
+    return before
