@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jobs.base import BaseJob, execute, logger
 from jobs.drift import OnSchemaChange
 from jobs.previews import of_replace
-from jobs.scripts import outcome
+from jobs.results import outcome
 from jobs.storing import replace_table
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql

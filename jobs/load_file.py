@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jobs.base import BaseJob, logger
+from jobs.files import to_read
 from jobs.loading import TableLoad
 from jobs.packing import open_text
 from jobs.previews import ALL_COLUMNS
@@ -39,6 +40,9 @@ class LoadFile(BaseJob):
         replace_strategy: how `mode: replace` does it: insert_from_staging (readers go on), or
             truncate_and_insert (quicker, but they wait).
     """
+
+    paths: ClassVar = {"path": to_read}
+    result_keys = ("row_count", "table")
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

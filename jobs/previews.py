@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.base import BaseJob, packaged_sql
-from jobs.catalogue import unquoted
+from jobs.catalogue import split_table, unquoted
 from jobs.replacing import ReplaceStrategy, insert_statement
 from jobs.scripts import Source, load_source, rendered_whole
 from jobs.tables import STAGED
@@ -62,6 +62,7 @@ def of_store(
     strategy: ReplaceStrategy = "insert_from_staging",
 ) -> Iterator[Preview]:
     """Yield what `store_staged` does where the table is there and nothing refers to it."""
+    split_table(table)
     known = [unquoted(name) for name in columns or ALL_COLUMNS]
     note = f"where {table} is there; otherwise it is made. By key where foreign keys refer to it"
     template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"

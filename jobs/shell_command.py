@@ -4,9 +4,10 @@ import signal
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
+from jobs.files import to_read
 from jobs.programs import SHELL, run_program
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
@@ -33,6 +34,9 @@ class ShellCommand(BaseJob):
             Default: the project folder.
     """
 
+    paths: ClassVar = {"cwd": to_read}
+    result_keys = ("exit_code", "output")
+
     transactional = False
 
     def __init__(
@@ -56,11 +60,7 @@ class ShellCommand(BaseJob):
             )
 
     def handle(self) -> dict[str, Any]:
-        if not jobapi.current().permissions.shell_commands:
-            raise InvalidPayload(
-                "ShellCommand is switched off: shell_commands: true in config.yaml allows jobs"
-                " to start programs"
-            )
+        self.rehearse()
         kept: deque[str] = deque(maxlen=LINES_KEPT)
 
         def each_line(line: str) -> None:
@@ -81,6 +81,14 @@ class ShellCommand(BaseJob):
             last = "\n".join(list(kept)[-_LINES_TOLD:])
             raise JobFailure(f"the command {_how_it_ended(code)}\n{last}".rstrip())
         return {"exit_code": code, "output": "\n".join(kept)}
+
+    def rehearse(self) -> None:
+        if not jobapi.current().permissions.shell_commands:
+            raise InvalidPayload(
+                "ShellCommand is switched off: shell_commands: true in config.yaml allows jobs"
+                " to start programs"
+            )
+        self._folder()
 
     def _arguments(self) -> list[str]:
         if isinstance(self.command, str):

@@ -67,7 +67,7 @@ _DAEMON = 2
 def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     """Check that the run can start, and tell which parts nobody else brings."""
     own = headrace.afresh("cli")
-    own.migrate()
+    _see_to_schema(own)
     plan = own.planner.plan(
         own.pipelines.get(given.pipeline),
         params_of(given.params),
@@ -79,6 +79,14 @@ def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     missing = 0 if queues <= _served_queues(own) else _WORKER
     leader = own.database.row("leader")
     return _NONE_MISSING + missing + (0 if leader and leader["live"] else _DAEMON)
+
+
+def _see_to_schema(headrace: "Headrace") -> None:
+    """Bring an embedded home up to date, as this run brings its daemon; a server is asked for."""
+    if headrace.embedded:
+        headrace.migrate()
+    else:
+        headrace.require_schema()
 
 
 def _served_queues(headrace: "Headrace") -> set[str]:
@@ -155,7 +163,7 @@ def _live_repairs(headrace: "Headrace") -> None:
 def _detached(
     headrace: "Headrace", given: argparse.Namespace, params: dict[str, str], at: datetime
 ) -> int:
-    headrace.migrate()
+    _see_to_schema(headrace)
     row = headrace.start_run(given.pipeline, params, logical_date=at)
     if given.json:
         print_json(public(row))

@@ -10,7 +10,7 @@ import logging
 import random
 import traceback
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from runner.errors import (
     StaleAttempt,
     StoreUnavailable,
     TemplateError,
+    TransactionEnded,
     UnknownJobClass,
 )
 from runner.folders import Folders
@@ -51,7 +52,7 @@ log = logging.getLogger("headrace.worker")
 
 _MOST_ERROR = 4000
 # What the declaration got wrong, no further attempt gets right.
-_PERMANENT = (InvalidPayload, UnknownJobClass, RefusedSql, TemplateError)
+_PERMANENT = (InvalidPayload, UnknownJobClass, RefusedSql, TemplateError, TransactionEnded)
 _MOST_TRACEBACK = 20_000
 
 
@@ -141,7 +142,8 @@ class Executor:
             # An earlier attempt has committed its effect on the target and died before it
             # could say so here: nothing is left to do but to say so.
             self.sessions.roll_back()
-            return Handled(None)
+            ended = self.sessions.verdict()
+            return raised(TransactionEnded(ended)) if ended else Handled(None)
         except (StaleAttempt, KeyboardInterrupt):
             raise
         except ChildRunFailed as error:
@@ -159,19 +161,41 @@ class Executor:
 
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
+            TransactionEnded: The job has ended its transaction; another may hold its effect.
         """
         if handled.expansion is not None:
             log = self.log_lines()
             return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
-        if not self.sessions.control_open:
-            completed = self.store.complete(claimed, handled.result, self.log_lines())
+        self.sessions.refuse_disorder()
+        number = self.sessions.number
+        completed = self.store.complete(claimed, handled.result, self.log_lines(), xact=number)
+        if number is None:
             crash_point("after-commit")
             return completed
-        completed = self.store.complete(claimed, handled.result, self.log_lines())
         crash_point("after-fence")
         self.sessions.commit_control()
         crash_point("after-commit")
         return completed
+
+    def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
+        """Undo what is open and record the failure; returns messages to send.
+
+        It is for good where the job has ended its transaction from inside: what it did then is
+        committed without its completion, and another attempt would repeat it.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+            StoreUnavailable: The control database went away.
+        """
+        self.sessions.roll_back()
+        ended = self.sessions.verdict()
+        if ended is not None:
+            told = ended if "TransactionEnded" in why.kinds else f"{ended}\n{why.error}"
+            kinds = why.kinds | kinds_of(TransactionEnded())
+            why = replace(why, error=told, permanent=True, kinds=kinds)
+        messages = self.fail(claimed, why)
+        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        return messages
 
     def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
         """Record a failure, to be tried again or for good. Returns messages to send.

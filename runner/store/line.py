@@ -14,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from runner.errors import StoreUnavailable
 from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
 from runner.store.database import Row
+from runner.store.jobline import JobConnection
 from runner.store.statements import STATEMENTS
 
 # What one job sets in its session must not be there for the next one. Prepared statements are
@@ -45,9 +46,13 @@ class Line:
             StoreUnavailable: PostgreSQL does not answer.
         """
         if self._raw is None or self._raw.closed:
-            raw = connect_raw(self._url, application_name=f"headrace:{self._worker}")
+            raw = connect_raw(
+                self._url,
+                application_name=f"headrace:{self._worker}",
+                connection_factory=JobConnection,
+            )
             try:
-                with raw.cursor() as cursor:
+                with raw.plain() as cursor:
                     cursor.execute(self._prepare)
                     cursor.execute("SELECT pg_postmaster_start_time()")
                     self.server_since = cursor.fetchone()
@@ -68,7 +73,7 @@ class Line:
         """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
         if not self.lost and tells_of_a_break(error):
             try:
-                with self._raw.cursor() as cursor:
+                with self._raw.plain() as cursor:
                     cursor.execute("SELECT 1")
             except pg_errors.InFailedSqlTransaction:
                 return False
@@ -85,7 +90,7 @@ class Line:
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            with self.raw.cursor() as cursor:
+            with self.raw.plain() as cursor:
                 cursor.execute(_RESET)
         except psycopg2.Error:
             # A new session is clean as well.
@@ -130,7 +135,7 @@ class Line:
     def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(STATEMENTS[statement].pyformat, values)
                 if cursor.description is None:
                     return []
@@ -143,7 +148,7 @@ class Line:
     def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(sql, values)
                 rows: list[tuple[Any, ...]] = cursor.fetchall()
                 return rows

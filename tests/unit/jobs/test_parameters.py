@@ -11,8 +11,8 @@ from jobs.fibonacci import Fibonacci
 from jobs.json_records import Field, JsonRecords, Keys
 from jobs.load_file import LoadFile
 from jobs.rebuild_index import RebuildIndex
+from jobs.results import as_json
 from jobs.run_sql import RunSql
-from jobs.scripts import as_json
 from jobs.shapes import Shape
 from jobs.slow_query import SlowQuery
 from jobs.streams import Lines
