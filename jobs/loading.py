@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from jobs.base import execute, logger, packaged_sql
 from jobs.catalogue import Column, Table, unquoted, writable_table
 from jobs.csv_records import CsvRecords
+from jobs.exporting import refuse_delimiter
 from jobs.headers import Header, declared_fits, match_header, read_header
 from jobs.intake import DEFAULT_MARK, Intake, has_default, insertable
 from jobs.json_records import NULL, Field, JsonRecords, Keys, keys_in
@@ -48,10 +49,7 @@ class TableLoad:
         Raises:
             InvalidPayload: naming the parameter.
         """
-        if len(self.delimiter) != 1 or self.delimiter in '"\n\r' or not self.delimiter.isascii():
-            raise InvalidPayload(
-                f"delimiter is one character, neither a quote nor a line's end: {self.delimiter!r}"
-            )
+        refuse_delimiter(self.delimiter)
         if is_csv and not self.header and self.columns is None:
             raise InvalidPayload("a CSV file without a header needs columns")
         if self.columns is not None and not self.columns:

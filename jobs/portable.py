@@ -32,6 +32,11 @@ def portable(session: Session) -> Iterator[None]:
     _set(session, before)
 
 
+def make_read_only(session: Session) -> None:
+    """Refuse what writes until the savepoint ends that the session is in."""
+    _set(session, {"transaction_read_only": "on"})
+
+
 def _set(session: Session, settings: dict[str, str]) -> dict[str, str]:
     """Set these until the transaction ends, and return what they were."""
     before = {}
