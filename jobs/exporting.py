@@ -40,18 +40,22 @@ def described(session: Session, query: RenderedSql) -> RenderedSql:
         raise JobFailure(
             f"the query has {times} columns called {name!r}: give each a name of its own (AS …)"
         )
-    arrays = execute(session, packaged_sql("array_types", oids=[oid for _, oid in columns]))
-    known = {row.oid for row in arrays}
-    return RenderedSql(
-        ", ".join(_selected(quote_name(name), is_array=oid in known) for name, oid in columns), {}
-    )
+    built = execute(session, packaged_sql("built_types", oids=[oid for _, oid in columns]))
+    known = {row.oid: row.of_json for row in built}
+    selected = (_selected(quote_name(name), known.get(oid)) for name, oid in columns)
+    return RenderedSql(", ".join(selected), {})
 
 
-def _selected(name: str, *, is_array: bool) -> str:
-    if not is_array:
+def _selected(name: str, of_json: bool | None) -> str:
+    """Return a column as JSON has it; `of_json` is None for what is neither array nor row."""
+    if of_json is None:
         return f"exported.{name}"
-    # A JSON list begins with 1: an array that counts otherwise is written as text.
+    # A JSON list begins with 1, and one inside another of JSON may be an item: what holds an
+    # array that counts otherwise, or such a one of several dimensions, is written as text.
+    kept = f"exported.{name}::text ~ '\\[-?[0-9]+:-?[0-9]+\\]'"
+    if of_json:
+        kept += f" OR array_ndims(exported.{name}) > 1"
     return (
-        f"CASE WHEN array_dims(exported.{name}) ~ '\\[(?!1:)' THEN to_json(exported.{name}::text)"
-        f" ELSE to_json(exported.{name}) END AS {name}"
+        f"CASE WHEN {kept} THEN to_json(exported.{name}::text) ELSE to_json(exported.{name}) END"
+        f" AS {name}"
     )
