@@ -1,5 +1,6 @@
 """What PostgreSQL's catalogue knows of a table: its columns, and who may do what with it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import execute, packaged_sql
 from runner.errors import InvalidPayload, JobFailure, RefusedSql
-from runner.template import RenderedSql, quote_name, split_name
+from runner.template import RenderedSql, quote_identifier, quote_name, split_name
 
 _KINDS = {
     "r": "table",
@@ -21,6 +22,8 @@ _KINDS = {
     "c": "type",
     "t": "TOAST table",
 }
+# A heading that no quotes, comments or ends of statements hide in.
+_LOOSE = re.compile(r"[\w$%#&@!?+*/(),:<>=°€ -]+")
 _READABLE = "rpvmf"
 _WRITABLE = "rpvf"
 
@@ -66,7 +69,8 @@ class Table:
     """A table, view or the like, found under the name `written` by a user.
 
     `readable` tells whether the session's `role` may read it, `filtered` whether row level
-    security hides rows from it, `referenced` whether a foreign key of another table points here.
+    security hides rows from it, `referenced` whether a foreign key of another table points here,
+    `sifted` whether a trigger may keep rows from being inserted.
     """
 
     written: str
@@ -78,6 +82,7 @@ class Table:
     readable: bool
     filtered: bool
     referenced: bool
+    sifted: bool
     comment: str | None
     columns: tuple[Column, ...]
 
@@ -187,6 +192,23 @@ def unquoted(name: str) -> str:
             return name
         return parts[0] if len(parts) == 1 else name
     return name
+
+
+def written_column(name: str) -> RenderedSql:
+    """Return a column as a user writes it, for SQL: `Order ID` or `Amount (USD)` as they are.
+
+    `t.region` names the table, too. A name with a dot, a quote or a semicolon in it is written in
+    double quotes.
+
+    Raises:
+        RefusedSql: it is not.
+    """
+    try:
+        return RenderedSql(quote_identifier(name), {})
+    except RefusedSql:
+        if "." in name or not _LOOSE.fullmatch(name):
+            raise
+        return RenderedSql(quote_name(name), {})
 
 
 def _with_article(noun: str) -> str:

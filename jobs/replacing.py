@@ -93,6 +93,8 @@ def write_by_key(
     if fixed:
         _refuse_renumbering(session, target, key, fixed)
     row = execute(session, statement).mappings().one()
+    if target.sifted:
+        _refuse_missing(session, target, key)
     advance_sequences(session, target, [column.name for column in columns])
     return Written(**row)
 
@@ -151,6 +153,16 @@ def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows
 def _overriding(columns: Sequence[Column]) -> bool:
     """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
     return any(column.identity == "a" for column in columns)
+
+
+def _refuse_missing(session: Session, target: Table, key: Sequence[str]) -> None:
+    """Refuse to have lost rows to a trigger: each key that was staged has to be there."""
+    statement = packaged_sql("missing_keys", table=target.sql, staged=STAGED, key=key)
+    missing = execute(session, statement).scalar()
+    if missing:
+        raise JobFailure(
+            f"{target.written} did not take {missing} of the rows: a trigger of it keeps them away"
+        )
 
 
 def _refuse_renumbering(

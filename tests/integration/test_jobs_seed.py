@@ -151,3 +151,44 @@ def test_sql_hidden_in_a_name_is_refused(run_job, query, users, job, with_):
         run_job(job, **with_)
 
     assert query("SELECT count(*) FROM auth.users") == [(1000,)]
+
+
+def test_an_aggregation_takes_columns_of_any_name(run_job, execute, query):
+    execute('CREATE TABLE "Order-Items" ("Order ID" int, "Amount (USD)" numeric, "a.b" text)')
+    execute("""INSERT INTO "Order-Items" VALUES (1, 1.5, 'x'), (1, 2, 'y'), (2, 0.25, 'x')""")
+
+    result = run_job(
+        DataAggregation,
+        table='"Order-Items"',
+        group_by=["Order ID"],
+        aggregates={"Total, all": 'sum("Amount (USD)")', "n": 'count(distinct "a.b")'},
+        sort_by="Total, all",
+        sort_order="desc",
+        into='public."By Order"',
+    )
+
+    assert result == {"groups": 2, "into": 'public."By Order"'}
+    assert query("""SELECT "Order ID", "Total, all"::text, n FROM "By Order" ORDER BY 1""") == [
+        (1, "3.5", 2),
+        (2, "0.25", 1),
+    ]
+
+
+def test_a_sum_is_stored_in_a_table_with_fewer_digits_and_its_rights(run_job, execute, query):
+    execute("CREATE TABLE sale (region text, amount numeric)")
+    execute("INSERT INTO sale VALUES ('eu', 1.005), ('eu', 2)")
+    execute("CREATE TABLE totals (region varchar(10) PRIMARY KEY, amount numeric(12,2))")
+    execute("GRANT SELECT ON totals TO PUBLIC")
+    before = query("SELECT oid, relacl::text FROM pg_class WHERE relname = 'totals'")
+
+    for _ in range(2):
+        run_job(
+            DataAggregation,
+            table="sale",
+            group_by="region",
+            aggregates={"amount": "sum(amount)"},
+            into="totals",
+        )
+
+    assert query("SELECT region, amount::text FROM totals") == [("eu", "3.01")]
+    assert query("SELECT oid, relacl::text FROM pg_class WHERE relname = 'totals'") == before

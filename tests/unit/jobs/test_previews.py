@@ -45,6 +45,7 @@ def texts(name: str, **with_: Any) -> list[str]:
 
 
 STAGE = 'CREATE TEMPORARY TABLE "headrace_staged_rows" ON COMMIT DROP AS'
+STAGED = 'pg_temp."headrace_staged_rows"'
 TABLE = {"table": "s.t"}
 EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "PopulateRecords": ({"sql_path": "a.sql"}, ["SELECT 1", "SELECT 2"]),
@@ -58,8 +59,7 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             f'{STAGE} SELECT "a", count(*) AS "row_count" FROM "s"."t" GROUP BY "a"',
             'DELETE FROM "m"."u"',
-            'INSERT INTO "m"."u" ("all_columns")'
-            ' SELECT "all_columns" FROM pg_temp."headrace_staged_rows"',
+            f'INSERT INTO "m"."u" ("all_columns") SELECT "all_columns" FROM {STAGED}',
         ],
     ),
     "ExportQuery": (
