@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from jobs.base import execute, packaged_sql
+from jobs.streams import options_of
 
 # What is exported can be read again, whatever the session has set.
 _PORTABLE = {
@@ -19,7 +20,8 @@ _PORTABLE = {
 @contextmanager
 def dates_year_first(session: Session) -> Iterator[None]:
     """Read dates as year-month-day within the block, where nobody has set another order."""
-    before = execute(session, packaged_sql("date_order")).scalar_one()
+    told = "datestyle" in options_of(session).lower()
+    before = execute(session, packaged_sql("date_order", told=told)).scalars().one()
     yield
     _set(session, {"datestyle": before})
 

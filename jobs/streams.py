@@ -76,6 +76,12 @@ def server_version(session: Session) -> int:
         return int(cursor.connection.server_version)
 
 
+def options_of(session: Session) -> str:
+    """Return the server options that the connection's URL gives."""
+    with _cursor(session) as cursor:
+        return str(cursor.connection.get_dsn_parameters().get("options", ""))
+
+
 def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
     """Run a COPY … TO STDOUT into `target` and return the number of rows."""
     with _cursor(session) as cursor:

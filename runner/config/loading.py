@@ -10,6 +10,7 @@ from runner.config.references import References
 from runner.config.settings import Settings
 from runner.errors import ConfigError, Problem, ProblemsError
 from runner.folders import overlapped
+from runner.model.connection import NamedConnection
 from runner.model.duration import parse_duration_s
 from runner.model.retry import RetryPolicy
 from runner.schemas import departures, schema
@@ -201,7 +202,7 @@ class _Loading:
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),
-            connections=_urls(value(("connections",))),
+            connections=self._connections(),
             host=value(("host",)),
             port=value(("port",)),
             workers=value(("workers",)),
@@ -222,6 +223,18 @@ class _Loading:
             config_file=self._file,
         )
 
+    def _connections(self) -> dict[str, NamedConnection]:
+        found = {}
+        for name, given in self._value(("connections",)).items():
+            said = {"url": given} if isinstance(given, str) else given
+            limit = said.get("lock_timeout")
+            found[name] = NamedConnection(
+                said["url"],
+                None if limit is None else parse_duration_s(limit),
+                said.get("timezone"),
+            )
+        return found
+
     def _retry(self) -> RetryPolicy:
         intervals = self._value(("retry", "intervals"))
         return RetryPolicy(
@@ -229,10 +242,3 @@ class _Loading:
             jitter=self._value(("retry", "jitter")),
             intervals_s=tuple(parse_duration_s(interval) for interval in intervals),
         )
-
-
-def _urls(connections: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: given["url"] if isinstance(given, dict) else given
-        for name, given in connections.items()
-    }

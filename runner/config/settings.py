@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.folders import CODE, Folders, folders_of_code
+from runner.model.connection import NamedConnection
 from runner.model.retry import RetryPolicy
 
 _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
@@ -38,7 +39,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     redis_url: str | None = field(default=None, repr=False)
     api_token: str | None = field(default=None, repr=False)
-    connections: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connections: Mapping[str, NamedConnection] = field(default_factory=dict, repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2

@@ -38,6 +38,7 @@ from runner.errors import (
     UnknownJobClass,
 )
 from runner.folders import Folders
+from runner.model.duration import parse_duration_s
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import JobLog, storable
@@ -132,6 +133,8 @@ class Executor:
             payload, env = self._said(claimed)
             with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
+                limit = getattr(job, "lock_timeout", None)
+                self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
                 encoded = redacted_json(to_json(job.handle()))
             crash_point("after-effect")
             self.sessions.commit_targets()
@@ -152,6 +155,7 @@ class Executor:
         except BaseException as error:
             if self.store.broken(error):
                 raise StoreUnavailable(f"the database went away: {error}") from error
+            self.sessions.explain(error)
             return raised(error)
         finally:
             jobapi.enter(None)
@@ -320,7 +324,8 @@ def retry_in_s(
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     # Redacted before they are cut: half a secret is one, too.
-    text = redacted(str(error) or type(error).__name__)
+    notes = getattr(error, "__notes__", ())
+    text = redacted("\n".join([str(error) or type(error).__name__, *notes]))
     frames = redacted("".join(traceback.format_exception(error)))
     return Raised(
         storable(text[:_MOST_ERROR]),

@@ -54,7 +54,7 @@ class _Looking:
         if connection not in self._open:
             try:
                 urls = self._settings.connections
-                url = self._control_url() if connection is None else urls[connection]
+                url = self._control_url() if connection is None else urls[connection].url
                 self._open[connection] = Explainer(url)
             except (KeyError, ConfigError, StoreUnavailable):
                 self._open[connection] = None

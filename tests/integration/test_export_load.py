@@ -213,7 +213,7 @@ def fill(engine: Engine, seed: int) -> None:
         )
         for n in range(ROWS)
     ]
-    with closing(engine.raw_connection()) as raw, raw.cursor() as cursor:
+    with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
         cursor.execute("SET datestyle = 'ISO, YMD'")
         cursor.copy_expert("COPY source FROM STDIN", StringIO("\n".join(lines) + "\n"))
         raw.commit()

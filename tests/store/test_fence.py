@@ -8,6 +8,7 @@ from sqlalchemy import text
 from runner.engine.gate import release_stuck
 from runner.engine.guarding import JobGuard
 from runner.errors import StaleAttempt, StoreUnavailable
+from runner.model.connection import NamedConnection
 from runner.store.sessions import EffectApplied, JobSessions
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
@@ -111,9 +112,8 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
     with outside.cursor() as cursor:
         cursor.execute("CREATE TABLE effect (attempt integer)")
     job = rows.add("started")
-    sides = [
-        JobSessions(rows.store, {"target": empty_database}, JobGuard(), f"w{n}") for n in (1, 2)
-    ]
+    target = {"target": NamedConnection(empty_database)}
+    sides = [JobSessions(rows.store, target, JobGuard(), f"w{n}") for n in (1, 2)]
     for attempt, side in enumerate(sides, 1):
         side.begin(job, attempt)
         with side.session("target") as session:

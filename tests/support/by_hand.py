@@ -1,7 +1,7 @@
 """A whole installation in this process: runs are started, and their jobs executed by hand."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,14 @@ from runner.config import Settings
 from runner.engine.executor import Executor, Raised, Surroundings
 from runner.engine.guarding import JobGuard
 from runner.engine.wiring import Headrace, connect
+from runner.model.connection import NamedConnection
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.store.attempts import AttemptStore
 from runner.store.database import Row
 from runner.store.sessions import JobSessions
 from runner.template.values import render_value
+
+_NONE: Mapping[str, NamedConnection] = {}
 
 
 @dataclass
@@ -74,16 +77,26 @@ class ByHand:
 
 
 @contextmanager
-def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]:
+def by_hand(
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    connections: Mapping[str, NamedConnection] = _NONE,
+) -> Iterator[ByHand]:
     """Yield the installation; `folder` is its project."""
     settings = Settings(
-        folder, folder, folder / "pipelines", database_url=database_url, redis_url=redis_url
+        folder,
+        folder,
+        folder / "pipelines",
+        database_url=database_url,
+        redis_url=redis_url,
+        connections=connections,
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
-        sessions = JobSessions(store, {}, JobGuard(), "by-hand")
+        sessions = JobSessions(store, connections, JobGuard(), "by-hand")
         surroundings = Surroundings(settings.project, settings.folders(), render_value)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()

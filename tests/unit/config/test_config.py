@@ -11,6 +11,7 @@ import pytest
 from runner.config import ConfigProblems, Settings, load_settings, mask_url
 from runner.config.environment import VARIABLES
 from runner.errors import ConfigError, ProblemsError
+from runner.model.connection import NamedConnection
 from runner.model.retry import RetryPolicy
 from runner.schemas import schema
 from runner.source import parse
@@ -165,7 +166,10 @@ def test_a_reference_takes_its_value_from_the_environment() -> None:
     assert settings.database_url == "postgresql://u:010@h/d"
     assert (settings.port, settings.retry.limit) == (8123, 2)
     assert settings.api_token == "${PW}"
-    assert settings.connections == {"a": "postgresql://010", "b": "postgresql://010/b"}
+    assert settings.connections == {
+        "a": NamedConnection("postgresql://010"),
+        "b": NamedConnection("postgresql://010/b"),
+    }
 
 
 def test_a_reference_to_an_unset_variable_has_its_place() -> None:
