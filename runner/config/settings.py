@@ -11,7 +11,10 @@ from runner.model.retry import RetryPolicy
 
 _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
 
-_PASSWORD = re.compile(r"(?<=://)([^/?#]*):[^/?#]*@")
+# Up to the last @: one that is part of a password may not have been escaped. Without an @, what
+# stands in the port's place and is no number may be a password, too.
+_PASSWORD = re.compile(r"(?<=://)([^:@]*):.*@", re.DOTALL)
+_NO_PORT = re.compile(r"(?<=://)([^:@/?#\[]*):(?![0-9]+(?:[,/?#]|$))[^/?#@]+")
 _SECRET_ARGUMENT = re.compile(
     r"([?&][^=&]*(?:password|passfile|secret|token)[^=&]*=)[^&]*", re.IGNORECASE
 )
@@ -86,4 +89,5 @@ class Settings:
 
 def mask_url(url: str) -> str:
     """Return the URL as it may be shown: without its password and other secrets."""
-    return _SECRET_ARGUMENT.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+    masked = _NO_PORT.sub(r"\1:***", _PASSWORD.sub(r"\1:***@", url))
+    return _SECRET_ARGUMENT.sub(r"\1***", masked)

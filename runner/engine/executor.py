@@ -46,6 +46,7 @@ from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
 from runner.secrecy import forget, redacted, redacted_json
 from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
+from runner.store.connect import unavailable_message
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
 
@@ -154,7 +155,7 @@ class Executor:
             return Raised(str(error), "", permanent=True)
         except BaseException as error:
             if self.store.broken(error):
-                raise StoreUnavailable(f"the database went away: {error}") from error
+                raise StoreUnavailable(unavailable_message(error)) from error
             self.sessions.explain(error)
             return raised(error)
         finally:

@@ -16,6 +16,7 @@ from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 from runner.store import dsn
 from runner.store.jobline import JobConnection
+from runner.store.parting import keep_parting_words, note_parting_words, parting_words
 from runner.store.poolers import refuse_transaction_mode
 from runner.store.server_session import ABOUT, Base, ServerSession
 from runner.store.session_settings import Use, Wanted, sign, statement
@@ -159,6 +160,7 @@ def engine_of(
         json_deserializer=exact.loads,
     )
     event.listen(engine, "checkout", _refuse_dead)
+    event.listen(engine, "handle_error", note_parting_words)
     if wanted.use is not Use.TARGET:
         event.listen(engine, "handle_error", _leave_read_only)
     return engine
@@ -225,7 +227,9 @@ def transient(error: BaseException) -> bool:
 
 def unavailable_message(error: BaseException) -> str:
     """Return one line for the user; libpq's text carries host and reason, never a password."""
-    reason = " ".join(str(getattr(error, "orig", error)).split())
+    cause = getattr(error, "orig", error)
+    keep_parting_words(cause)
+    reason = " ".join([*parting_words(cause).split(), *str(cause).split()])
     if refuses_writes(error):
         return f"PostgreSQL takes no writes: it is a standby, or read-only for now ({reason})"
     return f"PostgreSQL does not answer: {reason}"

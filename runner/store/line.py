@@ -19,6 +19,7 @@ from runner.store.connect import (
     unavailable_message,
 )
 from runner.store.database import Row
+from runner.store.parting import keep_parting_words
 from runner.store.session_settings import Use
 from runner.store.session_state import RESET
 from runner.store.statements import STATEMENTS
@@ -67,6 +68,7 @@ class Line:
 
     def broken(self, error: BaseException) -> bool:
         """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        keep_parting_words(error)
         if not self.lost and tells_of_a_break(error):
             try:
                 with self._raw.plain() as cursor:

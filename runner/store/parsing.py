@@ -66,6 +66,14 @@ def refuse_several(raw: Any, text: bytes) -> None:
     raise _error(found, told)
 
 
+def last_said(raw: Any) -> str:
+    """Return what libpq has to say about a connection; "" where it was closed by us."""
+    try:
+        return _decoded(_libpq()[3](raw.pgconn_ptr)) or ""
+    except psycopg2.Error:
+        return ""
+
+
 def _error(found: dict[str, str | None], told: str) -> psycopg2.Error:
     """Return the error that the driver would have raised."""
     code = found["sqlstate"]

@@ -9,6 +9,7 @@ from psycopg2 import errorcodes
 
 from runner.errors import ConfigError, StoreUnavailable
 from runner.store.connect import READ_ONLY, connect_raw
+from runner.store.parting import keep_parting_words, parting_words
 from runner.store.statements import STATEMENTS
 
 _MOST_WORDS = 1000
@@ -35,6 +36,7 @@ class Reasons:
         cause = next(_of_the_driver(error), None)
         if cause is None:
             return
+        keep_parting_words(cause)
         raw = getattr(cause.cursor, "connection", None)
         found = self._reason(cause, raw, getattr(raw, "connection_name", None))
         if found:
@@ -48,7 +50,7 @@ class Reasons:
                 return _character(str(cause))
             case state if state == READ_ONLY and name is not None:
                 return self._read_only.get(name)
-        return None
+        return parting_words(cause) or None
 
     def _lock(self, cause: psycopg2.Error, raw: Any, name: str | None) -> str:
         place = "in the step's `with`"

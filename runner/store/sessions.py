@@ -21,6 +21,7 @@ from runner.store.attempts import AttemptStore
 from runner.store.held import Held, fate, hold, reading
 from runner.store.jobline import Guard, JobConnection
 from runner.store.ledger import GONE, Ledgers
+from runner.store.parting import note_parting_words
 from runner.store.reasons import Reasons
 from runner.store.session_settings import milliseconds, statement
 from runner.store.session_state import IN_ORDER, send
@@ -386,6 +387,7 @@ class JobSessions:
             json_deserializer=exact.loads,
         )
         event.listen(self._control_engine, "connect", self._name_schema)
+        event.listen(self._control_engine, "handle_error", note_parting_words)
         self._guarded(raw)
 
     def _name_schema(self, raw: JobConnection, _record: object) -> None:

@@ -35,6 +35,8 @@ def _clean(raw: Any, _record: Any) -> None:
     if raw is None:
         return
     try:
+        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say.
+        raw.readonly = None
         raw.autocommit = True
         with raw.plain() as cursor:
             cursor.execute(RESET + raw.settings_sql)

@@ -74,14 +74,10 @@ def test_a_target_that_is_emptied_under_a_worker_gets_its_ledger_again(
 
 
 def test_another_role_may_work_in_the_control_database(working: Working, database: str):
-    query(database, "drop role if exists beside; create role beside login")
+    query(database, "create role beside login; grant beside to current_user with inherit true")
     query(database, "create schema own; grant all on schema own to beside")
     hand = working(beside=database.replace("//headrace@", "//beside@"))
 
     row = run_sql(hand, "create table own.t ()", connection="beside")
 
     assert row["status"] == "completed", row["error"]
-    query(
-        database,
-        "drop schema own cascade; reassign owned by beside to current_user; drop role beside",
-    )

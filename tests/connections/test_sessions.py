@@ -9,6 +9,7 @@ import pytest
 from runner.model.connection import NamedConnection
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.places import Server
+from tests.support.processes import wait_until
 from tests.support.servers import connect
 
 BERLIN = "select current_setting('timezone')"
@@ -53,7 +54,7 @@ def test_what_a_url_says_is_respected(working: Working, debian: Server, place: s
 
     for _ in range(2):
         row = run_sql(hand, sql, connection="there")["result"]["rows"][0]
-        assert list(row.values()) == ["2s", "x, public", "9MB", "nightly"]
+        assert [row[name] for name in names] == ["2s", "x, public", "9MB", "nightly"]
 
 
 def test_floats_keep_their_digits_whatever_a_role_says(
@@ -134,7 +135,6 @@ LEFT = {
 def test_what_a_job_leaves_in_its_session_does_not_reach_the_bookkeeping(
     working: Working, debian: Server, place: str, database: str, name: str | None, left: str
 ):
-    url = debian.url_for(place, "etl") if name else database
     admin = debian.url.replace("/postgres?", f"/{place}?") if name else database
     query(admin, "do $$ begin create role other; exception when duplicate_object then null; end $$")
     query(admin, "grant other to current_user" if name is None else "grant other to etl")
@@ -157,7 +157,7 @@ def test_what_a_job_leaves_in_its_session_does_not_reach_the_bookkeeping(
 
     assert first["status"] == "completed", first["error"]
     assert first["finished_at"].year > 2000
-    assert list(second["result"]["rows"][0].values())[0] != "other"
+    assert second["result"]["rows"][0]["current_user"] != "other"
     assert "hostile" not in str(second["result"])
     query(admin, "drop schema hostile cascade; drop function public.leave_a_role()")
 
@@ -207,18 +207,16 @@ def test_a_session_that_a_job_has_lost_is_told_with_the_servers_reason(
 ):
     url = debian.url_for(place, "etl")
     hand = working(there=url)
-    killer = threading.Timer(
-        0.5,
-        query,
-        (
-            url,
-            "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(3)%'"
-            " and pid <> pg_backend_pid()",
-        ),
+    ends = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'headrace:by-hand' and state = 'active'"
+        " and datname = current_database() and now() - query_start > interval '1 s'"
     )
+    killer = threading.Thread(target=wait_until, args=(lambda: query(url, ends),))
     killer.start()
 
-    row = run_sql(hand, "select pg_sleep(3)", connection="there")
+    row = run_sql(hand, "select pg_sleep(20)", connection="there")
+    killer.join()
 
     assert row["status"] == "failed"
     assert "terminating connection due to administrator command" in row["error"]
