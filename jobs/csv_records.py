@@ -4,13 +4,18 @@ COPY takes a quote anywhere for the beginning or the end of a quoted part, so `"
 loses characters and `5" pipe` swallows lines. Before PostgreSQL 18 a line `\.` is the end for it.
 """
 
+import csv
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import IO, NoReturn
 
-from jobs.streams import Lines
+from jobs.streams import Lines, refuse_short_year
 from runner.errors import JobFailure
 
 _BLOCK = 1 << 18
 _LONGEST_LINE = 1 << 28  # PostgreSQL takes less than 1 GB in a field.
+_LOOKED_AT = 1000
 _LONGEST_HEADER = 1 << 22
 
 
@@ -19,7 +24,8 @@ class CsvRecords:
 
     `rows` counts what was passed on. A blank line is a record only where there is one column;
     otherwise it is left out and counted in `lines`. With `unnamed_last` the last field of each
-    record has no column: it is empty and left out.
+    record has no column: it is empty and left out. `dates` are the columns that have a day, by
+    their position.
     """
 
     def __init__(
@@ -32,11 +38,14 @@ class CsvRecords:
         one_column: bool,
         unnamed_last: bool = False,
         old_mac: bool = False,
+        dates: Mapping[int, str] | None = None,
     ) -> None:
         self._file, self._name, self._delimiter = file, name, delimiter
         self._keeps_blank = one_column
         self._unnamed_last = unnamed_last
         self._old_mac = old_mac  # Lines end with a carriage return alone.
+        self._dates = dates or {}
+        self.refuses_short_years = False
         self._ends = (delimiter, "\n", "\r")
         self.lines = lines
         self.rows = 0
@@ -47,6 +56,8 @@ class CsvRecords:
     def read(self, _size: int = -1, /) -> str:
         """Return the next lines, and "" behind the last one only."""
         while block := self._block():
+            if self._dates and self.refuses_short_years and not self._passed:
+                self._look_at_dates(block)
             passed = self._checked(block)
             self._line += block.count("\r" if self._old_mac else "\n")
             self._passed += passed.count("\n")
@@ -57,6 +68,15 @@ class CsvRecords:
                 f"{self._name}:{self._open}: a quoted field begins here and never ends"
             )
         return ""
+
+    def _look_at_dates(self, block: str) -> None:
+        """Look at the first records: how a file writes its dates it does from the beginning."""
+        reader = csv.reader(block.splitlines(keepends=True), delimiter=self._delimiter)
+        with suppress(csv.Error):
+            for record in islice(reader, _LOOKED_AT):
+                for at, column in self._dates.items():
+                    place = f"{self._name}:{self._line + reader.line_num - 1}"
+                    refuse_short_year(record[at] if at < len(record) else "", place, column)
 
     def _block(self) -> str:
         block = self._file.read(_BLOCK)

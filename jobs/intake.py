@@ -82,7 +82,8 @@ class Intake:
         return RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
     def _copy(self, statement: RenderedSql, records: CsvRecords | JsonRecords) -> int:
-        with dates_year_first(self.session):
+        with dates_year_first(self.session) as year_first:
+            records.refuses_short_years = year_first
             return copy_in(self.session, statement, records, name=self.name, lines=records.lines)
 
     def _fill_defaults(self, columns: Sequence[Column], seen: Sequence[Column]) -> None:

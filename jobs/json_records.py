@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.json_text import Repeated, as_text, decode, values_of
 from jobs.shapes import SCALAR, Shape
-from jobs.streams import Lines
+from jobs.streams import Lines, refuse_short_year
 from runner.errors import JobFailure
 
 _ENOUGH = 1 << 16
@@ -49,6 +49,8 @@ class JsonRecords:
         self.lines = place
         self._lists_absent = lists_absent
         self._absent = [field.absent for field in fields]
+        self._dates = [field.shape.is_date for field in fields]
+        self.refuses_short_years = False
         self._raw = [field.shape.kind != "scalar" for field in fields]
         self.rows = 0
         self.seen: set[int] = set()
@@ -91,7 +93,10 @@ class JsonRecords:
                 texts = texts or values_of(line)
                 row[at] = self._structured(texts[key], at, number)
             else:
-                row[at] = _escaped(_text(value))
+                text = _text(value)
+                if self._dates[at] and self.refuses_short_years:
+                    refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
+                row[at] = _escaped(text)
         self.seen |= given
         if self._lists_absent:
             absent = [str(at) for at in range(len(row)) if at not in given]

@@ -76,6 +76,7 @@ class TableLoad:
             one_column=len(columns) == 1,
             unnamed_last=header.unnamed_last,
             old_mac=header.old_mac,
+            dates={at: one.name for at, one in enumerate(columns) if shapes[one.name].is_date},
         )
         names = [column.name for column in columns if shapes[column.name].never_empty]
         options = {"delimiter": self.delimiter, "null": self.null, "never_empty": names}

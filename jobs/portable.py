@@ -18,12 +18,15 @@ _PORTABLE = {
 
 
 @contextmanager
-def dates_year_first(session: Session) -> Iterator[None]:
-    """Read dates as year-month-day within the block, where nobody has set another order."""
+def dates_year_first(session: Session) -> Iterator[bool]:
+    """Read dates as year-month-day within the block, where nobody has set another order.
+
+    Yields whether that is so: then a year of two digits cannot be told from a day.
+    """
     told = "datestyle" in options_of(session).lower()
-    before = execute(session, packaged_sql("date_order", told=told)).scalars().one()
-    yield
-    _set(session, {"datestyle": before})
+    row = execute(session, packaged_sql("date_order", told=told)).one()
+    yield not row.meant
+    _set(session, {"datestyle": row.setting})
 
 
 @contextmanager

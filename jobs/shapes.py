@@ -14,6 +14,7 @@ Kind = Literal["scalar", "json", "array", "vector", "composite", "hstore"]
 # booleans, addresses, shapes, arrays, ranges, rows.
 _NEVER_EMPTY = frozenset("NDTBIGARC")
 _NEVER_EMPTY_EITHER = frozenset(("uuid", "json", "jsonb", "pg_lsn", "pg_snapshot"))
+_WITH_A_DAY = ("date", "timestamp", "timestamptz")
 _VECTORS = ("int2vector", "oidvector")
 
 
@@ -21,7 +22,7 @@ _VECTORS = ("int2vector", "oidvector")
 class Shape:
     """One type. `element` is that of an array, `fields` are those of a row.
 
-    `never_empty`: an empty text is no value of it.
+    `never_empty`: an empty text is no value of it. `is_date`: it has a day.
     """
 
     kind: Kind = "scalar"
@@ -29,6 +30,7 @@ class Shape:
     fields: tuple[tuple[str, "Shape"], ...] = ()
     delimiter: str = ","
     never_empty: bool = False
+    is_date: bool = False
 
 
 SCALAR = Shape()
@@ -67,7 +69,8 @@ def _shape(types: Mapping[int, Mapping[str, Any]], oid: int) -> Shape:
         )
     if name in ("json", "jsonb"):
         return Shape("json", never_empty=never_empty)
-    return Shape("hstore" if name == "hstore" else "scalar", never_empty=never_empty)
+    kind: Kind = "hstore" if name == "hstore" else "scalar"
+    return Shape(kind, never_empty=never_empty, is_date=name in _WITH_A_DAY)
 
 
 def _never_empty(row: Mapping[str, Any]) -> bool:

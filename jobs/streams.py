@@ -21,6 +21,10 @@ _DATES = (
 )
 
 
+# `03/02/04`: read as year-month-day it would be a day that nobody means.
+_SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
+
+
 class Readable(Protocol):
     """What the driver reads from."""
 
@@ -49,6 +53,16 @@ class Lines:
     def in_file(self, number: int) -> int:
         """Return the file's line, given the server's; both count from 1."""
         return self.before + number + bisect_left(self._left_out, number)
+
+
+def refuse_short_year(value: str, place: str, column: str) -> None:
+    """Refuse a date of three short numbers, of which nobody can tell which is the year.
+
+    Raises:
+        JobFailure: with its place and what can be done.
+    """
+    if _SHORT_YEAR.match(value):
+        raise JobFailure(f'{place}: column {column}: which day is "{value.strip()}"? {_DATES}')
 
 
 def copy_in(

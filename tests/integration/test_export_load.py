@@ -275,6 +275,26 @@ def test_two_hundred_rows_of_every_type_come_back_equal(
                 assert found[column] == expected[column], (seed, format_, connection, column)
 
 
+def test_an_older_server_takes_end_marks_and_missing_keys_as_the_newest_does(
+    run_job: JobRunner, other_major: Engine, tmp_path: Path
+) -> None:
+    run_job.engines["far"] = other_major
+    with other_major.begin() as far:
+        far.execute(text("CREATE TABLE marks (a text)"))
+        far.execute(text("CREATE TABLE gaps (id serial, a text DEFAULT 'none', b text)"))
+    (tmp_path / "marks.csv").write_text("a\nx\n\\.\ny\n")
+    (tmp_path / "gaps.jsonl").write_text('{"b": "1"}\n{"id": 7, "a": null, "b": "2"}\n{"a": "3"}\n')
+    far_away = {"connection": "far"}
+
+    assert run_job(LoadFile, path="marks.csv", table="marks", **far_away)["row_count"] == 3
+    run_job(LoadFile, path="gaps.jsonl", table="gaps", format="jsonl", **far_away)
+
+    with other_major.connect() as far:
+        assert far.execute(text("SELECT a FROM marks")).all() == [("x",), ("\\.",), ("y",)]
+        gaps = far.execute(text("SELECT id, a, b FROM gaps ORDER BY id")).all()
+    assert gaps == [(1, "none", "1"), (2, "3", None), (7, None, "2")]
+
+
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
 def test_an_export_of_no_rows_is_read_back_as_none(run_job, execute, query, format_):
     execute("CREATE TABLE t (a int, b text)")

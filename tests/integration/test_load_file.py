@@ -279,11 +279,13 @@ def test_in_one_column_a_blank_line_is_a_row_without_a_value(load, execute, quer
     assert query("SELECT a FROM t") == [("x",), (None,), ("",), ("\\.",), ("y",)]
 
 
-@pytest.mark.parametrize("date", ["03/02/2026", "25.12.2026", "3-2-2026"])
+@pytest.mark.parametrize("date", ["03/02/2026", "25.12.2026", "3-2-2026", "03/02/04"])
 def test_a_date_that_could_be_another_day_is_an_error(load, execute, query, date):
     execute("CREATE TABLE t (d date)")
     with pytest.raises(JobFailure, match=r"in\.csv:2: column d: .*year-month-day"):
         load(f"d\n{date}\n")
+    with pytest.raises(JobFailure, match=r"in\.jsonl:1: column d: .*year-month-day|in\.jsonl:1"):
+        load(json.dumps({"d": date}) + "\n", "in.jsonl")
     assert load("d\n2026-02-03\n03-Feb-2026\n2026-02-03\n") == 3
     assert query("SELECT DISTINCT d::text FROM t") == [("2026-02-03",)]
 
