@@ -64,7 +64,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "ExportQuery": (
         {"path": "a.csv", "sql": "SELECT 1"},
-        ["COPY ( SELECT 1 ) TO STDOUT WITH (FORMAT csv, DELIMITER :p1, HEADER :p2)"],
+        [
+            (
+                "COPY ( SELECT 1 ) TO STDOUT"
+                " WITH (FORMAT csv, DELIMITER :p1, HEADER :p2, ENCODING 'UTF8')"
+            )
+        ],
     ),
     "CheckData": (
         {"table": "s.t", "not_null": ["a"], "min_rows": 1, "sql": "SELECT 2"},
@@ -77,8 +82,10 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "LoadFile": (
         {"path": "a.csv", "table": "t", "mode": "replace"},
         [
-            'COPY pg_temp."headrace_staged_rows" ("x", "y") FROM STDIN '
-            "WITH (FORMAT csv, DELIMITER :p1, NULL :p2, ENCODING 'UTF8')",
+            (
+                'COPY pg_temp."headrace_staged_rows" ("x", "y") FROM STDIN '
+                "WITH (FORMAT csv, DELIMITER :p1, NULL :p2, ENCODING 'UTF8')"
+            ),
             'DELETE FROM "t"',
             'INSERT INTO "t" ("x", "y") SELECT "x", "y" FROM pg_temp."headrace_staged_rows"',
         ],
