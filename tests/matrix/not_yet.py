@@ -7,27 +7,6 @@ NOT_YET = frozenset(
     check-bouncer
     check_fails-bouncer
     drop-bouncer
-    export-bouncer
-    export-latin1
-    http-berlin
-    http-beside
-    http-bouncer
-    http-control
-    http-dba
-    http-debian
-    http-latin1
-    http-wheel
-    load-berlin
-    load-bouncer
-    load_lines-berlin
-    load_lines-beside
-    load_lines-bouncer
-    load_lines-control
-    load_lines-dba
-    load_lines-debian
-    load_lines-latin1
-    load_lines-wheel
-    load_replace-bouncer
     mirror-berlin-bouncer
     mirror-bouncer-berlin
     mirror-bouncer-bouncer
