@@ -5,6 +5,7 @@ loses characters and `5" pipe` swallows lines. Before PostgreSQL 18 a line `\.` 
 """
 
 import csv
+import io
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
@@ -71,7 +72,7 @@ class CsvRecords:
 
     def _look_at_dates(self, block: str) -> None:
         """Look at the first records: how a file writes its dates it does from the beginning."""
-        reader = csv.reader(block.splitlines(keepends=True), delimiter=self._delimiter)
+        reader = csv.reader(io.StringIO(block, newline=""), delimiter=self._delimiter)
         with suppress(csv.Error):
             for record in islice(reader, _LOOKED_AT):
                 for at, column in self._dates.items():
@@ -94,22 +95,23 @@ class CsvRecords:
         parts = block.split('"')
         first = 1 if self._open else 0  # Every other part from here on is outside quotes.
         self._check_quotes(parts, first)
-        self._make_ends_alike(parts, first)
+        if "\r" in block:
+            self._make_ends_alike(parts, first)
         begins = parts[0] if first == 0 else ""
         if (
             self._unnamed_last
             or self._is_odd(begins)
-            or any(map(self._is_odd_part, parts[first::2]))
+            or any(map(self._is_odd_part, set(parts[first::2])))
         ):
             self._mend(parts, first)
         passed = '"'.join(parts)
         inside = (len(parts) - first) % 2 == 0
         unended = bool(passed) and not inside and passed[-1] != "\n"
-        self.rows += sum(part.count("\n") for part in parts[first::2]) + unended
+        self.rows += "".join(parts[first::2]).count("\n") + unended
         if not inside:
             self._open = 0
         elif len(parts) > 1 or not self._open:
-            self._open = self._line + sum(part.count("\n") for part in parts[:-1])
+            self._open = self._line + '"'.join(parts[:-1]).count("\n")
         return passed
 
     def _is_odd(self, block: str) -> bool:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.json_text import Repeated, as_text, decode, values_of
+from jobs.json_text import Number, Repeated, as_text, decode, values_of
 from jobs.shapes import SCALAR, Shape
 from jobs.streams import Lines, refuse_short_year
 from runner.errors import JobFailure
@@ -75,10 +75,9 @@ class JsonRecords:
         record = parse_record(line, self._name, number)
         if not record:
             raise JobFailure(f"{self._name}:{number}: the object has no keys")
-        texts: Mapping[str, str] | None = None
-        row, given = self._absent.copy(), set()
+        row, given, known = self._absent.copy(), set(), self._keys.known
         for key, value in record.items():
-            at = self._keys.position(key, number)
+            at = known[key] if key in known else self._keys.position(key, number)
             if at is None:
                 continue
             if at in given:
@@ -87,30 +86,41 @@ class JsonRecords:
                     f"{self._fields[at].name!r}"
                 )
             given.add(at)
-            if value is None:
+            # Most values are plain, and there are many of them.
+            if type(value) is Number and not self._raw[at]:
+                row[at] = value
+            elif value is None:
                 row[at] = NULL
             elif self._raw[at] or isinstance(value, dict | list):
-                texts = texts or values_of(line)
-                row[at] = self._structured(texts[key], at, number)
+                row[at] = self._structured(values_of(line)[key], at, number)
             else:
-                text = _text(value)
-                if self._dates[at] and self.refuses_short_years:
-                    refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
-                row[at] = _escaped(text)
-        self.seen |= given
+                row[at] = self._plain(value, at, number)
+        if not given <= self.seen:
+            self.seen |= given
         if self._lists_absent:
             absent = [str(at) for at in range(len(row)) if at not in given]
             row.append(",".join(("", *absent, "")) if absent else NULL)
-        joined = "\t".join(row) + "\n"
+        return self._encodable("\t".join(row) + "\n", number)
+
+    def _plain(self, value: Any, at: int, number: int) -> str:
+        if value is True or value is False:
+            return "true" if value else "false"
+        text = str(value)
+        if self._dates[at] and self.refuses_short_years:
+            refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
+        return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+    def _encodable(self, row: str, number: int) -> str:
+        if row.isascii():  # Which is known without looking.
+            return row
         try:
-            # Most rows are ASCII, which is known without looking.
-            joined.isascii() or joined.encode()
+            row.encode()
         except UnicodeEncodeError as error:
             raise JobFailure(
-                f"{self._name}:{number}: holds half a character ({joined[error.start]!r}, a lone "
+                f"{self._name}:{number}: holds half a character ({row[error.start]!r}, a lone "
                 "surrogate), which no database stores"
             ) from None
-        return joined
+        return row
 
     def _structured(self, raw: str, at: int, number: int) -> str:
         field = self._fields[at]
@@ -129,7 +139,8 @@ class Keys:
     ) -> None:
         self._name, self._columns, self._table = name, columns, table
         self._leave_out = leave_out
-        self._known: dict[str, int | None] = {column: at for at, column in enumerate(columns)}
+        # Looked up from outside for each key of each record.
+        self.known: dict[str, int | None] = {column: at for at, column in enumerate(columns)}
 
     def position(self, key: str, number: int) -> int | None:
         """Return the position of the column, None where the key is left out.
@@ -137,9 +148,9 @@ class Keys:
         Raises:
             JobFailure: no column has this name.
         """
-        if key not in self._known:
-            self._known[key] = self._folded(key, number)
-        return self._known[key]
+        if key not in self.known:
+            self.known[key] = self._folded(key, number)
+        return self.known[key]
 
     def _folded(self, key: str, number: int) -> int | None:
         alike = [at for at, one in enumerate(self._columns) if one.casefold() == key.casefold()]
@@ -190,12 +201,6 @@ def _repeated(line: str) -> str:
     json.JSONDecoder(object_pairs_hook=hook, parse_int=str).decode(line)
     outer = pairs[-1]  # An object is told when it ends: the outer one last.
     return next(key for key in outer if outer.count(key) > 1)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _escaped(text: str) -> str:
