@@ -24,6 +24,8 @@ _KINDS = {
 }
 # A heading that no quotes, comments or ends of statements hide in.
 _LOOSE = re.compile(r"[\w$%#&@!?+*/(),:<>=°€ -]+")
+# A constant as pg_get_expr() writes it; the cast behind it is the column's own type.
+_CONSTANT = re.compile(r"('(?:[^'\\]|'')*'|-?\d+(?:\.\d+)?|true|false)(?:::[\w .\"\[\](),]+)?")
 _READABLE = "rpvmf"
 _WRITABLE = "rpvf"
 
@@ -56,6 +58,12 @@ class Column:
     def filled_by_itself(self) -> bool:
         """Whether a row that has no value for it can be stored."""
         return not self.not_null or self.has_default or self.generated or bool(self.identity)
+
+    @property
+    def constant(self) -> str | None:
+        """Its default as a literal, where it is a constant."""
+        found = _CONSTANT.fullmatch(self.default or "")
+        return found[1] if found else None
 
     @property
     def declared(self) -> str:

@@ -33,12 +33,15 @@ class Agreement:
     """How the rows get into the target.
 
     `columns` are those that are written, as the target has them once `changes` are made; with
-    `anew` the table is dropped and made again. `notes` are for the job's log.
+    `anew` the table is dropped and made again. `others` are columns that stay and that somebody
+    else may have filled; with `lose` their values may go. `notes` are for the job's log.
     """
 
     columns: tuple[Column, ...]
     changes: tuple[RenderedSql, ...] = ()
     anew: bool = False
+    others: tuple[Column, ...] = ()
+    lose: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -126,10 +129,11 @@ def agree(drift: Drift, policy: OnSchemaChange, *, replaces: bool) -> Agreement:
         raise JobFailure(f"{told}. {_remedies(drift, policy, replaces=replaces)}")
     if not written and not (policy == "append_new_columns" and drift.new):
         raise JobFailure(f"{drift.target.written} has none of the rows' columns")
+    others = tuple(drift.droppable)
     if policy == "append_new_columns":
-        return Agreement((*written, *drift.new), tuple(_added(drift)))
+        return Agreement((*written, *drift.new), tuple(_added(drift)), others=others)
     notes = [f"{c.name} is left out: {drift.target.written} has no such column" for c in drift.new]
-    return Agreement(written, notes=tuple(notes))
+    return Agreement(written, others=others, lose=policy == "ignore", notes=tuple(notes))
 
 
 def _synchronised(drift: Drift, *, replaces: bool) -> Agreement:

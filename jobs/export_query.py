@@ -1,7 +1,7 @@
 """ExportQuery: the rows of a query into a file."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +63,7 @@ class ExportQuery(BaseJob):
     def handle(self) -> dict[str, Any]:
         path = jobapi.current().output_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
-        _refuse_several(len(statements))
+        self.refuse_statements(statements)
         logger.info("Exporting to %s", self.path)
         count = self._write(path, statements[0])
         logger.info("Wrote %d rows to %s", count, self.path)
@@ -72,9 +72,13 @@ class ExportQuery(BaseJob):
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
         previews = of_script(source, self.params, self.connection)
-        _refuse_several(len(previews))
+        self.refuse_statements([one.sql for one in previews])
         query = previews[0]
         yield replace(query, sql=self._copy(query.sql), explain=query.sql)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if len(statements) > 1:
+            raise RefusedSql(f"an export is one query, not {len(statements)} statements")
 
     def _copy(self, query: RenderedSql, columns: RenderedSql = ALL) -> RenderedSql:
         if self.format == "jsonl":
@@ -104,8 +108,3 @@ def _packed(path: Path, file: IO[bytes]) -> Iterator[IO[bytes]]:
         return
     with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
         yield cast("IO[bytes]", packed)
-
-
-def _refuse_several(statements: int) -> None:
-    if statements != 1:
-        raise RefusedSql(f"an export is one query, not {statements} statements")

@@ -1,6 +1,5 @@
 """Makes the table for staged rows where there is none."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy.orm import Session
@@ -11,9 +10,6 @@ from jobs.replacing import insert_statement
 from jobs.tables import create_schema, staged_table
 from runner.errors import JobFailure
 from runner.template import RenderedSql, quote_name
-
-# A constant as pg_get_expr() writes it; the cast behind it is the column's own type.
-_CONSTANT = re.compile(r"('(?:[^'\\]|'')*'|-?\d+(?:\.\d+)?|true|false)(?:::[\w .\"\[\](),]+)?")
 
 
 def make_table(
@@ -53,11 +49,11 @@ def make_table(
 def _declared(column: Column, model: Column | None) -> str:
     if model is None:
         return column.declared
-    default = _CONSTANT.fullmatch(model.default or "")
+    default = model.constant
     return (
         column.declared
         + (" NOT NULL" if model.not_null else "")
-        + (f" DEFAULT {default[1]}" if default else "")
+        + (f" DEFAULT {default}" if default else "")
     )
 
 

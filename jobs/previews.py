@@ -67,7 +67,8 @@ def of_store(
     note = f"where {table} is there; otherwise it is made. By key where foreign keys refer to it"
     template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
     sql = named_table(table)
-    yield Preview(packaged_sql(template, table=sql), connection, note)
+    made = "the step creates its table where it is missing"
+    yield Preview(packaged_sql(template, table=sql), connection, note, unexplained=made)
     insert = insert_statement(sql, known, always=False)
     yield Preview(insert, connection, unexplained=NEEDS_STAGED)
 

@@ -16,7 +16,7 @@ from jobs.catalogue import Column, Table
 from jobs.sequences import advance_sequences
 from jobs.tables import STAGED
 from runner.errors import JobFailure
-from runner.template import RenderedSql
+from runner.template import RenderedSql, quote_name
 
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
@@ -38,6 +38,7 @@ def replace_rows(
     *,
     strategy: ReplaceStrategy = "insert_from_staging",
     changes: Sequence[RenderedSql] = (),
+    keep_others: bool = False,
 ) -> None:
     """Make a table hold exactly the staged rows, `rows` in number, in these columns.
 
@@ -49,13 +50,14 @@ def replace_rows(
     - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
       readers wait meanwhile, and those of an older snapshot find the table empty.
     - Where another table's foreign key points here, neither can be: rows are written by key.
+      So it is with `keep_others`, too, which keeps the values of the target's other columns.
 
     `changes` are made to the table when its rows are gone.
 
     Raises:
         JobFailure: the table cannot be replaced, or did not take every row.
     """
-    if target.referenced:
+    if target.referenced or keep_others:
         _replace_by_key(session, target, columns, changes)
     else:
         template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
@@ -190,9 +192,9 @@ def _replace_by_key(
         execute(session, change)
     written = write_by_key(session, target, columns, key, delete=True)
     logger.info(
-        "Other tables refer to %s, so its rows were written by key (%s): %d inserted, %d updated, "
-        "%d deleted",
-        target.written, ", ".join(key), written.inserted, written.updated, written.deleted,
+        "The rows of %s were written by key (%s), because %s: %d inserted, %d updated, %d deleted",
+        target.written, ", ".join(key), _why_by_key(target),
+        written.inserted, written.updated, written.deleted,
     )  # fmt: skip
     if written.deleted:
         _tell_cascades(session, target)
@@ -204,9 +206,35 @@ def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
         if set(row.columns) <= set(names):
             return list(row.columns)
     raise JobFailure(
-        f"other tables refer to {target.written}, so its rows can only be written by key, and the "
-        f"rows have none of its unique keys: they have {', '.join(names)}"
+        f"{_why_by_key(target)}, so the rows of {target.written} can only be written by key, and "
+        f"the new ones have none of its unique keys: they have {', '.join(names)}"
+        + ("" if target.referenced else ". Where those values may go, set on_schema_change: ignore")
     )
+
+
+def has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
+    """Tell whether a row has a value in one of these columns that is not the column's default.
+
+    What a default calculates anew for each row (`now()`) is nobody's data.
+    """
+    filled = []
+    for column in others:
+        name = quote_name(column.name)
+        if not column.has_default:
+            filled.append(f"{name} IS NOT NULL")
+        elif column.constant is not None:
+            filled.append(f"{name}::text IS DISTINCT FROM ({column.default})::text")
+    if not filled:
+        return False
+    condition = RenderedSql(" OR ".join(filled), {})
+    statement = packaged_sql("any_row", table=target.sql, condition=condition)
+    return bool(execute(session, statement).scalar())
+
+
+def _why_by_key(target: Table) -> str:
+    if target.referenced:
+        return "other tables refer to it"
+    return "it has values in columns that the new rows lack"
 
 
 def _tell_cascades(session: Session, target: Table) -> None:

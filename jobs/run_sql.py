@@ -1,6 +1,6 @@
 """RunSql: whatever SQL a step needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.base import BaseJob, logger
@@ -94,9 +94,13 @@ class RunSql(BaseJob):
         if self.into is None:
             yield from previews
             return
-        _refuse_unstorable(previews[-1].sql)
+        self.refuse_statements([one.sql for one in previews])
         yield from previews[:-1]
         yield from of_replace(previews[-1], self.into)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if self.into is not None and statements:
+            _refuse_unstorable(statements[-1])
 
     def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         query = statements[-1]

@@ -1,7 +1,7 @@
 """Brings a table's rows into the database where another table is to be made like it."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol, cast
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import execute, logger, packaged_sql
 from jobs.catalogue import Column, Table, find_table, named, readable_table
+from jobs.settings import set_locally
 from jobs.storing import Staged
 from jobs.streams import copy_in, copy_out
 from jobs.tables import STAGED, make_staging, stage_rows
@@ -19,13 +20,13 @@ from runner.template import RenderedSql
 _IN_MEMORY_BYTES = 8_000_000
 # What one server writes the other must read as the same, whatever its settings are.
 _PORTABLE = (
-    "SET LOCAL datestyle = 'ISO, YMD'",
-    "SET LOCAL intervalstyle = postgres",
-    "SET LOCAL extra_float_digits = 3",
-    "SET LOCAL bytea_output = hex",
-    "SET LOCAL lc_monetary = 'C'",
-    "SET LOCAL xmloption = content",
-    "SET LOCAL array_nulls = on",
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("xmloption", "content"),
+    ("array_nulls", "on"),
 )
 
 
@@ -98,41 +99,16 @@ def _select(model: Table) -> RenderedSql:
 
 
 def _written_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
-    before = _set_locally(session, _PORTABLE)
-    sent = copy_out(session, packaged_sql("copy_out", query=_select(model)), rows)
-    _set_locally(session, before)
-    return sent
+    with set_locally(session, *_PORTABLE):
+        return copy_out(session, packaged_sql("copy_out", query=_select(model)), rows)
 
 
 def _read_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
     names = [column.name for column in model.columns]
-    before = _set_locally(session, _PORTABLE)
-    stored = copy_in(
-        session,
-        packaged_sql("copy_staged", staged=STAGED, columns=names),
-        rows,
-        name=model.written,
-    )
+    copy = packaged_sql("copy_staged", staged=STAGED, columns=names)
     # What follows, casts of texts to dates for example, is done as the target has it.
-    _set_locally(session, before)
-    return stored
-
-
-def _set_locally(session: Session, statements: Sequence[str]) -> list[str]:
-    """Set these until the transaction ends; returns what sets them back.
-
-    On the driver's own cursor: the statements are ours, and leave nothing in the session.
-    """
-    with closing(session.connection().connection.cursor()) as cursor:
-        before = []
-        for statement in statements:
-            setting = statement.split()[2]
-            cursor.execute(f"SHOW {setting}")
-            ((value,),) = cursor.fetchall()
-            escaped = str(value).replace("'", "''")
-            before.append(f"SET LOCAL {setting} = '{escaped}'")
-            cursor.execute(statement)
-    return before
+    with set_locally(session, *_PORTABLE):
+        return copy_in(session, copy, rows, name=model.written)
 
 
 def _known_types(session: Session, model: Table, into: str) -> list[Column]:

@@ -9,7 +9,14 @@ from jobs.catalogue import Table, split_table, writable_table
 from jobs.drift import Agreement, OnSchemaChange, agree
 from jobs.fitting import fit, look_at
 from jobs.making import make_table
-from jobs.replacing import ReplaceStrategy, Written, check_keys, replace_rows, write_by_key
+from jobs.replacing import (
+    ReplaceStrategy,
+    Written,
+    check_keys,
+    has_other_values,
+    replace_rows,
+    write_by_key,
+)
 from jobs.tables import drop_staged, lock_name, lock_rows, stage_rows, staged_table
 from runner.errors import JobFailure
 from runner.template import RenderedSql
@@ -84,8 +91,19 @@ def _store_in(
         return
     fit(session, target, agreed.columns, staged.model, staged.rows)
     lock_rows(session, target)
+    keep_others = has_other_values(session, target, agreed.others)
+    if keep_others and agreed.lose:
+        keep_others = False
+        names = ", ".join(column.name for column in agreed.others)
+        logger.warning("What %s had in %s goes with its old rows", target.written, names)
     replace_rows(
-        session, target, agreed.columns, staged.rows, strategy=strategy, changes=agreed.changes
+        session,
+        target,
+        agreed.columns,
+        staged.rows,
+        strategy=strategy,
+        changes=agreed.changes,
+        keep_others=keep_others,
     )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import execute, packaged_sql
 from jobs.catalogue import Column, Table, find_table, split_table, writable_table
+from jobs.settings import set_locally
 from runner.errors import JobFailure
 from runner.template import RenderedSql, quote_name
 
@@ -53,7 +54,7 @@ def create_schema(session: Session, table: str) -> None:
     schema, _ = split_table(table)
     if schema is None or schema == "pg_temp" or _schema_state(session, schema)["there"]:
         return
-    _run(session, "lock_name", schema="", name=schema)
+    _hold(session, "", schema)
     state = _schema_state(session, schema)
     if state["there"]:
         return
@@ -73,7 +74,7 @@ def lock_name(session: Session, table: str) -> None:
     What the other one has made is known to this session afterwards.
     """
     schema, name = split_table(table)
-    _run(session, "lock_name", schema=schema, name=name)
+    _hold(session, schema, name)
 
 
 def lock_rows(session: Session, target: Table) -> None:
@@ -96,6 +97,12 @@ def lock_rows(session: Session, target: Table) -> None:
 def table_exists(session: Session, table: str) -> bool:
     """Tell whether there is a table or view of this name."""
     return find_table(session, table) is not None
+
+
+def _hold(session: Session, schema: str | None, name: str) -> None:
+    # Whoever waits here holds up nobody, and is to wait for the other's whole load.
+    with set_locally(session, ("lock_timeout", "0")):
+        _run(session, "lock_name", schema=schema, name=name)
 
 
 def _schema_state(session: Session, schema: str) -> Any:

@@ -52,7 +52,8 @@ class Attempt:
     """The attempt that runs in this process.
 
     `folders` tell where a path of the pipeline is looked up and where files are written;
-    `project` is the folder of the configuration.
+    `project` is the folder of the configuration. `authored` tells that a
+    pipeline file says what the job is called with; then `${NAME}` may name variables.
     """
 
     job_id: str
@@ -65,6 +66,7 @@ class Attempt:
     run_id: str | None = None
     logical_date: datetime | None = None
     permissions: Permissions = Permissions()
+    authored: bool = True
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -113,8 +115,12 @@ def reveal(text: str) -> str:
     The values are shown as `***` from now on in whatever this job says.
 
     Raises:
-        JobFailure: A variable is not set, or is Headrace's own.
+        JobFailure: A variable is not set, is Headrace's own or the settings', or is named by
+            whoever dispatched the job and not by a pipeline file.
     """
+    attempt = _current.get()
+    if attempt is not None and not attempt.authored and names_secret(text):
+        raise JobFailure(secrecy.NOT_AUTHORED)
     return secrecy.reveal(text)
 
 

@@ -29,12 +29,12 @@ def plan(given: argparse.Namespace) -> int:
     from runner.engine.pipelines import Pipelines
     from runner.engine.planner import Planner
     from runner.engine.preview import preview_sql
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.engine.touched import with_touched
     from runner.model.status import Trigger
 
     settings = settings_of(given)
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     pipelines = Pipelines(settings, registry)
     pipeline = pipelines.get(given.pipeline)
     planned = Planner(settings, pipelines, registry).plan(
@@ -44,7 +44,7 @@ def plan(given: argparse.Namespace) -> int:
         Trigger.MANUAL,
     )
     previews = preview_sql(planned, settings, registry)
-    sql = list(with_touched(previews, settings, lambda: control_url(settings)))
+    sql = list(with_touched(previews, settings, registry, lambda: control_url(settings)))
     waves = _waves(planned)
     upcoming = next_instants(pipeline.schedules)
     if given.json:

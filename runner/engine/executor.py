@@ -27,6 +27,7 @@ from runner.engine.policies import policy_from_row
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
 from runner.engine.runs import follow
+from runner.engine.unknown import given_back
 from runner.errors import (
     ChildRunFailed,
     InvalidPayload,
@@ -49,6 +50,8 @@ from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBat
 from runner.store.connect import unavailable_message
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
+from runner.store.sqlerrors import told_error, without_link
+from runner.template.written import forget_texts, place_of
 
 log = logging.getLogger("headrace.worker")
 
@@ -76,12 +79,14 @@ class Raised:
     """A job whose `handle()` has raised; `permanent` where another attempt would raise again.
 
     `kinds` are the names of the error's classes, and of those of the errors that caused it.
+    With `unknown` this worker does not know the job's class, and nothing of it has run.
     """
 
     error: str
     traceback: str
     permanent: bool = False
     kinds: frozenset[str] = frozenset()
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ class Executor:
         """
         self.sessions.begin(claimed.id, claimed.attempt)
         forget()
+        forget_texts()
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
@@ -199,7 +205,8 @@ class Executor:
             kinds = why.kinds | kinds_of(TransactionEnded())
             why = replace(why, error=told, permanent=True, kinds=kinds)
         messages = self.fail(claimed, why)
-        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        if not why.unknown:
+            log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
         return messages
 
     def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
@@ -210,6 +217,8 @@ class Executor:
         """
         retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
+            if raised.unknown and given_back(tx, claimed, raised.error):
+                return []
             row = tx.row(
                 "fail_attempt",
                 id=claimed.id,
@@ -302,6 +311,7 @@ class Executor:
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
             permissions=place.permissions,
+            authored=claimed.pipeline is not None,
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:
@@ -326,11 +336,13 @@ def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     # Redacted before they are cut: half a secret is one, too.
     notes = getattr(error, "__notes__", ())
-    text = redacted("\n".join([str(error) or type(error).__name__, *notes]))
-    frames = redacted("".join(traceback.format_exception(error)))
+    said = told_error(error, place_of) or without_link(str(error)) or type(error).__name__
+    text = redacted("\n".join([said, *notes]))
+    frames = redacted(without_link("".join(traceback.format_exception(error))))
     return Raised(
         storable(text[:_MOST_ERROR]),
         storable(frames[-_MOST_TRACEBACK:]),
         permanent=isinstance(error, _PERMANENT),
         kinds=kinds_of(error),
+        unknown=isinstance(error, UnknownJobClass),
     )

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from runner.observe.joblog import JOB_LOGGER
 from runner.secrecy import hides, redacted
+from runner.visible import hanging, visible
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -16,6 +17,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 _ROLE_WIDTH = 8
+_FURTHER = " " * 9 + "| "
 
 
 def set_up(
@@ -74,7 +76,10 @@ class _JobLines(logging.Filter):
 
 
 class PlainLines(logging.Formatter):
-    """`HH:MM:SS role message`, in local time; what is more than information says so."""
+    """`HH:MM:SS role message`, in local time; what is more than information says so.
+
+    Further lines of a message are set off, so that no error can make up a line of the log.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -82,7 +87,7 @@ class PlainLines(logging.Formatter):
         self._second, self._clock = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record's line; a traceback follows on lines of its own."""
+        """Return a record's line; a traceback follows on further lines."""
         second = int(record.created)
         if second != self._second:
             self._second = second
@@ -91,7 +96,7 @@ class PlainLines(logging.Formatter):
         text = f"{self._clock} {self._role} {kind}{record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return redacted(text)
+        return hanging(redacted(text), _FURTHER)
 
 
 class JsonLines(logging.Formatter):
@@ -112,4 +117,4 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = redacted(self.formatException(record.exc_info))
-        return json.dumps(entry, ensure_ascii=False)
+        return visible(json.dumps(entry, ensure_ascii=False))

@@ -207,3 +207,73 @@ def test_a_source_without_columns_is_a_sentence(run_job, execute):
 
     with pytest.raises(JobFailure, match="source has no columns"):
         run_job(MirrorTable, source_table="source", target_table="t")
+
+
+OTHERS = """
+    CREATE TABLE target (
+        id int, name text, note text, n int DEFAULT 7, at timestamptz DEFAULT now()
+    );
+    INSERT INTO target VALUES (1, 'old', 'mine', 8, '2020-01-01');
+    INSERT INTO target VALUES (3, 'gone');
+    CREATE TABLE source AS SELECT 1 AS id, 'new' AS name UNION SELECT 2, 'two';
+"""
+
+
+@pytest.mark.parametrize("kind", ["mirror", "into"])
+def test_what_others_have_put_into_other_columns_stays_with_its_row(run_job, execute, query, kind):
+    execute(OTHERS)
+    execute("ALTER TABLE target ADD PRIMARY KEY (id)")
+
+    if kind == "mirror":
+        run_job(MirrorTable, source_table="source", target_table="target")
+    else:
+        run_job(RunSql, sql="SELECT * FROM source", into="target")
+
+    assert query("SELECT id, name, note, n FROM target ORDER BY id") == [
+        (1, "new", "mine", 8),
+        (2, "two", None, 7),
+    ]
+
+
+def test_where_no_key_tells_the_rows_apart_such_values_are_not_lost_without_being_asked_for(
+    run_job, execute, query, caplog
+):
+    execute(OTHERS)
+    with_ = {"source_table": "source", "target_table": "target"}
+
+    with pytest.raises(JobFailure, match=r"has values in columns that the new rows lack.*: ignore"):
+        run_job(MirrorTable, **with_)
+    assert query("SELECT count(*) FROM target WHERE note = 'mine'") == [(1,)]
+
+    run_job(MirrorTable, **with_, on_schema_change="ignore")
+    assert query("SELECT id, note, n FROM target ORDER BY id") == [(1, None, 7), (2, None, 7)]
+    assert "What target had in note, n, at goes with its old rows" in caplog.text
+
+    # What a default has put there is nobody's data.
+    run_job(MirrorTable, **with_)
+
+
+def test_a_view_that_can_be_written_is_a_target(run_job, execute, query):
+    execute("CREATE TABLE source AS SELECT 2 AS id, 'b' AS v")
+    execute("CREATE TABLE behind (id int PRIMARY KEY, v text)")
+    execute("INSERT INTO behind VALUES (1, 'a'), (9, 'hidden')")
+    execute("CREATE VIEW target AS SELECT * FROM behind WHERE id < 5")
+    with_ = {"source_table": "source", "target_table": "target"}
+
+    run_job(MirrorTable, **with_)
+    execute("UPDATE source SET v = 'c'")
+    assert run_job(SyncTable, **with_, key="id")["updated"] == 1
+
+    assert query("SELECT * FROM behind ORDER BY id") == [(2, "c"), (9, "hidden")]
+
+
+def test_a_table_with_heirs_is_replaced_with_them(run_job, execute, query):
+    execute("CREATE TABLE source (id int)")
+    execute("CREATE TABLE source_heir (more text) INHERITS (source)")
+    execute("INSERT INTO source VALUES (1)")
+    execute("INSERT INTO source_heir VALUES (2, 'x')")
+    execute("CREATE TABLE target (id int)")
+
+    run_job(MirrorTable, source_table="source", target_table="target")
+
+    assert query("SELECT * FROM target ORDER BY id") == [(1,), (2,)]

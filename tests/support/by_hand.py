@@ -11,6 +11,7 @@ from runner.config import Settings
 from runner.engine.executor import Executor, Raised, Surroundings
 from runner.engine.guarding import JobGuard
 from runner.engine.wiring import Headrace, connect
+from runner.jobapi import Permissions
 from runner.model.connection import NamedConnection
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.store.attempts import AttemptStore
@@ -82,8 +83,9 @@ def by_hand(
     redis_url: str,
     folder: Path,
     connections: Mapping[str, NamedConnection] = _NONE,
+    **more: Any,
 ) -> Iterator[ByHand]:
-    """Yield the installation; `folder` is its project."""
+    """Yield the installation; `folder` is its project, `more` are further settings."""
     settings = Settings(
         folder,
         folder,
@@ -91,13 +93,15 @@ def by_hand(
         database_url=database_url,
         redis_url=redis_url,
         connections=connections,
+        **{"job_packages": ("tests",), **more},
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
-        sessions = JobSessions(store, connections, JobGuard(), "by-hand")
-        surroundings = Surroundings(settings.project, settings.folders(), render_value)
+        sessions = JobSessions(store, settings.connections, JobGuard(), "by-hand")
+        permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
+        surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()
     logging.getLogger(JOB_LOGGER).removeHandler(log)
