@@ -31,8 +31,8 @@ class ShellCommand(BaseJob):
         command: a list, the program and its arguments; or a text for `/bin/sh`, which holds no
             template: what is put together into a script becomes code. Values go into a list,
             or into `env`, which the text reads as `"$NAME"`.
-        cwd: the folder to run in, looked up beside the pipeline and in the pipelines folder.
-            Default: the project folder.
+        cwd: the folder to run in, looked up beside the pipeline, in the pipelines folder and in
+            the output folders. Default: the project folder.
     """
 
     paths: ClassVar = {"cwd": to_read}

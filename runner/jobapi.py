@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runner import secrecy
 from runner.descent import Strays, adopting_orphans
 from runner.errors import HeadraceError, JobFailure
+from runner.folders import Folders
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,15 +53,15 @@ class Permissions:
 class Attempt:
     """The attempt that runs in this process.
 
-    `search_path` are the folders in which a relative path is looked up, the pipeline's own
-    first; `project` is the folder that no path may leave. `authored` tells that a pipeline file
-    says what the job is called with; then `${NAME}` may name variables.
+    `folders` tell where a path of the pipeline is looked up and where files are written;
+    `project` is the folder of the configuration. `authored` tells that a
+    pipeline file says what the job is called with; then `${NAME}` may name variables.
     """
 
     job_id: str
     attempt: int
     project: Path
-    search_path: tuple[Path, ...]
+    folders: Folders
     sessions: Sessions
     pipeline: str | None = None
     step: str | None = None
@@ -90,21 +91,30 @@ class Attempt:
         return self.sessions.autocommit(connection, patient=patient)
 
     def resolve_path(self, relative: str) -> Path:
-        """Return the file that `relative` names, links resolved, inside the project.
+        """Return what `relative` names for reading, links resolved.
 
-        A file that does not exist is placed below the first folder of the search path.
+        Where it is missing, its place in the first of the folders.
 
         Raises:
-            JobFailure: The path leaves the project.
+            JobFailure: The path leaves the folders of the pipeline and the output folders.
         """
-        inside = [
-            path
-            for folder in self.search_path
-            if (path := (folder / relative).resolve()).is_relative_to(self.project.resolve())
-        ]
-        if not inside:
-            raise JobFailure(f'the path "{relative}" leaves the project folder')
-        return next((path for path in inside if path.exists()), inside[0])
+        return self.folders.look_up(relative)
+
+    def find_file(self, relative: str) -> Path:
+        """Return the file that `relative` names for reading, links resolved.
+
+        Raises:
+            JobFailure: There is none, or the path leaves the folders as above.
+        """
+        return self.folders.find(relative)
+
+    def output_path(self, relative: str) -> Path:
+        """Return where to write the file `relative`: below the first output folder.
+
+        Raises:
+            JobFailure: The path leaves the output folders.
+        """
+        return self.folders.to_write(relative)
 
 
 def reveal(text: str) -> str:

@@ -11,6 +11,7 @@ from runner.config.references import References
 from runner.config.secrets import secret_values, taken
 from runner.config.settings import Settings
 from runner.errors import ConfigError, Problem, ProblemsError
+from runner.folders import overlapped
 from runner.model.connection import NamedConnection
 from runner.model.duration import parse_duration_s
 from runner.model.retry import RetryPolicy
@@ -186,7 +187,33 @@ class _Loading:
         return Path(os.path.abspath(base / Path(self._value((name,))).expanduser()))
 
     def settings(self) -> Settings:
-        """Return the settings. Only for data without problems."""
+        """Return the settings. Only for data without problems.
+
+        Raises:
+            ConfigError: an output folder lies where code, pipelines or settings do.
+        """
+        settings = self._settings()
+        for index, folder in enumerate(settings.outputs()):
+            kept = overlapped(folder, settings.kept_folders())
+            if kept is not None:
+                named = settings.output_folders is not None
+                self._report(
+                    ("output_folders", index) if named else ("pipelines",),
+                    "bad-folder",
+                    f"what jobs write may not go to {folder}: it overlaps {kept}",
+                    "name folders apart from code, pipelines, settings and `home`",
+                )
+        if self.problems:
+            raise ConfigProblems(self.problems)
+        return settings
+
+    def _output_folders(self, project: Path) -> tuple[Path, ...] | None:
+        named = self._value(("output_folders",))
+        if named is None:
+            return None
+        return tuple(Path(os.path.abspath(project / Path(one).expanduser())) for one in named)
+
+    def _settings(self) -> Settings:
         value = self._value
         project = self._file.parent if self._file else Path.cwd()
         retention = value(("retention",))
@@ -194,6 +221,7 @@ class _Loading:
             project=project,
             home=self._folder("home", project),
             pipelines=self._folder("pipelines", project),
+            output_folders=self._output_folders(project),
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.folders import CODE, Folders, folders_of_code
 from runner.model.connection import NamedConnection
 from runner.model.retry import RetryPolicy
 
@@ -25,6 +26,7 @@ class Settings:
 
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.
+    What jobs write goes below `output_folders`; None is `exports` beside `pipelines`.
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
     At most `jobs_per_commit` short jobs of one child share a commit, twice as many where others
     wait for them.
@@ -58,6 +60,7 @@ class Settings:
     max_memory_bytes: int = 2048 << 20
     shell_commands: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    output_folders: tuple[Path, ...] | None = None
     job_packages: tuple[str, ...] = ()
     retention_s: float | None = None
     log_level: str = "info"
@@ -65,6 +68,29 @@ class Settings:
     config_file: Path | None = None
     withheld: frozenset[str] = field(default=frozenset(), compare=False)
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def folders(self, folder: str = "") -> Folders:
+        """Return where the files of a pipeline lie whose own folder, below `pipelines`, is this."""
+        return Folders(
+            self.pipelines,
+            self.pipelines,
+            self.outputs(),
+            kept=self.kept_folders(),
+            sql=tuple(dict.fromkeys((self.project / "jobs" / "sql", CODE / "jobs" / "sql"))),
+        ).of(folder)
+
+    def outputs(self) -> tuple[Path, ...]:
+        """Return the folders below which jobs write."""
+        if self.output_folders is None:
+            return (self.pipelines.parent / "exports",)
+        return self.output_folders
+
+    def kept_folders(self) -> tuple[Path, ...]:
+        """Return where no job may write: code, pipelines, settings, the embedded servers' state."""
+        kept = [*folders_of_code(self.project), self.pipelines]
+        if not self.pipelines.is_relative_to(self.home):
+            kept.append(self.home)
+        return (*kept, self.config_file) if self.config_file else tuple(kept)
 
 
 def mask_url(url: str) -> str:

@@ -38,6 +38,7 @@ from runner.errors import (
     TransactionEnded,
     UnknownJobClass,
 )
+from runner.folders import Folders
 from runner.model.duration import parse_duration_s
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
@@ -93,18 +94,9 @@ class Surroundings:
     """What every attempt of a worker has in common. `render` fills late templates in."""
 
     project: Path
-    pipelines: Path
+    folders: Folders
     render: Render
     permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
-    _search_paths: dict[str, tuple[Path, ...]] = field(default_factory=dict, init=False)
-
-    def search_path(self, folder: str) -> tuple[Path, ...]:
-        """Return where a job of a pipeline in this folder looks for files; see `Attempt`."""
-        known = self._search_paths.get(folder)
-        if known is None:
-            folders = (self.pipelines / folder, self.pipelines, self.pipelines / "sql")
-            known = self._search_paths[folder] = tuple(dict.fromkeys(folders))
-        return known
 
 
 class Executor:
@@ -312,7 +304,7 @@ class Executor:
             job_id=str(claimed.id),
             attempt=claimed.attempt,
             project=place.project,
-            search_path=place.search_path(claimed.folder),
+            folders=place.folders.of(claimed.folder),
             sessions=self.sessions,
             pipeline=claimed.pipeline,
             step=claimed.step,
@@ -343,8 +335,9 @@ def retry_in_s(
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     # Redacted before they are cut: half a secret is one, too.
+    notes = getattr(error, "__notes__", ())
     said = told_error(error, place_of) or without_link(str(error)) or type(error).__name__
-    text = redacted("\n".join([said, *getattr(error, "__notes__", ())]))
+    text = redacted("\n".join([said, *notes]))
     frames = redacted(without_link("".join(traceback.format_exception(error))))
     return Raised(
         storable(text[:_MOST_ERROR]),

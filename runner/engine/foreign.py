@@ -39,7 +39,7 @@ def perform(job_id: str, attempt: int) -> None:
             store,
             sessions,
             headrace.registry,
-            Surroundings(settings.project, settings.pipelines, render_value),
+            Surroundings(settings.project, settings.folders(), render_value),
             job_log,
         )
         stop = _beat(headrace.database, name)

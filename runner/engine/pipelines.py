@@ -109,7 +109,10 @@ class Pipelines:
 
     def folder_of(self, pipeline: Pipeline) -> str:
         """Return the pipeline's folder below the pipelines folder, '' for that one itself."""
-        root, folder = self._settings.pipelines.resolve(), Path(pipeline.folder).resolve()
+        # A linked folder stays the one that is written: its files are beside the pipeline.
+        root, folder = self._settings.pipelines, Path(os.path.abspath(pipeline.folder))
+        if not folder.is_relative_to(root):
+            root, folder = root.resolve(), folder.resolve()
         if not folder.is_relative_to(root):
             return ""
         relative = folder.relative_to(root).as_posix()

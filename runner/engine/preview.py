@@ -90,13 +90,11 @@ def _entered(
     folder: Path, pipeline: str, step: str, logical_date: datetime, settings: Settings
 ) -> Iterator[None]:
     # Ids are made with the run: none yet.
-    root = settings.pipelines
-    folders = dict.fromkeys((root / folder, root, root / "sql"))
     attempt = jobapi.Attempt(
         job_id=None,  # type: ignore[arg-type]
         attempt=1,
         project=settings.project,
-        search_path=tuple(folders),
+        folders=settings.folders(str(folder)),
         sessions=_NoSessions(),
         pipeline=pipeline,
         step=step,

@@ -87,7 +87,7 @@ class WorkerSide:
             self._registry,
             Surroundings(
                 settings.project,
-                settings.pipelines,
+                settings.folders(),
                 render_value,
                 Permissions(settings.shell_commands, settings.allowed_hosts),
             ),

@@ -6,12 +6,12 @@ nothing here is called when pipelines are loaded to run.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
 from runner.config import Settings
-from runner.errors import Problem
+from runner.errors import HeadraceError, Problem
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, Position, read, scan
 from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
@@ -184,9 +184,10 @@ def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
     if isinstance(sql, str):
         use = use.also(uses_of_sql(sql))
     elif isinstance(path, str):
-        folder = Path(pipeline.folder)
-        places = (folder, folder / "sql", settings.pipelines, settings.pipelines / "sql")
-        found = next((place / path for place in places if (place / path).is_file()), None)
+        try:
+            found = replace(settings.folders(), own=Path(pipeline.folder)).find_sql(path)
+        except HeadraceError:
+            found = None
         content = read(found) if found is not None else None
         if isinstance(content, bytes):
             use = use.also(uses_of_sql(content.decode("utf-8", "replace")))

@@ -86,7 +86,7 @@ def test_a_failure_tells_the_exit_code_and_the_last_lines(run: JobRunner) -> Non
 def test_it_runs_in_a_folder_of_the_project_only(run: JobRunner) -> None:
     assert run(ShellCommand, command=["pwd"])["output"] == str(run.project)
     assert run(ShellCommand, command=["pwd"], cwd="deep")["output"].endswith("pipelines/deep")
-    with pytest.raises(JobFailure, match="leaves the project"):
+    with pytest.raises(JobFailure, match="leaves the folders"):
         run(ShellCommand, command=["pwd"], cwd="../..")
     with pytest.raises(JobFailure, match="no folder"):
         run(ShellCommand, command=["pwd"], cwd="missing")

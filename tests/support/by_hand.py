@@ -100,7 +100,7 @@ def by_hand(
         store = AttemptStore(database_url, "by-hand")
         sessions = JobSessions(store, settings.connections, JobGuard(), "by-hand")
         permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
-        surroundings = Surroundings(settings.project, settings.pipelines, render_value, permissions)
+        surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()
     logging.getLogger(JOB_LOGGER).removeHandler(log)

@@ -11,6 +11,7 @@ from jobs.base import BaseJob
 from runner import jobapi
 from runner.engine.registry import Registry
 from runner.errors import RefusedSql
+from runner.folders import Folders
 from runner.template import Preview
 
 
@@ -26,8 +27,9 @@ class Nowhere:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path) -> Iterator[Path]:
     moment = datetime(2026, 1, 31, tzinfo=UTC)
+    folders = Folders(tmp_path, tmp_path, sql=(Path("jobs/sql").resolve(),))
     jobapi.enter(
-        jobapi.Attempt("j", 1, tmp_path, (tmp_path,), Nowhere(), step="s", logical_date=moment)
+        jobapi.Attempt("j", 1, tmp_path, folders, Nowhere(), step="s", logical_date=moment)
     )
     yield tmp_path
     jobapi.enter(None)
@@ -62,7 +64,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "ExportQuery": (
         {"path": "a.csv", "sql": "SELECT 1"},
-        ["COPY ( SELECT 1 ) TO STDOUT WITH (FORMAT csv, DELIMITER :p1, HEADER :p2)"],
+        [
+            (
+                "COPY ( SELECT 1 ) TO STDOUT"
+                " WITH (FORMAT csv, DELIMITER :p1, HEADER :p2, ENCODING 'UTF8')"
+            )
+        ],
     ),
     "CheckData": (
         {"table": "s.t", "not_null": ["a"], "min_rows": 1, "sql": "SELECT 2"},
@@ -75,8 +82,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "LoadFile": (
         {"path": "a.csv", "table": "t", "mode": "replace"},
         [
-            'TRUNCATE TABLE "t"',
-            'COPY "t" ("x", "y") FROM STDIN WITH (FORMAT csv, DELIMITER :p1, NULL :p2)',
+            (
+                'COPY pg_temp."headrace_staged_rows" ("x", "y") FROM STDIN '
+                "WITH (FORMAT csv, DELIMITER :p1, NULL :p2, ENCODING 'UTF8')"
+            ),
+            'DELETE FROM "t"',
+            'INSERT INTO "t" ("x", "y") SELECT "x", "y" FROM pg_temp."headrace_staged_rows"',
         ],
     ),
 }
