@@ -15,7 +15,7 @@ from jobs.scripts import (
 )
 from jobs.storing import replace_table
 from runner.errors import InvalidPayload, RefusedSql
-from runner.template import Preview, RenderedSql, first_word
+from runner.template import Preview, RenderedSql, first_word, has_word
 
 MOST_KEPT = 10_000
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
@@ -78,7 +78,8 @@ class RunSql(BaseJob):
         statements = render_script(source, self.params)
         logger.info("Running %d statements of %s", len(statements), source.name)
         if not self.transactional:
-            with self.autocommit() as connection:
+            patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
+            with self.autocommit(patient=patient) as connection:
                 return run_statements(connection, statements, keep=self.keep_rows)
         if self.into is not None:
             return self._store(statements, self.into)

@@ -18,6 +18,7 @@ from runner.template import (
     has_word,
     needs_autocommit,
     refuse_transaction_control,
+    remember_text,
     render,
 )
 
@@ -99,6 +100,7 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
 
 def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
     """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
+    remember_text(source.name, source.text)
     rendered = render(source.text, _context(params), name=source.name)
     try:
         refuse_transaction_control(rendered.marked)

@@ -31,7 +31,9 @@ class Sessions(Protocol):
         self, connection: str | None = None, *, read_only: bool = False
     ) -> "AbstractContextManager[Session]": ...
 
-    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]": ...
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,15 @@ class Attempt:
         """
         return self.sessions.session(connection, read_only=read_only)
 
-    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]":
-        """Return a connection on which every statement commits by itself."""
-        return self.sessions.autocommit(connection)
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]":
+        """Return a connection on which every statement commits by itself.
+
+        With `patient` it waits for locks without an end where nobody has said otherwise: for
+        statements whose wait holds up nobody, CONCURRENTLY ones.
+        """
+        return self.sessions.autocommit(connection, patient=patient)
 
     def resolve_path(self, relative: str) -> Path:
         """Return the file that `relative` names, links resolved, inside the project.

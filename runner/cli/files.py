@@ -53,10 +53,10 @@ def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings
 
 def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
     """Return what a run would be refused for, and take its pipelines out of the valid ones."""
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.engine.rehearsal import rehearse
 
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     refused: list[Problem] = []
     others = dict(loaded.pipelines)
     for name, pipeline in list(loaded.pipelines.items()):

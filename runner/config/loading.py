@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from runner.config.environment import overrides, variable_problem
 from runner.config.references import References
 from runner.config.secrets import secret_values, taken
 from runner.config.settings import Settings
 from runner.errors import ConfigError, Problem, ProblemsError
+from runner.model.connection import NamedConnection
 from runner.model.duration import parse_duration_s
 from runner.model.retry import RetryPolicy
 from runner.schemas import departures, schema
@@ -137,6 +139,7 @@ class _Loading:
                 self._report(
                     path, "bad-duration", '"timeout" has to be more than 0s', "use 1s or more"
                 )
+        self._check_connections()
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -144,6 +147,22 @@ class _Loading:
             message = f'the default queue "{default_queue}" is none of the queues'
             named = ("default_queue",) if "default_queue" in self._data else ("queues",)
             self._report(named, "unknown-queue", message, hint)
+
+    def _check_connections(self) -> None:
+        for name, given in self._value(("connections",)).items():
+            said = given if isinstance(given, dict) else {}
+            try:
+                parse_duration_s(said.get("lock_timeout", "0s"))
+            except ValueError as error:
+                path = ("connections", name, "lock_timeout")
+                self._report(path, "bad-duration", str(error), "use a shorter one")
+            zone = said.get("timezone", "UTC")
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                hint = did_you_mean(zone, available_timezones()) or "write it as in Europe/Berlin"
+                path = ("connections", name, "timezone")
+                self._report(path, "bad-timezone", f'there is no time zone "{zone}"', hint)
 
     def _duration_paths(self) -> list[KeyPath]:
         names: list[KeyPath] = [(name,) for name in _DURATIONS if self._value((name,)) is not None]
@@ -178,7 +197,7 @@ class _Loading:
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),
-            connections=_urls(value(("connections",))),
+            connections=self._connections(),
             host=value(("host",)),
             port=value(("port",)),
             workers=value(("workers",)),
@@ -202,6 +221,18 @@ class _Loading:
             secrets=self._secrets,
         )
 
+    def _connections(self) -> dict[str, NamedConnection]:
+        found = {}
+        for name, given in self._value(("connections",)).items():
+            said = {"url": given} if isinstance(given, str) else given
+            limit = said.get("lock_timeout")
+            found[name] = NamedConnection(
+                said["url"],
+                None if limit is None else parse_duration_s(limit),
+                said.get("timezone"),
+            )
+        return found
+
     def _retry(self) -> RetryPolicy:
         intervals = self._value(("retry", "intervals"))
         return RetryPolicy(
@@ -209,10 +240,3 @@ class _Loading:
             jitter=self._value(("retry", "jitter")),
             intervals_s=tuple(parse_duration_s(interval) for interval in intervals),
         )
-
-
-def _urls(connections: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: given["url"] if isinstance(given, dict) else given
-        for name, given in connections.items()
-    }

@@ -42,7 +42,8 @@ def taken(references: Iterable[tuple[KeyPath, str, str]]) -> tuple[frozenset[str
 
 def hidden_values(settings: Settings) -> set[str]:
     """Return what is shown as `***` wherever it turns up."""
-    urls = [settings.database_url, settings.redis_url, *settings.connections.values()]
+    urls = [settings.database_url, settings.redis_url]
+    urls += [connection.url for connection in settings.connections.values()]
     values = {settings.api_token, *settings.secrets}
     for text in [*urls, *settings.secrets]:
         values.update(_passwords(text or ""))

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.model.connection import NamedConnection
 from runner.model.retry import RetryPolicy
 
 _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
 
-_PASSWORD = re.compile(r"(?<=://)([^/?#]*):[^/?#]*@")
+# Up to the last @: one that is part of a password may not have been escaped. Without an @, what
+# stands in the port's place and is no number may be a password, too.
+_PASSWORD = re.compile(r"(?<=://)([^:@]*):.*@", re.DOTALL)
+_NO_PORT = re.compile(r"(?<=://)([^:@/?#\[]*):(?![0-9]+(?:[,/?#]|$))[^/?#@]+")
 _SECRET_ARGUMENT = re.compile(
     r"([?&][^=&]*(?:password|passfile|secret|token)[^=&]*=)[^&]*", re.IGNORECASE
 )
@@ -39,7 +43,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     redis_url: str | None = field(default=None, repr=False)
     api_token: str | None = field(default=None, repr=False)
-    connections: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connections: Mapping[str, NamedConnection] = field(default_factory=dict, repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
@@ -65,4 +69,5 @@ class Settings:
 
 def mask_url(url: str) -> str:
     """Return the URL as it may be shown: without its password and other secrets."""
-    return _SECRET_ARGUMENT.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+    masked = _NO_PORT.sub(r"\1:***", _PASSWORD.sub(r"\1:***@", url))
+    return _SECRET_ARGUMENT.sub(r"\1***", masked)

@@ -75,7 +75,7 @@ class ChildLoop:
 
     def _connect(self) -> None:
         if self._store.lost:
-            self._slot.connected(self._store.raw.info.backend_pid)
+            self._slot.connected(self._store.raw.backend_pid)
 
     def _take(self) -> Taken | None:
         while self._suspended():

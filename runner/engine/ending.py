@@ -51,9 +51,10 @@ class Ending:
         except StaleAttempt as error:
             self._executor.sessions.roll_back()
             log.warning("%s; its effect was rolled back", error)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             self._executor.sessions.roll_back()
-            self.recover([claimed], server)
+            # With the server's reason, where it gave one: a session that idled too long, say.
+            self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
         except Exception as error:
             # No error of the job's own comes here.
             log.exception("job %s could not be brought to its end", claimed.id)

@@ -38,6 +38,7 @@ from runner.errors import (
     TransactionEnded,
     UnknownJobClass,
 )
+from runner.model.duration import parse_duration_s
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import JobLog, storable
@@ -45,8 +46,11 @@ from runner.plan.retry import is_worth_a_retry, retry_delay_s
 from runner.queue.message import Message
 from runner.secrecy import forget, redacted, redacted_json
 from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
+from runner.store.connect import unavailable_message
 from runner.store.faults import crash_point
 from runner.store.sessions import EffectApplied, JobSessions
+from runner.store.sqlerrors import told_error, without_link
+from runner.template.written import forget_texts, place_of
 
 log = logging.getLogger("headrace.worker")
 
@@ -131,6 +135,7 @@ class Executor:
         """
         self.sessions.begin(claimed.id, claimed.attempt)
         forget()
+        forget_texts()
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
@@ -143,6 +148,8 @@ class Executor:
             payload, env = self._said(claimed)
             with environment(env, self.sessions):
                 job = self._registry.make(claimed.job_class, payload)
+                limit = getattr(job, "lock_timeout", None)
+                self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
                 encoded = redacted_json(to_json(job.handle()))
             crash_point("after-effect")
             self.sessions.commit_targets()
@@ -162,7 +169,8 @@ class Executor:
             return Raised(str(error), "", permanent=True)
         except BaseException as error:
             if self.store.broken(error):
-                raise StoreUnavailable(f"the database went away: {error}") from error
+                raise StoreUnavailable(unavailable_message(error)) from error
+            self.sessions.explain(error)
             return raised(error)
         finally:
             jobapi.enter(None)
@@ -335,8 +343,9 @@ def retry_in_s(
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     # Redacted before they are cut: half a secret is one, too.
-    text = redacted(str(error) or type(error).__name__)
-    frames = redacted("".join(traceback.format_exception(error)))
+    said = told_error(error, place_of) or without_link(str(error)) or type(error).__name__
+    text = redacted("\n".join([said, *getattr(error, "__notes__", ())]))
+    frames = redacted(without_link("".join(traceback.format_exception(error))))
     return Raised(
         storable(text[:_MOST_ERROR]),
         storable(frames[-_MOST_TRACEBACK:]),

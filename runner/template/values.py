@@ -14,9 +14,9 @@ from jinja2.utils import pass_context
 from runner.errors import TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
-from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered, text_of
+from runner.template.measure import text_of
+from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 from runner.template.syntax import has_template, single_expression
-from runner.template.weight import spend
 
 _TEXT = "text value"  # With a space, so that no template can name it.
 
@@ -66,9 +66,7 @@ def _rendered(value: Any, context: Mapping[str, Any], name: str, spent: budget.B
 def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
     inner = single_expression(text)
     if inner is not None:
-        value = _value(_compiled_expression(inner), context)
-        spend(value)
-        return _plain(value)
+        return _plain(_value(_compiled_expression(inner), context))
     chunks: list[str] = []
     for chunk in _compiled(text, name).generate(dict(context)):
         spent.spend_characters(len(chunk))

@@ -2,13 +2,6 @@
 
 NOT_YET = frozenset(
     """
-    aggregate-bouncer
-    archive-bouncer
-    check-bouncer
-    check_fails-bouncer
-    drop-bouncer
-    export-bouncer
-    export-latin1
     http-berlin
     http-beside
     http-bouncer
@@ -17,8 +10,6 @@ NOT_YET = frozenset(
     http-debian
     http-latin1
     http-wheel
-    load-berlin
-    load-bouncer
     load_lines-berlin
     load_lines-beside
     load_lines-bouncer
@@ -27,27 +18,5 @@ NOT_YET = frozenset(
     load_lines-debian
     load_lines-latin1
     load_lines-wheel
-    load_replace-bouncer
-    mirror-berlin-bouncer
-    mirror-bouncer-berlin
-    mirror-bouncer-bouncer
-    mirror-bouncer-control
-    mirror-control-bouncer
-    populate-berlin
-    populate-bouncer
-    rebuild-bouncer
-    run_sql-berlin
-    run_sql-bouncer
-    run_sql_into-bouncer
-    slow-bouncer
-    sync-berlin-bouncer
-    sync-bouncer-berlin
-    sync-bouncer-bouncer
-    sync-bouncer-control
-    sync-control-bouncer
-    truncate-bouncer
-    vacuum-bouncer
-    through_pgbouncer
-    a_schema_that_a_dba_made
     """.split()
 )

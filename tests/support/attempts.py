@@ -44,7 +44,12 @@ class OneTransaction:
             session.commit()
 
     @contextmanager
-    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
+    def autocommit(
+        self,
+        connection: str | None = None,
+        *,
+        patient: bool = False,  # noqa: ARG002
+    ) -> Iterator[Connection]:
         with self.engines[connection].connect() as plain:
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -1,7 +1,7 @@
 """A whole installation in this process: runs are started, and their jobs executed by hand."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,14 @@ from runner.engine.executor import Executor, Raised, Surroundings
 from runner.engine.guarding import JobGuard
 from runner.engine.wiring import Headrace, connect
 from runner.jobapi import Permissions
+from runner.model.connection import NamedConnection
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.store.attempts import AttemptStore
 from runner.store.database import Row
 from runner.store.sessions import JobSessions
 from runner.template.values import render_value
+
+_NONE: Mapping[str, NamedConnection] = {}
 
 
 @dataclass
@@ -75,7 +78,13 @@ class ByHand:
 
 
 @contextmanager
-def by_hand(database_url: str, redis_url: str, folder: Path, **more: Any) -> Iterator[ByHand]:
+def by_hand(
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    connections: Mapping[str, NamedConnection] = _NONE,
+    **more: Any,
+) -> Iterator[ByHand]:
     """Yield the installation; `folder` is its project, `more` are further settings."""
     settings = Settings(
         folder,
@@ -83,7 +92,7 @@ def by_hand(database_url: str, redis_url: str, folder: Path, **more: Any) -> Ite
         folder / "pipelines",
         database_url=database_url,
         redis_url=redis_url,
-        **{"job_packages": ("tests",), **more},
+        **{"connections": connections, "job_packages": ("tests",), **more},
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)

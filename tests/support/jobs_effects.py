@@ -264,3 +264,17 @@ class EnqueueElsewhereJob(BaseJob):
 
         Queue("theirs", connection=redis.Redis.from_url(self.redis_url)).enqueue("os.getcwd")
         return os.environ.get("RQ_KEY_PREFIX")
+
+
+class IdleJob(BaseJob):
+    """Begins its transaction, waits without a word to the server, and goes on."""
+
+    def __init__(self, seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seconds = seconds
+
+    def handle(self) -> Any:
+        with self.session() as session:
+            session.execute(text("SELECT 1"))
+            time.sleep(self.seconds)
+            return session.execute(text("SELECT 2")).scalar_one()

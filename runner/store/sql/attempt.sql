@@ -290,13 +290,6 @@ SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.l
        AS entry (line integer, at float8, level text, message text)
     ON CONFLICT DO NOTHING
 
--- name: sign_ledger
--- In a target database: the job's effect is in this transaction. No row: its transaction was
--- ended from inside, and this is another one.
-INSERT INTO headrace.ledger (job_id, attempt)
-SELECT :id::uuid, :attempt::integer
- WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
-
 -- name: fate_of_transaction
 -- What became of an attempt's transaction. The backend of a connection that was cut may still be
 -- at work on it: nobody waits for that one, and it is asked to end.

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from runner.config import Settings
 from runner.engine.jobschema import of_hint, pipeline_schema
 from runner.engine.registry import Registry
+from runner.model.connection import NamedConnection
 from runner.source import parse
 from tests.support.cli import REPOSITORY
 
@@ -77,7 +78,11 @@ def test_every_parameter_of_a_built_in_job_has_a_text_for_editors():
 
 def test_the_schema_knows_the_projects_queues_pools_and_connections(tmp_path: Path):
     settings = Settings(
-        tmp_path, tmp_path, tmp_path, connections={"dwh": "postgresql://x/y"}, pools={"few": 2}
+        tmp_path,
+        tmp_path,
+        tmp_path,
+        connections={"dwh": NamedConnection("postgresql://x/y")},
+        pools={"few": 2},
     )
     validator = Draft202012Validator(pipeline_schema(Registry(), settings))
 
