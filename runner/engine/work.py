@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from runner.engine.wiring import Headrace, process_name
 from runner.engine.worker import REDIS_TIMEOUT_S, WorkerSide
+from runner.queue.child import Patience
 from runner.queue.connect import connect as connect_redis
 from runner.queue.worker import WarmWorker
 
@@ -35,7 +36,7 @@ def run_worker(
         connection=connect_redis(headrace.redis_url, socket_timeout_s=REDIS_TIMEOUT_S),
         hooks=side,
         processes=processes,
-        grace_s=settings.grace_s,
+        patience=Patience(settings.grace_s, settings.kill_after_s),
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
     return worker.work()

@@ -4,7 +4,6 @@ One psycopg2 connection for all of it, so that an attempt's effect and its compl
 transaction. The hot statements are prepared; no ORM stands on this path.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from uuid import UUID
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.store.database import Row
 from runner.store.line import Line
+from runner.store.loglines import LogLines
 from runner.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -25,7 +25,7 @@ _PREPARED = (
     "complete_batch",
     "finish_run",
 )
-_LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
+_LOG = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['add_log_lines'].pyformat}; "
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
@@ -101,7 +101,9 @@ class AttemptStore(Line):
         rows = self._run(_CLAIM, values)
         return Claimed(*rows[0]) if rows else None
 
-    def complete(self, claimed: Claimed, result: str | None, log: str | None = None) -> Completed:
+    def complete(
+        self, claimed: Claimed, result: str | None, log: LogLines | None = None
+    ) -> Completed:
         """Complete an attempt, in the open transaction where there is one.
 
         `log` are lines for `add_log_lines`, in the same round trip and transaction.
@@ -124,7 +126,7 @@ class AttemptStore(Line):
         result: str | None,
         next_id: str,
         next_attempt: int,
-        log: str | None = None,
+        log: LogLines | None = None,
     ) -> tuple[Completed | None, Claimed | None]:
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
@@ -187,11 +189,11 @@ class AttemptStore(Line):
         return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
 
     def _run_logged(
-        self, sql: str, values: dict[str, Any], log: str | None
+        self, sql: str, values: dict[str, Any], log: LogLines | None
     ) -> list[tuple[Any, ...]]:
         if log is None:
             return self._run(sql, values)
-        return self._run(_LOG + sql, {**values, "entries": log})
+        return self._run(_LOG + sql, {**values, **log.values})
 
     def _same_line(self) -> None:
         """Refuse to complete over another line than the one that the job was claimed over.
@@ -212,8 +214,3 @@ def _completed(row: tuple[Any, ...]) -> Completed:
 def _array(values: Iterable[object]) -> str:
     """Return ids or numbers as PostgreSQL writes an array: a list of texts would be one of text."""
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def to_json(result: Any) -> str | None:
-    """Return a job's result as JSON; what JSON does not know becomes text."""
-    return None if result is None else json.dumps(result, default=str)

@@ -14,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from runner.errors import StoreUnavailable
 from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
 from runner.store.database import Row
+from runner.store.notices import HEAR
 from runner.store.statements import STATEMENTS
 
 # What one job sets in its session must not be there for the next one. Prepared statements are
@@ -86,7 +87,7 @@ class Line:
         """Make the session as it was before a job used it."""
         try:
             with self.raw.cursor() as cursor:
-                cursor.execute(_RESET)
+                cursor.execute(f"{_RESET}; {HEAR}")
         except psycopg2.Error:
             # A new session is clean as well.
             self.drop()

@@ -12,6 +12,8 @@ from sqlalchemy.pool import StaticPool
 
 from runner.errors import ConfigError, JobFailure
 from runner.store.attempts import AttemptStore
+from runner.store.forked import keep_from_forks
+from runner.store.notices import Said, attach, hear, open_waits
 from runner.store.targets import make_ledger, target_engine
 
 CONTROL = None
@@ -50,6 +52,8 @@ class JobSessions:
         self.dirty = False
         self.used = False
         self.before_use: Callable[[], None] = lambda: None
+        # Takes what the servers say beside their answers, and how serious it is.
+        self.say: Said = lambda _text, _level: None
         store.on_connect = self._wrap_control
 
     # -- for the job ------------------------------------------------------------------
@@ -114,6 +118,10 @@ class JobSessions:
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
+
+    def handled(self) -> None:
+        """Note that the job's own code has ended."""
+        open_waits(False)
 
     @property
     def control_open(self) -> bool:
@@ -197,6 +205,7 @@ class JobSessions:
         if not self.used:
             self.before_use()
         self.used = True
+        open_waits(True)
 
     def _engine(self, name: str | None) -> Engine:
         if name is CONTROL:
@@ -209,11 +218,13 @@ class JobSessions:
         if name not in self._engines:
             engine = target_engine(self._urls[name], self._worker)
             self._watch(engine)
+            event.listen(engine, "connect", self._listen)
             self._engines[name] = engine
         return self._engines[name]
 
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw line, so that SQLAlchemy works in our transaction."""
+        self._listen(raw, None)
         self._control_engine = create_engine(
             "postgresql+psycopg2://",
             creator=lambda: raw,
@@ -221,6 +232,12 @@ class JobSessions:
             pool_reset_on_return=None,
         )
         self._watch(self._control_engine)
+
+    def _listen(self, raw: Any, _record: Any) -> None:
+        keep_from_forks(raw)
+        # Looked up each time: who listens is told after the first connection.
+        attach(raw, lambda text, level: self.say(text, level))  # noqa: PLW0108
+        hear(raw)
 
     def _watch(self, engine: Engine) -> None:
         @event.listens_for(engine, "before_cursor_execute")

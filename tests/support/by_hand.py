@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
-from runner.engine.executor import Executor, Raised, Surroundings
+from runner.engine.executor import Executor, Surroundings
 from runner.engine.guarding import guard
+from runner.engine.outcomes import Raised
 from runner.engine.wiring import Headrace, connect
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.store.attempts import AttemptStore

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from jobs import BaseJob
+from jobs.base import logger
 from runner import jobapi
 
 _INSERT = text("INSERT INTO public.effect (job_id, attempt, tag) VALUES (:id, :attempt, :tag)")
@@ -249,3 +250,38 @@ class BadResultJob(BaseJob):
         if self.effect:
             _leave_effect(self, self.tag)
         return float("nan")
+
+
+class SpeakingJob(BaseJob):
+    """Says a line with its time every `every_s` seconds, for `hold_s` seconds: `spoken 17 1764…`.
+
+    Says so in several ways by turns; with `reached` the file is there after the first line.
+    """
+
+    def __init__(
+        self, every_s: float = 0.2, hold_s: float = 2.0, reached: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.every_s, self.hold_s, self.reached = every_s, hold_s, reached
+
+    def handle(self) -> Any:
+        ways = (logger.info, print, lambda line: os.write(1, f"{line}\n".encode()))
+        began = time.monotonic()
+        number = 0
+        while time.monotonic() - began < self.hold_s:
+            number += 1
+            ways[number % len(ways)](f"spoken {number} {time.time():.3f}")
+            if self.reached:
+                Path(self.reached).touch()
+            time.sleep(self.every_s)
+        return number
+
+
+class OverdueJob(SpeakingJob):
+    """Speaks as that one does without an end: give it a timeout. A second attempt ends at once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"hold_s": 3600.0, **kwargs})
+
+    def handle(self) -> Any:
+        return super().handle() if jobapi.current().attempt == 1 else None

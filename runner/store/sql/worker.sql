@@ -46,7 +46,7 @@ SELECT holder, term, expires_at, expires_at > clock_timestamp() AS live FROM hea
 SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = 'started'
 
 -- name: run_of_job
-SELECT run_id FROM headrace.job WHERE id = :id::uuid AND run_id IS NOT NULL
+SELECT run_id, pipeline, step FROM headrace.job WHERE id = :id::uuid
 
 -- name: terminate_backend
 -- The name is checked as well: the pid may serve somebody else by now.
