@@ -67,7 +67,8 @@ class Attempt:
     """The attempt that runs in this process.
 
     `search_path` are the folders in which a relative path is looked up, the pipeline's own
-    first; `project` is the folder that no path may leave.
+    first; `project` is the folder that no path may leave. `say` puts lines into the log, thousands
+    as fast as one.
     """
 
     job_id: str
@@ -139,11 +140,6 @@ def names_secret(text: str) -> bool:
 def environment_for_programs() -> dict[str, str]:
     """Return the environment for a program that a job starts: all but Headrace's own variables."""
     return {name: value for name, value in os.environ.items() if secrecy.why_not_read(name) is None}
-
-
-def say(lines: Sequence[bytes]) -> None:
-    """Put lines that a program has written into the attempt's log: thousands as fast as one."""
-    current().say(lines)
 
 
 def notices_heard() -> "AbstractContextManager[list[str]]":
@@ -244,6 +240,5 @@ __all__ = [
     "notices_heard",
     "redacted",
     "reveal",
-    "say",
     "use_dispatcher",
 ]

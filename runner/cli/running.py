@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runner.supervisor import Part
 
 _LEASE = timedelta(seconds=10)
-_GRACE_S = 5.0
 _INTERRUPTED = 130
 # A look at the run: soon while things happen, seldom while nothing does.
 _SHORTEST_LOOK_S = 0.05
@@ -31,13 +30,13 @@ _LONGEST_LOOK_S = 0.5
 
 def run(given: argparse.Namespace) -> int:
     """Start a run and show its progress; 0 if it was completed."""
+    from runner.cli.parts import patience_of
     from runner.engine.wiring import connect
     from runner.supervisor import Part, Supervisor
 
     settings = settings_of(given)
     params = params_of(given.params)
     logical_date = moment(given.logical_date, "--logical-date")
-    settings = replace(settings, grace_s=min(settings.grace_s, _GRACE_S))
     with connect(settings) as headrace:
         if given.detach:
             return _detached(headrace, given, params, logical_date)
@@ -51,7 +50,9 @@ def run(given: argparse.Namespace) -> int:
         if ask.asked_to_stop or not 0 <= missing - _NONE_MISSING <= _WORKER + _DAEMON:
             return missing or _INTERRUPTED
         parts = _own_parts(headrace, missing - _NONE_MISSING)
-        supervisor = Supervisor([*parts, Part("run", client, once=True)])
+        supervisor = Supervisor(
+            [*parts, Part("run", client, once=True)], patience_s=patience_of(settings)
+        )
         code = supervisor.run()
         return code or (_INTERRUPTED if supervisor.asked_to_stop else 0)
 

@@ -342,4 +342,14 @@ def _next_descriptor() -> int:
 
 def _descriptors() -> set[int]:
     folder = Path("/proc/self/fd")
-    return {int(one.name) for one in folder.iterdir()} if folder.is_dir() else set()
+    listed = [int(one.name) for one in folder.iterdir()] if folder.is_dir() else []
+    # Not the one by which the folder itself was read.
+    return {descriptor for descriptor in listed if _is_open(descriptor)}
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -18,7 +18,7 @@ from runner.queue.traces import Traces
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long jobs may go on once their worker stops, and how long one that has to end may tidy up.
+    """How long jobs may go on once their worker stops; and one that has to end may tidy up.
 
     In seconds.
     """

@@ -239,8 +239,8 @@ class DispatchingJob(BaseJob):
         return dispatched
 
 
-class BadResultJob(BaseJob):
-    """Leaves an effect and returns what PostgreSQL's jsonb refuses."""
+class OddResultJob(BaseJob):
+    """Leaves an effect and returns what PostgreSQL's jsonb has no place for."""
 
     def __init__(self, tag: str = "", effect: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -249,7 +249,20 @@ class BadResultJob(BaseJob):
     def handle(self) -> Any:
         if self.effect:
             _leave_effect(self, self.tag)
-        return float("nan")
+        return {"n": [float("nan"), float("-inf")], "text": "a\0b\ud800", 1: 2}
+
+
+class LargeResultJob(BaseJob):
+    """Leaves an effect and returns 3 MB, as one text or as rows."""
+
+    def __init__(self, rows: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def handle(self) -> Any:
+        _leave_effect(self, "")
+        rows = [["x" * 1000]] * 3000
+        return {"rows": rows, "row_count": len(rows)} if self.rows else "x" * 3_000_000
 
 
 class SpeakingJob(BaseJob):
