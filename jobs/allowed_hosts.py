@@ -63,6 +63,22 @@ class AllowedHosts:
         """Raises JobFailure where an entry cannot be read."""
         self._entries = [_read(entry) for entry in entries]
 
+    def refuse_unlisted(self, host: str, port: int) -> str | None:
+        """Refuse a host that is not listed, without resolving it; returns an address's text.
+
+        Raises:
+            HostRefused: it is not listed.
+        """
+        host = plain_host(host)
+        literal = _address(host)
+        if literal is not None:
+            if not any(entry.holds(literal, port) for entry in self._entries):
+                raise HostRefused(_not_listed(host))
+            return str(literal)
+        if not any(entry.names(host, port) for entry in self._entries):
+            raise HostRefused(_not_listed(host))
+        return None
+
     def addresses(self, host: str, port: int) -> list[str]:
         """Return the addresses at which a host may be reached, in the resolver's order.
 
@@ -70,14 +86,10 @@ class AllowedHosts:
             HostRefused: there is none.
             JobFailure: the name cannot be resolved.
         """
-        host = plain_host(host)
-        literal = _address(host)
+        literal = self.refuse_unlisted(host, port)
         if literal is not None:
-            if not any(entry.holds(literal, port) for entry in self._entries):
-                raise HostRefused(_not_listed(host))
-            return [str(literal)]
-        if not any(entry.names(host, port) for entry in self._entries):
-            raise HostRefused(_not_listed(host))
+            return [literal]
+        host = plain_host(host)
         found = list(dict.fromkeys(_resolved(host, port)))
         own = host == "localhost"
         allowed = [one for one in found if self._may_reach(one, port) or (own and one.is_loopback)]

@@ -7,12 +7,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from jobs.archiving import (
+    PICKED,
+    archived_columns,
+    refuse_lost_children,
+    refuse_unfit_table,
+)
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import ALL_COLUMNS
-from jobs.staging import columns_of
-from jobs.tables import create_schema, lock_name
+from jobs.tables import create_schema, lock_name, split_table
 from runner import jobapi
-from runner.errors import InvalidPayload
+from runner.errors import InvalidPayload, JobFailure
 from runner.template import Preview, RenderedSql
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
@@ -22,8 +27,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 class ArchiveRows(BaseJob):
     """Move old rows to an archive table, in one statement: none is lost, none is doubled.
 
-    The archive table is created like the other where it is missing. The result is
-    `{row_count, into, before}`.
+    The archive table is created like the other where it is missing; one that exists keeps its
+    definition, and has to have the columns. Rows that others refer to by ON DELETE CASCADE,
+    SET NULL or SET DEFAULT are not moved: archive the referring rows in a step before. The
+    result is `{row_count, into, before}`.
 
     Parameters:
         table: the table to take rows from.
@@ -34,6 +41,8 @@ class ArchiveRows(BaseJob):
         before: a date or time instead: rows before it are moved.
         limit: move at most so many rows, the oldest first.
     """
+
+    result_keys = ("row_count", "into", "before")
 
     def __init__(
         self,
@@ -48,6 +57,8 @@ class ArchiveRows(BaseJob):
         super().__init__(**kwargs)
         if (older_than is None) == (before is None):
             raise InvalidPayload("ArchiveRows takes either older_than or before")
+        if table == into:
+            raise InvalidPayload(f"into is the table itself, {table}: name another one")
         if limit is not None and limit < 1:
             raise InvalidPayload(f"limit is at least 1, not {limit}")
         self.table, self.into, self.column = table, into, column
@@ -64,31 +75,57 @@ class ArchiveRows(BaseJob):
         return {"row_count": count, "into": self.into, "before": cutoff}
 
     def _move(self, session: Session, cutoff: str) -> int:
+        refuse_unfit_table(session, self.table, self.into, self.column)
         lock_name(session, self.into)
         create_schema(session, self.into)
         execute(session, self.sql("archive_create", table=self.table, into=self.into))
-        columns = [column.name for column in columns_of(session, self.table)]
-        return execute(session, self._statement(columns, cutoff)).rowcount
+        columns = archived_columns(session, self.table, self.into)
+        execute(session, self._pick(cutoff))
+        execute(session, self.sql("archive_analyze", picked=PICKED))
+        refuse_lost_children(session, self.table)
+        counted = execute(session, self._statement(columns)).one()
+        if not counted.picked == counted.moved == counted.stored:
+            raise JobFailure(
+                f"of {counted.picked} old rows of {self.table}, {counted.moved} could be deleted "
+                f"and {counted.stored} stored in {self.into}: a trigger or a rule of one of the "
+                "two tables keeps rows back"
+            )
+        return int(counted.stored)
 
     def preview(self) -> Iterator[Preview]:
+        split_table(self.into)
         create = self.sql("archive_create", table=self.table, into=self.into)
         yield Preview(create, self.connection)
         yield Preview(
-            self._statement(ALL_COLUMNS, self._cutoff()),
+            self._pick(self._cutoff()),
             self.connection,
-            f"the columns of {self.table} are read from the catalogue",
             explain=self.sql("select_columns", table=self.table, columns=[self.column]),
         )
+        yield Preview(
+            self._statement(ALL_COLUMNS),
+            self.connection,
+            f"the columns of {self.table} are read from the catalogue",
+            unexplained="it reads rows that are picked first",
+        )
 
-    def _statement(self, columns: list[str], cutoff: str) -> RenderedSql:
+    def _pick(self, cutoff: str) -> RenderedSql:
         return self.sql(
-            "archive_rows",
+            "archive_pick",
+            picked=PICKED,
             table=self.table,
-            into=self.into,
             column=self.column,
-            columns=columns,
             cutoff=cutoff,
             limit=self.limit,
+        )
+
+    def _statement(self, columns: list[str]) -> RenderedSql:
+        return self.sql(
+            "archive_move",
+            picked=PICKED,
+            table=self.table,
+            into=self.into,
+            columns=RenderedSql(", ".join(columns), {}),
+            old_columns=RenderedSql(", ".join(f"old.{column}" for column in columns), {}),
         )
 
     def _cutoff(self) -> str:

@@ -37,6 +37,10 @@ class BaseJob:
     `payload`: what was given in `with`.
     `referring`: the parameters in whose texts `${NAME}` names a variable of the worker; what
     was written by the pipeline's author stays a reference until `jobapi.reveal` reads it.
+    `result_keys`: the keys that the result can have, where it is a mapping: templates that
+    speak of another one are refused when a pipeline is validated.
+    `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
+    value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
     """
@@ -44,6 +48,9 @@ class BaseJob:
     transactional: bool = True
     any_parameters: ClassVar[bool] = False
     referring: ClassVar[tuple[str, ...]] = ()
+    result_keys: ClassVar[tuple[str, ...] | None] = None
+    binds_sql: ClassVar[bool] = False
+    paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
     payload: Mapping[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -77,6 +84,15 @@ class BaseJob:
         from jobs.previews import of_own_sql  # it builds on this module
 
         return of_own_sql(self)
+
+    def rehearse(self) -> None:
+        """Do what `handle` does before it needs a database, and raise what it would raise.
+
+        `headrace validate` calls it where all arguments are known. By default the statements of
+        `preview` are put together.
+        """
+        for _statement in self.preview():
+            pass
 
     @classmethod
     def dispatch(
@@ -142,6 +158,17 @@ class BaseJob:
         """Give a connection on which each statement commits by itself, for VACUUM and the like."""
         with jobapi.current().autocommit(connection or self.connection) as opened:
             yield opened
+
+    @classmethod
+    def source_of_file(cls, sql_path: str) -> Any:
+        """Return the text of an SQL file and its path, found as `handle` finds it.
+
+        Raises:
+            JobFailure: there is none.
+        """
+        from jobs.scripts import load_source  # it builds on this module
+
+        return load_source(None, sql_path)
 
     def sql(self, template: str, /, **values: Any) -> RenderedSql:
         """Render `jobs/sql/<template>.sql.j2`."""

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import of_script
-from jobs.scripts import load_source, outcome, refuse_outside_transaction, render_script
+from jobs.results import outcome
+from jobs.scripts import load_source, refuse_outside_transaction, render_script
 from runner.errors import InvalidPayload, JobFailure, RefusedSql
 from runner.template import Preview, RenderedSql
 
@@ -34,6 +35,9 @@ class CheckData(BaseJob):
         params: values for that query's template.
         message: what to say in front of the rows that the query finds.
     """
+
+    binds_sql = True
+    result_keys = ("checks",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import of_replace
-from jobs.scripts import outcome
+from jobs.results import outcome
 from jobs.tables import replace_table
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jobs.base import BaseJob, logger
-from jobs.files import written_whole
+from jobs.files import to_write, written_whole
 from jobs.previews import of_script
 from jobs.scripts import load_source, render_script
 from jobs.streams import copy_out
@@ -29,6 +29,10 @@ class ExportQuery(BaseJob):
         delimiter: what separates the columns of a CSV file.
         header: begin a CSV file with the columns' names.
     """
+
+    binds_sql = True
+    paths: ClassVar = {"path": to_write}
+    result_keys = ("row_count", "path")
 
     def __init__(
         self,

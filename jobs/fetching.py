@@ -66,6 +66,21 @@ class Answer:
     charset: str | None
 
 
+def refuse_request(request: Request, allowed: AllowedHosts) -> None:
+    """Refuse what no server need be asked about: a URL, a host, a header.
+
+    Raises:
+        HostRefused: the host may not be spoken to.
+        JobFailure: the URL or a header cannot be sent.
+    """
+    for name, text in request.headers.items():
+        if not jobapi.names_secret(text):
+            _header(name, text)
+    if not jobapi.names_secret(request.url):
+        url = _checked(request.url)
+        allowed.refuse_unlisted(url.hostname or "", _port(url))
+
+
 def fetch(request: Request, into: IO[bytes], *, allowed: AllowedHosts, most_bytes: int) -> Answer:
     """Send a request, follow its redirects, and write the body, unpacked, into a file.
 

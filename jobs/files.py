@@ -7,6 +7,26 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+from runner import jobapi
+
+
+def to_read(relative: str) -> Path:
+    """Return what a path of a step means for reading.
+
+    Raises:
+        JobFailure: it leads where nothing may be read.
+    """
+    return jobapi.current().resolve_path(relative)
+
+
+def to_write(relative: str) -> Path:
+    """Return where a path of a step means to write.
+
+    Raises:
+        JobFailure: it leads where nothing may be written.
+    """
+    return jobapi.current().resolve_path(relative)
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from jobs.allowed_hosts import AllowedHosts
 from jobs.base import BaseJob, logger
-from jobs.fetching import Request, fetch
-from jobs.files import written_whole
+from jobs.fetching import Request, fetch, refuse_request
+from jobs.files import to_write, written_whole
 from jobs.loading import TableLoad
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
@@ -51,6 +51,9 @@ class HttpExtract(BaseJob):
         null: the text that stands for no value in a CSV.
         max_mb: the greatest size of the answer, unpacked, in MB.
     """
+
+    paths: ClassVar = {"path": to_write}
+    result_keys = ("row_count", "table", "size_bytes", "path")
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
 
@@ -113,6 +116,11 @@ class HttpExtract(BaseJob):
             count = self._store(_text_of(cast("IO[bytes]", spool), charset), empty=size == 0)
         logger.info("Loaded %d rows into %s", count, self._load.table)
         return {"row_count": count, "table": self._load.table}
+
+    def rehearse(self) -> None:
+        super().rehearse()
+        allowed = AllowedHosts(jobapi.current().permissions.allowed_hosts)
+        refuse_request(Request(self.url, self.method, self.headers), allowed)
 
     def _fetch(self, into: IO[bytes]) -> tuple[int, str]:
         answer = fetch(

@@ -1,9 +1,10 @@
 """LoadFile: a CSV or JSON Lines file into a table."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jobs.base import BaseJob, logger
+from jobs.files import to_read
 from jobs.loading import TableLoad
 from jobs.previews import ALL_COLUMNS
 from jobs.streams import open_text
@@ -31,6 +32,9 @@ class LoadFile(BaseJob):
         header: the first line of a CSV file names the columns.
         null: the text that stands for no value in a CSV file.
     """
+
+    paths: ClassVar = {"path": to_read}
+    result_keys = ("row_count", "table")
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

@@ -24,6 +24,8 @@ class MirrorTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
+    result_keys = ("row_count", "table")
+
     def __init__(
         self,
         source_table: str,

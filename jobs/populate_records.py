@@ -14,6 +14,8 @@ class PopulateRecords(BaseJob):
             `sql` folder.
     """
 
+    binds_sql = True
+
     def __init__(self, sql_path: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sql_path = sql_path

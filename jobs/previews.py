@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.base import BaseJob, packaged_sql
 from jobs.scripts import Source, load_source, rendered_whole
-from jobs.tables import STAGED
+from jobs.tables import STAGED, split_table
 from runner.errors import RefusedSql
 from runner.template import Preview, SqlSource
 
@@ -55,6 +55,7 @@ def of_replace(query: Preview, table: str) -> Iterator[Preview]:
 
 def of_store(table: str, connection: str | None) -> Iterator[Preview]:
     """Yield what `store_staged` does where the table is there with the same columns."""
+    split_table(table)
     note = f"where {table} has these columns; otherwise it is created anew"
     yield Preview(packaged_sql("empty_table", table=table), connection, note)
     insert = packaged_sql("insert_staged", table=table, staged=STAGED)

@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy import Connection
+
 from jobs.base import BaseJob, execute, logger
-from runner.errors import InvalidPayload
-from runner.template import Preview, RenderedSql
+from runner.errors import InvalidPayload, JobFailure
+from runner.template import Preview, RenderedSql, quote_identifier
 
 
 class RebuildIndex(BaseJob):
     """Run REINDEX. It cannot run in a transaction; repeating it does no harm.
+
+    Concurrently, it first drops the invalid indexes (`…_ccnew`) that an attempt which was
+    stopped has left. It fails where a rebuilt index cannot be used.
 
     Parameters:
         index: one index, with its schema.
@@ -32,10 +37,33 @@ class RebuildIndex(BaseJob):
         self.index, self.table, self.concurrently = index, table, concurrently
 
     def handle(self) -> None:
-        logger.info("Rebuilding %s", self.index or f"all indexes of {self.table}")
+        what = self.index or f"all indexes of {self.table}"
         statement = self._statement()
         with self.autocommit() as connection:
+            if self.concurrently:
+                self._drop_leftovers(connection)
+            logger.info("Rebuilding %s", what)
             execute(connection, statement)
+            invalid = self._named(connection, "rebuild_invalid")
+        if invalid:
+            raise JobFailure(
+                f"after REINDEX these indexes cannot be used: {', '.join(invalid)}; "
+                "drop and create them anew"
+            )
+
+    def _drop_leftovers(self, connection: Connection) -> None:
+        """Drop what earlier attempts, stopped on their way, have left: writers keep it up."""
+        for index in self._named(connection, "rebuild_leftovers"):
+            logger.info("Dropping %s, left by a REINDEX that was stopped", index)
+            drop = self.sql("drop_index_concurrently", index=RenderedSql(index, {}))
+            execute(connection, drop)
+
+    def _named(self, connection: Connection, template: str) -> list[str]:
+        names = {
+            "index": self.index and quote_identifier(self.index),
+            "table": self.table and quote_identifier(self.table),
+        }
+        return [str(name) for name in execute(connection, self.sql(template, **names)).scalars()]
 
     def preview(self) -> Iterator[Preview]:
         yield Preview(self._statement(), self.connection)

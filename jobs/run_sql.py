@@ -5,8 +5,8 @@ from typing import Any
 
 from jobs.base import BaseJob, logger
 from jobs.previews import of_replace, of_script
+from jobs.results import ROWS_KEPT
 from jobs.scripts import (
-    ROWS_KEPT,
     load_source,
     refuse_outside_transaction,
     render_script,
@@ -25,7 +25,9 @@ class RunSql(BaseJob):
 
     `{{ params.region }}` and `{{ logical_date }}` are bound as values, names go through
     `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
-    also their `columns` and the first 100 `rows`, or as many as `keep_rows` says.
+    also their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
+    `truncated: true` says that rows were left out for that. Numbers keep every digit; spans with
+    months, infinite dates and years beyond 1 to 9999 are the text that PostgreSQL writes.
 
     Parameters:
         sql: the SQL itself.
@@ -37,6 +39,9 @@ class RunSql(BaseJob):
             then commits by itself, and a crash may repeat it.
         keep_rows: how many rows the result holds at most, up to 10000.
     """
+
+    binds_sql = True
+    result_keys = ("row_count", "columns", "rows", "into")
 
     def __init__(
         self,

@@ -1,15 +1,15 @@
 """Runs SQL that a user wrote: a file or inline, one or more statements."""
 
 from dataclasses import dataclass
-from datetime import date, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobs.base import execute
+from jobs.indexes import refuse_half_built
+from jobs.results import ROWS_KEPT, outcome, values_as_written
 from runner import jobapi
 from runner.errors import HeadraceError, JobFailure, RefusedSql
 from runner.template import (
@@ -21,8 +21,8 @@ from runner.template import (
     render,
 )
 
-ROWS_KEPT = 100
-_READS = ("SELECT", "VALUES", "TABLE")
+_READS = ("SELECT", "VALUES", "TABLE", "WITH")
+_WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,10 @@ def run_statements(
         if isinstance(target, Session):
             refuse_outside_transaction(statement)
         reads = isinstance(target, Session) and _only_reads(statement)
-        with execute(target, statement, stream=reads) as cursor:
+        with values_as_written(target), execute(target, statement, stream=reads) as cursor:
             result = outcome(cursor, keep)
+        if isinstance(target, Connection):
+            refuse_half_built(target, statement)
     return result
 
 
@@ -131,52 +133,9 @@ def refuse_outside_transaction(statement: RenderedSql) -> None:
         )
 
 
-def outcome(cursor: CursorResult[Any], keep: int = ROWS_KEPT) -> dict[str, Any]:
-    """Return `{row_count}`, with the first `keep` rows and `columns` where there are rows."""
-    if not cursor.returns_rows:
-        return {"row_count": max(0, cursor.rowcount)}
-    columns = list(cursor.keys())
-    rows: list[dict[str, Any]] = []
-    count = 0
-    for row in cursor:
-        if count < keep:
-            rows.append(dict(zip(columns, map(as_json, row), strict=True)))
-        count += 1
-    return {"row_count": count, "columns": columns, "rows": rows}
-
-
-def as_json(value: Any) -> Any:
-    """Return a column's value as JSON has it.
-
-    Dates and times are ISO 8601, a span is its seconds. `numeric` becomes a number, exact where
-    it is whole; cast it to text in the SQL where every decimal place counts.
-    """
-    if isinstance(value, Decimal):
-        return _number(value)
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes | memoryview):
-        return "\\x" + bytes(value).hex()
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): as_json(item) for key, item in value.items()}
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _number(value: Decimal) -> int | float | str:
-    if not value.is_finite():
-        return str(value)
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
 def _only_reads(statement: RenderedSql) -> bool:
     text = statement.marked
-    return first_word(text) in _READS and not has_word(text, "INTO")
+    return first_word(text) in _READS and not any(has_word(text, word) for word in _WRITES)
 
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:

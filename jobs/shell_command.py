@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob
+from jobs.files import to_read
 from jobs.programs import SHELL, run_program
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
@@ -40,6 +41,9 @@ class ShellCommand(BaseJob):
             Default: the project folder.
     """
 
+    paths: ClassVar = {"cwd": to_read}
+    result_keys = ("exit_code", "output")
+
     transactional = False
 
     def __init__(
@@ -63,11 +67,7 @@ class ShellCommand(BaseJob):
             )
 
     def handle(self) -> dict[str, Any]:
-        if not jobapi.current().permissions.shell_commands:
-            raise InvalidPayload(
-                "ShellCommand is switched off: shell_commands: true in config.yaml allows jobs"
-                " to start programs"
-            )
+        self.rehearse()
         last: deque[bytes] = deque(maxlen=LINES_KEPT)
         # Here: the thread that reads is in no attempt.
         say = jobapi.current().say
@@ -90,6 +90,14 @@ class ShellCommand(BaseJob):
             told = "\n".join(kept[-_LINES_TOLD:])
             raise JobFailure(f"the command {_how_it_ended(code)}\n{told}".rstrip())
         return {"exit_code": code, "output": "\n".join(kept)}
+
+    def rehearse(self) -> None:
+        if not jobapi.current().permissions.shell_commands:
+            raise InvalidPayload(
+                "ShellCommand is switched off: shell_commands: true in config.yaml allows jobs"
+                " to start programs"
+            )
+        self._folder()
 
     def _arguments(self) -> list[str]:
         if isinstance(self.command, str):

@@ -29,6 +29,8 @@ class SyncTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
+    result_keys = ("inserted", "updated", "deleted", "table")
+
     def __init__(
         self,
         source_table: str,

@@ -13,8 +13,9 @@ from runner.engine.recovery import Recovery
 from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
 from runner.engine.triggers import Triggers
-from runner.engine.wiring import Headrace, process_name
+from runner.engine.wiring import Headrace, has_ended, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from runner.queue.former import remove_former
 from runner.store.bell import listen
 from runner.store.database import Transaction
 
@@ -104,6 +105,7 @@ class Daemon:
 
     def _apply(self) -> None:
         """Lead if nobody does."""
+        self._end_lease_of_the_dead()
         row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None:
             if not self._standing_by:
@@ -114,6 +116,30 @@ class Daemon:
         self._standing_by = False
         self._take_over(row["term"])
         self._term = row["term"]
+        # In a thread: the lease must not wait for what an upgrade has left.
+        threading.Thread(target=self._remove_former, daemon=True).start()
+
+    def _remove_former(self) -> None:
+        headrace = self._headrace
+        try:
+            removed = remove_former(
+                headrace.redis_url,
+                headrace.settings.queues,
+                lambda ids: {
+                    str(row["id"]) for row in headrace.database.rows("known_jobs", ids=list(ids))
+                },
+            )
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.debug("%s; what an earlier version has left in Redis stays", error)
+            return
+        if removed:
+            log.info("removed %d messages that an earlier version has left in Redis", removed)
+
+    def _end_lease_of_the_dead(self) -> None:
+        """End the lease of a leader of this host whose process is gone: it needs no waiting."""
+        leader = self._headrace.database.row("leader")
+        if leader and leader["live"] and has_ended(leader["holder"]):
+            self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
 
     def _take_over(self, term: int) -> None:
         """Have schedules and triggers be what the files declare now.

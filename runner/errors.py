@@ -100,6 +100,15 @@ class StaleAttempt(HeadraceError):
     code = "stale-attempt"
 
 
+class TransactionEnded(HeadraceError):
+    """A job's SQL has ended the transaction that its completion belongs to."""
+
+    code = "transaction-ended"
+
+    def __init__(self, message: str = "its SQL ended the transaction") -> None:
+        super().__init__(message)
+
+
 class StoreUnavailable(HeadraceError):
     """PostgreSQL does not answer."""
 
@@ -113,9 +122,19 @@ class LeadershipLost(HeadraceError):
 
 
 class QueueUnavailable(HeadraceError):
-    """Redis does not answer."""
+    """Redis does not answer, or refuses; `reason` is one word for the cause."""
 
     code = "redis-unavailable"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SchemaMismatch(ConfigError):
+    """The control database's schema is older or newer than this version can work with."""
+
+    code = "schema"
 
 
 class EmbeddedError(HeadraceError):

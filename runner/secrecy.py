@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from runner import exact
 from runner.errors import JobFailure
 
 # What a value is shown as.
@@ -119,7 +120,7 @@ def redacted_json(text: str | None) -> str | None:
     """Return JSON with the values hidden in its texts and keys; what is no text stays."""
     if not _hidden or text is None:
         return text
-    return json.dumps(_redacted(json.loads(text)))
+    return exact.dumps(_redacted(exact.loads(text)))
 
 
 def _redacted(value: Any) -> Any:

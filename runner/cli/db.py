@@ -13,11 +13,11 @@ def db(given: argparse.Namespace) -> int:
 
 def _upgrade(given: argparse.Namespace) -> int:
     from runner.engine.wiring import connect
-    from runner.store.migrations import LATEST
 
     with connect(settings_of(given)) as headrace:
         headrace.migrate()
-    print(f"The control database has version {LATEST}.")
+        version = headrace.schema().version
+    print(f"The control database has version {version}.")
     return 0
 
 

@@ -29,9 +29,12 @@ def validate(given: argparse.Namespace) -> int:
         raise ConfigError("-p gives parameters to --explain, which is not asked for")
     loaded = _load(settings, [Path(path) for path in given.paths])
     explained = _explained(loaded, params, settings) if given.explain else None
+    refused = _refused(loaded, settings)
     found = explained.problems if explained else []
-    # What several statements of one step have in common is said once.
-    problems = sorted([*loaded.problems, *_warnings(loaded, settings), *dict.fromkeys(found)])
+    # What several statements of one step have in common is said once, and what both have found.
+    lines = {(one.file, one.line) for one in refused}
+    found = [one for one in dict.fromkeys(found) if (one.file, one.line) not in lines]
+    problems = sorted([*loaded.problems, *refused, *_warnings(loaded, settings), *found])
     errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
         items = [asdict(problem) for problem in problems]
@@ -46,6 +49,21 @@ def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings
     from runner.cli.explaining import explain
 
     return explain(loaded.pipelines.values(), params, settings)
+
+
+def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
+    """Return what a run would be refused for, and take its pipelines out of the valid ones."""
+    from runner.engine.registry import Registry
+    from runner.engine.rehearsal import rehearse
+
+    registry = Registry(folder=settings.project / "jobs")
+    refused: list[Problem] = []
+    for name, pipeline in list(loaded.pipelines.items()):
+        found = rehearse([pipeline], settings, registry)
+        refused += found
+        if any(problem.severity == "error" for problem in found):
+            del loaded.pipelines[name]
+    return list(dict.fromkeys(refused))
 
 
 def _explained_json(explained: "Explained") -> dict[str, Any]:

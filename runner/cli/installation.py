@@ -33,15 +33,18 @@ def settings_of(given: argparse.Namespace) -> "Settings":
 
 @contextmanager
 def installation(given: argparse.Namespace) -> Iterator["Headrace"]:
-    """Yield the installation, its embedded servers started, their schema up to date.
+    """Yield the installation, its embedded servers started.
 
-    A database of the user's own is migrated by `headrace db upgrade`, `up` and `daemon` only.
+    A schema is brought up to date by `headrace db upgrade`, `up` and `daemon` only: who looks at
+    a home or a database must not take it away from the version that works with it.
+
+    Raises:
+        SchemaMismatch: The schema is older or newer than this version can work with.
     """
     from runner.engine.wiring import connect
 
     with connect(settings_of(given)) as headrace:
-        if headrace.settings.database_url is None:
-            headrace.migrate()
+        headrace.require_schema()
         yield headrace
 
 
@@ -50,12 +53,15 @@ def reached_database(settings: "Settings") -> Iterator["Database"]:
     """Yield the control database if it is up; nothing is started for it.
 
     Raises:
-        ConfigError: It is not up, or stops answering.
+        ConfigError: It is not up, or stops answering, or its schema is of another version.
     """
     from runner.store.database import Database
+    from runner.store.migrations import look
 
     database = Database(control_url(settings), application_name="headrace:cli", pool_size=1)
     try:
+        with database.transaction() as tx:
+            look(tx.connection).require()
         yield database
     except StoreUnavailable as error:
         raise ConfigError(str(error)) from None

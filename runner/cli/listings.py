@@ -1,6 +1,7 @@
 """`headrace runs`, `jobs`, `workers`, `queues`: listings of what is and was at work."""
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,7 @@ def queues(given: argparse.Namespace) -> int:
     """List the queues, most urgent first, with the work that stands in each."""
     with installation(given) as headrace:
         rows = queue_rows(headrace)
+        line = rq_line(headrace)
     if given.json:
         print_items(rows)
         return 0
@@ -148,7 +150,16 @@ def queues(given: argparse.Namespace) -> int:
         ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES", "OLDEST", "WORKERS"),
         "There are no queues.",
     )
+    print(f"\nRQ's own programs see these queues with: {line}")
     return 0
+
+
+def rq_line(headrace: "Headrace") -> str:
+    """Return a command line with which RQ's own programs see this installation's queues."""
+    url = headrace.redis_url
+    # A password belongs on no screen, nor in a list of processes.
+    shown = '"$REDIS_URL"' if "@" in url or "password" in url else shlex.quote(url)
+    return f"RQ_KEY_PREFIX={headrace.keys.prefix} rq info --url {shown}"
 
 
 def queue_rows(headrace: "Headrace") -> list[dict[str, Any]]:

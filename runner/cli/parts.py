@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import random
 import socket
 import sys
@@ -39,7 +40,7 @@ def daemon(given: argparse.Namespace) -> int:
     settings = settings_of(given)
     speak_as("daemon", settings)
     with connect(settings, role="daemon") as headrace:
-        migrate_once_there(headrace)
+        once_there(headrace.migrate)
         Daemon(headrace).run()
     return 0
 
@@ -53,7 +54,7 @@ def worker(given: argparse.Namespace) -> int:
     queues = known_queues(settings, given.queues)
     speak_as("worker", settings)
     with connect(settings, role="worker") as headrace:
-        migrate_once_there(headrace)
+        once_there(headrace.require_schema)
         log.info("serving %s, %d jobs at a time", ", ".join(queues), given.processes)
         run_worker(headrace, queues=queues, processes=given.processes)
     return 0
@@ -69,7 +70,7 @@ def web(given: argparse.Namespace) -> int:
     with listen(settings) as listener, connect(settings, role="web") as headrace:
         # Where PostgreSQL is away, it answers 503 until it is there.
         with suppress(StoreUnavailable):
-            headrace.migrate()
+            headrace.require_schema()
         serve(headrace, listener)
     return 0
 
@@ -102,17 +103,27 @@ def _listener(settings: "Settings") -> socket.socket:
 
 
 def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
+    from runner.queue.keys import Keys
     from runner.supervisor import Part, Supervisor
 
-    # Imported before the first fork, so that all parts share the memory.
-    headrace.registry.names()
-    import runner.daemon
-    import runner.engine.work  # noqa: F401
-
-    first = Supervisor([Part("set-up", lambda: _prepare(headrace), once=True)])
+    reader, writer = os.pipe()
+    first = Supervisor(
+        [
+            Part(
+                "set-up",
+                lambda: _prepare(headrace, lambda prefix: os.write(writer, prefix.encode())),
+                once=True,
+            )
+        ]
+    )
     code = first.run()
+    os.close(writer)
+    prefix = os.read(reader, 1024).decode()
+    os.close(reader)
     if code or first.asked_to_stop:
         return code
+    headrace.keys = Keys(prefix)
+    _import_parts(headrace)
     patience_s = patience_of(headrace.settings)
     return Supervisor(_all_parts(headrace, listener), patience_s=patience_s).run()
 
@@ -122,8 +133,21 @@ def patience_of(settings: "Settings") -> float:
     return settings.grace_s + settings.kill_after_s + _MARGIN_S
 
 
+def _import_parts(headrace: "Headrace") -> None:
+    """Import what the parts need before the first fork, so that they share the memory."""
+    import runner.daemon
+    import runner.engine.work  # noqa: F401
+    from runner.queue.own_rq import worker_class
+
+    # Before the job classes, which may use RQ for queues of their own.
+    worker_class(headrace.keys)
+    headrace.registry.names()
+
+
 def _all_parts(headrace: "Headrace", listener: socket.socket | None) -> list["Part"]:
     parts = [part_of(headrace, "daemon", _live_daemon)]
+    if headrace.settings.database_url is None or headrace.settings.redis_url is None:
+        parts.insert(0, part_of(headrace, "servers", _keep_servers))
     numbers = range(1, headrace.settings.workers + 1)
     parts += [part_of(headrace, f"worker {number}", live_worker) for number in numbers]
     if listener is not None:
@@ -151,6 +175,12 @@ def part_of(
     return Part(role, whole)
 
 
+def _keep_servers(headrace: "Headrace") -> None:
+    from runner.embedded.keeper import keep_running
+
+    keep_running(headrace.settings.home)
+
+
 def _live_daemon(headrace: "Headrace") -> None:
     from runner.daemon import Daemon
 
@@ -164,13 +194,17 @@ def live_worker(headrace: "Headrace") -> None:
     run_worker(headrace)
 
 
-def _prepare(headrace: "Headrace") -> int:
-    """Migrate, then say what is in force. In a process of its own: nothing of it stays."""
+def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
+    """Migrate, then say what is in force. In a process of its own: nothing of it stays.
+
+    `tell` is given the prefix of the installation's keys in Redis.
+    """
     from runner.cli.printing import until
     from runner.engine.scheduler import next_start
 
     own = headrace.afresh("up")
-    migrate_once_there(own)
+    once_there(own.migrate)
+    tell(own.keys.prefix)
     own.pipelines.refresh()
     paused = {row["pipeline"] for row in own.database.rows("schedules") if row["paused"]}
     own.close()
@@ -205,12 +239,12 @@ def speak_as(role: str, settings: "Settings", stream: TextIO | None = None) -> N
     )
 
 
-def migrate_once_there(headrace: "Headrace") -> None:
-    """Bring the schema up to date, as soon as PostgreSQL answers. Says once that it does not."""
+def once_there(ask: Callable[[], object]) -> None:
+    """Ask the control database, as soon as it answers. Says once that it does not."""
     pause_s, said = 0.1, False
     while True:
         try:
-            headrace.migrate()
+            ask()
             return
         except StoreUnavailable as error:
             if not said:

@@ -1,6 +1,5 @@
 """How the command line shows things: aligned columns for people, JSON for programs."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +7,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+from runner import exact
+from runner.cli.outlet import takes_everything
 from runner.errors import InvalidParams
 
 Row = Mapping[str, Any]
@@ -19,7 +20,8 @@ _NEVER_CUT = 40
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
-    print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+    ascii_only = not takes_everything()
+    print(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2))
 
 
 def print_items(rows: Iterable[Row]) -> None:

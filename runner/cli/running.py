@@ -1,7 +1,6 @@
 """`headrace run`: one run, watched to its end."""
 
 import argparse
-import os
 import signal
 import socket
 import sys
@@ -11,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from runner.cli import outlet
 from runner.cli.installation import settings_of
 from runner.cli.printing import moment, params_of, print_json, public, span, took
 from runner.errors import HeadraceError, StoreUnavailable
@@ -68,7 +68,7 @@ _DAEMON = 2
 def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     """Check that the run can start, and tell which parts nobody else brings."""
     own = headrace.afresh("cli")
-    own.migrate()
+    _see_to_schema(own)
     plan = own.planner.plan(
         own.pipelines.get(given.pipeline),
         params_of(given.params),
@@ -80,6 +80,14 @@ def _missing_parts(headrace: "Headrace", given: argparse.Namespace) -> int:
     missing = 0 if queues <= _served_queues(own) else _WORKER
     leader = own.database.row("leader")
     return _NONE_MISSING + missing + (0 if leader and leader["live"] else _DAEMON)
+
+
+def _see_to_schema(headrace: "Headrace") -> None:
+    """Bring an embedded home up to date, as this run brings its daemon; a server is asked for."""
+    if headrace.embedded:
+        headrace.migrate()
+    else:
+        headrace.require_schema()
 
 
 def _served_queues(headrace: "Headrace") -> set[str]:
@@ -156,7 +164,7 @@ def _live_repairs(headrace: "Headrace") -> None:
 def _detached(
     headrace: "Headrace", given: argparse.Namespace, params: dict[str, str], at: datetime
 ) -> int:
-    headrace.migrate()
+    _see_to_schema(headrace)
     row = headrace.start_run(given.pipeline, params, logical_date=at)
     if given.json:
         print_json(public(row))
@@ -197,10 +205,10 @@ class _Client:
                 )
             return _INTERRUPTED
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            outlet.silence()
             return 0
         self._conclude(state)
-        sys.stdout.flush()
+        self._flush()
         return 0 if state["status"] == RunStatus.COMPLETED else 1
 
     def _follow(self) -> dict[str, Any]:
@@ -263,7 +271,18 @@ class _Client:
 
     def _say(self, text: str) -> None:
         if not self._given.json:
-            print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {text}")
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what was said. A full disk under the output is told once, and ends no run."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            outlet.silence()
+            print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _step_line(job: dict[str, Any], width: int) -> str:

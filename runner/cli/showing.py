@@ -1,11 +1,11 @@
 """`headrace show`, `headrace logs`: one run, job or pipeline, whole."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from runner import exact
 from runner.cli.installation import installation, settings_of
 from runner.cli.printing import clock, plain, print_items, print_json, print_table, public, took
 from runner.cli.resolved import show_pipeline
@@ -165,7 +165,7 @@ def _text(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return clock(value)
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, default=plain, ensure_ascii=False)
+        return exact.dumps(value, default=plain, ensure_ascii=False)
     return str(value)
 
 

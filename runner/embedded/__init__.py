@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.embedded import postgres, valkey
-from runner.embedded.place import Place, give, place_of, prepare, refuse
+from runner.embedded.place import Place, check, place_of, prepare, refuse
 
-__all__ = ["Servers", "find", "start", "stop", "urls", "use"]
+__all__ = ["Servers", "dump", "find", "start", "stop", "urls", "use"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,13 @@ def urls(home: Path) -> Servers:
 
 
 def find(home: Path) -> Servers | None:
-    """Return the servers of `home` if both of them answer; never starts or changes anything."""
+    """Return the servers of `home` if both of them answer; never starts or changes anything.
+
+    Raises:
+        EmbeddedError: the home belongs to another user.
+    """
     place = place_of(home)
+    check(place)
     if place.home.is_dir() and postgres.ready(place) and valkey.ready(place):
         return urls(home)
     return None
@@ -66,6 +71,15 @@ def stop(home: Path) -> None:
         prepare(place)
         with _locked(place):
             _stop(place)
+
+
+def dump(home: Path, name: str) -> Path:
+    """Write a dump of the running database to `backups/` in `home`, for pg_restore.
+
+    Raises:
+        EmbeddedError: It could not be written; nothing is left of it.
+    """
+    return postgres.dump(place_of(home), name)
 
 
 @contextlib.contextmanager
@@ -128,7 +142,6 @@ def _opened(place: Place, name: str) -> Iterator[int]:
     path = place.home / name
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        give(path, place.owner())
     except OSError as error:
         raise refuse(path, f"cannot be opened: {error.strerror}") from error
     try:

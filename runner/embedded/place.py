@@ -1,4 +1,4 @@
-"""Where everything lies inside `HEADRACE_HOME`, and who owns it."""
+"""Where everything lies inside `HEADRACE_HOME`, and that it is ours."""
 
 import contextlib
 import hashlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import EmbeddedError
+from runner.home import why_not_ours
 
 # A Unix socket's path ends at 107 bytes on Linux and at 103 on macOS.
 _MAX_SOCKET_PATH = 103
@@ -43,10 +44,6 @@ class Place:
         """Return the log file of one server."""
         return self.home / "log" / f"{server}.log"
 
-    def owner(self) -> int:
-        """Return the user id that `home` belongs to: its files are that user's, also under sudo."""
-        return self.home.stat().st_uid
-
 
 def place_of(home: Path) -> Place:
     """Return the places of `home`. The sockets' folder follows from the path alone.
@@ -67,32 +64,37 @@ def prepare(place: Place) -> None:
     """Create the folders, none of them open to other users.
 
     Raises:
-        EmbeddedError: a folder cannot be made, or the sockets' folder is somebody else's.
+        EmbeddedError: a folder cannot be made, or is somebody else's.
     """
+    check(place)
     try:
         place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = place.owner()
         for folder in (place.valkey, place.log("postgres").parent, place.sockets):
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
-                give(folder, owner)
     except OSError as error:
         raise refuse(place.home, f"cannot be prepared: {error.strerror}") from error
-    _private(place.sockets, owner)
+    check(place)
+    _private(place.sockets)
 
 
-def give(path: Path, owner: int) -> None:
-    """Give a new file to the owner of the home. Only root can, and only root needs to."""
-    if os.geteuid() == 0 and owner != 0:
-        os.chown(path, owner, -1, follow_symlinks=False)
+def check(place: Place) -> None:
+    """Refuse a home that is there and not ours.
+
+    Raises:
+        EmbeddedError: it belongs to another user, or everybody may write into it.
+    """
+    wrong = why_not_ours(place.home) if place.home.exists() else None
+    if wrong:
+        raise refuse(place.home, wrong)
 
 
-def _private(folder: Path, owner: int) -> None:
+def _private(folder: Path) -> None:
     # PostgreSQL trusts everybody who reaches its socket, so nobody else may reach this folder,
     # and nobody else may have made it (under /tmp, anybody could have).
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
-        raise refuse(folder, f"should be a folder of user id {owner}, and is not")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise refuse(folder, f"should be a folder of user id {os.geteuid()}, and is not")
     if found.st_mode & 0o077:
         folder.chmod(0o700)
 
@@ -102,9 +104,7 @@ def open_log(place: Place, server: str) -> int:
     path = place.log(server)
     if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    give(path, place.owner())
-    return descriptor
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def refuse(where: Path, cause: str, log: Path | None = None) -> EmbeddedError:

@@ -4,12 +4,14 @@ import os
 import shutil
 import signal
 import time
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from runner.embedded.place import Place, open_log, refuse
 from runner.embedded.process import (
+    SELF,
     Starting,
     acceptable_identity,
     alive,
@@ -18,8 +20,8 @@ from runner.embedded.process import (
     run,
     user_to_become,
 )
+from runner.embedded.role import BOOTSTRAP, ROLE, hand_over, make_role, settled
 
-_NAME = "headrace"
 _MAJOR = "18"
 # A crash recovery of max_wal_size takes seconds; a slow disk may need this long.
 _START_LIMIT_S = 60.0
@@ -47,7 +49,7 @@ _SETTINGS = {
 
 def url(place: Place) -> str:
     """Return the database URL, for SQLAlchemy and libpq alike."""
-    return f"postgresql://{_NAME}@/{_NAME}?host={quote(str(place.sockets), safe='')}"
+    return f"postgresql://{ROLE}@/{ROLE}?host={quote(str(place.sockets), safe='')}"
 
 
 def running(place: Place) -> bool:
@@ -70,12 +72,14 @@ def start(place: Place) -> None:
         return
     binaries = programs(place)
     paths = (place.home, place.sockets, binaries / "postgres")
-    identity = acceptable_identity(place.data, place.owner(), paths)
+    identity = acceptable_identity(place.data, paths)
     if not place.data.exists():
         _create(place, binaries, identity)
     _check_version(place)
     _give_data(place.data, identity)
     _disown_stale_files(place)
+    if not settled(place.data):
+        hand_over(place, binaries, identity)
     _launch(place, binaries, identity)
 
 
@@ -107,6 +111,21 @@ def stop(place: Place) -> None:
         end(pid, [(signal.SIGINT, 4), (signal.SIGQUIT, 1), (signal.SIGKILL, 1)])
 
 
+def dump(place: Place, name: str) -> Path:
+    """Write what the database holds to a new file below `backups/`; see `embedded.dump`."""
+    folder = place.home / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
+    draft = file.with_suffix(".part")
+    command = [str(programs(place) / "pg_dump"), "--format=custom", "--dbname", url(place)]
+    code, _, said = run(SELF, [*command, "--file", str(draft)], cwd=folder)
+    if code != 0:
+        draft.unlink(missing_ok=True)
+        raise refuse(folder, f"the database could not be dumped: {said}")
+    draft.rename(file)
+    return file
+
+
 def programs(place: Place) -> Path:
     """Return the folder of PostgreSQL's programs, psql and pg_dump among them."""
     # The package's own Python code is never run: as root it would add a system user and open
@@ -124,16 +143,15 @@ def _create(place: Place, binaries: Path, identity: str) -> None:
     draft.mkdir(mode=0o700)
     _give_data(draft, identity)
     settings = [word for name in _SETTINGS for word in ("-c", f"{name}={_SETTINGS[name]}")]
-    make = [str(binaries / "initdb"), "-D", str(draft), "-U", _NAME, "--auth=trust", "-E", "UTF8"]
-    make += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", *settings]
-    said = run(identity, make, cwd=draft)
-    single = [str(binaries / "postgres"), "--single", "-D", str(draft), "postgres"]
-    said = said or run(identity, single, cwd=draft, given=f"CREATE DATABASE {_NAME};\n")
-    if said:
+    make = [str(binaries / "initdb"), "-D", str(draft), "-U", BOOTSTRAP, "--auth=trust"]
+    make += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    code, _, said = run(identity, make + settings, cwd=draft)
+    if code != 0:
         log = open_log(place, "postgres")
         os.write(log, said.encode() + b"\n")
         os.close(log)
         raise refuse(draft, "PostgreSQL's data could not be made", place.log("postgres"))
+    make_role(place, draft, binaries, identity)
     draft.rename(place.data)
 
 
@@ -185,7 +203,9 @@ def _disown_stale_files(place: Place) -> None:
     if not running(place):
         _socket(place).with_name(".s.PGSQL.5432.lock").unlink(missing_ok=True)
     lines = _pid_file(place)
-    if not lines or not lines[0].isdigit() or _is_ours(int(lines[0]), lines[1], place.data):
+    # In single-user mode the number is written with a minus.
+    number = lines[0].removeprefix("-") if lines else ""
+    if not number.isdigit() or _is_ours(int(number), lines[1], place.data):
         return
     lines[0] = str(_NO_PROCESS)
     (place.data / "postmaster.pid").write_text("\n".join(lines) + "\n")

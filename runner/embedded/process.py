@@ -19,13 +19,18 @@ _POLL_S = 0.01
 SELF = "self"
 
 
-def run(identity: str, command: Sequence[str], *, cwd: Path, given: str = "") -> str | None:
-    """Run a program to its end under an identity. Returns what it said if it failed, else None."""
+def run(
+    identity: str, command: Sequence[str], *, cwd: Path, given: str = ""
+) -> tuple[int, str, str]:
+    """Run a program to its end under an identity; returns its exit code and what it said.
+
+    That is its standard output, and its standard error or what there was instead.
+    """
     done = subprocess.run(
         _launch(identity, "run", command),
         cwd=cwd, env=_environment(), input=given, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return None if done.returncode == 0 else (done.stderr or done.stdout).strip()
+    return done.returncode, done.stdout, (done.stderr or done.stdout).strip()
 
 
 class Starting:
@@ -71,17 +76,17 @@ class Starting:
         return refuse(self._place.home, f"{self._server} {cause}", self._place.log(self._server))
 
 
-def acceptable_identity(data: Path, owner: int, paths: Sequence[Path]) -> str:
+def acceptable_identity(data: Path, paths: Sequence[Path]) -> str:
     """Return under which identity PostgreSQL can work on `data`; it refuses to run as root.
 
     As root, a user namespace is tried first: inside it we are `nobody`, outside and on disk
     nothing changes. Where namespaces are forbidden (in many containers), the data is given to
-    `nobody` instead, and nothing else. A folder that belongs to a user already stays that user's.
+    `nobody` instead, and nothing else. What was given away so stays `nobody`'s.
 
     Raises:
         EmbeddedError: neither is possible here.
     """
-    holder = data.stat().st_uid if data.exists() else owner
+    holder = data.stat().st_uid if data.exists() else os.geteuid()
     if os.geteuid() != 0:
         return SELF if _known(os.geteuid()) or data.exists() else _namespace()
     if holder != 0:
@@ -100,11 +105,6 @@ def user_to_become(identity: str) -> int | None:
     """Return the user id that an identity has on disk, None where it is our own."""
     kind, *numbers = identity.split(":")
     return int(numbers[0]) if kind == "setuid" else None
-
-
-def owner_identity(owner: int) -> str:
-    """Return the identity that writes as `owner`: root may be working in a user's folder."""
-    return _user(owner) if os.geteuid() == 0 and owner != 0 else SELF
 
 
 def listens(path: Path) -> bool:

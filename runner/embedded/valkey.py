@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from runner.embedded.place import Place, refuse
-from runner.embedded.process import Starting, end, listens, owner_identity
+from runner.embedded.process import SELF, Starting, end, listens
 
 _START_LIMIT_S = 20.0
 _SAVE_LIMIT_S = 2.0
@@ -44,9 +44,7 @@ def start(place: Place) -> None:
         return
     if running(place):
         raise refuse(place.home, "a Valkey listens here but does not answer", place.log("valkey"))
-    starting = Starting(
-        place, "valkey", owner_identity(place.owner()), _command(place), place.valkey
-    )
+    starting = Starting(place, "valkey", SELF, _command(place), place.valkey)
     try:
         if not starting.wait(lambda: ready(place), limit_s=_START_LIMIT_S):
             raise refuse(place.valkey, "Valkey does not start", place.log("valkey"))

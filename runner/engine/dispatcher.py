@@ -1,11 +1,13 @@
 """Rows first, then messages: how jobs and runs come into being."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.config import Settings
 from runner.engine.concurrency import lock_groups, settle_runs
 from runner.engine.gate import decide, message_for
@@ -14,7 +16,14 @@ from runner.engine.pools import admit
 from runner.engine.registry import Registry
 from runner.engine.rows import add_jobs, planned_row, run_row
 from runner.engine.runs import Within, close
-from runner.errors import HeadraceError, InvalidPayload, NotFound, QueueUnavailable, TooManyRuns
+from runner.errors import (
+    HeadraceError,
+    InvalidPayload,
+    NotFound,
+    QueueUnavailable,
+    StoreUnavailable,
+    TooManyRuns,
+)
 from runner.model.ids import new_id
 from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
@@ -22,6 +31,8 @@ from runner.queue.message import Message
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
+
+log = logging.getLogger("headrace.engine")
 
 _CHOICES = ("queue", "retry", "timeout", "idempotency_key")
 
@@ -107,7 +118,7 @@ class Dispatcher:
             values = self._values(job_class, payload, queue=queue)
             rows.append(planned_row(**values))
         with self._database.transaction() as tx:
-            tx.rows("insert_jobs", jobs=json.dumps(rows, default=str))
+            tx.rows("insert_jobs", jobs=exact.dumps(rows, default=str))
         self.send_soon([_message(row) for row in rows])
         return [row["id"] for row in rows]
 
@@ -151,7 +162,7 @@ class Dispatcher:
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
-        inserted = tx.rows("insert_runs", runs=json.dumps(runs, default=str), term=term)
+        inserted = tx.rows("insert_runs", runs=exact.dumps(runs, default=str), term=term)
         inserted, messages = settle_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
@@ -159,7 +170,7 @@ class Dispatcher:
             if row["status"] in ("running", "queued"):
                 add_jobs(plans[str(row["id"])][0], row, jobs, edges)
         if jobs:
-            tx.rows("insert_jobs", jobs=json.dumps(jobs, default=str))
+            tx.rows("insert_jobs", jobs=exact.dumps(jobs, default=str))
         if edges:
             tx.rows("insert_edges", edges=json.dumps(edges))
         messages += [
@@ -178,15 +189,15 @@ class Dispatcher:
     def send_soon(self, messages: Sequence[Message]) -> None:
         """Send messages after their rows are committed.
 
-        Redis being away is no failure of the dispatch: the rows are there, and the daemon's
-        sweep sends what was not sent.
+        Redis being away, full or read-only is no failure of the dispatch: the rows are there, and
+        the daemon's sweep sends what was not sent.
         """
         if not messages:
             return
         try:
             self._sender.send(messages)
-        except QueueUnavailable:
-            return
+        except (QueueUnavailable, StoreUnavailable) as error:
+            log.debug("%s; the daemon's sweep sends what was not sent", error)
 
     # -- inside -----------------------------------------------------------------------
 
@@ -218,7 +229,7 @@ class Dispatcher:
         return {
             "id": str(new_id()),
             "job_class": job_class,
-            "payload": json.dumps(dict(payload), default=str),
+            "payload": exact.dumps(dict(payload), default=str),
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
             "retry": self._default_retry if retry is None else self._retry_json(retry),

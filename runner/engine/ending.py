@@ -13,7 +13,7 @@ from runner.engine.executor import Executor
 from runner.engine.gate import CRASH_BUDGET, after_loss
 from runner.engine.life import Life
 from runner.engine.outcomes import Handled, Raised, raised
-from runner.errors import QueueUnavailable, StaleAttempt, StoreUnavailable
+from runner.errors import QueueUnavailable, StaleAttempt, StoreUnavailable, TransactionEnded
 from runner.queue.message import Message
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
@@ -66,9 +66,7 @@ class Ending:
     def fail(self, claimed: Claimed, why: Raised) -> None:
         """Record a failure of the job's own."""
         self._slot.completing()
-        self._executor.sessions.roll_back()
-        self._taker.send(self._executor.fail(claimed, why))
-        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        self._taker.send(self._executor.give_up(claimed, why))
         self._taker.send(self._executor.close_run(claimed))
 
     def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
@@ -113,6 +111,7 @@ class Ending:
         others = self.others()
         while True:
             try:
+                self._fail_ended(claimed)
                 with self._store.transaction() as tx:
                     restarted = self._store.server_since != server
                     outcome = "released" if restarted else "crashed"
@@ -125,6 +124,18 @@ class Ending:
                 return
             except StoreUnavailable as error:
                 self._life.sit_out(error)
+
+    def _fail_ended(self, claimed: Sequence[Claimed]) -> None:
+        """Fail the job for good that has ended its transaction before the line broke.
+
+        One that was completed is left alone, as is one that is somebody else's.
+        """
+        ended = self._executor.sessions.verdict()
+        if ended is None or len(claimed) != 1:
+            return
+        with suppress(StaleAttempt):
+            why = raised(TransactionEnded(ended))
+            self._taker.send(self._executor.give_up(claimed[0], why))
 
     # -- taking ahead -----------------------------------------------------------------
 
@@ -185,9 +196,9 @@ class Ending:
 
     def _refused(self, claimed: Claimed, error: Exception) -> None:
         """The completion itself was refused: by a deferred constraint, a result that is no JSON."""
-        self._executor.sessions.roll_back()
         if transient(error):
             # Undone for another transaction's sake: the job has done nothing wrong.
+            self._executor.sessions.roll_back()
             self.give_back([claimed])
         else:
             self.fail(claimed, raised(error))

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from runner.engine.environment import environment
 from runner.engine.expansion import complete_items, expand_items
 from runner.engine.gate import close_failed, decide, recount_below
 from runner.engine.keeping import lines_of
+from runner.engine.kinds import kinds_of
 from runner.engine.late import Render, late_said
 from runner.engine.outcomes import Handled, Raised, raised
 from runner.engine.pools import admit, admit_to
@@ -34,6 +35,7 @@ from runner.errors import (
     JobStopped,
     StaleAttempt,
     StoreUnavailable,
+    TransactionEnded,
 )
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
@@ -113,7 +115,8 @@ class Executor:
             # An earlier attempt has committed its effect on the target and died before it
             # could say so here: nothing is left to do but to say so.
             self.sessions.roll_back()
-            return Handled(None)
+            ended = self.sessions.verdict()
+            return raised(TransactionEnded(ended)) if ended else Handled(None)
         except (StaleAttempt, KeyboardInterrupt, JobStopped):
             raise
         except ChildRunFailed as error:
@@ -174,19 +177,42 @@ class Executor:
 
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
+            TransactionEnded: The job has ended its transaction; another may hold its effect.
         """
         if handled.expansion is not None:
             log = self.log_lines(claimed)
             return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
-        if not self.sessions.control_open:
-            completed = self.store.complete(claimed, handled.result, self.log_lines(claimed))
+        self.sessions.refuse_disorder()
+        number = self.sessions.number
+        lines = self.log_lines(claimed)
+        completed = self.store.complete(claimed, handled.result, lines, xact=number)
+        if number is None:
             crash_point("after-commit")
             return completed
-        completed = self.store.complete(claimed, handled.result, self.log_lines(claimed))
         crash_point("after-fence")
         self.sessions.commit_control()
         crash_point("after-commit")
         return completed
+
+    def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
+        """Undo what is open and record the failure; returns messages to send.
+
+        It is for good where the job has ended its transaction from inside: what it did then is
+        committed without its completion, and another attempt would repeat it.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+            StoreUnavailable: The control database went away.
+        """
+        self.sessions.roll_back()
+        ended = self.sessions.verdict()
+        if ended is not None:
+            told = ended if "TransactionEnded" in why.kinds else f"{ended}\n{why.error}"
+            kinds = why.kinds | kinds_of(TransactionEnded())
+            why = replace(why, error=told, permanent=True, kinds=kinds)
+        messages = self.fail(claimed, why)
+        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        return messages
 
     def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
         """Record a failure, to be tried again or for good. Returns messages to send.

@@ -6,12 +6,12 @@ and as a completed job never runs again, they are never made anew.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.engine.gate import recount
 from runner.engine.late import Render, late_variables
 from runner.engine.pools import admit_to
@@ -26,16 +26,11 @@ from runner.queue.message import Message
 from runner.store.attempts import AttemptStore, Claimed, Completed
 from runner.store.faults import crash_point
 from runner.store.loglines import LogLines
+from runner.template.syntax import Chain, reading
 
 # What the items' arguments may take together: a result that is repeated in every item's would
 # grow with the square of their number.
 MOST_BYTES = 64 << 20
-
-# `steps.load.result.rows`, and not one of them, `…rows[0]`.
-_ALL_ROWS = re.compile(
-    r"""\bsteps\s*(?:\.\s*(?P<name>\w+)|\[\s*['"](?P<key>[^'"]+)['"]\s*\])"""
-    r"""\s*\.\s*result\s*(?:\.\s*rows\b|\[\s*['"]rows['"]\s*\])(?!\s*\[\s*\d)"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ def expand_items(
         if len(problems) >= MOST_PROBLEMS:
             break
         given = with_params(registry, planned["job"], payload, variables["params"], of_item=True)
-        payloads.append(json.dumps(given, default=str))
+        payloads.append(exact.dumps(given, default=str))
         size += len(payloads[-1]) + sum(map(len, (envs[-1] or {}).values()))
         if size > MOST_BYTES:
             raise TemplateError(
@@ -151,7 +146,7 @@ def _fault_of_rows(template: str, steps: Mapping[str, Mapping[str, Any]]) -> str
 
     A result holds the first rows only: the others would be left out without a word.
     """
-    named = {match["key"] or match["name"] for match in _ALL_ROWS.finditer(template)}
+    named = {str(chain[0]) for chain in reading(template).of("steps") if _is_all_rows(chain)}
     for name in sorted(named & steps.keys()):
         result = steps[name]["result"]
         rows = result.get("rows") if isinstance(result, Mapping) else None
@@ -164,6 +159,11 @@ def _fault_of_rows(template: str, steps: Mapping[str, Mapping[str, Any]]) -> str
                 f" {len(rows)}; have RunSql hold more of them (keep_rows), or select fewer"
             )
     return None
+
+
+def _is_all_rows(chain: Chain) -> bool:
+    """Tell whether this is `load.result.rows`, and not one of them, `load.result.rows[0]`."""
+    return chain[1:3] == ("result", "rows") and not any(isinstance(one, int) for one in chain[3:4])
 
 
 def _payload(
@@ -221,7 +221,7 @@ def _insert(tx: AttemptStore, claimed: Claimed, made: Expansion) -> list[Message
             "insert_items",
             id=claimed.id,
             job_class=made.job_class,
-            items=json.dumps(items),
+            items=exact.dumps(items),
             pool=made.pool,
             slots=made.slots,
             dependents=len(dependants),

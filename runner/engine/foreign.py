@@ -13,14 +13,14 @@ from typing import Any
 from uuid import UUID
 
 from runner.engine.executor import Executor, Surroundings
-from runner.engine.guarding import guard
+from runner.engine.guarding import JobGuard
 from runner.engine.keeping import LogKeeper
-from runner.engine.outcomes import Raised
+from runner.engine.outcomes import Handled, Raised, raised
 from runner.engine.wiring import connect, process_name
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.queue.process import birth_ticks
-from runner.store.attempts import AttemptStore
+from runner.store.attempts import AttemptStore, Claimed
 from runner.store.database import Database
 from runner.store.sessions import JobSessions
 from runner.template.values import render_value
@@ -42,7 +42,7 @@ def perform(job_id: str, attempt: int) -> None:
         logging.getLogger().addHandler(job_log)
         logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(headrace.database_url, name)
-        sessions = JobSessions(store, settings.connections, guard, name)
+        sessions = JobSessions(store, settings.connections, JobGuard(), name)
         sessions.say = job_log.say_one
         executor = Executor(
             store,
@@ -74,16 +74,25 @@ def _execute(
         handled = executor.handle(claimed)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if isinstance(handled, Raised):
-            sessions.roll_back()
-            messages = executor.fail(claimed, handled)
+            messages = executor.give_up(claimed, handled)
         else:
-            messages = executor.settle([claimed], executor.complete(claimed, handled))
+            messages = _complete(executor, claimed, handled)
     except StaleAttempt:
         sessions.roll_back()
         return []
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return messages + executor.close_run(claimed)
+
+
+def _complete(executor: Executor, claimed: Claimed, handled: Handled) -> list[Any]:
+    try:
+        completed = executor.complete(claimed, handled)
+    except (StaleAttempt, StoreUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - a deferred constraint, say: the job's own fault
+        return executor.give_up(claimed, raised(error))
+    return executor.settle([claimed], completed)
 
 
 def _on_timeout(_signal: int, _frame: Any) -> None:

@@ -5,6 +5,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.template.syntax import has_template
+
 _WORDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",
@@ -16,9 +18,16 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def templated(value: Any) -> bool:
-    """Tell whether a value is a template: what becomes of it is not known yet."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+templated = has_template
+
+
+def takes_text_and_numbers(hint: Any) -> bool:
+    """Tell whether a hint takes, at one place, a text as well as a number."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    union = origin in (typing.Union, types.UnionType)
+    if union and str in arguments and {int, float} & set(arguments):
+        return True
+    return any(takes_text_and_numbers(argument) for argument in arguments)
 
 
 def fits(value: Any, hint: Any) -> bool:

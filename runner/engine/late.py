@@ -7,7 +7,7 @@ from uuid import UUID
 from runner.engine.conditions import run_context, steps_context
 from runner.plan.environment import render_late_env
 from runner.plan.expand import render_late
-from runner.plan.later import later_templates
+from runner.plan.later import speaks_later
 from runner.store.attempts import Claimed
 from runner.store.database import Row
 
@@ -43,8 +43,10 @@ def late_said(
         handler=handler,
         referring=referring,
     )
-    later = later_templates(handler)
-    return payload, render_late_env(claimed.env or {}, variables, render, later)
+    env = claimed.env or {}
+    return payload, render_late_env(
+        env, variables, render, lambda text: speaks_later(text, handler)
+    )
 
 
 def late_variables(store: Reading, job_id: UUID) -> tuple[dict[str, Any], str | None]:

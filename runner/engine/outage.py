@@ -18,13 +18,18 @@ class Outage:
 
     def pause_s(self, error: HeadraceError) -> float:
         """Return how long to wait before the next try, in seconds."""
-        if self._code != error.code:
-            self._log.warning("%s; waiting for it", error)
-            self._code = error.code
+        self.say(error)
         # Full jitter: many workers must not come back in step.
         pause_s = random.uniform(0, self._pause_s)
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
         return pause_s
+
+    def say(self, error: HeadraceError) -> None:
+        """Say what is wrong, once for each cause."""
+        code = f"{error.code} {getattr(error, 'reason', '')}".rstrip()
+        if self._code != code:
+            self._log.warning("%s; waiting for it", error)
+            self._code = code
 
     def over(self) -> None:
         """Say that things go on; does nothing where there was no outage."""

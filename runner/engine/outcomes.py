@@ -14,12 +14,20 @@ from runner.errors import (
     InvalidResult,
     RefusedSql,
     TemplateError,
+    TransactionEnded,
     UnknownJobClass,
 )
 from runner.plan.retry import is_worth_a_retry, retry_delay_s
 
 # What the declaration got wrong, no further attempt gets right.
-_PERMANENT = (InvalidPayload, InvalidResult, UnknownJobClass, RefusedSql, TemplateError)
+_PERMANENT = (
+    InvalidPayload,
+    InvalidResult,
+    RefusedSql,
+    TemplateError,
+    TransactionEnded,
+    UnknownJobClass,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from runner.source import Document, KeyPath, Position, read, scan, shown_path
 from runner.spec import place_in_text, place_of, silences
 from runner.spec.places import place_of_word
 from runner.template import Preview, SqlSource
+from runner.template.syntax import pieces
 
 _KEYS = ("sql", "sql_path", "table", "source_table", "index")
-_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 
 Place = tuple[str, int, int]
 
@@ -82,7 +82,7 @@ def _written_line(source: SqlSource, guess: int, rendered: Sequence[str]) -> int
 
     Loops and conditions move lines; the line that could have been rendered so counts.
     """
-    lines = source.text.splitlines()
+    lines = [_printed(line) for line in source.text.splitlines()]
     if "{%" not in source.text and "{#" not in source.text:
         return guess if guess <= len(lines) else None
     if not rendered:
@@ -92,11 +92,24 @@ def _written_line(source: SqlSource, guess: int, rendered: Sequence[str]) -> int
     # A line of expressions alone fits everything: what says more comes first.
     return min(
         fitting,
-        key=lambda n: (-len(_JINJA.sub("", lines[n - 1]).strip()), abs(n - guess)),
+        key=lambda n: (-len("".join(lines[n - 1]).strip()), abs(n - guess)),
         default=None,
     )
 
 
-def _pattern(line: str) -> re.Pattern[str]:
-    literal = [re.escape(part) for part in _JINJA.split(line.strip())]
-    return re.compile(".*?".join(literal))
+def _printed(line: str) -> list[str]:
+    """Return what of a line is printed as it is, split where something else stands."""
+    found = pieces(line.strip())
+    if not found:
+        return [line.strip()]
+    parts = [""]
+    for start, end, words in found:
+        if words is None:
+            parts[-1] += line.strip()[start:end]
+        else:
+            parts.append("")
+    return parts
+
+
+def _pattern(printed: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(".*?".join(map(re.escape, printed)))

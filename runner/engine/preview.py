@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from runner import jobapi
@@ -10,6 +12,7 @@ from runner.config import Settings
 from runner.engine.registry import Registry
 from runner.engine.runparams import with_params
 from runner.errors import HeadraceError, JobFailure
+from runner.model.pipeline import Pipeline
 from runner.model.plan import Plan, PlannedJob
 from runner.model.subpipeline import pipeline_of
 from runner.template import Preview
@@ -62,18 +65,35 @@ def _tells(cls: type) -> bool:
 
 @contextmanager
 def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
-    """Let the job look up files and times as it will. Ids are made with the run: none yet."""
+    where = Path(plan.folder), plan.pipeline, job.step, plan.logical_date
+    with _entered(*where, settings):
+        yield
+
+
+@contextmanager
+def entered(pipeline: Pipeline, step: str, settings: Settings) -> Iterator[None]:
+    """Let a job of a step look up files and times as it will."""
+    with _entered(Path(pipeline.folder), pipeline.name, step, datetime.now(UTC), settings):
+        yield
+
+
+@contextmanager
+def _entered(
+    folder: Path, pipeline: str, step: str, logical_date: datetime, settings: Settings
+) -> Iterator[None]:
+    # Ids are made with the run: none yet.
     root = settings.pipelines
-    folders = dict.fromkeys((root / plan.folder, root, root / "sql"))
+    folders = dict.fromkeys((root / folder, root, root / "sql"))
     attempt = jobapi.Attempt(
         job_id=None,  # type: ignore[arg-type]
         attempt=1,
         project=settings.project,
         search_path=tuple(folders),
         sessions=_NoSessions(),
-        pipeline=plan.pipeline,
-        step=job.step,
-        logical_date=plan.logical_date,
+        pipeline=pipeline,
+        step=step,
+        logical_date=logical_date,
+        permissions=jobapi.Permissions(settings.shell_commands, settings.allowed_hosts),
     )
     jobapi.enter(attempt)
     try:
@@ -82,13 +102,17 @@ def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
         jobapi.enter(None)
 
 
+class NoDatabase(JobFailure):
+    """A job wants a database where there is none."""
+
+
 class _NoSessions:
     """Where there is no database."""
 
     def session(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
-        raise JobFailure("a preview has no database")
+        raise NoDatabase("a preview has no database")
 
     def autocommit(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
-        raise JobFailure("a preview has no database")
+        raise NoDatabase("a preview has no database")

@@ -4,11 +4,12 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.engine.gate import CRASH_BUDGET, after_loss, decide, message_for, release_stuck
+from runner.engine.outage import Outage
 from runner.engine.pools import admit
 from runner.engine.runs import close, release
 from runner.engine.subpipelines import MOST_RUNS, Subpipelines
@@ -40,6 +41,7 @@ class Repaired:
     lost: int = 0
     closed_runs: int = 0
     workers: list[str] = field(default_factory=list)
+    untaken: list[str] = field(default_factory=list)
 
 
 class Recovery:
@@ -59,6 +61,8 @@ class Recovery:
         self._sender = sender
         self._clock = clock
         self._next_sweep = 0.0
+        self._outage = Outage(log, first_pause_s=0.0)
+        self._refused = False
         self._trusted_from = 0.0
         self._hostname = socket.gethostname()
         self._mark = host_mark()
@@ -71,8 +75,10 @@ class Recovery:
         `lead` runs first, in the same transaction: there the daemon renews its lease, that of
         its `term`. Runs that steps ask for are started, too.
 
+        What Redis does not take is sent by a later sweep: its outage ends no tick, and no lead.
+
         Raises:
-            StoreUnavailable, QueueUnavailable, LeadershipLost: Tried again at the next tick.
+            StoreUnavailable, LeadershipLost: Tried again at the next tick.
         """
         try:
             return self._tick(lead, term)
@@ -108,6 +114,7 @@ class Recovery:
         done.retried = len(retries)
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
+        self._forget(done.untaken)
         self._send(messages)
         # In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
         closed, following = close(self._database, [row["id"] for row in settled])
@@ -119,6 +126,8 @@ class Recovery:
         if self._subpipelines is not None:
             self._send(self._subpipelines.start(children, term))
         done.resent = self._resend(overdue)
+        if sweep:
+            self._note_end_of_outage()
         return done
 
     def _reap(self, tx: Any, done: Repaired) -> list[Message]:
@@ -142,7 +151,18 @@ class Recovery:
             crash_budget=CRASH_BUDGET,
         )
         done.lost, done.workers = len(rows), dead
+        # The numbers that their messages bore, before the claim.
+        done.untaken = [f"{row['id']}_{row['attempt'] - 1}" for row in rows]
         return after_loss(tx, rows)
+
+    def _forget(self, message_ids: Sequence[str]) -> None:
+        """Remove what Redis keeps of messages whose attempts ended with their workers."""
+        if not message_ids:
+            return
+        try:
+            self._sender.forget(message_ids)
+        except QueueUnavailable as error:
+            self._note(error)
 
     def _end_sessions(self, workers: list[str]) -> None:
         """End what they hold open in other databases: a paused one keeps its locks there."""
@@ -165,14 +185,29 @@ class Recovery:
         """Send the messages again that Redis does not have."""
         if not overdue:
             return 0
-        missing = self._sender.missing([message_for(row) for row in overdue])
-        self._sender.send(missing)
+        try:
+            missing = self._sender.missing([message_for(row) for row in overdue])
+            self._sender.send(missing)
+        except QueueUnavailable as error:
+            self._note(error)
+            return 0
         return len(missing)
+
+    def _note(self, error: QueueUnavailable) -> None:
+        self._refused = True
+        self._outage.say(error)
+
+    def _note_end_of_outage(self) -> None:
+        """Say that Redis takes messages again, after a whole sweep of which it took all."""
+        if not self._refused:
+            self._outage.over()
+        self._refused = False
 
     def _emptied(self) -> bool:
         try:
             emptied = self._sender.memory_lost()
-        except QueueUnavailable:
+        except QueueUnavailable as error:
+            self._note(error)
             return False
         if emptied:
             log.info("Redis had no memory of Headrace; what is queued is sent again")
@@ -182,4 +217,4 @@ class Recovery:
         try:
             self._sender.send(messages)
         except QueueUnavailable as error:
-            log.debug("%s; the sweep will send what was not sent", error)
+            self._note(error)

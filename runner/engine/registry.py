@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.engine.hints import describe, fits, templated
+from runner.engine.hints import describe, fits, takes_text_and_numbers, templated
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.model.plan import FOREACH
 from runner.suggest import did_you_mean
@@ -122,6 +122,22 @@ class Registry:
             return tuple(getattr(self.get(name).cls, "referring", ()))
         except UnknownJobClass:
             return ()  # Told when the job is made.
+
+    def result_keys(self, job: str) -> Collection[str] | None:
+        """Return the keys that a job's result can have, None where its class does not say."""
+        try:
+            found: Collection[str] | None = getattr(self.get(job).cls, "result_keys", None)
+        except UnknownJobClass:
+            return None
+        return found
+
+    def kept_as_text(self, job: str) -> Collection[str]:
+        """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
+        try:
+            known = self.get(job).parameters
+        except UnknownJobClass:
+            return ()
+        return [name for name, one in known.items() if takes_text_and_numbers(one.type)]
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked.

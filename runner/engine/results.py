@@ -3,8 +3,10 @@
 import json
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
+from runner import exact
 from runner.errors import InvalidResult
 
 # What `GET /jobs` sends for each job, and what each late template of a run reads.
@@ -39,19 +41,19 @@ def stored(result: Any) -> str | None:
 
 def _text(result: Any) -> str:
     try:
-        text = json.dumps(result, default=str, allow_nan=False)
+        text = exact.dumps(result, default=str, allow_nan=False)
     except (TypeError, ValueError):
         # A key that is no text, NaN, or a circle; which of them, the slower way tells.
-        return json.dumps(_fitting(result, ()), default=str, allow_nan=False)
+        return exact.dumps(_fitting(result, ()), default=str, allow_nan=False)
     if "\\u0000" in text or "\\ud" in text:
-        return json.dumps(_fitting(result, ()), default=str, allow_nan=False)
+        return exact.dumps(_fitting(result, ()), default=str, allow_nan=False)
     return text
 
 
 def _fitting(value: Any, around: tuple[int, ...]) -> Any:
     if isinstance(value, str):
         return _fitting_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping | list | tuple):
         if id(value) in around:
@@ -60,7 +62,7 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
         if isinstance(value, Mapping):
             return {_key(key): _fitting(item, inside) for key, item in value.items()}
         return [_fitting(item, inside) for item in value]
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | Decimal):
         return value
     return _fitting_text(str(value))
 

@@ -1,5 +1,6 @@
 """The rows of runs and jobs, as the inserting statements take them."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -10,10 +11,20 @@ from runner.model.status import Trigger
 from runner.model.subpipeline import pipeline_of
 from runner.store.database import Row
 
+# What a job may ask for, by column, and the version of the schema whose workers were the first to
+# know it. A worker before that leaves the job to newer ones. Whoever adds a column that changes
+# what an attempt does adds it here, with the number of its migration.
+SINCE: Mapping[str, int] = {"env": 5, "pool": 4}
+
+
+def needs_of(row: Mapping[str, Any]) -> int | None:
+    """Return the oldest version of the schema whose workers know all that a job's row asks for."""
+    return max((since for column, since in SINCE.items() if row.get(column)), default=None)
+
 
 def planned_row(**values: Any) -> dict[str, Any]:
     """Return one row for `insert_jobs`; a job of no run waits for nothing."""
-    return {
+    row = {
         "run_id": None,
         "pipeline": None,
         "step": None,
@@ -32,6 +43,7 @@ def planned_row(**values: Any) -> dict[str, Any]:
         "env": None,
         **values,
     }
+    return {**row, "needs": needs_of(row)}
 
 
 def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:

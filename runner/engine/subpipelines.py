@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from runner import exact
 from runner.engine.concurrency import lock_groups
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.gate import close_failed
@@ -217,4 +218,4 @@ def _resume(tx: Transaction, plan: Plan, earlier: UUID | None, done: _Begun) -> 
 
 def _stored(params: Mapping[str, Any]) -> Any:
     """Return parameters as a row has them."""
-    return json.loads(json.dumps(dict(params), default=str))
+    return exact.loads(exact.dumps(dict(params), default=str))

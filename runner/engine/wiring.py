@@ -20,12 +20,18 @@ from runner.engine.planner import Planner
 from runner.engine.registry import Registry
 from runner.engine.subpipelines import Subpipelines
 from runner.model.status import Trigger
-from runner.queue.process import host_mark
+from runner.queue.keys import Keys, keys_of
+from runner.queue.process import birth_ticks, host_mark
 from runner.queue.sender import Sender
 from runner.store.database import Database, Row
-from runner.store.migrations import upgrade
+from runner.store.migrations import LATEST, Schema, look, upgrade
 
 log = logging.getLogger("headrace.engine")
+
+# The leader's lease is shorter than what a client waits for a silent Redis: in its loop that wait
+# is short, and is not made again and again.
+_PATIENCE_S = {"daemon": 1.0}
+_REST_S = {"daemon": 3.0}
 
 
 @dataclass
@@ -48,9 +54,26 @@ class Headrace:
     @cached_property
     def sender(self) -> Sender:
         """The line to Redis."""
-        sender = Sender(self.redis_url)
+        sender = Sender(
+            self.redis_url,
+            lambda: self.keys,
+            socket_timeout_s=_PATIENCE_S.get(self.role, 10.0),
+            rest_s=_REST_S.get(self.role, 1.0),
+        )
         self.stack.callback(sender.close)
         return sender
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The installation's keys in Redis.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer; asked again at the next use.
+            SchemaMismatch: The schema is none that this version can work with.
+        """
+        schema = self.schema()
+        schema.require()
+        return keys_of(str(schema.installation))
 
     @cached_property
     def registry(self) -> Registry:
@@ -104,13 +127,59 @@ class Headrace:
         log.info("run %s of %s started (%s)", row["id"], pipeline, trigger)
         return row
 
+    def schema(self) -> Schema:
+        """Return what schema the control database has.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        with self.database.transaction() as tx:
+            return look(tx.connection)
+
+    def require_schema(self) -> None:
+        """See to it that this version can work with the schema; an older one is not touched.
+
+        In a home whose servers are the embedded ones a missing schema is made: nothing is there.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+            SchemaMismatch: The message says what to do.
+        """
+        schema = self.schema()
+        if schema.version is None and self.embedded:
+            self.migrate()
+        else:
+            schema.require()
+
     def migrate(self) -> None:
-        """Bring the control database's schema to this version."""
-        upgrade(self.database_url)
+        """Bring the control database's schema to this version, and say so.
+
+        Of an embedded database that has a schema a dump is kept.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+            SchemaMismatch: The schema is of a later version.
+            EmbeddedError: The dump could not be made; nothing was changed.
+        """
+        done = upgrade(self.database_url, first=self._keep_dump)
+        if done is not None and done[0] is not None:
+            log.warning("the schema was brought from version %s to %s", *done)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the control database is the embedded one."""
+        return self.settings.database_url is None
+
+    def _keep_dump(self, version: str) -> None:
+        if self.embedded:
+            kept = embedded.dump(self.settings.home, f"schema-{version}-before-{LATEST}")
+            log.warning("before the schema is changed: a dump of the database is kept in %s", kept)
 
     def afresh(self, role: str) -> "Headrace":
         """Return the same installation for a process forked from this one: nothing is shared."""
         fresh = Headrace(self.settings, self.database_url, self.redis_url, ExitStack(), role)
+        if "keys" in self.__dict__:
+            fresh.keys = self.keys
         jobapi.use_dispatcher(fresh.dispatcher)
         return fresh
 
@@ -149,3 +218,10 @@ def process_name() -> str:
     Its last part begins with the host's mark: see `Recovery`, which looks at processes.
     """
     return f"{socket.gethostname()[:24]}.{os.getpid()}.{host_mark()}{uuid4().hex[:6]}"
+
+
+def has_ended(name: str) -> bool:
+    """Tell whether the process of a name lived on this host and is gone; False where unknown."""
+    host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
+    here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
+    return here and pid.isdigit() and birth_ticks(int(pid)) is None

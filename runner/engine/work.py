@@ -1,12 +1,19 @@
 """Starting a worker."""
 
+import logging
+import time
 from collections.abc import Sequence
 
+from runner.engine.outage import Outage
 from runner.engine.wiring import Headrace, process_name
 from runner.engine.worker import REDIS_TIMEOUT_S, WorkerSide
+from runner.errors import StoreUnavailable
 from runner.queue.child import Patience
 from runner.queue.connect import connect as connect_redis
-from runner.queue.worker import WarmWorker
+from runner.queue.keys import Keys
+from runner.queue.own_rq import worker_class
+
+log = logging.getLogger("headrace.worker")
 
 
 def run_worker(
@@ -18,6 +25,9 @@ def run_worker(
     it. Must be called in a process that has not connected anywhere yet.
     """
     settings = headrace.settings
+    keys = _keys_once_there(headrace)
+    # Before the job classes, which may use RQ for queues of their own.
+    warm_worker = worker_class(keys)
     listened = tuple(queues or settings.queues)
     headrace.registry.names()
     name = process_name()
@@ -29,8 +39,9 @@ def run_worker(
         name,
         listened,
         processes,
+        keys=keys,
     )
-    worker = WarmWorker(
+    worker = warm_worker(
         listened,
         name=name,
         connection=connect_redis(headrace.redis_url, socket_timeout_s=REDIS_TIMEOUT_S),
@@ -39,4 +50,19 @@ def run_worker(
         patience=Patience(settings.grace_s, settings.kill_after_s),
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
-    return worker.work()
+    return bool(worker.work())
+
+
+def _keys_once_there(headrace: Headrace) -> Keys:
+    """Return the installation's keys as soon as PostgreSQL tells them."""
+    outage = Outage(log, first_pause_s=0.2)
+    while True:
+        try:
+            keys = headrace.keys
+            break
+        except StoreUnavailable as error:
+            time.sleep(outage.pause_s(error))
+    outage.over()
+    # The children must not share a connection with this process.
+    headrace.database.close()
+    return keys

@@ -14,7 +14,7 @@ from runner.config import Settings
 from runner.engine.child import ChildLoop
 from runner.engine.executor import Executor, Surroundings
 from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, close_failed, message_for
-from runner.engine.guarding import guard
+from runner.engine.guarding import JobGuard
 from runner.engine.keeping import LogKeeper
 from runner.engine.kinds import TIMEOUT_KINDS
 from runner.engine.outcomes import retry_in_s
@@ -26,6 +26,7 @@ from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.observe.logs import about, redact_records
 from runner.observe.output import Output
 from runner.queue.hooks import Ended
+from runner.queue.keys import Keys
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
@@ -55,10 +56,13 @@ class WorkerSide:
         name: str,
         queues: Sequence[str],
         processes: int,
+        *,
+        keys: Keys,
     ) -> None:
         self._settings = settings
         self._database_url = database_url
         self._redis_url = redis_url
+        self._keys = keys
         self._registry = registry
         self._name = name
         self._queues = list(queues)
@@ -66,7 +70,7 @@ class WorkerSide:
         self._database = Database(
             database_url, application_name=f"headrace:{name}:parent", pool_size=1
         )
-        self._sender = Sender(redis_url, socket_timeout_s=REDIS_TIMEOUT_S)
+        self._sender = Sender(redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S)
         self._keeper = LogKeeper(self._database, processes)
         self._there = True
         self._suspects: set[tuple[str, int]] = set()
@@ -83,7 +87,7 @@ class WorkerSide:
         logging.getLogger().addHandler(job_log)
         logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(self._database_url, self._name)
-        sessions = JobSessions(store, settings.connections, guard, self._name)
+        sessions = JobSessions(store, settings.connections, JobGuard(), self._name)
         sessions.say = job_log.say_one
         executor = Executor(
             store,
@@ -99,7 +103,7 @@ class WorkerSide:
         )
         loop = ChildLoop(
             executor,
-            Taker(self._redis_url, self._queues),
+            Taker(self._redis_url, self._keys, self._queues),
             slot,
             jobs_per_commit=settings.jobs_per_commit,
             max_jobs=settings.max_jobs_per_child,
@@ -162,14 +166,16 @@ class WorkerSide:
         # First: what has ended is looked at, and it has the lines.
         self._keeper.keep_last_words()
         messages: list[Message] = []
+        recorded: list[Ended] = []
         try:
             for ended in attempts:
                 messages += self._end(ended)
+                recorded.append(ended)
         except StoreUnavailable:
             return False
         finally:
             # Once for all: a Redis that hangs is waited for once.
-            self._send(messages)
+            self._send(messages, after=recorded)
         return True
 
     def end_backend(self, backend_pid: int) -> None:
@@ -222,10 +228,14 @@ class WorkerSide:
             of_job = tx.row("run_of_job", id=ended.job_id) or {}
         run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
         messages += close(self._database, run_ids)[1]
+        # The number in a message is that of the attempt before.
+        which = (
+            f"attempt {ended.attempt}" if ended.claimed else f"before attempt {ended.attempt + 1}"
+        )
         log.warning(
-            "job %s attempt %s %s: %s",
+            "job %s %s %s: %s",
             ended.job_id,
-            ended.attempt,
+            which,
             ended.outcome,
             ended.error,
             extra=about(job_id=ended.job_id, attempt=ended.attempt, **of_job),
@@ -246,9 +256,14 @@ class WorkerSide:
                 for message in _unclaimed(tx, job_id, number, "released", error)
             ]
 
-    def _send(self, messages: Sequence[Message]) -> None:
+    def _send(self, messages: Sequence[Message], *, after: Sequence[Ended] = ()) -> None:
+        # What a child has taken and not ended is nobody's to take any more: without this Redis
+        # would keep it for days.
+        taken = {one for ended in after for one in _messages_of(ended)}
         # What Redis does not take now is sent by the daemon's sweep.
         with suppress(QueueUnavailable):
+            if untaken := taken - {message.id for message in messages}:
+                self._sender.forget(sorted(untaken))
             self._sender.send(messages)
 
     def _description(self) -> dict[str, Any]:
@@ -261,6 +276,12 @@ class WorkerSide:
             "queues": self._queues,
             "processes": self._processes,
         }
+
+
+def _messages_of(ended: Ended) -> list[str]:
+    """Return the ids of the messages that a child had in hand; they bear the number before."""
+    own = f"{ended.job_id}_{ended.attempt - 1 if ended.claimed else ended.attempt}"
+    return [own, *(f"{job_id}_{number}" for job_id, number in ended.held)]
 
 
 def _unclaimed(tx: Any, job_id: str, number: int, outcome: str, error: str) -> list[Message]:

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from runner.errors import TemplateError
+from runner.plan.later import at_place
 from runner.secrecy import REFERENCE
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
@@ -83,18 +84,22 @@ def as_variables(render: Render) -> Render:
 
 
 def render_late_env(
-    env: Mapping[str, str], variables: Mapping[str, Any], render: Render, later: re.Pattern[str]
+    env: Mapping[str, str],
+    variables: Mapping[str, Any],
+    render: Render,
+    late: Callable[[str], bool],
 ) -> dict[str, str]:
-    """Return a late job's variables, those that `later` finds a template in being rendered.
+    """Return a late job's variables, those of which `late` is true being rendered.
 
     Raises:
-        TemplateError: a value cannot be rendered.
+        TemplateError: a value cannot be rendered; the message begins with its key.
     """
     rendered = as_variables(render)
-    return {
-        name: rendered(text, variables) if later.search(text) else text
-        for name, text in env.items()
-    }
+    done: dict[str, str] = {}
+    for name, text in env.items():
+        with at_place(f"env.{name}"):
+            done[name] = rendered(text, variables) if late(text) else text
+    return done
 
 
 def _as_text(value: Any) -> str:

@@ -1,6 +1,5 @@
 """A pipeline and its parameters become a plan: every job of one run, ready to be stored."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,7 +12,7 @@ from runner.model.retry import RetryPolicy
 from runner.model.subpipeline import pipeline_of
 from runner.plan.environment import Keys, as_variables, no_keys
 from runner.plan.graph import topological_order
-from runner.plan.later import fault_of_items, later_templates, speaks_later
+from runner.plan.later import at_place, fault_of_items, speaks_later, speaks_of
 from runner.plan.variables import run_variables
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
@@ -117,19 +116,22 @@ def render_late(
     Raises:
         TemplateError: a value cannot be rendered.
     """
-    later = later_templates(handler)
     keys = Keys(frozenset(verbatim(job)), frozenset(referring(job)))
 
-    def rendered(value: Any, render: Render) -> Any:
+    def rendered(value: Any, place: str, render: Render) -> Any:
         if isinstance(value, Mapping):
-            return {key: rendered(item, render) for key, item in value.items()}
+            return {key: rendered(item, f"{place}.{key}", render) for key, item in value.items()}
         if isinstance(value, list):
-            return [rendered(item, render) for item in value]
-        late = isinstance(value, str) and later.search(value)
-        return plain(render(value, variables)) if late else value
+            return [rendered(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
+        if not isinstance(value, str) or not speaks_later(value, handler):
+            return value
+        with at_place(place):
+            return plain(render(value, variables))
 
     return {
-        key: value if key in keys.verbatim else rendered(value, keys.render_of(key, render))
+        key: value
+        if key in keys.verbatim
+        else rendered(value, f"with.{key}", keys.render_of(key, render))
         for key, value in payload.items()
     }
 
@@ -245,8 +247,7 @@ class _Rendering:
         self._step = step
         self._items = items
         self._name = name
-        self._later = later_templates(step.handler)
-        self._of_item = re.compile(rf"\b{step.foreach.as_}\b") if step.foreach else None
+        self._item = step.foreach.as_ if step.foreach else None
         self._variables = variables
         self._render = render
         self._problems = problems
@@ -271,14 +272,15 @@ class _Rendering:
             return [self._value(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
         if not isinstance(value, str):
             return plain(value)
-        if self._later.search(value):
+        of_item = self._item is not None and speaks_of(value, self._item)
+        if speaks_later(value, self._step.handler):
             self._late = True
-            if self._items and self._of_item and self._of_item.search(value):
+            if self._items and of_item:
                 self._problems.append(
                     f'step "{self._name}", {place}: one text cannot speak of the item and of steps'
                 )
             return value
-        if not self._items and self._of_item and self._of_item.search(value):
+        if not self._items and of_item:
             return value
         try:
             return plain(render(value, self._variables))

@@ -1,30 +1,33 @@
 """What can be known of a plan's values only once other steps have ended."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from runner.errors import HeadraceError, TemplateError
 from runner.model.plan import MOST_ITEMS
-
-# A template that speaks of other steps' results, `{{ steps.load.result }}`, has no value yet.
-_INSIDE = r"\{[{%](?:(?![}%]\}).)*?(?<![\w.'\"])"
-_LATER = re.compile(rf"{_INSIDE}steps\s*[.\[]", re.DOTALL)
-# Nor has one that speaks of how the run has ended, in a handler.
-_LATER_IN_HANDLER = re.compile(rf"{_INSIDE}(?:steps\s*[.\[]|run\s*\.\s*status\b)", re.DOTALL)
-
-
-def later_templates(handler: str | None) -> re.Pattern[str]:
-    """Return what finds templates that have no value before other steps have ended."""
-    return _LATER if handler is None else _LATER_IN_HANDLER
+from runner.template.syntax import has_template, reading
 
 
 def speaks_later(value: Any, handler: str | None) -> bool:
-    """Tell whether a value holds a template that has no value before other steps have ended."""
+    """Tell whether a value holds a template that has no value before other steps have ended.
+
+    That is one that speaks of other steps, `{{ steps.load.result }}`, and in a handler one that
+    speaks of how the run has ended.
+    """
     if isinstance(value, Mapping):
         return any(speaks_later(item, handler) for item in value.values())
     if isinstance(value, list | tuple):
         return any(speaks_later(item, handler) for item in value)
-    return isinstance(value, str) and later_templates(handler).search(value) is not None
+    if not has_template(value) or ("steps" not in value and handler is None):
+        return False
+    said = reading(value)
+    return "steps" in said.names or (handler is not None and said.has("run", "status"))
+
+
+def speaks_of(value: str, name: str) -> bool:
+    """Tell whether a text holds a template that takes a variable of this name from outside."""
+    return has_template(value) and name in value and name in reading(value).names
 
 
 def fault_of_items(items: Any) -> str | None:
@@ -32,3 +35,16 @@ def fault_of_items(items: Any) -> str | None:
     if not isinstance(items, list | tuple):
         return f"{items!r:.80} is no list"
     return f"{len(items)}, more than {MOST_ITEMS}" if len(items) > MOST_ITEMS else None
+
+
+@contextmanager
+def at_place(place: str) -> Iterator[None]:
+    """Name the key of a step whose value cannot be rendered.
+
+    Raises:
+        TemplateError: what is raised inside, with the key in front.
+    """
+    try:
+        yield
+    except HeadraceError as error:
+        raise TemplateError(f"{place}: {error}") from None

@@ -1,16 +1,55 @@
-"""How Headrace reaches Redis."""
+"""How Headrace reaches Redis, and what its errors mean to us."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from runner.errors import ConfigError, QueueUnavailable
+
+_CONNECT_S = 5.0
+_MOST_REASON = 300
+
+# The first that fits counts. By redis-py's classes: it takes the codes of errors that have a class
+# of their own off their texts. Each sentence says what is to be done.
+_REFUSALS: tuple[tuple[type[RedisError], str, str], ...] = (
+    (
+        OutOfMemoryError,
+        "full",
+        "Redis is full; raise its maxmemory, or remove what others keep there",
+    ),
+    (ReadOnlyError, "read-only", "Redis is read-only; REDIS_URL has to name the primary"),
+    (MasterDownError, "replica", "Redis is a replica that has lost its primary"),
+    (BusyLoadingError, "loading", "Redis is loading its data"),
+    (NoPermissionError, "permission", "Redis does not permit what Headrace needs; see its ACL"),
+    (AuthenticationError, "login", "Redis refuses the login; see user and password in REDIS_URL"),
+)
+# Errors without a class keep their code.
+_CODES = {
+    "DENIED": ("protected", "Redis refuses connections from other hosts; set a password there"),
+    "WRONGTYPE": (
+        "wrong-type",
+        "a key of Headrace's in Redis is of another type; rename or delete it",
+    ),
+    "MISCONF": ("misconf", "Redis cannot save to its disk and refuses to write"),
+    "BUSY": ("busy", "Redis is busy with a script"),
+    "NOREPLICAS": ("replicas", "Redis has fewer replicas than it needs to write"),
+    "NOPROTO": ("protocol", "Redis is too old; it has to be 6.2 or newer"),
+}
 
 
 def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> redis.Redis:
@@ -22,7 +61,7 @@ def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> redis.R
     try:
         return redis.from_url(
             redis_url,
-            socket_connect_timeout=5,
+            socket_connect_timeout=min(_CONNECT_S, socket_timeout_s or _CONNECT_S),
             socket_timeout=socket_timeout_s,
             # Waiting out an outage is the callers' affair: they say so once and back off.
             retry=Retry(NoBackoff(), 0),
@@ -31,15 +70,29 @@ def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> redis.R
         raise ConfigError(f"the Redis URL cannot be used: {error}") from None
 
 
+def unavailable(error: BaseException) -> QueueUnavailable:
+    """Return what an error of Redis means: messages cannot be sent or taken now, and why.
+
+    Whatever Redis refuses, the rows are there, and what was not sent is sent later. So no error
+    of Redis is a failure of a dispatch, nor a reason to give up a lead.
+    """
+    text = " ".join(str(error).split())[:_MOST_REASON]
+    for kind, reason, sentence in _REFUSALS:
+        if isinstance(error, kind):
+            return QueueUnavailable(f"{sentence} ({text})", reason)
+    for code, (reason, sentence) in _CODES.items():
+        # A pipeline's error begins with its command.
+        if code in text.split("(")[0].split() or f": {code} " in text:
+            return QueueUnavailable(f"{sentence} ({text})", reason)
+    if isinstance(error, ResponseError):
+        return QueueUnavailable(f"Redis refuses a command: {text}", "refused")
+    return QueueUnavailable(f"Redis does not answer: {text}", "silent")
+
+
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn a lost connection into `QueueUnavailable`; let every other error pass."""
+    """Turn every error of Redis into `QueueUnavailable`, with its reason."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise QueueUnavailable(f"Redis does not answer: {error}") from error
-    except RedisError as error:
-        # A server that is still loading, or read-only after a failover, comes back as well.
-        if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "BUSY", "MISCONF")):
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
-        raise
+    except (RedisConnectionError, RedisTimeoutError, OSError, RedisError) as error:
+        raise unavailable(error) from error

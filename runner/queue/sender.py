@@ -1,6 +1,8 @@
 """Sending messages, and telling which of them Redis has lost."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha1
 from itertools import groupby
@@ -9,24 +11,26 @@ from uuid import uuid4
 
 from redis.exceptions import NoScriptError
 
+from runner.errors import QueueUnavailable
 from runner.queue.connect import connect, reported
-from runner.queue.message import DATA, ENTRY_POINT, Message, queue_key
+from runner.queue.keys import Keys
+from runner.queue.message import DATA, ENTRY_POINT, Message
 
 # Pairs of a limit and the ids of messages that have it. The hash is written where the list is, in
 # one command for many messages: messages of one limit have equal hashes, and a copy costs a fifth.
 # A hash whose message nobody takes must not stay for ever: Redis may drop it after a week, the
 # row remains.
 SEND_SCRIPT = """
-redis.call('SADD', 'rq:queues', KEYS[1])
-for i = 4, #ARGV, 2 do
+redis.call('SADD', ARGV[4] .. ':queues', KEYS[1])
+for i = 5, #ARGV, 2 do
   local ids, model = {}, nil
   for id in string.gmatch(ARGV[i + 1], '%S+') do
-    local key = 'rq:job:' .. id
+    local key = ARGV[4] .. ':job:' .. id
     if model then
       redis.call('COPY', model, key, 'REPLACE')
     else
       redis.call('HSET', key, 'data', ARGV[1], 'created_at', ARGV[2], 'enqueued_at', ARGV[2],
-        'origin', string.sub(KEYS[1], 10), 'description', ARGV[3], 'status', 'queued',
+        'origin', string.sub(KEYS[1], #ARGV[4] + 8), 'description', ARGV[3], 'status', 'queued',
         'timeout', ARGV[i], 'result_ttl', '60', 'failure_ttl', '3600')
       redis.call('EXPIRE', key, 604800)
       model = key
@@ -37,19 +41,19 @@ for i = 4, #ARGV, 2 do
 end
 return redis.call('LLEN', KEYS[1])
 """
-EPOCH_KEY = "headrace:epoch"
-
 # The ids stand on Lua's stack for the push, and other clients wait while a script runs.
 _CHUNK = 1000
 # RQ's own limit comes after ours: it is the second wall, for stock workers.
 _RQ_GRACE_S = 30
+# A call that failed after this long has waited for a server that is silent.
+_SLOW_S = 0.25
 
 
-def send_arguments(messages: Sequence[Message]) -> list[Any]:
+def send_arguments(keys: Keys, messages: Sequence[Message]) -> list[Any]:
     """Return the script's arguments for messages of one queue."""
     # As RQ writes it: without the offset.
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    arguments: list[Any] = [DATA, now, ENTRY_POINT]
+    arguments: list[Any] = [DATA, now, ENTRY_POINT, keys.prefix]
     for timeout_s, alike in groupby(messages, key=lambda message: message.timeout_s):
         arguments += (int(timeout_s) + _RQ_GRACE_S, " ".join(message.id for message in alike))
     return arguments
@@ -58,33 +62,65 @@ def send_arguments(messages: Sequence[Message]) -> list[Any]:
 class Sender:
     """Puts messages on RQ's queues. Safe to share by threads."""
 
-    def __init__(self, redis_url: str, *, socket_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        keys: Callable[[], Keys],
+        *,
+        socket_timeout_s: float = 10.0,
+        rest_s: float = 0.0,
+    ) -> None:
+        """`keys` is asked before each use: the installation's id stands in its database.
+
+        For `rest_s` seconds after a call to a silent server the others fail at once: a loop that
+        has more to do than to send must not wait for it again and again.
+        """
         self.redis = connect(redis_url, socket_timeout_s=socket_timeout_s)
+        self._keys = keys
+        self._rest_s = rest_s
+        self._resting: tuple[float, QueueUnavailable] | None = None
         self._digest = sha1(SEND_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
     def send(self, messages: Iterable[Message]) -> None:
         """Send all messages, each queue's in their order.
 
         Raises:
-            QueueUnavailable: Redis does not answer; some may have been sent. The daemon's
-                sweep sends the rest, and a message that comes twice changes nothing.
+            QueueUnavailable: Redis does not answer, or refuses; some may have been sent. The
+                daemon's sweep sends the rest, and a message that comes twice changes nothing.
+            StoreUnavailable: The installation's id is not known yet, and PostgreSQL is away.
         """
         by_queue: dict[str, list[Message]] = {}
         for message in messages:
             by_queue.setdefault(message.queue, []).append(message)
-        with reported():
+        keys = self._keys() if by_queue else None
+        with self._patient():
             for queue, batch in by_queue.items():
+                assert keys is not None
                 for start in range(0, len(batch), _CHUNK):
-                    self._run_script(queue, send_arguments(batch[start : start + _CHUNK]))
+                    part = send_arguments(keys, batch[start : start + _CHUNK])
+                    self._run_script(keys.queue(queue), part)
 
-    def _run_script(self, queue: str, arguments: list[Any]) -> None:
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        began = time.monotonic()
+        if self._resting is not None and began < self._resting[0]:
+            raise self._resting[1]
+        try:
+            with reported():
+                yield
+        except QueueUnavailable as error:
+            if time.monotonic() - began > _SLOW_S:
+                self._resting = (time.monotonic() + self._rest_s, error)
+            raise
+
+    def _run_script(self, queue_key: str, arguments: list[Any]) -> None:
         """Run the script over a connection of the pool, past the client's own bookkeeping.
 
         That costs as much again as the exchange, and dispatching one job is one exchange.
         """
         pool = self.redis.connection_pool
         connection: Any = pool.get_connection()
-        rest = (1, queue_key(queue), *arguments)
+        rest = (1, queue_key, *arguments)
         try:
             try:
                 connection.send_command("EVALSHA", self._digest, *rest)
@@ -102,27 +138,38 @@ class Sender:
     def missing(self, messages: Sequence[Message]) -> list[Message]:
         """Return those of `messages` that stand on no queue."""
         queues = sorted({message.queue for message in messages})
+        keys = self._keys()
         there: set[str] = set()
-        with reported():
+        with self._patient():
             for queue in queues:
-                listed: list[Any] = self.redis.lrange(queue_key(queue), 0, -1)
-                there.update(item.decode() for item in listed)
+                listed: list[Any] = self.redis.lrange(keys.queue(queue), 0, -1)
+                there.update(item.decode(errors="replace") for item in listed)
         return [message for message in messages if message.id not in there]
+
+    def forget(self, message_ids: Iterable[str]) -> None:
+        """Remove the hashes of messages that nobody will take any more."""
+        keys = self._keys()
+        hashes = [keys.message(message_id) for message_id in message_ids]
+        with self._patient():
+            for start in range(0, len(hashes), _CHUNK):
+                self.redis.delete(*hashes[start : start + _CHUNK])
 
     def memory_lost(self) -> bool:
         """Tell whether Redis has lost its memory since the last call of anyone, in O(1).
 
         The key that this leaves behind is the memory's mark.
         """
-        with reported():
-            return bool(self.redis.set(EPOCH_KEY, uuid4().hex, nx=True))
+        keys = self._keys()
+        with self._patient():
+            return bool(self.redis.set(keys.epoch, uuid4().hex, nx=True))
 
     def lengths(self, queues: Sequence[str]) -> dict[str, int]:
         """Return how many messages wait on each queue."""
-        with reported():
+        keys = self._keys()
+        with self._patient():
             pipeline = self.redis.pipeline(transaction=False)
             for queue in queues:
-                pipeline.llen(queue_key(queue))
+                pipeline.llen(keys.queue(queue))
             return dict(zip(queues, pipeline.execute(), strict=True))
 
     def ping(self) -> None:

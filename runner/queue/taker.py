@@ -4,6 +4,7 @@ What a finished job has to tell Redis (its hash is done with, the messages of th
 released) is kept back and goes ahead of the next take in the same packet.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,28 +13,37 @@ from redis.exceptions import ResponseError
 
 from runner.errors import QueueUnavailable
 from runner.queue.connect import connect, reported
-from runner.queue.message import Message, hash_key, parse_id, queue_key
+from runner.queue.keys import Keys
+from runner.queue.message import Message, parse_id
 from runner.queue.sender import SEND_SCRIPT, send_arguments
 
 Taken = tuple[str, int, str]
 
 _CHUNK = 500
+_MOST_SHOWN = 60
+
+log = logging.getLogger("headrace.worker")
 
 
 class Taker:
     """Takes messages from several queues, most urgent first."""
 
-    def __init__(self, redis_url: str, queues: Sequence[str], *, block_s: float = 5.0) -> None:
+    def __init__(
+        self, redis_url: str, keys: Keys, queues: Sequence[str], *, block_s: float = 5.0
+    ) -> None:
         self._client = connect(redis_url, socket_timeout_s=block_s + 10)
-        self._keys = [queue_key(queue) for queue in queues]
+        self._names = keys
+        self._keys = [keys.queue(queue) for queue in queues]
+        self._queues = {keys.queue(queue).encode(): queue for queue in queues}
         self._block_s = block_s
         self._connection: Any = None
         self._done: list[str] = []
         self._held_back: list[tuple[Any, ...]] = []
+        self._foreign: list[tuple[str, str, bytes]] = []
 
     def done(self, message_id: str) -> None:
         """Note that a message has been dealt with."""
-        self._done.append(hash_key(message_id))
+        self._done.append(self._names.message(message_id))
 
     def send(self, messages: Sequence[Message]) -> None:
         """Note messages to send before anything else is taken.
@@ -45,10 +55,10 @@ class Taker:
             by_queue.setdefault(message.queue, []).append(message)
         for queue, batch in by_queue.items():
             for start in range(0, len(batch), _CHUNK):
-                part = send_arguments(batch[start : start + _CHUNK])
+                part = send_arguments(self._names, batch[start : start + _CHUNK])
                 # The script itself, not its digest: an emptied Redis knows no digest, and a
                 # take that follows in the same packet would have popped all the same.
-                self._held_back.append(("EVAL", SEND_SCRIPT, 1, queue_key(queue), *part))
+                self._held_back.append(("EVAL", SEND_SCRIPT, 1, self._names.queue(queue), *part))
                 if len(batch) > _CHUNK:
                     with suppress(QueueUnavailable):
                         self.flush()
@@ -56,7 +66,7 @@ class Taker:
     def give_back(self, taken: Sequence[Taken]) -> None:
         """Put messages back where they were taken, in their order."""
         for job_id, attempt, queue in reversed(taken):
-            self._held_back.append(("LPUSH", queue_key(queue), f"{job_id}_{attempt}"))
+            self._held_back.append(("LPUSH", self._names.queue(queue), f"{job_id}_{attempt}"))
         self.flush()
 
     def take(self) -> Taken | None:
@@ -69,7 +79,7 @@ class Taker:
             reply = self._last_reply(("BLPOP", *self._keys, self._block_s))
             if reply is None:
                 return None
-            for taken in _ours(reply[0], [reply[1]]):
+            for taken in self._ours(reply[0], [reply[1]]):
                 return taken
 
     def take_waiting(self, most: int) -> list[Taken]:
@@ -83,16 +93,18 @@ class Taker:
             reply = self._last_reply(command)
             if reply is None:
                 return []
-            if taken := _ours(*reply):
+            if taken := self._ours(*reply):
                 return taken
 
     def _last_reply(self, command: tuple[Any, ...]) -> Any:
+        self._set_aside()
         reply = self._exchange([*self._said_first(), command])
         self._forget()
         return reply
 
     def flush(self) -> None:
         """Say what was held back now."""
+        self._set_aside()
         if commands := self._said_first():
             self._exchange(commands)
             self._forget()
@@ -135,9 +147,33 @@ class Taker:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
+    def _ours(self, key: bytes, items: Sequence[bytes]) -> list[Taken]:
+        """Return the messages that are ours; nothing in another is read, let alone run.
 
-def _ours(key: bytes, items: Sequence[bytes]) -> list[Taken]:
-    """Return the messages that are ours; nothing in another is read, let alone run."""
-    queue = key.decode().removeprefix("rq:queue:")
-    parsed = [parse_id(item.decode(errors="replace")) for item in items]
-    return [(*one, queue) for one in parsed if one is not None]
+        Others are moved, unchanged, to a list beside the queue: whoever wrote them may want them
+        back, and there they hold up nobody.
+        """
+        queue = self._queues[key]
+        ours: list[Taken] = []
+        for item in items:
+            parsed = parse_id(item.decode(errors="replace"))
+            if parsed is not None:
+                ours.append((*parsed, queue))
+                continue
+            aside = self._names.set_aside(queue)
+            self._foreign.append(("RPUSH", aside, item))
+            log.warning(
+                "a message on the queue %s is not Headrace's; it is kept unchanged in the list %s:"
+                " %.*r",
+                queue, aside, _MOST_SHOWN, item[:_MOST_SHOWN],
+            )  # fmt: skip
+        # At once: they are nowhere else now.
+        with suppress(QueueUnavailable):
+            self._set_aside()
+        return ours
+
+    def _set_aside(self) -> None:
+        """Put aside what is not ours. What Redis does not take now is kept for the next time."""
+        while self._foreign:
+            self._exchange([self._foreign[0]])
+            del self._foreign[0]

@@ -3,7 +3,7 @@
 The parent runs no job and takes no message. It watches: children that die, attempts that
 pass their deadline or are no longer theirs, commands that arrive over RQ's channel. It
 outlives Redis and PostgreSQL: what it cannot report now it reports later, and while it waits
-for PostgreSQL it goes on watching.
+for PostgreSQL it goes on watching. Imported by `own_rq.py` only, which sees to RQ's prefix.
 """
 
 import gc
@@ -20,15 +20,20 @@ from typing import Any
 
 from redis.exceptions import RedisError
 from rq.command import handle_command, parse_payload
+from rq.defaults import RQ_KEY_PREFIX
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
 from runner.descent import Strays, adopting_orphans
 from runner.queue.child import Child, Patience, spawn
+from runner.queue.connect import unavailable
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import kill_group, kill_tree, resident_bytes
 from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots, SlotView
 from runner.queue.traces import Traces
+
+# Whose keys RQ uses here; see `own_rq.py`.
+KEY_PREFIX = RQ_KEY_PREFIX
 
 _WAKE_S = 1.0
 _HEARTBEAT_S = 3.0
@@ -78,7 +83,7 @@ class WarmWorker(Worker):
         self._give_up_at = math.inf
         self._next_heartbeat = 0.0
         self._alert_until = 0.0
-        self._redis_there = True
+        self._redis_trouble = ""
         self._registered = False
         self._known = False
         self._respawn_at = 0.0
@@ -303,13 +308,14 @@ class WarmWorker(Worker):
             self._slots.suspended = bool(self.connection.exists(WORKERS_SUSPENDED))
             self._obey()
         except (RedisError, OSError) as error:
-            if self._redis_there:
-                log.warning("Redis does not answer, waiting for it: %s", error)
-            self._redis_there, self._registered = False, False
+            told = unavailable(error)
+            if self._redis_trouble != told.reason:
+                log.warning("%s; waiting for it", told)
+            self._redis_trouble, self._registered = told.reason, False
             return
-        if not self._redis_there:
+        if self._redis_trouble:
             log.info("Redis answers again")
-        self._redis_there = True
+        self._redis_trouble = ""
 
     def _register(self) -> None:
         # The key of an earlier life of this very worker is no other worker.
@@ -323,7 +329,7 @@ class WarmWorker(Worker):
         """Carry out what has come over RQ's channel."""
         assert self.pubsub is not None
         while (message := self.pubsub.get_message(timeout=0)) is not None:
-            payload = parse_payload(message)
+            payload = _command(message)
             if payload.get("command") == "stop-job":
                 self._stop_job(str(payload.get("job_id", "")))
             elif payload.get("command") == "kill-horse":
@@ -404,3 +410,18 @@ def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
         return [ending]
     # It had come to the end of that one, and had begun another, which is not to blame.
     return [ending, Ended.released(view)]
+
+
+def _command(message: Any) -> dict[str, Any]:
+    """Return what came over the channel, empty where it is nothing that RQ would send.
+
+    Whoever reaches Redis can write there, anything.
+    """
+    try:
+        payload = parse_payload(message)
+    except (ValueError, KeyError, AttributeError):
+        payload = None
+    if isinstance(payload, dict):
+        return payload
+    log.warning("what came over RQ's channel is no command; it was left alone")
+    return {}

@@ -56,7 +56,7 @@ def scan(text: str | bytes, file: str) -> tuple[Document | None, list[Problem]]:
         return None, builder.problems if known else [*builder.problems, found]
     if root is None or root.data is None:
         return None, [Problem(file, 1, 1, "empty-file", "the file is empty", "fill or remove it")]
-    return Document(file, root), builder.problems
+    return Document(file, root, decoded), builder.problems
 
 
 def read(path: Path) -> bytes | Problem:

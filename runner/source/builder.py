@@ -53,6 +53,11 @@ def _place(event: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
+def _end(event: Any) -> Position:
+    mark = event.end_mark
+    return Position(mark.line + 1, mark.column + 1)
+
+
 class TreeBuilder:
     """Reads one file. `problems` collects what is wrong but does not stop the reading."""
 
@@ -112,6 +117,9 @@ class TreeBuilder:
             self._anchors[event.anchor] = None
         if kind is ScalarEvent:
             node = Node(_place(event), self._scalar(event))
+            node.style, node.end = event.style or "", _end(event)
+            if isinstance(node.data, int | float) and not isinstance(node.data, bool):
+                node.text = event.value
         elif kind is MappingStartEvent:
             self._refuse_tag(event, "map")
             node = self._mapping(event, depth)

@@ -16,3 +16,9 @@ class Catalogue(Protocol):
         Each is (the offending key of `with` or None, code, message, hint) with a code of
         unknown-job, unknown-parameter, missing-parameter, wrong-type or refused-value.
         """
+
+    def result_keys(self, job: str) -> Collection[str] | None:
+        """Return the keys that a job's result can have, None where they are not known."""
+
+    def kept_as_text(self, job: str) -> Collection[str]:
+        """Return the arguments of a job in which a number stands for its text."""

@@ -12,6 +12,7 @@ from runner.errors import Problem
 from runner.source import Document, read, scan, shown_path
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft
+from runner.spec.places import place_of_finding
 from runner.spec.rules import RULES_OF_DEFAULTS
 from runner.spec.steptemplates import StepTemplate, declared_in, faults
 
@@ -79,8 +80,8 @@ class Defaults:
     def _broken(self, document: Document) -> Iterator[Problem]:
         draft = Draft({"defaults": document.data}, self._catalogue, self._settings)
         for rule in RULES_OF_DEFAULTS:
-            for path, code, message, hint, of_key in rule(draft):
-                place = document.at(path[1:], key=of_key)
+            for path, code, message, hint, of_key, line, word in rule(draft):
+                place = place_of_finding(document, path[1:], of_key=of_key, line=line, word=word)
                 yield Problem(document.file, *place, code, message, hint)
 
 

@@ -19,13 +19,19 @@ HANDLERS = ("success", "failure", "finally")
 
 
 class Finding(NamedTuple):
-    """One broken rule. `of_key`: the place is the key's, not its value's."""
+    """One broken rule. `of_key`: the place is the key's, not its value's.
+
+    `line` counts the lines of a text, from 1; 0 means the text as a whole. `word` is the part
+    of the line that is meant.
+    """
 
     path: KeyPath
     code: str
     message: str
     hint: str = ""
     of_key: bool = False
+    line: int = 0
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 from runner.config import Settings
 from runner.errors import Problem
-from runner.source import Document, KeyPath
+from runner.source import Document, KeyPath, Position
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.param_rules import value_fault
+from runner.spec.places import place_of_finding
 from runner.spec.references import is_template
 from runner.spec.steptemplates import StepTemplate, about, called, declared_in, faults
 from runner.spec.substitution import NoText, Substitution, TooLarge, names_in
@@ -80,13 +81,13 @@ class Expansion:
 
         What stands in a template is told once, with the first step that uses it.
         """
-        for path, code, message, hint, of_key in findings:
-            use = self.use_at(path)
+        for found in (Finding(*finding) for finding in findings):
+            use = self.use_at(found.path)
             if use is None:
-                place = self.document.at(path, key=of_key)
-                yield Problem(self.document.file, *place, code, message, hint)
+                place = _place(self.document, found.path, found, of_key=found.of_key)
+                yield Problem(self.document.file, *place, found.code, found.message, found.hint)
             else:
-                yield from self._of_use(use, Finding(path, code, message, hint, of_key))
+                yield from self._of_use(use, found)
 
     def place_of(self, path: KeyPath, *, key: bool = False) -> Place:
         """Return the file, line and column at which what stands at a path of `data` is written."""
@@ -109,7 +110,7 @@ class Expansion:
         return use.template.document, at, of_key
 
     def _of_use(self, use: Use, found: Finding) -> Iterator[Problem]:
-        path, code, message, hint, of_key = found
+        path, code, message, hint, of_key, *_text = found
         within = path[len(use.path) :]
         template = use.template
         if (within, code) in template.told:
@@ -124,10 +125,15 @@ class Expansion:
             if key in self._told:
                 return
             self._told.add(key)
-        problem = Problem(document.file, *document.at(at, key=of_key), code, message, hint)
+        place = _place(document, at, found, of_key=of_key)
+        problem = Problem(document.file, *place, code, message, hint)
         if (problem,) not in self._told:
             self._told.add((problem,))
             yield problem
+
+
+def _place(document: Document, at: KeyPath, found: Finding, *, of_key: bool) -> Position:
+    return place_of_finding(document, at, of_key=of_key, line=found.line, word=found.word)
 
 
 def expanded(

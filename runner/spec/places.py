@@ -12,10 +12,11 @@ def place_of(document: Document, path: KeyPath) -> Position:
     `path` is as in `runner.model.definition`: steps and handlers by their id. What a step takes
     from a template of the file, or from its `defaults`, stands there.
     """
-    return document.at(_written(document.data, path))
+    return document.at(written_at(document.data, path))
 
 
-def _written(data: Any, path: KeyPath) -> KeyPath:
+def written_at(data: Any, path: KeyPath) -> KeyPath:
+    """Return the path in the file's own data of a part of a pipeline's definition."""
     if not isinstance(data, Mapping) or len(path) < 2:
         return path[:1]
     head, *rest = path
@@ -59,6 +60,16 @@ def _has(data: Any, path: Sequence[Any]) -> bool:
             return False
         data = data[key]
     return True
+
+
+def place_of_finding(
+    document: Document, path: KeyPath, *, of_key: bool = False, line: int = 0, word: str = ""
+) -> Position:
+    """Return the place of what was found at a path, or on a line of the text that stands there."""
+    at = document.at(path, key=of_key)
+    if of_key or not line or at.line > len(document.lines):
+        return at
+    return place_in_text(document.lines, at, line, word)
 
 
 def place_in_text(lines: Sequence[str], at: Position, line: int, word: str) -> Position:

@@ -1,15 +1,12 @@
 """What the templates in a pipeline's values refer to."""
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeGuard
-
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from typing import Any, NamedTuple
 
 from runner.source import KeyPath
+from runner.template.syntax import Reading, has_template, reading, reading_of_expression
 
-_ENVIRONMENT = Environment(autoescape=False)  # noqa: S701 - parses, never renders
-_SHORT = 1_000
+__all__ = ["References", "is_template", "of_condition", "references", "scalars"]
 
 
 class References(NamedTuple):
@@ -31,83 +28,35 @@ class References(NamedTuple):
 
 def references(template: str) -> References:
     """Return what a template refers to. Nothing is rendered."""
-    return _remembered(template) if len(template) <= _SHORT else _found(template)
+    return _from(reading(template))
 
 
-@lru_cache(maxsize=4096)
-def _remembered(template: str) -> References:
-    return _found(template)
+def of_condition(expression: str) -> References:
+    """Return what a `when` refers to: a bare expression, or one within `{{ }}`."""
+    return _from(reading_of_expression(expression))
 
 
-def _found(template: str) -> References:
-    try:
-        tree = _ENVIRONMENT.parse(template)
-        upstream, upstream_params = _upstream(tree)
-        names = frozenset(node.name for node in tree.find_all(nodes.Name))
-        return References(
-            _members_of("params", tree),
-            _members_of("steps", tree),
-            of_template="template" in names,
-            names=names,
-            upstream=upstream,
-            upstream_params=upstream_params,
-        )
-    except TemplateSyntaxError as error:
-        return References(fault=error.message or "it cannot be read")
-    except RecursionError:
-        return References(fault="it is nested too deep")
-
-
-def _members_of(name: str, tree: nodes.Template) -> frozenset[str]:
-    found = set()
-    for attribute in tree.find_all(nodes.Getattr):
-        if _is_named(name, attribute.node):
-            found.add(attribute.attr)
-    for item in tree.find_all(nodes.Getitem):
-        if _is_named(name, item.node) and isinstance(item.arg, nodes.Const):
-            found.add(str(item.arg.value))
-    return frozenset(found)
-
-
-def _upstream(
-    tree: nodes.Template,
-) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
-    """Return what is read of which pipeline; '' where all of it is handed on."""
-    chains = {_chain(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))}
-    found = {chain[1:] for chain in chains if chain[:1] == ("upstream",)}
-    read = {(names[0], names[1]) for names in found if len(names) > 1}
-    whole = {(names[0], "") for names in found if len(names) == 1}
-    return (
-        frozenset(read | {one for one in whole if one[0] not in dict(read)}),
-        frozenset(
-            (names[0], names[2]) for names in found if len(names) > 2 and names[1] == "params"
+def _from(read: Reading) -> References:
+    if read.fault:
+        return References(fault=read.fault)
+    upstream = read.of("upstream")
+    parts = {(str(chain[0]), str(chain[1])) for chain in upstream if len(chain) > 1}
+    whole = {str(chain[0]) for chain in upstream if len(chain) == 1}
+    return References(
+        frozenset(str(chain[0]) for chain in read.of("params")),
+        frozenset(str(chain[0]) for chain in read.of("steps")),
+        of_template="template" in read.names,
+        names=read.names,
+        upstream=frozenset(parts | {(name, "") for name in whole - {one for one, _ in parts}}),
+        upstream_params=frozenset(
+            (str(chain[0]), str(chain[2]))
+            for chain in upstream
+            if len(chain) > 2 and chain[1] == "params"
         ),
     )
 
 
-def _chain(node: nodes.Node) -> tuple[str, ...]:
-    """Return the names of `a.b["c"]`, or nothing where it is no such chain."""
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    if isinstance(node, nodes.Getattr):
-        return _linked(node.node, node.attr)
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        return _linked(node.node, str(node.arg.value))
-    return ()
-
-
-def _linked(node: nodes.Node, name: str) -> tuple[str, ...]:
-    before = _chain(node)
-    return (*before, name) if before else ()
-
-
-def _is_named(name: str, node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Name) and node.name == name
-
-
-def is_template(value: object) -> TypeGuard[str]:
-    """Tell whether a value is text that is rendered before it is used."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+is_template = has_template
 
 
 def scalars(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:

@@ -26,6 +26,8 @@ from runner.spec.subpipeline_rules import pipelines_have_keys_of_their_own
 from runner.spec.template_rules import (
     conditions_are_expressions,
     items_have_a_name_of_their_own,
+    items_stand_apart_from_steps,
+    templates_can_be_rendered,
     templates_keep_to_their_values,
     templates_refer_to_what_there_is,
 )
@@ -214,6 +216,8 @@ RULES: tuple[Rule, ...] = (
     triggers_give_what_is_taken,
     triggers_speak_of_upstream,
     items_have_a_name_of_their_own,
+    items_stand_apart_from_steps,
+    templates_can_be_rendered,
     templates_keep_to_their_values,
     values_can_be_stored,
     variables_may_be_set,

@@ -16,6 +16,7 @@ from runner.source import Document, KeyPath
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft, Finding
 from runner.spec.param_rules import constraints_make_sense, defaults_fit
+from runner.spec.places import place_of_finding
 from runner.spec.references import scalars
 from runner.spec.rules import RULES
 from runner.spec.substitution import name_of_whole, names_in, without_names
@@ -107,15 +108,16 @@ def faults(
     document = template.document
     alone = Draft({"params": template.params}, catalogue, settings)
     for rule in (constraints_make_sense, defaults_fit):
-        for path, code, message, hint, of_key in rule(alone):
+        for path, code, message, hint, of_key, *_text in rule(alone):
             place = document.at((*template.path, *path), key=of_key)
             yield Problem(document.file, *place, code, message, hint)
-    for path, code, message, hint, of_key in (
+    for path, code, message, hint, of_key, line, word in (
         *_own(template),
         *_of_specimen(template, params, catalogue, settings),
     ):
         template.told.add((path, code))
-        place = document.at((*template.path, "step", *path), key=of_key)
+        at = (*template.path, "step", *path)
+        place = place_of_finding(document, at, of_key=of_key, line=line, word=word)
         text = about(message, _LABEL, called(template, user))
         yield Problem(document.file, *place, code, text, hint)
 
@@ -135,14 +137,15 @@ def _of_specimen(
     departures = islice(schemas.departures(specimen, "pipeline"), schemas.MOST)
     draft = Draft(specimen, catalogue, settings)
     rules = (rule(draft) for rule in RULES if rule is not templates_keep_to_their_values)
-    for departed, code, message, hint, of_key in chain(departures, *rules):
+    found = (Finding(*departure) for departure in departures)
+    for departed, code, message, hint, of_key, line, word in chain(found, *rules):
         path = departed[2:]
         elsewhere = departed[:2] != ("steps", 0) or code in _UNKNOWN_HERE
         if elsewhere or (params is None and code == "unknown-param"):
             continue
         # Without a path: that it names no job, which is told in other words.
         if path and not template.of_params(path):
-            yield Finding(path, code, message, _without_own(hint), of_key)
+            yield Finding(path, code, message, _without_own(hint), of_key, line, word)
 
 
 def _without_own(hint: str) -> str:
@@ -174,7 +177,9 @@ def _misused(template: StepTemplate, path: KeyPath, text: str) -> Iterator[tuple
         yield "unknown-param", message, _PLAIN_HINT
     if path[:2] == ("with", "sql") and (names or "template." in text):
         hint = "pass it as a value: with: {sql: …, params: {x: "
-        hint += f'"{{{{ template.{names[0] if names else "x"} }}}}"}}}}, and write {{{{ x }}}}'
+        hint += (
+            f'"{{{{ template.{names[0] if names else "x"} }}}}"}}}}, and write {{{{ params.x }}}}'
+        )
         yield "template-in-sql", f"{_LABEL} puts a parameter into SQL as text", hint
     for name in dict.fromkeys(names):
         param = template.params.get(name)

@@ -1,14 +1,14 @@
 """`{{ template.NAME }}`: what a step template's parameters become, when the file is loaded."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+from runner.template.syntax import pieces
 
 # In one file: enough for ten thousand steps, and quick to walk through.
 MOST_VALUES = 500_000
 MOST_CHARACTERS = 10_000_000
-
-_REFERENCE = re.compile(r"\{\{\s*template\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 # Keys of a step that are texts, whatever the parameter's type.
 _TEXTS = ("when", "description")
@@ -30,18 +30,38 @@ class NoText(Exception):
 
 def names_in(text: str) -> list[str]:
     """Return the parameters that a text names, in their order."""
-    return _REFERENCE.findall(text) if "{{" in text else []
+    return [name for _start, _end, name in _references(text)]
 
 
 def name_of_whole(text: str) -> str | None:
     """Return the parameter that is the whole of a text, or None."""
-    found = _REFERENCE.fullmatch(text)
-    return found[1] if found else None
+    found = _references(text)
+    return found[0][2] if len(found) == 1 and found[0][:2] == (0, len(text)) else None
 
 
 def without_names(text: str) -> str:
     """Return the text without what is replaced."""
-    return _REFERENCE.sub("", text)
+    kept, end = [], 0
+    for start, after, _name in _references(text):
+        kept.append(text[end:start])
+        end = after
+    return "".join((*kept, text[end:]))
+
+
+def _references(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return where a text says `{{ template.NAME }}`, and which name: start, end, name."""
+    return _remembered(text) if "template" in text and "{{" in text else ()
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: str) -> tuple[tuple[int, int, str], ...]:
+    return tuple(_found(text))
+
+
+def _found(text: str) -> Iterator[tuple[int, int, str]]:
+    for start, end, words in pieces(text):
+        if words is not None and len(words) == 3 and words[:2] == ("template", "."):
+            yield start, end, words[2]
 
 
 class Substitution:
@@ -89,15 +109,15 @@ class Substitution:
         return values[name]
 
     def _text(self, text: str, values: Mapping[str, Any]) -> str:
-        pieces: list[str] = []
+        said: list[str] = []
         end = 0
-        for found in _REFERENCE.finditer(text):
-            if found[1] in values:
-                piece = _text_of(found[1], values[found[1]])
-                pieces += (text[end : found.start()], piece)
-                end = found.end()
+        for start, after, name in _references(text):
+            if name in values:
+                piece = _text_of(name, values[name])
+                said += (text[end:start], piece)
+                end = after
                 self._spend(0, len(piece))
-        return "".join((*pieces, text[end:]))
+        return "".join((*said, text[end:]))
 
     def _spend(self, values: int, characters: int) -> None:
         self._values += values

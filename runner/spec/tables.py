@@ -1,10 +1,12 @@
 """Which tables a step reads and writes, as far as its text tells."""
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from runner.template.skeleton import UNKNOWN, sql_for_parsers
+from runner.template.syntax import has_template
 
 # Of the jobs that come with Headrace, the keys of `with` that name tables.
 _READS = {
@@ -33,11 +35,6 @@ _MAKES = {
     "SyncTable": ("target_table",),
     "RunSql": ("into",),
 }
-
-_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_BLOCK = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-# What an expression of a template is replaced by, so that the rest can be read.
-_UNKNOWN = "headrace_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ def tables_of_job(job: str, with_: Mapping[str, Any]) -> SqlUse:
 def _named(keys: tuple[str, ...], with_: Mapping[str, Any]) -> frozenset[str]:
     values = [with_.get(key) for key in keys]
     return frozenset(
-        value.lower() for value in values if isinstance(value, str) and "{" not in value
+        value.lower() for value in values if isinstance(value, str) and not has_template(value)
     )
 
 
@@ -85,7 +82,7 @@ def uses_of_sql(sql: str) -> SqlUse:
 
     # It warns of what it does not know, such as DO blocks.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
-    text = _BLOCK.sub(" ", _EXPRESSION.sub(_UNKNOWN, sql))
+    text = sql_for_parsers(sql)
     try:
         statements = sqlglot.parse(text, read="postgres")
     except (SqlglotError, RecursionError):
@@ -100,7 +97,7 @@ def uses_of_sql(sql: str) -> SqlUse:
 def _of_statement(statement: Any) -> SqlUse:
     from sqlglot import exp
 
-    hidden = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)} | {_UNKNOWN}
+    hidden = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)} | {UNKNOWN}
     writes: dict[str, None] = {}
     targets: set[int] = set()
     unbounded: list[tuple[str, str]] = []

@@ -3,33 +3,74 @@
 from collections.abc import Iterator, Mapping
 
 from runner.source import KeyPath
+from runner.spec import template_names
 from runner.spec.draft import Draft, DraftStep, Finding
-from runner.spec.references import References, is_template, references
+from runner.spec.references import References, is_template, of_condition, references
 from runner.suggest import did_you_mean
+from runner.template.checking import BRACES_HINT, Fault, check_expression, check_value
 
-BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
-_EXPRESSION_HINT = "write one expression, such as params.day.day != 1 or steps.load.result.rows > 0"
-_EMPTY = References(fault="it is empty")
+__all__ = ["BRACES_HINT"]
+
+_EXPRESSION_HINT = (
+    "write one expression, such as params.day.day != 1 or steps.load.result.row_count > 0"
+)
 
 
 def templates_refer_to_what_there_is(draft: Draft) -> Iterator[Finding]:
     """Templates are well-formed, and use declared parameters and steps that come before."""
     above = _above(draft)
-    steps = {step.path: step for step in draft.all_steps}
-    for path, value in draft.values():
-        if not is_template(value):
-            continue
+    for path, value, step in _templates(draft):
         used = references(value)
-        if used.fault:
-            message = f"this is no template: {used.fault.rstrip('.')}"
-            yield Finding(path, "bad-template", message, BRACES_HINT)
-        step = steps.get(path[:2]) or steps.get(path[:3])
-        within = path[len(step.path) :] if step else ()
-        if within[:2] == ("with", "sql") and step and "pipeline" not in step.data:
-            continue  # Rendered by the job itself, where `params` are the job's own.
-        yield from _unknown_params(draft, path, used)
-        if step:
+        if path[0] == "params":
+            yield from _unknown_params(draft, path, used, above=str(path[1]))
+        elif not _is_sql(path, step):  # There `params` are the job's own.
+            yield from _unknown_params(draft, path, used)
+        if step and not _is_sql(path, step):
             yield from _steps_not_before(step, path, used, above)
+
+
+def templates_can_be_rendered(draft: Draft) -> Iterator[Finding]:
+    """Templates use names, filters and types that no run refuses."""
+    for path, value, step in _templates(draft):
+        hints: dict[str, str] = {}
+        if step is None and path[0] == "params":
+            variables = template_names.of_default(draft, str(path[1]))
+        elif step is None:
+            variables = template_names.of_all_steps(draft)
+        elif _is_sql(path, step):
+            # Rendered by the job itself, with names of its own.
+            fault = references(value).fault
+            if fault:
+                message = f"this is no template: {fault.rstrip('.')}"
+                yield Finding(path, "bad-template", message, BRACES_HINT)
+            continue
+        else:
+            within = path[len(step.path) :]
+            item = within[0] != "foreach"
+            variables = template_names.of_step(draft, step, item=item)
+            hints = _no_item(step) if not item else {}
+        yield from _found(path, check_value(value, variables, hints).faults)
+
+
+def _found(path: KeyPath, faults: tuple[Fault, ...]) -> Iterator[Finding]:
+    for code, message, hint, line, word in faults:
+        yield Finding(path, code, message, hint, False, line, word)
+
+
+def items_stand_apart_from_steps(draft: Draft) -> Iterator[Finding]:
+    """Where the items are known at the start, one text speaks of the item or of steps."""
+    for path, value, step in _templates(draft):
+        foreach = step.data.get("foreach") if step else None
+        if step is None or not isinstance(foreach, dict) or _is_sql(path, step):
+            continue
+        items = foreach.get("items")
+        if path[len(step.path)] == "foreach" or "steps" in references(str(items)).names:
+            continue
+        names = references(value).names
+        if {"steps", template_names.item_name(foreach)} <= names:
+            message = f"{step.label}: one text cannot speak of the item and of steps"
+            hint = "give the job two values; or take the items from steps, too"
+            yield Finding(path, "bad-template", message, hint)
 
 
 def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
@@ -39,17 +80,40 @@ def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
         text, path = step.text("when"), (*step.path, "when")
         if not text:
             continue
-        inner = text.strip()
-        if inner.startswith("{{") and inner.endswith("}}"):
-            inner = inner[2:-2]
-        # In parentheses: what closes the braces and opens new ones is no expression.
-        used = references(f"{{{{ ({inner}\n) }}}}") if inner.strip() else _EMPTY
+        used = of_condition(text)
         if used.fault:
-            message = f'the "when" of {step.label} is no expression: {used.fault.rstrip(".")}'
+            fault = used.fault.rstrip(".") if text.strip() else "it is empty"
+            message = f'the "when" of {step.label} is no expression: {fault}'
             yield Finding(path, "bad-expression", message, _EXPRESSION_HINT)
             continue
         yield from _unknown_params(draft, path, used)
         yield from _steps_not_before(step, path, used, above)
+        variables = template_names.of_step(draft, step, item=False, when=True)
+        yield from _found(path, check_expression(text, variables, _no_item(step)).faults)
+
+
+def _templates(draft: Draft) -> Iterator[tuple[KeyPath, str, DraftStep | None]]:
+    """Yield each template with its path and the step that it stands in."""
+    steps = {step.path: step for step in draft.all_steps}
+    for path, value in draft.values():
+        if is_template(value):
+            yield path, value, steps.get(path[:2]) or steps.get(path[:3])
+
+
+def _is_sql(path: KeyPath, step: DraftStep | None) -> bool:
+    """Tell whether a value is rendered by the job itself."""
+    if step is None or "pipeline" in step.data:
+        return False
+    return path[len(step.path) :][:2] == ("with", "sql")
+
+
+def _no_item(step: DraftStep) -> dict[str, str]:
+    """Return what to say where the item of a foreach is named and has no value."""
+    foreach = step.data.get("foreach")
+    if not isinstance(foreach, dict):
+        return {}
+    hint = "the item has a value in `with` and `env` only"
+    return {template_names.item_name(foreach): hint}
 
 
 def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
@@ -69,9 +133,7 @@ def speaks_of_templates(text: str, *, expression: bool) -> bool:
     """Tell whether a template, or a bare expression, names `template`."""
     if "template" not in text or (not expression and not is_template(text)):
         return False
-    if expression and not is_template(text):
-        text = f"{{{{ ({text}\n) }}}}"
-    return references(text).of_template
+    return (of_condition(text) if expression else references(text)).of_template
 
 
 def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
@@ -91,12 +153,19 @@ def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "items"), "bad-items", message, hint)
 
 
-def _unknown_params(draft: Draft, path: KeyPath, used: References) -> Iterator[Finding]:
+def _unknown_params(
+    draft: Draft, path: KeyPath, used: References, *, above: str | None = None
+) -> Iterator[Finding]:
     declared = draft.mapping("params")
     for name in sorted(used.params - set(declared)):
         hint = did_you_mean(name, declared, listed_as="declared parameters")
         hint = hint or f"declare it: params: {{{name}: {{default: …}}}}"
         yield Finding(path, "unknown-param", f'unknown parameter "params.{name}"', hint)
+    order = list(declared)
+    if above is not None and above in declared:
+        for name in sorted(used.params & set(order[order.index(above) :])):
+            message = f'the default of parameter "{above}" speaks of "params.{name}", not above it'
+            yield Finding(path, "unknown-param", message, "declare that one first")
 
 
 def _steps_not_before(
@@ -112,7 +181,10 @@ def _steps_not_before(
                 message, hint = f"{step.label} speaks of itself", "name a step before it"
             yield Finding(path, "step-not-before", message, hint)
         else:
+            hyphened = next((one for one in above if one.startswith(f"{name}-")), None)
             hint = did_you_mean(name, before or above, listed_as="steps")
+            if hyphened is not None:
+                hint = f"a name with a hyphen is written steps['{hyphened}']"
             hint = hint or "steps.ID names a step that has ended by then, and there is none"
             yield Finding(path, "unknown-step", f'unknown step "steps.{name}"', hint)
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from runner.errors import StaleAttempt, StoreUnavailable
+from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from runner.store.database import Row
 from runner.store.line import Line
 from runner.store.loglines import LogLines
+from runner.store.migrations import LATEST
 from runner.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -25,6 +26,8 @@ _PREPARED = (
     "complete_batch",
     "finish_run",
 )
+# What this version knows of what jobs may ask for: see `needs` in 0014_installation.sql.
+CAN = int(LATEST)
 _LOG = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['add_log_lines'].pyformat}; "
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
@@ -97,26 +100,35 @@ class AttemptStore(Line):
 
     def claim(self, job_id: str, attempt: int) -> Claimed | None:
         """Claim a job; None where it is not to be had any more."""
-        values = {"id": job_id, "attempt": attempt, "worker": self._worker}
+        values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
         rows = self._run(_CLAIM, values)
         return Claimed(*rows[0]) if rows else None
 
     def complete(
-        self, claimed: Claimed, result: str | None, log: LogLines | None = None
+        self,
+        claimed: Claimed,
+        result: str | None,
+        log: LogLines | None = None,
+        *,
+        xact: str | None = None,
     ) -> Completed:
         """Complete an attempt, in the open transaction where there is one.
 
-        `log` are lines for `add_log_lines`, in the same round trip and transaction.
+        `log` are lines for `add_log_lines`, in the same round trip and transaction. `xact` is
+        the number of the transaction that holds the job's effect.
 
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
+            TransactionEnded: The transaction is another one: the job has ended its own.
             StoreUnavailable: The line broke since the claim, and the effect with it.
         """
         self._same_line()
-        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result}
+        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
         name = "complete_attempt" if claimed.dependents else "complete_alone"
         rows = self._run_logged(STATEMENTS[name].execute, values, log)
         if not rows:
+            if xact is not None and self.row("number_of_transaction") != {"number": xact}:
+                raise TransactionEnded
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return _completed(rows[0])
 
@@ -138,7 +150,9 @@ class AttemptStore(Line):
             "id": claimed.id,
             "attempt": claimed.attempt,
             "result": result,
+            "xact": None,
             "worker": self._worker,
+            "can": CAN,
             "next_id": next_id,
             "next_attempt": next_attempt,
         }
@@ -171,6 +185,7 @@ class AttemptStore(Line):
             "next_attempts": _array(number for _, number in following),
             "short": list(short),
             "worker": self._worker,
+            "can": CAN,
         }
         rows = self._run(_BATCH, values)
         ids, recount, released, undecided = rows[0][: _BATCH_COLUMNS - 1]

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
 
+from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
@@ -24,8 +25,11 @@ _CONNECT_ARGS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+    "client_encoding": "utf8",
 }
-_SESSION_OPTIONS = "-c timezone=UTC -c client_min_messages=warning"
+_SESSION_OPTIONS = (
+    "-c timezone=UTC -c client_min_messages=warning -c standard_conforming_strings=on"
+)
 # Our own transactions take milliseconds. One that stands open belongs to a process that was
 # paused: its locks must not hold up the daemon that takes over.
 _SHORT_TRANSACTIONS = " -c idle_in_transaction_session_timeout=3000"
@@ -59,19 +63,24 @@ def make_engine(
     pool_size: int = 5,
     short: bool = False,
     autocommit: bool = False,
+    connection_factory: type[psycopg2.extensions.connection] | None = None,
 ) -> Engine:
     """Return an engine on `database_url`. It connects at its first use.
 
     With `short` the server ends a transaction that waits seconds for its client; with
-    `autocommit` each statement is a transaction.
+    `autocommit` each statement is a transaction. The connections are of a class of one's own
+    where one is given.
     """
     engine = create_engine(
         driver_url(database_url),
         pool_size=pool_size,
         max_overflow=10,
         isolation_level="AUTOCOMMIT" if autocommit else None,
+        json_serializer=exact.dumps,
+        json_deserializer=exact.loads,
         connect_args={
             **_CONNECT_ARGS,
+            "connection_factory": connection_factory,
             "application_name": application_name,
             "options": _SESSION_OPTIONS + (_SHORT_TRANSACTIONS if short else ""),
         },
@@ -90,8 +99,13 @@ def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
         raise DisconnectionError
 
 
-def connect_raw(database_url: str, *, application_name: str) -> Any:
-    """Return one psycopg2 connection in autocommit mode.
+def connect_raw(
+    database_url: str,
+    *,
+    application_name: str,
+    connection_factory: type[psycopg2.extensions.connection] | None = None,
+) -> Any:
+    """Return one psycopg2 connection in autocommit mode, of a class of one's own if given.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
@@ -105,11 +119,14 @@ def connect_raw(database_url: str, *, application_name: str) -> Any:
                 **_CONNECT_ARGS,
                 "application_name": application_name,
                 "options": _SESSION_OPTIONS,
-            }
+            },
+            connection_factory=connection_factory,
         )
     except psycopg2.OperationalError as error:
         raise StoreUnavailable(unavailable_message(error)) from error
     connection.autocommit = True
+    psycopg2.extras.register_default_json(connection, loads=exact.loads)
+    psycopg2.extras.register_default_jsonb(connection, loads=exact.loads)
     return connection
 
 

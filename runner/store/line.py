@@ -14,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from runner.errors import StoreUnavailable
 from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
 from runner.store.database import Row
+from runner.store.jobline import JobConnection
 from runner.store.notices import HEAR
 from runner.store.statements import STATEMENTS
 
@@ -46,9 +47,13 @@ class Line:
             StoreUnavailable: PostgreSQL does not answer.
         """
         if self._raw is None or self._raw.closed:
-            raw = connect_raw(self._url, application_name=f"headrace:{self._worker}")
+            raw = connect_raw(
+                self._url,
+                application_name=f"headrace:{self._worker}",
+                connection_factory=JobConnection,
+            )
             try:
-                with raw.cursor() as cursor:
+                with raw.plain() as cursor:
                     cursor.execute(self._prepare)
                     cursor.execute("SELECT pg_postmaster_start_time()")
                     self.server_since = cursor.fetchone()
@@ -69,7 +74,7 @@ class Line:
         """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
         if not self.lost and tells_of_a_break(error):
             try:
-                with self._raw.cursor() as cursor:
+                with self._raw.plain() as cursor:
                     cursor.execute("SELECT 1")
             except pg_errors.InFailedSqlTransaction:
                 return False
@@ -86,7 +91,7 @@ class Line:
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            with self.raw.cursor() as cursor:
+            with self.raw.plain() as cursor:
                 cursor.execute(f"{_RESET}; {HEAR}")
         except psycopg2.Error:
             # A new session is clean as well.
@@ -131,7 +136,7 @@ class Line:
     def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(STATEMENTS[statement].pyformat, values)
                 if cursor.description is None:
                     return []
@@ -144,7 +149,7 @@ class Line:
     def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         raw = self.raw
         try:
-            with raw.cursor() as cursor:
+            with raw.plain() as cursor:
                 cursor.execute(sql, values)
                 rows: list[tuple[Any, ...]] = cursor.fetchall()
                 return rows

@@ -82,7 +82,7 @@ def attach(raw: Any, say: Said) -> None:
 
 def hear(raw: Any) -> None:
     """Have the server send NOTICEs in this session."""
-    with raw.cursor() as cursor:
+    with raw.plain() as cursor:
         cursor.execute(HEAR)
     if not raw.autocommit:
         raw.commit()

@@ -1,25 +1,38 @@
 """What a job gets to work with: sessions whose work commits with the job's completion."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import IntegrityError
+import psycopg2
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from runner.errors import ConfigError, JobFailure
+from runner import exact
+from runner.errors import ConfigError, JobFailure, StoreUnavailable
 from runner.store.attempts import AttemptStore
 from runner.store.forked import keep_from_forks
+from runner.store.held import Held, fate, hold, reading
+from runner.store.jobline import Guard, JobConnection
 from runner.store.notices import Said, attach, hear, open_waits
 from runner.store.targets import make_ledger, target_engine
 
+log = logging.getLogger("headrace.worker")
+
 CONTROL = None
 
-Guard = Callable[[str], bool]
-"""Refuses a statement that would escape the transaction; True where it marks the session."""
+_ENDED = {
+    "committed": "its SQL ended the transaction; what it did before stands",
+    "prepared": "its SQL prepared the transaction; what it did waits there for COMMIT PREPARED"
+    " or ROLLBACK PREPARED",
+    "aborted": "its SQL ended the transaction; what it did before is undone, what it did after"
+    " may stand",
+}
 
 
 class EffectApplied(BaseException):
@@ -27,6 +40,14 @@ class EffectApplied(BaseException):
 
     No Exception: a job that catches those must not hide it.
     """
+
+
+@dataclass(slots=True)
+class _Reader:
+    """A transaction that only reads, and how many sessions are at it."""
+
+    opened: Connection
+    sessions: int = 0
 
 
 class JobSessions:
@@ -47,7 +68,11 @@ class JobSessions:
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
         self._with_ledger: set[str] = set()
-        self._open: dict[str | None, Connection] = {}
+        self._held: dict[str | None, Held] = {}
+        self._readers: dict[str, _Reader] = {}
+        # Transactions that the attempt has lost sight of: by a cut connection, or (True) because
+        # they were ended from inside.
+        self._gone: list[tuple[str | None, str, bool]] = []
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
         self.used = False
@@ -68,13 +93,13 @@ class JobSessions:
             ConfigError: No connection has this name.
             EffectApplied: An earlier attempt has committed its effect there.
         """
-        bind = self._transaction(connection, read_only=read_only)
-        session = Session(bind=bind, join_transaction_mode="create_savepoint")
-        try:
-            yield session
-            session.commit()
-        finally:
-            session.close()
+        with self._bound(connection, read_only=read_only) as bind:
+            session = Session(bind=bind, join_transaction_mode="create_savepoint")
+            try:
+                yield session
+                session.commit()
+            finally:
+                session.close()
 
     @contextmanager
     def autocommit(self, connection: str | None = CONTROL) -> Iterator[Connection]:
@@ -83,7 +108,7 @@ class JobSessions:
         Raises:
             JobFailure: The attempt has a transaction open there already.
         """
-        if connection in self._open:
+        if connection in self._held:
             raise JobFailure(
                 "a statement outside transactions cannot run while the job's transaction is"
                 " open; give the job a step of its own"
@@ -118,52 +143,85 @@ class JobSessions:
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
+        self._gone.clear()
 
     def handled(self) -> None:
         """Note that the job's own code has ended."""
         open_waits(False)
 
     @property
-    def control_open(self) -> bool:
-        """Whether the attempt has a transaction on the control database."""
-        return CONTROL in self._open
+    def number(self) -> str | None:
+        """The number of the attempt's transaction on the control database, if it has one."""
+        held = self._held.get(CONTROL)
+        return held.number if held else None
+
+    def refuse_disorder(self) -> None:
+        """Refuse to complete over a connection whose quotes the job has changed the meaning of."""
+        for raw in (held.raw for held in self._held.values()):
+            raw.refuse_disorder()
+        if self.used and not self._store.lost:
+            self._store.raw.refuse_disorder()
 
     def commit_targets(self) -> None:
         """Commit the other databases, each with its ledger row.
 
         Raises:
             EffectApplied: Another attempt has committed there first.
+            TransactionEnded: The job has ended its transaction there.
         """
         assert self._job is not None
-        for name, opened in list(self._open.items()):
+        for name, held in list(self._held.items()):
             if name is CONTROL:
                 continue
-            if not opened.info.pop("read_only", False):
-                self._sign(opened)
-            opened.commit()
-            opened.close()
-            del self._open[name]
+            try:
+                held.sign(*self._job)
+            except psycopg2.IntegrityError:
+                # A paused attempt that was given up has woken and come first. The job is still
+                # ours to complete: its effect is there, once.
+                raise EffectApplied from None
+            held.commit()
+            del self._held[name]
 
     def commit_control(self) -> None:
         """Commit the control database: effect and completion together."""
-        opened = self._open.pop(CONTROL)
-        opened.commit()
-        opened.close()
+        self._held[CONTROL].commit()
+        del self._held[CONTROL]
         self._store.raw.autocommit = True
 
     def roll_back(self) -> None:
         """Undo all that is open, also where a connection is gone."""
-        for name, opened in list(self._open.items()):
-            del self._open[name]
+        for name, held in list(self._held.items()):
+            del self._held[name]
+            ended = held.ended_inside()
+            if ended is not False:
+                self._gone.append((name, held.number, bool(ended)))
             try:
-                opened.rollback()
-                opened.close()
+                held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
-                opened.invalidate()
+                with suppress(Exception):
+                    held.opened.invalidate()
                 if name is CONTROL:
                     self._store.drop()
+        for name in list(self._readers):
+            self._end_reader(name)
         if not self._store.lost:
-            self._store.raw.autocommit = True
+            try:
+                self._store.raw.autocommit = True
+                self._store.raw.refuse_disorder()
+            except Exception:  # noqa: BLE001 - a new line is in order
+                self._store.drop()
+
+    def verdict(self) -> str | None:
+        """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
+
+        Raises:
+            StoreUnavailable: The control database does not answer.
+        """
+        for name, number, ended in self._gone:
+            became = self._fate(name, number)
+            if ended or became in ("committed", "prepared"):
+                return _ENDED.get(became, _ENDED["aborted"])
+        return None
 
     def clean(self) -> None:
         """Leave nothing of the job in the sessions that the next one gets."""
@@ -177,28 +235,85 @@ class JobSessions:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _transaction(self, name: str | None, *, read_only: bool) -> Connection:
-        if name in self._open:
-            return self._open[name]
+    @contextmanager
+    def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
+        """Give the connection for a session."""
+        if read_only and name is not CONTROL and name not in self._held:
+            with self._reader(name) as opened:
+                yield opened
+            return
+        held = self._transaction(name)
+        if not read_only:
+            yield held.opened
+            return
+        with reading(held):
+            yield held.opened
+
+    def _transaction(self, name: str | None) -> Held:
+        if name in self._held:
+            return self._held[name]
         self._use()
+        assert self._job is not None
         if name is CONTROL:
-            raw = self._store.raw
-            raw.autocommit = False
-        elif not read_only and name not in self._with_ledger:
+            self._store.raw.autocommit = False
+        elif name not in self._with_ledger:
             make_ledger(self._engine(name))
             self._with_ledger.add(name)
         opened = self._engine(name).connect()
-        if name is not CONTROL:
-            # The driver begins the transaction as READ ONLY: a statement of ours that sets it would
-            # be refused by the guard, which watches over every statement of this engine.
-            opened = opened.execution_options(postgresql_readonly=read_only)
-        opened.begin()
-        self._open[name] = opened
-        if name is not CONTROL:
-            opened.info["read_only"] = read_only
-            if not read_only:
-                self._check_ledger(opened)
-        return opened
+        try:
+            held = hold(opened, ledger_of=None if name is CONTROL else self._job[0])
+        except BaseException:
+            opened.invalidate()
+            raise
+        self._held[name] = held
+        if held.applied:
+            raise EffectApplied
+        return held
+
+    @contextmanager
+    def _reader(self, name: str) -> Iterator[Connection]:
+        """Give a connection whose transaction only reads and ends with its last session.
+
+        It leaves nothing behind, so it needs no mark, and a standby can give it.
+        """
+        self._use()
+        if name not in self._readers:
+            # The driver begins the transaction as READ ONLY; no SQL in it can change that, as it
+            # begins with a savepoint of SQLAlchemy's.
+            opened = self._engine(name).connect().execution_options(postgresql_readonly=True)
+            opened.begin()
+            self._readers[name] = _Reader(opened)
+        reader = self._readers[name]
+        reader.sessions += 1
+        try:
+            yield reader.opened
+        finally:
+            reader.sessions -= 1
+            if reader.sessions == 0:
+                self._end_reader(name)
+
+    def _end_reader(self, name: str) -> None:
+        reader = self._readers.pop(name, None)
+        if reader is None:
+            return
+        try:
+            reader.opened.rollback()
+            reader.opened.close()
+        except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
+            with suppress(Exception):
+                reader.opened.invalidate()
+
+    def _fate(self, name: str | None, number: str) -> str:
+        assert self._job is not None
+        if name is CONTROL:
+            return fate(self._store.raw, number)
+        try:
+            with self._engine(name).connect() as opened:
+                raw: Any = opened.connection.dbapi_connection
+                return fate(raw, number, ledger_of=self._job[0])
+        except (StoreUnavailable, DBAPIError) as error:
+            log.warning("what became of transaction %s on %s is not known: %s", number, name, error)
+            return "unknown"
 
     def _use(self) -> None:
         """Note that the job works on a database. Before it does, the line is put in order."""
@@ -217,50 +332,29 @@ class JobSessions:
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
         if name not in self._engines:
             engine = target_engine(self._urls[name], self._worker)
-            self._watch(engine)
-            event.listen(engine, "connect", self._listen)
+            event.listen(engine, "connect", self._guarded)
             self._engines[name] = engine
         return self._engines[name]
 
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw line, so that SQLAlchemy works in our transaction."""
-        self._listen(raw, None)
         self._control_engine = create_engine(
             "postgresql+psycopg2://",
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
+            json_serializer=exact.dumps,
+            json_deserializer=exact.loads,
         )
-        self._watch(self._control_engine)
+        self._guarded(raw)
 
-    def _listen(self, raw: Any, _record: Any) -> None:
+    def _guarded(self, raw: JobConnection, _record: object = None) -> None:
         keep_from_forks(raw)
         # Looked up each time: who listens is told after the first connection.
         attach(raw, lambda text, level: self.say(text, level))  # noqa: PLW0108
         hear(raw)
+        raw.guard = self._guard
+        raw.on_mark = self._mark
 
-    def _watch(self, engine: Engine) -> None:
-        @event.listens_for(engine, "before_cursor_execute")
-        def _check(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if self._guard(statement):
-                self.dirty = True
-
-    def _check_ledger(self, opened: Connection) -> None:
-        assert self._job is not None
-        done = opened.execute(
-            text("SELECT 1 FROM headrace.ledger WHERE job_id = :id"), {"id": self._job[0]}
-        ).scalar()
-        if done:
-            raise EffectApplied
-
-    def _sign(self, opened: Connection) -> None:
-        assert self._job is not None
-        try:
-            opened.execute(
-                text("INSERT INTO headrace.ledger (job_id, attempt) VALUES (:id, :attempt)"),
-                {"id": self._job[0], "attempt": self._job[1]},
-            )
-        except IntegrityError:
-            # A paused attempt that was given up has woken and come first. The job is still
-            # ours to complete: its effect is there, once.
-            raise EffectApplied from None
+    def _mark(self) -> None:
+        self.dirty = True

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, event, text
 
 from runner.store.connect import make_engine, reported
+from runner.store.jobline import JobConnection
 
 _LEDGER = (Path(__file__).parent / "ledger.sql").read_text(encoding="utf-8")
 # Any number; only that nobody else takes it.
@@ -27,7 +28,12 @@ _END_SESSIONS = text(
 
 def target_engine(url: str, worker: str) -> Engine:
     """Return the engine for a worker's jobs on a named connection."""
-    engine = make_engine(url, application_name=f"headrace:{worker}", pool_size=1)
+    engine = make_engine(
+        url,
+        application_name=f"headrace:{worker}",
+        pool_size=1,
+        connection_factory=JobConnection,
+    )
 
     @event.listens_for(engine, "connect")
     def _end_with_client(raw: Any, _record: Any) -> None:

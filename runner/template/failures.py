@@ -8,8 +8,11 @@ import jinja2
 
 from runner.errors import HeadraceError, RefusedSql, TemplateError
 
+GUIDE = "docs/reference/templates.md lists what templates may use"
+
 _HINTS = {
-    "No filter named": "see the list of filters in the guide; values are bound, not escaped",
+    "No filter named": f"{GUIDE}; values are bound, not escaped",
+    "No test named": GUIDE,
     "unexpected char": "inside {{ }} only an expression may stand",
 }
 

@@ -18,6 +18,10 @@ _TRANSACTION_CONTROL = re.compile(
     r"|SET( LOCAL| SESSION)? TRANSACTION|SET SESSION CHARACTERISTICS"
     r"|(SET|RESET)( LOCAL| SESSION)? (DEFAULT_)?TRANSACTION_\w+)\b"
 )
+# To the value that it has, any dump sets it. What is put together is found out when it has run.
+_PLAIN_STRINGS_OFF = re.compile(
+    r"SET( LOCAL| SESSION)? STANDARD_CONFORMING_STRINGS( TO)? (OFF|FALSE|NO)\b"
+)
 _COPY_STREAM = re.compile(r"COPY\b.*\b(FROM STDIN|TO STDOUT)\b")
 
 _NO_TRANSACTION = re.compile(
@@ -55,7 +59,7 @@ def split_statements(sql: str) -> list[str]:
     """Return the statements of `sql`, each without its semicolon; empty ones are left out.
 
     A semicolon inside quotes, dollar quotes, comments, parentheses or a routine's
-    `BEGIN ATOMIC … END` body ends nothing.
+    `BEGIN ATOMIC … END` body ends nothing. What PostgreSQL would not parse may be split anyhow.
     """
     statements: list[str] = []
     start = 0
@@ -67,15 +71,18 @@ def split_statements(sql: str) -> list[str]:
             start, current, nesting = token.end, [], _Nesting()
         elif token.kind not in (Kind.SPACE, Kind.COMMENT):
             current.append(token)
-            nesting.feed(token, current)
+            nesting.feed(token)
     _keep(statements, sql[start:], current)
     return statements
 
 
-def refuse_transaction_control(sql: str) -> None:
-    """Raise RefusedSql where `sql` holds a statement that may not run inside a job."""
+def refuse_transaction_control(sql: str, *, streams: bool = False) -> None:
+    """Raise RefusedSql where `sql` holds a statement that may not run inside a job.
+
+    With `streams` the client has data for a COPY, or takes them.
+    """
     for statement in split_statements(sql):
-        _refuse(statement)
+        _refuse(statement, streams=streams)
 
 
 def needs_autocommit(statement: str) -> bool:
@@ -116,32 +123,52 @@ def has_word(statement: str, word: str) -> bool:
 
 
 class _Nesting:
-    """Counts what must be closed before a semicolon ends the statement."""
+    """Counts what must be closed before a semicolon ends the statement.
+
+    A routine's body begins with BEGIN ATOMIC outside parentheses (inside them `begin` may be a
+    parameter, and `atomic` its type). Its END stands where a statement would begin, and no other
+    `end`, `case` or `begin` means anything, so that all of them may be names.
+    """
 
     def __init__(self) -> None:
         self._parentheses = 0
-        self._blocks = 0
+        self._bodies = 0
+        # What the innermost statement begins with; the word before.
+        self._words: list[str] = []
+        self._before = ""
 
     @property
     def outside(self) -> bool:
-        return self._parentheses == 0 and self._blocks == 0
+        return self._parentheses == 0 and self._bodies == 0
 
-    def feed(self, token: Token, statement: list[Token]) -> None:
+    def feed(self, token: Token) -> None:
         if token.text == "(":
             self._parentheses += 1
         elif token.text == ")":
             self._parentheses = max(0, self._parentheses - 1)
-        elif token.kind is Kind.WORD:
-            self._feed_word(token.text.upper(), statement)
+        elif token.kind is Kind.SEMICOLON and self._parentheses == 0:
+            self._words.clear()
+        elif token.kind is Kind.WORD and self._parentheses == 0:
+            self._feed_word(token.text.upper())
+        if token.kind is not Kind.WORD:
+            self._before = ""
+            if token.kind is not Kind.SEMICOLON:
+                self._words.append("")
 
-    def _feed_word(self, word: str, statement: list[Token]) -> None:
-        if word == "ATOMIC" and len(statement) > 1 and statement[-2].text.upper() == "BEGIN":
-            if _STARTS_ROUTINE.match(_joined(statement[:4])):
-                self._blocks += 1
-        elif self._blocks and word == "CASE":
-            self._blocks += 1
-        elif self._blocks and word == "END":
-            self._blocks -= 1
+    def _feed_word(self, word: str) -> None:
+        if self._bodies and word == "END" and not self._words:
+            self._bodies -= 1
+        elif word == "ATOMIC" and self._before == "BEGIN" and self._in_routine:
+            self._bodies += 1
+            self._words.clear()
+            self._before = ""
+            return
+        self._words.append(word)
+        self._before = word
+
+    @property
+    def _in_routine(self) -> bool:
+        return _STARTS_ROUTINE.match(" ".join(self._words[:4])) is not None
 
 
 def _keep(statements: list[str], text: str, meaningful: list[Token]) -> None:
@@ -149,7 +176,7 @@ def _keep(statements: list[str], text: str, meaningful: list[Token]) -> None:
         statements.append(text.strip())
 
 
-def _refuse(statement: str) -> None:
+def _refuse(statement: str, *, streams: bool) -> None:
     skeleton = _skeleton(statement)
     control = _TRANSACTION_CONTROL.match(skeleton)
     if control:
@@ -158,9 +185,9 @@ def _refuse(statement: str) -> None:
             "which commits together with the job's completion. Remove the statement; "
             "SAVEPOINT and ROLLBACK TO SAVEPOINT may be used"
         )
-    if _COPY_STREAM.match(skeleton):
+    if not streams and _COPY_STREAM.match(skeleton):
         raise RefusedSql("COPY from or to the client has no data here: use LoadFile or ExportQuery")
-    if "standard_conforming_strings" in statement.lower():
+    if _PLAIN_STRINGS_OFF.match(skeleton):
         raise RefusedSql("standard_conforming_strings may not be changed: write E'…' for escapes")
 
 

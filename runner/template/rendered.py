@@ -72,13 +72,23 @@ def refuse_misplaced_binds(marked: str) -> None:
     Raises:
         RefusedSql: a value stands where none can.
     """
+    found = misplaced_bind(marked)
+    if found is not None:
+        raise RefusedSql(found[0])
+
+
+def misplaced_bind(marked: str) -> tuple[str, int] | None:
+    """Return why a value cannot stand where it does, and where that is, or None."""
     before: Token | None = None
     for token in tokens(marked):
-        if token.kind is not Kind.BIND and _MARKER.search(token.text):
-            raise RefusedSql(_misplaced(token))
+        if token.kind is not Kind.BIND and (inside := _MARKER.search(token.text)):
+            return _misplaced(token), token.start + inside.start()
         if before is not None and Kind.BIND in (before.kind, token.kind):
-            _refuse_glued(before, token)
+            glued = _glued(before, token)
+            if glued:
+                return glued, before.start
         before = token
+    return None
 
 
 def _misplaced(token: Token) -> str:
@@ -91,11 +101,12 @@ def _misplaced(token: Token) -> str:
     )
 
 
-def _refuse_glued(before: Token, token: Token) -> None:
+def _glued(before: Token, token: Token) -> str:
     glued = (Kind.BIND, Kind.WORD, Kind.NUMBER, Kind.STRING, Kind.QUOTED_NAME)
     if before.kind in glued and token.kind in glued:
         shown = _MARKER.sub("{{ … }}", before.text + token.text)[:80]
-        raise RefusedSql(
+        return (
             f"a value touches what stands beside it: {shown} (leave a space; for a name made of "
             "parts write {{ ('a_' ~ b) | identifier }})"
         )
+    return ""

@@ -5,13 +5,14 @@ called, and loops, concatenation and arithmetic are counted, so that no template
 process that renders it. Templates are flat: no include, import or inheritance.
 """
 
+import json
 import types
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError, TemplateAssertionError
 from jinja2.filters import sync_do_map, sync_do_sum
 from jinja2.runtime import Context, LoopContext, Macro
@@ -43,12 +44,25 @@ _METHODS: dict[type, frozenset[str]] = {
     time: frozenset("isoformat strftime replace".split()),
     timedelta: frozenset({"total_seconds"}),
 }
+DICT_METHODS = _METHODS[dict]
 _CONCAT = "bounded concat"  # With a space, so that no template can name them.
 _EACH = "bounded each"
 
 
 class HelpfulUndefined(StrictUndefined):
-    """An undefined value that guesses what was meant when it is used."""
+    """An undefined value that guesses what was meant when it is used.
+
+    A path may go on from it, so that `steps.load.result.rows.first | default(0)` has its
+    default wherever the path ends.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, _key: Any) -> Any:
+        return self
 
     @property
     def _undefined_message(self) -> str:
@@ -71,12 +85,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
     rewriter: ClassVar["type[Rewriter]"]
+    # Whether a null cannot be written out: in a text it would be a word.
+    refuses_null: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__(undefined=HelpfulUndefined, autoescape=False, keep_trailing_newline=True)
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters |= DATE_FILTERS
         self.filters |= {"join": _join, "replace": _replace, "map": _map, "sum": _sum}
+        self.filters |= {"tojson": _tojson}
         self.filters |= {_CONCAT: _concat, _EACH: _each}
         self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
         self.globals |= DATE_GLOBALS
@@ -209,6 +226,25 @@ def _replace(context: Context, text: Any, old: str, new: str) -> str:
     whole = text_of(text)
     budget.check_length(len(whole) + whole.count(old) * len(new))
     return whole.replace(old, new)
+
+
+def _tojson(value: Any) -> str:
+    """Return a value as JSON: a step's result inside a text, say."""
+    if isinstance(value, Undefined):
+        str(value)  # Raises, naming what is undefined.
+    text = json.dumps(value, ensure_ascii=False, default=_jsonable)
+    budget.check_length(len(text))
+    return text
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Iterable):
+        items = list(value)
+        budget.check_length(len(items))
+        return items
+    return text_of(value)
 
 
 def text_of(value: Any) -> str:

@@ -6,7 +6,6 @@ filters below, which quote names, write out `asc`/`desc`, or spread a list over 
 parameters.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -20,6 +19,7 @@ from jinja2.exceptions import TemplateAssertionError
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
+from runner import exact
 from runner.errors import RefusedSql, TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
@@ -165,7 +165,7 @@ def bindable(value: Any) -> Any:
     if isinstance(value, _SCALARS):
         return value
     if isinstance(value, Mapping):
-        return json.dumps(value, default=str)
+        return exact.dumps(value, default=str)
     if isinstance(value, Iterable):
         return _bindable_list(list(value))
     raise TemplateError(f"a {type(value).__name__} cannot be bound as a value: {value!r:.80}")
@@ -174,7 +174,7 @@ def bindable(value: Any) -> Any:
 def _bindable_list(items: list[Any]) -> Any:
     budget.check_length(len(items))
     if any(isinstance(item, Mapping) for item in items):
-        return json.dumps(items, default=str)
+        return exact.dumps(items, default=str)
     return [bindable(item) for item in items]
 
 
@@ -194,10 +194,10 @@ class _SqlEnvironment(BoundedEnvironment):
         }
 
 
-_environment = _SqlEnvironment()
+environment = _SqlEnvironment()
 
 
 @lru_cache(maxsize=256)
 def _compiled(source: str, name: str) -> Template:
-    code = _environment.compile(source, name, name)
-    return Template.from_code(_environment, code, _environment.globals)
+    code = environment.compile(source, name, name)
+    return Template.from_code(environment, code, environment.globals)

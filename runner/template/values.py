@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from runner.errors import TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered, text_of
+from runner.template.syntax import has_template, single_expression
 
 _TEXT = "text value"  # With a space, so that no template can name it.
 
@@ -38,13 +40,9 @@ def evaluate(expression: str, context: Mapping[str, Any], *, name: str = "expres
         TemplateError: see `render_value`.
     """
     with budget.rendering(context), told_with_place(name):
-        inner = _single_expression(expression)
+        expression = expression.strip()
+        inner = single_expression(expression)
         return _value(_compiled_expression(expression if inner is None else inner), context)
-
-
-def has_template(text: str) -> bool:
-    """Tell whether a text holds anything for the template language."""
-    return "{{" in text or "{%" in text or "{#" in text
 
 
 def _rendered(value: Any, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
@@ -65,7 +63,7 @@ def _rendered(value: Any, context: Mapping[str, Any], name: str, spent: budget.B
 
 
 def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budget.Budget) -> Any:
-    inner = _single_expression(text)
+    inner = single_expression(text)
     if inner is not None:
         return _plain(_value(_compiled_expression(inner), context))
     chunks: list[str] = []
@@ -73,17 +71,6 @@ def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budg
         spent.spend_characters(len(chunk))
         chunks.append(chunk)
     return "".join(chunks)
-
-
-def _single_expression(text: str) -> str | None:
-    """Return what stands between the braces where the whole text is one expression."""
-    lexed = [(kind, value) for _, kind, value in _environment.lex(text)]
-    kinds = [kind for kind, _ in lexed]
-    if kinds.count("variable_begin") != 1 or "data" in kinds or "block_begin" in kinds:
-        return None
-    if kinds[0] != "variable_begin" or kinds[-1] != "variable_end":
-        return None
-    return "".join(value for _, value in lexed[1:-1])
 
 
 def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
@@ -95,7 +82,7 @@ def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float | str | Decimal):
         return value
     if isinstance(value, date | time):
         return text_of(value)
@@ -128,21 +115,22 @@ def _text(context: Context, value: Any) -> str:
 
 class _ValueEnvironment(BoundedEnvironment):
     rewriter = _ValueRewriter
+    refuses_null = True
 
     def __init__(self) -> None:
         super().__init__()
         self.filters[_TEXT] = _text
 
 
-_environment = _ValueEnvironment()
+environment = _ValueEnvironment()
 
 
 @lru_cache(maxsize=1024)
 def _compiled(source: str, name: str) -> Template:
-    code = _environment.compile(source, name, name)
-    return Template.from_code(_environment, code, _environment.globals)
+    code = environment.compile(source, name, name)
+    return Template.from_code(environment, code, environment.globals)
 
 
 @lru_cache(maxsize=1024)
 def _compiled_expression(source: str) -> TemplateExpression:
-    return _environment.compile_expression(source, undefined_to_none=False)
+    return environment.compile_expression(source, undefined_to_none=False)

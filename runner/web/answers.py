@@ -1,6 +1,5 @@
 """Rows as JSON: columns by their names, ids and times as ISO texts; pages of them."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -8,6 +7,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from runner import exact
 from runner.engine.wiring import Headrace
 from runner.errors import InvalidParams, NotFound
 from runner.store.database import Row
@@ -28,7 +28,7 @@ class Answer(Response):
 
 def to_json(content: Any) -> str:
     """Return rows as JSON text."""
-    return json.dumps(content, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    return exact.dumps(content, default=_plain, ensure_ascii=False, compact=True)
 
 
 def _plain(value: Any) -> Any:

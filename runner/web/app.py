@@ -11,6 +11,7 @@ from runner import __version__
 from runner.engine.wiring import Headrace
 from runner.store.waiting import give_up_silent_servers, look_no_more
 from runner.web import health, jobs, pipelines, runs
+from runner.web.access import Access
 from runner.web.failures import add_failures
 from runner.web.guard import Guard
 from runner.web.pages import add_pages
@@ -25,7 +26,7 @@ def create_app(headrace: Headrace) -> FastAPI:
     """Return the service for an installation.
 
     Raises:
-        ConfigError: The settings open it to other machines without a token.
+        ConfigError: See `Access`.
     """
     app = FastAPI(
         title="Headrace",
@@ -37,12 +38,13 @@ def create_app(headrace: Headrace) -> FastAPI:
     )
     app.state.headrace = headrace
     app.state.stopping = False
-    Guard(app, headrace.settings)  # raises here and now, not at the first request
-    app.add_middleware(Guard, settings=headrace.settings)
+    # Raises here and now, not at the first request.
+    access = Access(headrace.settings)
+    app.add_middleware(Guard, settings=headrace.settings, access=access)
     add_failures(app)
     for module in (jobs, pipelines, runs, health):
         app.include_router(module.router)
-    add_pages(app, headrace.settings)
+    add_pages(app, access.token)
     return app
 
 

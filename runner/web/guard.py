@@ -3,32 +3,31 @@
 A loopback address is no wall by itself: any page in the user's browser can reach it, and
 `POST /jobs` runs SQL. So the Host header is checked against DNS rebinding, the Origin of what
 changes something against foreign pages, and bodies are JSON only, which no foreign form can
-send. With a token, everything but the liveness probe and the sign-in needs it.
+send. `access.py` says who may ask; the probes and the sign-in are open to all.
 """
 
-import hmac
-import ipaddress
 import json
 import logging
 from collections.abc import Mapping
-from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.config import Settings
-from runner.errors import ConfigError
+from runner.web.access import Access, is_loopback, name_of, only
 from runner.web.signin import SIGN_IN_PATH, sign_in_page
 
 log = logging.getLogger("headrace.web")
 
 MAX_BODY_BYTES = 1_000_000
-COOKIE = "headrace_session"
+# Under this name a request's state tells an open path whether its caller may know more.
+ADMITTED = "admitted"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# What the sign-in page looks like is no secret.
-_OPEN_PATHS = frozenset({"/health/live", SIGN_IN_PATH, "/static/page.css", "/static/icon.svg"})
+# The probes tell one word without a token; what the sign-in page looks like is no secret.
+_OPEN_PATHS = frozenset(
+    {"/health/live", "/health/ready", SIGN_IN_PATH, "/static/page.css", "/static/icon.svg"}
+)
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -56,48 +55,16 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address that is bound as `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def require_token(settings: Settings) -> None:
-    """Refuse settings that open the service to other machines without a token.
-
-    Raises:
-        ConfigError: They do.
-    """
-    if not is_loopback(settings.host) and not settings.api_token:
-        raise ConfigError(
-            f"HEADRACE_HOST is {settings.host or 'empty'}, which other machines can reach:"
-            " set HEADRACE_API_TOKEN as well, or use 127.0.0.1"
-        )
-
-
-def session_value(token: str) -> str:
-    """Return what a signed-in browser's cookie holds: proof of the token, not the token."""
-    return hmac.new(token.encode(), b"headrace web session", sha256).hexdigest()
-
-
 class Guard:
-    """ASGI middleware that applies the rules above and sets the security headers.
+    """ASGI middleware that applies the rules above and sets the security headers."""
 
-    Raises:
-        ConfigError: The settings open the service to other machines without a token.
-    """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         self._app = app
-        self._token = settings.api_token
-        require_token(settings)
+        self._access = access
         bound = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
-        # Bound elsewhere, any name may lead here; then the token is what protects.
-        self._hosts = _LOCAL_NAMES | {bound.lower()} if is_loopback(settings.host) else None
+        # Elsewhere, or behind a proxy, any name may lead here; then the token is what protects.
+        known_here = is_loopback(settings.host) and not settings.api_token
+        self._hosts = _LOCAL_NAMES | {bound.lower()} if known_here else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -122,16 +89,19 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        host = _only(headers, "host")
+        host = only(headers, "host")
         if self._hosts is not None and name_of(host) not in self._hosts:
             raise Refusal(
                 403, "host-not-allowed", "this service answers to localhost and 127.0.0.1 only"
             )
-        if self._token and scope["path"] not in _OPEN_PATHS and not self._knows(headers):
+        admitted = self._access.admits(scope, headers)
+        scope.setdefault("state", {})[ADMITTED] = admitted
+        if not admitted and scope["path"] not in _OPEN_PATHS:
             raise Refusal(
                 401,
                 "unauthorized",
-                "send the API token: Authorization: Bearer …",
+                "send the API token: Authorization: Bearer … (HEADRACE_API_TOKEN, or the file"
+                " `token` in HEADRACE_HOME)",
                 {"WWW-Authenticate": "Bearer"},
             )
         if scope["method"] in _SAFE_METHODS:
@@ -140,18 +110,6 @@ class Guard:
             raise Refusal(403, "origin-not-allowed", "another site's page may change nothing here")
         if _has_body(headers):
             _check_type(headers, form=scope["path"] == SIGN_IN_PATH)
-
-    def _knows(self, headers: Headers) -> bool:
-        """Tell whether the request carries the token, or the cookie that stands for it."""
-        assert self._token is not None
-        scheme, _, given = _only(headers, "authorization").partition(" ")
-        if scheme.lower() == "bearer":
-            return _equal(given.strip(), self._token)
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and _equal(cookie.value, session_value(self._token))
 
     @staticmethod
     def _wants_page(scope: Scope) -> bool:
@@ -183,20 +141,6 @@ class _Answer:
         await self._send(message)
 
 
-def _only(headers: Headers, name: str) -> str:
-    """Return a header's value, '' unless it was sent exactly once."""
-    values = headers.getlist(name)
-    return values[0] if len(values) == 1 else ""
-
-
-def name_of(host: str) -> str:
-    """Return a Host header without its port, in lower case."""
-    name, colon, port = host.rpartition(":")
-    if colon and (port.isdigit() or not port) and (":" not in name or name.endswith("]")):
-        return name.lower()
-    return host.lower()
-
-
 def _same_origin(headers: Headers, host: str) -> bool:
     """Tell whether a change is asked for by our own page, or by no page at all."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
@@ -214,13 +158,9 @@ def _has_body(headers: Headers) -> bool:
 
 def _check_type(headers: Headers, *, form: bool) -> None:
     wanted = "application/x-www-form-urlencoded" if form else "application/json"
-    given = _only(headers, "content-type").partition(";")[0].strip().lower()
+    given = only(headers, "content-type").partition(";")[0].strip().lower()
     if given != wanted:
         raise Refusal(415, "unsupported-media-type", f"send the body as Content-Type: {wanted}")
-
-
-def _equal(given: str, known: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
 
 
 async def _checked_body(scope: Scope, receive: Receive) -> Receive:

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from runner.engine.wiring import Headrace
-from runner.errors import HeadraceError
+from runner.errors import HeadraceError, SchemaMismatch
 from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
-from runner.store.migrations import LATEST, current
+from runner.store.migrations import look
 from runner.store.waiting import within
 from runner.web.answers import Answer
 from runner.web.failures import RETRY_AFTER_S
+from runner.web.guard import ADMITTED
 from runner.web.jobs import Installed, installed
 
 # A server that has not said anything for this long is not ready.
@@ -33,30 +34,34 @@ async def ready(request: Request) -> Response:
     """Answer 503 with what is missing while PostgreSQL or Redis cannot be used.
 
     Whether a daemon leads and how many workers live is told, but keeps nobody from
-    dispatching: their work waits.
+    dispatching: their work waits. Who has no token learns one word.
     """
     # Not behind the requests that wait for the very server that is asked about.
     limiter = request.app.state.health_threads
-    return await anyio.to_thread.run_sync(_readiness, installed(request), limiter=limiter)
+    whole = getattr(request.state, ADMITTED, False)
+    return await anyio.to_thread.run_sync(_readiness, installed(request), whole, limiter=limiter)
 
 
-def _readiness(headrace: Headrace) -> Response:
+def _readiness(headrace: Headrace, whole: bool) -> Response:
     state: dict[str, Any] = {"status": "ready", "missing": {}}
     try:
         with within(_READY_S):
             state |= _database_state(headrace)
-        if state["schema"] != LATEST:
-            state["missing"]["schema"] = "run `headrace db upgrade`"
+    except SchemaMismatch as error:
+        state["missing"]["schema"] = str(error)
     except HeadraceError as error:
         state["missing"]["postgresql"] = str(error)
     try:
         headrace.sender.ping()
     except HeadraceError as error:
         state["missing"]["redis"] = str(error)
-    if not state["missing"]:
-        return Answer(state)
-    state["status"] = "not ready"
-    return Answer(state, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+    missing = bool(state["missing"])
+    if missing:
+        state["status"] = "unready"
+    told = state if whole else {"status": state["status"]}
+    if not missing:
+        return Answer(told)
+    return Answer(told, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 @router.get("/metrics", summary="Metrics for Prometheus")
@@ -68,13 +73,13 @@ def metrics(headrace: Installed) -> Response:
 
 def _database_state(headrace: Headrace) -> dict[str, Any]:
     with headrace.database.transaction() as tx:
-        schema = current(tx.connection)
-        if schema != LATEST:
-            return {"schema": schema}
+        schema = look(tx.connection)
+        schema.require()
         workers = [row for row in tx.rows("workers") if row["status"] in ("running", "draining")]
         leader = tx.row("leader")
     return {
-        "schema": schema,
-        "leader": bool(leader and leader["live"]),
+        "schema": schema.version,
+        # Late is told, and takes nobody out of service: requests are served all the same.
+        "leader": "late" if leader and leader["late"] else bool(leader and leader["live"]),
         "workers": len(workers),
     }

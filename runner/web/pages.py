@@ -1,6 +1,5 @@
 """The web page, the API's documentation, and signing in."""
 
-import hmac
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -10,8 +9,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from runner.config import Settings
-from runner.web.guard import COOKIE, session_value
+from runner.web.access import COOKIE, equal, session_value
 from runner.web.signin import SIGN_IN_PATH, sign_in_page
 
 STATIC = Path(__file__).parent / "static"
@@ -20,7 +18,7 @@ STATIC = Path(__file__).parent / "static"
 _WRONG_TOKEN_PAUSE_S = 1.0
 
 
-def add_pages(app: FastAPI, settings: Settings) -> None:
+def add_pages(app: FastAPI, token: str) -> None:
     """Add what people look at in a browser."""
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.mount("/swagger", StaticFiles(directory=_swagger_folder()), name="swagger")
@@ -33,9 +31,13 @@ def add_pages(app: FastAPI, settings: Settings) -> None:
     async def docs() -> Response:
         return FileResponse(STATIC / "docs.html")
 
+    @app.get(SIGN_IN_PATH, include_in_schema=False)
+    async def ask() -> Response:
+        return Response(sign_in_page(), media_type="text/html")
+
     @app.post(SIGN_IN_PATH, include_in_schema=False)
     async def sign_in(request: Request) -> Response:
-        return await _sign_in(request, settings.api_token)
+        return await _sign_in(request, token)
 
 
 def _swagger_folder() -> Path:
@@ -46,13 +48,11 @@ def _swagger_folder() -> Path:
     return Path(spec.origin).parent / "resources"
 
 
-async def _sign_in(request: Request, token: str | None) -> Response:
+async def _sign_in(request: Request, token: str) -> Response:
     """Give a browser that knows the token the cookie that stands for it."""
     form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=8)
     given = form.get("token", [""])[0]
-    if token is None:
-        return RedirectResponse("/", status_code=303)
-    if not hmac.compare_digest(given.encode(), token.encode()):
+    if not equal(given, token):
         await anyio.sleep(_WRONG_TOKEN_PAUSE_S)
         return Response(sign_in_page(wrong=True), status_code=401, media_type="text/html")
     response = RedirectResponse("/", status_code=303)

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from runner.config import Settings
 from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
+from runner.web.access import describe_access, require_token
 from runner.web.app import create_app
-from runner.web.guard import require_token
+from runner.web.caller import Protocol
 
 log = logging.getLogger("headrace.web")
 
@@ -30,6 +31,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Protocol,
                 log_config=None,
                 access_log=False,
                 log_level="warning",
@@ -80,6 +82,7 @@ def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:
     with listener or listen(headrace.settings) as opened:
         # Port 0 has become a real one.
         log.info("serving on %s", address(headrace.settings, opened.getsockname()[1]))
+        log.info("%s", describe_access(headrace.settings))
         Server(app).run(sockets=[opened])
 
 

@@ -38,7 +38,7 @@ def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> N
 
     cluster.redis.flushall()
     wait_until(
-        lambda: cluster.redis.llen("rq:queue:medium") >= 5000,
+        lambda: cluster.redis.llen(cluster.keys.queue("medium")) >= 5000,
         limit_s=3,
         what="the messages' return",
     )
@@ -73,17 +73,21 @@ def test_redis_may_stop_and_come_back_empty(own_cluster: Cluster, own_home: Path
     assert daemon.popen.poll() is None
     assert worker.popen.poll() is None
     assert daemon.text().count("Redis does not answer") <= 2, "an outage is told once"
-    wait_until(lambda: own_cluster.redis.smembers("rq:workers"), limit_s=8, what="registration")
+    wait_until(
+        lambda: own_cluster.redis.smembers(f"{own_cluster.keys.prefix}:workers"),
+        limit_s=8,
+        what="registration",
+    )
 
 
 def test_a_message_delivered_three_times_starts_its_job_once(cluster: Cluster) -> None:
     shuffle = random.Random(SEED).shuffle
     dispatch_many(cluster, 100)
-    listed: list[Any] = cluster.redis.lrange("rq:queue:medium", 0, -1)
+    listed: list[Any] = cluster.redis.lrange(cluster.keys.queue("medium"), 0, -1)
     messages = [item.decode() for item in listed] * 3
     shuffle(messages)
-    cluster.redis.delete("rq:queue:medium")
-    cluster.redis.rpush("rq:queue:medium", *messages)
+    cluster.redis.delete(cluster.keys.queue("medium"))
+    cluster.redis.rpush(cluster.keys.queue("medium"), *messages)
     cluster.daemon()
     cluster.worker(2)
     cluster.worker()
@@ -93,7 +97,7 @@ def test_a_message_delivered_three_times_starts_its_job_once(cluster: Cluster) -
     assert cluster.sql("SELECT DISTINCT attempt, status FROM headrace.job") == [
         {"attempt": 1, "status": "completed"}
     ]
-    wait_until(lambda: cluster.redis.llen("rq:queue:medium") == 0)
+    wait_until(lambda: cluster.redis.llen(cluster.keys.queue("medium")) == 0)
 
 
 def test_a_message_of_an_old_attempt_or_of_nobody_starts_nothing(cluster: Cluster) -> None:
@@ -104,7 +108,7 @@ def test_a_message_of_an_old_attempt_or_of_nobody_starts_nothing(cluster: Cluste
     row = cluster.job(job)
 
     cluster.headrace.sender.send([Message(row["id"], n, "high") for n in range(4)])
-    cluster.redis.rpush("rq:queue:high", "something else", "os.system", b"\xff\xfe")
+    cluster.redis.rpush(cluster.keys.queue("high"), "something else", "os.system", b"\xff\xfe")
     after = cluster.dispatch("EffectJob", queue="low")
 
     cluster.wait_for_status(after, "completed")

@@ -89,7 +89,7 @@ def test_a_worker_that_stops_takes_no_job_after_one_that_ignores_sigterm(cluster
 def test_a_job_that_times_out_tidies_up(cluster: Cluster, sql: str) -> None:
     reached, tidied = cluster.folder / "reached", cluster.folder / "tidied"
     cluster.worker()
-    values = {"reached": str(reached), "tidied": str(tidied), "sql": sql}
+    values = {"reached": str(reached), "tidied": str(tidied), "statement": sql}
     job = dispatch(cluster, "TidyJob", with_=values, timeout=1, retry=0)
 
     row = finished(cluster, job, "failed")

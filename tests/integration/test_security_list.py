@@ -45,15 +45,24 @@ def test_redis_write_is_not_code_execution(cluster: Cluster, tmp_path: Path) -> 
     """Whoever writes to Redis gets nothing run but jobs that PostgreSQL knows."""
     proof = tmp_path / "executed"
     connection = redis.from_url(cluster.servers.redis_url)
+    high = cluster.keys.queue("high")
     Queue("high", connection=connection).enqueue("os.system", f"touch {proof}")
     Queue("high", connection=connection).enqueue("runner.queue.entry.perform")
-    connection.rpush("rq:queue:high", b"\xff\x00", "x" * 10_000, "0" * 36 + "_1")
+    written = [
+        *connection.lrange("rq:queue:high", 0, -1),
+        b"\xff\x00",
+        b"x" * 10_000,
+        b"0" * 36 + b"_1",
+    ]
+    connection.rpush(high, *written)
     job = cluster.dispatch("EffectJob", queue="low")
 
     cluster.worker()
 
     cluster.wait_for_status(job, "completed")
-    assert connection.llen("rq:queue:high") == 0
+    assert connection.llen(high) == 0
+    assert connection.lrange(cluster.keys.set_aside("high"), 0, -1) == written
+    assert connection.llen("rq:queue:high") == 2
     assert not proof.exists()
 
 

@@ -65,13 +65,19 @@ def test_an_address_that_others_reach_is_refused_without_a_token(
         listen(found.settings)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
-def test_loopback_needs_no_token(database: str, redis_url: str, tmp_path: Path, host: str):
+@pytest.mark.parametrize("token", ["x", "secret", "1234567"])
+def test_a_token_that_can_be_guessed_is_refused_where_others_reach_the_address(
+    database: str, redis_url: str, tmp_path: Path, token: str
+):
     with (
-        installation(database, redis_url, tmp_path, host=host) as found,
-        client_of(found) as client,
+        installation(database, redis_url, tmp_path, host="0.0.0.0", api_token=token) as found,
+        pytest.raises(ConfigError, match="fewer than 8 characters can be guessed") as refused,
     ):
-        assert client.get("/pipelines").status_code == 200
+        create_app(found)
+
+    assert refused.value.exit_code == 2
+    with pytest.raises(ConfigError, match="can be guessed"):
+        listen(found.settings)
 
 
 def every_route(client: TestClient) -> list[tuple[str, str]]:
@@ -83,15 +89,32 @@ def every_route(client: TestClient) -> list[tuple[str, str]]:
     ] + [("get", path) for path in ("/", "/docs", "/openapi.json", "/static/page.js", "/nothing")]
 
 
-def test_every_route_but_the_liveness_probe_needs_the_token(guarded: TestClient):
+def test_every_route_but_the_probes_needs_the_token(guarded: TestClient):
     answers = {
         (method, path): guarded.request(method, path).status_code
         for method, path in every_route(guarded)
     }
 
     assert answers.pop(("get", "/health/live")) == 200
+    assert answers.pop(("get", "/health/ready")) == 200
     assert len(answers) > 25
     assert set(answers.values()) == {401}
+
+
+def test_without_the_token_the_probes_say_one_word(guarded: TestClient):
+    assert guarded.get("/health/live").json() == {"status": "live"}
+    assert guarded.get("/health/ready").json() == {"status": "ready"}
+    known = guarded.get("/health/ready", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    assert known["workers"] == 0
+
+
+def test_the_sign_in_page_and_what_it_looks_like_need_no_token(guarded: TestClient):
+    page = guarded.get("/sign-in")
+
+    assert page.status_code == 200
+    assert "<form" in page.text
+    for path in ("/static/page.css", "/static/icon.svg"):
+        assert guarded.get(path).status_code == 200
 
 
 def test_a_token_on_loopback_is_needed_as_well(database: str, redis_url: str, tmp_path: Path):

@@ -7,11 +7,14 @@ import pytest
 import redis
 from rq.job import Job
 
+from runner.queue.keys import Keys
 from runner.queue.message import DATA, Message
 from runner.queue.sender import Sender
 from runner.queue.taker import Taker
 
 WEEK_S = 604_800
+# As RQ has them in this process.
+KEYS = Keys("rq")
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def listed(line: redis.Redis, queue: str = "low") -> list[str]:
 def test_a_queue_keeps_the_order_whatever_the_limits(redis_url: str, line: redis.Redis) -> None:
     sent = messages(*[60.0, 60.0, 5.0, 60.0] * 600)
 
-    Sender(redis_url).send(sent)
+    Sender(redis_url, lambda: KEYS).send(sent)
 
     assert listed(line) == [message.id for message in sent]
 
@@ -41,7 +44,7 @@ def test_a_queue_keeps_the_order_whatever_the_limits(redis_url: str, line: redis
 def test_each_message_has_a_hash_of_its_own(redis_url: str, line: redis.Redis) -> None:
     sent = messages(60.0, 60.0, 60.0, 5.0, 5.0)
 
-    Sender(redis_url).send(sent)
+    Sender(redis_url, lambda: KEYS).send(sent)
 
     for message in sent:
         job = Job.fetch(message.id, connection=line)
@@ -54,7 +57,7 @@ def test_each_message_has_a_hash_of_its_own(redis_url: str, line: redis.Redis) -
 
 def test_a_message_that_is_sent_again_has_a_new_hash(redis_url: str, line: redis.Redis) -> None:
     sent = messages(60.0, 60.0)
-    sender = Sender(redis_url)
+    sender = Sender(redis_url, lambda: KEYS)
     sender.send(sent)
     line.hset(f"rq:job:{sent[1].id}", "status", "started")
 
@@ -67,8 +70,8 @@ def test_what_is_done_is_forgotten_before_the_next_is_taken(
     redis_url: str, line: redis.Redis
 ) -> None:
     done, left = messages(60.0, 60.0, 60.0), messages(60.0)
-    Sender(redis_url).send([*done, *left])
-    taker = Taker(redis_url, ["high", "low"])
+    Sender(redis_url, lambda: KEYS).send([*done, *left])
+    taker = Taker(redis_url, KEYS, ["high", "low"])
     taken = taker.take_waiting(3)
     for job_id, attempt, _queue in taken:
         taker.done(f"{job_id}_{attempt}")

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from runner.engine.gate import release_stuck
+from runner.engine.guarding import JobGuard
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.store.sessions import EffectApplied, JobSessions
 from tests.support.processes import wait_until
@@ -111,8 +112,7 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
         cursor.execute("CREATE TABLE effect (attempt integer)")
     job = rows.add("started")
     sides = [
-        JobSessions(rows.store, {"target": empty_database}, lambda _: False, f"w{n}")
-        for n in (1, 2)
+        JobSessions(rows.store, {"target": empty_database}, JobGuard(), f"w{n}") for n in (1, 2)
     ]
     for attempt, side in enumerate(sides, 1):
         side.begin(job, attempt)

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.config import Settings
 from runner.engine.executor import Executor, Surroundings
-from runner.engine.guarding import guard
+from runner.engine.guarding import JobGuard
 from runner.engine.outcomes import Raised
 from runner.engine.wiring import Headrace, connect
 from runner.observe.joblog import JOB_LOGGER, JobLog
@@ -84,7 +84,7 @@ def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]
     logging.getLogger(JOB_LOGGER).addHandler(log)
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
-        sessions = JobSessions(store, {}, guard, "by-hand")
+        sessions = JobSessions(store, {}, JobGuard(), "by-hand")
         surroundings = Surroundings(settings.project, settings.pipelines, render_value)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()

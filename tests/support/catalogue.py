@@ -56,3 +56,9 @@ class SmallCatalogue:
             if key not in with_
         ]
         return faults
+
+    def result_keys(self, _job: str) -> Collection[str] | None:
+        return None
+
+    def kept_as_text(self, _job: str) -> Collection[str]:
+        return ()

@@ -18,6 +18,7 @@ import redis
 from runner.config import load_settings
 from runner.embedded import Servers
 from runner.engine.wiring import Headrace, connect
+from runner.queue.keys import Keys
 from runner.queue.process import birth_ticks
 from tests.support.invariants import check_invariants, install_audit
 from tests.support.processes import Process, wait_until
@@ -209,6 +210,11 @@ class Cluster:
     def check(self, *, settled: bool = True) -> None:
         """Check every invariant."""
         check_invariants(self.servers.database_url, settled=settled)
+
+    @property
+    def keys(self) -> Keys:
+        """The names of the installation's keys in Redis."""
+        return self.headrace.keys
 
     @property
     def redis(self) -> redis.Redis:

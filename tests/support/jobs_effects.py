@@ -298,3 +298,18 @@ class OverdueJob(SpeakingJob):
 
     def handle(self) -> Any:
         return super().handle() if jobapi.current().attempt == 1 else None
+
+
+class EnqueueElsewhereJob(BaseJob):
+    """Uses RQ for a queue of another application, as its author would anywhere."""
+
+    def __init__(self, redis_url: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.redis_url = redis_url
+
+    def handle(self) -> Any:
+        import redis
+        from rq import Queue
+
+        Queue("theirs", connection=redis.Redis.from_url(self.redis_url)).enqueue("os.getcwd")
+        return os.environ.get("RQ_KEY_PREFIX")

@@ -20,6 +20,8 @@ from typing import Any
 from jobs import BaseJob
 from runner import jobapi
 
+_files: list[object] = []
+
 
 def _change_folder() -> None:
     os.chdir("/")
@@ -80,7 +82,7 @@ CHANGES = {
     "nice": lambda: os.nice(5),
     "thread": lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True).start(),
     "program": lambda: subprocess.Popen(["sleep", "600"]),
-    "file": lambda: globals().__setitem__("_kept", Path(__file__).open()),  # noqa: SIM115
+    "file": lambda: _files.append(Path(__file__).open()),  # noqa: SIM115
 }
 
 
@@ -177,10 +179,10 @@ class RaisingJob(BaseJob):
 
     def handle(self) -> Any:
         if self.how == "key":
-            return {}["missing"]
+            return dict[str, int]()["missing"]
         if self.how == "cause":
             try:
-                return {}["missing"]
+                return dict[str, int]()["missing"]
             except KeyError as error:
                 raise ValueError("no such region") from error
         if self.how == "exit":
@@ -212,19 +214,20 @@ class TidyJob(BaseJob):
     """Waits, and leaves a file when it is stopped; with `deaf` it catches that and goes on."""
 
     def __init__(
-        self, reached: str, tidied: str, deaf: bool = False, sql: str = "", **kwargs: Any
+        self, reached: str, tidied: str, deaf: bool = False, statement: str = "", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.reached, self.tidied, self.deaf, self.sql = reached, tidied, deaf, sql
+        self.reached, self.tidied, self.deaf = reached, tidied, deaf
+        self.statement = statement
 
     def handle(self) -> Any:
         from sqlalchemy import text
 
         try:
             Path(self.reached).touch()
-            if self.sql:
+            if self.statement:
                 with self.session() as session:
-                    session.execute(text(self.sql))
+                    session.execute(text(self.statement))
             time.sleep(60)
         except BaseException:
             if not self.deaf:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from runner.config import Settings
 from runner.engine.wiring import Headrace, connect
+from runner.home import token_of
 from runner.web.app import create_app
 from runner.web.serve import Server, listen
 
@@ -54,9 +55,11 @@ def installation(
 
 
 @contextmanager
-def client_of(headrace: Headrace, **headers: str) -> Iterator[TestClient]:
-    """Yield a client as a program on this machine is one."""
+def client_of(headrace: Headrace, *, known: bool = True, **headers: str) -> Iterator[TestClient]:
+    """Yield a client as a program on this machine is one; `known` ones send the home's token."""
     app = create_app(headrace)
+    if known and headrace.settings.api_token is None:
+        headers = {"Authorization": f"Bearer {token_of(headrace.settings.home)}", **headers}
     with TestClient(app, base_url="http://localhost:8000", headers=headers) as client:
         yield client
 

@@ -250,9 +250,19 @@ def test_where_user_namespaces_are_forbidden_root_gives_the_data_to_nobody(home,
 
 
 @as_root
-def test_root_leaves_a_users_home_to_that_user(home):
-    user = process._nobody()
-    os.chown(home, user, -1)
+def test_a_home_that_another_user_made_is_refused_by_root_too(own_home):
+    home = own_home / "home"
+    home.mkdir()
+    os.chown(home, process._nobody(), -1)
 
-    embedded.start(home)
-    assert [path for path in home.rglob("*") if path.stat().st_uid != user] == []
+    for use in (embedded.start, embedded.find, embedded.stop):
+        with pytest.raises(EmbeddedError, match="belongs to nobody: run Headrace as nobody"):
+            use(home)
+    assert list(home.iterdir()) == []
+
+
+def test_a_home_that_everybody_may_write_into_is_refused(own_home):
+    own_home.chmod(0o777)
+
+    with pytest.raises(EmbeddedError, match="can be written by everybody"):
+        embedded.start(own_home)

@@ -1,16 +1,71 @@
-"""The schema `headrace`, made and changed by numbered SQL files under `versions/`."""
+"""The schema `headrace`, made and changed by numbered files under `versions/`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from runner import __version__
+from runner.errors import SchemaMismatch
 from runner.store.connect import make_engine, reported
 
 FOLDER = Path(__file__).parent
-LATEST = max(path.name[:4] for path in (FOLDER / "versions").glob("*.sql"))
+# Of both kinds of files: a migration need not have SQL.
+LATEST = max(path.name[:4] for path in (FOLDER / "versions").glob("[0-9][0-9][0-9][0-9]_*.*"))
+# The oldest version of the schema whose programs may work with the newest one, while hosts are
+# brought up to date one after the other.
+WORKS_FROM = "0014"
 
 # Any number; only that nobody else takes it. Two daemons that start together migrate once.
 _LOCK = 0x68656164
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database has: `version` is None without a schema of Headrace's."""
+
+    version: str | None
+    works_from: str | None = None
+    made_by: str | None = None
+    installation: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether this version can work with it as it is."""
+        if self.version == LATEST:
+            return True
+        return self.newer and self.works_from is not None and self.works_from <= LATEST
+
+    @property
+    def newer(self) -> bool:
+        """Whether a later version of Headrace has made it what it is."""
+        return self.version is not None and self.version > LATEST
+
+    def require(self) -> None:
+        """Refuse to work with it where that cannot be.
+
+        Raises:
+            SchemaMismatch: The message says what to do.
+        """
+        if self.usable:
+            return
+        if self.version is None:
+            raise SchemaMismatch(
+                "the control database has no schema of Headrace's yet;"
+                " `headrace db upgrade` makes it (so do `headrace up` and `headrace daemon`)"
+            )
+        if self.newer:
+            raise SchemaMismatch(
+                f"the control database's schema has version {self.version}, made by Headrace"
+                f" {self.made_by or 'of a later version'}; this is Headrace {__version__}, which"
+                f" knows versions up to {LATEST}. Use the newer Headrace here, too"
+            )
+        raise SchemaMismatch(
+            f"the control database's schema has version {self.version}, and Headrace"
+            f" {__version__} needs {LATEST}; run `headrace db upgrade` (`headrace up` and"
+            " `headrace daemon` do it, too)"
+        )
 
 
 def run_sql(name: str) -> None:
@@ -21,34 +76,57 @@ def run_sql(name: str) -> None:
     op.get_bind().exec_driver_sql(sql.replace("%", "%%"))
 
 
-def upgrade(database_url: str) -> None:
+def upgrade(
+    database_url: str, *, first: Callable[[str], None] = lambda _version: None
+) -> tuple[str | None, str] | None:
     """Bring the database's schema to the newest version. Does nothing where it is there.
+
+    `first` is called with the version of a schema that is about to be changed. Returns the
+    versions before and after, None where nothing was to be done.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
+        SchemaMismatch: The schema is of a later version, which this one cannot work with.
     """
     engine = make_engine(database_url, application_name="headrace:migrate")
     try:
         with reported(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            if current(connection) == LATEST:
-                return
+            schema = look(connection)
+            if schema.version == LATEST or schema.newer:
+                schema.require()
+                return None
+            if schema.version is not None:
+                first(schema.version)
             _run_alembic(connection)
+            connection.execute(
+                text(
+                    "UPDATE headrace.installation SET works_from = :works_from, version = :made_by"
+                ),
+                {"works_from": WORKS_FROM, "made_by": __version__},
+            )
+            return schema.version, LATEST
     finally:
         engine.dispose()
 
 
-def current(connection: Connection) -> str | None:
-    """Return the version that the connected database has, None where it has none."""
+def look(connection: Connection) -> Schema:
+    """Return what the connected database has."""
     there = connection.exec_driver_sql(
-        "SELECT to_regclass('headrace.alembic_version') IS NOT NULL"
-    ).scalar_one()
-    if not there:
-        return None
-    version: str | None = connection.exec_driver_sql(
+        "SELECT to_regclass('headrace.alembic_version') IS NOT NULL,"
+        "       to_regclass('headrace.installation') IS NOT NULL"
+    ).one()
+    if not there[0]:
+        return Schema(None)
+    version = connection.exec_driver_sql(
         "SELECT version_num FROM headrace.alembic_version"
     ).scalar()
-    return version
+    if not there[1]:
+        return Schema(version)
+    row = connection.exec_driver_sql(
+        "SELECT works_from, version, id FROM headrace.installation"
+    ).one()
+    return Schema(version, *row)
 
 
 def _run_alembic(connection: Connection) -> None:

@@ -2,7 +2,8 @@
 -- is fenced by the attempt's number, so that whoever lost the job changes no row.
 
 -- name: claim_attempt
--- Take a queued job. No row: someone else has it, or the message is an old one.
+-- Take a queued job. No row: someone else has it, or the message is an old one, or the job needs
+-- a newer worker than this.
 UPDATE headrace.job
    SET status = 'started',
        attempt = attempt + 1,
@@ -13,12 +14,13 @@ UPDATE headrace.job
  WHERE id = :id::uuid
    AND attempt = :attempt::integer      -- fencing token
    AND status = 'queued'
+   AND (needs IS NULL OR needs <= :can::integer)
 RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
           run_id, pipeline, step, dependents, late, folder, logical_date, pool,
           pool_slots, env
 
 -- name: closing_part
--- Close the attempt.
+-- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -30,6 +32,9 @@ done AS (
      WHERE id = :id::uuid
        AND attempt = :attempt::integer      -- fencing token
        AND status = 'started'
+       -- NULL: the job has opened no session. What was done after a COMMIT or ROLLBACK inside is
+       -- another transaction, or none.
+       AND (:xact::text IS NULL OR pg_current_xact_id_if_assigned()::text = :xact)      -- mark
     RETURNING id, run_id, dependents
 )
 
@@ -108,6 +113,7 @@ claimed AS (
      WHERE id = :next_id::uuid
        AND attempt = :next_attempt::integer      -- fencing token
        AND status = 'queued'
+       AND (needs IS NULL OR needs <= :can::integer)
     RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
               run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
               folder, logical_date, pool, pool_slots, env
@@ -206,6 +212,34 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
+-- name: give_back_attempt
+-- Give an attempt back for a while, without spending a retry: another worker may know the job's
+-- class. No row: it is over, or was given back so often that nobody seems to know it.
+WITH ended AS (
+    UPDATE headrace.job j
+       SET status = 'retrying',
+           next_retry_time = clock_timestamp()
+                           + make_interval(secs => (:waits_s::float8[])[given_back.times + 1]),
+           error = :error::text,
+           finished_at = clock_timestamp(),
+           updated_at = clock_timestamp()
+      FROM (SELECT count(*)::integer AS times
+              FROM headrace.job_attempt
+             WHERE job_id = :id::uuid
+               AND outcome = 'released'
+               AND traceback = 'unknown-job') given_back
+     WHERE j.id = :id::uuid
+       AND j.attempt = :attempt::integer      -- fencing token
+       AND j.status = 'started'
+       AND given_back.times < cardinality(:waits_s::float8[])
+    RETURNING j.id, j.attempt, j.worker, j.started_at, j.next_retry_time
+), noted AS (
+    INSERT INTO headrace.job_attempt
+           (job_id, attempt, outcome, worker, started_at, error, traceback)
+    SELECT id, attempt, 'released', worker, started_at, :error::text, 'unknown-job' FROM ended
+)
+SELECT id, next_retry_time FROM ended
+
 -- name: lost_attempts
 -- Of these attempts, the ones that somebody else has ended: cancelled, reaped, or begun anew.
 -- An attempt that its own worker has just ended is not among them.
@@ -274,3 +308,24 @@ SELECT set_config('lock_timeout', '500ms', true)
  WHERE id = :id::uuid
    AND attempt >= :attempt::integer
    AND (NOT :running::boolean OR (attempt = :attempt::integer AND status = 'started'))
+
+-- name: sign_ledger
+-- In a target database: the job's effect is in this transaction. No row: its transaction was
+-- ended from inside, and this is another one.
+INSERT INTO headrace.ledger (job_id, attempt)
+SELECT :id::uuid, :attempt::integer
+ WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
+
+-- name: fate_of_transaction
+-- What became of an attempt's transaction. The backend of a connection that was cut may still be
+-- at work on it: nobody waits for that one, and it is asked to end.
+SELECT pg_xact_status(:xact::xid8) AS status,
+       EXISTS (SELECT FROM pg_prepared_xacts
+                WHERE transaction = :xact::xid8::xid AND database = current_database()) AS prepared,
+       (SELECT count(pg_terminate_backend(pid))
+          FROM pg_stat_activity
+         WHERE backend_xid = :xact::xid8::xid
+           AND pid <> pg_backend_pid()) AS ended
+
+-- name: number_of_transaction
+SELECT pg_current_xact_id_if_assigned()::text AS number

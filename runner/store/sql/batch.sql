@@ -43,6 +43,7 @@ wanted AS MATERIALIZED (
      WHERE j.id = wanted.id
        AND j.attempt = wanted.attempt      -- fencing token
        AND j.status || '' = 'queued'
+       AND (j.needs IS NULL OR j.needs <= :can::integer)
        AND (wanted.place = 1 OR (j.pool IS NULL AND j.job_class = ANY (:short::text[])))
     RETURNING wanted.place, j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count,
               j.timeout_s, j.retry::text, j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder,

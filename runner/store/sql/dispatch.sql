@@ -53,19 +53,19 @@ RETURNING *
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         deps_left, dependents, late, trigger_rule, when_expr, allow_failure, folder, logical_date,
-        handler, pool, pool_slots, env, queued_at)
+        handler, pool, pool_slots, env, needs, queued_at)
 SELECT id, job_class, payload::jsonb,
        CASE WHEN deps_left = 0 AND not held THEN 'queued' ELSE 'waiting' END,
        queue, timeout_s, retry::jsonb, run_id, pipeline, step, deps_left, dependents, late,
        trigger_rule, when_expr, allow_failure, folder, logical_date, handler,
-       pool, pool_slots, env,
+       pool, pool_slots, env, needs,
        CASE WHEN deps_left = 0 AND not held THEN clock_timestamp() END
   FROM json_to_recordset(:jobs::json) AS planned
        (id uuid, job_class text, payload text, queue text, timeout_s float8, retry text,
         run_id uuid, pipeline text, step text, deps_left integer, dependents integer,
         late boolean, trigger_rule text, when_expr text, allow_failure boolean, folder text,
         logical_date timestamptz, held boolean, handler text, pool text,
-        pool_slots integer, env jsonb)
+        pool_slots integer, env jsonb, needs integer)
 
 -- name: insert_edges
 INSERT INTO headrace.job_dependency (upstream_id, job_id)

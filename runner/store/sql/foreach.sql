@@ -17,7 +17,7 @@ SELECT j.id
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         dependents, allow_failure, folder, logical_date, handler, pool, pool_slots, slot_wanted,
-        when_expr, child_state, env, queued_at)
+        when_expr, child_state, env, needs, queued_at)
 SELECT item.id, :job_class::text, item.payload::jsonb,
        CASE WHEN :pool::text IS NOT NULL OR kind.of_pipeline THEN 'waiting' ELSE 'queued' END,
        maker.queue, maker.timeout_s, maker.retry, maker.run_id, maker.pipeline, item.step,
@@ -27,6 +27,7 @@ SELECT item.id, :job_class::text, item.payload::jsonb,
        CASE WHEN kind.of_pipeline THEN 'true' END,
        CASE WHEN kind.of_pipeline THEN 'wanted' END,
        item.env,
+       maker.needs,
        CASE WHEN :pool::text IS NULL AND NOT kind.of_pipeline THEN clock_timestamp() END
   FROM headrace.job maker
  CROSS JOIN (SELECT starts_with(:job_class::text, 'pipeline ')) AS kind (of_pipeline)

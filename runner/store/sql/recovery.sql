@@ -70,3 +70,7 @@ SELECT r.id
    AND NOT EXISTS (
 -- include: unfinished_part
        )
+
+-- name: known_jobs
+-- Which of these ids are jobs of this installation.
+SELECT id FROM headrace.job WHERE id = ANY (:ids::uuid[])

@@ -20,15 +20,20 @@ DELETE FROM headrace.worker
    AND seen_at < clock_timestamp() - interval '1 day'
 
 -- name: take_leadership
--- Take or renew the lease; no row: somebody else holds it.
-INSERT INTO headrace.leader AS leader (holder, term, expires_at)
-VALUES (:holder::text, 1, clock_timestamp() + make_interval(secs => :lease_s::float8))
+-- Take or renew the lease; no row: somebody else holds it. One that lies further ahead than its
+-- own length was written by a clock that has been set back since: it is void, or nobody would lead
+-- until that clock's time has come.
+INSERT INTO headrace.leader AS leader (holder, term, expires_at, lease)
+VALUES (:holder::text, 1, clock_timestamp() + make_interval(secs => :lease_s::float8),
+        make_interval(secs => :lease_s::float8))
     ON CONFLICT (singleton) DO UPDATE
    SET holder = excluded.holder,
        term = leader.term + CASE WHEN leader.holder = excluded.holder THEN 0 ELSE 1 END,
-       expires_at = excluded.expires_at
+       expires_at = excluded.expires_at,
+       lease = excluded.lease
  WHERE leader.holder = excluded.holder
     OR leader.expires_at < clock_timestamp()
+    OR leader.expires_at > clock_timestamp() + leader.lease
 RETURNING term
 
 -- name: give_up_leadership
@@ -40,7 +45,16 @@ SELECT term FROM headrace.leader
    AND expires_at > clock_timestamp()
 
 -- name: leader
-SELECT holder, term, expires_at, expires_at > clock_timestamp() AS live FROM headrace.leader
+-- Late: it has not given the lead up, and its lease is over.
+SELECT holder, term, expires_at, live, expires_at > '-infinity' AND NOT live AS late
+  FROM (SELECT *, expires_at > clock_timestamp()
+                  AND expires_at <= clock_timestamp() + lease AS live
+          FROM headrace.leader) leader
+
+-- name: schema
+-- Which version the database has, and whose programs may work with it.
+SELECT version_num, id, works_from, version
+  FROM headrace.alembic_version, headrace.installation
 
 -- name: attempts_of_worker
 SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = 'started'

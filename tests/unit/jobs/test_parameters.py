@@ -10,8 +10,8 @@ from jobs.failed_job import FailedJob, MyException
 from jobs.fibonacci import Fibonacci
 from jobs.load_file import LoadFile
 from jobs.rebuild_index import RebuildIndex
+from jobs.results import as_json
 from jobs.run_sql import RunSql
-from jobs.scripts import as_json
 from jobs.slow_query import SlowQuery
 from jobs.streams import JsonLines
 from jobs.sync_table import SyncTable

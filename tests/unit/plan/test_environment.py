@@ -11,7 +11,7 @@ from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import PlannedJob
 from runner.plan.environment import keeping_references, render_late_env
 from runner.plan.expand import expand
-from runner.plan.later import later_templates
+from runner.plan.later import speaks_later
 from runner.template.values import render_value
 
 PARAMS = {"day": date(2026, 1, 31), "n": 3, "on": True, "evil": "${HOME}", "cost": "5$"}
@@ -79,7 +79,7 @@ def test_a_variable_over_steps_makes_its_job_late() -> None:
         job.env,
         {"steps": {"load": {"result": {"note": "${HOME}"}}}, "params": {}, "run": {}},
         render_value,
-        later_templates(None),
+        lambda text: speaks_later(text, None),
     )
     assert env == {"ROWS": "$${HOME} ${TOKEN}", "DAY": "2026-01-31"}
 

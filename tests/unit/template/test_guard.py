@@ -43,6 +43,29 @@ from runner.template.lexer import tokens
                 "SELECT 3",
             ],
         ),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case; END; COMMIT",
+            ["CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case; END", "COMMIT"],
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS end; SELECT 2; END; SELECT 3",
+            [
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS end; SELECT 2; END",
+                "SELECT 3",
+            ],
+        ),
+        (
+            "CREATE FUNCTION f(begin atomic) RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMIT; TABLE",
+            [
+                "CREATE FUNCTION f(begin atomic) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                "COMMIT",
+                "TABLE",
+            ],
+        ),
+        (
+            "CREATE PROCEDURE p() BEGIN ATOMIC END; TABLE t",
+            ["CREATE PROCEDURE p() BEGIN ATOMIC END", "TABLE t"],
+        ),
     ],
 )
 def test_a_script_is_split_where_postgresql_splits_it(sql, statements):
@@ -76,7 +99,6 @@ def test_a_script_is_split_where_postgresql_splits_it(sql, statements):
         "SELECT 1 /* /* */ ; */; COMMIT",
         "SELECT $x$ $$ $x$; COMMIT; SELECT $$ $$",
         "SET standard_conforming_strings = off",
-        "SELECT set_config('standard_conforming_strings', 'off', false)",
         "COPY t FROM STDIN",
         "COPY (SELECT 1) TO STDOUT",
     ],
@@ -97,6 +119,10 @@ def test_transaction_control_is_refused_however_it_is_dressed(sql):
         "DO $$ BEGIN PERFORM 1; END $$",
         "SELECT begin, commit FROM t",
         "COPY t FROM '/tmp/x'",
+        "SET standard_conforming_strings = on",
+        "SELECT setting FROM pg_settings WHERE name = 'standard_conforming_strings'",
+        "SELECT 1 AS end, 2 AS begin, 3 AS commit, 4 AS rollback, 5 AS case, 6 AS atomic",
+        "CREATE FUNCTION f(begin atomic) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "SET LOCAL statement_timeout = 1",
         "UPDATE t SET transaction_id = 1",
         r"SELECT E'\' ; COMMIT ; '",

@@ -1,0 +1,145 @@
+"""Turns the rows of a query into a job's result: what JSON holds, exact and bounded."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import (
+    PYDATE,
+    PYDATETIME,
+    PYDATETIMETZ,
+    PYINTERVAL,
+    new_array_type,
+    new_type,
+    register_type,
+)
+from sqlalchemy import Connection, CursorResult, event
+from sqlalchemy.orm import Session
+
+from runner import exact
+
+ROWS_KEPT = 100
+BYTES_KEPT = 1_000_000
+"""What the rows of a result take as JSON at most: each listing of jobs sends them."""
+
+_INT_DIGITS = 4300  # Python writes no int of more digits.
+
+
+def outcome(cursor: CursorResult[Any], keep: int = ROWS_KEPT) -> dict[str, Any]:
+    """Return `{row_count}`, with the first `keep` rows and `columns` where there are rows.
+
+    Rows that would make it larger than `BYTES_KEPT` are counted but left out, which
+    `truncated: true` says. A column whose name was there before is called `name_2`.
+    """
+    if not cursor.returns_rows:
+        return {"row_count": max(0, cursor.rowcount)}
+    columns = _distinct(list(cursor.keys()))
+    rows: list[dict[str, Any]] = []
+    count, size, full = 0, 0, False
+    for row in cursor:
+        if count < keep and not full:
+            kept = dict(zip(columns, map(as_json, row), strict=True))
+            size += len(exact.dumps(kept))
+            full = size > BYTES_KEPT
+            if not full:
+                rows.append(kept)
+        count += 1
+    found = {"row_count": count, "columns": columns, "rows": rows}
+    return found | {"truncated": True} if full else found
+
+
+def as_json(value: Any) -> Any:
+    """Return a column's value as JSON has it.
+
+    Numbers keep every digit. Dates and times are ISO 8601, a span is its seconds. What Python
+    has no value for (years before 1 or after 9999, infinity, spans with months) is the text that
+    PostgreSQL writes.
+    """
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _endless(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes | memoryview):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+@contextmanager
+def values_as_written(target: Session | Connection) -> Iterator[None]:
+    """Have what Python cannot hold read as PostgreSQL writes it, within the block.
+
+    The driver refuses a date before the year 1, takes infinity for the year 9999 and a month
+    for thirty days.
+    """
+    connection = target.connection() if isinstance(target, Session) else target
+
+    def _register(_connection: Any, cursor: Any, *_rest: Any) -> None:
+        for one in _TYPES:
+            register_type(one, cursor)
+
+    event.listen(connection, "before_cursor_execute", _register)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", _register)
+
+
+def _distinct(columns: list[str]) -> list[str]:
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 2
+        while name in names or (name != column and name in columns):
+            name, number = f"{column}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _endless(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _number(value: Decimal) -> int | Decimal | str:
+    if not value.is_finite():
+        return str(value)
+    whole = value == value.to_integral_value() and value.adjusted() < _INT_DIGITS
+    return int(value) if whole else value
+
+
+def _or_text(cast: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def _read(text: Any, cursor: Any) -> Any:
+        if text is None or "infinity" in text or "mon" in text or "year" in text:
+            return text
+        try:
+            return cast(text, cursor)
+        except (ValueError, OverflowError, psycopg2.Error):
+            return text
+
+    return _read
+
+
+def _types() -> Iterator[Any]:
+    # Type and array type by their numbers in pg_type, which never change.
+    for name, cast, oid, array in (
+        ("DATE", PYDATE, 1082, 1182),
+        ("TIMESTAMP", PYDATETIME, 1114, 1115),
+        ("TIMESTAMPTZ", PYDATETIMETZ, 1184, 1185),
+        ("INTERVAL", PYINTERVAL, 1186, 1187),
+    ):
+        one = new_type((oid,), name, _or_text(cast))
+        yield one
+        yield new_array_type((array,), f"{name}[]", one)
+
+
+_TYPES = tuple(_types())

@@ -1,0 +1,210 @@
+"""What is known of the values of a pipeline's steps before any run: constants and defaults."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from runner.engine.registry import Registry
+from runner.engine.runparams import with_params
+from runner.errors import HeadraceError, InvalidParams
+from runner.model.pipeline import Param, Pipeline, Step
+from runner.plan.environment import Keys, as_variables
+from runner.plan.expand import plain, sql_is_verbatim
+from runner.plan.later import fault_of_items, speaks_later
+from runner.plan.params import resolve_params
+from runner.plan.variables import run_variables
+from runner.source import KeyPath
+from runner.template.checking import check_value
+from runner.template.shapes import ANY, Shape, as_json, mapping_of, of_param
+from runner.template.syntax import has_template, reading
+from runner.template.values import render_value
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One job of a step as far as it is known; `complete` where all of it is.
+
+    `fault` is the key of a value that cannot be rendered, and why.
+    """
+
+    payload: dict[str, Any] = field(default_factory=dict)
+    complete: bool = True
+    fault: tuple[KeyPath, HeadraceError] | None = None
+
+
+class Known:
+    """What is known of one pipeline's values. `fault`: its defaults do not fit."""
+
+    def __init__(self, pipeline: Pipeline, now: datetime) -> None:
+        self._pipeline = pipeline
+        self.fault: HeadraceError | None = None
+        run = run_variables(pipeline, now, {"trigger": "manual"})
+        self._unknown = set(_not_given(pipeline.params))
+        params: dict[str, Any] = {}
+        try:
+            params = self._resolved(run)
+        except HeadraceError as error:
+            self.fault = error
+            self._unknown = {param.name for param in pipeline.params}
+        self._variables: dict[str, Any] = {"params": params, "run": run}
+
+    def _resolved(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a run that is given nothing; the unknown ones are left out."""
+        known: list[Param] = []
+        for param in self._pipeline.params:
+            if param.name not in self._unknown:
+                if self._is_unknown(param.default, set()):
+                    self._unknown.add(param.name)
+                else:
+                    known.append(param)
+        own = Pipeline(
+            name=self._pipeline.name, file="", folder="", version="", steps=(), params=tuple(known)
+        )
+        try:
+            return resolve_params(own, {}, render=render_value, variables={"run": run})
+        except InvalidParams as error:
+            lines = str(error).splitlines()[1:]
+            raise InvalidParams("; ".join(line.strip() for line in lines)) from None
+
+    @cached_property
+    def _surely(self) -> frozenset[str]:
+        """The steps that run in every run that goes well."""
+        sure: set[str] = set()
+        left = list(self._pipeline.steps)
+        while True:
+            more = [
+                step
+                for step in left
+                if step.when is None
+                and step.trigger_rule == "all_success"
+                and set(step.depends_on) <= sure
+            ]
+            if not more:
+                return frozenset(sure)
+            sure |= {step.id for step in more}
+            left = [step for step in left if step.id not in sure]
+
+    def jobs(self, step: Step, registry: Registry) -> Iterator[Rendered]:
+        """Yield the jobs that the step becomes; one where its items are not known."""
+        keys = Keys(frozenset(sql_is_verbatim(step.job)), frozenset(registry.referring(step.job)))
+        if step.foreach is None:
+            yield self._job(step, keys, {}, set(), registry)
+            return
+        name, items = step.foreach.as_, step.foreach.items
+        if speaks_later(items, step.handler) or self._not_known(step, items, set()):
+            yield self._job(step, keys, {}, {name}, registry)
+            return
+        try:
+            found = render_value(items, self._variables)
+        except HeadraceError as error:
+            yield Rendered(fault=(("foreach", "items"), error))
+            return
+        fault = fault_of_items(found)
+        if fault is not None:
+            yield Rendered(fault=(("foreach", "items"), HeadraceError(fault)))
+            return
+        for item in found:
+            yield self._job(step, keys, {name: item}, set(), registry)
+
+    def _job(
+        self,
+        step: Step,
+        keys: Keys,
+        item: Mapping[str, Any],
+        unknown: set[str],
+        registry: Registry,
+    ) -> Rendered:
+        variables = {**self._variables, **item}
+        payload: dict[str, Any] = {}
+        complete = True
+        for key, value in step.with_.items():
+            if key in keys.verbatim:
+                payload[key] = plain(value)
+            elif self._not_known(step, value, unknown):
+                complete = False
+            else:
+                try:
+                    render = keys.render_of(key, render_value)
+                    payload[key] = _rendered(value, variables, render)
+                except HeadraceError as error:
+                    return Rendered(fault=((key,), error))
+        for name, text in step.env.items():
+            if not self._not_known(step, text, unknown):
+                try:
+                    as_variables(render_value)(text, variables)
+                except HeadraceError as error:
+                    return Rendered(fault=(("env", name), error))
+        return Rendered(*self._with_params(step, payload, complete, registry))
+
+    def _with_params(
+        self, step: Step, payload: dict[str, Any], complete: bool, registry: Registry
+    ) -> tuple[dict[str, Any], bool]:
+        """Give a job that runs SQL the run's parameters, where what it reads of them is known."""
+        params = self._variables["params"]
+        known = {param.name for param in self._pipeline.params} <= set(params)
+        in_question = not known or (bool(params) and step.id not in self._surely)
+        if "params" in registry.get(step.job).parameters and in_question:
+            return payload, False
+        return dict(with_params(registry, step.job, payload, params, of_item=False)), complete
+
+    def samples(self, step: Step) -> Iterator[tuple[str, Any]]:
+        """Yield arguments whose value is not known, with one of the type that it will have."""
+        shapes = {param.name: of_param({"type": param.type}) for param in self._pipeline.params}
+        variables = {"params": mapping_of(shapes), "run": ANY, "steps": ANY}
+        if step.foreach is not None:
+            variables[step.foreach.as_] = ANY
+        for key, value in step.with_.items():
+            if has_template(value) and key not in sql_is_verbatim(step.job):
+                shape = as_json(check_value(value, variables).shape)
+                if _is_typed(shape):
+                    yield key, shape.sample
+
+    def _not_known(self, step: Step, value: Any, unknown: set[str]) -> bool:
+        """Tell whether a value depends on what only a run knows."""
+        if speaks_later(value, step.handler) or self._is_unknown(value, unknown):
+            return True
+        # What may not run is held to what it says by itself only.
+        return step.id not in self._surely and _depends(value)
+
+    def _is_unknown(self, value: Any, unknown: set[str]) -> bool:
+        if isinstance(value, Mapping):
+            return any(self._is_unknown(part, unknown) for part in value.values())
+        if isinstance(value, list | tuple):
+            return any(self._is_unknown(part, unknown) for part in value)
+        if not has_template(value):
+            return False
+        said = reading(value)
+        read = {str(chain[0]) for chain in said.of("params")}
+        whole = ("params",) in said.chains
+        return bool(read & self._unknown or (whole and self._unknown) or said.names & unknown)
+
+
+def _not_given(params: tuple[Param, ...]) -> Iterator[str]:
+    """Yield the parameters that a run may have to be given."""
+    for param in params:
+        if param.required or param.default is None:
+            yield param.name
+
+
+def _depends(value: Any) -> bool:
+    """Tell whether a value depends on parameters or on the run."""
+    if isinstance(value, Mapping):
+        return any(map(_depends, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_depends, value))
+    return has_template(value) and bool(reading(value).names & {"params", "run"})
+
+
+def _is_typed(shape: Shape) -> bool:
+    return shape.known and shape.members is None and shape.sample is not None and bool(shape.kind)
+
+
+def _rendered(value: Any, variables: Mapping[str, Any], render: Any) -> Any:
+    # Text by text, as a plan does: a reference to a variable is one within a text.
+    if isinstance(value, Mapping):
+        return {str(key): _rendered(part, variables, render) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rendered(part, variables, render) for part in value]
+    return plain(render(value, variables)) if isinstance(value, str) else plain(value)

@@ -1,0 +1,205 @@
+"""Goes through what a run would do with each step of a pipeline, as far as the files decide it.
+
+Whatever needs no database is done as a run does it: values are rendered with the parameters'
+defaults, jobs are made, their SQL is read. So what a run would refuse is found by `validate`,
+in the same words. A value that only a run knows is left alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.known_values import Known, Rendered
+from runner.engine.preview import NoDatabase, entered
+from runner.engine.registry import JobType, Registry
+from runner.engine.sql_check import SqlText, faults_of_sql
+from runner.errors import HeadraceError, Problem, UnknownJobClass
+from runner.model.pipeline import Pipeline, Step
+from runner.source import Document, KeyPath, read, scan, shown_path
+from runner.spec import place_of
+from runner.spec.places import place_of_finding, place_of_word, written_at
+from runner.template.syntax import has_template
+
+_HINT = "`headrace jobs --types` shows what each job takes"
+_CODES = {
+    "invalid-with": "refused-value",
+    "template": "bad-template",
+    "job-failure": "refused-value",
+    "invalid-params": "bad-default",
+}
+# Beyond these an item is like those before it.
+_MOST_ITEMS = 20
+
+
+def rehearse(
+    pipelines: Iterable[Pipeline], settings: Settings, registry: Registry
+) -> list[Problem]:
+    """Return what runs of these valid pipelines would be refused for."""
+    found: dict[Problem, None] = {}
+    for pipeline in pipelines:
+        content = read(Path(pipeline.file))
+        document = None if isinstance(content, Problem) else scan(content, pipeline.file)[0]
+        if document is not None:
+            found |= dict.fromkeys(_Rehearsal(pipeline, document, settings, registry).problems())
+    return sorted(found)
+
+
+class _Rehearsal:
+    """One pipeline."""
+
+    def __init__(
+        self, pipeline: Pipeline, document: Document, settings: Settings, registry: Registry
+    ) -> None:
+        self._pipeline = pipeline
+        self._document = document
+        self._settings = settings
+        self._registry = registry
+        self._known = Known(pipeline, datetime.now(UTC))
+
+    def problems(self) -> Iterator[Problem]:
+        if self._known.fault is not None:
+            yield self._problem(("params",), self._known.fault)
+        for step in (*self._pipeline.steps, *self._pipeline.handlers):
+            if step.pipeline is None:
+                yield from self._of_step(step)
+
+    def _of_step(self, step: Step) -> Iterator[Problem]:
+        try:
+            kind = self._registry.get(step.job)
+        except UnknownJobClass:
+            return
+        with entered(self._pipeline, step.id, self._settings):
+            yield from self._wrong_types(step, kind)
+            told = list(self._of_sql(step, kind))
+            yield from told
+            for one in list(self._known.jobs(step, self._registry))[:_MOST_ITEMS]:
+                problems = list(self._of_job(step, kind, one, sql=not told))
+                yield from problems
+                if problems:
+                    return
+
+    def _wrong_types(self, step: Step, kind: JobType) -> Iterator[Problem]:
+        """Look at values whose type the parameters' declarations tell."""
+        samples = dict(self._known.samples(step))
+        if kind.takes_anything or not samples:
+            return
+        for key, code, message, hint in self._registry.check(step.job, samples):
+            if code == "wrong-type" and key is not None:
+                yield self._told(step, (key,), code, message, hint or _HINT)
+
+    def _of_sql(self, step: Step, kind: JobType) -> Iterator[Problem]:
+        """Look at the SQL of a step before any value is put in."""
+        if not getattr(kind.cls, "binds_sql", False):
+            return
+        sql, path = step.with_.get("sql"), step.with_.get("sql_path")
+        if isinstance(sql, str):
+            text = SqlText(sql)
+            key = "sql"
+        elif isinstance(path, str) and not has_template(path):
+            key = "sql_path"
+            try:
+                text = SqlText.of_file(kind.cls, path)
+            except HeadraceError as error:
+                yield self._problem(self._path(step, key), error, step)
+                return
+        else:
+            return
+        for code, message, hint, line, word in faults_of_sql(text, step, kind, self._pipeline):
+            at = self._place_in_sql(step, key, text, line, word)
+            yield Problem(*at, code, f"{_label(step)}: {message}", hint or _HINT)
+
+    def _place_in_sql(
+        self, step: Step, key: str, text: SqlText, line: int, word: str
+    ) -> tuple[str, int, int]:
+        if text.path is not None:
+            lines = text.text.splitlines() or [""]
+            return shown_path(text.path), *place_of_word(lines, min(line, len(lines)), word)
+        at = written_at(self._document.data, self._path(step, key))
+        return self._document.file, *place_of_finding(self._document, at, line=line, word=word)
+
+    def _of_job(self, step: Step, kind: JobType, one: Rendered, *, sql: bool) -> Iterator[Problem]:
+        """Make a job, and have it tell its statements, where all that it needs is known."""
+        if one.fault is not None:
+            yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
+            return
+        yield from self._of_paths(step, kind, one.payload)
+        yield from self._of_connections(step, one.payload)
+        if not one.complete:
+            return
+        try:
+            job = self._registry.make(step.job, one.payload)
+        except HeadraceError as error:
+            yield self._problem(self._argument(step, one.payload, error), error, step)
+            return
+        except Exception as error:  # noqa: BLE001 - a user's class may raise anything
+            told = HeadraceError(f"{type(error).__name__}: {error}")
+            yield self._problem(self._path(step), told, step)
+            return
+        if sql:
+            yield from self._statements(step, job, one.payload)
+
+    def _statements(self, step: Step, job: Any, payload: Mapping[str, Any]) -> Iterator[Problem]:
+        try:
+            job.rehearse()
+        except NoDatabase:
+            return
+        except HeadraceError as error:
+            yield self._problem(self._argument(step, payload, error), error, step)
+        except Exception:  # noqa: BLE001 - what a user's preview stumbles over, a run may not
+            return
+
+    def _of_paths(self, step: Step, kind: JobType, payload: Mapping[str, Any]) -> Iterator[Problem]:
+        for key, check in getattr(kind.cls, "paths", {}).items():
+            value = payload.get(key)
+            if isinstance(value, str):
+                try:
+                    check(value)
+                except HeadraceError as error:
+                    yield self._problem(self._path(step, key), error, step)
+
+    def _of_connections(self, step: Step, payload: Mapping[str, Any]) -> Iterator[Problem]:
+        for key, value in payload.items():
+            named = key == "connection" or key.endswith("_connection")
+            if named and isinstance(value, str) and value not in self._settings.connections:
+                message = f'uses an unknown connection "{value}"'
+                hint = "name it under `connections` in config.yaml"
+                yield self._told(step, (key,), "unknown-connection", message, hint)
+
+    # -- places --------------------------------------------------------------------------
+
+    def _argument(self, step: Step, payload: Mapping[str, Any], error: Exception) -> KeyPath:
+        """Return the argument that an error names, or that of its SQL."""
+        said = str(error)
+        named = [key for key in payload if f" {key} " in f" {said} " or f"{key!r}" in said]
+        quoted = [
+            key for key, value in payload.items() if isinstance(value, str) and f"{value!r}" in said
+        ]
+        of_sql = [key for key in ("sql", "sql_path") if key in payload and error_of_sql(said, key)]
+        key = next(iter([*of_sql, *quoted, *named]), None)
+        return self._path(step, *((key,) if key else ()))
+
+    def _path(self, step: Step, *keys: str | int) -> KeyPath:
+        head: KeyPath = ("steps",) if step.handler is None else ("handlers", step.handler)
+        rest = keys if keys and keys[0] in ("env", "foreach") else ("with", *keys)
+        return (*head, step.id, *rest)
+
+    def _told(self, step: Step, keys: KeyPath, code: str, message: str, hint: str) -> Problem:
+        place = place_of(self._document, self._path(step, *keys))
+        return Problem(self._document.file, *place, code, f"{_label(step)}: {message}", hint)
+
+    def _problem(self, path: KeyPath, error: HeadraceError, step: Step | None = None) -> Problem:
+        place = place_of(self._document, path)
+        label = f"{_label(step)}: " if step is not None else ""
+        code = _CODES.get(error.code, error.code if error.code != "error" else "refused-value")
+        return Problem(self._document.file, *place, code, f"{label}{error}", _HINT)
+
+
+def error_of_sql(said: str, key: str) -> bool:
+    """Tell whether an error's text begins with the place of a statement."""
+    return said.startswith(("sql:", "sql ")) if key == "sql" else ".sql" in said
+
+
+def _label(step: Step) -> str:
+    return f'{"step" if step.handler is None else "handler"} "{step.id}"'

@@ -1,0 +1,121 @@
+"""What is wrong with the SQL of a step, whatever values it is given."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.engine.registry import JobType
+from runner.errors import RefusedSql
+from runner.model.pipeline import Pipeline, Step
+from runner.template.checking import Fault, check_sql
+from runner.template.guard import (
+    first_word,
+    needs_autocommit,
+    refuse_transaction_control,
+    split_statements,
+)
+from runner.template.rendered import misplaced_bind
+from runner.template.shapes import ANY, NUMBER, TEXT, Shape, as_json, mapping_of, of_param, of_value
+from runner.template.skeleton import Skeleton, skeletons
+
+_QUOTES_HINT = "write {{ … }} without quotes: it is bound as a value; for parts of a text use ||"
+_SQL_HINT = "docs/reference/templates.md shows what SQL templates may use"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlText:
+    """An SQL template, and its file if it has one."""
+
+    text: str
+    path: Path | None = None
+
+    @classmethod
+    def of_file(cls, job: Any, name: str) -> "SqlText":
+        """Return what a file of a pipeline holds.
+
+        Raises:
+            HeadraceError: There is none, or it lies where none may be read.
+        """
+        source = job.source_of_file(name)
+        return cls(source.text, source.path)
+
+
+def faults_of_sql(text: SqlText, step: Step, kind: JobType, pipeline: Pipeline) -> Iterator[Fault]:
+    """Yield what is wrong with a template of a job that binds its values."""
+    found = check_sql(text.text, _variables(step, kind, pipeline), _hints(step))
+    yield from found
+    if found:
+        return
+    told: set[str] = set()
+    for skeleton in skeletons(text.text):
+        for fault in _refused(skeleton, in_transaction=step.with_.get("transaction") is not False):
+            if fault.message not in told:
+                told.add(fault.message)
+                yield fault
+
+
+def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:
+    marked = skeleton.marked
+    misplaced = misplaced_bind(marked)
+    if misplaced is not None:
+        message, offset = misplaced
+        yield Fault("refused-sql", message, _QUOTES_HINT, skeleton.line_at(offset))
+        return
+    end = 0
+    for statement in split_statements(marked):
+        start = marked.find(statement, end)
+        end = start + len(statement)
+        line = skeleton.line_at(max(start, 0))
+        try:
+            refuse_transaction_control(statement)
+        except RefusedSql as error:
+            yield Fault("refused-sql", str(error), _SQL_HINT, line)
+            continue
+        if in_transaction and needs_autocommit(statement):
+            message = f"{first_word(statement)} cannot run inside a transaction"
+            hint = "set transaction: false" if end else ""
+            yield Fault("refused-sql", message, hint, line)
+
+
+def _variables(step: Step, kind: JobType, pipeline: Pipeline) -> Mapping[str, Shape]:
+    """Return what the SQL of a step sees: the run's parameters and its own, as rows keep them."""
+    own = step.with_.get("params")
+    params = ANY
+    if "params" not in kind.parameters:
+        params = mapping_of({}, "params")
+    elif own is None or isinstance(own, Mapping):
+        members = {
+            param.name: as_json(of_param({"type": param.type}, f"params.{param.name}"))
+            for param in pipeline.params
+        }
+        members |= {str(name): _of_own(value) for name, value in (own or {}).items()}
+        params = mapping_of(members, "params")
+    logical = of_param({"type": "datetime"})
+    return {
+        "params": params,
+        "logical_date": logical,
+        "run": mapping_of({"id": TEXT, "logical_date": logical}, "run"),
+        "job": mapping_of({"id": TEXT, "attempt": NUMBER, "step": TEXT}, "job"),
+    }
+
+
+def _of_own(value: Any) -> Shape:
+    # What a template of the file yields may be of any type.
+    return ANY if isinstance(value, str) else of_value(value) if _is_plain(value) else ANY
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _hints(step: Step) -> dict[str, str]:
+    """Return what to say of names that have a value in the file, and none in its SQL."""
+    hints = {
+        "steps": 'hand it over: params: {rows: "{{ steps.ID.result.rows }}"}, and {{ params.rows }}'
+    }
+    if step.foreach is not None:
+        name = step.foreach.as_
+        hints[name] = f'hand the item over: params: {{{name}: "{{{{ {name} }}}}"}}'
+        hints[name] += f", and write {{{{ params.{name} }}}}"
+    return hints

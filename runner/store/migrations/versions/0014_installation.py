@@ -1,0 +1,11 @@
+"""An id for each installation, and what tells versions apart that work side by side."""
+
+from runner.store.migrations import run_sql
+
+revision = "0014"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Add the table and the columns."""
+    run_sql("0014_installation.sql")

@@ -1,0 +1,202 @@
+"""Archiving loses nothing: neither rows, nor what refers to them, nor a digit."""
+
+import pytest
+
+from jobs.archive_rows import ArchiveRows
+from runner.errors import InvalidPayload, JobFailure
+
+OLD = {"column": "at", "before": "2026-01-01"}
+
+
+def test_a_limit_on_a_partitioned_table_moves_only_old_rows(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at date) PARTITION BY RANGE (at)")
+    execute("CREATE TABLE t_old PARTITION OF t FOR VALUES FROM ('2020-01-01') TO ('2026-01-01')")
+    execute("CREATE TABLE t_new PARTITION OF t FOR VALUES FROM ('2026-01-01') TO ('2030-01-01')")
+    execute("INSERT INTO t SELECT n, date '2025-01-01' + n FROM generate_series(1, 10) n")
+    execute("INSERT INTO t SELECT 100 + n, date '2026-02-01' + n FROM generate_series(1, 10) n")
+
+    result = run_job(ArchiveRows, table="t", into="old", limit=4, **OLD)
+
+    assert result["row_count"] == 4
+    assert query("SELECT array_agg(id ORDER BY id) FROM old") == [([1, 2, 3, 4],)]
+    assert query("SELECT count(*) FROM t WHERE id > 100") == [(10,)]
+    assert query("SELECT count(*) FROM t") == [(16,)]
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
+def test_rows_that_others_refer_to_are_not_taken_from_under_them(run_job, execute, query, action):
+    execute("CREATE TABLE orders (id int PRIMARY KEY, at date)")
+    execute(f"CREATE TABLE lines (order_id int REFERENCES orders ON DELETE {action}, n int)")
+    execute("INSERT INTO orders VALUES (1, '2025-01-01'), (2, '2025-01-01'), (3, '2026-02-01')")
+    execute("INSERT INTO lines VALUES (1, 10), (1, 11), (3, 12)")
+
+    with pytest.raises(JobFailure, match=rf"2 of lines \(ON DELETE {action}\).*in a step before"):
+        run_job(ArchiveRows, table="orders", into="old_orders", **OLD)
+
+    assert query("SELECT count(*) FROM orders") == [(3,)]
+    execute("DELETE FROM lines WHERE order_id = 1")
+    assert run_job(ArchiveRows, table="orders", into="old_orders", **OLD)["row_count"] == 2
+    assert query("SELECT n FROM lines") == [(12,)]
+
+
+def test_children_of_a_partitioned_table_are_seen_too(run_job, execute, query):
+    execute("CREATE TABLE orders (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)")
+    execute("CREATE TABLE orders_1 PARTITION OF orders DEFAULT")
+    execute(
+        'CREATE TABLE "Lines" (id int, at date, FOREIGN KEY (id, at) REFERENCES orders'
+        " ON DELETE CASCADE)"
+    )
+    execute("INSERT INTO orders VALUES (1, '2025-01-01')")
+    execute("INSERT INTO \"Lines\" VALUES (1, '2025-01-01')")
+
+    with pytest.raises(JobFailure, match='1 of "Lines"'):
+        run_job(ArchiveRows, table="orders", into="old_orders", **OLD)
+
+    assert query('SELECT count(*) FROM "Lines"') == [(1,)]
+
+
+def test_a_tree_in_one_table_moves_when_all_of_it_is_old(run_job, execute, query):
+    execute("CREATE TABLE t (id int PRIMARY KEY, up int REFERENCES t ON DELETE CASCADE, at date)")
+    execute("INSERT INTO t VALUES (1, NULL, '2025-01-01'), (2, 1, '2025-02-01')")
+
+    assert run_job(ArchiveRows, table="t", into="old", **OLD)["row_count"] == 2
+
+    execute("INSERT INTO t VALUES (3, NULL, '2025-01-01'), (4, 3, '2026-02-01')")
+    with pytest.raises(JobFailure, match="1 of t"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+    assert query("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_generated_columns_are_archived_with_their_values(run_job, execute, query):
+    execute(
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, n int,"
+        " twice int NOT NULL GENERATED ALWAYS AS (n * 2) STORED, at date)"
+    )
+    execute("INSERT INTO t (n, at) VALUES (4, '2025-01-01')")
+
+    run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT id, n, twice FROM old") == [(1, 4, 8)]
+
+
+def test_an_archive_that_generates_its_columns_goes_on_doing_so(run_job, execute, query):
+    execute("CREATE TABLE t (n int, twice int, at date)")
+    execute("INSERT INTO t VALUES (4, 7, '2025-01-01')")
+    execute(
+        "CREATE TABLE old (own int DEFAULT 5, n int, at date,"
+        " twice int GENERATED ALWAYS AS (n * 2) STORED)"
+    )
+
+    run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT own, n, twice FROM old") == [(5, 4, 8)]
+
+
+def test_a_date_that_is_a_text_is_not_compared_letter_by_letter(run_job, execute, query):
+    execute("CREATE TABLE t (at text)")
+    execute("INSERT INTO t VALUES ('03.02.2027')")
+
+    with pytest.raises(JobFailure, match=r"t\.at is text.*name a column of type date"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT count(*) FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("into", ["public.t", "t_old"])
+def test_a_table_is_not_archived_into_itself(run_job, execute, query, into):
+    execute("CREATE TABLE t (at date) PARTITION BY RANGE (at)")
+    execute("CREATE TABLE t_old PARTITION OF t DEFAULT")
+    execute("INSERT INTO t VALUES ('2025-01-01')")
+
+    with pytest.raises(JobFailure, match="itself, or a part of it"):
+        run_job(ArchiveRows, table="t", into=into, **OLD)
+
+    assert query("SELECT count(*) FROM t") == [(1,)]
+
+
+def test_the_same_name_twice_is_refused_by_the_constructor():
+    with pytest.raises(InvalidPayload, match="into is the table itself"):
+        ArchiveRows(table="t", into="t", column="at", before="2026-01-01")
+
+
+def test_an_archive_that_lacks_a_column_keeps_the_rows_where_they_are(run_job, execute, query):
+    execute("CREATE TABLE t (id int, note text, at date)")
+    execute("INSERT INTO t VALUES (1, 'n', '2025-01-01')")
+    execute("CREATE TABLE old (id int, at date)")
+
+    with pytest.raises(JobFailure, match="old lacks columns of t: note; ALTER TABLE old ADD"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT count(*) FROM t") == [(1,)]
+
+
+def test_an_archive_that_would_round_is_refused(run_job, execute, query):
+    execute("CREATE TABLE t (amount numeric(12, 4), at date)")
+    execute("INSERT INTO t VALUES (1.2345, '2025-01-01')")
+    execute("CREATE TABLE old (amount numeric(12, 2), at date)")
+
+    with pytest.raises(JobFailure, match=r"old.amount is numeric\(12,2\).*values could change"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    execute("ALTER TABLE old ALTER COLUMN amount TYPE numeric")
+    run_job(ArchiveRows, table="t", into="old", **OLD)
+    assert query("SELECT amount::text FROM old") == [("1.2345",)]
+
+
+def test_rows_that_a_trigger_keeps_out_of_the_archive_stay(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at date)")
+    execute("INSERT INTO t VALUES (1, '2025-01-01'), (2, '2025-01-01')")
+    execute("CREATE TABLE old (id int, at date)")
+    execute(
+        "CREATE FUNCTION odd_only() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.id % 2 = 1 THEN RETURN NEW; END IF; RETURN NULL; END $$"
+    )
+    execute("CREATE TRIGGER keep BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION odd_only()")
+
+    with pytest.raises(JobFailure, match="of 2 old rows of t, 2 could be deleted and 1 stored"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_tables_that_inherit_keep_their_own_columns(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at date)")
+    execute("CREATE TABLE special (extra text) INHERITS (t)")
+    execute("INSERT INTO special VALUES (1, '2025-01-01', 'only copy')")
+
+    with pytest.raises(JobFailure, match="the tables special inherit from t"):
+        run_job(ArchiveRows, table="t", into="old", **OLD)
+
+    assert query("SELECT extra FROM special") == [("only copy",)]
+
+
+def test_an_instant_with_an_offset_is_that_instant_in_a_column_without_one(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at timestamp)")
+    execute("INSERT INTO t VALUES (1, '2025-12-31 22:30'), (2, '2025-12-31 23:30')")
+
+    run_job(ArchiveRows, table="t", into="old", column="at", before="2026-01-01T00:00:00+01:00")
+
+    assert query("SELECT id FROM old") == [(1,)]
+
+
+def test_two_archives_with_a_limit_share_the_work(run_job, execute, query, target):
+    from concurrent.futures import ThreadPoolExecutor
+
+    execute("CREATE TABLE t (id int, at date)")
+    execute("INSERT INTO t SELECT n, date '2025-01-01' + n FROM generate_series(1, 6) n")
+    execute("CREATE TABLE old (LIKE t)")
+    with target.connect() as holder:
+        holder.exec_driver_sql("SELECT pg_advisory_lock(hashtextextended('headrace:old', 0))")
+        with ThreadPoolExecutor(2) as pool:
+            from tests.support.attempts import JobRunner
+
+            both = [
+                pool.submit(JobRunner({None: target}), ArchiveRows, table="t", into="old", limit=2,
+                            **OLD)
+                for _ in range(2)
+            ]  # fmt: skip
+            holder.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+            counts = [one.result(30)["row_count"] for one in both]
+
+    assert counts == [2, 2]
+    assert query("SELECT count(*) FROM old") == [(4,)]

@@ -1,0 +1,109 @@
+"""Maintenance leaves nothing behind, and does not call skipped work done."""
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from jobs.rebuild_index import RebuildIndex
+from jobs.run_sql import RunSql
+from jobs.vacuum_table import VacuumTable
+from runner.errors import JobFailure
+from tests.support.attempts import JobRunner, engine_for
+
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
+
+
+@pytest.fixture
+def half_built(execute, target):
+    """A table on which two REINDEX CONCURRENTLY were stopped by a lock timeout."""
+    execute("CREATE TABLE t (n int)")
+    execute("INSERT INTO t SELECT generate_series(1, 100)")
+    execute("CREATE INDEX t_n ON t (n)")
+    with target.connect() as holder:
+        holder.begin()
+        holder.execute(text("SELECT count(*) FROM t"))
+        with target.connect() as other:
+            plain = other.execution_options(isolation_level="AUTOCOMMIT")
+            plain.execute(text("SET lock_timeout = '50ms'"))
+            for _ in range(2):
+                with pytest.raises(DBAPIError):
+                    plain.execute(text("REINDEX INDEX CONCURRENTLY t_n"))
+
+
+@pytest.mark.parametrize("what", [{"index": "t_n"}, {"table": "t"}])
+def test_what_a_stopped_rebuild_left_is_removed_by_the_next_one(run_job, query, half_built, what):
+    assert query(INVALID)
+
+    run_job(RebuildIndex, **what)
+
+    assert query(INVALID) == []
+    assert query("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 't'::regclass")
+
+
+def test_a_unique_index_that_was_half_built_is_not_taken_for_done(run_job, execute, query):
+    execute("CREATE TABLE t (n int)")
+    execute("INSERT INTO t VALUES (1), (1)")
+    create = "create unique index concurrently if not exists t_n on t (n)"
+    with pytest.raises(DBAPIError):
+        run_job(RunSql, sql=create, transaction=False)
+    execute("DELETE FROM t")
+
+    with pytest.raises(JobFailure, match=r"t_n.*is invalid.*DROP INDEX CONCURRENTLY"):
+        run_job(RunSql, sql=create, transaction=False)
+
+    run_job(RunSql, sql="drop index concurrently t_n", transaction=False)
+    run_job(RunSql, sql=create, transaction=False)
+    assert query(INVALID) == []
+
+
+@pytest.fixture
+def as_stranger(target, execute):
+    """Run jobs as a role that owns nothing."""
+    execute("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+    url = make_url(target.url).set(username="stranger")
+    engine = engine_for(url.render_as_string(hide_password=False))
+    yield JobRunner({None: engine})
+    engine.dispose()
+
+
+def test_a_vacuum_that_would_be_skipped_fails(as_stranger, execute):
+    execute("CREATE TABLE t (n int)")
+
+    with pytest.raises(JobFailure, match=r"only the owner of public\.t may vacuum it"):
+        as_stranger(VacuumTable, table="public.t")
+
+
+def test_a_view_is_no_table_to_vacuum(run_job, execute):
+    execute("CREATE VIEW v AS SELECT 1 AS n")
+
+    with pytest.raises(JobFailure, match="v is no table"):
+        run_job(VacuumTable, table="v")
+
+
+def test_a_missing_table_is_told_by_its_name(run_job):
+    with pytest.raises(JobFailure, match=r"there is no table shop\.missing"):
+        run_job(VacuumTable, table="shop.missing")
+
+
+def test_partitions_of_others_are_named_and_the_rest_is_vacuumed(
+    as_stranger, execute, query, caplog
+):
+    execute("CREATE TABLE t (n int) PARTITION BY LIST (n)")
+    execute("CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1)")
+    execute("CREATE TABLE t_2 PARTITION OF t FOR VALUES IN (2)")
+    execute("INSERT INTO t VALUES (1), (2), (2)")
+    execute("ALTER TABLE t OWNER TO stranger; ALTER TABLE t_1 OWNER TO stranger")
+
+    as_stranger(VacuumTable, table="t")
+
+    assert "skips 1 of 2 partitions, which belong to others: t_2" in caplog.text
+    assert query("SELECT reltuples::int FROM pg_class WHERE relname = 't_1'") == [(1,)]
+
+
+def test_the_owner_of_the_database_may_vacuum_what_is_in_it(run_job, execute, query):
+    execute("CREATE TABLE t (n int)")
+    execute("INSERT INTO t VALUES (1)")
+
+    run_job(VacuumTable, table="t")
+
+    assert query("SELECT reltuples::int FROM pg_class WHERE relname = 't'") == [(1,)]

@@ -1,0 +1,270 @@
+"""What the matrix runs in each place: one step a job, and what everybody must see afterwards."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.matrix.places import NAMES, Place
+
+# Characters that LATIN1 has, a number that a float has not, a time without a zone.
+ORDERS = """
+CREATE TABLE {schema}.orders (
+    id integer PRIMARY KEY, name text NOT NULL, amount numeric(24,4), at timestamptz, day date
+);
+CREATE INDEX orders_day ON {schema}.orders (day);
+INSERT INTO {schema}.orders VALUES
+    (1, 'José', 12345678901234567.8901, '2026-07-01 00:30', '2026-06-30'),
+    (2, 'Ann', -0.5, NULL, '2026-07-01'),
+    (3, 'Zoë', 7, '2026-07-02 12:00', '2026-07-02');
+"""
+FIRST = "12345678901234567.8901"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One job in one place. `with_` and the queries may hold `{schema}`.
+
+    `sees` are queries with the rows that they return afterwards, run as the place's role by
+    psql's means. `target` is where a copy goes, by default the place itself.
+    """
+
+    with_: Mapping[str, Any]
+    sees: Mapping[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    prepare: str = ORDERS
+    result: Mapping[str, Any] | None = None
+    status: str = "completed"
+    error: str = ""
+    logs: str = ""
+    exported: str | None = None
+    target_prepare: str = ""
+
+
+def _run_sql(place: Place) -> Cell:
+    sql = (
+        "insert into {schema}.orders (id, name, at) values (4, 'Añe', '2026-07-01 00:30');"
+        " select name, amount::text as amount, at::text as at from {schema}.orders"
+        " where id = {{{{ params.id }}}}"
+    )
+    row = {"name": "José", "amount": FIRST, "at": f"2026-07-01 00:30:00{place.offset}"}
+    return Cell(
+        {"sql": sql, "params": {"id": 1}},
+        {"SELECT name, at::text FROM {schema}.orders WHERE id = 4":
+            [("Añe", f"2026-07-01 00:30:00{place.offset}")]},
+        result={"row_count": 1, "rows": [row]},
+        logs="Running",
+    )  # fmt: skip
+
+
+def _run_sql_into(place: Place) -> Cell:
+    return Cell(
+        {"sql": "select name, amount, at from {schema}.orders where id < 3",
+         "into": "{schema}.picked"},
+        {"SELECT name, amount::text, at::text FROM {schema}.picked ORDER BY name": [
+            ("Ann", "-0.5000", None), ("José", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
+        result={"row_count": 2},
+    )  # fmt: skip
+
+
+def _populate(place: Place) -> Cell:
+    return Cell(
+        {"sql_path": "sql/populate_{schema}.sql"},
+        {"SELECT who, at::text FROM {schema}.made":
+            [("Ñandú", f"2026-07-01 00:30:00{place.offset}")]},
+        prepare="",
+    )  # fmt: skip
+
+
+def _aggregate(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "group_by": "day",
+         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals"},
+        {"SELECT day::text, total::text FROM {schema}.totals ORDER BY day": [
+            ("2026-06-30", FIRST), ("2026-07-01", "-0.5000"), ("2026-07-02", "7.0000")]},
+        result={"groups": 3},
+    )  # fmt: skip
+
+
+def _truncate(_place: Place) -> Cell:
+    return Cell({"table": "{schema}.orders"}, {"SELECT count(*) FROM {schema}.orders": [(0,)]})
+
+
+def _drop(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders"}, {"SELECT to_regclass('{schema}.orders')::text": [(None,)]}
+    )
+
+
+def _load(place: Place) -> Cell:
+    return Cell(
+        {"path": "data/orders.csv", "table": "{schema}.orders"},
+        {"SELECT name, amount::text, at::text FROM {schema}.orders WHERE id = 4":
+            [("Señor", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
+        result={"row_count": 2},
+        logs="Load",
+    )  # fmt: skip
+
+
+def _load_replace(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/orders.csv", "table": "{schema}.orders", "mode": "replace"},
+        {"SELECT id, name FROM {schema}.orders ORDER BY id": [(4, "Señor"), (5, "Ö")]},
+        result={"row_count": 2},
+    )
+
+
+def _load_lines(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/orders.jsonl", "table": "{schema}.orders", "format": "jsonl"},
+        {"SELECT id, name, amount::text FROM {schema}.orders WHERE id > 3 ORDER BY id":
+            [(4, "Señor", FIRST), (5, "Ö", "0.5000")]},
+        result={"row_count": 2},
+    )  # fmt: skip
+
+
+def _export(_place: Place) -> Cell:
+    return Cell(
+        {"sql": "select id, name, amount from {schema}.orders order by id",
+         "path": "{schema}.csv"},
+        exported=f"id,name,amount\n1,José,{FIRST}\n2,Ann,-0.5000\n3,Zoë,7.0000\n",
+        result={"row_count": 3},
+    )  # fmt: skip
+
+
+def _check(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "not_null": ["name"], "unique": ["id"], "min_rows": 3},
+        result={"checks": 3},
+    )
+
+
+def _check_fails(_place: Place) -> Cell:
+    return Cell(
+        {"sql": "select id, name from {schema}.orders where id = 1"},
+        status="failed",
+        error="José",
+    )
+
+
+def _archive(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "into": "{schema}.old", "column": "day",
+         "before": "2026-07-02"},
+        {"SELECT id, name, amount::text FROM {schema}.old ORDER BY id":
+            [(1, "José", FIRST), (2, "Ann", "-0.5000")],
+         "SELECT id FROM {schema}.orders": [(3,)]},
+        result={"row_count": 2},
+    )  # fmt: skip
+
+
+def _vacuum(_place: Place) -> Cell:
+    seen = "SELECT reltuples::integer FROM pg_class WHERE oid = '{schema}.orders'::regclass"
+    return Cell({"table": "{schema}.orders"}, {seen: [(3,)]}, logs="Vacuum")
+
+
+def _rebuild(_place: Place) -> Cell:
+    before = "CREATE TABLE {schema}.before AS SELECT pg_relation_filenode('{schema}.orders_day') n;"
+    rebuilt = (
+        "SELECT n <> pg_relation_filenode('{schema}.orders_day'), indisvalid"
+        " FROM {schema}.before, pg_index WHERE indexrelid = '{schema}.orders_day'::regclass"
+    )
+    left = (
+        "SELECT count(*) FROM pg_index WHERE indrelid = '{schema}.orders'::regclass"
+        " AND NOT indisvalid"
+    )
+    return Cell(
+        {"index": "{schema}.orders_day"},
+        {rebuilt: [(True, True)], left: [(0,)]},
+        prepare=ORDERS + before,
+    )
+
+
+def _slow(_place: Place) -> Cell:
+    return Cell({"duration": 0.1}, prepare="")
+
+
+def _http(place: Place) -> Cell:
+    return Cell(
+        {"url": "{http}/orders", "into": "{schema}.orders",
+         "columns": ["id", "name", "amount", "at"]},
+        {"SELECT id, name, amount::text, at::text FROM {schema}.orders WHERE id > 3": [
+            (4, "Señor", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
+        result={"row_count": 1},
+    )  # fmt: skip
+
+
+def _mirror(_place: Place) -> Cell:
+    return Cell(
+        {"source_table": "{schema}.orders", "target_table": "{schema}.copy"},
+        {"SELECT id, name, amount::text, day::text FROM {schema}.copy ORDER BY id": _COPIED,
+         _SAME_INSTANT: [(True,)]},
+        target_prepare=_COPY_OF_OTHERS,
+        result={"row_count": 3},
+    )  # fmt: skip
+
+
+def _sync(_place: Place) -> Cell:
+    return Cell(
+        {"source_table": "{schema}.orders", "target_table": "{schema}.copy", "key": "id",
+         "delete": True},
+        {"SELECT id, name, amount::text, day::text FROM {schema}.copy ORDER BY id": _COPIED,
+         _SAME_INSTANT: [(True,)]},
+        target_prepare=_COPY_OF_OTHERS,
+        result={"inserted": 2, "updated": 1, "deleted": 1},
+    )  # fmt: skip
+
+
+_COPIED = [
+    (1, "José", FIRST, "2026-06-30"),
+    (2, "Ann", "-0.5000", "2026-07-01"),
+    (3, "Zoë", "7.0000", "2026-07-02"),
+]
+_SAME_INSTANT = (
+    "SELECT at = '2026-07-01 00:30{source_offset}'::timestamptz FROM {schema}.copy WHERE id = 1"
+)
+# The application's table: a key, an identity, an extra column and a right of its own.
+_COPY_OF_OTHERS = """
+CREATE TABLE {schema}.copy (
+    id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    name text NOT NULL, amount numeric(24,4), at timestamptz, day date
+);
+INSERT INTO {schema}.copy VALUES (1, 'old', 1, NULL, NULL), (9, 'gone', 1, NULL, NULL);
+"""
+
+CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
+    "run_sql": ("RunSql", _run_sql),
+    "run_sql_into": ("RunSql", _run_sql_into),
+    "populate": ("PopulateRecords", _populate),
+    "aggregate": ("DataAggregation", _aggregate),
+    "truncate": ("TruncateTable", _truncate),
+    "drop": ("DropTable", _drop),
+    "load": ("LoadFile", _load),
+    "load_replace": ("LoadFile", _load_replace),
+    "load_lines": ("LoadFile", _load_lines),
+    "export": ("ExportQuery", _export),
+    "check": ("CheckData", _check),
+    "check_fails": ("CheckData", _check_fails),
+    "archive": ("ArchiveRows", _archive),
+    "vacuum": ("VacuumTable", _vacuum),
+    "rebuild": ("RebuildIndex", _rebuild),
+    "slow": ("SlowQuery", _slow),
+    "http": ("HttpExtract", _http),
+}
+"""Kind of cell → job class, and the cell in a place."""
+
+COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
+    "mirror": ("MirrorTable", _mirror),
+    "sync": ("SyncTable", _sync),
+}
+
+NO_DATABASE: dict[str, dict[str, Any]] = {
+    "ShellCommand": {"command": ["echo", "José"]},
+    "Fibonacci": {"n": 10},
+    "FailedJob": {},
+}
+"""Jobs that touch no database: they run once, in no place."""
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Return source and target of the copies: each place with itself and both its neighbours."""
+    around = list(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
+    return [(name, name) for name in NAMES] + around + [(b, a) for a, b in around]

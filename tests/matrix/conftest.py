@@ -1,0 +1,219 @@
+"""One `headrace up` for the whole matrix: every cell is a pipeline that it runs."""
+
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, pairs
+from tests.matrix.not_yet import NOT_YET
+from tests.matrix.places import NAMES, Place, places_on, servers
+from tests.support.cli import Headrace
+from tests.support.http import Answered, http_server
+from tests.support.places import NotInstalled, Server, free_port, run_as_owner
+from tests.support.servers import embedded_servers
+
+_LIMIT_S = 120.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cells that are known to be wrong: one that has become right fails until unlisted."""
+    for item in items:
+        cell = getattr(item, "callspec", None)
+        if cell is not None and "tests/matrix" in item.nodeid and cell.id in NOT_YET:
+            item.add_marker(pytest.mark.xfail(reason="listed in not_yet.py", strict=True))
+
+
+@dataclass
+class Ended:
+    """A cell's run: its job's row and what it has logged."""
+
+    job: Mapping[str, Any]
+    logs: str
+
+
+@dataclass
+class Matrix:
+    """The running Headrace, the places, and what every cell's pipeline is called."""
+
+    folder: Path
+    address: str
+    places: Mapping[str, Place]
+    http: str
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def ended(self, name: str) -> Ended:
+        """Wait for the end of a cell's run and return its job."""
+        give_up = time.monotonic() + _LIMIT_S
+        while True:
+            run = self.ask(f"/runs/{self.runs[name]}")
+            if run["status"] not in ("queued", "running"):
+                break
+            assert time.monotonic() < give_up, f"{name} is still {run['status']}"
+            time.sleep(0.05)
+        (job,) = run["jobs"]
+        logs = self.ask(f"/jobs/{job['id']}/logs")["items"]
+        return Ended(self.ask(f"/jobs/{job['id']}"), "\n".join(one["message"] for one in logs))
+
+    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return what the HTTP service answers to the user who started it."""
+        request = urllib.request.Request(
+            self.address + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def second_servers() -> Iterator[Mapping[str, Server]]:
+    """Servers of other major versions; see `places.servers`."""
+    try:
+        with servers() as found:
+            yield found
+    except NotInstalled as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def matrix(
+    second_servers: Mapping[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Matrix]:
+    """Run every cell, each as a pipeline of one step."""
+    folder = tmp_path_factory.mktemp("matrix")
+    with ExitStack() as stack:
+        http = stack.enter_context(http_server())
+        http.routes["/orders"] = Answered(
+            f'[{{"id": 4, "name": "Señor", "amount": {FIRST}, "at": "2026-07-01 00:30"}}]'.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        headrace = project(folder)
+        own = stack.enter_context(embedded_servers(folder / "home"))
+        url = own.database_url
+        places = stack.enter_context(places_on(url, second_servers))
+        matrix = Matrix(folder, f"http://127.0.0.1:{headrace.environ['HEADRACE_PORT']}",
+                        places, http.url(""))  # fmt: skip
+        configure(matrix, http.port)
+        write_cells(matrix)
+        said = headrace("validate")
+        assert said.code == 0, said.out + said.err
+        up = stack.enter_context(headrace.started("up"))
+        wait_ready(matrix, up)
+        for path in sorted((folder / "pipelines").glob("*.yaml")):
+            answer = matrix.ask(f"/pipelines/{path.stem}/runs", {})
+            matrix.runs[path.stem] = answer["id"]
+        yield matrix
+        up.stop()
+
+
+def wait_ready(matrix: Matrix, up: Any) -> None:
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(matrix.address + "/health/ready", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            pass
+        assert up.process.poll() is None, up.output()
+        assert time.monotonic() < give_up, up.output()
+        time.sleep(0.1)
+
+
+def project(folder: Path, **environ: str) -> Headrace:
+    """Make a project's folders with the files that the cells load; nothing is started."""
+    (folder / "pipelines" / "data").mkdir(parents=True)
+    (folder / "pipelines" / "sql").mkdir()
+    data = folder / "pipelines" / "data"
+    (data / "orders.csv").write_text(
+        f"id,name,amount,at\n4,Señor,{FIRST},2026-07-01 00:30\n5,Ö,0.5,\n", encoding="utf-8"
+    )
+    (data / "orders.jsonl").write_text(
+        f'{{"id": 4, "name": "Señor", "amount": {FIRST}}}\n'
+        '{"id": 5, "name": "Ö", "amount": 0.5}\n',
+        encoding="utf-8",
+    )
+    own = {"HEADRACE_HOME": str(folder / "home"), "HEADRACE_PORT": str(free_port())}
+    return Headrace(folder, own | environ)
+
+
+def configure(matrix: Matrix, http_port: int) -> None:
+    named = {p.connection: p.url for p in matrix.places.values() if p.connection is not None}
+    (matrix.folder / "config.yaml").write_text(
+        json.dumps(
+            {
+                "connections": named,
+                "shell_commands": True,
+                "http": {"allowed_hosts": [f"127.0.0.1:{http_port}"]},
+            }
+        )
+    )
+
+
+def write_cells(matrix: Matrix) -> None:
+    for kind, (job, make) in CELLS.items():
+        for name in NAMES:
+            place = matrix.places[name]
+            write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
+    for kind, (job, make) in COPIES.items():
+        for source, target in pairs():
+            at, to = matrix.places[source], matrix.places[target]
+            write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
+    for job, with_ in NO_DATABASE.items():
+        _write_pipeline(matrix, job.lower(), job, with_)
+
+
+def schema_of(name: str) -> str:
+    """Return the schema in which a cell works, one for each cell."""
+    return f"m_{name}"
+
+
+def filled(text: str, name: str, matrix: Matrix, source: Place) -> str:
+    """Return a cell's text with its schema and addresses."""
+    return text.format(schema=schema_of(name), http=matrix.http, source_offset=source.offset)
+
+
+def write_cell(
+    matrix: Matrix, name: str, job: str, cell: Cell, source: Place, target: Place
+) -> None:
+    schema = schema_of(name)
+    for place in {source.name: source, target.name: target}.values():
+        place.make_schema(schema)
+    for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
+        if text:
+            run_as_owner(place.url, filled(text, name, matrix, source))
+    values = {
+        key: filled(value, name, matrix, source) if isinstance(value, str) else value
+        for key, value in cell.with_.items()
+    }
+    if job in ("MirrorTable", "SyncTable"):
+        values |= _connections(source_connection=source, target_connection=target)
+    elif source.connection is not None:
+        values["connection"] = source.connection
+    if job == "PopulateRecords":
+        (matrix.folder / "pipelines" / "sql" / f"populate_{schema}.sql").write_text(
+            f"create table {schema}.made (who text, at timestamptz);\n"
+            f"insert into {schema}.made values ('Ñandú', '2026-07-01 00:30');\n",
+            encoding="utf-8",
+        )
+    _write_pipeline(matrix, name, job, values)
+
+
+def _connections(**places: Place) -> dict[str, str]:
+    return {key: place.connection for key, place in places.items() if place.connection is not None}
+
+
+def _write_pipeline(matrix: Matrix, name: str, job: str, with_: Mapping[str, Any]) -> None:
+    step = {"id": "only", "job": job, "with": dict(with_), "retry": {"limit": 0}}
+    text = json.dumps({"name": name, "steps": [step]}, ensure_ascii=False)
+    (matrix.folder / "pipelines" / f"{name}.yaml").write_text(text, encoding="utf-8")

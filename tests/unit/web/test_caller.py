@@ -1,0 +1,115 @@
+"""Whose a connection is, by what the kernel lists of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.web import caller
+
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+V4 = "0100007F:9C40", "0100007F:1F40"
+MAPPED = "0000000000000000FFFF00000100007F"
+V6 = "00000000000000000000000001000000"
+
+
+class Connection:
+    """Both names of an accepted socket; `later` is the caller's at the second look."""
+
+    def __init__(self, peer: tuple, own: tuple, later: tuple | None = None) -> None:
+        self._peers, self._own = [later or peer, peer], own
+
+    def getpeername(self) -> tuple:
+        return self._peers.pop()
+
+    def getsockname(self) -> tuple:
+        return self._own
+
+
+def line(ends: tuple[str, str], *, uid: int, inode: int = 7, state: str = "01") -> str:
+    local, remote = ends
+    return (
+        f"   0: {local} {remote} {state} 00000000:00000000 00:00000000 00000000  {uid}"
+        f"        0 {inode} 1 0000 20 4 30 10 -1\n"
+    )
+
+
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Let the kernel list these lines of IPv4 and of IPv6."""
+
+    def write(four: str = "", six: str = "") -> None:
+        (tmp_path / "tcp").write_text(HEAD + four)
+        (tmp_path / "tcp6").write_text(HEAD + six)
+        monkeypatch.setattr(caller, "_TABLES", (tmp_path / "tcp", tmp_path / "tcp6"))
+
+    return write
+
+
+LOCAL = ("127.0.0.1", 40000), ("127.0.0.1", 8000)
+OURS = os.geteuid()
+
+
+def test_our_own_and_root_s_sockets_are_ours(listed):
+    for uid in (OURS, 0):
+        listed(line(V4, uid=uid))
+        assert caller.is_ours(Connection(*LOCAL))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        line(V4, uid=OURS + 1000),
+        line(V4, uid=65534),
+        line(V4, uid=0, inode=0),
+        line(V4, uid=OURS, inode=0),
+        line(V4, uid=0, state="06"),
+        line(V4, uid=0, state="02"),
+        line(V4, uid=OURS) + line(V4, uid=OURS),
+        line((V4[1], V4[0]), uid=OURS),
+        line((V4[0], "0100007F:1F41"), uid=OURS),
+        line(("0200007F:9C40", V4[1]), uid=OURS),
+        "nonsense\n",
+    ],
+)
+def test_everything_else_is_not(listed, lines: str):
+    listed(lines)
+
+    assert not caller.is_ours(Connection(*LOCAL))
+
+
+def test_an_ipv4_caller_of_a_listener_of_both_stands_among_those_of_ipv4(listed):
+    listed(line(V4, uid=OURS))
+    dual = ("::ffff:127.0.0.1", 40000, 0, 0), ("::ffff:127.0.0.1", 8000, 0, 0)
+
+    assert caller.is_ours(Connection(*dual))
+
+
+def test_an_ipv6_socket_that_calls_over_ipv4_stands_among_those_of_ipv6(listed):
+    listed("", line((f"{MAPPED}:9C40", f"{MAPPED}:1F40"), uid=OURS))
+
+    assert caller.is_ours(Connection(*LOCAL))
+
+
+def test_ipv6_is_read_in_the_kernel_s_order(listed):
+    listed("", line((f"{V6}:9C40", f"{V6}:1F40"), uid=OURS))
+
+    assert caller.is_ours(Connection(("::1", 40000, 0, 0), ("::1", 8000, 0, 0)))
+
+
+def test_a_connection_that_is_gone_after_the_look_is_nobody_s(listed):
+    listed(line(V4, uid=OURS))
+
+    assert not caller.is_ours(Connection(*LOCAL, later=("127.0.0.1", 40001)))
+
+
+def test_a_machine_without_ipv6_or_without_proc_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "tcp").write_text(HEAD + line(V4, uid=OURS))
+    monkeypatch.setattr(caller, "_TABLES", (tmp_path / "tcp", tmp_path / "tcp6"))
+    assert caller.is_ours(Connection(*LOCAL))
+
+    monkeypatch.setattr(caller, "_TABLES", (tmp_path / "none",))
+    assert not caller.is_ours(Connection(*LOCAL))
