@@ -6,6 +6,7 @@ Only `true` and `false` are booleans, so `no`, `on` and `yes` stay text; `010` i
 
 import re
 from collections.abc import Callable
+from typing import Any, Self
 
 Scalar = str | int | float | bool | None
 
@@ -28,6 +29,34 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NUMBER_STARTS = frozenset("+-.0123456789")
 
 
+class _Spelt:
+    """A number that was written otherwise than it is shown: `1.10`, `0012`, `1e5`."""
+
+    spelt: str
+
+    def __new__(cls, value: float, spelt: str) -> Self:
+        number = super().__new__(cls, value)  # type: ignore[call-arg]
+        number.spelt = spelt
+        return number
+
+    def __getnewargs__(self) -> tuple[Any, str]:
+        return (self.__pos__(), self.spelt)  # type: ignore[attr-defined]
+
+
+class SpeltInt(_Spelt, int):
+    """See `_Spelt`."""
+
+
+class SpeltFloat(_Spelt, float):
+    """See `_Spelt`."""
+
+
+def _number(value: int | float, text: str) -> Scalar:
+    if str(value) == text:
+        return value
+    return SpeltInt(value, text) if isinstance(value, int) else SpeltFloat(value, text)
+
+
 def resolve(text: str) -> Scalar:
     """Return what an unquoted scalar stands for.
 
@@ -39,19 +68,19 @@ def resolve(text: str) -> Scalar:
     if text[0] not in _NUMBER_STARTS:
         return text
     if _DECIMAL.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text, 0)
-    if _HEXADECIMAL.fullmatch(text):
-        return int(text, 0)
+        return _number(int(text), text)
+    if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
+        return _number(int(text, 0), text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return _number(float(text), text)
     return text
 
 
 def _typed(expected: type) -> Callable[[str], Scalar]:
     def convert(text: str) -> Scalar:
         value = resolve(text)
+        if isinstance(value, _Spelt):
+            value = +value  # type: ignore[operator]
         if expected is float and type(value) is int:
             return float(value)
         if type(value) is not expected:

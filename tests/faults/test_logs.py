@@ -19,9 +19,15 @@ def lines(cluster: Cluster, job: str) -> list[dict[str, Any]]:
     )
 
 
+def journal_of(cluster: Cluster) -> Path:
+    return cluster.folder / "journal"
+
+
 def speak(cluster: Cluster, name: str = "OverdueJob", **options: Any) -> str:
-    reached = cluster.folder / "reached"
-    job = cluster.dispatch(name, with_={"reached": str(reached)}, **options)
+    reached, journal = cluster.folder / "reached", journal_of(cluster)
+    journal.mkdir(exist_ok=True)
+    values = {"reached": str(reached), "journal": str(journal)}
+    job = cluster.dispatch(name, with_=values, **options)
     cluster.wait_for_file(reached)
     return job
 
@@ -44,8 +50,8 @@ def test_a_job_that_times_out_keeps_its_lines(cluster: Cluster) -> None:
 
     cluster.wait_for_status(job, "failed")
 
-    assert len(spoken_numbers(cluster, job, 1)) >= 10
-    assert gaps(cluster) == []
+    assert len(spoken_numbers(cluster, job, 1)) >= 5
+    assert gaps(cluster, journal_of(cluster)) == []
 
 
 def test_a_job_that_is_cancelled_keeps_its_lines(cluster: Cluster) -> None:
@@ -76,6 +82,7 @@ def test_a_job_whose_process_is_killed_keeps_its_lines(cluster: Cluster, who: st
 
     said = [line["at"].timestamp() for line in lines(cluster, job) if line["attempt"] == 1]
 
+    assert gaps(cluster, journal_of(cluster)) == []
     # Of a child that has died all is kept; with the worker's parent the last two seconds may go.
     assert max(said) > killed_at - (2.0 if who == "worker" else 0.3)
 
@@ -100,3 +107,17 @@ def test_what_was_said_while_postgresql_was_away_is_written_when_it_is_back(
     wait_until(kept, limit_s=30, what="the lines of the outage")
     own_cluster.daemon()
     own_cluster.wait_for_status(job, "completed", limit_s=40)
+
+
+def test_a_job_that_says_much_keeps_its_first_and_last_lines(cluster: Cluster) -> None:
+    cluster.worker()
+    job = cluster.headrace.dispatcher.dispatch(
+        "tests.support.jobs_state.TalkingJob", {"lines": 20_000}
+    )
+
+    cluster.wait_for_status(job, "completed", limit_s=40)
+
+    said = [line["message"] for line in lines(cluster, job)]
+    assert said[:200] == [f"line {number}" for number in range(1, 201)]
+    assert said[201:] == [f"line {number}" for number in range(19_201, 20_001)]
+    assert said[200] == "19000 lines were left out here"

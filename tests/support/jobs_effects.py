@@ -268,14 +268,21 @@ class LargeResultJob(BaseJob):
 class SpeakingJob(BaseJob):
     """Says a line with its time every `every_s` seconds, for `hold_s` seconds: `spoken 17 1764…`.
 
-    Says so in several ways by turns; with `reached` the file is there after the first line.
+    Says so in several ways by turns; with `reached` the file is there after the first line. In the
+    folder `journal` a file for each attempt tells what was said, for `tests/support/spoken.py`.
     """
 
     def __init__(
-        self, every_s: float = 0.2, hold_s: float = 2.0, reached: str = "", **kwargs: Any
+        self,
+        every_s: float = 0.2,
+        hold_s: float = 2.0,
+        reached: str = "",
+        journal: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.every_s, self.hold_s, self.reached = every_s, hold_s, reached
+        self.journal = journal
 
     def handle(self) -> Any:
         ways = (logger.info, print, lambda line: os.write(1, f"{line}\n".encode()))
@@ -284,10 +291,18 @@ class SpeakingJob(BaseJob):
         while time.monotonic() - began < self.hold_s:
             number += 1
             ways[number % len(ways)](f"spoken {number} {time.time():.3f}")
+            self._note(number)
             if self.reached:
                 Path(self.reached).touch()
             time.sleep(self.every_s)
         return number
+
+    def _note(self, number: int) -> None:
+        if self.journal:
+            attempt = jobapi.current()
+            name = f"{attempt.job_id}_{attempt.attempt}"
+            with (Path(self.journal) / name).open("a") as file:
+                file.write(f"{number} {time.time()}\n")
 
 
 class OverdueJob(SpeakingJob):

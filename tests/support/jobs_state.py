@@ -266,3 +266,18 @@ class NoticingJob(BaseJob):
                 )
             )
         return heard
+
+
+class TalkingJob(BaseJob):
+    """Says many lines within two seconds."""
+
+    def __init__(self, lines: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lines = lines
+
+    def handle(self) -> Any:
+        logger = logging.getLogger("headrace.job")
+        for number in range(1, self.lines + 1):
+            logger.info("line %d", number)
+            if number % (self.lines // 10) == 0:
+                time.sleep(0.2)
