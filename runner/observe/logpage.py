@@ -102,7 +102,8 @@ class LogPage:
         now = self._now
         if skipped:
             last = now.last + skipped
-            self._now = now = replace(now, start=now.end, first=last + 1, last=last)
+            self._now = replace(now, start=now.end, first=last + 1, last=last)
+            self._put_in_force()
         for message in rest[skipped:]:
             self._add_to_tail(_packed(self._now.last + 1, at, level, packed(message)))
 
@@ -194,7 +195,8 @@ class LogPage:
             # What was written over meanwhile is older than what the tail begins with now.
             if same and now.start <= then.end:
                 break
-        lines = [line for line in _lines(tail) if line.number >= now.first]
+        # A line begins where the tail does, whatever stands before it by now.
+        lines = list(_lines(tail[now.start - then.start :]))
         return Page(UUID(bytes=then.job), then.attempt, list(_lines(head)), lines, then.last)
 
     def _header(self) -> _Header:

@@ -6,7 +6,6 @@ Only `true` and `false` are booleans, so `no`, `on` and `yes` stay text; `010` i
 
 import re
 from collections.abc import Callable
-from typing import Any, Self
 
 Scalar = str | int | float | bool | None
 
@@ -29,32 +28,24 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NUMBER_STARTS = frozenset("+-.0123456789")
 
 
-class _Spelt:
-    """A number that was written otherwise than it is shown: `1.10`, `0012`, `1e5`."""
+class SpeltInt(int):
+    """A whole number that was written otherwise than it is shown: `0012`, `0x1F`."""
 
     spelt: str
 
-    def __new__(cls, value: float, spelt: str) -> Self:
-        number = super().__new__(cls, value)  # type: ignore[call-arg]
-        number.spelt = spelt
-        return number
 
-    def __getnewargs__(self) -> tuple[Any, str]:
-        return (self.__pos__(), self.spelt)  # type: ignore[attr-defined]
+class SpeltFloat(float):
+    """A number that was written otherwise than it is shown: `1.10`, `1e5`."""
 
-
-class SpeltInt(_Spelt, int):
-    """See `_Spelt`."""
-
-
-class SpeltFloat(_Spelt, float):
-    """See `_Spelt`."""
+    spelt: str
 
 
 def _number(value: int | float, text: str) -> Scalar:
     if str(value) == text:
         return value
-    return SpeltInt(value, text) if isinstance(value, int) else SpeltFloat(value, text)
+    number = SpeltInt(value) if isinstance(value, int) else SpeltFloat(value)
+    number.spelt = text
+    return number
 
 
 def resolve(text: str) -> Scalar:
@@ -79,8 +70,8 @@ def resolve(text: str) -> Scalar:
 def _typed(expected: type) -> Callable[[str], Scalar]:
     def convert(text: str) -> Scalar:
         value = resolve(text)
-        if isinstance(value, _Spelt):
-            value = +value  # type: ignore[operator]
+        if isinstance(value, SpeltInt | SpeltFloat):
+            value = +value
         if expected is float and type(value) is int:
             return float(value)
         if type(value) is not expected:

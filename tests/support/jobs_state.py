@@ -95,7 +95,8 @@ class ChangingJob(BaseJob):
 
     def handle(self) -> Any:
         for name in self.changes:
-            CHANGES[name]()
+            change: Any = CHANGES[name]
+            change()
         return os.getpid()
 
 

@@ -15,7 +15,7 @@ _RETRY = {"limit": 3, "delay_s": 60.0, "jitter": False}
 
 
 class _ServerError(psycopg2.Error):
-    pgcode: str | None = None  # type: ignore[assignment]
+    pgcode: str | None = None
 
 
 def server_error(code: str) -> ProgrammingError:
