@@ -105,10 +105,13 @@ class LogKeeper:
         key: dict[str, Any] = {"id": said.job_id, "attempt": said.attempt}
         try:
             with self._database.transaction() as tx:
-                if tx.rows("may_keep_log", **key, running=running):
-                    values = lines_of(said).values
-                    tx.rows("hold_log", **key, **values)
-                    tx.rows("add_log_lines", **key, **values)
+                if not tx.rows("may_keep_log", **key, running=running):
+                    # Cancelled meanwhile, say: what is left is written when its child has ended.
+                    # Where the job itself is gone, nothing is.
+                    return not running
+                values = lines_of(said).values
+                tx.rows("hold_log", **key, **values)
+                tx.rows("add_log_lines", **key, **values)
         except StoreUnavailable as error:
             log.debug("lines of job %s are written later: %s", said.job_id, error)
             return False
