@@ -14,8 +14,9 @@ from jobs.archiving import (
     refuse_unfit_table,
 )
 from jobs.base import BaseJob, execute, logger
+from jobs.catalogue import split_table
 from jobs.previews import ALL_COLUMNS
-from jobs.tables import create_schema, lock_name, split_table
+from jobs.tables import create_schema, lock_name
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
 from runner.template import Preview, RenderedSql

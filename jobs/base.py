@@ -88,11 +88,21 @@ class BaseJob:
     def rehearse(self) -> None:
         """Do what `handle` does before it needs a database, and raise what it would raise.
 
-        `headrace validate` calls it where all arguments are known. By default the statements of
-        `preview` are put together.
+        `headrace validate` and `headrace plan` call it where all arguments are known. By default
+        `paths` are looked up, and the statements of `preview` are put together.
         """
+        for name, look_up in self.paths.items():
+            if isinstance(self.payload.get(name), str):
+                look_up(self.payload[name])
         for _statement in self.preview():
             pass
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        """Refuse statements of `sql` that the job cannot run, whatever their values.
+
+        Raises:
+            RefusedSql: saying why. None of them is given where they are not known.
+        """
 
     @classmethod
     def dispatch(

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobs.base import BaseJob, execute, logger
+from jobs.catalogue import unquoted, written_column
+from jobs.drift import OnSchemaChange
 from jobs.previews import of_replace
 from jobs.results import outcome
-from jobs.tables import replace_table
+from jobs.storing import replace_table
 from runner.errors import InvalidPayload
-from runner.template import Preview, RenderedSql
+from runner.template import Preview, RenderedSql, quote_name
 
 _AGGREGATE = re.compile(
     r"\s*(?P<function>sum|avg|min|max|count)\s*"
-    r"\(\s*(?P<distinct>distinct\s+)?(?P<column>\*|[^\W\d]\w*)\s*\)\s*",
+    r"\(\s*(?P<distinct>distinct\b\s*)?"
+    r"(?P<column>\*|[^\W\d][\w$]*|\"(?:[^\"]|\"\")+\")\s*\)\s*",
     re.IGNORECASE,
 )
 _TOTAL = "total_"
@@ -38,12 +41,18 @@ class DataAggregation(BaseJob):
 
     Parameters:
         table: the table to read, with its schema.
-        group_by: the column to group by, or a list of them.
+        group_by: the column to group by, or a list of them; any name, `Order ID` too.
         sort_by: a column of the result to sort by; `total_<column>` also asks for that sum.
         sort_order: asc or desc.
         aggregates: what to calculate, as `{revenue: "sum(amount)", buyers: "count(distinct
-            customer)"}`. Functions: sum, avg, min, max, count. Default: a row count.
-        into: a table that is made to hold the result.
+            customer)"}`. Functions: sum, avg, min, max, count. A column whose name is no plain word
+            is written in double quotes. Default: a row count.
+        into: a table to hold exactly the result. It is made where it is missing; one that is
+            there keeps its definition, owner, rights and other columns.
+        on_schema_change: what to do where that table lacks a column, or has one that cannot take
+            the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
+            which also changes types and drops what the result lacks; recreate, which drops the
+            table with its rights.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class DataAggregation(BaseJob):
         sort_order: Literal["asc", "desc"] = "asc",
         aggregates: dict[str, str] | None = None,
         into: str | None = None,
+        on_schema_change: OnSchemaChange = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,7 +71,7 @@ class DataAggregation(BaseJob):
         self.group_by = [group_by] if isinstance(group_by, str) else group_by
         self.sort_by = sort_by
         self.sort_order = sort_order
-        self.into = into
+        self.into, self.on_schema_change = into, on_schema_change
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
         self._check_sort()
@@ -70,7 +80,9 @@ class DataAggregation(BaseJob):
         logger.info("Aggregating %s grouped by %s", self.table, ", ".join(self.group_by))
         with self.session() as session:
             if self.into is not None:
-                groups = replace_table(session, self.into, self._statement())
+                groups = replace_table(
+                    session, self.into, self._statement(), on_schema_change=self.on_schema_change
+                )
                 return {"groups": groups, "into": self.into}
             with execute(session, self._statement(), stream=True) as cursor:
                 found = outcome(cursor)
@@ -89,19 +101,24 @@ class DataAggregation(BaseJob):
         return self.sql(
             "data_aggregation",
             table=self.table,
-            group_by=self.group_by,
+            group_by=[written_column(name) for name in self.group_by],
             aggregates=[
                 {
                     "alias": a.alias,
                     "function": a.function,
-                    "column": a.column,
+                    "column": None if a.column is None else _named(a.column),
                     "distinct": a.distinct,
                 }
                 for a in self.aggregates
             ],
-            sort_by=self.sort_by,
+            sort_by=self._sort_column(),
             sort_order=self.sort_order,
         )
+
+    def _sort_column(self) -> RenderedSql | None:
+        if self.sort_by is None or self.sort_by in self.group_by:
+            return written_column(self.sort_by) if self.sort_by else None
+        return _named(self.sort_by)
 
     def _check_sort(self) -> None:
         columns = [*self.group_by, *(a.alias for a in self.aggregates)]
@@ -109,6 +126,10 @@ class DataAggregation(BaseJob):
             raise InvalidPayload(
                 f"sort_by {self.sort_by!r} is no column of the result: {', '.join(columns)}"
             )
+
+
+def _named(name: str) -> RenderedSql:
+    return RenderedSql(quote_name(name), {})
 
 
 def _aggregates(given: dict[str, str] | None, sort_by: str | None) -> list[Aggregate]:
@@ -137,5 +158,5 @@ def parse_aggregate(alias: str, expression: str) -> Aggregate:
             f"aggregate {alias}: {expression!r} is none of sum, avg, min, max, count of one "
             "column, such as sum(amount), count(*) or count(distinct customer)"
         )
-    column = None if everything else match["column"]
+    column = None if everything else unquoted(match["column"])
     return Aggregate(alias, match["function"].lower(), column, match["distinct"] is not None)

@@ -4,17 +4,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
-from runner.template import Preview, RenderedSql
+from runner.template import Preview, RenderedSql, quote_identifier
 
 
 class DropTable(BaseJob):
     """Remove a table.
+
+    The result is `{table, dropped_with}`: `dropped_with` names what went along with it, which
+    `headrace plan` shows beforehand where the database answers.
 
     Parameters:
         table: the table, with its schema: `auth.users`.
         if_exists: a table that is not there is no error.
         cascade: also remove the views and foreign keys that depend on it.
     """
+
+    result_keys = ("table", "dropped_with")
 
     def __init__(
         self, table: str, if_exists: bool = False, cascade: bool = False, **kwargs: Any
@@ -24,17 +29,24 @@ class DropTable(BaseJob):
         self.if_exists = if_exists
         self.cascade = cascade
 
-    def handle(self) -> None:
+    def handle(self) -> dict[str, Any]:
         logger.info("Dropping table %s", self.table)
-        statement = self._statement()
         with self.session() as session:
-            execute(session, statement)
+            dropped = [row.name for row in execute(session, self._dropped_with())]
+            execute(session, self._statement())
+        if dropped:
+            logger.warning("Dropped with %s: %s", self.table, ", ".join(dropped))
         logger.info("Table %s dropped successfully", self.table)
+        return {"table": self.table, "dropped_with": dropped}
 
     def preview(self) -> Iterator[Preview]:
-        yield Preview(self._statement(), self.connection)
+        touches = self._dropped_with() if self.cascade else None
+        yield Preview(self._statement(), self.connection, touches=touches, touching="it also drops")
 
     def _statement(self) -> RenderedSql:
         return self.sql(
             "drop_table", table=self.table, if_exists=self.if_exists, cascade=self.cascade
         )
+
+    def _dropped_with(self) -> RenderedSql:
+        return self.sql("dropped_with", table=quote_identifier(self.table))

@@ -1,6 +1,6 @@
 """ExportQuery: the rows of a query into a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -56,7 +56,7 @@ class ExportQuery(BaseJob):
     def handle(self) -> dict[str, Any]:
         path = jobapi.current().resolve_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
-        _refuse_several(len(statements))
+        self.refuse_statements(statements)
         logger.info("Exporting to %s", self.path)
         count = self._write(path, self._copy(statements[0]))
         logger.info("Wrote %d rows to %s", count, self.path)
@@ -65,9 +65,13 @@ class ExportQuery(BaseJob):
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
         previews = of_script(source, self.params, self.connection)
-        _refuse_several(len(previews))
+        self.refuse_statements([one.sql for one in previews])
         query = previews[0]
         yield replace(query, sql=self._copy(query.sql), explain=query.sql)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if len(statements) > 1:
+            raise RefusedSql(f"an export is one query, not {len(statements)} statements")
 
     def _copy(self, query: RenderedSql) -> RenderedSql:
         return self.sql(
@@ -77,8 +81,3 @@ class ExportQuery(BaseJob):
     def _write(self, path: Path, copy: RenderedSql) -> int:
         with written_whole(path) as file, self.session(read_only=True) as session:
             return copy_out(session, copy, file)
-
-
-def _refuse_several(statements: int) -> None:
-    if statements != 1:
-        raise RefusedSql(f"an export is one query, not {statements} statements")

@@ -4,22 +4,33 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, logger
+from jobs.drift import OnSchemaChange
 from jobs.previews import of_stage_table, of_store
+from jobs.replacing import ReplaceStrategy
 from jobs.staging import stage_table
-from jobs.tables import store_staged
+from jobs.storing import store_staged
 from runner.template import Preview
 
 
 class MirrorTable(BaseJob):
     """Make one table hold exactly another's rows, also across databases.
 
-    The rows are staged first; the target changes in one step when the job commits, and is
-    created where it is missing. The result is `{row_count, table}`.
+    The rows are staged first; the target changes in one step when the job commits. A target that
+    is there keeps its definition, owner, rights, indexes and other columns; one that is missing
+    is made, with the source's primary key, NOT NULL, constant defaults and comments. Sequences
+    behind its columns are moved past the copied values. The result is `{row_count, table}`.
 
     Parameters:
         source_table: the table or view to copy.
-        target_table: the table to fill.
+        target_table: the table to fill. Where another table's foreign key points to it, its rows
+            are written by key.
         columns: the columns to copy; default all.
+        on_schema_change: what to do where the target lacks a column, or has one that cannot take
+            the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
+            which also changes types and drops what the source lacks; recreate, which drops the
+            table with its rights.
+        replace_strategy: insert_from_staging deletes the old rows and inserts the new ones, and
+            no reader waits; truncate_and_insert leaves no dead rows, but readers wait meanwhile.
         source_connection: the database of the source; default `connection`.
         target_connection: the database of the target; default `connection`.
     """
@@ -30,7 +41,10 @@ class MirrorTable(BaseJob):
         self,
         source_table: str,
         target_table: str,
+        *,
         columns: list[str] | None = None,
+        on_schema_change: OnSchemaChange = "fail",
+        replace_strategy: ReplaceStrategy = "insert_from_staging",
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
@@ -38,25 +52,33 @@ class MirrorTable(BaseJob):
         super().__init__(**kwargs)
         self.source_table, self.target_table = source_table, target_table
         self.columns = columns
+        self.on_schema_change, self.strategy = on_schema_change, replace_strategy
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
     def handle(self) -> dict[str, Any]:
         logger.info("Mirroring %s into %s", self.source_table, self.target_table)
         with self.session(self.target_connection) as target:
-            stage_table(
+            staged = stage_table(
                 self,
                 target,
                 self.source_table,
                 self.columns,
+                into=self.target_table,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
             )
-            count = store_staged(target, self.target_table)
-        logger.info("Mirrored %d rows into %s", count, self.target_table)
-        return {"row_count": count, "table": self.target_table}
+            store_staged(
+                target,
+                self.target_table,
+                staged,
+                on_schema_change=self.on_schema_change,
+                strategy=self.strategy,
+            )
+        logger.info("Mirrored %d rows into %s", staged.rows, self.target_table)
+        return {"row_count": staged.rows, "table": self.target_table}
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection
         yield from of_stage_table(self.source_table, self.columns, source, target)
-        yield from of_store(self.target_table, target)
+        yield from of_store(self.target_table, target, self.columns, self.strategy)

@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.base import BaseJob, packaged_sql
+from jobs.catalogue import split_table, unquoted
+from jobs.replacing import ReplaceStrategy, insert_statement
 from jobs.scripts import Source, load_source, rendered_whole
-from jobs.tables import STAGED, split_table
+from jobs.tables import STAGED
 from runner.errors import RefusedSql
-from runner.template import Preview, SqlSource
+from runner.template import Preview, RenderedSql, SqlSource, quote_identifier
 
 # Stands for columns that only the catalogue knows, or a file that is not there yet.
 ALL_COLUMNS = ["all_columns"]
@@ -53,12 +55,21 @@ def of_replace(query: Preview, table: str) -> Iterator[Preview]:
     yield from of_store(table, query.connection)
 
 
-def of_store(table: str, connection: str | None) -> Iterator[Preview]:
-    """Yield what `store_staged` does where the table is there with the same columns."""
+def of_store(
+    table: str,
+    connection: str | None,
+    columns: list[str] | None = None,
+    strategy: ReplaceStrategy = "insert_from_staging",
+) -> Iterator[Preview]:
+    """Yield what `store_staged` does where the table is there and nothing refers to it."""
     split_table(table)
-    note = f"where {table} has these columns; otherwise it is created anew"
-    yield Preview(packaged_sql("empty_table", table=table), connection, note)
-    insert = packaged_sql("insert_staged", table=table, staged=STAGED)
+    known = [unquoted(name) for name in columns or ALL_COLUMNS]
+    note = f"where {table} is there; otherwise it is made. By key where foreign keys refer to it"
+    template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
+    sql = named_table(table)
+    made = "the step creates its table where it is missing"
+    yield Preview(packaged_sql(template, table=sql), connection, note, unexplained=made)
+    insert = insert_statement(sql, known, always=False)
     yield Preview(insert, connection, unexplained=NEEDS_STAGED)
 
 
@@ -67,15 +78,19 @@ def of_stage_table(
 ) -> Iterator[Preview]:
     """Yield what `stage_table` does: the rows of a table are put aside in the target's database."""
     note = "" if columns else f"the columns of {table} are read from the catalogue"
-    known = columns or ALL_COLUMNS
-    select = packaged_sql("select_columns", table=table, columns=known)
+    known = [unquoted(name) for name in columns or ALL_COLUMNS]
+    select = packaged_sql("select_names", table=named_table(table), columns=known)
     # Without the columns' names the table itself can be looked at.
     explain = select if columns else packaged_sql("count_rows", table=table)
     if source == target:
         sql = packaged_sql("stage_rows", staged=STAGED, query=select)
         yield Preview(sql, target, note, explain)
         return
-    copy = packaged_sql("copy_table_out", table=table, columns=known)
-    yield Preview(copy, source, note, explain)
-    load = packaged_sql("load_jsonl", table=STAGED, columns=known)
+    yield Preview(packaged_sql("copy_out", query=select), source, note, explain)
+    load = packaged_sql("copy_staged", staged=STAGED, columns=known)
     yield Preview(load, target, "into a temporary table with the same columns")
+
+
+def named_table(table: str) -> RenderedSql:
+    """Return a table's name as a user writes it, quoted."""
+    return RenderedSql(quote_identifier(table), {})

@@ -1,9 +1,10 @@
 """RunSql: whatever SQL a step needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.base import BaseJob, logger
+from jobs.drift import OnSchemaChange
 from jobs.previews import of_replace, of_script
 from jobs.results import ROWS_KEPT
 from jobs.scripts import (
@@ -12,7 +13,7 @@ from jobs.scripts import (
     render_script,
     run_statements,
 )
-from jobs.tables import replace_table
+from jobs.storing import replace_table
 from runner.errors import InvalidPayload, RefusedSql
 from runner.template import Preview, RenderedSql, first_word
 
@@ -34,7 +35,12 @@ class RunSql(BaseJob):
         sql_path: a file with the SQL, looked up beside the pipeline, in the pipelines folder
             and in its `sql` folder.
         params: values for the template.
-        into: a table that is made to hold the last statement's rows.
+        into: a table to hold exactly the last statement's rows. It is made where it is missing;
+            one that is there keeps its definition, owner, rights and other columns.
+        on_schema_change: what to do where that table lacks a column, or has one that cannot take
+            the query's values: fail; ignore new columns; append_new_columns; sync_all_columns,
+            which also changes types and drops what the query lacks; recreate, which drops the
+            table with its rights.
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
             then commits by itself, and a crash may repeat it.
         keep_rows: how many rows the result holds at most, up to 10000.
@@ -49,6 +55,7 @@ class RunSql(BaseJob):
         sql_path: str | None = None,
         params: dict[str, Any] | None = None,
         into: str | None = None,
+        on_schema_change: OnSchemaChange = "fail",
         transaction: bool = True,
         keep_rows: int = ROWS_KEPT,
         **kwargs: Any,
@@ -63,7 +70,7 @@ class RunSql(BaseJob):
         self.sql_text, self.sql_path = sql, sql_path
         self.keep_rows = keep_rows
         self.params = params
-        self.into = into
+        self.into, self.on_schema_change = into, on_schema_change
         self.transactional = transaction
 
     def handle(self) -> dict[str, Any]:
@@ -87,16 +94,20 @@ class RunSql(BaseJob):
         if self.into is None:
             yield from previews
             return
-        _refuse_unstorable(previews[-1].sql)
+        self.refuse_statements([one.sql for one in previews])
         yield from previews[:-1]
         yield from of_replace(previews[-1], self.into)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if self.into is not None and statements:
+            _refuse_unstorable(statements[-1])
 
     def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         query = statements[-1]
         _refuse_unstorable(query)
         with self.session() as session:
             run_statements(session, statements[:-1])
-            count = replace_table(session, into, query)
+            count = replace_table(session, into, query, on_schema_change=self.on_schema_change)
         logger.info("Stored %d rows in %s", count, into)
         return {"row_count": count, "into": into}
 

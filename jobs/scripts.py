@@ -18,9 +18,12 @@ from runner.template import (
     has_word,
     needs_autocommit,
     refuse_transaction_control,
+    remember_text,
     render,
 )
 
+# What is rendered is held in memory several times over.
+MOST_SQL_BYTES = 10_000_000
 _READS = ("SELECT", "VALUES", "TABLE", "WITH")
 _WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -45,6 +48,11 @@ def load_source(sql: str | None, sql_path: str | None) -> Source:
     if sql_path is None:
         return Source(sql or "", "sql")
     path = find_sql(sql_path)
+    if path.stat().st_size > MOST_SQL_BYTES:
+        raise JobFailure(
+            f"{sql_path} is larger than {MOST_SQL_BYTES // 1_000_000} MB, which no SQL script is;"
+            " rows are loaded by LoadFile"
+        )
     return Source(path.read_text(encoding="utf-8"), sql_path, path)
 
 
@@ -92,6 +100,7 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
 
 def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
     """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
+    remember_text(source.name, source.text)
     rendered = render(source.text, _context(params), name=source.name)
     try:
         refuse_transaction_control(rendered.marked)

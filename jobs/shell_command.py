@@ -27,9 +27,9 @@ class ShellCommand(BaseJob):
     What it writes goes to the job's log, line by line. An exit code other than 0 fails the job
     with the last lines. The result is `{exit_code, output}`: the last 50 lines, 500 characters
     of each. The program gets the worker's environment with the step's `env`, without Headrace's
-    own variables. It ends with the job: at the step's timeout, when it is cancelled, or when
-    its worker dies; it gets SIGTERM then, and `kill_after` later SIGKILL. What it leaves running
-    ends with it.
+    own variables and those that `config.yaml` takes for itself. It ends with the job: at the
+    step's timeout, when it is cancelled, or when its worker dies; it gets SIGTERM then, and
+    `kill_after` later SIGKILL. What it leaves running ends with it.
 
     Parameters:
         command: a list, the program and its arguments; or a text, a script for `/bin/sh` under

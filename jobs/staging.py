@@ -1,27 +1,33 @@
 """Brings a table's rows into the database where another table is to be made like it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from sqlalchemy.orm import Session
 
-from jobs.base import execute, packaged_sql
+from jobs.base import execute, logger, packaged_sql
+from jobs.catalogue import Column, Table, find_table, named, readable_table
+from jobs.settings import set_locally
+from jobs.storing import Staged
 from jobs.streams import copy_in, copy_out
-from jobs.tables import STAGED, stage_rows
+from jobs.tables import STAGED, make_staging, stage_rows
 from runner.errors import JobFailure
-from runner.template import RenderedSql, quote_identifier
+from runner.template import RenderedSql
 
 _IN_MEMORY_BYTES = 8_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A table's column; `type` as PostgreSQL writes it."""
-
-    name: str
-    type: str
+# What one server writes the other must read as the same, whatever its settings are.
+_PORTABLE = (
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("xmloption", "content"),
+    ("array_nulls", "on"),
+)
 
 
 class OpensSessions(Protocol):
@@ -38,11 +44,7 @@ def columns_of(session: Session, table: str) -> list[Column]:
     Raises:
         JobFailure: there is no such table.
     """
-    statement = packaged_sql("columns_of", table=quote_identifier(table))
-    found = [Column(row.name, row.type) for row in execute(session, statement)]
-    if not found:
-        raise JobFailure(f"there is no table {table}")
-    return found
+    return [column for column in readable_table(session, table).columns if not column.generated]
 
 
 def stage_table(
@@ -51,50 +53,91 @@ def stage_table(
     table: str,
     columns: list[str] | None,
     *,
+    into: str,
     source_connection: str | None,
     target_connection: str | None,
-) -> list[Column]:
+) -> Staged:
     """Copy `table` into a temporary table, `STAGED`, of the target's database.
 
-    Returns the columns that were copied: those named, or all.
+    `columns` are those to copy, default all; `into` is the table that the rows are for.
 
     Raises:
-        JobFailure: the table, or a named column, is missing.
+        JobFailure: the table, a named column or a type is missing, or rows were lost on the way.
     """
     if source_connection == target_connection:
-        found = _wanted(columns_of(target, table), columns, table)
-        names = [column.name for column in found]
-        stage_rows(target, packaged_sql("select_columns", table=table, columns=names))
-        return found
-    with SpooledTemporaryFile(_IN_MEMORY_BYTES) as rows:
+        model = _model(target, table, columns)
+        return Staged(stage_rows(target, _select(model)), model)
+    with SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
+        rows = cast("IO[bytes]", spool)
         with job.session(source_connection, read_only=True) as source:
-            found = _wanted(columns_of(source, table), columns, table)
-            names = [column.name for column in found]
-            copy_out(source, packaged_sql("copy_table_out", table=table, columns=names), rows)
+            model = _model(source, table, columns)
+            sent = _written_portably(source, model, rows)
         rows.seek(0)
-        stage_rows(target, _no_rows(found))
-        copy_in(target, packaged_sql("load_jsonl", table=STAGED, columns=names), rows, name=table)
-    return found
+        make_staging(target, _known_types(target, model, into))
+        stored = _read_portably(target, model, rows)
+    if stored != sent:
+        raise JobFailure(f"{table}: {sent} rows were read, but {stored} arrived")
+    return Staged(stored, model)
 
 
-def _wanted(found: list[Column], names: list[str] | None, table: str) -> list[Column]:
-    if names is None:
+def _model(session: Session, table: str, columns: Sequence[str] | None) -> Table:
+    found = readable_table(session, table)
+    if found.filtered:
+        logger.warning(
+            "Row level security applies to %s: the role %s reads only the rows that it may see",
+            table,
+            found.role,
+        )
+    if columns is None:
         return found
-    by_name = {column.name: column for column in found}
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        raise JobFailure(f"{table} has no column {missing[0]!r}; it has: {', '.join(by_name)}")
-    return [by_name[name] for name in names]
+    return replace(found, columns=tuple(named(found.columns, columns, table)))
 
 
-def _no_rows(columns: list[Column]) -> RenderedSql:
-    """Return a query of no rows with these columns.
+def _select(model: Table) -> RenderedSql:
+    names = [column.name for column in model.columns]
+    return packaged_sql("select_names", table=model.sql, columns=names)
 
-    The types come from the server's own catalogue (`format_type`), not from a user.
+
+def _written_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
+    with set_locally(session, *_PORTABLE):
+        return copy_out(session, packaged_sql("copy_out", query=_select(model)), rows)
+
+
+def _read_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
+    names = [column.name for column in model.columns]
+    copy = packaged_sql("copy_staged", staged=STAGED, columns=names)
+    # What follows, casts of texts to dates for example, is done as the target has it.
+    with set_locally(session, *_PORTABLE):
+        return copy_in(session, copy, rows, name=model.written)
+
+
+def _known_types(session: Session, model: Table, into: str) -> list[Column]:
+    """Return the source's columns in types that the target's database has.
+
+    Raises:
+        JobFailure: it lacks one, and has no column either that could take its values.
     """
-    casts = ", ".join(f"NULL::{c.type} AS {_quoted(c.name)}" for c in columns)
-    return RenderedSql(f"SELECT {casts} LIMIT 0", {})
+    types = [column.type for column in model.columns]
+    rows = execute(session, packaged_sql("types_known", types=types)).mappings()
+    unknown = {row["type"] for row in rows if not row["known"]}
+    target = find_table(session, into) if unknown else None
+    there = {column.name for column in target.columns} if target else set()
+    staged = []
+    for column in model.columns:
+        bare = replace(column, collation=None)
+        if column.type not in unknown:
+            staged.append(bare)
+        elif column.plain and column.name in there:
+            staged.append(replace(bare, type=column.plain))
+        else:
+            raise JobFailure(_lacking(model, column))
+    return staged
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _lacking(model: Table, column: Column) -> str:
+    word = {"e": "CREATE TYPE … AS ENUM", "d": "CREATE DOMAIN"}.get(column.kind, "CREATE TYPE")
+    return (
+        f"{model.written}.{column.name} has the type {column.type}, which the target's database "
+        f"does not have: make it there ({word}, or CREATE EXTENSION where it comes from one), "
+        "or copy from a view that casts the column"
+    )

@@ -106,16 +106,30 @@ def copy_in(
 def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
     """Run a COPY … TO STDOUT into `target` and return the number of rows."""
     with _cursor(session) as cursor:
-        cursor.copy_expert(_statement(cursor, sql), target)
+        try:
+            cursor.copy_expert(_statement(cursor, sql), target)
+        except psycopg2.DatabaseError as error:
+            if cursor.connection.closed and error.pgcode is None:
+                # libpq has no words for it.
+                told = "the server closed the connection while rows were read from it"
+                raise psycopg2.OperationalError(told) from error
+            raise
         return int(cursor.rowcount)
 
 
 @contextmanager
 def _cursor(session: Session) -> Iterator[Any]:
     session.flush()
-    cursor = session.connection().connection.cursor()
+    connection = session.connection()
+    raw: Any = connection.connection
+    cursor = raw.cursor()
     try:
         yield cursor
+    except psycopg2.Error as error:
+        if raw.closed:
+            # Else the session would fail again as it is closed, and hide why.
+            connection.invalidate(error)
+        raise
     finally:
         cursor.close()
 

@@ -1,96 +1,113 @@
-"""Stores the rows of a query as a table, all or nothing."""
+"""Names of tables that jobs make, and the temporary table in which rows wait for their target."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from jobs.base import execute, packaged_sql
-from runner.errors import InvalidPayload
-from runner.template import RenderedSql, quote_identifier
+from jobs.catalogue import Column, Table, find_table, split_table, writable_table
+from jobs.settings import set_locally
+from runner.errors import JobFailure
+from runner.template import RenderedSql, quote_name
 
 STAGED = "headrace_staged_rows"
 
 
-def replace_table(session: Session, table: str, query: RenderedSql) -> int:
-    """Make `table` hold exactly the query's rows, and return how many they are.
+def stage_rows(session: Session, query: RenderedSql) -> int:
+    """Keep the query's rows in a temporary table, named `STAGED`, until the job ends.
 
-    A table that already has these columns is emptied and refilled, so that its indexes, grants
-    and views stay; otherwise it is created anew, its schema too. Readers see the old rows until
-    the job commits.
+    Returns their number.
     """
-    split_table(table)  # A wrong name is told before the query runs.
-    stage_rows(session, query)
-    return store_staged(session, table)
+    drop_staged(session)
+    return _run(session, "stage_rows", staged=STAGED, query=query)
 
 
-def store_staged(session: Session, table: str) -> int:
-    """Do the same with the rows that `stage_rows` has put aside."""
-    split_table(table)
-    lock_name(session, table)
-    if _same_columns(session, table):
-        _run(session, "empty_table", table=table)
-        rows = _run(session, "insert_staged", table=table, staged=STAGED)
-    else:
-        create_schema(session, table)
-        _run(session, "drop_table", table=table, if_exists=True, cascade=False)
-        rows = _run(session, "create_from_staged", table=table, staged=STAGED)
-    _run(session, "drop_table", table=f"pg_temp.{STAGED}", if_exists=False, cascade=False)
-    return rows
+def make_staging(session: Session, columns: Sequence[Column], name: str = STAGED) -> None:
+    """Make an empty temporary table with these columns: their types, and nothing else of them.
 
-
-def stage_rows(session: Session, query: RenderedSql) -> None:
-    """Keep the query's rows in a temporary table, named `STAGED`, until the job ends."""
-    _run(session, "drop_table", table=f"pg_temp.{STAGED}", if_exists=True, cascade=False)
-    _run(session, "stage_rows", staged=STAGED, query=query)
-
-
-def split_table(table: str) -> tuple[str | None, str]:
-    """Return schema and table of `schema.table`; the schema is None where none is written.
-
-    Raises:
-        InvalidPayload: there is more than one dot.
-        RefusedSql: it is no name.
+    The types are the server's own words (see `Column.type`), not a user's.
     """
-    quote_identifier(table)
-    schema, dot, name = table.rpartition(".")
-    if "." in schema:
-        raise InvalidPayload(f"{table!r} has too many dots: write schema.table")
-    return (schema if dot else None), name
+    drop_staged(session, name)
+    declared = RenderedSql(", ".join(column.declared for column in columns), {})
+    _run(session, "make_staging", staged=name, columns=declared)
+
+
+def drop_staged(session: Session, name: str = STAGED) -> None:
+    """Drop the temporary table, if it is there."""
+    _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
+
+
+def staged_table(session: Session) -> Table:
+    """Return what the catalogue knows of the staged rows."""
+    found = find_table(session, f"pg_temp.{STAGED}")
+    assert found is not None, "nothing is staged"
+    return found
 
 
 def create_schema(session: Session, table: str) -> None:
-    """Create the schema of `table` where it is missing."""
+    """Create the schema of `table` where it is missing.
+
+    Raises:
+        JobFailure: it is missing, and the session's role may not make it.
+    """
     schema, _ = split_table(table)
-    if schema is None or _scalar(session, "schema_exists", schema=quote_identifier(schema)):
+    if schema is None or schema == "pg_temp" or _schema_state(session, schema)["there"]:
         return
-    lock_name(session, schema)
+    _hold(session, "", schema)
+    state = _schema_state(session, schema)
+    if state["there"]:
+        return
+    if not state["may_create"]:
+        role, database = quote_name(state["role"]), quote_name(state["database"])
+        raise JobFailure(
+            f"there is no schema {schema}, and the role {state['role']} may not make one: have it "
+            f"made (CREATE SCHEMA {quote_name(schema)} AUTHORIZATION {role}), or GRANT CREATE ON "
+            f"DATABASE {database} TO {role}"
+        )
     _run(session, "create_schema", schema=schema)
 
 
-def lock_name(session: Session, name: str) -> None:
-    """Hold off every other job that creates or refills `name`, until this transaction ends."""
-    _run(session, "lock_name", name=name)
+def lock_name(session: Session, table: str) -> None:
+    """Hold off every other job that creates or refills `table`, until this transaction ends.
+
+    What the other one has made is known to this session afterwards.
+    """
+    schema, name = split_table(table)
+    _hold(session, schema, name)
+
+
+def lock_rows(session: Session, target: Table) -> None:
+    """Hold off other writers of an existing table until this transaction ends; readers go on.
+
+    Raises:
+        JobFailure: the table is not any more what it was when `target` was read.
+    """
+    if target.kind == "f":
+        return  # PostgreSQL has no lock for a table that is somewhere else.
+    _run(session, "lock_rows", table=target.sql)
+    now = writable_table(session, target.written)
+    if now is None or (now.oid, now.columns) != (target.oid, target.columns):
+        raise JobFailure(
+            f"{target.written} was changed by somebody else while its rows were being made ready: "
+            "let the job run again"
+        )
 
 
 def table_exists(session: Session, table: str) -> bool:
     """Tell whether there is a table or view of this name."""
-    return bool(_scalar(session, "table_exists", table=quote_identifier(table)))
+    return find_table(session, table) is not None
 
 
-def _same_columns(session: Session, table: str) -> bool:
-    return bool(
-        _scalar(
-            session,
-            "same_columns",
-            table=quote_identifier(table),
-            staged=quote_identifier(STAGED),
-        )
-    )
+def _hold(session: Session, schema: str | None, name: str) -> None:
+    # Whoever waits here holds up nobody, and is to wait for the other's whole load.
+    with set_locally(session, ("lock_timeout", "0")):
+        _run(session, "lock_name", schema=schema, name=name)
+
+
+def _schema_state(session: Session, schema: str) -> Any:
+    return execute(session, packaged_sql("schema_state", schema=schema)).mappings().one()
 
 
 def _run(session: Session, template: str, **values: Any) -> int:
     return max(0, execute(session, packaged_sql(template, **values)).rowcount)
-
-
-def _scalar(session: Session, template: str, **values: Any) -> object:
-    return execute(session, packaged_sql(template, **values)).scalar()

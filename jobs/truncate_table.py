@@ -4,31 +4,46 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.base import BaseJob, execute, logger
-from runner.template import Preview, RenderedSql
+from runner.template import Preview, RenderedSql, quote_identifier
 
 
 class TruncateTable(BaseJob):
     """Empty a table and restart its sequences.
 
+    The result is `{table, emptied}`: `emptied` are the names of all tables that were, which
+    `headrace plan` shows beforehand where the database answers.
+
     Parameters:
         table: the table, with its schema: `auth.users`.
-        cascade: also empty the tables whose foreign keys point to it.
+        cascade: also empty the tables whose foreign keys point to it, those whose foreign keys
+            point to them, and so on. `false` fails where there are any.
     """
+
+    result_keys = ("table", "emptied")
 
     def __init__(self, table: str, cascade: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.cascade = cascade
 
-    def handle(self) -> None:
+    def handle(self) -> dict[str, Any]:
         logger.info("Truncating table %s", self.table)
-        statement = self._statement()
         with self.session() as session:
-            execute(session, statement)
+            execute(session, self._statement())
+            # Afterwards all of them are locked, and the list is what has happened.
+            emptied = [row.name for row in execute(session, self._emptied())]
+        if len(emptied) > 1:
+            logger.warning("%d tables were emptied: %s", len(emptied), ", ".join(emptied))
         logger.info("Table %s truncated successfully", self.table)
+        return {"table": self.table, "emptied": emptied}
 
     def preview(self) -> Iterator[Preview]:
-        yield Preview(self._statement(), self.connection)
+        yield Preview(
+            self._statement(), self.connection, touches=self._emptied(), touching="it empties"
+        )
 
     def _statement(self) -> RenderedSql:
         return self.sql("truncate_table", table=self.table, cascade=self.cascade)
+
+    def _emptied(self) -> RenderedSql:
+        return self.sql("emptied_tables", table=quote_identifier(self.table), cascade=self.cascade)

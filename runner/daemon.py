@@ -25,6 +25,8 @@ log = logging.getLogger("headrace.daemon")
 _LEASE_S = 3.0
 _TICK_S = 1.0
 _MOMENT_S = 0.01
+# Shorter than the lease: the pipelines' disk may hang.
+_FILES_S = 1.0
 _PRUNE_EVERY_S = 3600.0
 
 
@@ -179,7 +181,7 @@ class Daemon:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
-        if not self._headrace.pipelines.refresh():
+        if not self._headrace.pipelines.refresh(patience_s=_FILES_S):
             return
         self._outdated = True
         problems = self._headrace.pipelines.problems

@@ -67,8 +67,9 @@ class Attempt:
     """The attempt that runs in this process.
 
     `search_path` are the folders in which a relative path is looked up, the pipeline's own
-    first; `project` is the folder that no path may leave. `say` puts lines into the log, thousands
-    as fast as one.
+    first; `project` is the folder that no path may leave. `authored` tells that a pipeline file
+    says what the job is called with; then `${NAME}` may name variables. `say` puts lines into the
+    log, thousands as fast as one.
     """
 
     job_id: str
@@ -83,6 +84,7 @@ class Attempt:
     permissions: Permissions = Permissions()
     say: Say = field(default=_log_each)
     notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
+    authored: bool = True
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -122,8 +124,12 @@ def reveal(text: str) -> str:
     The values are shown as `***` from now on in whatever this job says.
 
     Raises:
-        JobFailure: A variable is not set, or is Headrace's own.
+        JobFailure: A variable is not set, is Headrace's own or the settings', or is named by
+            whoever dispatched the job and not by a pipeline file.
     """
+    attempt = _current.get()
+    if attempt is not None and not attempt.authored and names_secret(text):
+        raise JobFailure(secrecy.NOT_AUTHORED)
     return secrecy.reveal(text)
 
 

@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.installation import settings_of
+from runner.cli.installation import control_url, settings_of
 from runner.cli.previewing import as_text, sql_json, sql_lines
 from runner.cli.printing import clock, moment, params_of, print_json
 from runner.errors import ConfigError
@@ -29,11 +29,12 @@ def plan(given: argparse.Namespace) -> int:
     from runner.engine.pipelines import Pipelines
     from runner.engine.planner import Planner
     from runner.engine.preview import preview_sql
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
+    from runner.engine.touched import with_touched
     from runner.model.status import Trigger
 
     settings = settings_of(given)
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     pipelines = Pipelines(settings, registry)
     pipeline = pipelines.get(given.pipeline)
     planned = Planner(settings, pipelines, registry).plan(
@@ -42,7 +43,8 @@ def plan(given: argparse.Namespace) -> int:
         moment(given.logical_date, "--logical-date"),
         Trigger.MANUAL,
     )
-    sql = list(preview_sql(planned, settings, registry))
+    previews = preview_sql(planned, settings, registry)
+    sql = list(with_touched(previews, settings, registry, lambda: control_url(settings)))
     waves = _waves(planned)
     upcoming = next_instants(pipeline.schedules)
     if given.json:

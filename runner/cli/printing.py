@@ -10,6 +10,7 @@ from uuid import UUID
 from runner import exact
 from runner.cli.outlet import takes_everything
 from runner.errors import InvalidParams
+from runner.visible import visible
 
 Row = Mapping[str, Any]
 
@@ -21,7 +22,7 @@ _NEVER_CUT = 40
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
     ascii_only = not takes_everything()
-    print(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2))
+    print(visible(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
 
 
 def print_items(rows: Iterable[Row]) -> None:
@@ -63,7 +64,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, datetime):
         return clock(value)
-    return " ".join(str(value).split())
+    return visible(" ".join(str(value).split()))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], width: int | None) -> str:

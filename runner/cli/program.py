@@ -9,6 +9,8 @@ from typing import Any
 
 from runner.cli import outlet
 from runner.errors import HeadraceError
+from runner.secrecy import redacted
+from runner.visible import VisibleStream
 
 # As a shell tells of a program that a signal has ended.
 _INTERRUPTED = 130
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configuration.
     """
     outlet.prepare()
+    _write_controls_out()
     # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
     from runner.cli.arguments import parser
 
@@ -59,10 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _write_controls_out() -> None:
+    """Let no text of a job, an error or a file steer the terminal."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, VisibleStream):
+            setattr(sys, name, VisibleStream(stream))
+
+
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-        print(text, file=sys.stderr)
+        print(redacted(text), file=sys.stderr)
 
 
 def _terminate(_number: int, _frame: Any) -> None:

@@ -16,6 +16,7 @@ from runner.cli.printing import moment, params_of, print_json, public, span, too
 from runner.errors import HeadraceError, StoreUnavailable
 from runner.model.status import FINAL, RUN_FINAL, RunStatus
 from runner.model.subpipeline import pipeline_of
+from runner.visible import hanging
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
@@ -271,7 +272,7 @@ class _Client:
 
     def _say(self, text: str) -> None:
         if not self._given.json:
-            print(f"{time.strftime('%H:%M:%S')} {text}")
+            print(f"{time.strftime('%H:%M:%S')} {hanging(text, ' ' * 13)}")
             self._flush()
 
     def _flush(self) -> None:

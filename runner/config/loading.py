@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.config.environment import overrides, variable_problem
 from runner.config.references import References
+from runner.config.secrets import secret_values, taken
 from runner.config.settings import Settings
 from runner.errors import ConfigError, Problem, ProblemsError
 from runner.model.duration import parse_duration_s
@@ -66,6 +67,8 @@ class _Loading:
         self.problems: list[Problem] = []
         self._data: dict[str, Any] = {}
         self._from_environment: dict[KeyPath, Any] = {}
+        self._withheld: frozenset[str] = frozenset()
+        self._secrets: tuple[str, ...] = ()
         if file is not None:
             self._read_file(file, environ)
         self._from_environment, problems = overrides(environ)
@@ -91,6 +94,8 @@ class _Loading:
             return
         references = References(environ)
         self._data = references.replaced(document.data, schema("config"))
+        self._withheld, secret = taken(references.used)
+        self._secrets = secret_values(secret, environ)
         for path, name in references.unset:
             message = f"the environment variable {name} is not set"
             self._report(path, "unset-variable", message, "set it, or write $${…} for the text")
@@ -188,11 +193,14 @@ class _Loading:
             jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
             shell_commands=value(("shell_commands",)),
+            job_packages=tuple(value(("job_packages",))),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
             config_file=self._file,
+            withheld=self._withheld,
+            secrets=self._secrets,
         )
 
     def _retry(self) -> RetryPolicy:

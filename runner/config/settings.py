@@ -26,7 +26,10 @@ class Settings:
     wait for them.
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
-    `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP.
+    `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP,
+    `job_packages` are those beside `jobs/` that a dotted path may lead into.
+    `withheld` are the variables that the file takes for itself, `secrets` what those of them hold
+    that nobody is to see.
     Whatever may hold a secret is left out of `repr`.
     """
 
@@ -52,10 +55,13 @@ class Settings:
     max_memory_bytes: int = 2048 << 20
     shell_commands: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    job_packages: tuple[str, ...] = ()
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"
     config_file: Path | None = None
+    withheld: frozenset[str] = field(default=frozenset(), compare=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 def mask_url(url: str) -> str:

@@ -11,6 +11,7 @@ from runner.engine.leftovers import ProcessState
 from runner.engine.life import Life, Stop
 from runner.engine.outcomes import Raised
 from runner.engine.sharing import Sharing
+from runner.engine.unknown import say_if_too_new
 from runner.errors import HeadraceError, JobStopped, QueueUnavailable, StoreUnavailable
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
@@ -115,6 +116,7 @@ class ChildLoop:
         if claimed is None:
             self._taker.done(f"{taken[0]}_{taken[1]}")
             self._slot.idle(finished=False)
+            say_if_too_new(self._store, taken[0], taken[1])
         return claimed
 
     def _execute(self, claimed: Claimed) -> Claimed | None:

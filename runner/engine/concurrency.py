@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from runner.engine.runs import cancel_run
+from runner.engine.runs import Within, cancel_run, follow
 from runner.model.pipeline import Concurrency
 from runner.queue.message import Message
 from runner.store.database import Row, Transaction
@@ -13,7 +13,10 @@ from runner.store.database import Row, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a new run begins as, and the running ones that it takes the place of."""
+    """What a new run begins as, and the open ones that it takes the place of.
+
+    The status `replace` is settled by `take_place`, once those are cancelled.
+    """
 
     status: str
     error: str | None = None
@@ -22,8 +25,11 @@ class Settled:
 
 @dataclass(slots=True)
 class _Group:
+    """`ending` are runs that were cancelled and have `finally` handlers to run."""
+
     running: list[UUID] = field(default_factory=list)
-    queued: int = 0
+    queued: list[UUID] = field(default_factory=list)
+    ending: int = 0
 
 
 class Groups:
@@ -32,28 +38,51 @@ class Groups:
     def __init__(self, open_runs: Iterable[Row] = ()) -> None:
         self._groups: dict[str, _Group] = {}
         for row in open_runs:
-            group = self._groups.setdefault(row["concurrency_group"], _Group())
-            if row["status"] == "running":
-                group.running.append(row["id"])
+            group = self._group(row["concurrency_group"])
+            if row["status"] != "running":
+                group.queued.append(row["id"])
+            elif row["ending"]:
+                group.ending += 1
             else:
-                group.queued += 1
+                group.running.append(row["id"])
 
     def settle(self, run: UUID, rule: Concurrency) -> Settled:
-        """Decide about one new run; the next one sees it."""
-        group = self._groups.setdefault(rule.group, _Group())
-        free = rule.limit - len(group.running)
+        """Decide about one new run; the next one sees it. See `take_place` for `replace`."""
+        group = self._group(rule.group)
+        free = rule.limit - len(group.running) - group.ending
         if free > 0 and not (group.queued and rule.on_conflict == "queue"):
             group.running.append(run)
             return Settled("running")
         if rule.on_conflict == "queue":
-            group.queued += 1
+            group.queued.append(run)
             return Settled("queued")
         if rule.on_conflict == "replace":
-            replaced = group.running[: 1 - free]
-            group.running = [*group.running[1 - free :], run]
-            return Settled("running", None, replaced)
+            return self._replace(group, rule)
         status = "skipped" if rule.on_conflict == "skip" else "failed"
         return Settled(status, _reason(rule, group))
+
+    def take_place(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
+        """Decide about a run once those that it replaces are cancelled.
+
+        `ending` of them have `finally` handlers to run first, which the new run waits for.
+        """
+        group = self._group(rule.group)
+        group.ending += ending
+        if len(group.running) + group.ending < rule.limit:
+            group.running.append(run)
+            return Settled("running")
+        group.queued.append(run)
+        return Settled("queued")
+
+    def _replace(self, group: _Group, rule: Concurrency) -> Settled:
+        alive = [*group.running, *group.queued]
+        replaced = alive[: max(0, len(alive) + 1 - rule.limit)]
+        group.running = [one for one in group.running if one not in replaced]
+        group.queued = [one for one in group.queued if one not in replaced]
+        return Settled("replace", None, replaced)
+
+    def _group(self, name: str) -> _Group:
+        return self._groups.setdefault(name, _Group())
 
 
 def _reason(rule: Concurrency, group: _Group) -> str:
@@ -82,26 +111,38 @@ def settle_runs(
     cancelled with a run whose place was taken.
     """
     settled: dict[UUID, Settled] = {}
-    replaced: dict[UUID, UUID] = {}
+    messages: list[Message] = []
     for run in runs:
         rule = rules[str(run["id"])]
-        if rule is not None:
-            settled[run["id"]] = decided = groups.settle(run["id"], rule)
-            replaced.update((old, run["id"]) for old in decided.replaced)
-    for old, new in replaced.items():
-        if old in settled:
-            settled[old] = Settled("cancelled", _taken(new))
+        if rule is None:
+            continue
+        decided = groups.settle(run["id"], rule)
+        ending = 0
+        for old in decided.replaced:
+            if old in settled:
+                settled[old] = Settled("cancelled", _taken(run["id"]))
+            else:
+                sent, goes_on = _replaced(tx, old, run["id"])
+                messages += sent
+                ending += goes_on
+        if decided.status == "replace":
+            decided = groups.take_place(run["id"], rule, ending)
+        settled[run["id"]] = decided
     entries = [
         {"id": str(run_id), "status": one.status, "error": one.error}
         for run_id, one in settled.items()
     ]
     rows = tx.rows("settle_runs", runs=json.dumps(entries)) if entries else []
     now = {row["id"]: row for row in rows}
-    messages: list[Message] = []
-    for old, new in replaced.items():
-        if old not in settled:
-            messages += cancel_run(tx, old, _taken(new))[1]
     return [now.get(run["id"], run) for run in runs], messages
+
+
+def _replaced(tx: Transaction, old: UUID, new: UUID) -> tuple[list[Message], bool]:
+    """Cancel a run whose place is taken; tell whether it goes on for its `finally` handlers."""
+    rows, messages = cancel_run(tx, old, _taken(new))
+    goes_on = [row for row in rows if row["status"] == "running"]
+    messages += follow(Within(tx), goes_on)[1]
+    return messages, any(row["id"] == old for row in goes_on)
 
 
 def _taken(run: UUID) -> str:

@@ -31,8 +31,7 @@ def run_context(row: Mapping[str, Any]) -> dict[str, Any]:
     logical: datetime | None = row["logical_date"]
     if logical is not None:
         logical = logical.astimezone(ZoneInfo(row["timezone"] or "UTC"))
-    # In a handler: how the run's steps have ended.
-    ended = {"status": row["outcome"]} if row.get("outcome") else {}
+    ended = _ended(row) if row.get("outcome") else {}
     return {
         "params": {
             name: value if value is None or name not in types else read(types[name], value)
@@ -47,10 +46,24 @@ def run_context(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _ended(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a handler may know of how the run has gone."""
+    started: datetime | None = row["started_at"]
+    if started is not None:
+        started = started.astimezone(ZoneInfo(row["timezone"] or "UTC"))
+    return {
+        "id": str(row["run_id"]),
+        "status": row["outcome"],
+        "started_at": started,
+        "duration_s": row["duration_s"],
+        "failed_steps": row["failed_steps"],
+    }
+
+
 def steps_context(
     ended: Mapping[str, Mapping[str, Any]], empty: Iterable[str] | None
 ) -> dict[str, dict[str, Any]]:
-    """Return `steps`: each with `status` and `result`, those of a `foreach` as one.
+    """Return `steps`: each with `status`, `result` and `error`, those of a `foreach` as one.
 
     `ended` has the run's jobs by their names; `id[0]`, `id[1]` … become `id` with the list of
     their results. Its status is completed where none of them failed or was cancelled, and
@@ -71,7 +84,8 @@ def steps_context(
         steps[step] = {
             "status": status,
             "result": [jobs[index]["result"] for index in sorted(jobs)],
+            "error": next((jobs[i]["error"] for i in sorted(jobs) if jobs[i]["error"]), None),
         }
     for step in empty or ():
-        steps[step] = {"status": "completed", "result": []}
+        steps[step] = {"status": "completed", "result": [], "error": None}
     return steps

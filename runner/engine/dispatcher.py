@@ -10,7 +10,7 @@ from uuid import UUID
 from runner import exact
 from runner.config import Settings
 from runner.engine.concurrency import lock_groups, settle_runs
-from runner.engine.gate import decide, message_for
+from runner.engine.gate import decide, message_for, recount
 from runner.engine.policies import policy_from, policy_to_row, seconds
 from runner.engine.pools import admit
 from runner.engine.registry import Registry
@@ -29,6 +29,7 @@ from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
 from runner.queue.message import Message
 from runner.queue.sender import Sender
+from runner.secrecy import NOT_AUTHORED, names_any
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
 
@@ -131,6 +132,7 @@ class Dispatcher:
             TooManyRuns: The pipeline's `concurrency` has it fail.
             StoreUnavailable: PostgreSQL does not answer; nothing was started.
         """
+        self._sender.prepare()
         with self._database.transaction() as tx:
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
@@ -218,9 +220,13 @@ class Dispatcher:
         timeout: Any = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
+        self._sender.prepare()
         findings = self._registry.check(job_class, payload)
         if findings:
             self._registry.make(job_class, payload)
+        for key in self._registry.referring(job_class):
+            if names_any(payload.get(key)):
+                raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
         if queue is not None and queue not in self._settings.queues:
             raise InvalidPayload(
                 f'no worker listens on the queue "{queue}"; it is one of '
@@ -250,16 +256,15 @@ class Dispatcher:
         lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
         if lost:
             raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
-        open_ones = [row["id"] for row in upstream if row["status"] not in FINAL]
-        ended_badly = any(
-            row["status"] in FINAL and row["status"] != "completed" for row in upstream
-        )
-        status = "skipped" if ended_badly else "waiting" if open_ones else "queued"
-        row = tx.row("insert_dependent_job", **values, status=status, deps_left=len(open_ones))
+        row = tx.row("insert_dependent_job", **values, deps_left=len(upstream))
         if row is None:
             return _first_dispatch(tx, values)
         tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
         tx.rows("note_dependant", ids=[one["id"] for one in upstream])
+        if any(one["status"] in FINAL for one in upstream):
+            recount(tx, [row["id"]])
+            row = tx.row("job", id=row["id"])
+            assert row is not None
         return row
 
 

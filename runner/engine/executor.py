@@ -28,6 +28,7 @@ from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
 from runner.engine.results import stored
 from runner.engine.runs import follow
+from runner.engine.unknown import given_back
 from runner.engine.wording import plain_text
 from runner.errors import (
     ChildRunFailed,
@@ -48,6 +49,7 @@ from runner.store.faults import crash_point
 from runner.store.loglines import LogLines
 from runner.store.notices import notices_heard
 from runner.store.sessions import EffectApplied, JobSessions
+from runner.template.written import forget_texts
 
 log = logging.getLogger("headrace.worker")
 
@@ -105,6 +107,7 @@ class Executor:
         """
         self.sessions.begin(claimed.id, claimed.attempt)
         forget()
+        forget_texts()
         self._log.begin(claimed.id, claimed.attempt)
         at_hand(claimed)
         jobapi.enter(self._attempt(claimed))
@@ -211,7 +214,8 @@ class Executor:
             kinds = why.kinds | kinds_of(TransactionEnded())
             why = replace(why, error=told, permanent=True, kinds=kinds)
         messages = self.fail(claimed, why)
-        log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        if not why.unknown:
+            log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
         return messages
 
     def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
@@ -222,6 +226,8 @@ class Executor:
         """
         retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
+            if raised.unknown and given_back(tx, claimed, raised.error):
+                return []
             row = tx.row(
                 "fail_attempt",
                 id=claimed.id,
@@ -319,6 +325,7 @@ class Executor:
             permissions=place.permissions,
             say=self._log.say,
             notices=notices_heard,
+            authored=claimed.pipeline is not None,
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:

@@ -226,9 +226,10 @@ def _insert(tx: AttemptStore, claimed: Claimed, made: Expansion) -> list[Message
             slots=made.slots,
             dependents=len(dependants),
         )
-    tx.rows("hand_over", id=claimed.id, items=ids, dependants=dependants)
     if not ids:
+        # The step has completed without having done anything: that is what counts below it.
         return recount(tx, dependants)
+    tx.rows("hand_over", id=claimed.id, items=ids, dependants=dependants)
     # What runs a pipeline is the daemon's to start, which has been told so.
     if made.pool is not None or pipeline_of(made.job_class) is not None:
         return []

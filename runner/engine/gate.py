@@ -18,8 +18,8 @@ def message_for(row: Row) -> Message:
     return Message(row["id"], row["attempt"], row["queue"], row["timeout_s"])
 
 
-def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[Message]:
-    """Tell everything below jobs that ended as `outcome` (failed, skipped or completed).
+def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
+    """Tell everything below jobs that have ended, not all of them with success.
 
     Runs in the transaction in which they ended, after the statement that ended them: that
     statement holds their rows, so that no dependant can be added unseen. Returns the messages
@@ -27,13 +27,12 @@ def close_below(tx: Transaction, upstream: Sequence[Any], outcome: str) -> list[
     """
     released: list[Message] = []
     while upstream:
-        rows = tx.rows("lower_dependents", upstream=list(upstream), outcome=outcome)
+        rows = tx.rows("lower_dependents", upstream=list(upstream))
         released += [message_for(row) for row in rows if row["status"] == "queued"]
         released += _decide_open(tx, rows)
         upstream = [row["id"] for row in rows if row["status"] == "skipped"]
         if upstream:
             tx.rows("mark_skipped_finished", ids=upstream)
-        outcome = "skipped"
     return released
 
 
@@ -53,7 +52,7 @@ def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
         tx.rows("mark_skipped_finished", ids=skipped)
     released = [message_for(row) for row in rows if row["status"] == "queued"]
     released += _decide_open(tx, rows)
-    return released + close_below(tx, skipped, "skipped")
+    return released + close_below(tx, skipped)
 
 
 def release_stuck(tx: Transaction, older_than_s: float) -> list[Message]:
@@ -71,35 +70,41 @@ def decide(
 ) -> tuple[list[Message], set[UUID]]:
     """Decide waiting jobs that wait for nothing any more; all of them without `ids`.
 
-    Those are jobs with a condition or a pool, and jobs of the rule `one_failed` above which
-    nothing has failed: these are skipped. What passes and needs a slot of a pool is left to
+    Those are jobs with a condition or a pool, and those that the completing statement has left
+    to a count of all that is above them. What passes and needs a slot of a pool is left to
     `admit`. Returns messages to send and the runs to look at.
     """
     rows = tx.rows("undecided_jobs", ids=None if ids is None else list(ids))
-    conditional = [row["id"] for row in rows if row["conditional"]]
-    passed, unmet, failed = _judged(tx, conditional)
-    unmet += [row["id"] for row in rows if not row["conditional"]]
+    passed, unmet, failed = _judged(tx, [row["id"] for row in rows])
     released = [message_for(row) for row in _release(tx, passed) if row["status"] == "queued"]
-    skipped = tx.rows("skip_jobs", ids=unmet) if unmet else []
-    released += close_below(tx, [row["id"] for row in skipped], "skipped")
+    skipped = [
+        row
+        for reason, skipped_ids in unmet.items()
+        for row in tx.rows("skip_jobs", ids=skipped_ids, reason=reason)
+    ]
+    released += close_below(tx, [row["id"] for row in skipped])
     released += close_failed(tx, failed)
     return released, {row["run_id"] for row in [*skipped, *failed] if row["run_id"] is not None}
 
 
-def _judged(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Any], list[Any], list[Row]]:
-    """Return which jobs' conditions hold, which do not, and those failed by an error in one."""
+def _judged(
+    tx: Transaction, ids: Sequence[Any]
+) -> tuple[list[Any], dict[str, list[Any]], list[Row]]:
+    """Return which jobs pass, which are skipped for which reason, and those failed by an error."""
     passed: list[Any] = []
-    unmet: list[Any] = []
+    unmet: dict[str, list[Any]] = {}
     failed: list[Row] = []
     for row in tx.rows("conditions", ids=list(ids)) if ids else []:
-        if row["verdict"] == "waiting":
+        verdict = row["verdict"]
+        if verdict == "waiting":
             continue
         try:
-            fits = row["verdict"] == "queued" and holds(row)
+            if verdict == "queued" and not holds(row):
+                verdict = "condition"
         except (HeadraceError, ValueError) as error:
             failed += tx.rows("fail_undecided", id=row["id"], error=str(error))
         else:
-            (passed if fits else unmet).append(row["id"])
+            (passed if verdict == "queued" else unmet.setdefault(verdict, [])).append(row["id"])
     return passed, unmet, failed
 
 
@@ -114,11 +119,10 @@ def _decide_open(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
 
 
 def close_failed(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
-    """Tell everything below jobs that failed for good: `close_below` by what may fail."""
-    above = [row for row in rows if row["status"] == "failed" and row["dependents"]]
-    tolerated = [row["id"] for row in above if row["allow_failure"]]
-    others = [row["id"] for row in above if not row["allow_failure"]]
-    return close_below(tx, tolerated, "completed") + close_below(tx, others, "failed")
+    """Tell everything below those of some jobs that have failed for good."""
+    return close_below(
+        tx, [row["id"] for row in rows if row["status"] == "failed" and row["dependents"]]
+    )
 
 
 def after_loss(tx: Transaction, rows: Iterable[Row]) -> list[Message]:

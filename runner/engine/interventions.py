@@ -4,6 +4,7 @@ Each is one transaction whose statements name the status that they need, so that
 against a worker that does something else at that very moment.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from runner.engine.dispatcher import Dispatcher
 from runner.engine.gate import close_below, recount
 from runner.engine.runs import cancel_children, cancel_run, close, follow
 from runner.errors import IllegalTransition, NotFound
+from runner.model.ids import new_id
 from runner.queue.message import Message
 from runner.store.database import Database, Row, Transaction
 
@@ -36,13 +38,13 @@ class Interventions:
         """
         with self._database.transaction() as tx:
             row = self._job(tx, job_id)
-            ended = tx.rows("cancel_jobs", ids=[row["id"]], run_id=None)
+            ended = tx.rows("cancel_jobs", ids=[row["id"]], run_id=None, keep_finally=False)
             if not ended:
                 raise IllegalTransition(
                     f"job {job_id} is {self._job(tx, job_id)['status']}; only a job that has"
                     " not ended can be cancelled"
                 )
-            messages = close_below(tx, [row["id"]], "failed")
+            messages = close_below(tx, [row["id"]])
             below, sent = cancel_children(tx, ended)
         messages += sent + follow(self._database, below)[1]
         if row["run_id"]:
@@ -52,6 +54,9 @@ class Interventions:
 
     def cancel_run(self, run_id: str) -> Row:
         """Cancel a run and all of its jobs that are not final; returns the run's row.
+
+        It is still `running` where `finally` handlers have to run first. Cancelled once more, it
+        ends at once.
 
         Raises:
             NotFound, IllegalTransition: There is no such run, or it has ended.
@@ -153,7 +158,9 @@ def reopen(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUI
     runs = list({row["run_id"] for row in opened if row["run_id"]})
     if runs:
         tx.rows("reopen_runs", ids=runs)
-        tx.rows("reopen_handlers", runs=runs)
+        completed = tx.rows("completed_handlers", runs=runs)
+        copies = [{"of": str(row["id"]), "id": str(new_id())} for row in completed]
+        tx.rows("reopen_handlers", runs=runs, copies=json.dumps(copies))
     return messages, runs
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from runner.engine.conditions import run_context, steps_context
 from runner.plan.environment import render_late_env
-from runner.plan.expand import render_late
+from runner.plan.late_values import render_late
 from runner.plan.later import speaks_later
 from runner.store.attempts import Claimed
 from runner.store.database import Row
@@ -52,7 +52,7 @@ def late_said(
 def late_variables(store: Reading, job_id: UUID) -> tuple[dict[str, Any], str | None]:
     """Return what a late template of a job may speak of, and the kind of handler that it is in."""
     steps = {
-        row["step"]: {"status": row["status"], "result": row["result"]}
+        row["step"]: {"status": row["status"], "result": row["result"], "error": row["error"]}
         for row in store.rows("upstream_results", id=job_id)
     }
     run = store.row("run_of_attempt", id=job_id)

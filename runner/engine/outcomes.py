@@ -49,7 +49,8 @@ class Raised:
 
     `lasting` where it would most probably, unless the job's own `retry.when` says otherwise.
     `kinds` are the names of the error's classes, and of those of the errors that caused it;
-    `said` is its own text, without the type.
+    `said` is its own text, without the type. With `unknown` this worker does not know the job's
+    class, and nothing of it has run.
     """
 
     error: str
@@ -58,6 +59,7 @@ class Raised:
     lasting: bool = False
     kinds: frozenset[str] = frozenset()
     said: str = ""
+    unknown: bool = False
 
     def retry_in_s(self, retry: dict[str, Any], retry_count: int) -> float | None:
         """Return the wait before the next attempt in seconds, None where none is to be made."""
@@ -89,4 +91,5 @@ def raised(error: BaseException) -> Raised:
         lasting=is_lasting(error),
         kinds=kinds_of(error),
         said=plain_text(error),
+        unknown=isinstance(error, UnknownJobClass),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config import Settings
+from runner.engine.background_look import BackgroundLook
 from runner.engine.registry import Registry
 from runner.errors import Problem, ProblemsError, UnknownPipeline
 from runner.model.pipeline import Pipeline
@@ -44,6 +45,8 @@ class Pipelines:
         self._registry = registry
         self._lock = threading.Lock()
         self._seen: _State | None = None
+        where = f"the pipelines folder {settings.pipelines}"
+        self._looking = BackgroundLook(self._look, what=where)
 
     @property
     def by_name(self) -> Mapping[str, Pipeline]:
@@ -71,12 +74,16 @@ class Pipelines:
         hint = did_you_mean(name, state.by_name, listed_as="there are")
         raise UnknownPipeline(f'no pipeline is named "{name}"; {hint}')
 
-    def refresh(self) -> bool:
+    def refresh(self, *, patience_s: float = 20.0) -> bool:
         """Read the files again that were changed or added; True if anything is different.
 
         A pipeline whose file is removed is no longer in force; one whose file is broken stays
-        in force as it was.
+        in force as it was. So do all of them where their disk takes longer than `patience_s`; the
+        first time it is waited for.
         """
+        return self._looking.changed(patience_s=None if self._seen is None else patience_s)
+
+    def _look(self) -> bool:
         with self._lock:
             before = self._seen or _State()
             stamps = _stamps(self._settings.pipelines)

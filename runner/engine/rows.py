@@ -64,7 +64,6 @@ def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
             "folder": plan.folder,
             "param_types": dict(plan.param_types),
             "timezone": plan.timezone,
-            "empty": list(plan.empty),
             "jobs": [_plan_row(job) for job in plan.jobs],
         },
     }

@@ -95,17 +95,19 @@ def cancel_run(
 ) -> tuple[list[Row], list[Message]]:
     """Cancel a run with all of its jobs that are not final, and the runs that these have started.
 
-    Returns the runs' rows, its own first, and messages to send; no row: it has ended already.
+    Returns the runs' rows, its own first, and messages to send; no row: it has ended already. A
+    run that is still `running` has `finally` handlers to run first: see `follow`.
     """
     row = tx.row("cancel_run", id=run_id, error=error)
     if row is None:
         return [], []
     ended: list[Row] = []
     # Once more: a foreach may have made its jobs while its own row was waited for.
-    while cancelled := tx.rows("cancel_jobs", ids=[], run_id=run_id):
+    keep_finally = row["status"] == "running"
+    while cancelled := tx.rows("cancel_jobs", ids=[], run_id=run_id, keep_finally=keep_finally):
         ended += cancelled
     # Jobs outside the run may wait for one inside it.
-    messages = close_below(tx, [job["id"] for job in ended if job["dependents"]], "failed")
+    messages = close_below(tx, [job["id"] for job in ended if job["dependents"]])
     below, sent = cancel_children(tx, ended)
     return [row, *below], messages + sent
 

@@ -1,19 +1,17 @@
 """What a row keeps of an exception: its type, its text, and what caused it."""
 
-import re
 import traceback
 from collections.abc import Iterator
 
 from runner.errors import HeadraceError
 from runner.observe.joblog import storable
 from runner.secrecy import redacted
+from runner.store.sqlerrors import told_error, without_link
+from runner.template.written import place_of
 
 MOST_ERROR = 4000
 MOST_TRACEBACK = 20_000
 _MOST_CAUSES = 5
-
-# A library's link explains the library, not what went wrong.
-_LINK = re.compile(r"\n?\(Background on this error at: https?://\S+\)\s*$")
 
 
 def told(error: BaseException) -> str:
@@ -27,33 +25,30 @@ def told(error: BaseException) -> str:
 def plain_text(error: BaseException) -> str:
     """Return an exception's own text, empty where it has none; `__str__` may raise, too."""
     try:
-        return _LINK.sub("", str(error))
+        return without_link(str(error))
     except Exception as broken:  # noqa: BLE001 - a user's class may do anything in it
         return f"(its text cannot be shown: {type(broken).__name__})"
 
 
 def frames(error: BaseException) -> str:
     """Return an error's traceback, the end of it where it is long."""
-    text = "".join(traceback.format_exception(error))
+    text = without_link("".join(traceback.format_exception(error)))
     return storable(redacted(text)[-MOST_TRACEBACK:])
 
 
 def _line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return _left(error)
+    of_the_server = told_error(error, place_of)
+    if of_the_server is not None:
+        return of_the_server
     text = plain_text(error)
     if isinstance(error, HeadraceError):
         return text or type(error).__name__
     driver = getattr(error, "orig", None)
     if isinstance(driver, BaseException):
-        return _of_the_server(driver, text)
+        return f"{type(driver).__name__}: {plain_text(driver).strip()}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _of_the_server(driver: BaseException, text: str) -> str:
-    """Return an SQL error in the server's words, with the statement that SQLAlchemy adds."""
-    _, mark, statement = text.partition("\n[SQL: ")
-    return f"{type(driver).__name__}: {plain_text(driver).strip()}{mark}{statement}"
 
 
 def _left(error: SystemExit) -> str:

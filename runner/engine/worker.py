@@ -220,8 +220,8 @@ class WorkerSide:
             elif ended.outcome == "timed_out":
                 messages = _time_out(tx, ended)
             elif ended.outcome == "cancelled":
-                rows = tx.rows("cancel_jobs", ids=[ended.job_id], run_id=None)
-                messages = close_below(tx, [row["id"] for row in rows], "failed")
+                rows = tx.rows("cancel_jobs", ids=[ended.job_id], run_id=None, keep_finally=False)
+                messages = close_below(tx, [row["id"] for row in rows])
             else:
                 rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
                 messages = after_loss(tx, rows)

@@ -26,8 +26,8 @@ class PlannedJob:
     has no pool; None sets no limit. `handler` is one of success, failure and finally: the job
     waits for the run's other jobs.
 
-    `foreach` has `items` and `as` where the items come from other steps' results: the job then
-    stands for one job an item, all of which are made when it is claimed.
+    `foreach` has `items` and `as` where the items come from other steps' results, or where there
+    are none: the job then stands for one job an item, all of which are made when it is claimed.
     """
 
     step: str
@@ -54,7 +54,7 @@ class Plan:
 
     `folder` is where relative paths are looked up first, below the pipelines folder.
     `param_types` tells how the stored `params` are read again, `timezone` on whose clock
-    `logical_date` is; `empty` names the steps whose `foreach` had no items.
+    `logical_date` is.
     `parent_job` is the id of the job that waits for the run, where a step has started it.
     """
 
@@ -66,6 +66,5 @@ class Plan:
     folder: str = ""
     param_types: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "UTC"
-    empty: tuple[str, ...] = ()
     concurrency: Concurrency | None = None
     parent_job: str | None = None

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from runner.observe.joblog import JOB_LOGGER
 from runner.observe.records import said
 from runner.secrecy import hides, redacted
+from runner.visible import hanging, visible
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -18,6 +19,7 @@ LEVELS = {
 }
 _ROLE_WIDTH = 8
 _OF_A_JOB = ("job_id", "run_id", "pipeline", "step", "attempt")
+_FURTHER = " " * 9 + "| "
 
 
 def set_up(
@@ -100,7 +102,10 @@ class _JobLines(logging.Filter):
 
 
 class PlainLines(logging.Formatter):
-    """`DATE TIME+ZONE role message`, in local time; what is more than information says so."""
+    """`DATE TIME+ZONE role message`, in local time; what is more than information says so.
+
+    Further lines of a message are set off, so that no error can make up a line of the log.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -108,7 +113,7 @@ class PlainLines(logging.Formatter):
         self._second, self._clock = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record's line; a traceback follows on lines of its own."""
+        """Return a record's line; a traceback follows on further lines."""
         second = int(record.created)
         if second != self._second:
             self._second = second
@@ -117,7 +122,7 @@ class PlainLines(logging.Formatter):
         text = f"{self._clock} {self._role} {kind}{said(record)}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return redacted(text)
+        return hanging(redacted(text), _FURTHER)
 
 
 class JsonLines(logging.Formatter):
@@ -142,4 +147,4 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = redacted(self.formatException(record.exc_info))
-        return json.dumps(entry, ensure_ascii=False)
+        return visible(json.dumps(entry, ensure_ascii=False))

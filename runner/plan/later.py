@@ -8,6 +8,9 @@ from runner.errors import HeadraceError, TemplateError
 from runner.model.plan import MOST_ITEMS
 from runner.template.syntax import has_template, reading
 
+KNOWN_AT_THE_END = ("id", "status", "started_at", "duration_s", "failed_steps")
+"""What `run` has in a handler, beside what it has everywhere."""
+
 
 def speaks_later(value: Any, handler: str | None) -> bool:
     """Tell whether a value holds a template that has no value before other steps have ended.
@@ -22,7 +25,9 @@ def speaks_later(value: Any, handler: str | None) -> bool:
     if not has_template(value) or ("steps" not in value and handler is None):
         return False
     said = reading(value)
-    return "steps" in said.names or (handler is not None and said.has("run", "status"))
+    return "steps" in said.names or (
+        handler is not None and any(said.has("run", name) for name in KNOWN_AT_THE_END)
+    )
 
 
 def speaks_of(value: str, name: str) -> bool:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
-from rq.command import handle_command, parse_payload
+from rq.command import handle_command
 from rq.defaults import RQ_KEY_PREFIX
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
 from runner.descent import Strays, adopting_orphans
 from runner.queue.child import Child, Patience, spawn
+from runner.queue.commands import command_in
 from runner.queue.connect import unavailable
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import kill_group, kill_tree, resident_bytes
@@ -329,14 +330,15 @@ class WarmWorker(Worker):
         """Carry out what has come over RQ's channel."""
         assert self.pubsub is not None
         while (message := self.pubsub.get_message(timeout=0)) is not None:
-            payload = _command(message)
-            if payload.get("command") == "stop-job":
+            payload = command_in(message)
+            command = payload.get("command")
+            if command == "stop-job":
                 self._stop_job(str(payload.get("job_id", "")))
-            elif payload.get("command") == "kill-horse":
+            elif command == "kill-horse":
                 for child in self._children.values():
                     if self._slots.read(child.index).state == RUNNING:
                         self._kill(child, None)
-            elif payload.get("command") == "shutdown":
+            elif command == "shutdown":
                 handle_command(self, payload)
 
     def _stop_job(self, message_id: str) -> None:
@@ -410,18 +412,3 @@ def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
         return [ending]
     # It had come to the end of that one, and had begun another, which is not to blame.
     return [ending, Ended.released(view)]
-
-
-def _command(message: Any) -> dict[str, Any]:
-    """Return what came over the channel, empty where it is nothing that RQ would send.
-
-    Whoever reaches Redis can write there, anything.
-    """
-    try:
-        payload = parse_payload(message)
-    except (ValueError, KeyError, AttributeError):
-        payload = None
-    if isinstance(payload, dict):
-        return payload
-    log.warning("what came over RQ's channel is no command; it was left alone")
-    return {}

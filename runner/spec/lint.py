@@ -15,6 +15,7 @@ from runner.errors import Problem
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, Position, read, scan
 from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
+from runner.spec.written_texts import warnings_of_texts
 
 # Every two steps are compared: beyond this many it would take minutes.
 MOST_COMPARED = 1000
@@ -52,6 +53,7 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
             lines = content.decode("utf-8-sig").splitlines()
             found += _of_pipeline(pipeline, document, lines, settings)
             found += _unused_templates(document, lines)
+            found += _changed_texts(document, lines)
     return sorted(found)
 
 
@@ -107,6 +109,12 @@ def _unused_templates(document: Document, lines: list[str]) -> Iterator[Problem]
             yield Problem(
                 document.file, *place, "unused-template", message, hint, severity="warning"
             )
+
+
+def _changed_texts(document: Document, lines: list[str]) -> Iterator[Problem]:
+    for problem in warnings_of_texts(document):
+        if not silences(lines[problem.line - 1], problem.code):
+            yield problem
 
 
 def silences(line: str, code: str) -> bool:

@@ -45,6 +45,12 @@ def of_all_steps(draft: Draft) -> Variables:
     return {"params": params, "run": _run(handler=False), **told}
 
 
+def of_trigger() -> Variables:
+    """Return what a trigger may speak of; which upstream runs there are is told elsewhere."""
+    elsewhere = {"upstream": ANY, "params": HIDDEN, "steps": HIDDEN, **_TOLD_ELSEWHERE}
+    return {"run": _run(handler=False), **elsewhere}
+
+
 def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) -> Variables:
     """Return what a step's values may speak of: with `item` also of that of its foreach."""
     variables = {
@@ -57,27 +63,6 @@ def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) ->
     if item and isinstance(foreach, Mapping):
         variables[item_name(foreach)] = _item(foreach)
     return variables
-
-
-def of_sql(draft: Draft, step: DraftStep) -> Variables:
-    """Return what the SQL of a step may speak of: the run's parameters and its own are bound.
-
-    The types are those of the file, before the values are stored.
-    """
-    own = step.with_.get("params")
-    params: Shape = ANY
-    if own is None or isinstance(own, Mapping):
-        declared = draft.mapping("params")
-        members = {name: of_param(one) for name, one in declared.items()}
-        members |= {str(name): of_value(value) for name, value in (own or {}).items()}
-        params = mapping_of(members, "params")
-    logical = of_param({"type": "datetime"})
-    return {
-        "params": params,
-        "logical_date": logical,
-        "run": mapping_of({"id": TEXT, "logical_date": logical}, "run"),
-        "job": mapping_of({"id": TEXT, "attempt": Shape(1), "step": TEXT}, "job"),
-    }
 
 
 def item_name(foreach: Mapping[str, object]) -> str:
@@ -104,7 +89,13 @@ def _run(*, handler: bool) -> Shape:
         "logical_date": of_param({"type": "datetime"}, "run.logical_date"),
     }
     if handler:
-        members["status"] = one_of(_OUTCOMES, "run.status")
+        members |= {
+            "id": TEXT,
+            "status": one_of(_OUTCOMES, "run.status"),
+            "started_at": of_param({"type": "datetime"}, "run.started_at"),
+            "duration_s": Shape(1.5),
+            "failed_steps": Shape([], item=TEXT, name="run.failed_steps"),
+        }
     return mapping_of(members, "run")
 
 
@@ -115,7 +106,8 @@ def _steps(draft: Draft, statuses: Collection[str]) -> Shape:
             name = f"steps.{step.id}" if step.id.isidentifier() else f"steps['{step.id}']"
             status = one_of(statuses, f"{name}.status")
             result = _result(draft, step, f"{name}.result")
-            steps[step.id] = mapping_of({"status": status, "result": result}, name)
+            members = {"status": status, "result": result, "error": ANY}
+            steps[step.id] = mapping_of(members, name)
     return Shape({}, members=steps, name="steps", open=True)
 
 

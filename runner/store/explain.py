@@ -1,15 +1,17 @@
 """Asking PostgreSQL what it thinks of a statement, without running it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import errorcodes
 
 from runner.errors import StoreUnavailable
 from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
+
+_Seen = TypeVar("_Seen")
 
 # A look must neither wait long for a lock nor hold one up.
 _TIMEOUT_MS = 5000
@@ -77,16 +79,37 @@ class Explainer:
         Raises:
             StoreUnavailable: The database went away.
         """
+
+        def estimate(cursor: Any) -> Estimate | Fault:
+            plans = [one["Plan"] for one in cursor.fetchone()[0] if "Plan" in one]
+            return _estimate(plans[0], cursor) if plans else NOTHING
+
+        return self._look(_EXPLAIN, texts, values, estimate)
+
+    def rows(self, texts: Sequence[str], values: Sequence[Any]) -> list[tuple[Any, ...]] | Fault:
+        """Run a query on the catalogue, given as the texts around its values.
+
+        Raises:
+            StoreUnavailable: The database went away.
+        """
+        return self._look("", texts, values, lambda cursor: cursor.fetchall())
+
+    def _look(
+        self,
+        before: str,
+        texts: Sequence[str],
+        values: Sequence[Any],
+        read: Callable[[Any], _Seen | Fault],
+    ) -> _Seen | Fault:
         with self._raw.cursor() as cursor:
             literals = [_literal(cursor, value) for value in values]
-            sent = _EXPLAIN + _joined(texts, literals)
+            sent = before + _joined(texts, literals)
             try:
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 cursor.execute(f"SET LOCAL statement_timeout = {_TIMEOUT_MS}")
                 cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
                 cursor.execute(sent)
-                plans = [one["Plan"] for one in cursor.fetchone()[0] if "Plan" in one]
-                return _estimate(plans[0], cursor) if plans else NOTHING
+                return read(cursor)
             except psycopg2.Error as error:
                 if tells_of_a_break(error):
                     raise StoreUnavailable(unavailable_message(error)) from error

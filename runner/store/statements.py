@@ -66,7 +66,9 @@ def load(folder: Path = FOLDER) -> Mapping[str, Statement]:
 
 
 def _plain(sql: str, sources: Mapping[str, str]) -> str:
-    included = _INCLUDE.sub(lambda match: sources[match[1]], sql)
+    included = sql
+    while _INCLUDE.search(included):
+        included = _INCLUDE.sub(lambda match: sources[match[1]], included)
     return _COMMENT.sub("", included).strip()
 
 

@@ -9,11 +9,12 @@ from runner.template.guard import (
     refuse_transaction_control,
     split_statements,
 )
-from runner.template.identifiers import quote_identifier
+from runner.template.identifiers import quote_identifier, quote_name, split_name
 from runner.template.preview import Preview, SqlSource
 from runner.template.rendered import RenderedSql
 from runner.template.sql import render
 from runner.template.values import evaluate, render_value
+from runner.template.written import remember_text
 
 __all__ = [
     "Preview",
@@ -26,8 +27,11 @@ __all__ = [
     "makes_table_of_query",
     "needs_autocommit",
     "quote_identifier",
+    "quote_name",
     "refuse_transaction_control",
+    "remember_text",
     "render",
     "render_value",
+    "split_name",
     "split_statements",
 ]

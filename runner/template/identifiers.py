@@ -1,7 +1,7 @@
-"""Names of tables and columns that come from a user."""
+"""Names of tables and columns: those that a user writes, and those that a catalogue has."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runner.errors import RefusedSql
 
@@ -14,30 +14,41 @@ _TYPE = re.compile(
     re.IGNORECASE,
 )
 MAX_BYTES = 63  # PostgreSQL cuts longer names off, so two of them could mean one table.
-_PART = re.compile(r"[^\W\d]\w*")
+_PLAIN = r"[^\W\d][\w$]*"
+_QUOTED = r'"(?:[^"\x00]|"")+"'
+_PART = re.compile(rf"({_PLAIN}|{_QUOTED})(?:\.(?!$)|$)")
 
 
-def quote_identifier(name: object, *, max_parts: int = 3) -> str:
-    """Return `schema.table` as `"schema"."table"`.
+def split_name(name: object, *, max_parts: int = 3) -> list[str]:
+    """Return the parts of `schema.table` as the catalogue has them.
 
-    A part is letters, digits and underscores, not beginning with a digit, at most 63 bytes.
-    It means exactly what is written: upper case is kept.
+    A part is letters, digits, underscores and `$`, not beginning with a digit, and means exactly
+    what is written: upper case is kept. Any other is written in double quotes, as in SQL:
+    `public."Order-Items"`, where two of them stand for one. A part has at most 63 bytes.
 
     Raises:
         RefusedSql: `name` is anything else.
     """
     if not isinstance(name, str):
         raise RefusedSql(f"{name!r} is no identifier: a name is a text such as auth.users")
-    parts = name.split(".")
-    if len(parts) > max_parts or not all(_PART.fullmatch(part) for part in parts):
+    parts, end = [], 0
+    while match := _PART.match(name, end):
+        written, end = match[1], match.end()
+        parts.append(written[1:-1].replace('""', '"') if written[0] == '"' else written)
+    if end != len(name) or not 0 < len(parts) <= max_parts:
         raise RefusedSql(
             f"{_short(name)} is no identifier: a name is letters, digits and underscores, "
-            "with a dot between schema and table"
+            "with a dot between schema and table; any other part is written in double quotes, "
+            'public."Order-Items"'
         )
     for part in parts:
-        if len(part.encode()) > MAX_BYTES:
-            raise RefusedSql(f"{_short(part)} is longer than the {MAX_BYTES} bytes of a name")
-    return ".".join(f'"{part}"' for part in parts)
+        _refuse_long(part)
+    return parts
+
+
+def quote_identifier(name: object, *, max_parts: int = 3) -> str:
+    """Return `schema.table` as `"schema"."table"`. Raises as `split_name`."""
+    return ".".join(quote_name(part) for part in split_name(name, max_parts=max_parts))
 
 
 def quote_identifiers(names: object) -> str:
@@ -46,14 +57,24 @@ def quote_identifiers(names: object) -> str:
     Raises:
         RefusedSql: the list is empty, or one of them is no identifier.
     """
-    if isinstance(names, str):
-        names = [names]
-    if not isinstance(names, Iterable):
-        raise RefusedSql(f"{names!r} is no list of identifiers")
-    quoted = [quote_identifier(name) for name in names]
-    if not quoted:
-        raise RefusedSql("a list of identifiers is empty")
-    return ", ".join(quoted)
+    return _listed(names, quote_identifier)
+
+
+def quote_name(name: object) -> str:
+    """Return one name, whatever it holds, quoted: `Order ID` is `"Order ID"`, a dot is a dot.
+
+    Raises:
+        RefusedSql: it is empty, longer than 63 bytes, or holds a NUL character.
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        raise RefusedSql(f"{name!r} is no name: a name is a text without NUL characters")
+    _refuse_long(name)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_names(names: object) -> str:
+    """Return a list of such names quoted, with commas between. Raises as `quote_name`."""
+    return _listed(names, quote_name)
 
 
 def column_type(name: object) -> str:
@@ -65,6 +86,22 @@ def column_type(name: object) -> str:
     if not isinstance(name, str) or not _TYPE.fullmatch(name.strip()):
         raise RefusedSql(f"{name!r} is no column type: write one such as {', '.join(_TYPES[:8])}")
     return name.strip()
+
+
+def _listed(names: object, quote: Callable[[object], str]) -> str:
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, Iterable):
+        raise RefusedSql(f"{names!r} is no list of identifiers")
+    quoted = [quote(name) for name in names]
+    if not quoted:
+        raise RefusedSql("a list of identifiers is empty")
+    return ", ".join(quoted)
+
+
+def _refuse_long(part: str) -> None:
+    if len(part.encode()) > MAX_BYTES:
+        raise RefusedSql(f"{_short(part)} is longer than the {MAX_BYTES} bytes of a name")
 
 
 def _short(text: str) -> str:

@@ -25,7 +25,8 @@ class Preview:
     `connection` is the database that it is sent to, None for the control database. `explain` is
     what EXPLAIN is given in its place, because it cannot take the statement as it is;
     `unexplained` says why there is nothing for it at all. `source` is None for the templates
-    that come with Headrace.
+    that come with Headrace. `touches` is a query whose rows name what else the statement changes,
+    and `touching` the words before those names.
     """
 
     sql: RenderedSql
@@ -34,3 +35,5 @@ class Preview:
     explain: RenderedSql | None = None
     unexplained: str = ""
     source: SqlSource | None = None
+    touches: RenderedSql | None = None
+    touching: str = "it also changes"

@@ -1,5 +1,6 @@
 """Jobs run as a worker runs them, without queue and daemon."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.support.attempts import JobRunner, engine_for
+from tests.support.places import PASSWORD, NotInstalled, Server, debian_programs, second_server
 
 
 @pytest.fixture
@@ -41,3 +43,28 @@ def query(target: Engine):
             return [tuple(row) for row in connection.execute(text(sql))]
 
     return query
+
+
+@pytest.fixture(scope="session")
+def second_server_of_another_major() -> Iterator[Server]:
+    """A second server; its settings are unlike the first one's wherever a copy might notice."""
+    unlike = ("datestyle=German, DMY", "intervalstyle=sql_standard", "extra_float_digits=0")
+    try:
+        with second_server(debian_programs(), *unlike, "timezone=Asia/Kolkata") as server:
+            server.execute(f"CREATE ROLE etl LOGIN PASSWORD '{PASSWORD}' NOSUPERUSER")
+            yield server
+    except NotInstalled as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def second(second_server_of_another_major: Server) -> Iterator[Engine]:
+    """A new database on a server of another major version, as an ordinary role that owns it."""
+    server = second_server_of_another_major
+    server.execute("CREATE DATABASE other OWNER etl")
+    engine = engine_for(server.url_for("other", "etl"))
+    yield engine
+    engine.dispose()
+    server.execute("DROP DATABASE other WITH (FORCE)")

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import ProgrammingError
 
 from jobs.run_sql import RunSql
@@ -142,3 +142,28 @@ def test_vacuum_is_refused_with_the_remedy_and_runs_with_it(run_job, execute):
 def test_a_mistake_in_the_sql_is_told_clearly(run_job, with_, error, told):
     with pytest.raises(error, match=told):
         run_job(RunSql, **with_)
+
+
+@pytest.mark.parametrize(
+    ("sql", "streamed"),
+    [
+        ("WITH n AS (SELECT generate_series(1, 9) AS i) SELECT * FROM n", True),
+        ("(WITH n AS (SELECT 1 AS i) SELECT * FROM n)", True),
+        ("WITH n AS (INSERT INTO t VALUES (1) RETURNING a) SELECT * FROM n", False),
+        ("WITH n AS (SELECT 1 AS i) INSERT INTO t SELECT * FROM n", False),
+    ],
+)
+def test_a_query_that_begins_with_with_is_streamed_where_it_only_reads(
+    run_job, execute, target, sql, streamed
+):
+    execute("CREATE TABLE t (a int)")
+    sent: list[bool] = []
+
+    @event.listens_for(target, "before_cursor_execute")
+    def note(_conn, cursor, statement, *_rest):
+        if "n AS (" in statement:
+            sent.append(cursor.name is not None)
+
+    run_job(RunSql, sql=sql)
+
+    assert sent == [streamed]

@@ -96,11 +96,17 @@ def test_aggregation_into_a_table_keeps_its_grants_and_indexes(run_job, execute,
     assert query("SELECT to_regclass('mart.people_index') IS NOT NULL") == [(True,)]
 
 
-def test_aggregation_into_a_table_of_another_shape_replaces_it(run_job, execute, query, users):
+def test_aggregation_into_a_table_of_another_shape_replaces_it_where_that_is_asked_for(
+    run_job, execute, query, users
+):
     execute("CREATE SCHEMA mart")
     execute("CREATE TABLE mart.people (other int)")
+    with_ = {"table": "auth.users", "group_by": "department", "into": "mart.people"}
 
-    run_job(DataAggregation, table="auth.users", group_by="department", into="mart.people")
+    with pytest.raises(JobFailure, match=r"has no column department \(text\).*on_schema_change"):
+        run_job(DataAggregation, **with_)
+
+    run_job(DataAggregation, **with_, on_schema_change="recreate")
 
     assert query("SELECT count(*), sum(row_count) FROM mart.people") == [(5, 1000)]
 
@@ -145,3 +151,44 @@ def test_sql_hidden_in_a_name_is_refused(run_job, query, users, job, with_):
         run_job(job, **with_)
 
     assert query("SELECT count(*) FROM auth.users") == [(1000,)]
+
+
+def test_an_aggregation_takes_columns_of_any_name(run_job, execute, query):
+    execute('CREATE TABLE "Order-Items" ("Order ID" int, "Amount (USD)" numeric, "a.b" text)')
+    execute("""INSERT INTO "Order-Items" VALUES (1, 1.5, 'x'), (1, 2, 'y'), (2, 0.25, 'x')""")
+
+    result = run_job(
+        DataAggregation,
+        table='"Order-Items"',
+        group_by=["Order ID"],
+        aggregates={"Total, all": 'sum("Amount (USD)")', "n": 'count(distinct "a.b")'},
+        sort_by="Total, all",
+        sort_order="desc",
+        into='public."By Order"',
+    )
+
+    assert result == {"groups": 2, "into": 'public."By Order"'}
+    assert query("""SELECT "Order ID", "Total, all"::text, n FROM "By Order" ORDER BY 1""") == [
+        (1, "3.5", 2),
+        (2, "0.25", 1),
+    ]
+
+
+def test_a_sum_is_stored_in_a_table_with_fewer_digits_and_its_rights(run_job, execute, query):
+    execute("CREATE TABLE sale (region text, amount numeric)")
+    execute("INSERT INTO sale VALUES ('eu', 1.005), ('eu', 2)")
+    execute("CREATE TABLE totals (region varchar(10) PRIMARY KEY, amount numeric(12,2))")
+    execute("GRANT SELECT ON totals TO PUBLIC")
+    before = query("SELECT oid, relacl::text FROM pg_class WHERE relname = 'totals'")
+
+    for _ in range(2):
+        run_job(
+            DataAggregation,
+            table="sale",
+            group_by="region",
+            aggregates={"amount": "sum(amount)"},
+            into="totals",
+        )
+
+    assert query("SELECT region, amount::text FROM totals") == [("eu", "3.01")]
+    assert query("SELECT oid, relacl::text FROM pg_class WHERE relname = 'totals'") == before

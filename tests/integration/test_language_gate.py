@@ -20,7 +20,7 @@ def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
         yield made
 
 
-# Steps `good` completes, `bad` fails, `left` is skipped (it needs `bad`).
+# Steps `good` completes, `bad` fails, `left` is skipped after that failure, `off` by its condition.
 RULES = {
     ("all_success", "good"): "completed",
     ("all_success", "good, bad"): "skipped",
@@ -29,9 +29,22 @@ RULES = {
     ("one_success", "good, bad, left"): "completed",
     ("one_success", "bad, left"): "skipped",
     ("one_failed", "good, bad, left"): "completed",
-    ("one_failed", "good, left"): "skipped",
-    ("none_failed", "good, left"): "completed",
+    ("one_failed", "good, left"): "completed",
+    ("one_failed", "good, off"): "skipped",
+    ("none_failed", "good, left"): "skipped",
+    ("none_failed", "good, off"): "completed",
     ("none_failed", "good, bad"): "skipped",
+    ("all_success", "good, off"): "skipped",
+    ("one_success", "off, left"): "skipped",
+}
+# What a step that was skipped tells those below it.
+REASONS = {
+    ("all_success", "good, off"): "condition",
+    ("all_success", "off, left"): "upstream_failed",
+    ("all_success", "good, bad"): "upstream_failed",
+    ("one_success", "off, left"): "upstream_failed",
+    ("one_failed", "good, off"): "condition",
+    ("none_failed", "good, left"): "upstream_failed",
 }
 
 
@@ -46,6 +59,7 @@ steps:
   - {{id: good, {OK}}}
   - {{id: bad, {FAILS}}}
   - {{id: left, {OK}, depends_on: [bad]}}
+  - {{id: off, {OK}, when: "false"}}
   - {{id: last, {OK}, depends_on: [{needs}], trigger_rule: {rule}}}
   - {{id: after, {OK}, depends_on: [last]}}
 """
@@ -57,6 +71,50 @@ steps:
     assert statuses["last"] == RULES[rule, needs]
     assert statuses["after"] == statuses["last"]
     assert run["status"] == "failed"
+
+
+@pytest.mark.parametrize(("rule", "needs"), REASONS, ids=lambda value: value.replace(", ", "+"))
+def test_a_skipped_step_remembers_whether_a_failure_was_the_reason(
+    hand: ByHand, rule: str, needs: str
+) -> None:
+    hand.declare(
+        f"""
+name: reasons
+steps:
+  - {{id: good, {OK}}}
+  - {{id: bad, {FAILS}}}
+  - {{id: left, {OK}, depends_on: [bad]}}
+  - {{id: off, {OK}, when: "false"}}
+  - {{id: last, {OK}, depends_on: [{needs}], trigger_rule: {rule}}}
+"""
+    )
+
+    jobs = hand.jobs(hand.run("reasons"))
+
+    assert jobs["last"]["status"] == "skipped"
+    assert jobs["last"]["skip_reason"] == REASONS[rule, needs]
+    assert jobs["off"]["skip_reason"] == "condition"
+
+
+def test_a_failure_two_steps_up_is_seen_whatever_ended_first(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: deep
+steps:
+  - {{id: off, {OK}, when: "false"}}
+  - {{id: first, {OK}}}
+  - {{id: bad, {FAILS}, depends_on: [first]}}
+  - {{id: middle, {OK}, depends_on: [off, bad]}}
+  - {{id: goes_on, {OK}, depends_on: [middle], trigger_rule: none_failed}}
+  - {{id: warns, {OK}, depends_on: [middle], trigger_rule: one_failed}}
+"""
+    )
+
+    statuses = hand.statuses(hand.run("deep"))
+
+    assert statuses["middle"] == "skipped"
+    assert statuses["goes_on"] == "skipped"
+    assert statuses["warns"] == "completed"
 
 
 CONDITIONS = {
@@ -264,10 +322,32 @@ steps:
   - {{id: after, {OK}, depends_on: [each], when: "steps.each.result == []"}}
 """
     )
-    assert hand.statuses(hand.run("empty")) == {"after": "completed"}
+    assert hand.statuses(hand.run("empty")) == {"each": "completed", "after": "completed"}
 
     hand.declare(f"name: bare\nsteps:\n  - {{id: each, {FAILS}, foreach: {{items: []}}}}\n")
     assert hand.run("bare")["status"] == "completed"
+
+
+def test_nobody_is_told_of_a_failure_where_there_was_nothing_to_do(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: nothing
+steps:
+  - {{id: each, {FAILS}, foreach: {{items: []}}}}
+  - {{id: page, {OK}, depends_on: [each], trigger_rule: one_failed}}
+  - {{id: any, {OK}, depends_on: [each], trigger_rule: one_success}}
+  - {{id: off, {FAILS}, foreach: {{items: []}}, when: "false"}}
+  - {{id: below, {OK}, depends_on: [off]}}
+"""
+    )
+
+    assert hand.statuses(hand.run("nothing")) == {
+        "each": "completed",
+        "page": "skipped",
+        "any": "completed",
+        "off": "skipped",
+        "below": "skipped",
+    }
 
 
 def test_one_failed_item_fails_the_step_for_what_follows(hand: ByHand) -> None:

@@ -151,14 +151,56 @@ def test_a_run_of_which_every_step_is_skipped_has_its_handlers_run(hand: ByHand)
     assert run["status"] == "completed"
 
 
-def test_a_cancelled_run_runs_no_handlers(hand: ByHand) -> None:
+def test_a_cancelled_run_tidies_up_before_it_ends(hand: ByHand) -> None:
+    declare(hand, OK)
+    run = hand.headrace.start_run("handled", {})
+
+    row = hand.headrace.interventions.cancel_run(str(run["id"]))
+
+    assert (row["status"], row["cancelled_at"] is not None) == ("running", True)
+    assert hand.work() == ["tidy"]
+    assert hand.statuses(run) == {
+        "load": "cancelled",
+        "after": "cancelled",
+        "cheer": "cancelled",
+        "note": "cancelled",
+        "tidy": "completed",
+    }
+    assert hand.headrace.database.row("run", id=run["id"])["status"] == "cancelled"  # type: ignore[index]
+
+
+def test_a_run_that_is_cancelled_twice_ends_at_once(hand: ByHand) -> None:
     declare(hand, OK)
     run = hand.headrace.start_run("handled", {})
 
     hand.headrace.interventions.cancel_run(str(run["id"]))
+    row = hand.headrace.interventions.cancel_run(str(run["id"]))
 
+    assert row["status"] == "cancelled"
     assert set(hand.statuses(run).values()) == {"cancelled"}
     assert hand.work() == []
+
+
+def test_a_run_that_waited_for_its_turn_has_nothing_to_tidy_up(hand: ByHand) -> None:
+    declare(hand, OK, top="concurrency: {limit: 1}")
+    hand.headrace.start_run("handled", {})
+    second = hand.headrace.start_run("handled", {})
+
+    assert hand.headrace.interventions.cancel_run(str(second["id"]))["status"] == "cancelled"
+    assert hand.work() == ["load", "after", "cheer", "tidy"]
+
+
+def test_a_run_whose_place_is_taken_tidies_up_before_the_next_one_runs(hand: ByHand) -> None:
+    declare(hand, OK, top="concurrency: {limit: 1, on_conflict: replace}")
+    first = hand.headrace.start_run("handled", {})
+    second = hand.headrace.start_run("handled", {})
+    third = hand.headrace.start_run("handled", {})
+
+    assert second["status"] == "queued"
+    assert third["status"] == "queued"
+    assert hand.work() == ["tidy", "load", "after", "cheer", "tidy"]
+    rows = [hand.headrace.database.row("run", id=run["id"]) for run in (first, second, third)]
+    assert [row and row["status"] for row in rows] == ["cancelled", "cancelled", "completed"]
 
 
 def test_after_a_cancelled_job_only_the_last_handlers_run(hand: ByHand) -> None:
@@ -174,7 +216,7 @@ def test_after_a_cancelled_job_only_the_last_handlers_run(hand: ByHand) -> None:
     assert row["status"] == "cancelled"
 
 
-def test_a_retried_run_ends_anew_with_the_handlers_that_have_not_completed(hand: ByHand) -> None:
+def test_a_retried_run_ends_anew_with_all_its_handlers(hand: ByHand) -> None:
     step = 'job: RunSql, retry: {limit: 0}, with: {sql: "select 1 / (select n from divisor)"}'
     declare(hand, step)
     database = hand.headrace.database
@@ -189,7 +231,7 @@ def test_a_retried_run_ends_anew_with_the_handlers_that_have_not_completed(hand:
     hand.headrace.interventions.retry_run(str(run["id"]))
     order = hand.work()
 
-    assert order == ["load", "after", "cheer"]
+    assert order == ["load", "after", "cheer", "tidy"]
     row = database.row("run", id=run["id"])
     assert row is not None
     assert row["status"] == "completed"
@@ -206,7 +248,7 @@ def test_a_failed_handler_can_be_retried_by_itself(hand: ByHand) -> None:
     hand.headrace.interventions.retry_job(str(note["id"]))
 
     assert hand.statuses(run)["note"] == "queued"
-    assert hand.work() == ["note"]
+    assert hand.work() == ["note", "tidy"]
     row = hand.headrace.database.row("run", id=run["id"])
     assert row is not None
     assert row["status"] == "failed"

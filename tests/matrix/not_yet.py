@@ -29,14 +29,10 @@ NOT_YET = frozenset(
     load_lines-wheel
     load_replace-bouncer
     mirror-berlin-bouncer
-    mirror-berlin-latin1
     mirror-bouncer-berlin
     mirror-bouncer-bouncer
     mirror-bouncer-control
     mirror-control-bouncer
-    mirror-dba-latin1
-    mirror-latin1-berlin
-    mirror-latin1-dba
     populate-berlin
     populate-bouncer
     rebuild-bouncer
@@ -45,14 +41,10 @@ NOT_YET = frozenset(
     run_sql_into-bouncer
     slow-bouncer
     sync-berlin-bouncer
-    sync-berlin-latin1
     sync-bouncer-berlin
     sync-bouncer-bouncer
     sync-bouncer-control
     sync-control-bouncer
-    sync-dba-latin1
-    sync-latin1-berlin
-    sync-latin1-dba
     truncate-bouncer
     vacuum-bouncer
     through_pgbouncer

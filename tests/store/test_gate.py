@@ -63,8 +63,8 @@ def end(rows: Rows, job, outcome: str) -> None:
             tx.rows("fail_attempt", id=job, attempt=1, **values)
         else:
             rows.sql(f"UPDATE headrace.job SET status = 'waiting' WHERE id = '{job}'")
-            tx.rows("skip_jobs", ids=[job])
-        close_below(tx, [job], outcome)
+            tx.rows("skip_jobs", ids=[job], reason="condition")
+        close_below(tx, [job])
 
 
 @pytest.mark.parametrize(("rule", "order", "after"), CASES)

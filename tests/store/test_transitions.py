@@ -48,7 +48,7 @@ def spend_crashes(rows: Rows, job: UUID) -> None:
 
 
 def cancel(rows: Rows, job: UUID) -> None:
-    rows.database.rows("cancel_jobs", ids=[job], run_id=None)
+    rows.database.rows("cancel_jobs", ids=[job], run_id=None, keep_finally=False)
 
 
 def due(rows: Rows, job: UUID) -> None:
@@ -86,7 +86,7 @@ def upstream_fails(rows: Rows, job: UUID) -> None:
             "fail_attempt", id=upstream, attempt=1, outcome="failed", error="", traceback="",
             retry_in=None,
         )  # fmt: skip
-        close_below(tx, [upstream], "failed")
+        close_below(tx, [upstream])
 
 
 def recount(rows: Rows, job: UUID) -> None:
@@ -98,7 +98,7 @@ def condition_breaks(rows: Rows, job: UUID) -> None:
 
 
 def skip(rows: Rows, job: UUID) -> None:
-    rows.database.rows("skip_jobs", ids=[job])
+    rows.database.rows("skip_jobs", ids=[job], reason="condition")
 
 
 # What each statement does; to every other status it must do nothing.

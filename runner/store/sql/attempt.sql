@@ -52,28 +52,33 @@ edge AS MATERIALIZED (
 ), child AS MATERIALIZED (
     -- One look-up by primary key an edge: joined in the plain way, the planner comes to read
     -- the index of waiting jobs, with an entry for each that ever waited.
-    SELECT held.id, wanted.ended
+    SELECT held.id, wanted.ended,
+           NOT upstream.conditional AND
+-- include: trigger_rule_part
+           = 'queued' AS released
       FROM (SELECT job_id, ended FROM edge ORDER BY job_id) wanted
-     CROSS JOIN LATERAL (SELECT id, status FROM headrace.job
+     CROSS JOIN LATERAL (SELECT id, status, trigger_rule, when_expr, pool, deps_left,
+                                upstream_skipped
+                           FROM headrace.job
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
+     -- Of the jobs above only those that have just completed are counted here. Who has failed or
+     -- was skipped before has been told to the dependant by `lower_dependents`.
+     CROSS JOIN LATERAL (SELECT held.trigger_rule,
+                                held.when_expr IS NOT NULL OR held.pool IS NOT NULL AS conditional,
+                                held.deps_left - wanted.ended AS unfinished,
+                                wanted.ended AS completed,
+                                0 AS failed,
+                                0 AS blocked,
+                                held.upstream_skipped::integer AS skipped) upstream
      WHERE held.status = 'waiting'
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - child.ended,
            -- With a condition or a pool it stays undecided: see `decide` in engine/gate.py.
-           status = CASE WHEN j.when_expr IS NULL
-                          AND j.pool IS NULL
-                          AND (j.trigger_rule = 'one_success'
-                               OR (j.deps_left = child.ended AND j.trigger_rule <> 'one_failed'))
-                         THEN 'queued' ELSE j.status END,
+           status = CASE WHEN child.released THEN 'queued' ELSE j.status END,
            -- Indexed: it may change with the status only (see 0001_core.sql).
-           queued_at = CASE WHEN j.when_expr IS NULL
-                             AND j.pool IS NULL
-                             AND (j.trigger_rule = 'one_success'
-                                  OR (j.deps_left = child.ended
-                                      AND j.trigger_rule <> 'one_failed'))
-                            THEN clock_timestamp() ELSE j.queued_at END,
+           queued_at = CASE WHEN child.released THEN clock_timestamp() ELSE j.queued_at END,
            updated_at = clock_timestamp()
       FROM child      -- held, and waiting: its status is not asked again, for the same reason
      WHERE j.id = child.id
@@ -212,31 +217,35 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
+-- name: too_new
+-- A queued job that asks for what only newer workers know.
+SELECT needs
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND attempt = :attempt::integer
+   AND status = 'queued'
+   AND needs > :can::integer
+
 -- name: give_back_attempt
 -- Give an attempt back for a while, without spending a retry: another worker may know the job's
 -- class. No row: it is over, or was given back so often that nobody seems to know it.
 WITH ended AS (
-    UPDATE headrace.job j
+    UPDATE headrace.job
        SET status = 'retrying',
            next_retry_time = clock_timestamp()
-                           + make_interval(secs => (:waits_s::float8[])[given_back.times + 1]),
+               + make_interval(secs => (:waits_s::float8[])[coalesce(given_back, 0) + 1]),
+           given_back = coalesce(given_back, 0) + 1,
            error = :error::text,
            finished_at = clock_timestamp(),
            updated_at = clock_timestamp()
-      FROM (SELECT count(*)::integer AS times
-              FROM headrace.job_attempt
-             WHERE job_id = :id::uuid
-               AND outcome = 'released'
-               AND traceback = 'unknown-job') given_back
-     WHERE j.id = :id::uuid
-       AND j.attempt = :attempt::integer      -- fencing token
-       AND j.status = 'started'
-       AND given_back.times < cardinality(:waits_s::float8[])
-    RETURNING j.id, j.attempt, j.worker, j.started_at, j.next_retry_time
+     WHERE id = :id::uuid
+       AND attempt = :attempt::integer      -- fencing token
+       AND status = 'started'
+       AND coalesce(given_back, 0) < cardinality(:waits_s::float8[])
+    RETURNING id, attempt, worker, started_at, next_retry_time
 ), noted AS (
-    INSERT INTO headrace.job_attempt
-           (job_id, attempt, outcome, worker, started_at, error, traceback)
-    SELECT id, attempt, 'released', worker, started_at, :error::text, 'unknown-job' FROM ended
+    INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
+    SELECT id, attempt, 'released', worker, started_at, :error::text FROM ended
 )
 SELECT id, next_retry_time FROM ended
 
@@ -252,7 +261,7 @@ SELECT held.id, held.attempt, coalesce(j.status = 'cancelled', false) AS cancell
 
 -- name: upstream_results
 -- What the steps before this one returned, for `{{ steps.NAME.result }}`.
-SELECT u.step, u.status, u.result
+SELECT u.step, u.status, u.result, u.error
   FROM headrace.job j
   JOIN headrace.job u ON u.run_id = j.run_id
  WHERE j.id = :id::uuid
@@ -260,6 +269,8 @@ SELECT u.step, u.status, u.result
    AND NOT (
 -- include: maker_part
        )
+ -- Of a handler that a retry has made once more, the later one counts.
+ ORDER BY u.id
 
 -- name: run_of_attempt
 -- What a late template may say about the run.
@@ -267,9 +278,7 @@ SELECT r.pipeline, r.params, r.logical_date, r.trigger,
        r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
        r.plan -> 'empty' AS empty,
        j.handler,
-       CASE WHEN j.handler IS NOT NULL THEN
--- include: outcome_part
-       END AS outcome
+-- include: ended_run_part
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid

@@ -40,10 +40,10 @@ SELECT upstream, :id::uuid FROM unnest(:upstream::uuid[]) AS upstream
 -- name: insert_dependent_job
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at,
-        finished_at, deps_left)
-VALUES (:id::uuid, :job_class::text, :payload::jsonb, :status::text, :queue::text,
+        deps_left)
+VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'waiting', :queue::text,
         :timeout_s::float8, :retry::jsonb, :idempotency_key::text, clock_timestamp(),
-        CASE WHEN :status::text = 'skipped' THEN clock_timestamp() END, :deps_left::integer)
+        :deps_left::integer)
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *
 

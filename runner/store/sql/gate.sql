@@ -1,38 +1,88 @@
 -- The gate: what becomes of waiting jobs when an upstream job ends without success, and the
 -- few cases that the completing statement leaves undecided.
 
+-- name: trigger_rule_part
+-- What a trigger rule says of a job, by how many of the jobs above it are unfinished, have
+-- completed, have failed, were skipped after a failure (`blocked`) and were skipped without one:
+-- `queued`, `waiting`, or else the reason for which it is skipped. The only place where the rules
+-- are spelled out. Where there is a condition or a pool, all that a job waits for has to have
+-- ended before it is queued. A verdict on unfinished ones holds whatever becomes of them.
+CASE
+    WHEN upstream.trigger_rule IN ('all_success', 'none_failed') AND failed + blocked > 0
+        THEN 'upstream_failed'
+    WHEN conditional AND unfinished > 0 THEN 'waiting'
+    WHEN upstream.trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
+    WHEN upstream.trigger_rule = 'one_failed' AND failed + blocked > 0 THEN 'queued'
+    WHEN unfinished > 0 THEN 'waiting'
+    WHEN upstream.trigger_rule = 'all_success' AND skipped > 0 THEN 'condition'
+    WHEN upstream.trigger_rule = 'one_success' AND failed + blocked > 0 THEN 'upstream_failed'
+    WHEN upstream.trigger_rule = 'one_success' AND skipped > 0 THEN 'condition'
+    WHEN upstream.trigger_rule = 'one_failed' AND completed + skipped > 0 THEN 'condition'
+    ELSE 'queued'
+END
+
+-- name: upstream_counts_part
+-- How the jobs `u` above a job have ended. A failure that is allowed counts as a completion.
+count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying')) AS unfinished,
+count(*) FILTER (WHERE u.status = 'completed'
+                    OR (u.status = 'failed' AND u.allow_failure)) AS completed,
+count(*) FILTER (WHERE u.status = 'cancelled'
+                    OR (u.status = 'failed' AND NOT u.allow_failure)) AS failed,
+count(*) FILTER (WHERE u.status = 'skipped' AND u.skip_reason = 'upstream_failed') AS blocked,
+count(*) FILTER (WHERE u.status = 'skipped'
+                   AND u.skip_reason IS DISTINCT FROM 'upstream_failed') AS skipped
+
 -- name: lower_dependents
--- Several upstream jobs have ended in one way (`failed` or `skipped`; cancelled counts as
--- failed, and the failure of a job that may fail as `completed`). Dependants that are skipped by it are returned too: their own dependants come next.
+-- Several upstream jobs have ended, not all of them with success. Dependants that are skipped by
+-- it are returned too: their own dependants come next. What has ended before is counted anew
+-- only once nothing above is unfinished.
 WITH edge AS MATERIALIZED (
-    SELECT job_id, count(*) AS ended
-      FROM headrace.job_dependency
-     WHERE upstream_id = ANY (:upstream::uuid[])
-     GROUP BY job_id
+    SELECT d.job_id, count(*)::integer AS ended,
+-- include: upstream_counts_part
+      FROM headrace.job_dependency d
+      JOIN headrace.job u ON u.id = d.upstream_id
+     WHERE d.upstream_id = ANY (:upstream::uuid[])
+     GROUP BY d.job_id
 ), child AS MATERIALIZED (
-    SELECT j.id, edge.ended
+    SELECT j.id, j.trigger_rule, j.deps_left,
+           j.when_expr IS NOT NULL OR j.pool IS NOT NULL AS conditional
       FROM edge
       JOIN headrace.job j ON j.id = edge.job_id
      WHERE j.status = 'waiting'
      ORDER BY j.id
        FOR UPDATE OF j
+), upstream AS (
+    SELECT child.id, child.trigger_rule, child.conditional, edge.ended,
+           greatest(child.deps_left - edge.ended, 0) AS unfinished,
+           coalesce(whole.completed, edge.completed) AS completed,
+           coalesce(whole.failed, edge.failed) AS failed,
+           coalesce(whole.blocked, edge.blocked) AS blocked,
+           coalesce(whole.skipped, edge.skipped) AS skipped
+      FROM child
+      JOIN edge ON edge.job_id = child.id
+      LEFT JOIN LATERAL (
+           SELECT
+-- include: upstream_counts_part
+             FROM headrace.job_dependency d
+             JOIN headrace.job u ON u.id = d.upstream_id
+            WHERE d.job_id = child.id) whole ON child.deps_left <= edge.ended
+), judged AS (
+    SELECT id, ended, conditional, skipped,
+-- include: trigger_rule_part
+           AS verdict
+      FROM upstream
 )
 UPDATE headrace.job j
-   SET deps_left = greatest(j.deps_left - child.ended, 0),
-       status = CASE
-           WHEN j.trigger_rule = 'all_success' AND :outcome::text <> 'completed' THEN 'skipped'
-           WHEN j.trigger_rule = 'none_failed' AND :outcome::text = 'failed' THEN 'skipped'
-           WHEN j.when_expr IS NOT NULL OR j.pool IS NOT NULL THEN 'waiting'
-           WHEN j.trigger_rule = 'one_failed' AND :outcome::text = 'failed' THEN 'queued'
-           WHEN j.trigger_rule = 'one_success' AND :outcome::text = 'completed' THEN 'queued'
-           WHEN j.deps_left > child.ended THEN 'waiting'
-           WHEN j.trigger_rule IN ('one_success', 'one_failed') THEN 'skipped'
-           ELSE 'queued'
-       END,
+   SET deps_left = greatest(j.deps_left - judged.ended, 0),
+       status = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN 'skipped'
+                     WHEN conditional THEN 'waiting'
+                     ELSE verdict END,
+       skip_reason = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN verdict END,
+       upstream_skipped = j.upstream_skipped OR judged.skipped > 0,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
-  FROM child
- WHERE j.id = child.id
+  FROM judged
+ WHERE j.id = judged.id
    AND j.status = 'waiting'
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
@@ -54,38 +104,28 @@ SELECT j.id
    FOR UPDATE OF j
 
 -- name: verdict_parts
--- What the trigger rules say of these jobs, by what is above them as it really is. Where there
--- is a condition, all that it may speak of has to have ended first.
-upstream AS (
+-- What the trigger rules say of these jobs, by what is above them as it really is.
+counts AS (
     SELECT d.job_id,
-           count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying'))
-               AS unfinished,
-           count(*) FILTER (WHERE u.status = 'completed'
-                               OR (u.status = 'failed' AND u.allow_failure)) AS completed,
-           count(*) FILTER (WHERE u.status = 'cancelled'
-                               OR (u.status = 'failed' AND NOT u.allow_failure)) AS failed,
-           count(*) FILTER (WHERE u.status = 'skipped') AS skipped
+-- include: upstream_counts_part
       FROM headrace.job_dependency d
       JOIN headrace.job u ON u.id = d.upstream_id
      WHERE d.job_id = ANY (:ids::uuid[])
      GROUP BY d.job_id
-), counted AS (
-    SELECT j.id,
-           coalesce(unfinished, 0) AS unfinished,
-           CASE
-               WHEN trigger_rule = 'all_success' AND failed + skipped > 0 THEN 'skipped'
-               WHEN trigger_rule = 'none_failed' AND failed > 0 THEN 'skipped'
-               WHEN (when_expr IS NOT NULL OR pool IS NOT NULL) AND unfinished > 0 THEN 'waiting'
-               WHEN trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
-               WHEN trigger_rule = 'one_failed' AND failed > 0 THEN 'queued'
-               WHEN unfinished > 0 THEN 'waiting'
-               WHEN trigger_rule IN ('one_success', 'one_failed')
-                AND completed + failed + skipped > 0 THEN 'skipped'
-               ELSE 'queued'
-           END AS verdict
+), upstream AS (
+    SELECT j.id, j.trigger_rule,
+           j.when_expr IS NOT NULL OR j.pool IS NOT NULL AS conditional,
+           coalesce(unfinished, 0) AS unfinished, coalesce(completed, 0) AS completed,
+           coalesce(failed, 0) AS failed, coalesce(blocked, 0) AS blocked,
+           coalesce(skipped, 0) AS skipped
       FROM headrace.job j
-      LEFT JOIN upstream ON upstream.job_id = j.id
+      LEFT JOIN counts ON counts.job_id = j.id
      WHERE j.id = ANY (:ids::uuid[])
+), counted AS (
+    SELECT id, conditional, unfinished, skipped,
+-- include: trigger_rule_part
+           AS verdict
+      FROM upstream
 )
 
 -- name: recount_waiting
@@ -95,9 +135,11 @@ WITH
 -- include: verdict_parts
 UPDATE headrace.job j
    SET deps_left = unfinished,
-       status = CASE WHEN verdict = 'queued' AND (when_expr IS NOT NULL OR pool IS NOT NULL)
-                     THEN 'waiting'
+       status = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN 'skipped'
+                     WHEN conditional THEN 'waiting'
                      ELSE verdict END,
+       skip_reason = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN verdict END,
+       upstream_skipped = counted.skipped > 0,
        queued_at = clock_timestamp(),
        updated_at = clock_timestamp()
   FROM counted
@@ -129,8 +171,7 @@ SELECT j.id
 -- name: undecided_jobs
 -- Waiting for nothing any more, and still waiting: what only Python can decide. Jobs of a run
 -- that is held by a concurrency limit wait for the run.
-SELECT j.id, j.run_id, j.dependents,
-       j.when_expr IS NOT NULL OR j.pool IS NOT NULL AS conditional
+SELECT j.id
   FROM headrace.job j
  WHERE j.status = 'waiting'
    AND j.deps_left = 0
@@ -149,10 +190,10 @@ WITH
 SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date, r.trigger,
        r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
        r.plan -> 'empty' AS empty,
-       CASE WHEN j.handler IS NOT NULL THEN
--- include: outcome_part
-       END AS outcome,
-       (SELECT json_object_agg(u.step, json_build_object('status', u.status, 'result', u.result))
+-- include: ended_run_part
+       ,
+       (SELECT json_object_agg(u.step, json_build_object('status', u.status, 'result', u.result,
+                                                         'error', u.error) ORDER BY u.id)
           FROM headrace.job u
          WHERE u.run_id = j.run_id
            AND u.status IN ('completed', 'failed', 'cancelled', 'skipped')
@@ -194,7 +235,7 @@ RETURNING id, status, run_id, dependents, allow_failure
 
 -- name: skip_jobs
 UPDATE headrace.job
-   SET status = 'skipped', finished_at = clock_timestamp(), updated_at = clock_timestamp()
+   SET status = 'skipped', skip_reason = :reason::text, finished_at = clock_timestamp(), updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
 RETURNING id, run_id, dependents

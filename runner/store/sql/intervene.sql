@@ -13,6 +13,7 @@ WITH ended AS (
                     FROM headrace.job
                    WHERE (id = ANY (:ids::uuid[]) OR run_id = :run_id::uuid)
                      AND status IN ('waiting', 'queued', 'started', 'retrying')
+                     AND NOT (:keep_finally::boolean AND handler IS NOT DISTINCT FROM 'finally')
                    ORDER BY id
                      FOR UPDATE)
        AND status IN ('waiting', 'queued', 'started', 'retrying')
@@ -27,14 +28,27 @@ WITH ended AS (
 SELECT id, run_id, dependents, child_run FROM ended
 
 -- name: cancel_run
-UPDATE headrace.run
-   SET status = 'cancelled',
-       error = :error::text,
-       finished_at = clock_timestamp(),
+-- A run that has begun goes on for its `finally` handlers, and is cancelled once these have
+-- ended; cancelled a second time, it ends at once.
+UPDATE headrace.run r
+   SET status = CASE WHEN ending.with_finally THEN r.status ELSE 'cancelled' END,
+       cancelled_at = coalesce(r.cancelled_at, clock_timestamp()),
+       error = coalesce(:error::text, r.error),
+       finished_at = CASE WHEN NOT ending.with_finally THEN clock_timestamp() END,
        updated_at = clock_timestamp()
- WHERE id = :id::uuid
-   AND status IN ('queued', 'running')
-RETURNING *
+  FROM (SELECT id,
+               status = 'running' AND cancelled_at IS NULL
+               AND EXISTS (SELECT FROM headrace.job
+                            WHERE run_id = :id::uuid
+                              AND handler = 'finally'
+                              AND status IN ('waiting', 'queued', 'started', 'retrying'))
+                   AS with_finally
+          FROM headrace.run
+         WHERE id = :id::uuid
+           FOR UPDATE) ending
+ WHERE r.id = ending.id
+   AND r.status IN ('queued', 'running')
+RETURNING r.*
 
 -- name: failed_jobs
 SELECT id FROM headrace.job WHERE status = 'failed' ORDER BY id FOR UPDATE
@@ -64,11 +78,14 @@ UPDATE headrace.job
    SET status = 'waiting',
        retry_count = 0,
        crash_count = 0,
+       given_back = NULL,
        next_retry_time = NULL,
        finished_at = NULL,
        queued_at = NULL,
        slot_wanted = false,
        child_state = NULL,
+       skip_reason = NULL,
+       upstream_skipped = false,
        updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status IN ('failed', 'cancelled', 'skipped')
@@ -76,7 +93,7 @@ RETURNING id, run_id
 
 -- name: reopen_runs
 UPDATE headrace.run
-   SET status = 'running', finished_at = NULL, updated_at = clock_timestamp()
+   SET status = 'running', cancelled_at = NULL, finished_at = NULL, updated_at = clock_timestamp()
  WHERE id = ANY (:ids::uuid[])
    AND status IN ('failed', 'cancelled', 'completed')
 

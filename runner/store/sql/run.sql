@@ -8,7 +8,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('headrace ' || name, 0))
 
 -- name: open_runs_of_groups
 -- The oldest first. Served by the index of open runs.
-SELECT concurrency_group, id, status
+SELECT concurrency_group, id, status, cancelled_at IS NOT NULL AS ending
   FROM headrace.run
  WHERE status IN ('queued', 'running')
    AND concurrency_group = ANY (:groups::text[])
@@ -75,6 +75,7 @@ SELECT DISTINCT concurrency_group AS name
 -- name: outcome_part
 -- How the steps of the run `r` have ended; its handlers do not count.
 CASE
+    WHEN r.cancelled_at IS NOT NULL THEN 'cancelled'
     WHEN EXISTS (SELECT FROM headrace.job o
                   WHERE o.run_id = r.id
                     AND o.handler IS NULL
@@ -86,6 +87,26 @@ CASE
         THEN 'cancelled'
     ELSE 'completed'
 END
+
+-- name: ended_run_part
+-- What a handler `j` may know of its run `r`, whose steps have ended.
+CASE WHEN j.handler IS NOT NULL THEN
+-- include: outcome_part
+END AS outcome,
+r.id AS run_id,
+r.started_at,
+CASE WHEN j.handler IS NOT NULL THEN
+     extract(epoch FROM clock_timestamp() - r.started_at)::float8
+END AS duration_s,
+CASE WHEN j.handler IS NOT NULL THEN
+     ARRAY(SELECT o.step
+             FROM headrace.job o
+            WHERE o.run_id = r.id
+              AND o.handler IS NULL
+              AND o.status = 'failed'
+              AND NOT o.allow_failure
+            ORDER BY o.id)
+END AS failed_steps
 
 -- name: unfinished_part
 -- Anything of the run `r` that has not ended, but for handlers whose turn has not come. One
@@ -103,6 +124,7 @@ SELECT
 WITH ended AS (
     UPDATE headrace.run r
        SET status = CASE
+               WHEN r.cancelled_at IS NOT NULL THEN 'cancelled'
                WHEN EXISTS (SELECT FROM headrace.job
                              WHERE run_id = r.id AND status = 'failed' AND NOT allow_failure)
                    THEN 'failed'
@@ -168,6 +190,8 @@ UPDATE headrace.job j
                          ELSE 'waiting' END
            ELSE 'skipped'
        END,
+       skip_reason = CASE WHEN j.handler <> 'finally' AND j.handler IS DISTINCT FROM turn.due
+                          THEN 'condition' END,
        queued_at = CASE WHEN j.handler = 'finally' OR j.handler = turn.due
                         THEN clock_timestamp() END,
        finished_at = CASE WHEN j.handler <> 'finally' AND j.handler IS DISTINCT FROM turn.due
@@ -181,17 +205,47 @@ UPDATE headrace.job j
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s
 
 -- name: reopen_handlers
--- After a retry the run ends anew. What has completed is final.
+-- After a retry the run ends anew. What has completed is final, so each handler that has is made
+-- once more, of which the later one runs.
+WITH again AS (
+    INSERT INTO headrace.job
+           (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step, late,
+            trigger_rule, when_expr, allow_failure, folder, logical_date, handler, pool,
+            pool_slots, env, needs)
+    SELECT copy.id, done.job_class, done.payload, 'waiting', done.queue, done.timeout_s,
+           done.retry, done.run_id, done.pipeline, done.step, done.late, done.trigger_rule,
+           done.when_expr, done.allow_failure, done.folder, done.logical_date, done.handler,
+           done.pool, done.pool_slots, done.env, done.needs
+      FROM json_to_recordset(:copies::json) AS copy (of uuid, id uuid)
+      JOIN headrace.job done ON done.id = copy.of
+)
 UPDATE headrace.job
    SET status = 'waiting',
        retry_count = 0,
        crash_count = 0,
+       given_back = NULL,
        next_retry_time = NULL,
        finished_at = NULL,
        queued_at = NULL,
        slot_wanted = false,
        child_state = NULL,
+       skip_reason = NULL,
        updated_at = clock_timestamp()
  WHERE run_id = ANY (:runs::uuid[])
    AND handler IS NOT NULL
    AND status IN ('failed', 'cancelled', 'skipped')
+
+-- name: completed_handlers
+-- Of each handler that has completed the newest job; one that makes jobs of items makes them anew.
+SELECT DISTINCT ON (run_id, handler, step) id
+  FROM headrace.job
+ WHERE run_id = ANY (:runs::uuid[])
+   AND handler IS NOT NULL
+   AND status = 'completed'
+   AND step NOT LIKE '%[%'
+   AND NOT EXISTS (SELECT FROM headrace.job later
+                    WHERE later.run_id = job.run_id
+                      AND later.step = job.step
+                      AND later.handler = job.handler
+                      AND later.id > job.id)
+ ORDER BY run_id, handler, step, id DESC

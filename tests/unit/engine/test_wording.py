@@ -27,9 +27,8 @@ def server_error(code: str) -> ProgrammingError:
 def test_an_error_is_shown_without_the_librarys_link() -> None:
     text = raised(server_error("42P01")).error
 
-    assert text.startswith('_ServerError: relation "x" does not exist')
+    assert text.startswith('relation "x" does not exist [undefined_table]')
     assert "sqlalche" not in text
-    assert "SELECT 1 FROM x" in text
 
 
 def test_a_failure_that_a_job_words_itself_is_shown_as_it_is() -> None:
@@ -69,7 +68,7 @@ def test_what_lies_in_the_statement_is_not_tried_again(code: str, lasting: bool)
     assert (raised(error).retry_in_s(_RETRY, 0) is None) is lasting
 
 
-@pytest.mark.parametrize("when", [["_ServerError"], 'relation "x"', "^_ServerError: rel"])
+@pytest.mark.parametrize("when", [["_ServerError"], 'relation "x"', "^relation"])
 def test_retry_when_rules_over_what_the_state_says(when: object) -> None:
     assert raised(server_error("42P01")).retry_in_s({**_RETRY, "when": when}, 0) is not None
 

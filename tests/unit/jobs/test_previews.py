@@ -43,6 +43,7 @@ def texts(name: str, **with_: Any) -> list[str]:
 
 
 STAGE = 'CREATE TEMPORARY TABLE "headrace_staged_rows" ON COMMIT DROP AS'
+STAGED = 'pg_temp."headrace_staged_rows"'
 TABLE = {"table": "s.t"}
 EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "PopulateRecords": ({"sql_path": "a.sql"}, ["SELECT 1", "SELECT 2"]),
@@ -55,8 +56,8 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"table": "s.t", "group_by": "a", "into": "m.u"},
         [
             f'{STAGE} SELECT "a", count(*) AS "row_count" FROM "s"."t" GROUP BY "a"',
-            'TRUNCATE TABLE "m"."u"',
-            'INSERT INTO "m"."u" SELECT * FROM "headrace_staged_rows"',
+            'DELETE FROM "m"."u"',
+            f'INSERT INTO "m"."u" ("all_columns") SELECT "all_columns" FROM {STAGED}',
         ],
     ),
     "ExportQuery": (

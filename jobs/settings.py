@@ -1,0 +1,33 @@
+"""Settings of a session that hold for a part of the job's transaction."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+
+from sqlalchemy.orm import Session
+
+
+@contextmanager
+def set_locally(session: Session, *settings: tuple[str, str]) -> Iterator[None]:
+    """Give these settings their values within the block, and set them back as it ends.
+
+    Where it ends in an error they go with the transaction. On the driver's own cursor: the
+    statements are ours, and leave nothing in the session.
+    """
+    before = [(name, _shown(session, name)) for name, _ in settings]
+    _set(session, settings)
+    yield
+    _set(session, before)
+
+
+def _shown(session: Session, name: str) -> str:
+    with closing(session.connection().connection.cursor()) as cursor:
+        cursor.execute(f"SHOW {name}")
+        ((value,),) = cursor.fetchall()
+    return str(value)
+
+
+def _set(session: Session, settings: Sequence[tuple[str, str]]) -> None:
+    with closing(session.connection().connection.cursor()) as cursor:
+        for name, value in settings:
+            escaped = value.replace("'", "''")
+            cursor.execute(f"SET LOCAL {name} = '{escaped}'")

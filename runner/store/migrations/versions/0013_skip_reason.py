@@ -1,0 +1,11 @@
+"""Why a job was skipped, and when a run was cancelled."""
+
+from runner.store.migrations import run_sql
+
+revision = "0013"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Add the columns."""
+    run_sql("0013_skip_reason.sql")
