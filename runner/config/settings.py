@@ -55,6 +55,7 @@ class Settings:
     retry: RetryPolicy = _RETRY
     pools: Mapping[str, int] = field(default_factory=dict)
     grace_s: float = 10.0
+    kill_after_s: float = 5.0
     max_jobs_per_child: int = 10_000
     jobs_per_commit: int = 16
     max_memory_bytes: int = 2048 << 20
