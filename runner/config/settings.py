@@ -13,7 +13,7 @@ _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
 
 # Up to the last @: one that is part of a password may not have been escaped. Without an @, what
 # stands in the port's place and is no number may be a password, too.
-_PASSWORD = re.compile(r"(?<=://)([^:@]*):.*@", re.DOTALL)
+_PASSWORD = re.compile(r"(?:(?<=://)|^(?!.*://))([^:@]*):.*@", re.DOTALL)
 _NO_PORT = re.compile(r"(?<=://)([^:@/?#\[]*):(?![0-9]+(?:[,/?#]|$))[^/?#@]+")
 _SECRET_ARGUMENT = re.compile(
     r"([?&][^=&]*(?:password|passfile|secret|token)[^=&]*=)[^&]*", re.IGNORECASE

@@ -18,6 +18,9 @@ def told(error: BaseException) -> str:
     """Return an error as a row shows it: `KeyError: 'missing'`, then what caused it."""
     lines = [_line(one) for one in _with_causes(error)]
     text = "\ncaused by ".join(line for line in dict.fromkeys(lines) if line)
+    # What the sessions have found out: who holds a lock, what a role has to be granted.
+    notes = [str(note) for one in _with_causes(error) for note in getattr(one, "__notes__", ())]
+    text = "\n".join([text, *dict.fromkeys(notes)])
     # Redacted before it is cut: half a secret is one, too.
     return storable(redacted(text)[:MOST_ERROR])
 
