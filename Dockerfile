@@ -18,6 +18,9 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HEADRACE_L
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build /app /app
+# The one folder that jobs may write to; a volume that is mounted here takes over its owner. The code
+# stays root's.
+RUN mkdir /app/exports && chown 10001:10001 /app/exports
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -6,7 +6,6 @@ With `--check` nothing is written; the exit code is 1 where a page is not what t
 import argparse
 import inspect
 import sys
-import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from runner.cli.arguments import parser
 from runner.engine.hints import describe
 from runner.engine.registry import JobType, Registry
+from runner.template.sandbox import METHODS
 
 HERE = Path(__file__).parent
 _NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n"
@@ -28,7 +28,8 @@ def jobs_page() -> str:
         _NOTE,
         "What a step's `job` may name, with the keys of its `with`. Every job also takes",
         "`connection`: the name of a connection in `config.yaml`, by default the control database.",
-        "A job of your own is one file under `jobs/`, or a dotted path;",
+        "A job of your own is one file under `jobs/`, or a dotted path into a package of",
+        "`job_packages` in `config.yaml`;",
         "`headrace jobs --types` lists all.",
     ]
     for name in registry.names():
@@ -37,14 +38,15 @@ def jobs_page() -> str:
 
 
 def _job(kind: JobType) -> Iterator[str]:
-    text, _, parameters = (inspect.getdoc(kind.cls) or "").partition("\nParameters:\n")
+    text = (inspect.getdoc(kind.cls) or "").partition("\nParameters:\n")[0]
     yield f"## {kind.name}"
     yield ""
     yield text.strip()
     if not kind.transactional:
         yield ""
         yield "Not transactional: it runs at least once, and its effect and its completion are two."
-    told = dict(_parameters(textwrap.dedent(parameters)))
+    told = {name: meaning.replace("|", "\\|") for name, meaning in kind.meanings.items()}
+    told.pop("connection", None)  # The page says it of all jobs together.
     if not told:
         return
     yield ""
@@ -54,24 +56,6 @@ def _job(kind: JobType) -> Iterator[str]:
         if name in told:
             default = "required" if parameter.required else f"`{_yaml(parameter.default)}`"
             yield f"| `{name}` | {describe(parameter.type)} | {default} | {told[name]} |"
-
-
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and meaning of each parameter that a docstring's section tells."""
-    for block in textwrap.dedent(text).split("\n"):
-        if block and not block.startswith(" "):
-            name, _, meaning = block.partition(":")
-            collected = [meaning.strip()]
-            yield name.strip(), " ".join(_continued(text, block, collected)).replace("|", "\\|")
-
-
-def _continued(text: str, first: str, collected: list[str]) -> list[str]:
-    rest = text.split(first + "\n", 1)[1] if first + "\n" in text else ""
-    for line in rest.split("\n"):
-        if not line.startswith(" "):
-            break
-        collected.append(line.strip())
-    return collected
 
 
 def _yaml(value: object) -> str:
@@ -98,6 +82,38 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def templates_page() -> str:
+    """Return the reference of templates: what a person wrote, with the tables of the code."""
+    text = (HERE / "reference/templates.md").read_text(encoding="utf-8")
+    tables = {
+        "results": ("job", "`steps.ID.result` has", _results()),
+        "methods": ("of", "may be called", _methods()),
+    }
+    for name, (first, second, rows) in tables.items():
+        lines = [f"| {first} | {second} |", "|---|---|", *rows]
+        begin = f"<!-- {name}: written by `make docs` from the code -->\n"
+        head, _, rest = text.partition(begin)
+        after = rest.partition("<!-- end -->")[2]
+        text = "".join((head, begin, "\n".join(lines), "\n<!-- end -->", after))
+    return text
+
+
+def _results() -> Iterator[str]:
+    registry = Registry()
+    for name in registry.names():
+        keys = registry.result_keys(name)
+        if keys is not None:
+            yield f"| `{name}` | {', '.join(f'`{key}`' for key in keys)} |"
+
+
+def _methods() -> Iterator[str]:
+    words = {"str": "a text", "dict": "a mapping", "list": "a list", "date": "a date"}
+    words |= {"datetime": "a time", "time": "a time of day", "timedelta": "a span of time"}
+    for kind, names in METHODS.items():
+        if kind is not tuple:
+            yield f"| {words[kind.__name__]} | {', '.join(f'`{one}`' for one in sorted(names))} |"
+
+
 def _commands(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in whole._actions:  # noqa: SLF001 - argparse has no public way to its commands
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
@@ -109,7 +125,11 @@ def _help(command: argparse.ArgumentParser) -> str:
     return command.format_help().strip()
 
 
-PAGES = {"reference/jobs.md": jobs_page, "guide/commands.md": commands_page}
+PAGES = {
+    "reference/jobs.md": jobs_page,
+    "reference/templates.md": templates_page,
+    "guide/commands.md": commands_page,
+}
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from runner.template import Preview, RenderedSql, render
 logger = logging.getLogger("headrace.job")
 
 _TEMPLATES = Path(__file__).parent / "sql"
+_DURATION = re.compile(r"[0-9]+(\.[0-9]+)?[smhd]", re.ASCII)
 _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
@@ -30,6 +32,9 @@ class BaseJob:
     Parameters:
         connection: name of the database to work in, from the config; default the control
             database.
+        lock_timeout: how long a statement waits for a lock (duration, as in 10s; 0s: without an
+            end), after which the job fails and is tried again; default what the connection has,
+            5s unless said.
 
     `transactional`: the work commits together with the job's completion, exactly once. A job
     whose statements cannot run in a transaction sets it to False and is at-least-once.
@@ -66,10 +71,14 @@ class BaseJob:
         job.payload = payload
         return job
 
-    def __init__(self, connection: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, connection: str | None = None, lock_timeout: str | None = None, **kwargs: Any
+    ) -> None:
         if kwargs and not self.any_parameters:
             raise InvalidPayload(_unknown(type(self), kwargs))
-        self.connection = connection
+        if lock_timeout is not None and not _DURATION.fullmatch(str(lock_timeout)):
+            raise InvalidPayload(f'lock_timeout is a duration, as in 10s, not "{lock_timeout}"')
+        self.connection, self.lock_timeout = connection, lock_timeout
 
     def handle(self) -> Any:
         """Do the work; what is returned becomes the job's result and must fit into JSON."""
@@ -88,11 +97,21 @@ class BaseJob:
     def rehearse(self) -> None:
         """Do what `handle` does before it needs a database, and raise what it would raise.
 
-        `headrace validate` calls it where all arguments are known. By default the statements of
-        `preview` are put together.
+        `headrace validate` and `headrace plan` call it where all arguments are known. By default
+        `paths` are looked up, and the statements of `preview` are put together.
         """
+        for name, look_up in self.paths.items():
+            if isinstance(self.payload.get(name), str):
+                look_up(self.payload[name])
         for _statement in self.preview():
             pass
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        """Refuse statements of `sql` that the job cannot run, whatever their values.
+
+        Raises:
+            RefusedSql: saying why. None of them is given where they are not known.
+        """
 
     @classmethod
     def dispatch(
@@ -154,9 +173,15 @@ class BaseJob:
             yield session
 
     @contextmanager
-    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
-        """Give a connection on which each statement commits by itself, for VACUUM and the like."""
-        with jobapi.current().autocommit(connection or self.connection) as opened:
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> Iterator[Connection]:
+        """Give a connection on which each statement commits by itself, for VACUUM and the like.
+
+        `patient`: see `jobapi.Attempt`.
+        """
+        name = connection or self.connection
+        with jobapi.current().autocommit(name, patient=patient) as opened:
             yield opened
 
     @classmethod

@@ -1,6 +1,6 @@
 """CheckData: fail where rows break a rule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -86,10 +86,16 @@ class CheckData(BaseJob):
         if self._has_query:
             source = load_source(self.sql_text, self.sql_path)
             previews = of_script(source, self.params, self.connection)
-            _refuse_no_query([one.sql for one in previews], source.name)
+            self.refuse_statements([one.sql for one in previews])
             yield previews[0]
         if self.min_rows is not None or self.max_rows is not None:
             yield Preview(self.sql("count_rows", table=self.table), self.connection)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if len(statements) > 1:
+            raise RefusedSql(f"{self.sql_path or 'sql'}: a check is one query")
+        for statement in statements:
+            refuse_outside_transaction(statement)
 
     @property
     def _has_query(self) -> bool:
@@ -123,7 +129,7 @@ class CheckData(BaseJob):
     def _query(self) -> RenderedSql:
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
-        _refuse_no_query(statements, source.name)
+        self.refuse_statements(statements)
         return statements[0]
 
     def _broken_counts(self, session: Session) -> list[str]:
@@ -149,12 +155,6 @@ class CheckData(BaseJob):
             raise InvalidPayload("CheckData needs the table that its rules are about")
         if not rules and not any(queries):
             raise InvalidPayload("CheckData has nothing to check: give a rule, or sql")
-
-
-def _refuse_no_query(statements: list[RenderedSql], name: str) -> None:
-    if len(statements) != 1:
-        raise RefusedSql(f"{name}: a check is one query")
-    refuse_outside_transaction(statements[0])
 
 
 def _broken(session: Session, told: str, query: RenderedSql) -> list[str]:

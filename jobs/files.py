@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 from runner import jobapi
+from runner.errors import JobFailure
 
 
 def to_read(relative: str) -> Path:
@@ -25,24 +25,39 @@ def to_write(relative: str) -> Path:
     Raises:
         JobFailure: it leads where nothing may be written.
     """
-    return jobapi.current().resolve_path(relative)
+    return jobapi.current().output_path(relative)
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that becomes `path` when the block ends, and vanishes where it fails.
 
-    Missing folders are made.
+    Missing folders are made. The file is hidden until then, and its name tells the job and the
+    attempt: what a killed attempt leaves is removed by the job's next one, or by the daemon.
+
+    Raises:
+        JobFailure: another attempt of the job has taken over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        written = Path(file.name)
-        try:
+    attempt = jobapi.current()
+    for left in path.parent.glob(f".*.{attempt.job_id}.*.part"):
+        left.unlink(missing_ok=True)
+    partial = path.with_name(partial_name(path.name, attempt.job_id, attempt.attempt))
+    try:
+        with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            written.chmod(0o644)
-            written.replace(path)
-        except BaseException:
-            written.unlink(missing_ok=True)
+        partial.replace(path)
+    except FileNotFoundError as error:
+        if error.filename != str(partial):
             raise
+        raise JobFailure(f"{path.name}: another attempt of this job writes it by now") from None
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def partial_name(name: str, job_id: str, attempt: int) -> str:
+    """Return how a file is called while a job writes it."""
+    return f".{name[:80]}.{job_id}.{attempt}.part"

@@ -2,8 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, Literal, cast
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from jobs.allowed_hosts import AllowedHosts
 from jobs.base import BaseJob, logger
 from jobs.fetching import Request, fetch, refuse_request
 from jobs.files import to_write, written_whole
+from jobs.json_text import items_of, values_of, whole
 from jobs.loading import TableLoad
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
@@ -33,7 +33,8 @@ class HttpExtract(BaseJob):
     Parameters:
         url: what to ask for, http or https.
         into: the table for the rows, with its schema.
-        path: a file for the answer instead, below the project folder; missing folders are made.
+        path: a file for the answer instead, below `output_folders` (by default
+            `exports/` beside the pipelines folder); missing folders are made.
         method: GET or POST. Redirects are followed for GET, at most five.
         query: what is added to the URL as `?name=value`; a list repeats its name.
         headers: further headers. All but Accept, Accept-Language and User-Agent are left out
@@ -45,8 +46,9 @@ class HttpExtract(BaseJob):
         mode: append to the table's rows, or replace them.
         create: create the table where it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
-            uses. Other keys of JSON records are left out. Default: the header of a CSV, all
-            keys of the records of a JSON document, those of the first line of JSON Lines.
+            uses. Other keys of JSON records are left out; one that no record has is an error,
+            one that some lack takes the table's default there. Default: the header of a CSV, the
+            table's own columns that JSON records have keys for, all keys where it is made.
         delimiter: what separates the columns of a CSV.
         null: the text that stands for no value in a CSV.
         max_mb: the greatest size of the answer, unpacked, in MB.
@@ -105,7 +107,7 @@ class HttpExtract(BaseJob):
     def handle(self) -> dict[str, Any]:
         logger.info("Asking %s %s", self.method, _without_query(self.url))
         if self.path is not None:
-            with written_whole(jobapi.current().resolve_path(self.path)) as file:
+            with written_whole(jobapi.current().output_path(self.path)) as file:
                 size, _ = self._fetch(file)
             logger.info("Wrote %d bytes to %s", size, self.path)
             return {"size_bytes": size, "path": self.path}
@@ -158,47 +160,43 @@ class HttpExtract(BaseJob):
         return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
 
     def _store(self, text: IO[str], *, empty: bool) -> int:
+        def lines() -> Iterator[str]:
+            text.seek(0)
+            yield from text
+
         with self.session() as session:
             try:
-                if self.format == "csv" and not empty:
-                    return self._load.csv(session, text)
-                lines: Iterable[str] = text
-                if self.format == "json" and not empty:
-                    lines = self._lines_of_document(text)
-                following = iter(lines)
-                first = next(following, None)
-                if first is None:
+                if empty:
                     # An API that has nothing new to say has not failed.
-                    self._load.prepare(session, list(self._load.columns or ()))
-                    return 0
-                return self._load.json_lines(session, chain([first], following))
+                    return self._load.json_lines(session, [])
+                if self.format == "csv":
+                    return self._load.csv(session, text)
+                if self.format == "jsonl":
+                    return self._load.json_lines(session, lines(), lines)
+                records = self._records(text)
+                return self._load.json_lines(session, records, lambda: records)
             except UnicodeDecodeError as error:
                 name = self._load.name
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _lines_of_document(self, text: IO[str]) -> Iterator[str]:
-        """Yield the records of a JSON document as JSON Lines, each with all the columns."""
-        found = self._records(text)
-        columns = self._load.columns or dict.fromkeys(key for one in found for key in one)
-        if found and not columns:
-            raise JobFailure(f"{self._load.name}: the records have no keys")
-        for record in found:
-            yield json.dumps({name: record.get(name) for name in columns})
-
-    def _records(self, text: IO[str]) -> list[dict[str, Any]]:
+    def _records(self, text: IO[str]) -> list[str]:
+        """Return the records of a JSON document, each as it is written: no digit is lost."""
         name = self._load.name
         try:
-            found = json.load(text)
+            found = whole(text.read())
+            for key in self.records.split(".") if self.records else ():
+                values = values_of(found) if found[0] == "{" else {}
+                if key not in values:
+                    raise JobFailure(
+                        f"{name}: the answer has no {self.records!r}: {key!r} is missing"
+                    )
+                found = values[key]
         except UnicodeDecodeError:
             raise
         except (ValueError, RecursionError) as error:
             raise JobFailure(f"{name}: no JSON: {error}") from None
-        for key in self.records.split(".") if self.records else ():
-            if not isinstance(found, dict) or key not in found:
-                raise JobFailure(f"{name}: the answer has no {self.records!r}: {key!r} is missing")
-            found = found[key]
-        rows = [found] if isinstance(found, dict) else found
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        rows = items_of(found) if found[0] == "[" else [found]
+        if not all(row[0] == "{" for row in rows):
             where = repr(self.records) if self.records else "the document"
             raise JobFailure(f"{name}: {where} is no list of objects; `records` tells where it is")
         return rows

@@ -1,13 +1,15 @@
 """LoadFile: a CSV or JSON Lines file into a table."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jobs.base import BaseJob, logger
 from jobs.files import to_read
 from jobs.loading import TableLoad
+from jobs.packing import open_text
 from jobs.previews import ALL_COLUMNS
-from jobs.streams import open_text
+from jobs.replacing import ReplaceStrategy
 from runner import jobapi
 from runner.errors import JobFailure
 from runner.template import Preview
@@ -16,21 +18,27 @@ from runner.template import Preview
 class LoadFile(BaseJob):
     """Load a file into a table, streamed, all of it or nothing.
 
-    A row that does not fit fails the job with its line. The result is `{row_count, table}`.
+    A row that does not fit fails the job with its line. Every record is accounted for: the job
+    fails where PostgreSQL took fewer rows than were read. The result is `{row_count, table}`.
 
     Parameters:
-        path: the file, UTF-8, looked up beside the pipeline and in the pipelines folder; a
-            name ending in `.gz` is unpacked while reading.
+        path: the file, UTF-8, packed with gzip or not whatever it is called. It is looked up
+            beside the pipeline, in the pipelines folder, and in the output folders.
         table: the table, with its schema.
         format: csv or jsonl (one JSON object a line).
-        mode: append to the table's rows, or replace them.
+        mode: append to the table's rows, or replace them. The new rows are put aside first;
+            readers see the old ones until the job commits.
         create: create the table where it is missing.
         columns: the file's columns: a list of names, or a mapping of names to types, which
-            `create` uses (text where none is given). Default: the header, or the keys of the
-            first JSON object.
+            `create` uses (text where none is given) and an existing table must have. Where there
+            is a header it is matched by name, in any order; otherwise the order counts. Default:
+            the header, or the table's columns for which JSON records have keys.
         delimiter: what separates the columns of a CSV file.
         header: the first line of a CSV file names the columns.
-        null: the text that stands for no value in a CSV file.
+        null: the text that stands for no value in a CSV file. An empty field in quotes is an
+            empty text, and no value where the column's type has no empty one.
+        replace_strategy: how `mode: replace` does it: insert_from_staging (readers go on), or
+            truncate_and_insert (quicker, but they wait).
     """
 
     paths: ClassVar = {"path": to_read}
@@ -48,23 +56,38 @@ class LoadFile(BaseJob):
         delimiter: str = ",",
         header: bool = True,
         null: str = "",
+        replace_strategy: ReplaceStrategy = "insert_from_staging",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path, self.table, self.format = path, table, format
-        self._load = TableLoad(path, table, mode, create, columns, delimiter, header, null)
+        self._load = TableLoad(
+            path,
+            table,
+            mode,
+            create,
+            columns,
+            delimiter,
+            header,
+            null,
+            strategy=replace_strategy,
+        )
         self._load.check(is_csv=format == "csv")
 
     def handle(self) -> dict[str, Any]:
-        path = jobapi.current().resolve_path(self.path)
-        if not path.is_file():
-            raise JobFailure(f"there is no file {self.path!r}")
+        path = jobapi.current().find_file(self.path)
         logger.info("Loading %s into %s", self.path, self.table)
-        with self.session() as session, open_text(path) as file:
-            load = self._load.csv if self.format == "csv" else self._load.json_lines
-            count = load(session, file)
+        with self.session() as session, open_text(path, self.path) as file:
+            if self.format == "csv":
+                count = self._load.csv(session, file)
+            else:
+                count = self._load.json_lines(session, file, lambda: self._lines(path))
         logger.info("Loaded %d rows into %s", count, self.table)
         return {"row_count": count, "table": self.table}
+
+    def _lines(self, path: Path) -> Iterator[str]:
+        with open_text(path, self.path) as file:
+            yield from file
 
     def preview(self) -> Iterator[Preview]:
         is_csv = self.format == "csv"
@@ -75,7 +98,7 @@ class LoadFile(BaseJob):
 
     def _columns_of_the_file(self, *, is_csv: bool) -> tuple[list[str], str]:
         try:
-            with open_text(jobapi.current().resolve_path(self.path)) as file:
+            with open_text(jobapi.current().find_file(self.path), self.path) as file:
                 columns = self._load.columns_in(file, is_csv=is_csv)
         except (OSError, ValueError, JobFailure):
             return ALL_COLUMNS, f"the columns are read from {self.path}"

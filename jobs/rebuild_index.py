@@ -39,7 +39,7 @@ class RebuildIndex(BaseJob):
     def handle(self) -> None:
         what = self.index or f"all indexes of {self.table}"
         statement = self._statement()
-        with self.autocommit() as connection:
+        with self.autocommit(patient=self.concurrently) as connection:
             if self.concurrently:
                 self._drop_leftovers(connection)
             logger.info("Rebuilding %s", what)

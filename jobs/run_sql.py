@@ -1,6 +1,6 @@
 """RunSql: whatever SQL a step needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.base import BaseJob, logger
@@ -15,7 +15,7 @@ from jobs.scripts import (
 )
 from jobs.storing import replace_table
 from runner.errors import InvalidPayload, RefusedSql
-from runner.template import Preview, RenderedSql, first_word
+from runner.template import Preview, RenderedSql, first_word, has_word
 
 MOST_KEPT = 10_000
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
@@ -78,7 +78,8 @@ class RunSql(BaseJob):
         statements = render_script(source, self.params)
         logger.info("Running %d statements of %s", len(statements), source.name)
         if not self.transactional:
-            with self.autocommit() as connection:
+            patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
+            with self.autocommit(patient=patient) as connection:
                 return run_statements(connection, statements, keep=self.keep_rows)
         if self.into is not None:
             return self._store(statements, self.into)
@@ -94,9 +95,13 @@ class RunSql(BaseJob):
         if self.into is None:
             yield from previews
             return
-        _refuse_unstorable(previews[-1].sql)
+        self.refuse_statements([one.sql for one in previews])
         yield from previews[:-1]
         yield from of_replace(previews[-1], self.into)
+
+    def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
+        if self.into is not None and statements:
+            _refuse_unstorable(statements[-1])
 
     def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         query = statements[-1]

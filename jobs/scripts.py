@@ -11,16 +11,19 @@ from jobs.base import execute
 from jobs.indexes import refuse_half_built
 from jobs.results import ROWS_KEPT, outcome, values_as_written
 from runner import jobapi
-from runner.errors import HeadraceError, JobFailure, RefusedSql
+from runner.errors import JobFailure, RefusedSql
 from runner.template import (
     RenderedSql,
     first_word,
     has_word,
     needs_autocommit,
     refuse_transaction_control,
+    remember_text,
     render,
 )
 
+# What is rendered is held in memory several times over.
+MOST_SQL_BYTES = 10_000_000
 _READS = ("SELECT", "VALUES", "TABLE", "WITH")
 _WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -35,7 +38,7 @@ class Source:
 
 
 def load_source(sql: str | None, sql_path: str | None) -> Source:
-    """Return inline SQL, or the file's; a file is looked up as `find_sql` says.
+    """Return inline SQL, or the file's; a file is looked up as `Folders.find_sql` says.
 
     Raises:
         JobFailure: neither or both are given, or there is no such file.
@@ -44,35 +47,17 @@ def load_source(sql: str | None, sql_path: str | None) -> Source:
         raise JobFailure("give either sql or sql_path")
     if sql_path is None:
         return Source(sql or "", "sql")
-    path = find_sql(sql_path)
-    return Source(path.read_text(encoding="utf-8"), sql_path, path)
-
-
-def find_sql(relative: str) -> Path:
-    """Return the SQL file: beside the pipeline, in the pipelines folder, in a `sql` folder there.
-
-    Last comes `jobs/sql`.
-
-    Raises:
-        JobFailure: it is nowhere, or outside the project.
-    """
-    refused: HeadraceError | None = None
-    for candidate in (relative, f"sql/{relative}"):
-        try:
-            found = jobapi.current().resolve_path(candidate)
-        except HeadraceError as error:
-            refused = refused or error
-            continue
-        if found.is_file():
-            return found
-    shipped = (Path(__file__).parent / "sql").resolve()
-    found = (shipped / relative).resolve()
-    if found.is_relative_to(shipped) and found.is_file():
-        return found
-    raise refused or JobFailure(
-        f"there is no file {relative!r} beside the pipeline, in the pipelines folder, "
-        "or in a sql folder there"
-    )
+    path = jobapi.current().folders.find_sql(sql_path)
+    if path.stat().st_size > MOST_SQL_BYTES:
+        raise JobFailure(
+            f"{sql_path} is larger than {MOST_SQL_BYTES // 1_000_000} MB, which no SQL script is;"
+            " rows are loaded by LoadFile"
+        )
+    try:
+        return Source(path.read_text(encoding="utf-8-sig"), sql_path, path)
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise JobFailure(f"{sql_path}:{line}: is not UTF-8: {error.reason}") from None
 
 
 def render_script(source: Source, params: dict[str, Any] | None) -> list[RenderedSql]:
@@ -92,6 +77,7 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
 
 def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
     """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
+    remember_text(source.name, source.text)
     rendered = render(source.text, _context(params), name=source.name)
     try:
         refuse_transaction_control(rendered.marked)

@@ -1,21 +1,28 @@
 """COPY between files and tables, a piece at a time: no file is ever whole in memory."""
 
-import gzip
-import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import psycopg2
+from psycopg2 import errorcodes
 from sqlalchemy.orm import Session
 
 from runner.errors import JobFailure
 from runner.template import RenderedSql
 
 _LINE = re.compile(r"line (\d+)(?:, column ([^:]+))?")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_DATES = (
+    "dates are read as year-month-day (2026-02-03), so that 03/02/2026 is never taken for another"
+    " day than it means; the database's or the role's own DateStyle setting (or `options` in the"
+    " connection's URL) gives another order"
+)
+
+
+# `03/02/04`: read as year-month-day it would be a day that nobody means.
+_SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
 
 
 class Readable(Protocol):
@@ -24,72 +31,46 @@ class Readable(Protocol):
     def read(self, size: int = -1, /) -> str | bytes: ...
 
 
-class JsonLines:
-    """Reads JSON Lines as the rows of a COPY in text format, one line each."""
+class Lines:
+    """Which line of a file a line is that the server has got.
 
-    def __init__(
-        self, lines: Iterator[str], columns: list[str], name: str, *, leave_out: bool = False
-    ) -> None:
-        """`leave_out` passes over keys that are no column; otherwise they are an error."""
-        self._lines = lines
-        self._leave_out = leave_out
-        self._columns = columns
-        self._name = name
-        self._number = 0
-        self._rest = ""
+    `before` lines stand in front of the first one; those that are left out on the way are noted.
+    """
 
-    def read(self, size: int = -1, /) -> str:
-        while len(self._rest) < size or size < 0:
-            line = next(self._lines, None)
-            if line is None:
-                break
-            self._number += 1
-            self._rest += self._row(line)
-        size = len(self._rest) if size < 0 else size
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+    def __init__(self, before: int = 0) -> None:
+        self.before = before
+        self._left_out: list[int] = []
 
-    def _row(self, line: str) -> str:
-        # An empty line keeps its place, so that COPY's line numbers stay the file's.
-        record = parse_record(line, self._name, self._number)
-        unknown = [key for key in record if key not in self._columns]
-        if unknown and not self._leave_out:
-            raise JobFailure(f"{self._name}:{self._number}: no column for {unknown[0]!r}")
-        return "\t".join(_field(record.get(column)) for column in self._columns) + "\n"
+    def leave_out(self, passed: int) -> None:
+        """Note that the line behind the first `passed` ones is not passed on."""
+        self._left_out.append(passed)
+
+    @property
+    def left_out(self) -> int:
+        """How many lines were left out."""
+        return len(self._left_out)
+
+    def in_file(self, number: int) -> int:
+        """Return the file's line, given the server's; both count from 1."""
+        return self.before + number + bisect_left(self._left_out, number)
 
 
-def parse_record(line: str, name: str, number: int) -> dict[str, Any]:
-    """Return one line of JSON Lines.
+def refuse_short_year(value: str, place: str, column: str) -> None:
+    """Refuse a date of three short numbers, of which nobody can tell which is the year.
 
     Raises:
-        JobFailure: it is no JSON object.
+        JobFailure: with its place and what can be done.
     """
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise JobFailure(f"{name}:{number}: no JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise JobFailure(f"{name}:{number}: no JSON object but {line.strip()[:60]}")
-    return record
-
-
-@contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a UTF-8 text, compressed if it ends in `.gz`; a byte order mark is skipped."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as packed:
-            yield packed
-    else:
-        with path.open(encoding="utf-8-sig", newline="") as plain:
-            yield plain
+    if _SHORT_YEAR.match(value):
+        raise JobFailure(f'{place}: column {column}: which day is "{value.strip()}"? {_DATES}')
 
 
 def copy_in(
-    session: Session, sql: RenderedSql, source: Readable, *, name: str, lines_before: int = 0
+    session: Session, sql: RenderedSql, source: Readable, *, name: str, lines: Lines | None = None
 ) -> int:
     """Run a COPY … FROM STDIN and return the number of rows.
 
-    `name` and `lines_before` (lines of the file that are not in `source`) place errors.
+    `name` and `lines` place errors. An error of `source` is raised as it is.
 
     Raises:
         JobFailure: a row does not fit, with its line.
@@ -99,8 +80,20 @@ def copy_in(
         try:
             cursor.copy_expert(_statement(cursor, sql), watched)
         except psycopg2.Error as error:
-            raise _reason(error, watched.error, name, lines_before) from None
+            raise _reason(error, watched.error, name, lines or Lines()) from None
         return int(cursor.rowcount)
+
+
+def server_version(session: Session) -> int:
+    """Return the server's version as PostgreSQL counts: 160004 for 16.4."""
+    with _cursor(session) as cursor:
+        return int(cursor.connection.server_version)
+
+
+def options_of(session: Session) -> str:
+    """Return the server options that the connection's URL gives."""
+    with _cursor(session) as cursor:
+        return str(cursor.connection.get_dsn_parameters().get("options", ""))
 
 
 def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
@@ -149,40 +142,34 @@ class _Watched:
         self._source = source
         self.error: Exception | None = None
 
-    def read(self, size: int = -1, /) -> str | bytes:
+    def read(self, size: int = -1, /) -> bytes:
         try:
-            return self._source.read(size)
+            piece = self._source.read(size)
+            # The statement names the encoding, whatever the session's is.
+            return piece.encode() if isinstance(piece, str) else piece
         except Exception as error:
             self.error = error
             raise
 
 
 def _reason(
-    error: psycopg2.Error, source_error: Exception | None, name: str, lines_before: int
+    error: psycopg2.Error, source_error: Exception | None, name: str, lines: Lines
 ) -> Exception:
-    if isinstance(source_error, UnicodeDecodeError):
-        return JobFailure(f"{name}: is not UTF-8: {source_error}")
     if source_error is not None:
         return source_error
     if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
-        return _misfit(error, name, lines_before)
+        return _misfit(error, name, lines)
     return error
 
 
-def _misfit(error: psycopg2.Error, name: str, lines_before: int) -> JobFailure:
+def _misfit(error: psycopg2.Error, name: str, lines: Lines) -> JobFailure:
     message = error.diag.message_primary or str(error)
     detail = error.diag.message_detail
     place = _LINE.search(error.diag.context or "")
     told = f"{message} ({detail})" if detail else message
+    if error.pgcode == errorcodes.DATETIME_FIELD_OVERFLOW:
+        told = f"{told}; {_DATES}"
     if place is None:
         return JobFailure(f"{name}: {told}")
     column = f"column {place[2]}: " if place[2] else ""
-    return JobFailure(f"{name}:{int(place[1]) + lines_before}: {column}{told}")
-
-
-def _field(value: Any) -> str:
-    if value is None:
-        return "\\N"
-    if isinstance(value, str):
-        return value.translate(_ESCAPES)
-    return json.dumps(value).translate(_ESCAPES)
+    return JobFailure(f"{name}:{lines.in_file(int(place[1]))}: {column}{told}")

@@ -9,6 +9,7 @@ from typing import Any
 from runner.engine.clock import ServerClock
 from runner.engine.inforce import InForce
 from runner.engine.outage import Outage
+from runner.engine.partials import remove_partials
 from runner.engine.recovery import Recovery
 from runner.engine.retention import prune
 from runner.engine.scheduler import Scheduler
@@ -25,6 +26,8 @@ log = logging.getLogger("headrace.daemon")
 _LEASE_S = 3.0
 _TICK_S = 1.0
 _MOMENT_S = 0.01
+# Shorter than the lease: the pipelines' disk may hang.
+_FILES_S = 1.0
 _PRUNE_EVERY_S = 3600.0
 
 
@@ -188,16 +191,27 @@ class Daemon:
         self._triggers.look(tx)
 
     def _prune(self) -> None:
-        """Delete what is older than the retention, in a thread: the lease must not wait for it."""
-        kept_s = self._headrace.settings.retention_s
-        if kept_s is None or time.monotonic() < self._next_prune:
+        """Delete what is left over, in a thread: the lease must not wait for it.
+
+        That is what is older than the retention, and files that killed jobs have half written.
+        """
+        if time.monotonic() < self._next_prune:
             return
         self._next_prune = time.monotonic() + _PRUNE_EVERY_S
-        threading.Thread(target=self._prune_now, args=(kept_s,), daemon=True).start()
+        threading.Thread(target=self._prune_now, daemon=True).start()
 
-    def _prune_now(self, kept_s: float) -> None:
+    def _prune_now(self) -> None:
+        settings, database = self._headrace.settings, self._headrace.database
         try:
-            pruned = prune(self._headrace.database, kept_s)
+            partial = remove_partials(database, settings.outputs())
+            if partial:
+                log.info("removed %d files that stopped jobs had left half written", partial)
+            if settings.retention_s is None:
+                return
+            pruned = prune(database, settings.retention_s)
+        except OSError as error:
+            log.warning("the output folders cannot be looked through: %s", error)
+            return
         except StoreUnavailable as error:
             log.debug("%s; pruning goes on in an hour", error)
             return
@@ -205,7 +219,7 @@ class Daemon:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
-        if not self._headrace.pipelines.refresh():
+        if not self._headrace.pipelines.refresh(patience_s=_FILES_S):
             return
         self._outdated = True
         problems = self._headrace.pipelines.problems

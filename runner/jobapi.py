@@ -6,18 +6,21 @@ user's own that calls `MyJob.dispatch(...)` gets it at the first call.
 """
 
 import importlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner import secrecy
 from runner.descent import Strays, adopting_orphans
-from runner.errors import HeadraceError, JobFailure
+from runner.errors import HeadraceError, JobFailure, JobStopped
+from runner.folders import Folders
+from runner.linewise import Linewise
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +34,9 @@ class Sessions(Protocol):
         self, connection: str | None = None, *, read_only: bool = False
     ) -> "AbstractContextManager[Session]": ...
 
-    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]": ...
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +51,43 @@ class Permissions:
     allowed_hosts: tuple[str, ...] = ()
 
 
+Say = Callable[[Sequence[bytes]], None]
+"""Takes lines as a program has written them, without their ends."""
+
+
+def _log_each(lines: Sequence[bytes]) -> None:
+    for line in lines:
+        logging.getLogger("headrace.job").info("%s", line.decode("utf-8", "replace"))
+
+
+@contextmanager
+def _no_notices() -> Iterator[list[str]]:
+    yield []
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The attempt that runs in this process.
 
-    `search_path` are the folders in which a relative path is looked up, the pipeline's own
-    first; `project` is the folder that no path may leave.
+    `folders` tell where a path of the pipeline is looked up and where files are written;
+    `project` is the folder of the configuration. `authored` tells that a pipeline file says what
+    the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
+    thousands as fast as one.
     """
 
     job_id: str
     attempt: int
     project: Path
-    search_path: tuple[Path, ...]
+    folders: Folders
     sessions: Sessions
     pipeline: str | None = None
     step: str | None = None
     run_id: str | None = None
     logical_date: datetime | None = None
     permissions: Permissions = Permissions()
+    say: Say = field(default=_log_each)
+    notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
+    authored: bool = True
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -75,26 +99,41 @@ class Attempt:
         """
         return self.sessions.session(connection, read_only=read_only)
 
-    def autocommit(self, connection: str | None = None) -> "AbstractContextManager[Connection]":
-        """Return a connection on which every statement commits by itself."""
-        return self.sessions.autocommit(connection)
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]":
+        """Return a connection on which every statement commits by itself.
+
+        With `patient` it waits for locks without an end where nobody has said otherwise: for
+        statements whose wait holds up nobody, CONCURRENTLY ones.
+        """
+        return self.sessions.autocommit(connection, patient=patient)
 
     def resolve_path(self, relative: str) -> Path:
-        """Return the file that `relative` names, links resolved, inside the project.
+        """Return what `relative` names for reading, links resolved.
 
-        A file that does not exist is placed below the first folder of the search path.
+        Where it is missing, its place in the first of the folders.
 
         Raises:
-            JobFailure: The path leaves the project.
+            JobFailure: The path leaves the folders of the pipeline and the output folders.
         """
-        inside = [
-            path
-            for folder in self.search_path
-            if (path := (folder / relative).resolve()).is_relative_to(self.project.resolve())
-        ]
-        if not inside:
-            raise JobFailure(f'the path "{relative}" leaves the project folder')
-        return next((path for path in inside if path.exists()), inside[0])
+        return self.folders.look_up(relative)
+
+    def find_file(self, relative: str) -> Path:
+        """Return the file that `relative` names for reading, links resolved.
+
+        Raises:
+            JobFailure: There is none, or the path leaves the folders as above.
+        """
+        return self.folders.find(relative)
+
+    def output_path(self, relative: str) -> Path:
+        """Return where to write the file `relative`: below the first output folder.
+
+        Raises:
+            JobFailure: The path leaves the output folders.
+        """
+        return self.folders.to_write(relative)
 
 
 def reveal(text: str) -> str:
@@ -103,8 +142,12 @@ def reveal(text: str) -> str:
     The values are shown as `***` from now on in whatever this job says.
 
     Raises:
-        JobFailure: A variable is not set, or is Headrace's own.
+        JobFailure: A variable is not set, is Headrace's own or the settings', or is named by
+            whoever dispatched the job and not by a pipeline file.
     """
+    attempt = _current.get()
+    if attempt is not None and not attempt.authored and names_secret(text):
+        raise JobFailure(secrecy.NOT_AUTHORED)
     return secrecy.reveal(text)
 
 
@@ -121,6 +164,11 @@ def names_secret(text: str) -> bool:
 def environment_for_programs() -> dict[str, str]:
     """Return the environment for a program that a job starts: all but Headrace's own variables."""
     return {name: value for name, value in os.environ.items() if secrecy.why_not_read(name) is None}
+
+
+def notices_heard() -> "AbstractContextManager[list[str]]":
+    """Yield a list that gets what the servers say in the block: `WARNING:  text`, say."""
+    return current().notices()
 
 
 _current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
@@ -203,6 +251,8 @@ __all__ = [
     "Attempt",
     "HeadraceError",
     "JobFailure",
+    "JobStopped",
+    "Linewise",
     "Permissions",
     "Strays",
     "adopting_orphans",
@@ -211,6 +261,7 @@ __all__ = [
     "enter",
     "environment_for_programs",
     "names_secret",
+    "notices_heard",
     "redacted",
     "reveal",
     "use_dispatcher",

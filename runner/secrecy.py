@@ -8,7 +8,7 @@ when it executes the job, and hides that value in whatever the job says from the
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -18,8 +18,10 @@ from runner.errors import JobFailure
 # What a value is shown as.
 MASK = "***"
 
-# A shorter one is no secret, and hiding it would blot out half of every line.
+# A shorter one is hidden as a word only: within words it would blot out half of every line.
 SHORTEST_HIDDEN = 4
+# A single character is no secret.
+_SHORTEST = 2
 
 # A reference, in group 1; or the two dollars that write one.
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -27,6 +29,9 @@ REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _OWN = re.compile(
     r"HEADRACE_\w*|DATABASE_URL|REDIS_URL|JOB_(?:DEFAULT_QUEUE|TIMEOUT|MAX_RETRIES|RETRY_INTERVAL)"
 )
+# Else whoever may dispatch a job could have it send the worker's secrets anywhere.
+NOT_AUTHORED = "${NAME} names a variable only in a pipeline file; here $${ stands for the text ${"
+_USED = "config.yaml takes it from the environment for itself"
 # What decides which code a program runs, before its first line.
 _LOADING = re.compile(r"PATH|LD_\w+|DYLD_\w+|PYTHON\w+|BASH_ENV|ENV|IFS")
 
@@ -37,12 +42,14 @@ def why_not_set(name: str) -> str | None:
         return "it is Headrace's own"
     if _LOADING.fullmatch(name):
         return "it decides which code the worker runs"
-    return None
+    return _USED if name in _withheld else None
 
 
 def why_not_read(name: str) -> str | None:
     """Return why no `${NAME}` may name this variable, None where it may."""
-    return "it is Headrace's own" if _OWN.fullmatch(name) else None
+    if _OWN.fullmatch(name):
+        return "it is Headrace's own"
+    return _USED if name in _withheld else None
 
 
 def malformed(text: str) -> str | None:
@@ -55,6 +62,15 @@ def malformed(text: str) -> str | None:
 def referred(text: str) -> list[str]:
     """Return the variables that a text names, in its order."""
     return [match[1] for match in REFERENCE.finditer(text) if match[1]]
+
+
+def names_any(value: Any) -> bool:
+    """Tell whether any text in a value, at whatever depth, names a variable."""
+    if isinstance(value, str):
+        return bool(referred(value))
+    if isinstance(value, Mapping):
+        return any(names_any(item) for item in value.values())
+    return isinstance(value, list | tuple) and any(map(names_any, value))
 
 
 def reveal(text: str, environ: Mapping[str, str] | None = None) -> str:
@@ -81,20 +97,42 @@ def _value(name: str, environ: Mapping[str, str]) -> str:
 
 # -- hiding -------------------------------------------------------------------------------
 
+# What the job at hand has read, and what the process's settings hold.
 _hidden: set[str] = set()
+_kept: set[str] = set()
+_withheld: set[str] = set()
 _pattern: list[re.Pattern[str]] = []
+
+
+def keep(values: Iterable[str], withheld: Iterable[str]) -> None:
+    """Hide these values in all that this process says, and have no job read these variables.
+
+    The settings' own, which hold until this is called again.
+    """
+    _kept.clear()
+    for value in values:
+        _kept.update(_parts(value))
+    _withheld.clear()
+    _withheld.update(withheld)
+    _pattern.clear()
 
 
 def hide(value: str) -> None:
     """Have `redacted` leave out a value, and each line of it, as it is or encoded."""
-    for part in {value, *value.splitlines()}:
-        if len(part.strip()) >= SHORTEST_HIDDEN:
-            _hidden.update(_forms(part))
-            _pattern.clear()
+    parts = _parts(value)
+    if not parts <= _hidden:
+        _hidden.update(parts)
+        _pattern.clear()
+
+
+def _parts(value: str) -> set[str]:
+    """Return the forms of a value and of each of its lines that are long enough to be hidden."""
+    lines = {value, *value.splitlines()}
+    return {form for part in lines if len(part.strip()) >= _SHORTEST for form in _forms(part)}
 
 
 def forget() -> None:
-    """Hide nothing any more: the job that knew the values has ended."""
+    """Hide what the job knew no more: it has ended."""
     if _hidden:
         _hidden.clear()
         _pattern.clear()
@@ -102,23 +140,30 @@ def forget() -> None:
 
 def hides() -> bool:
     """Tell whether any value is hidden."""
-    return bool(_hidden)
+    return bool(_hidden or _kept)
 
 
 def redacted(text: str) -> str:
     """Return a text without the values that are hidden. Costs nothing where there are none."""
-    if not _hidden:
+    if not hides():
         return text
     if not _pattern:
         # The longest first: one value may begin with another.
-        ordered = sorted(_hidden, key=len, reverse=True)
-        _pattern.append(re.compile("|".join(map(re.escape, ordered))))
+        ordered = sorted(_hidden | _kept, key=len, reverse=True)
+        _pattern.append(re.compile("|".join(map(_as_pattern, ordered))))
     return _pattern[0].sub(MASK, text)
+
+
+def _as_pattern(value: str) -> str:
+    """Return what finds a value; a short one only where it is a word of its own."""
+    found = re.escape(value)
+    return found if len(value) >= SHORTEST_HIDDEN else rf"(?<!\w){found}(?!\w)"
 
 
 def redacted_json(text: str | None) -> str | None:
     """Return JSON with the values hidden in its texts and keys; what is no text stays."""
-    if not _hidden or text is None:
+    # In a text of JSON each value stands in one of the forms that are looked for.
+    if text is None or redacted(text) == text:
         return text
     return exact.dumps(_redacted(exact.loads(text)))
 

@@ -224,9 +224,9 @@ def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any], now: datetime)
 
 def types(given: argparse.Namespace) -> int:
     """List the job classes with their parameters; needs no server."""
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
 
-    registry = Registry(folder=settings_of(given).project / "jobs")
+    registry = registry_of(settings_of(given))
     kinds = [registry.get(name) for name in registry.names()]
     if given.json:
         print_items(_type_row(kind) for kind in kinds)

@@ -59,13 +59,13 @@ def diff(given: argparse.Namespace) -> int:
 def _compared(name: str, settings: "Settings") -> _Compared:
     from runner.engine.inforce import running
     from runner.engine.pipelines import Pipelines
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
 
     with reached_database(settings) as database:
         in_force = running(database)
     if in_force is None:
         raise ConfigError("no daemon is up, so nothing is in force; `headrace up` starts one")
-    pipelines = Pipelines(settings, Registry(folder=settings.project / "jobs"))
+    pipelines = Pipelines(settings, registry_of(settings))
     known = in_force.get(name)
     try:
         return _Compared(name, known, pipelines.get(name))

@@ -24,7 +24,7 @@ def explain(
         InvalidParams: None of them declares a parameter that is given.
     """
     from runner.engine.explain import Explaining
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
 
     listed = list(pipelines)
     declared = {param.name for pipeline in listed for param in pipeline.params}
@@ -32,7 +32,7 @@ def explain(
         if name not in declared:
             hint = did_you_mean(name, declared, listed_as="they have")
             raise InvalidParams(f'no pipeline here has a parameter "{name}"; {hint}')
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     explaining = Explaining(settings, registry, lambda: control_url(settings))
     try:
         for pipeline in listed:

@@ -53,13 +53,14 @@ def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings
 
 def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
     """Return what a run would be refused for, and take its pipelines out of the valid ones."""
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.engine.rehearsal import rehearse
 
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     refused: list[Problem] = []
+    others = dict(loaded.pipelines)
     for name, pipeline in list(loaded.pipelines.items()):
-        found = rehearse([pipeline], settings, registry)
+        found = rehearse([pipeline], settings, registry, others)
         refused += found
         if any(problem.severity == "error" for problem in found):
             del loaded.pipelines[name]
@@ -100,10 +101,10 @@ def _print_problems(
 
 
 def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.spec import load_files, load_folder
 
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     if not paths:
         return load_folder(settings.pipelines, registry, settings)
     loaded = load_files(_files(paths), registry, settings)
@@ -142,8 +143,8 @@ def _several(count: int, noun: str) -> str:
 def schema(given: argparse.Namespace) -> int:
     """Print the pipeline schema with the parameters of every job that is installed."""
     from runner.engine.jobschema import pipeline_schema
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
 
     settings = settings_of(given)
-    print_json(pipeline_schema(Registry(folder=settings.project / "jobs")))
+    print_json(pipeline_schema(registry_of(settings), settings))
     return 0

@@ -21,9 +21,11 @@ def settings_of(given: argparse.Namespace) -> "Settings":
     Raises:
         ConfigError: They are wrong.
     """
-    from runner.config import load_settings
+    from runner.config import hidden_values, load_settings
+    from runner.secrecy import keep
 
     settings = load_settings(config_file=Path(given.config) if given.config else None)
+    keep(hidden_values(settings), settings.withheld)
     # For jobs that are named by a dotted path. Last, so that nothing of the project can stand
     # before an installed module.
     if str(settings.project) not in sys.path:

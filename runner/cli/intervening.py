@@ -93,6 +93,7 @@ def resume(given: argparse.Namespace) -> int:
 
 def prune(given: argparse.Namespace) -> int:
     """Delete runs and jobs that ended long ago, with all that belongs to them."""
+    from runner.engine.partials import remove_partials
     from runner.engine.retention import prune as prune_older
     from runner.model.duration import parse_duration_s
 
@@ -105,9 +106,12 @@ def prune(given: argparse.Namespace) -> int:
                 raise ConfigError(f"--older-than: {error}") from None
         if age_s is None:
             raise ConfigError("no `retention` is configured; give --older-than, as in 30d")
+        partial = remove_partials(headrace.database, headrace.settings.outputs())
         pruned = prune_older(headrace.database, age_s)
     if given.json:
-        print_json({"runs": pruned.runs, "jobs": pruned.jobs})
+        print_json({"runs": pruned.runs, "jobs": pruned.jobs, "partial_files": partial})
     else:
         print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
+        if partial:
+            print(f"Removed {partial} files that stopped jobs had left half written.")
     return 0

@@ -29,13 +29,13 @@ def plan(given: argparse.Namespace) -> int:
     from runner.engine.pipelines import Pipelines
     from runner.engine.planner import Planner
     from runner.engine.preview import preview_sql
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.engine.touched import with_touched
     from runner.model.moments import clock_of
     from runner.model.status import Trigger
 
     settings = settings_of(given)
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     pipelines = Pipelines(settings, registry)
     pipeline = pipelines.get(given.pipeline)
     planned = Planner(settings, pipelines, registry).plan(

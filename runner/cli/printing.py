@@ -9,8 +9,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from runner import exact
+from runner.cli.outlet import takes_everything
 from runner.errors import InvalidParams
 from runner.model.moments import instant_of
+from runner.visible import visible
 
 Row = Mapping[str, Any]
 
@@ -21,7 +23,8 @@ _NEVER_CUT = 40
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
-    print(exact.dumps(value, default=plain, ensure_ascii=False, indent=2))
+    ascii_only = not takes_everything()
+    print(visible(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
 
 
 def print_items(rows: Iterable[Row]) -> None:
@@ -63,7 +66,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, datetime):
         return clock(value)
-    return " ".join(str(value).split())
+    return visible(" ".join(str(value).split()))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], width: int | None) -> str:

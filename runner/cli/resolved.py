@@ -31,10 +31,10 @@ def show_pipeline(name: str, settings: "Settings", as_json: bool) -> None:
         UnknownPipeline: There is none of this name.
     """
     from runner.engine.pipelines import Pipelines
-    from runner.engine.registry import Registry
+    from runner.engine.registry import registry_of
     from runner.spec.origins import resolved
 
-    registry = Registry(folder=settings.project / "jobs")
+    registry = registry_of(settings)
     pipeline = Pipelines(settings, registry).get(name)
     tree = resolved(Path(pipeline.file), registry, settings)
     if as_json:

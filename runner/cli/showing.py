@@ -10,9 +10,13 @@ from runner.cli.installation import installation, settings_of
 from runner.cli.printing import clock, plain, print_items, print_json, print_table, public, took
 from runner.cli.resolved import show_pipeline
 from runner.errors import NotFound, UnknownPipeline
+from runner.visible import hanging, visible
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
+
+# What sets off the further lines of a message.
+_FURTHER = " " * 18 + "| "
 
 
 def show(given: argparse.Namespace) -> int:
@@ -157,7 +161,7 @@ def _fields(row: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         value = row.get(name)
         if value is not None and value != {}:
-            print(f"{name:14} {_text(value)}")
+            print(f"{name:14} {hanging(_text(value), ' ' * 15)}")
 
 
 def _text(value: Any) -> str:
@@ -174,7 +178,7 @@ def _block(heading: str, text: str | None) -> None:
     if text:
         print(f"\n{heading}")
         for line in text.rstrip().splitlines():
-            print(f"  {line}")
+            print(f"  {visible(line)}")
 
 
 def logs(given: argparse.Namespace) -> int:
@@ -199,5 +203,6 @@ def logs(given: argparse.Namespace) -> int:
         level = "" if line["level"] == "info" else f"{line['level']}: "
         who = f"{line['step']} " if kind == "run" else ""
         again = f"(attempt {line['attempt']}) " if line["attempt"] > 1 else ""
-        print(f"{clock(line['at'])} {who}{again}{level}{line['message']}")
+        message = hanging(line["message"], _FURTHER)
+        print(f"{clock(line['at'])} {visible(who)}{again}{level}{message}")
     return 0

@@ -11,6 +11,7 @@ from runner.cli.installation import installation
 from runner.cli.listings import queue_rows
 from runner.cli.printing import span, table, took
 from runner.errors import StoreUnavailable
+from runner.visible import VisibleStream
 
 if TYPE_CHECKING:
     from runner.engine.wiring import Headrace
@@ -31,11 +32,19 @@ def top(given: argparse.Namespace) -> int:
                 if once:
                     raise
                 text = str(error)
-            print(text if once else f"{_CLEAR}{text}", flush=True)
+            if not once:
+                _clear()
+            print(text, flush=True)
             if once:
                 return 0
             time.sleep(max(0.2, given.interval))
     return 0
+
+
+def _clear() -> None:
+    # Ours, and the only sequence that the terminal is to obey.
+    stream = sys.stdout
+    (stream.plain if isinstance(stream, VisibleStream) else stream).write(_CLEAR)
 
 
 def _overview(headrace: "Headrace") -> list[str]:

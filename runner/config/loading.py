@@ -4,11 +4,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from runner.config.environment import overrides, variable_problem
 from runner.config.references import References
+from runner.config.secrets import secret_values, taken
 from runner.config.settings import Settings
 from runner.errors import ConfigError, Problem, ProblemsError
+from runner.folders import overlapped
+from runner.model.connection import NamedConnection
 from runner.model.duration import parse_duration_s
 from runner.model.retry import RetryPolicy
 from runner.schemas import departures, schema
@@ -17,7 +21,7 @@ from runner.suggest import did_you_mean
 
 DEFAULT_FILE = "config.yaml"
 
-_DURATIONS = ("timeout", "grace", "retention")
+_DURATIONS = ("timeout", "grace", "kill_after", "retention")
 
 
 class ConfigProblems(ConfigError, ProblemsError):
@@ -66,6 +70,8 @@ class _Loading:
         self.problems: list[Problem] = []
         self._data: dict[str, Any] = {}
         self._from_environment: dict[KeyPath, Any] = {}
+        self._withheld: frozenset[str] = frozenset()
+        self._secrets: tuple[str, ...] = ()
         if file is not None:
             self._read_file(file, environ)
         self._from_environment, problems = overrides(environ)
@@ -91,6 +97,8 @@ class _Loading:
             return
         references = References(environ)
         self._data = references.replaced(document.data, schema("config"))
+        self._withheld, secret = taken(references.used)
+        self._secrets = secret_values(secret, environ)
         for path, name in references.unset:
             message = f"the environment variable {name} is not set"
             self._report(path, "unset-variable", message, "set it, or write $${…} for the text")
@@ -132,6 +140,7 @@ class _Loading:
                 self._report(
                     path, "bad-duration", '"timeout" has to be more than 0s', "use 1s or more"
                 )
+        self._check_connections()
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -139,6 +148,22 @@ class _Loading:
             message = f'the default queue "{default_queue}" is none of the queues'
             named = ("default_queue",) if "default_queue" in self._data else ("queues",)
             self._report(named, "unknown-queue", message, hint)
+
+    def _check_connections(self) -> None:
+        for name, given in self._value(("connections",)).items():
+            said = given if isinstance(given, dict) else {}
+            try:
+                parse_duration_s(said.get("lock_timeout", "0s"))
+            except ValueError as error:
+                path = ("connections", name, "lock_timeout")
+                self._report(path, "bad-duration", str(error), "use a shorter one")
+            zone = said.get("timezone", "UTC")
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                hint = did_you_mean(zone, available_timezones()) or "write it as in Europe/Berlin"
+                path = ("connections", name, "timezone")
+                self._report(path, "bad-timezone", f'there is no time zone "{zone}"', hint)
 
     def _duration_paths(self) -> list[KeyPath]:
         names: list[KeyPath] = [(name,) for name in _DURATIONS if self._value((name,)) is not None]
@@ -162,7 +187,33 @@ class _Loading:
         return Path(os.path.abspath(base / Path(self._value((name,))).expanduser()))
 
     def settings(self) -> Settings:
-        """Return the settings. Only for data without problems."""
+        """Return the settings. Only for data without problems.
+
+        Raises:
+            ConfigError: an output folder lies where code, pipelines or settings do.
+        """
+        settings = self._settings()
+        for index, folder in enumerate(settings.outputs()):
+            kept = overlapped(folder, settings.kept_folders())
+            if kept is not None:
+                named = settings.output_folders is not None
+                self._report(
+                    ("output_folders", index) if named else ("pipelines",),
+                    "bad-folder",
+                    f"what jobs write may not go to {folder}: it overlaps {kept}",
+                    "name folders apart from code, pipelines, settings and `home`",
+                )
+        if self.problems:
+            raise ConfigProblems(self.problems)
+        return settings
+
+    def _output_folders(self, project: Path) -> tuple[Path, ...] | None:
+        named = self._value(("output_folders",))
+        if named is None:
+            return None
+        return tuple(Path(os.path.abspath(project / Path(one).expanduser())) for one in named)
+
+    def _settings(self) -> Settings:
         value = self._value
         project = self._file.parent if self._file else Path.cwd()
         retention = value(("retention",))
@@ -170,10 +221,11 @@ class _Loading:
             project=project,
             home=self._folder("home", project),
             pipelines=self._folder("pipelines", project),
+            output_folders=self._output_folders(project),
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),
-            connections=_urls(value(("connections",))),
+            connections=self._connections(),
             host=value(("host",)),
             port=value(("port",)),
             workers=value(("workers",)),
@@ -183,16 +235,32 @@ class _Loading:
             retry=self._retry(),
             pools=dict(value(("pools",))),
             grace_s=parse_duration_s(value(("grace",))),
+            kill_after_s=parse_duration_s(value(("kill_after",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
             jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
             shell_commands=value(("shell_commands",)),
+            job_packages=tuple(value(("job_packages",))),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
             config_file=self._file,
+            withheld=self._withheld,
+            secrets=self._secrets,
         )
+
+    def _connections(self) -> dict[str, NamedConnection]:
+        found = {}
+        for name, given in self._value(("connections",)).items():
+            said = {"url": given} if isinstance(given, str) else given
+            limit = said.get("lock_timeout")
+            found[name] = NamedConnection(
+                said["url"],
+                None if limit is None else parse_duration_s(limit),
+                said.get("timezone"),
+            )
+        return found
 
     def _retry(self) -> RetryPolicy:
         intervals = self._value(("retry", "intervals"))
@@ -201,10 +269,3 @@ class _Loading:
             jitter=self._value(("retry", "jitter")),
             intervals_s=tuple(parse_duration_s(interval) for interval in intervals),
         )
-
-
-def _urls(connections: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: given["url"] if isinstance(given, dict) else given
-        for name, given in connections.items()
-    }

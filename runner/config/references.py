@@ -11,11 +11,15 @@ _NUMERIC = frozenset({"integer", "number", "boolean"})
 
 
 class References:
-    """Replaces references throughout a document. `unset` lists the names without a value."""
+    """Replaces references throughout a document.
+
+    `unset` lists the names without a value; `used` has each key, its text and a name in it.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.unset: list[tuple[KeyPath, str]] = []
+        self.used: list[tuple[KeyPath, str, str]] = []
 
     def replaced(self, value: Any, schema: Mapping[str, Any], path: KeyPath = ()) -> Any:
         """Return the value with every reference replaced.
@@ -35,16 +39,17 @@ class References:
                 for index, part in enumerate(value)
             ]
         if isinstance(value, str) and "${" in value:
-            text = _REFERENCE.sub(lambda match: self._one(match, path), value)
+            text = _REFERENCE.sub(lambda match: self._one(match, path, value), value)
             kind = schema.get("type")
             numeric = isinstance(kind, str) and kind in _NUMERIC
             return resolve(text) if numeric and len(text) < 100 else text
         return value
 
-    def _one(self, match: re.Match[str], path: KeyPath) -> str:
+    def _one(self, match: re.Match[str], path: KeyPath, text: str) -> str:
         escaped, name = match.groups()
         if escaped:
             return match.group()[1:]
+        self.used.append((path, text, name))
         if name not in self._environ:
             self.unset.append((path, name))
         return self._environ.get(name, "")

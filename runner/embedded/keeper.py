@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from runner.embedded import find, start
+from runner.embedded.place import bound_log, place_of
 from runner.errors import EmbeddedError
 
 log = logging.getLogger("headrace.up")
@@ -19,10 +20,13 @@ _LONGEST_PAUSE_S = 30.0
 
 def keep_running(home: Path) -> None:
     """Look after the servers of `home` until this process is ended."""
+    place = place_of(home)
     pause_s = _LOOK_EVERY_S
     said = ""
     while True:
         time.sleep(pause_s)
+        for server in ("postgres", "valkey"):
+            bound_log(place, server)
         if find(home) is not None:
             pause_s, said = _LOOK_EVERY_S, ""
             continue

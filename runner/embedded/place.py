@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,19 @@ def open_log(place: Place, server: str) -> int:
     if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def bound_log(place: Place, server: str) -> None:
+    """Set the log of a running server aside where it is above 10 MB: copied, then emptied.
+
+    The server goes on writing to the file that it has open; it appends, so that it begins anew.
+    """
+    path = place.log(server)
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > _MAX_LOG_BYTES:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            path.with_suffix(".log.1").chmod(0o600)
+            os.truncate(path, 0)
 
 
 def refuse(where: Path, cause: str, log: Path | None = None) -> EmbeddedError:

@@ -29,7 +29,7 @@ _START_LIMIT_S = 60.0
 _ORPHANS_LIMIT_S = 10.0
 # Higher than any process number, so that it names no process.
 _NO_PROCESS = 2**31 - 2
-# Written to postgresql.conf once, when the cluster is made: `ALTER SYSTEM` and edits win later.
+# Written to postgresql.conf once, when the cluster is made: edits win later.
 # Durability is left at PostgreSQL's own values: fsync and synchronous_commit are on.
 _SETTINGS = {
     "listen_addresses": "",
@@ -114,9 +114,13 @@ def stop(place: Place) -> None:
 def dump(place: Place, name: str) -> Path:
     """Write what the database holds to a new file below `backups/`; see `embedded.dump`."""
     folder = place.home / "backups"
-    folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
     draft = file.with_suffix(".part")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        draft.touch(mode=0o600)
+    except OSError as error:
+        raise refuse(folder, f"no dump can be written here: {error.strerror}") from error
     command = [str(programs(place) / "pg_dump"), "--format=custom", "--dbname", url(place)]
     code, _, said = run(SELF, [*command, "--file", str(draft)], cwd=folder)
     if code != 0:

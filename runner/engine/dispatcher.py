@@ -29,6 +29,7 @@ from runner.model.plan import Plan
 from runner.model.status import FINAL, Trigger
 from runner.queue.message import Message
 from runner.queue.sender import Sender
+from runner.secrecy import NOT_AUTHORED, names_any
 from runner.store.database import Database, Row, SqlTransaction, Transaction
 from runner.store.outside import on_commit, transaction_of
 
@@ -131,6 +132,7 @@ class Dispatcher:
             TooManyRuns: The pipeline's `concurrency` has it fail.
             StoreUnavailable: PostgreSQL does not answer; nothing was started.
         """
+        self._sender.prepare()
         with self._database.transaction() as tx:
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
@@ -218,9 +220,13 @@ class Dispatcher:
         timeout: Any = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
+        self._sender.prepare()
         findings = self._registry.check(job_class, payload)
         if findings:
             self._registry.make(job_class, payload)
+        for key in self._registry.referring(job_class):
+            if names_any(payload.get(key)):
+                raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
         if queue is not None and queue not in self._settings.queues:
             raise InvalidPayload(
                 f'no worker listens on the queue "{queue}"; it is one of '

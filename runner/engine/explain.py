@@ -105,7 +105,7 @@ class Explaining:
     def _connected(self, connection: str | None) -> Explainer | None:
         known = self._settings.connections
         try:
-            return Explainer(self._control_url() if connection is None else known[connection])
+            return Explainer(self._control_url() if connection is None else known[connection].url)
         except KeyError:
             told = f'no connection is named "{connection}"'
         except (ConfigError, StoreUnavailable) as error:

@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.config import Settings
 from runner.engine.registry import JobType, Parameter, Registry
 from runner.schemas import schema
 
@@ -24,10 +25,14 @@ _PLAIN: dict[Any, str] = {
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}
 
 
-def pipeline_schema(registry: Registry) -> dict[str, Any]:
+_CONNECTIONS = frozenset({"connection", "source_connection", "target_connection"})
+
+
+def pipeline_schema(registry: Registry, settings: Settings | None = None) -> dict[str, Any]:
     """Return the JSON Schema of pipeline files in which `with` is that of the step's `job`.
 
-    The `with` of a step that has a template in place of a job may hold anything.
+    The `with` of a step that has a template in place of a job may hold anything. With
+    `settings` the queues, pools and connections are the project's own.
     """
     whole: dict[str, Any] = copy.deepcopy(dict(schema("pipeline")))
     kinds = [registry.get(name) for name in registry.names()]
@@ -39,9 +44,19 @@ def pipeline_schema(registry: Registry) -> dict[str, Any]:
     for step, forms in ((whole["$defs"]["step"], jobs), (of_template, [*jobs, _TEMPLATE])):
         step["properties"]["job"] = {**step["properties"]["job"], "anyOf": forms}
         step["allOf"] = [*step.get("allOf", []), *(_rule(kind) for kind in kinds)]
+    connections = None if settings is None else list(settings.connections)
     for kind in kinds:
-        whole["$defs"][f"with_{kind.name}"] = _with(kind)
+        whole["$defs"][f"with_{kind.name}"] = _with(kind, connections)
+    if settings is not None:
+        _name_what_is_configured(whole, settings)
     return whole
+
+
+def _name_what_is_configured(whole: dict[str, Any], settings: Settings) -> None:
+    """Let editors offer the project's queues and pools."""
+    whole["$defs"]["queue"] = {"enum": list(settings.queues)}
+    step = whole["$defs"]["step"]["properties"]
+    step["pool"] = {"description": step["pool"]["description"], "enum": list(settings.pools)}
 
 
 def _rule(kind: JobType) -> dict[str, Any]:
@@ -53,14 +68,28 @@ def _rule(kind: JobType) -> dict[str, Any]:
     return {"if": {"properties": {"job": {"const": kind.name}}, "required": ["job"]}, "then": then}
 
 
-def _with(kind: JobType) -> dict[str, Any]:
+def _with(kind: JobType, connections: Sequence[str] | None) -> dict[str, Any]:
+    described = {
+        one.name: {**_parameter(one), **_meaning(kind, one.name)}
+        for one in kind.parameters.values()
+    }
+    if connections is not None:
+        for name in described.keys() & _CONNECTIONS:
+            forms: list[dict[str, Any]] = [{"enum": [*connections, None]}, _TEMPLATE]
+            described[name] = {**_meaning(kind, name), "anyOf": forms}
     return {
         "description": kind.summary,
         "type": "object",
         "additionalProperties": bool(kind.takes_anything),
         "required": [one.name for one in kind.parameters.values() if one.required],
-        "properties": {one.name: _parameter(one) for one in kind.parameters.values()},
+        "properties": described,
     }
+
+
+def _meaning(kind: JobType, name: str) -> dict[str, str]:
+    """Return what an editor shows where the pointer rests on a parameter."""
+    told = kind.meanings.get(name)
+    return {"description": f"{told[:1].upper()}{told[1:]}"} if told else {}
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Any
 
 from runner.engine.registry import Registry
 from runner.engine.runparams import with_params
+from runner.engine.untouchable import UNTOUCHABLE
 from runner.errors import HeadraceError, InvalidParams
 from runner.model.pipeline import Param, Pipeline, Step
 from runner.plan.environment import Keys, as_variables
-from runner.plan.expand import plain, sql_is_verbatim
+from runner.plan.expand import Render, plain, sql_is_verbatim
+from runner.plan.graph import topological_order
 from runner.plan.later import fault_of_items, speaks_later
 from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
@@ -26,7 +28,8 @@ from runner.template.values import render_value
 class Rendered:
     """One job of a step as far as it is known; `complete` where all of it is.
 
-    `fault` is the key of a value that cannot be rendered, and why.
+    What is not known is UNTOUCHABLE in `payload`. `fault` is the key of a value that cannot be
+    rendered, and why.
     """
 
     payload: dict[str, Any] = field(default_factory=dict)
@@ -71,20 +74,14 @@ class Known:
     @cached_property
     def _surely(self) -> frozenset[str]:
         """The steps that run in every run that goes well."""
+        steps = {step.id: step for step in self._pipeline.steps}
         sure: set[str] = set()
-        left = list(self._pipeline.steps)
-        while True:
-            more = [
-                step
-                for step in left
-                if step.when is None
-                and step.trigger_rule == "all_success"
-                and set(step.depends_on) <= sure
-            ]
-            if not more:
-                return frozenset(sure)
-            sure |= {step.id for step in more}
-            left = [step for step in left if step.id not in sure]
+        for name in topological_order({one.id: one.depends_on for one in steps.values()}):
+            step = steps[name]
+            always = step.when is None and step.trigger_rule == "all_success"
+            if always and sure.issuperset(step.depends_on):
+                sure.add(name)
+        return frozenset(sure)
 
     def jobs(self, step: Step, registry: Registry) -> Iterator[Rendered]:
         """Yield the jobs that the step becomes; one where its items are not known."""
@@ -122,14 +119,13 @@ class Known:
         for key, value in step.with_.items():
             if key in keys.verbatim:
                 payload[key] = plain(value)
-            elif self._not_known(step, value, unknown):
-                complete = False
-            else:
-                try:
-                    render = keys.render_of(key, render_value)
-                    payload[key] = _rendered(value, variables, render)
-                except HeadraceError as error:
-                    return Rendered(fault=((key,), error))
+                continue
+            complete = complete and not self._not_known(step, value, unknown)
+            try:
+                render = keys.render_of(key, render_value)
+                payload[key] = self._rendered(step, value, variables, unknown, render)
+            except HeadraceError as error:
+                return Rendered(fault=((key,), error))
         for name, text in step.env.items():
             if not self._not_known(step, text, unknown):
                 try:
@@ -142,6 +138,8 @@ class Known:
         self, step: Step, payload: dict[str, Any], complete: bool, registry: Registry
     ) -> tuple[dict[str, Any], bool]:
         """Give a job that runs SQL the run's parameters, where what it reads of them is known."""
+        if not complete or step.pipeline is not None:
+            return payload, complete
         params = self._variables["params"]
         known = {param.name for param in self._pipeline.params} <= set(params)
         in_question = not known or (bool(params) and step.id not in self._surely)
@@ -160,6 +158,26 @@ class Known:
                 shape = as_json(check_value(value, variables).shape)
                 if _is_typed(shape):
                     yield key, shape.sample
+
+    def _rendered(
+        self,
+        step: Step,
+        value: Any,
+        variables: Mapping[str, Any],
+        unknown: set[str],
+        render: Render,
+    ) -> Any:
+        """Return a value rendered text by text, as a plan does, as far as it is known."""
+        if isinstance(value, Mapping):
+            return {
+                str(key): self._rendered(step, part, variables, unknown, render)
+                for key, part in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._rendered(step, part, variables, unknown, render) for part in value]
+        if self._not_known(step, value, unknown):
+            return UNTOUCHABLE
+        return plain(render(value, variables)) if isinstance(value, str) else plain(value)
 
     def _not_known(self, step: Step, value: Any, unknown: set[str]) -> bool:
         """Tell whether a value depends on what only a run knows."""
@@ -199,12 +217,3 @@ def _depends(value: Any) -> bool:
 
 def _is_typed(shape: Shape) -> bool:
     return shape.known and shape.members is None and shape.sample is not None and bool(shape.kind)
-
-
-def _rendered(value: Any, variables: Mapping[str, Any], render: Any) -> Any:
-    # Text by text, as a plan does: a reference to a variable is one within a text.
-    if isinstance(value, Mapping):
-        return {str(key): _rendered(part, variables, render) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rendered(part, variables, render) for part in value]
-    return plain(render(value, variables)) if isinstance(value, str) else plain(value)

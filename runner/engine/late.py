@@ -6,7 +6,7 @@ from uuid import UUID
 
 from runner.engine.conditions import run_context, steps_context
 from runner.plan.environment import render_late_env
-from runner.plan.expand import render_late
+from runner.plan.late_values import render_late
 from runner.plan.later import speaks_later
 from runner.store.attempts import Claimed
 from runner.store.database import Row

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.background_look import BackgroundLook
 from runner.engine.registry import Registry
 from runner.errors import Problem, ProblemsError, UnknownPipeline
 from runner.model.pipeline import Pipeline
@@ -46,6 +47,8 @@ class Pipelines:
         self._registry = registry
         self._lock = threading.Lock()
         self._seen: _State | None = None
+        where = f"the pipelines folder {settings.pipelines}"
+        self._looking = BackgroundLook(self._look, what=where)
 
     @property
     def by_name(self) -> Mapping[str, Pipeline]:
@@ -73,12 +76,16 @@ class Pipelines:
         hint = did_you_mean(name, state.by_name, listed_as="there are")
         raise UnknownPipeline(f'no pipeline is named "{name}"; {hint}')
 
-    def refresh(self) -> bool:
+    def refresh(self, *, patience_s: float = 20.0) -> bool:
         """Read the files again that were changed or added; True if anything is different.
 
         A pipeline whose file is removed is no longer in force; one whose file is broken stays
-        in force as it was.
+        in force as it was. So do all of them where their disk takes longer than `patience_s`; the
+        first time it is waited for.
         """
+        return self._looking.changed(patience_s=None if self._seen is None else patience_s)
+
+    def _look(self) -> bool:
         with self._lock:
             before = self._seen or _State()
             stamps = _stamps(self._settings.pipelines)
@@ -140,7 +147,10 @@ class Pipelines:
 
     def folder_of(self, pipeline: Pipeline) -> str:
         """Return the pipeline's folder below the pipelines folder, '' for that one itself."""
-        root, folder = self._settings.pipelines.resolve(), Path(pipeline.folder).resolve()
+        # A linked folder stays the one that is written: its files are beside the pipeline.
+        root, folder = self._settings.pipelines, Path(os.path.abspath(pipeline.folder))
+        if not folder.is_relative_to(root):
+            root, folder = root.resolve(), folder.resolve()
         if not folder.is_relative_to(root):
             return ""
         relative = folder.relative_to(root).as_posix()

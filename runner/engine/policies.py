@@ -33,7 +33,7 @@ def policy_from(
     if isinstance(written, RetryPolicy):
         return written
     if isinstance(written, int) and not isinstance(written, bool):
-        return replace(default, limit=written)
+        written = {"limit": written}
     if not isinstance(written, Mapping):
         raise InvalidPayload(f"retry takes a number or a mapping with {', '.join(_KEYS)}")
     unknown = sorted(set(written) - _KEYS.keys())
@@ -55,9 +55,9 @@ def _check(policy: RetryPolicy) -> None:
     # The dataclass only promises its types: the values come from outside.
     limit: Any = policy.limit
     factor: Any = policy.factor
-    if not isinstance(limit, int) or not 0 <= limit <= 1000:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= 1000:
         raise InvalidPayload("retry.limit takes a whole number from 0 to 1000")
-    if not isinstance(factor, int | float) or factor < 1:
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 1:
         raise InvalidPayload("retry.factor takes a number from 1")
     if not isinstance(policy.jitter, bool):
         raise InvalidPayload("retry.jitter takes true or false")
@@ -84,8 +84,9 @@ def seconds(value: Any) -> float:
     Raises:
         InvalidPayload: It is none, or not above zero.
     """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     try:
-        duration = float(value) if isinstance(value, int | float) else parse_duration_s(str(value))
+        duration = float(value) if number else parse_duration_s(str(value))
     except ValueError:
         duration = 0.0
     if not 0 < duration < 10**9:

@@ -32,26 +32,33 @@ class PreviewedJob:
 
 
 def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[PreviewedJob]:
-    """Yield the SQL of each job that has any, in the plan's order."""
+    """Yield the SQL of each job that has any, or what keeps a job from running, in order."""
     for job in plan.jobs:
         if pipeline_of(job.job_class) is not None:
-            continue
-        cls = registry.get(job.job_class).cls
-        if not (_tells(cls) or any(isinstance(job.payload.get(key), str) for key in _SQL)):
             continue
         payload = job.payload
         if job.foreach is not None:
             # The jobs of its items are given the run's params as they are made.
             payload = with_params(registry, job.job_class, payload, plan.params, of_item=True)
         with _attempt(job, plan, settings):
-            found = _of_job(cls, job, payload)
+            found = _of_job(registry, job, payload)
         if found.statements or found.error:
             yield found
 
 
-def _of_job(cls: Any, job: PlannedJob, payload: Mapping[str, Any]) -> PreviewedJob:
+def _of_job(registry: Registry, job: PlannedJob, payload: Mapping[str, Any]) -> PreviewedJob:
+    cls = registry.get(job.job_class).cls
     try:
-        return PreviewedJob(job.step, tuple(cls(**payload).preview()))
+        if job.late:
+            return PreviewedJob(
+                job.step, tuple(cls(**payload).preview()) if _tells(cls, job) else ()
+            )
+        made = registry.make(job.job_class, payload)
+        statements = tuple(made.preview()) if _tells(cls, job) else ()
+        made.rehearse()
+        return PreviewedJob(job.step, statements)
+    except NoDatabase:
+        return PreviewedJob(job.step)
     except HeadraceError as error:
         # What other steps' results are still missing from may be fine by then.
         return PreviewedJob(job.step, error=str(error), fatal=not job.late)
@@ -59,9 +66,10 @@ def _of_job(cls: Any, job: PlannedJob, payload: Mapping[str, Any]) -> PreviewedJ
         return PreviewedJob(job.step, error=f"{type(error).__name__}: {error}")
 
 
-def _tells(cls: type) -> bool:
-    """Tell whether a job's class, or one that it inherits from, has a preview of its own."""
-    return any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
+def _tells(cls: type, job: PlannedJob) -> bool:
+    """Tell whether a job has statements: a preview of its own, or that of its SQL."""
+    own = any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
+    return own or any(isinstance(job.payload.get(key), str) for key in _SQL)
 
 
 def _due(plan: Plan) -> datetime:
@@ -87,13 +95,11 @@ def _entered(
     folder: Path, pipeline: str, step: str, logical_date: datetime, settings: Settings
 ) -> Iterator[None]:
     # Ids are made with the run: none yet.
-    root = settings.pipelines
-    folders = dict.fromkeys((root / folder, root, root / "sql"))
     attempt = jobapi.Attempt(
         job_id=None,  # type: ignore[arg-type]
         attempt=1,
         project=settings.project,
-        search_path=tuple(folders),
+        folders=settings.folders(str(folder)),
         sessions=_NoSessions(),
         pipeline=pipeline,
         step=step,

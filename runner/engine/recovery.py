@@ -15,6 +15,7 @@ from runner.engine.runs import close, release
 from runner.engine.subpipelines import MOST_RUNS, Subpipelines
 from runner.engine.worker import attempts_json
 from runner.errors import ConfigError, QueueUnavailable, StoreUnavailable
+from runner.model.connection import NamedConnection
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks, host_mark
 from runner.queue.sender import Sender
@@ -52,7 +53,7 @@ class Recovery:
         database: Database,
         sender: Sender,
         clock: Callable[[], float],
-        connections: Mapping[str, str] | None = None,
+        connections: Mapping[str, NamedConnection] | None = None,
         subpipelines: Subpipelines | None = None,
     ) -> None:
         self._connections = connections or {}
@@ -166,9 +167,9 @@ class Recovery:
 
     def _end_sessions(self, workers: list[str]) -> None:
         """End what they hold open in other databases: a paused one keeps its locks there."""
-        for name, url in self._connections.items():
+        for name, connection in self._connections.items():
             try:
-                end_sessions(url, workers)
+                end_sessions(connection.url, workers)
             except (StoreUnavailable, ConfigError) as error:
                 log.warning("sessions of lost workers on %s were not ended: %s", name, error)
 

@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import pkgutil
-import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runner.config import Settings
+from runner.engine.docstrings import meanings_of
 from runner.engine.hints import describe, fits, takes_text_and_numbers, templated
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.model.plan import FOREACH
@@ -57,6 +58,11 @@ class JobType:
         return found
 
     @cached_property
+    def meanings(self) -> dict[str, str]:
+        """What the docstrings say of the parameters, by their names."""
+        return meanings_of(self.cls)
+
+    @cached_property
     def takes_anything(self) -> bool:
         """Whether no class in the line but the base names its parameters."""
         return bool(getattr(self.cls, "any_parameters", False))
@@ -90,8 +96,14 @@ def _own_parameters(cls: type) -> dict[str, Parameter]:
 class Registry:
     """All job classes that can be dispatched."""
 
-    def __init__(self, package: str = "jobs", folder: Path | None = None) -> None:
-        """`folder` holds further files of the package: a project's own `jobs/`."""
+    def __init__(
+        self, package: str = "jobs", folder: Path | None = None, packages: Collection[str] = ()
+    ) -> None:
+        """`folder` holds further files of the package: a project's own `jobs/`.
+
+        `packages` are others that a dotted path may lead into; nothing else is imported.
+        """
+        self._allowed = (package, *packages)
         self._package = package
         self._folder = folder
         self._types: dict[str, JobType] = {}
@@ -113,7 +125,7 @@ class Registry:
         if name not in self._types:
             if "." not in name:
                 raise UnknownJobClass(self._unknown(name))
-            self._types[name] = JobType(name, _by_path(name))
+            self._types[name] = JobType(name, _by_path(name, self._allowed))
         return self._types[name]
 
     def referring(self, name: str) -> Collection[str]:
@@ -223,6 +235,11 @@ class Registry:
                 self._types[name] = JobType(name, cls)
 
 
+def registry_of(settings: Settings) -> Registry:
+    """Return the job classes of a project."""
+    return Registry(folder=settings.project / "jobs", packages=settings.job_packages)
+
+
 def _within(folder: Path, path: Iterable[str]) -> bool:
     return any(Path(known).resolve() == folder.resolve() for known in path)
 
@@ -241,11 +258,14 @@ def _is_job(cls: Any) -> bool:
     )
 
 
-def _by_path(path: str) -> type:
+def _by_path(path: str, allowed: Collection[str]) -> type:
     module_name, _, name = path.rpartition(".")
-    if module_name.partition(".")[0] in sys.stdlib_module_names:
-        # Nothing of Python's own is a job: it need not even be imported.
-        raise UnknownJobClass(f'unknown job "{path}"; it is no subclass of BaseJob')
+    if not any(f"{module_name}.".startswith(f"{package}.") for package in allowed):
+        # An import runs code: whoever can name a job must not choose which.
+        raise UnknownJobClass(
+            f'unknown job "{path}"; a dotted path leads into jobs/ or a package that job_packages'
+            " in config.yaml lists"
+        )
     try:
         cls = getattr(importlib.import_module(module_name), name)
     except Exception as error:  # noqa: BLE001 - a user's file may raise anything

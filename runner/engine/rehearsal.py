@@ -7,17 +7,21 @@ in the same words. A value that only a run knows is left alone.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.given_params import faults_of_given
 from runner.engine.known_values import Known, Rendered
 from runner.engine.preview import NoDatabase, entered
 from runner.engine.registry import JobType, Registry
-from runner.engine.sql_check import SqlText, faults_of_sql
-from runner.errors import HeadraceError, Problem, UnknownJobClass
+from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
+from runner.engine.untouchable import Touched
+from runner.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from runner.model.pipeline import Pipeline, Step
-from runner.source import Document, KeyPath, read, scan, shown_path
+from runner.source import Document, KeyPath, parse, shown_path
 from runner.spec import place_of
 from runner.spec.places import place_of_finding, place_of_word, written_at
 from runner.template.syntax import has_template
@@ -34,15 +38,19 @@ _MOST_ITEMS = 20
 
 
 def rehearse(
-    pipelines: Iterable[Pipeline], settings: Settings, registry: Registry
+    pipelines: Iterable[Pipeline],
+    settings: Settings,
+    registry: Registry,
+    others: Mapping[str, Pipeline] | None = None,
 ) -> list[Problem]:
-    """Return what runs of these valid pipelines would be refused for."""
+    """Return what runs of these valid pipelines would be refused for.
+
+    `others` are all that are known, by name: their steps may run one of them.
+    """
     found: dict[Problem, None] = {}
     for pipeline in pipelines:
-        content = read(Path(pipeline.file))
-        document = None if isinstance(content, Problem) else scan(content, pipeline.file)[0]
-        if document is not None:
-            found |= dict.fromkeys(_Rehearsal(pipeline, document, settings, registry).problems())
+        one = _Rehearsal(pipeline, settings, registry, others or {})
+        found |= dict.fromkeys(one.problems())
     return sorted(found)
 
 
@@ -50,10 +58,14 @@ class _Rehearsal:
     """One pipeline."""
 
     def __init__(
-        self, pipeline: Pipeline, document: Document, settings: Settings, registry: Registry
+        self,
+        pipeline: Pipeline,
+        settings: Settings,
+        registry: Registry,
+        others: Mapping[str, Pipeline],
     ) -> None:
+        self._others = others
         self._pipeline = pipeline
-        self._document = document
         self._settings = settings
         self._registry = registry
         self._known = Known(pipeline, datetime.now(UTC))
@@ -64,6 +76,19 @@ class _Rehearsal:
         for step in (*self._pipeline.steps, *self._pipeline.handlers):
             if step.pipeline is None:
                 yield from self._of_step(step)
+            elif step.pipeline in self._others:
+                yield from self._of_pipeline(step, self._others[step.pipeline])
+
+    def _of_pipeline(self, step: Step, target: Pipeline) -> Iterator[Problem]:
+        samples = dict(self._known.samples(step))
+        for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
+            if one.fault is not None:
+                yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
+                return
+            for name, fault in faults_of_given(target, one.payload, samples):
+                message = f'the parameter "{name}" of {target.name} {fault}'
+                hint = f"see `params` of {target.file}"
+                yield self._told(step, (name,), "wrong-type", message, hint)
 
     def _of_step(self, step: Step) -> Iterator[Problem]:
         try:
@@ -74,7 +99,7 @@ class _Rehearsal:
             yield from self._wrong_types(step, kind)
             told = list(self._of_sql(step, kind))
             yield from told
-            for one in list(self._known.jobs(step, self._registry))[:_MOST_ITEMS]:
+            for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
                 problems = list(self._of_job(step, kind, one, sql=not told))
                 yield from problems
                 if problems:
@@ -126,27 +151,39 @@ class _Rehearsal:
             return
         yield from self._of_paths(step, kind, one.payload)
         yield from self._of_connections(step, one.payload)
-        if not one.complete:
-            return
+        job, refused = self._made(step, kind, one)
+        if refused is not None:
+            yield self._problem(self._argument(step, one.payload, refused), refused, step)
+        elif job is not None and sql:
+            yield from self._statements(step, job, one)
+
+    def _made(
+        self, step: Step, kind: JobType, one: Rendered
+    ) -> tuple[Any | None, HeadraceError | None]:
+        """Return the job, or what it is refused for; neither where that is not known yet."""
         try:
-            job = self._registry.make(step.job, one.payload)
+            if one.complete:
+                return self._registry.make(step.job, one.payload), None
+            return kind.cls(**one.payload), None
+        except InvalidPayload as error:
+            return None, error
+        except Touched:
+            return None, None
+        except Exception as error:  # noqa: BLE001 - a user's class may raise anything
+            told = error if isinstance(error, HeadraceError) else None
+            told = told or HeadraceError(f"{type(error).__name__}: {error}")
+            return None, told if one.complete else None
+
+    def _statements(self, step: Step, job: Any, one: Rendered) -> Iterator[Problem]:
+        try:
+            if one.complete:
+                job.rehearse()
+            else:
+                job.refuse_statements(statements_of(step))
+        except (NoDatabase, Touched):
+            return
         except HeadraceError as error:
             yield self._problem(self._argument(step, one.payload, error), error, step)
-            return
-        except Exception as error:  # noqa: BLE001 - a user's class may raise anything
-            told = HeadraceError(f"{type(error).__name__}: {error}")
-            yield self._problem(self._path(step), told, step)
-            return
-        if sql:
-            yield from self._statements(step, job, one.payload)
-
-    def _statements(self, step: Step, job: Any, payload: Mapping[str, Any]) -> Iterator[Problem]:
-        try:
-            job.rehearse()
-        except NoDatabase:
-            return
-        except HeadraceError as error:
-            yield self._problem(self._argument(step, payload, error), error, step)
         except Exception:  # noqa: BLE001 - what a user's preview stumbles over, a run may not
             return
 
@@ -166,6 +203,11 @@ class _Rehearsal:
                 message = f'uses an unknown connection "{value}"'
                 hint = "name it under `connections` in config.yaml"
                 yield self._told(step, (key,), "unknown-connection", message, hint)
+
+    @cached_property
+    def _document(self) -> Document:
+        """The file again, which is read only where something in it is to be named."""
+        return parse(Path(self._pipeline.file).read_bytes(), self._pipeline.file)
 
     # -- places --------------------------------------------------------------------------
 

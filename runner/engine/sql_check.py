@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.engine.registry import JobType
-from runner.errors import RefusedSql
+from runner.errors import JobFailure, RefusedSql
 from runner.model.pipeline import Pipeline, Step
 from runner.template.checking import Fault, check_sql
 from runner.template.guard import (
@@ -15,7 +15,7 @@ from runner.template.guard import (
     refuse_transaction_control,
     split_statements,
 )
-from runner.template.rendered import misplaced_bind
+from runner.template.rendered import RenderedSql, misplaced_bind
 from runner.template.shapes import ANY, NUMBER, TEXT, Shape, as_json, mapping_of, of_param, of_value
 from runner.template.skeleton import Skeleton, skeletons
 
@@ -37,7 +37,10 @@ class SqlText:
         Raises:
             HeadraceError: There is none, or it lies where none may be read.
         """
-        source = job.source_of_file(name)
+        try:
+            source = job.source_of_file(name)
+        except (OSError, ValueError) as error:
+            raise JobFailure(f"{name} cannot be read: {error}") from None
         return cls(source.text, source.path)
 
 
@@ -48,11 +51,24 @@ def faults_of_sql(text: SqlText, step: Step, kind: JobType, pipeline: Pipeline) 
     if found:
         return
     told: set[str] = set()
+    found_statement = False
     for skeleton in skeletons(text.text):
+        found_statement = found_statement or bool(split_statements(skeleton.marked))
         for fault in _refused(skeleton, in_transaction=step.with_.get("transaction") is not False):
             if fault.message not in told:
                 told.add(fault.message)
                 yield fault
+    if not found_statement:
+        yield Fault("refused-sql", "it holds no statement", "write one, or remove the step")
+
+
+def statements_of(step: Step) -> list[RenderedSql]:
+    """Return the statements of a step's inline SQL, its values unknown; none where it varies."""
+    sql = step.with_.get("sql")
+    found = {skeleton.marked for skeleton in skeletons(sql)} if isinstance(sql, str) else set()
+    if len(found) != 1:
+        return []
+    return RenderedSql(found.pop(), {"p1": None}).statements()
 
 
 def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:

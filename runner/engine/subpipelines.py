@@ -27,7 +27,7 @@ from runner.model.plan import Plan
 from runner.model.status import Trigger
 from runner.model.subpipeline import pipeline_of
 from runner.observe.joblog import storable
-from runner.plan.expand import render_late
+from runner.plan.late_values import render_late
 from runner.queue.message import Message
 from runner.store.database import Database, Row, Transaction
 from runner.store.faults import crash_point

@@ -12,18 +12,19 @@ from typing import Any, Self
 from uuid import uuid4
 
 from runner import embedded, jobapi
-from runner.config import Settings, load_settings
+from runner.config import Settings, hidden_values, load_settings
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.interventions import Interventions
 from runner.engine.pipelines import Pipelines
 from runner.engine.planner import Planner
-from runner.engine.registry import Registry
+from runner.engine.registry import Registry, registry_of
 from runner.engine.subpipelines import Subpipelines
 from runner.model.moments import clock_of, instant_of
 from runner.model.status import Trigger
 from runner.queue.keys import Keys, keys_of
 from runner.queue.process import birth_ticks, host_mark
 from runner.queue.sender import Sender
+from runner.secrecy import keep
 from runner.store.database import Database, Row
 from runner.store.migrations import LATEST, Schema, look, upgrade
 
@@ -79,7 +80,7 @@ class Headrace:
     @cached_property
     def registry(self) -> Registry:
         """The job classes."""
-        return Registry(folder=self.settings.project / "jobs")
+        return registry_of(self.settings)
 
     @cached_property
     def pipelines(self) -> Pipelines:
@@ -218,6 +219,7 @@ def connect(settings: Settings | None = None, *, role: str = "cli") -> Headrace:
         ConfigError, EmbeddedError: As their messages say.
     """
     settings = settings or load_settings()
+    keep(hidden_values(settings), settings.withheld)
     stack = ExitStack()
     database_url, redis_url = settings.database_url, settings.redis_url
     if database_url is None or redis_url is None:

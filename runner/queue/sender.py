@@ -81,6 +81,14 @@ class Sender:
         self._resting: tuple[float, QueueUnavailable] | None = None
         self._digest = sha1(SEND_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
+    def prepare(self) -> None:
+        """Learn the installation's keys before anything is written that is to be sent.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch: As their messages say.
+        """
+        self._keys()
+
     def send(self, messages: Iterable[Message]) -> None:
         """Send all messages, each queue's in their order.
 

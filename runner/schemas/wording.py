@@ -1,6 +1,7 @@
 """Word the errors of a JSON Schema check for people."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -191,8 +192,9 @@ def _unknown_keys(error: ValidationError, path: KeyPath, owner: str) -> Report:
     known = list(_from_schema(error, "properties", {}))
     instance: Any = error.instance
     unused = [key for key in known if key not in instance]
+    own = tuple(_from_schema(error, "patternProperties", {}))
     for key in instance:
-        if key not in known:
+        if key not in known and not any(re.search(pattern, key) for pattern in own):
             hint = did_you_mean(key, unused or known, listed_as="known keys")
             where = f" in {owner}" if owner else ""
             yield Departure(

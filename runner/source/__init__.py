@@ -8,11 +8,22 @@ import yaml
 
 from runner.errors import Problem, ProblemsError
 from runner.source.builder import TreeBuilder, Unreadable
+from runner.source.regular import NotRegular, TooLarge, read_regular
 from runner.source.scalars import resolve
 from runner.source.syntax import syntax_problem
-from runner.source.tree import Document, KeyPath, Position
+from runner.source.tree import Document, KeyPath, Node, Position
 
-__all__ = ["Document", "KeyPath", "Position", "parse", "read", "resolve", "scan", "shown_path"]
+__all__ = [
+    "Document",
+    "KeyPath",
+    "Node",
+    "Position",
+    "parse",
+    "read",
+    "resolve",
+    "scan",
+    "shown_path",
+]
 
 MAX_BYTES = 1_000_000
 
@@ -62,14 +73,17 @@ def scan(text: str | bytes, file: str) -> tuple[Document | None, list[Problem]]:
 def read(path: Path) -> bytes | Problem:
     """Return a file's bytes, or the problem that keeps it from being read.
 
-    A file over the size limit is refused before it is read.
+    A file over the size limit is refused before it is read, and what is no file is not opened.
     """
     file = shown_path(path)
     try:
-        with path.open("rb") as stream:
-            problem = _too_large(os.fstat(stream.fileno()).st_size, file)
-            # One byte more than allowed: the file may be a pipe, or may have grown.
-            return problem or stream.read(MAX_BYTES + 1)
+        return read_regular(path, MAX_BYTES)
+    except TooLarge:
+        return _too_large(MAX_BYTES + 1, file) or b""
+    except NotRegular as error:
+        message = f"{error.strerror}, and no file that can be read"
+        hint = "move it elsewhere, or give it another name"
+        return Problem(file, 0, 0, "unreadable-file", message, hint)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
         message = f"the file cannot be read: {reason}"

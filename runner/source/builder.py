@@ -58,13 +58,27 @@ def _end(event: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
+# They break lines in YAML 1.1, which the parser follows, and are characters like any in 1.2.
+_NO_BREAKS = "\x85\u2028\u2029"
+_PRIVATE = range(0x10F000, 0x10FFFE)
+
+
+def _stand_ins(text: str) -> dict[int, int]:
+    """Return characters that the text does not hold, for those that are no line breaks."""
+    present = [ord(one) for one in _NO_BREAKS if one in text]
+    free = (code for code in _PRIVATE if chr(code) not in text)
+    return dict(zip(present, free, strict=False))
+
+
 class TreeBuilder:
     """Reads one file. `problems` collects what is wrong but does not stop the reading."""
 
     def __init__(self, text: str, file: str) -> None:
         self._file = file
         self._text = text
-        self._loader = _Loader(text)
+        stand_ins = _stand_ins(text)
+        self._meant = {stand_in: code for code, stand_in in stand_ins.items()}
+        self._loader = _Loader(text.translate(stand_ins) if stand_ins else text)
         self._next = self._loader.get_event
         self._anchors: dict[str, Node | None] = {}
         self._aliases = 0
@@ -175,6 +189,8 @@ class TreeBuilder:
 
     def _scalar(self, event: Any) -> Any:
         tag, text = event.tag, event.value
+        if self._meant:
+            text = text.translate(self._meant)
         if "\0" in text or not (text.isascii() or _encodable(text)):
             message, hint = "this text holds a character that cannot be stored", "remove its escape"
             self._report(_place(event), "bad-value", message, hint)

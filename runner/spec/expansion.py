@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.config import Settings
 from runner.errors import Problem
-from runner.source import Document, KeyPath, Position
+from runner.source import Document, KeyPath, Node, Position
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.param_rules import value_fault
@@ -96,6 +96,14 @@ class Expansion:
         if use is not None:
             document, at, of_key = self._written(use, path, of_key=key)
         return document.file, *document.at(at, key=of_key)
+
+    def node_at(self, path: KeyPath) -> Node | None:
+        """Return what stands in a file for a part of `data`, as it is written."""
+        document, at = self.document, path
+        use = self.use_at(path)
+        if use is not None:
+            document, at, _ = self._written(use, path, of_key=False)
+        return document.node(at)
 
     def _written(self, use: Use, path: KeyPath, *, of_key: bool) -> tuple[Document, KeyPath, bool]:
         within = path[len(use.path) :]

@@ -6,16 +6,17 @@ nothing here is called when pipelines are loaded to run.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
 from runner.config import Settings
-from runner.errors import Problem
+from runner.errors import HeadraceError, Problem
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, Position, read, scan
 from runner.spec.lint_schedules import either_day
 from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
+from runner.spec.written_texts import warnings_of_texts
 
 # Every two steps are compared: beyond this many it would take minutes.
 MOST_COMPARED = 1000
@@ -58,6 +59,7 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
                 for one in either_day(pipeline, document)
                 if not silences(lines[one.line - 1], one.code)
             )
+            found += _changed_texts(document, lines)
     return sorted(found)
 
 
@@ -113,6 +115,12 @@ def _unused_templates(document: Document, lines: list[str]) -> Iterator[Problem]
             yield Problem(
                 document.file, *place, "unused-template", message, hint, severity="warning"
             )
+
+
+def _changed_texts(document: Document, lines: list[str]) -> Iterator[Problem]:
+    for problem in warnings_of_texts(document):
+        if not silences(lines[problem.line - 1], problem.code):
+            yield problem
 
 
 def silences(line: str, code: str) -> bool:
@@ -182,9 +190,10 @@ def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
     if isinstance(sql, str):
         use = use.also(uses_of_sql(sql))
     elif isinstance(path, str):
-        folder = Path(pipeline.folder)
-        places = (folder, folder / "sql", settings.pipelines, settings.pipelines / "sql")
-        found = next((place / path for place in places if (place / path).is_file()), None)
+        try:
+            found = replace(settings.folders(), own=Path(pipeline.folder)).find_sql(path)
+        except HeadraceError:
+            found = None
         content = read(found) if found is not None else None
         if isinstance(content, bytes):
             use = use.also(uses_of_sql(content.decode("utf-8", "replace")))

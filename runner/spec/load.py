@@ -20,11 +20,14 @@ from runner.spec.catalogue import Catalogue
 from runner.spec.defaults import DEFAULTS_FILE, Defaults, FolderDefaults
 from runner.spec.draft import Draft, Finding
 from runner.spec.expansion import Expansion, expanded
+from runner.spec.numbers import numbers_stay_as_written
 from runner.spec.rules import RULES
 from runner.spec.trigger_links import Links, across_triggers, links_of, names_unknown
 
 # Nobody reads more of one kind, and finding them all can take minutes in a spoilt file.
 MOST_OF_A_KIND = 100
+
+_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ def load_files(
 
 
 def pipeline_files(folder: Path) -> list[Path]:
-    """Return the pipeline files below a folder: *.yaml and *.yml, hidden and _* ones left out."""
+    """Return the pipeline files below a folder: *.yaml and *.yml, in any case.
+
+    Hidden ones are left out, and those whose names begin with `_`.
+    """
     paths = map(Path, watched_files(folder))
     return sorted(path for path in paths if path.name != DEFAULTS_FILE)
 
@@ -95,12 +101,22 @@ def pipeline_files(folder: Path) -> list[Path]:
 def watched_files(folder: Path) -> Iterator[str]:
     """Yield the pipeline files below a folder and the _defaults.yaml beside them.
 
-    As texts: a daemon asks every second, and a thousand paths take it longer than the disk.
+    Linked folders are followed, each real one once. As texts: a daemon asks every second, and a
+    thousand paths take it longer than the disk.
     """
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    root = os.path.realpath(folder)
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        linked = real != root and Path(parent).is_symlink()
+        # A link to a folder that is below this one anyway adds nothing.
+        if real in seen or (linked and f"{real}{os.sep}".startswith(f"{root}{os.sep}")):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
-            pipeline = name.endswith((".yaml", ".yml")) and not name.startswith(("_", "."))
+            pipeline = name.lower().endswith(_ENDINGS) and not name.startswith(("_", "."))
             if pipeline or name == DEFAULTS_FILE:
                 yield f"{parent}{os.sep}{name}"
 
@@ -139,6 +155,7 @@ def load_text(
     draft = Draft(expansion.data, catalogue, settings, folder)
     found += expansion.placed(_broken_schema(expansion.data))
     found += expansion.placed(_broken_rules(draft))
+    found += expansion.placed(islice(numbers_stay_as_written(expansion, draft), MOST_OF_A_KIND))
     problems += _not_following_from(problems, found)
     calendars = used_calendars(draft.calendar_files(), folder, settings)
     broken = (*outer.problems, *calendars.problems)

@@ -93,14 +93,18 @@ def defaults_fit(draft: Draft) -> Iterator[Finding]:
             message = f'parameter "{name}" is required and has a default'
             yield Finding(path, "conflicting-keys", message, "remove one of the two", True)
         kind, default = param.get("type", "string"), param["default"]
-        if default is None or is_template(default) or not isinstance(kind, str):
-            continue
+        if default is None or is_template(default) or not _is_known(kind):
+            continue  # Of an unknown type, which the schema tells.
         fault = param_fault(kind, default)
         broken = f"is {fault}" if fault else _broken(name, param)
         if broken:
             message = f'the default of parameter "{name}" {broken}'
             hint = _hint(kind, default) if fault else "change the default or what it has to keep"
             yield Finding(path, "bad-default", message, hint)
+
+
+def _is_known(kind: object) -> bool:
+    return isinstance(kind, str) and kind in READERS
 
 
 def _hint(kind: str, default: object) -> str:
@@ -136,5 +140,7 @@ def value_fault(name: str, param: Mapping[str, Any], value: Any) -> str | None:
     A declaration that is wrong itself is fitted by everything.
     """
     kind = param.get("type", "string")
-    fault = param_fault(kind, value) if isinstance(kind, str) else None
+    if not _is_known(kind):
+        return None
+    fault = param_fault(kind, value)
     return f"is {fault}" if fault else _broken(name, {**param, "default": value})

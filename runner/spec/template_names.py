@@ -45,6 +45,12 @@ def of_all_steps(draft: Draft) -> Variables:
     return {"params": params, "run": _run(handler=False), **told}
 
 
+def of_trigger() -> Variables:
+    """Return what a trigger may speak of; which upstream runs there are is told elsewhere."""
+    elsewhere = {"upstream": ANY, "params": HIDDEN, "steps": HIDDEN, **_TOLD_ELSEWHERE}
+    return {"run": _run(handler=False), **elsewhere}
+
+
 def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) -> Variables:
     """Return what a step's values may speak of: with `item` also of that of its foreach."""
     variables = {
@@ -57,27 +63,6 @@ def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) ->
     if item and isinstance(foreach, Mapping):
         variables[item_name(foreach)] = _item(foreach)
     return variables
-
-
-def of_sql(draft: Draft, step: DraftStep) -> Variables:
-    """Return what the SQL of a step may speak of: the run's parameters and its own are bound.
-
-    The types are those of the file, before the values are stored.
-    """
-    own = step.with_.get("params")
-    params: Shape = ANY
-    if own is None or isinstance(own, Mapping):
-        declared = draft.mapping("params")
-        members = {name: of_param(one) for name, one in declared.items()}
-        members |= {str(name): of_value(value) for name, value in (own or {}).items()}
-        params = mapping_of(members, "params")
-    logical = of_param({"type": "datetime"})
-    return {
-        "params": params,
-        "logical_date": logical,
-        "run": mapping_of({"id": TEXT, "logical_date": logical}, "run"),
-        "job": mapping_of({"id": TEXT, "attempt": Shape(1), "step": TEXT}, "job"),
-    }
 
 
 def item_name(foreach: Mapping[str, object]) -> str:

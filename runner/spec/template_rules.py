@@ -8,6 +8,7 @@ from runner.spec.draft import Draft, DraftStep, Finding
 from runner.spec.references import References, is_template, of_condition, references
 from runner.suggest import did_you_mean
 from runner.template.checking import BRACES_HINT, Fault, check_expression, check_value
+from runner.template.shapes import Shape
 
 __all__ = ["BRACES_HINT"]
 
@@ -49,7 +50,23 @@ def templates_can_be_rendered(draft: Draft) -> Iterator[Finding]:
             item = within[0] != "foreach"
             variables = template_names.of_step(draft, step, item=item)
             hints = _no_item(step) if not item else {}
-        yield from _found(path, check_value(value, variables, hints).faults)
+        checked = check_value(value, variables, hints)
+        yield from _found(path, checked.faults)
+        yield from _unfit(path, checked.shape, step)
+
+
+def _unfit(path: KeyPath, shape: Shape, step: DraftStep | None) -> Iterator[Finding]:
+    """Yield where a value cannot be of the type that its place takes."""
+    kind = "a mapping" if shape.members is not None and not shape.open else shape.kind
+    if not kind:
+        return
+    within = path[len(step.path) :] if step else path[1:]
+    if within[:1] == ("env",) and kind in ("a list", "a mapping", "null"):
+        message = f"an environment variable holds text, not {kind}"
+        yield Finding(path, "wrong-type", message, "join a list: … | join(','), or … | tojson")
+    elif within == ("foreach", "items") and kind != "a list":
+        message = f"a foreach needs a list of items, not {kind}"
+        yield Finding(path, "bad-items", message, "declare the parameter as type: list")
 
 
 def _found(path: KeyPath, faults: tuple[Fault, ...]) -> Iterator[Finding]:

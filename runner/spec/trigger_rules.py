@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from runner.source import KeyPath
+from runner.spec import template_names
 from runner.spec.draft import Draft, Finding
 from runner.spec.params import param_fault
 from runner.spec.references import is_template, references, scalars
-from runner.spec.template_rules import BRACES_HINT
 from runner.suggest import did_you_mean
+from runner.template.checking import check_value
 
 # What templates may read of an upstream run.
 READABLE = ("params", "logical_date", "status", "run")
@@ -53,13 +54,13 @@ def triggers_give_what_is_taken(draft: Draft) -> Iterator[Finding]:
 def triggers_speak_of_upstream(draft: Draft) -> Iterator[Finding]:
     """Templates of a trigger are well-formed, and read runs that it waits for."""
     named = [name for _path, name in draft.triggering()]
+    variables = template_names.of_trigger()
     for path, value in scalars(draft.trigger().get("with"), _WITH):
         if not is_template(value):
             continue
         used = references(value)
-        if used.fault:
-            message = f"this is no template: {used.fault.rstrip('.')}"
-            yield Finding(path, "bad-template", message, BRACES_HINT)
+        for code, message, hint, line, word in check_value(value, variables).faults:
+            yield Finding(path, code, message, hint, False, line, word)
         for kind in sorted({"params", "steps"} & used.names):
             message = f'a trigger cannot speak of "{kind}": its run has not begun'
             hint = "upstream.PIPELINE.params has those of the run that has ended"

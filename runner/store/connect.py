@@ -1,18 +1,25 @@
-"""How Headrace reaches PostgreSQL: the driver named, the session's settings fixed."""
+"""How Headrace reaches PostgreSQL: what the URL says, and the session's settings on top of it."""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
 import psycopg2.extras
+from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register_type
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 
 from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
+from runner.store import dsn
+from runner.store.jobline import JobConnection
+from runner.store.parting import keep_parting_words, note_parting_words, parting_words
+from runner.store.poolers import refuse_transaction_mode
+from runner.store.server_session import ABOUT, Base, ServerSession
+from runner.store.session_settings import Use, Wanted, sign, statement
 from runner.template.spans import Span
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
@@ -32,35 +39,93 @@ _CONNECT_ARGS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "client_encoding": "utf8",
 }
-_SESSION_OPTIONS = (
-    "-c timezone=UTC -c client_min_messages=warning -c standard_conforming_strings=on"
-)
-# Our own transactions take milliseconds. One that stands open belongs to a process that was
-# paused: its locks must not hold up the daemon that takes over.
-_SHORT_TRANSACTIONS = " -c idle_in_transaction_session_timeout=3000"
 
 
-def driver_url(database_url: str) -> URL:
-    """Return `database_url` with the psycopg2 driver named, whatever the user wrote.
-
-    SQLAlchemy 2.1 takes a plain `postgresql://` to mean psycopg 3.
+def open_session(database_url: str, wanted: Wanted) -> ServerSession:
+    """Connect; the session is in autocommit mode, with its settings made.
 
     Raises:
-        ConfigError: It is no PostgreSQL URL.
+        ConfigError: The URL is none of PostgreSQL's, or what it leads to cannot be used.
+        psycopg2.Error: PostgreSQL does not answer.
     """
+    arguments = dsn.parameters(database_url)
+    options = dsn.options_of(arguments)
+    raw, arguments = _connect(wanted, arguments)
     try:
-        url = make_url(database_url)
-    except ArgumentError:
+        raw.autocommit = True
+        if wanted.use is not Use.TARGET:
+            _refuse_encoding(raw)
+        unsent = {} if "options" in arguments else options
+        _settle(raw, wanted, unsent, frozenset(options))
+        if raw.info.backend_pid != raw.backend_pid:
+            refuse_transaction_mode(raw, arguments)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _connect(wanted: Wanted, said: Mapping[str, str]) -> tuple[ServerSession, dict[str, Any]]:
+    """Return a connection, and what it was made with."""
+    name = {"application_name": wanted.application_name}
+    arguments: dict[str, Any] = {**_CONNECT_ARGS, **name, **said, "client_encoding": "UTF8"}
+    factory = JobConnection if wanted.use in (Use.WORKER, Use.TARGET) else ServerSession
+    try:
+        return psycopg2.connect(connection_factory=factory, **arguments), arguments
+    except psycopg2.OperationalError as error:
+        if "options" not in said or "unsupported startup parameter" not in str(error):
+            raise
+    # PgBouncer takes none: what they say is set afterwards.
+    del arguments["options"]
+    return psycopg2.connect(connection_factory=factory, **arguments), arguments
+
+
+def _settle(
+    raw: ServerSession, wanted: Wanted, unsent: Mapping[str, str], said: frozenset[str]
+) -> None:
+    """Read what the session has by itself, then make our settings."""
+    with raw.plain() as cursor:
+        cursor.execute(statement(unsent) + ABOUT, {"names": [*wanted.names(), "search_path"]})
+        found: Any = cursor.fetchone()
+        raw.backend_pid, version, *base = found
+        raw.base = Base(said, *base)
+        settings = wanted.settings(said, version)
+        if wanted.use is Use.TARGET:
+            settings = {**raw.base.for_jobs(), **settings}
+        name = raw.info.dsn_parameters.get("application_name") or wanted.application_name
+        settings = raw.base.missing({**settings, "application_name": name})
+        raw.settings_sql = statement({**unsent, **settings})
+        if name != wanted.application_name:
+            raw.settings_sql += sign(wanted.application_name)
+        if raw.settings_sql:
+            cursor.execute(raw.settings_sql)
+    psycopg2.extras.register_default_json(raw, loads=exact.loads)
+    psycopg2.extras.register_default_jsonb(raw, loads=exact.loads)
+    register_type(_IN_UTC, raw)
+    register_type(_ARRAY_IN_UTC, raw)
+
+
+def _refuse_encoding(raw: ServerSession) -> None:
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
         raise ConfigError(
-            "the database URL cannot be read; write postgresql://user:password@host:5432/name"
-        ) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigError(
-            f'the database URL names "{url.get_backend_name()}"; Headrace needs postgresql://'
+            f"the control database {raw.info.dbname} has the encoding {encoding}; Headrace needs"
+            f" UTF8, make another one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )
-    return url.set(drivername="postgresql+psycopg2")
+
+
+def _in_utc(text: str | bytes | None, cursor: Any) -> Any:
+    """Return an instant in UTC, whatever zone the session is in."""
+    found = PYDATETIMETZ(text, cursor)
+    try:
+        return found.astimezone(UTC) if isinstance(found, datetime) else found
+    except OverflowError:  # within a day of the first or last year
+        return found
+
+
+_IN_UTC = new_type((1184,), "TIMESTAMPTZ_IN_UTC", _in_utc)
+_ARRAY_IN_UTC = new_array_type((1185,), "TIMESTAMPTZ_IN_UTC[]", _IN_UTC)
 
 
 def make_engine(
@@ -70,30 +135,50 @@ def make_engine(
     pool_size: int = 5,
     short: bool = False,
     autocommit: bool = False,
-    connection_factory: type[psycopg2.extensions.connection] | None = None,
 ) -> Engine:
-    """Return an engine on `database_url`. It connects at its first use.
+    """Return an engine for bookkeeping on `database_url`. It connects at its first use.
 
     With `short` the server ends a transaction that waits seconds for its client; with
-    `autocommit` each statement is a transaction. The connections are of a class of one's own
-    where one is given.
+    `autocommit` each statement is a transaction.
+
+    Raises:
+        ConfigError: The URL is none of PostgreSQL's.
     """
+    wanted = Wanted(Use.SHORT if short else Use.OWN, application_name)
+    return engine_of(database_url, wanted, pool_size=pool_size, autocommit=autocommit)
+
+
+def engine_of(
+    database_url: str, wanted: Wanted, *, pool_size: int, autocommit: bool = False
+) -> Engine:
+    """Return an engine whose sessions are as `wanted`; see `make_engine`."""
+    dsn.parameters(database_url)
+
+    def connected() -> ServerSession:
+        raw = open_session(database_url, wanted)
+        raw.autocommit = False
+        return raw
+
     engine = create_engine(
-        driver_url(database_url),
+        "postgresql+psycopg2://",
+        creator=connected,
         pool_size=pool_size,
         max_overflow=10,
         isolation_level="AUTOCOMMIT" if autocommit else None,
         json_serializer=exact.dumps,
         json_deserializer=exact.loads,
-        connect_args={
-            **_CONNECT_ARGS,
-            "connection_factory": connection_factory,
-            "application_name": application_name,
-            "options": _SESSION_OPTIONS + (_SHORT_TRANSACTIONS if short else ""),
-        },
     )
     event.listen(engine, "checkout", _refuse_dead)
+    event.listen(engine, "handle_error", note_parting_words)
+    if wanted.use is not Use.TARGET:
+        event.listen(engine, "handle_error", _leave_read_only)
     return engine
+
+
+def _leave_read_only(context: Any) -> None:
+    """Have the pool look again for a server that takes writes, where this one takes none."""
+    if refuses_writes(context.original_exception):
+        context.is_disconnect = True
 
 
 def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
@@ -106,46 +191,41 @@ def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
         raise DisconnectionError
 
 
-def connect_raw(
-    database_url: str,
-    *,
-    application_name: str,
-    connection_factory: type[psycopg2.extensions.connection] | None = None,
-) -> Any:
-    """Return one psycopg2 connection in autocommit mode, of a class of one's own if given.
+def connect_raw(database_url: str, *, application_name: str, use: Use = Use.OWN) -> ServerSession:
+    """Return one psycopg2 connection in autocommit mode.
 
     Raises:
+        ConfigError: See `open_session`.
         StoreUnavailable: PostgreSQL does not answer.
     """
-    url = driver_url(database_url)
-    arguments = {**url.query, **url.translate_connect_args(username="user", database="dbname")}
     try:
-        connection = psycopg2.connect(
-            **{
-                **arguments,
-                **_CONNECT_ARGS,
-                "application_name": application_name,
-                "options": _SESSION_OPTIONS,
-            },
-            connection_factory=connection_factory,
-        )
-    except psycopg2.OperationalError as error:
+        return open_session(database_url, Wanted(use, application_name))
+    except psycopg2.Error as error:
         raise StoreUnavailable(unavailable_message(error)) from error
-    connection.autocommit = True
-    psycopg2.extras.register_default_json(connection, loads=exact.loads)
-    psycopg2.extras.register_default_jsonb(connection, loads=exact.loads)
-    return connection
 
 
 def tells_of_a_break(error: BaseException) -> bool:
     """Tell whether an error may mean that its connection is gone.
 
-    The driver does not always know yet: a server that shuts down says so in an ordinary error.
+    The driver does not always know yet: a server that shuts down, or ends a session for having
+    idled too long, says so in an ordinary error.
     """
     cause = getattr(error, "orig", error)
     if not isinstance(cause, psycopg2.Error):
         return False
-    return cause.pgcode is None or cause.pgcode.startswith(("57P", "08"))
+    return cause.pgcode is None or cause.pgcode.startswith(_BREAKS)
+
+
+# A shutdown, a connection's failure; idle in a transaction, or in one, for longer than allowed.
+_BREAKS = ("57P", "08", "25P03", "25P04")
+
+
+def refuses_writes(error: BaseException) -> bool:
+    """Tell whether a server has refused bookkeeping because it is read-only: an outage."""
+    return getattr(getattr(error, "orig", error), "pgcode", None) == READ_ONLY
+
+
+READ_ONLY = "25006"
 
 
 def transient(error: BaseException) -> bool:
@@ -156,13 +236,17 @@ def transient(error: BaseException) -> bool:
 
 def unavailable_message(error: BaseException) -> str:
     """Return one line for the user; libpq's text carries host and reason, never a password."""
-    reason = " ".join(str(getattr(error, "orig", error)).split())
+    cause = getattr(error, "orig", error)
+    keep_parting_words(cause)
+    reason = " ".join([*parting_words(cause).split(), *str(cause).split()])
+    if refuses_writes(error):
+        return f"PostgreSQL takes no writes: it is a standby, or read-only for now ({reason})"
     return f"PostgreSQL does not answer: {reason}"
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn a lost connection into `StoreUnavailable`; let every other error pass."""
+    """Turn a lost connection, or a read-only server, into `StoreUnavailable`; pass other errors."""
     try:
         yield
     except OperationalError as error:
@@ -171,5 +255,8 @@ def reported() -> Iterator[None]:
         if error.connection_invalidated:
             raise StoreUnavailable(unavailable_message(error)) from error
         raise
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise StoreUnavailable(unavailable_message(error)) from error
+    except psycopg2.Error as error:
+        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        if lost or refuses_writes(error) or tells_of_a_break(error):
+            raise StoreUnavailable(unavailable_message(error)) from error
+        raise

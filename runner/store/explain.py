@@ -10,6 +10,7 @@ from psycopg2 import errorcodes
 
 from runner.errors import StoreUnavailable
 from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
+from runner.store.session_settings import Use
 
 _Seen = TypeVar("_Seen")
 
@@ -61,7 +62,10 @@ NOTHING = Fault("42P07", "duplicate-table", "there is nothing to plan")
 
 
 class Explainer:
-    """One connection for looking. Each look is a READ ONLY transaction that is rolled back."""
+    """One connection for looking, with a job's search path.
+
+    Each look is a READ ONLY transaction that is rolled back.
+    """
 
     def __init__(self, database_url: str) -> None:
         """Connect.
@@ -69,7 +73,9 @@ class Explainer:
         Raises:
             StoreUnavailable, ConfigError: The database does not answer; its URL is none.
         """
-        self._raw = connect_raw(database_url, application_name="headrace:explain")
+        self._raw: Any = connect_raw(
+            database_url, application_name="headrace:explain", use=Use.TARGET
+        )
         with self._raw.cursor() as cursor:
             cursor.execute("SET default_transaction_read_only = on")
 

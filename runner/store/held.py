@@ -20,10 +20,14 @@ from sqlalchemy import Connection
 from runner.errors import StoreUnavailable, TransactionEnded
 from runner.store.connect import unavailable_message
 from runner.store.jobline import JobConnection
+from runner.store.session_settings import OWN_SEARCH_PATH
+from runner.store.session_state import IN_ORDER
 from runner.store.statements import STATEMENTS
 
-_MARK = "SAVEPOINT {savepoint}; SELECT pg_current_xact_id()::text"
-_APPLIED = ", EXISTS (SELECT FROM headrace.ledger WHERE job_id = %(id)s)"
+# Under the job's own search path: names that are the server's are written in full.
+_MARK = "{settings}SAVEPOINT {savepoint}; SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
+_APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
+_OWN_PATH = f"SET LOCAL search_path = {OWN_SEARCH_PATH}; "
 _LONGEST_WAIT_S = 60.0
 _LOOK_EVERY_S = 0.1
 
@@ -71,21 +75,24 @@ class Held:
             TransactionEnded: It is another one.
             psycopg2.IntegrityError: The job has been entered.
         """
-        values = {"id": job_id, "attempt": attempt, "xact": self.number}
+        values = {"id": str(job_id), "attempt": attempt, "xact": self.number}
         with self.raw.plain() as cursor:
-            cursor.execute(STATEMENTS["sign_ledger"].pyformat, values)
+            cursor.execute(IN_ORDER + STATEMENTS["sign_ledger"].pyformat, values)
             if cursor.rowcount != 1:
                 raise TransactionEnded
 
 
-def hold(opened: Connection, *, ledger_of: UUID | None = None) -> Held:
-    """Begin the attempt's transaction, its mark and the look into the ledger in one round trip."""
+def hold(opened: Connection, settings: str, *, ledger_of: UUID | None = None) -> Held:
+    """Begin the attempt's transaction, its mark and the look into the ledger in one round trip.
+
+    `settings` are commands that come first.
+    """
     opened.begin()
     raw: Any = opened.connection.dbapi_connection
     savepoint = f"headrace_{secrets.token_hex(8)}"
-    asked = _MARK.format(savepoint=savepoint) + (_APPLIED if ledger_of else "")
+    asked = _MARK.format(settings=settings, savepoint=savepoint) + (_APPLIED if ledger_of else "")
     with raw.plain() as cursor:
-        cursor.execute(asked, {"id": ledger_of})
+        cursor.execute(asked, {"id": ledger_of and str(ledger_of)})
         number, *applied = cursor.fetchone()
     raw.held = True
     return Held(opened, raw, number, savepoint, applied == [True])
@@ -125,7 +132,8 @@ def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
     while True:
         try:
             with raw.plain() as cursor:
-                cursor.execute(STATEMENTS["fate_of_transaction"].pyformat, {"xact": number})
+                sql = _OWN_PATH + STATEMENTS["fate_of_transaction"].pyformat
+                cursor.execute(sql, {"xact": number})
                 status, prepared, _ended = cursor.fetchone()
         except errors.InvalidParameterValue:
             # A number that the server has not given out: it crashed, and the transaction with it.
@@ -146,5 +154,5 @@ def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
 
 def _in_ledger(raw: Any, job_id: UUID) -> bool:
     with raw.plain() as cursor:
-        cursor.execute("SELECT FROM headrace.ledger WHERE job_id = %s", (job_id,))
+        cursor.execute(STATEMENTS["ledger_entry"].pyformat, {"id": str(job_id)})
         return bool(cursor.rowcount)

@@ -12,9 +12,9 @@ import psycopg2.extensions
 
 from runner.errors import RefusedSql
 from runner.store.parsing import refuse_several
+from runner.store.server_session import ServerSession
 
 _SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
-_plain = psycopg2.extensions.connection.cursor
 
 
 class Guard(Protocol):
@@ -29,7 +29,7 @@ class Guard(Protocol):
         ...
 
 
-class JobConnection(psycopg2.extensions.connection):
+class JobConnection(ServerSession):
     """A connection of the driver's that jobs may be given.
 
     While it is `held`, the transaction is the attempt's: it is neither committed nor rolled back
@@ -51,10 +51,6 @@ class JobConnection(psycopg2.extensions.connection):
         wanted: Any = options.pop("cursor_factory", None) or self.cursor_factory
         factory = _guarded(wanted or psycopg2.extensions.cursor)
         return super().cursor(*args, cursor_factory=factory, **options)
-
-    def plain(self) -> Any:
-        """Return a cursor for statements of our own."""
-        return _plain(self, cursor_factory=psycopg2.extensions.cursor)
 
     def commit(self) -> None:
         """Commit, where the transaction is not an attempt's."""

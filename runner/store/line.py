@@ -12,27 +12,28 @@ from psycopg2 import errors as pg_errors
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from runner.errors import StoreUnavailable
-from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
-from runner.store.database import Row
-from runner.store.jobline import JobConnection
-from runner.store.statements import STATEMENTS
-
-# What one job sets in its session must not be there for the next one. Prepared statements are
-# left alone: ours are among them.
-_RESET = (
-    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
-    " DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()"
+from runner.store.connect import (
+    connect_raw,
+    refuses_writes,
+    tells_of_a_break,
+    unavailable_message,
 )
+from runner.store.database import Row
+from runner.store.parting import keep_parting_words
+from runner.store.session_settings import Use
+from runner.store.session_state import RESET
+from runner.store.statements import STATEMENTS
 
 
 class Line:
     """A worker's line to the control database, with `prepared` statements. For one thread."""
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
-        self._url = database_url
+        self.url = database_url
         self._worker = worker
         self._prepare = ";".join(STATEMENTS[name].prepare for name in prepared)
         self._raw: Any = None
+        self._ahead = ""
         self.server_since: object = None
         # Counts the connections: attempts are completed over the one that claimed them.
         self.line = 0
@@ -46,11 +47,7 @@ class Line:
             StoreUnavailable: PostgreSQL does not answer.
         """
         if self._raw is None or self._raw.closed:
-            raw = connect_raw(
-                self._url,
-                application_name=f"headrace:{self._worker}",
-                connection_factory=JobConnection,
-            )
+            raw = connect_raw(self.url, application_name=f"headrace:{self._worker}", use=Use.WORKER)
             try:
                 with raw.plain() as cursor:
                     cursor.execute(self._prepare)
@@ -71,6 +68,7 @@ class Line:
 
     def broken(self, error: BaseException) -> bool:
         """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        keep_parting_words(error)
         if not self.lost and tells_of_a_break(error):
             try:
                 with self._raw.plain() as cursor:
@@ -86,15 +84,21 @@ class Line:
         if self._raw is not None:
             self._raw.close()
             self._raw = None
+        self._ahead = ""
 
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            with self.raw.plain() as cursor:
-                cursor.execute(_RESET)
+            raw = self.raw
+            with raw.plain() as cursor:
+                cursor.execute(RESET + raw.settings_sql)
         except psycopg2.Error:
             # A new session is clean as well.
             self.drop()
+
+    def send_ahead(self, commands: str) -> None:
+        """Send `commands`, which are ours and hold no values, in one message with what is next."""
+        self._ahead = commands
 
     # -- statements -------------------------------------------------------------------
 
@@ -136,12 +140,12 @@ class Line:
         raw = self.raw
         try:
             with raw.plain() as cursor:
-                cursor.execute(STATEMENTS[statement].pyformat, values)
+                cursor.execute(self._with_ahead(STATEMENTS[statement].pyformat), values)
                 if cursor.description is None:
                     return []
                 names = [column.name for column in cursor.description]
                 return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except psycopg2.Error as error:
             self._lost(error)
             raise
 
@@ -149,7 +153,7 @@ class Line:
         raw = self.raw
         try:
             with raw.plain() as cursor:
-                cursor.execute(sql, values)
+                cursor.execute(self._with_ahead(sql), values)
                 rows: list[tuple[Any, ...]] = cursor.fetchall()
                 return rows
         except pg_errors.InvalidSqlStatementName:
@@ -160,12 +164,27 @@ class Line:
             if not idle:
                 raise
             return self._run(sql, values)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except psycopg2.Error as error:
             self._lost(error)
             raise
 
     def _lost(self, error: psycopg2.Error) -> None:
         """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
-        if self.broken(error):
+        if self.broken(error) or self._read_only(error):
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error
+
+    def _read_only(self, error: psycopg2.Error) -> bool:
+        """Tell whether it is the server that takes no writes, and not a job's transaction."""
+        if not refuses_writes(error):
+            return False
+        said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]
+        # A pooler does not pass them on.
+        return any(value in ("on", None) for value in said)
+
+    def _with_ahead(self, sql: str) -> str:
+        ahead, self._ahead = self._ahead, ""
+        return ahead + sql
+
+
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")

@@ -63,10 +63,18 @@ def refuse_several(raw: Any, text: bytes) -> None:
             "PostgreSQL reads several statements where one was expected; nothing of them was run."
             f" Give each a text of its own: {text.decode(errors='replace'):.200}"
         )
-    raise _error(found, told)
+    raise _error(found, told, text)
 
 
-def _error(found: dict[str, str | None], told: str) -> psycopg2.Error:
+def last_said(raw: Any) -> str:
+    """Return what libpq has to say about a connection; "" where it was closed by us."""
+    try:
+        return _decoded(_libpq()[3](raw.pgconn_ptr)) or ""
+    except psycopg2.Error:
+        return ""
+
+
+def _error(found: dict[str, str | None], told: str, sent: bytes) -> psycopg2.Error:
     """Return the error that the driver would have raised."""
     code = found["sqlstate"]
     if code is None:
@@ -76,7 +84,7 @@ def _error(found: dict[str, str | None], told: str) -> psycopg2.Error:
     except KeyError:
         base = psycopg2.DatabaseError
     # What the driver reads from a result of its own is given as the class's attributes.
-    given = {"pgcode": code, "pgerror": told, "diag": SimpleNamespace(**found)}
+    given = {"pgcode": code, "pgerror": told, "diag": SimpleNamespace(**found), "sent": sent}
     made: psycopg2.Error = type(base.__name__, (base,), given)(told)
     return made
 

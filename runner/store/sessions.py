@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +16,18 @@ from sqlalchemy.pool import StaticPool
 
 from runner import exact
 from runner.errors import ConfigError, JobFailure, StoreUnavailable
+from runner.model.connection import NamedConnection
 from runner.store.attempts import AttemptStore
+from runner.store.forked import keep_from_forks
 from runner.store.held import Held, fate, hold, reading
 from runner.store.jobline import Guard, JobConnection
-from runner.store.targets import make_ledger, target_engine
+from runner.store.ledger import GONE, Ledgers
+from runner.store.notices import Said, attach, open_waits
+from runner.store.parting import note_parting_words
+from runner.store.reasons import Reasons
+from runner.store.session_settings import milliseconds, statement
+from runner.store.session_state import IN_ORDER, send
+from runner.store.targets import target_engine
 
 log = logging.getLogger("headrace.worker")
 
@@ -57,15 +66,22 @@ class JobSessions:
     """
 
     def __init__(
-        self, store: AttemptStore, connections: Mapping[str, str], guard: Guard, worker: str
+        self,
+        store: AttemptStore,
+        connections: Mapping[str, NamedConnection],
+        guard: Guard,
+        worker: str,
     ) -> None:
         self._store = store
-        self._urls = connections
+        self._connections = connections
         self._guard = guard
         self._worker = worker
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
-        self._with_ledger: set[str] = set()
+        self._ledgers = Ledgers()
+        self._reasons = Reasons(self._url, self._ledgers.reasons)
+        # Of a job that sets its own; None leaves the connection's.
+        self.lock_timeout_s: float | None = None
         self._held: dict[str | None, Held] = {}
         self._readers: dict[str, _Reader] = {}
         # Transactions that the attempt has lost sight of: by a cut connection, or (True) because
@@ -75,6 +91,8 @@ class JobSessions:
         self.dirty = False
         self.used = False
         self.before_use: Callable[[], None] = lambda: None
+        # Takes what the servers say beside their answers, and how serious it is.
+        self.say: Said = lambda _text, _level: None
         store.on_connect = self._wrap_control
 
     # -- for the job ------------------------------------------------------------------
@@ -98,8 +116,12 @@ class JobSessions:
                 session.close()
 
     @contextmanager
-    def autocommit(self, connection: str | None = CONTROL) -> Iterator[Connection]:
+    def autocommit(
+        self, connection: str | None = CONTROL, *, patient: bool = False
+    ) -> Iterator[Connection]:
         """Open a connection on which each statement commits by itself, for VACUUM and its like.
+
+        `patient`: see `jobapi.Attempt`.
 
         Raises:
             JobFailure: The attempt has a transaction open there already.
@@ -111,7 +133,14 @@ class JobSessions:
             )
         self._use()
         with self._engine(connection).connect() as opened:
-            yield opened.execution_options(isolation_level="AUTOCOMMIT")
+            alone = opened.execution_options(isolation_level="AUTOCOMMIT")
+            send(alone, self._job_settings(connection, local=False, patient=patient))
+            try:
+                yield alone
+            finally:
+                if connection is CONTROL:
+                    with suppress(psycopg2.Error):
+                        send(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
 
@@ -139,7 +168,12 @@ class JobSessions:
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
+        self.lock_timeout_s = None
         self._gone.clear()
+
+    def handled(self) -> None:
+        """Note that the job's own code has ended."""
+        open_waits(False)
 
     @property
     def number(self) -> str | None:
@@ -173,6 +207,8 @@ class JobSessions:
                 raise EffectApplied from None
             held.commit()
             del self._held[name]
+        if CONTROL in self._held:
+            self._store.send_ahead(IN_ORDER)
 
     def commit_control(self) -> None:
         """Commit the control database: effect and completion together."""
@@ -203,6 +239,10 @@ class JobSessions:
             except Exception:  # noqa: BLE001 - a new line is in order
                 self._store.drop()
 
+    def explain(self, error: BaseException) -> None:
+        """Add to an error of a job what is known about it beyond PostgreSQL's own words."""
+        self._reasons.add_to(error)
+
     def verdict(self) -> str | None:
         """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
 
@@ -229,8 +269,13 @@ class JobSessions:
 
     @contextmanager
     def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
-        """Give the connection for a session."""
-        if read_only and name is not CONTROL and name not in self._held:
+        """Give the connection for a session; where a job may not write, one that only reads."""
+        self._use()
+        if (
+            name is not CONTROL
+            and name not in self._held
+            and (read_only or self._ledgers.why_none(name, self._engine(name)))
+        ):
             with self._reader(name) as opened:
                 yield opened
             return
@@ -244,23 +289,38 @@ class JobSessions:
     def _transaction(self, name: str | None) -> Held:
         if name in self._held:
             return self._held[name]
-        self._use()
-        assert self._job is not None
-        if name is CONTROL:
-            self._store.raw.autocommit = False
-        elif name not in self._with_ledger:
-            make_ledger(self._engine(name))
-            self._with_ledger.add(name)
-        opened = self._engine(name).connect()
         try:
-            held = hold(opened, ledger_of=None if name is CONTROL else self._job[0])
-        except BaseException:
-            opened.invalidate()
-            raise
+            held = self._begun(name)
+        except GONE:
+            # The target was restored, or emptied, since its ledger was last there.
+            if name is CONTROL or self._ledgers.why_none(name, self._engine(name), anew=True):
+                raise
+            held = self._begun(name)
         self._held[name] = held
         if held.applied:
             raise EffectApplied
         return held
+
+    def _begun(self, name: str | None) -> Held:
+        assert self._job is not None
+        if name is CONTROL:
+            self._store.raw.autocommit = False
+        opened = self._engine(name).connect()
+        settings = self._job_settings(name, local=True)
+        try:
+            return hold(opened, settings, ledger_of=None if name is CONTROL else self._job[0])
+        except BaseException:
+            opened.invalidate()
+            raise
+
+    def _job_settings(self, name: str | None, *, local: bool, patient: bool = False) -> str:
+        """Return what a job's transaction has beyond the session's own settings."""
+        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
+        if self.lock_timeout_s is not None:
+            settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
+        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
+            settings["lock_timeout"] = "0"
+        return statement(settings, local=local)
 
     @contextmanager
     def _reader(self, name: str) -> Iterator[Connection]:
@@ -268,12 +328,12 @@ class JobSessions:
 
         It leaves nothing behind, so it needs no mark, and a standby can give it.
         """
-        self._use()
         if name not in self._readers:
             # The driver begins the transaction as READ ONLY; no SQL in it can change that, as it
             # begins with a savepoint of SQLAlchemy's.
             opened = self._engine(name).connect().execution_options(postgresql_readonly=True)
             opened.begin()
+            send(opened, self._job_settings(name, local=True))
             self._readers[name] = _Reader(opened)
         reader = self._readers[name]
         reader.sessions += 1
@@ -307,23 +367,27 @@ class JobSessions:
             log.warning("what became of transaction %s on %s is not known: %s", number, name, error)
             return "unknown"
 
+    def _url(self, name: str | None) -> str:
+        return self._store.url if name is CONTROL else self._connections[name].url
+
     def _use(self) -> None:
         """Note that the job works on a database. Before it does, the line is put in order."""
         if not self.used:
             self.before_use()
         self.used = True
+        open_waits(True)
 
     def _engine(self, name: str | None) -> Engine:
         if name is CONTROL:
             self._store.raw  # noqa: B018 - opens the line, which makes the engine
             assert self._control_engine is not None
             return self._control_engine
-        if name not in self._urls:
-            known = ", ".join(sorted(self._urls)) or "none"
+        if name not in self._connections:
+            known = ", ".join(sorted(self._connections)) or "none"
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
         if name not in self._engines:
-            engine = target_engine(self._urls[name], self._worker)
-            event.listen(engine, "connect", self._guarded)
+            engine = target_engine(self._connections[name], self._worker)
+            event.listen(engine, "connect", partial(self._guarded, name=name))
             self._engines[name] = engine
         return self._engines[name]
 
@@ -337,10 +401,23 @@ class JobSessions:
             json_serializer=exact.dumps,
             json_deserializer=exact.loads,
         )
+        event.listen(self._control_engine, "connect", self._name_schema)
+        event.listen(self._control_engine, "handle_error", note_parting_words)
         self._guarded(raw)
 
-    def _guarded(self, raw: JobConnection, _record: object = None) -> None:
+    def _name_schema(self, raw: JobConnection, _record: object) -> None:
+        """Correct what SQLAlchemy has asked for outside a job: bookkeeping has another path."""
+        assert self._control_engine is not None
+        self._control_engine.dialect.default_schema_name = raw.base.schema
+
+    def _guarded(
+        self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
+    ) -> None:
+        keep_from_forks(raw)
+        # Looked up each time: who listens is told after the first connection.
+        attach(raw, lambda text, level: self.say(text, level))  # noqa: PLW0108
         raw.guard = self._guard
+        raw.connection_name = name
         raw.on_mark = self._mark
 
     def _mark(self) -> None:

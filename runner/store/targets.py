@@ -1,60 +1,49 @@
-"""What has to be done in other databases than the control database, beside the jobs' own work."""
+"""Other databases than the control database: their sessions, for jobs and for repairs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+import psycopg2
+from sqlalchemy import Engine, event
 
-from runner.store.connect import make_engine, reported
-from runner.store.jobline import JobConnection
-
-_LEDGER = (Path(__file__).parent / "ledger.sql").read_text(encoding="utf-8")
-# Any number; only that nobody else takes it.
-_LOCK = 1751474532
-
-# A statement whose client was killed ends within a second. Before PostgreSQL 14 it goes on.
-_END_WITH_CLIENT = (
-    "SELECT set_config('client_connection_check_interval', '1s', false)"
-    " WHERE current_setting('server_version_num')::integer >= 140000"
-)
-
-_END_SESSIONS = text(
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    " AND usename = current_user AND application_name = ANY (:names)"
-)
+from runner.model.connection import NamedConnection
+from runner.store.connect import engine_of, make_engine, reported
+from runner.store.database import SqlTransaction
+from runner.store.session_settings import Use, Wanted, milliseconds
+from runner.store.session_state import RESET
 
 
-def target_engine(url: str, worker: str) -> Engine:
-    """Return the engine for a worker's jobs on a named connection."""
-    engine = make_engine(
-        url,
-        application_name=f"headrace:{worker}",
-        pool_size=1,
-        connection_factory=JobConnection,
-    )
+def target_engine(connection: NamedConnection, worker: str) -> Engine:
+    """Return the engine for a worker's jobs on a named connection.
 
-    @event.listens_for(engine, "connect")
-    def _end_with_client(raw: Any, _record: Any) -> None:
-        with raw.cursor() as cursor:
-            cursor.execute(_END_WITH_CLIENT)
-        raw.commit()
-
+    Raises:
+        ConfigError: Its URL is none of PostgreSQL's.
+    """
+    more = {}
+    if connection.lock_timeout_s is not None:
+        more["lock_timeout"] = milliseconds(connection.lock_timeout_s)
+    if connection.timezone is not None:
+        more["timezone"] = connection.timezone
+    wanted = Wanted(Use.TARGET, f"headrace:{worker}", more)
+    engine = engine_of(connection.url, wanted, pool_size=1)
+    event.listen(engine, "checkin", _clean)
     return engine
 
 
-def make_ledger(engine: Engine) -> None:
-    """Make `headrace.ledger` where it is missing.
-
-    In a transaction of its own: the job's may stand open for hours, and others would wait.
-    """
-    with engine.begin() as connection:
-        there = connection.exec_driver_sql("SELECT to_regclass('headrace.ledger') IS NOT NULL")
-        if not there.scalar():
-            # Two workers may come here together: the second one waits, then finds it made.
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            connection.exec_driver_sql(_LEDGER)
+def _clean(raw: Any, _record: Any) -> None:
+    """Leave nothing in the session of what a job has set, for the next one that gets it."""
+    if raw is None:
+        return
+    try:
+        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say.
+        raw.readonly = None
+        raw.autocommit = True
+        with raw.plain() as cursor:
+            cursor.execute(RESET + raw.settings_sql)
+        raw.autocommit = False
+    except psycopg2.Error:
+        # A new session is clean as well: the pool replaces a closed one.
+        raw.close()
 
 
 def end_sessions(url: str, workers: Sequence[str]) -> int:
@@ -67,6 +56,7 @@ def end_sessions(url: str, workers: Sequence[str]) -> int:
     try:
         with reported(), engine.begin() as connection:
             names = [f"headrace:{worker}" for worker in workers]
-            return int(connection.execute(_END_SESSIONS, {"names": names}).scalar() or 0)
+            row = SqlTransaction(connection).row("terminate_backends", application_names=names)
+            return int(row["count"]) if row else 0
     finally:
         engine.dispose()

@@ -21,6 +21,7 @@ from psycopg2.extensions import (
     STATUS_BEGIN,
     STATUS_PREPARED,
     STATUS_READY,
+    parse_dsn,
     set_wait_callback,
 )
 
@@ -98,7 +99,7 @@ def _wait(look: Look, connection: Any) -> None:
     """Wait for one answer on a connection; the driver closes it where this raises."""
     began = time.monotonic()
     # The driver leaves its own limit on connecting to whoever waits himself.
-    most_s = math.inf if connection.status in _OPEN else _CONNECT_S
+    most_s = math.inf if connection.status in _OPEN else _connect_limit_s(connection.dsn)
     pause_s = _AT_ONCE_S
     while (state := connection.poll()) != POLL_OK:
         while not _ready(connection, state, pause_s):
@@ -107,6 +108,14 @@ def _wait(look: Look, connection: Any) -> None:
             if more_s is None:
                 raise NoAnswer(f"no answer within {waited_s:.1f} s")
             pause_s = min(more_s, most_s - waited_s)
+
+
+def _connect_limit_s(dsn: str) -> float:
+    """Return what libpq would wait for a connection: `connect_timeout` for each host."""
+    said = parse_dsn(dsn)
+    each_s = float(said.get("connect_timeout") or _CONNECT_S)
+    hosts = 1 + str(said.get("host", "")).count(",")
+    return hosts * (each_s if each_s > 0 else math.inf)
 
 
 def _ready(connection: Any, state: int, pause_s: float) -> bool:

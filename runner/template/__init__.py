@@ -14,6 +14,7 @@ from runner.template.preview import Preview, SqlSource
 from runner.template.rendered import RenderedSql
 from runner.template.sql import render
 from runner.template.values import evaluate, render_value
+from runner.template.written import remember_text
 
 __all__ = [
     "Preview",
@@ -28,6 +29,7 @@ __all__ = [
     "quote_identifier",
     "quote_name",
     "refuse_transaction_control",
+    "remember_text",
     "render",
     "render_value",
     "split_name",

@@ -13,6 +13,10 @@ MAX_CHARACTERS = 1_000_000
 MAX_ITERATIONS = 100_000
 MAX_SECONDS = 2.0
 MAX_WORK = 30_000_000
+# Of the values that one rendering binds, all together.
+MAX_BOUND = 64_000_000
+# What the template itself consists of, inside its braces and around them.
+MAX_TOKENS = 20_000
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Budget:
     characters: int = MAX_CHARACTERS
     work: int = MAX_WORK
     deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+    bound: int = MAX_BOUND
     binds: dict[str, Any] = field(default_factory=dict)
 
     def spend_iteration(self) -> None:
@@ -40,8 +45,26 @@ class Budget:
         if self.characters < 0:
             raise TemplateError(f"the result is longer than {MAX_CHARACTERS:,} characters")
 
-    def bind(self, value: Any) -> str:
-        """Keep a value and return its name."""
+    def spend_work(self, amount: int) -> None:
+        """Count what is made, read or compared; and look at the clock."""
+        self.work -= amount
+        if self.work < 0:
+            raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
+        if time.monotonic() > self.deadline:
+            raise TemplateError(f"rendering takes longer than {MAX_SECONDS:g} s")
+
+    def bind(self, value: Any, characters: int = 0) -> str:
+        """Keep a value and return its name.
+
+        Raises:
+            TemplateError: With those before it is more than a statement should carry.
+        """
+        self.bound -= characters
+        if self.bound < 0:
+            raise TemplateError(
+                f"the values of a statement take more than {MAX_BOUND:,} characters; load so much"
+                " from a file"
+            )
         name = f"p{len(self.binds) + 1}"
         self.binds[name] = value
         return name
@@ -74,10 +97,7 @@ def check_length(length: int) -> None:
     """
     if length > MAX_CHARACTERS:
         raise TemplateError(f"a value would be longer than {MAX_CHARACTERS:,}")
-    spent = current()
-    spent.work -= length
-    if spent.work < 0:
-        raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
+    current().spend_work(length)
 
 
 def size(value: object) -> int:

@@ -5,12 +5,13 @@ templates, so that both know the same names, filters, methods and bounds.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from runner.template import budget
-from runner.template.expressions import Expressions
+from runner.template.operators import Operators
 from runner.template.sandbox import BoundedEnvironment
 from runner.template.shapes import ANY, Shape, joined
 from runner.template.sql import environment as sql_environment
@@ -63,11 +64,8 @@ def check_expression(
     """Check a condition."""
     try:
         tree = tree_of_expression(expression)
-        value_environment.compile_expression(_bare(expression))
     except TemplateSyntaxError as error:
-        if not _is_named(error):
-            return Checked(ANY, (_syntax(error),))
-        tree = tree_of_expression(expression)
+        return Checked(ANY, (_syntax(error),))
     except RecursionError:
         return Checked(ANY, (_TOO_DEEP,))
     checker = _Checker(value_environment, variables, hints)
@@ -92,25 +90,16 @@ def check_sql(
 _TOO_DEEP = Fault("bad-template", "this is no template: it is nested too deep", "nest less")
 
 
-def _bare(expression: str) -> str:
-    text = expression.strip()
-    return text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
-
-
+@lru_cache(maxsize=256)
 def _fault_of(template: str, environment: BoundedEnvironment) -> Fault | None:
     """Return what keeps a template from being compiled at all."""
     try:
-        environment.compile(template)
+        environment.parse(template)  # Not compiled: that takes ten times as long.
     except TemplateSyntaxError as error:
-        return None if _is_named(error) else _syntax(error)
+        return _syntax(error)
     except RecursionError:
         return _TOO_DEEP
     return None
-
-
-def _is_named(error: TemplateSyntaxError) -> bool:
-    """Tell whether a filter or test is missing, which the tree tells better."""
-    return (error.message or "").startswith(("No filter named", "No test named"))
 
 
 def _syntax(error: TemplateSyntaxError) -> Fault:
@@ -118,7 +107,7 @@ def _syntax(error: TemplateSyntaxError) -> Fault:
     return Fault("bad-template", f"this is no template: {message}", BRACES_HINT, error.lineno)
 
 
-class _Checker(Expressions):
+class _Checker(Operators):
     """Follows the statements of one template."""
 
     def __init__(

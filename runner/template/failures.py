@@ -15,11 +15,17 @@ _HINTS = {
     "No test named": GUIDE,
     "unexpected char": "inside {{ }} only an expression may stand",
 }
+_OWN_BRACES = (
+    " (where {{, {% or {# is the SQL's own, as in '{{1,2},{3,4}}' or LIKE '{%', write it between"
+    " {% raw %} and {% endraw %})"
+)
 
 
 @contextmanager
-def told_with_place(name: str) -> Iterator[None]:
+def told_with_place(name: str, *, braces: bool = False) -> Iterator[None]:
     """Raise TemplateError (or RefusedSql) as `name:line: cause` in place of any other error.
+
+    With `braces` the text may hold some that are its own, as SQL does.
 
     Raises:
         TemplateError: the template is malformed, or its evaluation fails.
@@ -28,7 +34,9 @@ def told_with_place(name: str) -> Iterator[None]:
     try:
         yield
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{name}:{error.lineno}: {_hinted(error.message or '')}") from None
+        told = _hinted(error.message or "")
+        hint = _OWN_BRACES if braces else ""
+        raise TemplateError(f"{name}:{error.lineno}: {told}{hint}") from None
     except (jinja2.UndefinedError, jinja2.TemplateError) as error:
         raise TemplateError(f"{_place(name, error)}: {_hinted(error.message or '')}") from None
     except RefusedSql as error:
@@ -36,7 +44,9 @@ def told_with_place(name: str) -> Iterator[None]:
     except HeadraceError as error:
         raise TemplateError(f"{_place(name, error)}: {error}") from None
     except RecursionError:
-        raise TemplateError(f"{name}: macros call each other without end") from None
+        raise TemplateError(
+            f"{name}: it nests too deeply, or its macros call each other without end"
+        ) from None
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         raise TemplateError(f"{_place(name, error)}: {cause}") from error

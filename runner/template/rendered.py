@@ -7,10 +7,14 @@ from typing import Any
 
 from runner.errors import RefusedSql
 from runner.template.guard import split_statements
-from runner.template.lexer import Kind, Token, tokens
+from runner.template.lexer import Kind, Token, code, tokens
 
 # NUL can stand in no PostgreSQL text, so a marker cannot be mistaken for anything else.
 _MARKER = re.compile("\x00(p\\d+)\x00")
+# In `date {{ day }}::text` the literal belongs to the type's name.
+_LITERAL_TYPES = frozenset(
+    "DATE TIME TIMETZ TIMESTAMP TIMESTAMPTZ ZONE INTERVAL TEXT JSON JSONB UUID BYTEA".split()
+)
 
 
 def marker(name: str) -> str:
@@ -79,16 +83,42 @@ def refuse_misplaced_binds(marked: str) -> None:
 
 def misplaced_bind(marked: str) -> tuple[str, int] | None:
     """Return why a value cannot stand where it does, and where that is, or None."""
-    before: Token | None = None
+    read: list[Token] = []  # The tokens before, the nearest last.
+    meant: Token | None = None
     for token in tokens(marked):
         if token.kind is not Kind.BIND and (inside := _MARKER.search(token.text)):
             return _misplaced(token), token.start + inside.start()
-        if before is not None and Kind.BIND in (before.kind, token.kind):
-            glued = _glued(before, token)
-            if glued:
-                return glued, before.start
-        before = token
+        if read and (told := _glued(read, token)):
+            return told, read[-1].start
+        if meant is not None and (told := _continued(meant, token)):
+            return told, token.start
+        read = [*read[-1:], token]
+        meant = meant if token.kind in (Kind.SPACE, Kind.COMMENT) else token
     return None
+
+
+def with_binds_apart(marked: str) -> str:
+    """Return the text with each value in parentheses that its neighbours would take apart.
+
+    The driver puts a literal in the marker's place: `-5::posint` would be cast before it is
+    negated.
+    """
+    found = code(marked)
+    text, done = "", 0
+    for place, token in enumerate(found):
+        if token.kind is not Kind.BIND or not _taken(found[place + 1 : place + 3]):
+            continue
+        if place and found[place - 1].text.upper() in _LITERAL_TYPES:
+            continue
+        text += f"{marked[done : token.start]}({token.text})"
+        done = token.end
+    return text + marked[done:]
+
+
+def _taken(after: list[Token]) -> bool:
+    """Tell whether what follows a value belongs to it more closely than its sign does."""
+    words = [token.text.upper() for token in after]
+    return words[:1] in (["["], ["COLLATE"], ["AT"]) or words == [":", ":"]
 
 
 def _misplaced(token: Token) -> str:
@@ -97,16 +127,37 @@ def _misplaced(token: Token) -> str:
         return f"a value stands inside a comment: {shown} (write such comments as {{# … #}})"
     return (
         f"a value stands inside quotes: {shown} (write {{{{ … }}}} without quotes, "
-        "it is bound as a parameter; for parts of a text use ||)"
+        "it is bound as a parameter; for parts of a text use ||; braces that are meant as "
+        "text stand between {% raw %} and {% endraw %})"
     )
 
 
-def _glued(before: Token, token: Token) -> str:
-    glued = (Kind.BIND, Kind.WORD, Kind.NUMBER, Kind.STRING, Kind.QUOTED_NAME)
-    if before.kind in glued and token.kind in glued:
+def _glued(read: list[Token], token: Token) -> str:
+    before = read[-1]
+    if Kind.BIND not in (before.kind, token.kind):
+        return ""
+    one_token = (Kind.BIND, Kind.WORD, Kind.NUMBER, Kind.STRING, Kind.QUOTED_NAME)
+    unicode_text = [one.text.upper() for one in read] == ["U", "&"]
+    if (
+        (before.kind in one_token and token.kind in one_token)
+        or before.text in (".", "$")
+        or token.text == "."
+        or unicode_text
+    ):
         shown = _MARKER.sub("{{ … }}", before.text + token.text)[:80]
         return (
             f"a value touches what stands beside it: {shown} (leave a space; for a name made of "
             "parts write {{ ('a_' ~ b) | identifier }})"
+        )
+    return ""
+
+
+def _continued(before: Token, token: Token) -> str:
+    """Refuse two texts in a row: over a line's end they would be one, which nobody has written."""
+    texts = (Kind.BIND, Kind.STRING)
+    if Kind.BIND in (before.kind, token.kind) and before.kind in texts and token.kind in texts:
+        return (
+            "a value follows another one, or a text, with nothing but space between them: "
+            "put an operator or a comma there"
         )
     return ""

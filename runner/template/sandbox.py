@@ -5,32 +5,35 @@ called, and loops, concatenation and arithmetic are counted, so that no template
 process that renders it. Templates are flat: no include, import or inheritance.
 """
 
-import json
 import types
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from jinja2 import StrictUndefined, Undefined, nodes
-from jinja2.exceptions import SecurityError, TemplateAssertionError
-from jinja2.filters import sync_do_map, sync_do_sum
+from jinja2 import StrictUndefined, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.exceptions import SecurityError, TemplateAssertionError, TemplateSyntaxError
+from jinja2.lexer import Token, TokenStream
+from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace, missing, pass_context
+from jinja2.utils import Namespace, missing
 from jinja2.visitor import NodeTransformer
 
 from runner.errors import TemplateError
 from runner.suggest import did_you_mean
 from runner.template import budget
 from runner.template.dates import DATE_FILTERS, DATE_GLOBALS
-from runner.template.spans import add, instant, subtract
+from runner.template.filters import COMPARED, CONCAT, COUNTING, EACH, MADE, bounded_range
+from runner.template.measure import bounded, characters, made
+from runner.template.spans import add, subtract
 
 _FILTERS = frozenset(
     "abs capitalize count d default dictsort first float int items last length list lower map "
     "max min reject rejectattr round select selectattr sort sum title trim unique upper".split()
 )
-_METHODS: dict[type, frozenset[str]] = {
+METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         "lower upper title capitalize strip lstrip rstrip startswith endswith split "
         "removeprefix removesuffix isdigit isalpha isalnum find count".split()
@@ -45,10 +48,7 @@ _METHODS: dict[type, frozenset[str]] = {
     time: frozenset("isoformat strftime replace".split()),
     timedelta: frozenset({"total_seconds"}),
 }
-DICT_METHODS = _METHODS[dict]
-_CONCAT = "bounded concat"  # With a space, so that no template can name them.
-_EACH = "bounded each"
-_INSTANT = "instant of a time"
+DICT_METHODS = METHODS[dict]
 
 
 class HelpfulUndefined(StrictUndefined):
@@ -92,11 +92,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=HelpfulUndefined, autoescape=False, keep_trailing_newline=True)
-        self.filters = {name: self.filters[name] for name in _FILTERS}
+        self.filters = {name: bounded(self.filters[name]) for name in _FILTERS}
         self.filters |= DATE_FILTERS
-        self.filters |= {"join": _join, "replace": _replace, "map": _map, "sum": _sum}
-        self.filters |= {"tojson": _tojson}
-        self.filters |= {_CONCAT: _concat, _EACH: _each, _INSTANT: instant}
+        self.filters |= COUNTING
         self.globals = {"range": bounded_range, "namespace": Namespace, "dict": dict}
         self.globals |= DATE_GLOBALS
 
@@ -107,10 +105,28 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         assert isinstance(rewritten, nodes.Template)
         return rewritten.set_environment(self)  # type: ignore[return-value]
 
-    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        # Bare expressions come by here, too, which are never parsed as a template.
-        tree = _Comparing().visit(source).set_environment(self)
-        return super()._generate(tree, *args, **kwargs)
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        # Compiling takes far longer than reading: what is too much is not compiled.
+        stream = super()._tokenize(source, name, filename, state)
+        return TokenStream(_counted(stream), name, filename)
+
+    def compile_expression(
+        self,
+        source: str,
+        undefined_to_none: bool = True,
+    ) -> TemplateExpression:
+        """Compile a bare expression, with the same bounds; Jinja's own does not ask `_parse`."""
+        parser = Parser(self, source, state="variable")
+        expression = parser.parse_expression()
+        if not parser.stream.eos:
+            line = parser.stream.current.lineno
+            raise TemplateSyntaxError("chunk after expression", line, None, None)
+        result = nodes.Assign(nodes.Name("result", "store", lineno=1), expression, lineno=1)
+        tree = self.rewriter(set()).visit(nodes.Template([result], lineno=1))
+        template = self.from_string(tree.set_environment(self))
+        return TemplateExpression(template, undefined_to_none)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # `params.items` is the parameter of that name where there is one, not a method.
@@ -128,15 +144,17 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             if isinstance(owner, LoopContext):
                 return obj.__name__ in ("cycle", "changed")
             return any(
-                isinstance(owner, kind) and obj.__name__ in names
-                for kind, names in _METHODS.items()
+                isinstance(owner, kind) and obj.__name__ in names for kind, names in METHODS.items()
             )
         return False
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        spent = budget.current()
+        spent.spend_iteration()
+        spent.spend_work(sum(budget.size(one) for one in (getattr(obj, "__self__", None), *args)))
         result = super().call(context, obj, *args, **kwargs)
         budget.check_length(budget.size(result))
-        return result
+        return made(result)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str | bytes):
@@ -150,17 +168,6 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-class _Comparing(NodeTransformer):
-    """Has times compared as instants: a zone's half past two that comes again is the later one."""
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
-        node.expr = filtered(_INSTANT, node.expr)
-        for operand in node.ops:
-            if operand.op not in ("in", "notin"):
-                operand.expr = filtered(_INSTANT, operand.expr)
-        return self.generic_visit(node)
-
-
 class Rewriter(NodeTransformer):
     """Puts the bounds into a parsed template, and refuses what has no place in one."""
 
@@ -170,12 +177,27 @@ class Rewriter(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
             raise TemplateAssertionError("recursive loops are not available", node.lineno)
-        node.iter = filtered(_EACH, cast(nodes.Expr, node.iter))
+        node.iter = filtered(EACH, cast(nodes.Expr, node.iter))
         return self.generic_visit(node)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         parts = nodes.List(node.nodes, lineno=node.lineno)
-        return self.generic_visit(filtered(_CONCAT, parts))
+        return self.generic_visit(filtered(CONCAT, parts))
+
+    def _visit_collection(self, node: nodes.Expr) -> nodes.Node:
+        # A tuple may be a target, `for a, b in`: that one is not made.
+        if getattr(node, "ctx", "load") != "load":
+            return self.generic_visit(node)
+        return filtered(MADE, cast(nodes.Expr, self.generic_visit(node)))
+
+    visit_List = visit_Tuple = visit_Dict = _visit_collection
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        for operand in node.ops:
+            operand.expr = _as_compared(operand.expr)
+        node.expr = _as_compared(node.expr)
+        return node
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
         if node.name in self.macros and node.ctx != "load":
@@ -190,88 +212,25 @@ class Rewriter(NodeTransformer):
     visit_CallBlock = visit_FilterBlock = visit_AssignBlock = _refuse
 
 
+def _as_compared(expression: nodes.Expr) -> nodes.Expr:
+    # A constant may be what a compiled template is folded to.
+    return expression if isinstance(expression, nodes.Const) else filtered(COMPARED, expression)
+
+
 def filtered(name: str, expression: nodes.Expr) -> nodes.Filter:
     """Return the node `expression | name`."""
     return nodes.Filter(expression, name, [], [], None, None, lineno=expression.lineno)
 
 
-def bounded_range(*limits: int) -> range:
-    """`range` of at most as many numbers as a template may loop over."""
-    numbers = range(*limits)
-    if len(numbers) > budget.MAX_ITERATIONS:
-        raise TemplateError(f"range is longer than {budget.MAX_ITERATIONS:,}")
-    return numbers
-
-
-@pass_context
-def _each(context: Context, items: Iterable[Any]) -> Iterator[Any]:
-    for item in items:
-        budget.current().spend_iteration()
-        yield item
-
-
-@pass_context
-def _concat(context: Context, parts: list[Any]) -> str:
-    return _join(context, parts)
-
-
-@pass_context
-def _join(context: Context, parts: Iterable[Any], separator: str = "") -> str:
-    texts: list[str] = []
-    length = 0
-    for part in parts:
-        budget.current().spend_iteration()
-        texts.append(text_of(part))
-        length += len(texts[-1]) + len(separator)
-        budget.check_length(length)
-    return separator.join(texts)
-
-
-@pass_context
-def _map(context: Context, items: Iterable[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
-    for item in sync_do_map(context, items, *args, **kwargs):
-        budget.current().spend_iteration()
-        budget.check_length(budget.size(item))
-        yield item
-
-
-@pass_context
-def _sum(context: Context, items: Iterable[Any], attribute: str | None = None) -> Any:
-    # Without a start value only numbers can be summed: lists would grow with every one.
-    return sync_do_sum(context.environment, items, attribute)
-
-
-@pass_context
-def _replace(context: Context, text: Any, old: str, new: str) -> str:
-    whole = text_of(text)
-    budget.check_length(len(whole) + whole.count(old) * len(new))
-    return whole.replace(old, new)
-
-
-def _tojson(value: Any) -> str:
-    """Return a value as JSON: a step's result inside a text, say."""
-    if isinstance(value, Undefined):
-        str(value)  # Raises, naming what is undefined.
-    text = json.dumps(value, ensure_ascii=False, default=_jsonable)
-    budget.check_length(len(text))
-    return text
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Iterable):
-        items = list(value)
-        budget.check_length(len(items))
-        return items
-    return text_of(value)
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it appears inside a text: dates and times in ISO 8601."""
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value)
+def _counted(tokens: Iterable[Token]) -> Iterator[Token]:
+    for number, token in enumerate(tokens):
+        if number > budget.MAX_TOKENS:
+            raise TemplateSyntaxError(
+                f"the template is too long: inside and around its braces it has more than"
+                f" {budget.MAX_TOKENS:,} words and signs; hand lists on as parameters",
+                token.lineno,
+            )
+        yield token
 
 
 def _check_growth(operator: str, left: Any, right: Any) -> None:
@@ -281,9 +240,9 @@ def _check_growth(operator: str, left: Any, right: Any) -> None:
         if abs(left) > 10**300 or abs(right) > 10**300:
             raise TemplateError("a number is too large")
     elif isinstance(right, int):
-        budget.check_length(budget.size(left) * right)
+        budget.check_length(characters(left) * right)
     elif isinstance(left, int):
-        budget.check_length(budget.size(right) * left)
+        budget.check_length(characters(right) * left)
 
 
 def _is_of_time(left: Any, right: Any) -> bool:

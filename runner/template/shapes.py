@@ -156,3 +156,12 @@ def never_equal(left: Shape, right: Shape) -> bool:
     if set(kinds) == {"true or false", "a number"}:
         return False  # As in Python, true is 1.
     return kinds[0] != kinds[1]
+
+
+def like(made: Any) -> Shape:
+    """Return the shape of what a sample has become: its type, not its value."""
+    if isinstance(made, list | tuple | range):
+        return Shape([], item=joined(like(one) for one in list(made)[:1]) if made else ANY)
+    if isinstance(made, Mapping):
+        return Shape({})
+    return Shape(made)

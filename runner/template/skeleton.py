@@ -15,6 +15,8 @@ from runner.template.syntax import tree_of
 _WRITTEN = {
     "identifier": '"headrace_unknown"',
     "identifiers": '"headrace_unknown"',
+    "name": '"headrace_unknown"',
+    "names": '"headrace_unknown"',
     "column_type": "text",
     "order": "ASC",
 }

@@ -30,7 +30,8 @@ from runner.template.identifiers import (
     quote_name,
     quote_names,
 )
-from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds
+from runner.template.measure import characters
+from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds, with_binds_apart
 from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 
 _BIND = "bind value"  # With a space, so that no template can name them.
@@ -59,7 +60,7 @@ def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> R
         TemplateError: the template is malformed, names something undefined, or is too costly.
         RefusedSql: a name is no identifier, or a value stands where none can be bound.
     """
-    with budget.rendering(variables) as spent, told_with_place(name):
+    with budget.rendering(variables) as spent, told_with_place(name, braces=True):
         if "\x00" in source or len(source) > _SOURCE_LIMIT:
             raise TemplateError("the template holds NUL characters, or over 1 MB")
         chunks: list[str] = []
@@ -68,7 +69,7 @@ def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> R
             chunks.append(chunk)
         marked = "".join(chunks)
         refuse_misplaced_binds(marked)
-        return RenderedSql(marked, spent.binds)
+        return RenderedSql(with_binds_apart(marked), spent.binds)
 
 
 class _SqlRewriter(Rewriter):
@@ -105,7 +106,13 @@ def _bind(context: Context, value: Any) -> str:
         return value.text
     if isinstance(value, RenderedSql):
         return value.rebound(budget.current().bind)
-    return marker(budget.current().bind(bindable(value)))
+    return _bound(value)
+
+
+def _bound(value: Any) -> str:
+    characters(value)  # Before anything is made of it.
+    ready = bindable(value)
+    return marker(budget.current().bind(ready, characters(ready)))
 
 
 @pass_context
@@ -143,7 +150,7 @@ def _column_type(context: Context, name: Any) -> _Sql:
 def _inlist(context: Context, values: Any) -> _Sql:
     if isinstance(values, str | Mapping) or not isinstance(_defined(values), Iterable):
         raise RefusedSql(f"inlist needs a list, not {values!r}")
-    names = [marker(budget.current().bind(bindable(value))) for value in values]
+    names = [_bound(value) for value in values]
     if not names:
         raise RefusedSql("inlist of an empty list: write = ANY({{ … }}), which takes it")
     return _Sql(f"({', '.join(names)})")

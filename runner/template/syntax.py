@@ -92,8 +92,9 @@ def _read(text: str, expression: bool) -> Reading:
     return Reading(frozenset(found.names), frozenset(found.chains))
 
 
+@lru_cache(maxsize=256)
 def tree_of(template: str) -> nodes.Template:
-    """Return a template's syntax tree.
+    """Return a template's syntax tree, which is not to be changed: several may look at it.
 
     Raises:
         TemplateSyntaxError: it is no template.

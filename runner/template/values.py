@@ -14,7 +14,8 @@ from jinja2.utils import pass_context
 from runner.errors import TemplateError
 from runner.template import budget
 from runner.template.failures import told_with_place
-from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered, text_of
+from runner.template.measure import text_of
+from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
 from runner.template.syntax import has_template, single_expression
 
 _TEXT = "text value"  # With a space, so that no template can name it.

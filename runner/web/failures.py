@@ -20,12 +20,14 @@ from runner.errors import (
     ProblemsError,
     QueueUnavailable,
     RefusedSql,
+    SchemaMismatch,
     StoreUnavailable,
     TemplateError,
     TooManyRuns,
     UnknownJobClass,
     UnknownPipeline,
 )
+from runner.secrecy import redacted
 from runner.web.answers import Answer
 
 RETRY_AFTER_S = 5
@@ -43,6 +45,7 @@ _STATUSES: Sequence[tuple[type[HeadraceError], int]] = (
     (ProblemsError, 422),
     (StoreUnavailable, 503),
     (QueueUnavailable, 503),
+    (SchemaMismatch, 503),
 )
 
 
@@ -66,7 +69,7 @@ def problem_row(problem: Problem) -> dict[str, Any]:
 async def _headrace_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HeadraceError)
     status = status_of(error)
-    content: dict[str, Any] = {"detail": str(error), "code": error.code}
+    content: dict[str, Any] = {"detail": redacted(str(error)), "code": error.code}
     hint = getattr(error, "hint", "")
     if hint:
         content["hint"] = hint

@@ -15,7 +15,7 @@ from runner.store.waiting import within
 from runner.web.answers import Answer
 from runner.web.failures import RETRY_AFTER_S
 from runner.web.guard import ADMITTED
-from runner.web.jobs import Installed, installed
+from runner.web.jobs import installed
 
 # A server that has not said anything for this long is not ready.
 _READY_S = 2.0
@@ -65,8 +65,9 @@ def _readiness(headrace: Headrace, whole: bool) -> Response:
 
 
 @router.get("/metrics", summary="Metrics for Prometheus")
-def metrics(headrace: Installed) -> Response:
+def metrics(request: Request) -> Response:
     """Answer the text exposition; servers that do not answer are `headrace_up` 0."""
+    headrace = installed(request)
     collector = HeadraceCollector(headrace.database, headrace.sender, headrace.settings.queues)
     return Response(exposition(collector), headers={"Content-Type": CONTENT_TYPE})
 

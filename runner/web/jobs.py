@@ -23,7 +23,18 @@ def installed(request: Request) -> Headrace:
     return headrace
 
 
-Installed = Annotated[Headrace, Depends(installed)]
+def usable(request: Request) -> Headrace:
+    """Return the installation, whose schema this version can work with; asked once.
+
+    Raises:
+        StoreUnavailable, SchemaMismatch: Answered with 503.
+    """
+    headrace = installed(request)
+    _ = headrace.keys
+    return headrace
+
+
+Installed = Annotated[Headrace, Depends(usable)]
 
 router = APIRouter(tags=["jobs"], default_response_class=Answer)
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from runner.config import Settings
+from runner.model.connection import NamedConnection
 from runner.model.pipeline import Pipeline
 from runner.spec import LoadResult, load_files, load_folder
 from tests.support.catalogue import SmallCatalogue
@@ -37,7 +38,7 @@ def settings(tmp_path: Path) -> Settings:
         project=tmp_path,
         home=tmp_path,
         pipelines=tmp_path,
-        connections={"warehouse": "postgresql://warehouse/dwh"},
+        connections={"warehouse": NamedConnection("postgresql://warehouse/dwh")},
         pools={"warehouse": 4},
     )
 

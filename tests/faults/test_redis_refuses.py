@@ -95,7 +95,7 @@ def test_a_dispatch_is_accepted_and_the_lead_kept_while_redis_refuses(
         with client_of(cluster.headrace) as client:
             answer = client.post("/jobs", json={"job": effect_job("EffectJob")})
             assert (answer.status_code, answer.json()["status"]) == (201, "queued")
-            wait_until(lambda: told in daemon.text(), limit_s=15, what="the reason")
+            wait_until(lambda: told in daemon.text(), limit_s=30, what="the reason")
             # A sweep and more.
             last = time.monotonic() + 7
             wait_until(lambda: time.monotonic() > last, limit_s=10)
@@ -103,12 +103,12 @@ def test_a_dispatch_is_accepted_and_the_lead_kept_while_redis_refuses(
                 assert client.get("/health/ready").status_code == 200
         end(line, cluster)
 
-        cluster.wait_for_status(answer.json()["id"], "completed", limit_s=25)
+        cluster.wait_for_status(answer.json()["id"], "completed", limit_s=45)
         assert term(cluster) == first
         for process in (daemon, worker):
             assert "Traceback" not in process.text()
             assert process.text().count(told) <= (1 if process is daemon else 3), process.text()
-        wait_until(lambda: "going on after" in daemon.text(), limit_s=15)
+        wait_until(lambda: "going on after" in daemon.text(), limit_s=30)
         assert daemon.text().count("going on after") == 1
 
 
@@ -152,12 +152,12 @@ def test_a_redis_in_protected_mode_is_an_outage_with_its_reason(
             daemon, worker = cluster.daemon(), cluster.worker()
             job = cluster.dispatch("EffectJob")
             told = "Redis refuses connections from other hosts"
-            wait_until(lambda: told in daemon.text() and told in worker.text(), limit_s=15)
+            wait_until(lambda: told in daemon.text() and told in worker.text(), limit_s=30)
             with client_of(cluster.headrace) as client:
                 assert told in client.get("/health/ready").json()["missing"]["redis"]
             server.line.config_set("protected-mode", "no")
 
-            cluster.wait_for_status(job, "completed", limit_s=25)
+            cluster.wait_for_status(job, "completed", limit_s=45)
             assert daemon.text().count(told) == 1
             assert "Traceback" not in daemon.text() + worker.text()
 
@@ -186,6 +186,6 @@ def test_a_killed_workers_messages_leave_nothing_in_redis(cluster: Cluster) -> N
     go.touch()
     cluster.worker()
 
-    cluster.wait_for_status(job, "completed")
+    cluster.wait_for_status(job, "completed", limit_s=45)
     hashes = cluster.keys.message("*")
     wait_until(lambda: not list(cluster.redis.scan_iter(hashes)), what="an empty Redis")

@@ -36,8 +36,8 @@ def test_two_installations_on_one_redis_never_see_each_other(
         one.daemon()
         one.worker(2)
 
-    cluster.wait_all_final()
-    other.wait_all_final()
+    cluster.wait_all_final(limit_s=45)
+    other.wait_all_final(limit_s=45)
 
     for one, job in jobs:
         assert (one.job(job)["status"], one.effects(job)) == ("completed", 1)
@@ -55,7 +55,7 @@ def test_another_applications_jobs_on_a_queue_of_our_name_are_untouched(cluster:
 
     job = cluster.dispatch("EffectJob", queue="high")
 
-    cluster.wait_for_status(job, "completed")
+    cluster.wait_for_status(job, "completed", limit_s=45)
     assert {key: cluster.redis.dump(key) for key in cluster.redis.scan_iter("rq:*")} == before
     assert len(theirs) == 1
 
@@ -69,7 +69,7 @@ def test_a_foreign_message_in_our_list_is_moved_unchanged_beside_it_and_told(
     cluster.redis.rpush(cluster.keys.queue("high"), *foreign)
     job = cluster.dispatch("EffectJob", queue="high")
 
-    cluster.wait_for_status(job, "completed")
+    cluster.wait_for_status(job, "completed", limit_s=45)
 
     aside = cluster.keys.set_aside("high")
     assert cluster.redis.lrange(aside, 0, -1) == foreign
@@ -94,7 +94,7 @@ def test_after_an_upgrade_what_is_queued_is_sent_again_and_of_old_lists_only_our
     cluster.daemon()
     cluster.worker()
 
-    cluster.wait_for_status(job, "completed")
+    cluster.wait_for_status(job, "completed", limit_s=45)
     kept = [theirs.id.encode(), stranger.encode()]
     wait_until(lambda: cluster.redis.lrange(old.queue("high"), 0, -1) == kept)
     assert not cluster.redis.exists(old.message(ours))
@@ -132,6 +132,6 @@ def test_a_jobs_own_rq_speaks_to_its_own_application(cluster: Cluster) -> None:
 
     job = cluster.dispatch("EnqueueElsewhereJob", with_={"redis_url": cluster.servers.redis_url})
 
-    cluster.wait_for_status(job, "completed")
+    cluster.wait_for_status(job, "completed", limit_s=45)
     assert len(Queue("theirs", connection=cluster.redis)) == 1
     assert cluster.job(job)["result"] is None

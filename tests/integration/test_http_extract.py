@@ -140,8 +140,8 @@ def test_an_answer_is_kept_as_a_file(run: JobRunner, server: HttpServer) -> None
     result = run(HttpExtract, url=server.url(), path="in/raw.bin")
 
     assert result == {"size_bytes": 2, "path": "in/raw.bin"}
-    assert (run.project / "in" / "raw.bin").read_bytes() == b"\x00\x01"
-    with pytest.raises(JobFailure, match="leaves the project"):
+    assert (run.project / "exports" / "in" / "raw.bin").read_bytes() == b"\x00\x01"
+    with pytest.raises(JobFailure, match="leaves the output folders"):
         run(HttpExtract, url=server.url(), path="../raw.bin")
 
 
@@ -151,7 +151,7 @@ def test_a_failed_answer_leaves_no_file(run: JobRunner, server: HttpServer) -> N
     with pytest.raises(JobFailure, match="answered 410 Gone: gone"):
         run(HttpExtract, url=server.url(), path="raw.bin")
 
-    assert list(run.project.iterdir()) == []
+    assert list(run.project.rglob("raw*")) == []
 
 
 def test_a_body_is_posted_as_json(

@@ -123,7 +123,7 @@ def test_an_export_is_written_whole_and_can_be_loaded_again(run_job, tmp_path, q
     result = run_job(ExportQuery, path="out/x.csv", sql=sql, params={"most": 3}, delimiter=";")
 
     assert result == {"row_count": 3, "path": "out/x.csv"}
-    rows = list(csv.reader((tmp_path / "out/x.csv").open(), delimiter=";"))
+    rows = list(csv.reader((tmp_path / "exports/out/x.csv").open(), delimiter=";"))
     assert rows == [["n", "t"], ["1", 'a,"1'], ["2", 'a,"2'], ["3", 'a,"3']]
     run_job(LoadFile, path="out/x.csv", table="again", create=True, delimiter=";")
     assert query("SELECT count(*) FROM again") == [(3,)]
@@ -132,21 +132,22 @@ def test_an_export_is_written_whole_and_can_be_loaded_again(run_job, tmp_path, q
 def test_an_export_as_json_lines_is_json(run_job, tmp_path):
     run_job(ExportQuery, path="x.jsonl", sql="SELECT 1 AS a, E'\\\\\"\\n' AS b", format="jsonl")
 
-    lines = (tmp_path / "x.jsonl").read_text().splitlines()
+    lines = (tmp_path / "exports" / "x.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"a": 1, "b": '\\"\n'}]
 
 
 def test_a_failed_export_leaves_the_old_file_and_no_other(run_job, tmp_path):
-    (tmp_path / "x.csv").write_text("old")
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "x.csv").write_text("old")
 
     with pytest.raises(Exception, match="division by zero"):
         run_job(ExportQuery, path="x.csv", sql="SELECT 1 / 0")
 
-    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("x.csv", "old")]
+    assert [(f.name, f.read_text()) for f in (tmp_path / "exports").iterdir()] == [("x.csv", "old")]
 
 
 def test_nothing_is_written_outside_the_project(run_job):
-    with pytest.raises(JobFailure, match="leaves the project"):
+    with pytest.raises(JobFailure, match="leaves the output folders"):
         run_job(ExportQuery, path="../x.csv", sql="SELECT 1")
 
 

@@ -26,7 +26,7 @@ def test_populate_fills_five_departments_however_often_it_runs(run_job, query):
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "../jobs/../../x.sql"])
 def test_populate_reads_no_file_outside_the_project(run_job, path):
-    with pytest.raises(JobFailure, match="leaves the project"):
+    with pytest.raises(JobFailure, match="leaves the folders"):
         run_job(PopulateRecords, sql_path=path)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runner.engine.executor import Handled
 from runner.engine.expansion import MOST_BYTES
 from runner.engine.gate import release_stuck
+from runner.engine.outcomes import Handled
 from runner.errors import IllegalTransition, StaleAttempt
 from runner.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
@@ -416,7 +416,7 @@ FAULTS = {
     "{{ steps.list.result.rows[0].n }}": 'step "each", foreach.items: 1 is no list',
     "{{ steps.list.result.rows[0].name }}": "step \"each\", foreach.items: 'r1' is no list",
     "{{ steps.list.result.rows[0] }}": 'step "each", foreach.items: {',
-    "{{ steps.list.result.lines }}": 'step "each", foreach.items: ',
+    "{{ steps.list.result.rows[0].lines }}": 'step "each", foreach.items: ',
     "{{ range(10001) | list if steps.list.status }}": "10001, more than 10000",
 }
 

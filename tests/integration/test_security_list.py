@@ -18,6 +18,7 @@ from rq import Queue
 
 from runner.embedded import Servers
 from runner.errors import JobFailure
+from runner.folders import Folders
 from runner.jobapi import Attempt, Sessions
 from runner.web.app import create_app
 from tests.support.cluster import Cluster, cluster_on, effect_job
@@ -196,7 +197,7 @@ def unpacked(value: bytes) -> bytes:
         return value
 
 
-def test_paths_stay_inside_the_project_after_resolving_links(tmp_path: Path) -> None:
+def test_paths_stay_inside_their_folders_after_resolving_links(tmp_path: Path) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside"
     (project / "pipelines").mkdir(parents=True)
     outside.mkdir()
@@ -204,11 +205,12 @@ def test_paths_stay_inside_the_project_after_resolving_links(tmp_path: Path) -> 
     (project / "pipelines" / "link").symlink_to(outside)
     (project / "pipelines" / "inside.csv").write_text("x")
     nothing = cast(Sessions, SimpleNamespace())
-    attempt = Attempt("id", 1, project, (project / "pipelines",), nothing)
+    folders = Folders(project / "pipelines", project / "pipelines", (project / "exports",))
+    attempt = Attempt("id", 1, project, folders, nothing)
 
     assert attempt.resolve_path("inside.csv").name == "inside.csv"
     for path in ("link/secret.csv", "../../outside/secret.csv", str(outside / "secret.csv")):
-        with pytest.raises(JobFailure, match="leaves the project"):
+        with pytest.raises(JobFailure, match="leaves the folders"):
             attempt.resolve_path(path)
 
 

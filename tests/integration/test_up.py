@@ -74,8 +74,8 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
         while headrace("show", run_id, "--json").json["jobs"][0]["status"] != "started":
             assert time.monotonic() < give_up
         tree = up.tree()
-        # The daemon, the web page, two workers of one process each.
-        assert len(tree) == 6
+        # What keeps the servers, the daemon, the web page, two workers of one process each.
+        assert len(tree) == 7
         assert up.stop() < 10
         assert up.process.returncode == 0
         assert not [pid for pid in tree if alive(pid)]
@@ -86,7 +86,7 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
         shown = headrace("show", run_id, "--json").json
         assert shown["status"] == "running"
         assert shown["jobs"][0]["retry_count"] == 0
-        assert len(up.tree()) == 3
+        assert len(up.tree()) == 4
         assert headrace("cancel", run_id).code == 0
         assert up.stop(signal.SIGTERM) < 10
 
@@ -96,10 +96,10 @@ def test_a_part_that_dies_is_started_again(headrace: Headrace):
         _ready(headrace, up)
         for pid in [pid for pid in up.tree() if _parent(pid) == up.process.pid]:
             os.kill(pid, signal.SIGKILL)
-        for part in ("daemon", "worker 1", "web"):
+        for part in ("servers", "daemon", "worker 1", "web"):
             up.wait_for(f"{part} has ended (signal SIGKILL); starting it again")
         _ready(headrace, up)
-        assert len(up.tree()) == 4
+        assert len(up.tree()) == 5
         assert up.stop() < 10
 
 

@@ -18,6 +18,7 @@ import pytest
 from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
 from runner.home import token_of
+from runner.web.access import describe_access
 from runner.web.app import create_app
 from tests.support.web import client_of, installation, served
 
@@ -220,6 +221,15 @@ def test_where_callers_cannot_be_known_the_token_is_asked_for(
         assert httpx.get(f"{address}/jobs").status_code == 401
         sent = {"Authorization": f"Bearer {token_of(found.settings.home)}"}
         assert httpx.get(f"{address}/jobs", headers=sent).status_code == 200
+
+
+def test_the_start_tells_who_may_ask_and_what_a_proxy_needs(
+    database: str, redis_url: str, tmp_path: Path
+):
+    with installation(database, redis_url, tmp_path) as found:
+        told = describe_access(found.settings)
+    assert str(tmp_path / "home" / "token") in told
+    assert "behind a proxy, a tunnel or port forwarding set HEADRACE_API_TOKEN" in told
 
 
 def test_a_browser_signs_in_with_the_token_of_the_home(

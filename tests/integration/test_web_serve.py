@@ -237,7 +237,7 @@ def test_readiness_is_told_though_every_thread_waits_for_postgresql(
         assert statuses == {503}
 
 
-def wait_for(there: object, timeout_s: float = 15) -> None:
+def wait_for(there: object, timeout_s: float = 40) -> None:
     """Wait until a condition holds; what cannot connect yet does not count."""
     assert callable(there)
     until = time.monotonic() + timeout_s

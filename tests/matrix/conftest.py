@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, pairs
-from tests.matrix.not_yet import NOT_YET
 from tests.matrix.places import NAMES, Place, places_on, servers
 from tests.support.cli import Headrace
 from tests.support.http import Answered, http_server
@@ -21,14 +20,6 @@ from tests.support.places import NotInstalled, Server, free_port, run_as_owner
 from tests.support.servers import embedded_servers
 
 _LIMIT_S = 120.0
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cells that are known to be wrong: one that has become right fails until unlisted."""
-    for item in items:
-        cell = getattr(item, "callspec", None)
-        if cell is not None and "tests/matrix" in item.nodeid and cell.id in NOT_YET:
-            item.add_marker(pytest.mark.xfail(reason="listed in not_yet.py", strict=True))
 
 
 @dataclass

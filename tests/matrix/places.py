@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from runner.store.statements import STATEMENTS
 from tests.support.places import (
     PASSWORD,
     Server,
@@ -22,7 +22,6 @@ NAMES = ("control", "beside", "debian", "wheel", "dba", "latin1", "berlin", "bou
 ledger a DBA has made. `latin1`, `berlin`: a database with that encoding, with that time zone.
 `bouncer`: through PgBouncer in session mode."""
 
-_LEDGER = Path("runner/store/ledger.sql")
 _ROLE = "etl"
 
 
@@ -115,7 +114,8 @@ def _dba(server: Server) -> Place:
     admin = server.url.replace("/postgres?", "/dba?")
     run_as_owner(
         admin,
-        _LEDGER.read_text(encoding="utf-8"),
+        STATEMENTS["make_schema"].sql,
+        STATEMENTS["make_ledger"].sql,
         f"GRANT USAGE ON SCHEMA headrace TO {_ROLE}",
         f"GRANT SELECT, INSERT, DELETE ON headrace.ledger TO {_ROLE}",
     )

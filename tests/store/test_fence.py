@@ -1,13 +1,16 @@
 """The fence: an attempt that is over changes no row, whatever it tries."""
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from runner.engine.gate import release_stuck
 from runner.engine.guarding import JobGuard
-from runner.errors import StaleAttempt, StoreUnavailable
+from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from runner.model.connection import NamedConnection
 from runner.store.sessions import EffectApplied, JobSessions
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
@@ -111,9 +114,8 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
     with outside.cursor() as cursor:
         cursor.execute("CREATE TABLE effect (attempt integer)")
     job = rows.add("started")
-    sides = [
-        JobSessions(rows.store, {"target": empty_database}, JobGuard(), f"w{n}") for n in (1, 2)
-    ]
+    target = {"target": NamedConnection(empty_database)}
+    sides = [JobSessions(rows.store, target, JobGuard(), f"w{n}") for n in (1, 2)]
     for attempt, side in enumerate(sides, 1):
         side.begin(job, attempt)
         with side.session("target") as session:
@@ -135,6 +137,48 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
     for side in sides:
         side.dirty = side.used = True
         side.clean()
+
+
+def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -> None:
+    job = rows.add("queued")
+    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
+    claimed = rows.store.claim(str(job), 0)
+    assert claimed is not None
+    sessions.begin(job, 1)
+    with sessions.session():
+        pass
+    number = sessions.number
+    assert number is not None
+    with rows.store.raw.plain() as cursor:
+        cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
+
+    for dependents in (0, 1):
+        with pytest.raises(TransactionEnded):
+            rows.store.complete(replace(claimed, dependents=dependents), None, xact=number)
+
+    sessions.roll_back()
+    assert rows.status(job) == "started"
+    assert sessions.verdict() == "its SQL ended the transaction; what it did before stands"
+
+
+def test_a_job_cannot_sign_in_another_transaction_than_its_own(
+    rows: Rows, empty_database: str
+) -> None:
+    job = rows.add("started")
+    sessions = JobSessions(rows.store, {"target": NamedConnection(empty_database)}, JobGuard(), "w")
+    sessions.begin(job, 1)
+    with sessions.session("target") as session:
+        raw: Any = session.connection().connection.dbapi_connection
+    with raw.plain() as cursor:
+        cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
+
+    with pytest.raises(TransactionEnded):
+        sessions.commit_targets()
+
+    sessions.roll_back()
+    assert sessions.verdict() == "its SQL ended the transaction; what it did before stands"
+    sessions.dirty = sessions.used = True
+    sessions.clean()
 
 
 def test_a_job_added_below_one_that_completes_is_counted_again_even_after_a_crash(

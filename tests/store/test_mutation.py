@@ -12,27 +12,47 @@ from runner.embedded import Servers
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.timeout(240)  # a suite within a suite, on a busy machine
 @pytest.mark.parametrize(
-    ("statement", "broken"),
+    ("statement", "line", "broken"),
     [
-        ("closing_part", "test_a_reaped_attempt_cannot_record_its_late_success"),
-        ("closing_batch_part", "test_a_reaped_attempt_cannot_complete_in_a_batch"),
-        ("claiming_batch_part", "test_an_old_message_claims_nothing_in_a_batch"),
-        ("fail_attempt", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
-        ("lose_attempts", "test_a_reaped_attempt_cannot_fail_or_lose_its_successor"),
-        ("claim_attempt", "test_an_old_message_claims_nothing"),
+        ("closing_part", "fencing token", "test_a_reaped_attempt_cannot_record_its_late_success"),
+        ("closing_batch_part", "fencing token", "test_a_reaped_attempt_cannot_complete_in_a_batch"),
+        ("claiming_batch_part", "fencing token", "test_an_old_message_claims_nothing_in_a_batch"),
+        (
+            "fail_attempt",
+            "fencing token",
+            "test_a_reaped_attempt_cannot_fail_or_lose_its_successor",
+        ),
+        (
+            "lose_attempts",
+            "fencing token",
+            "test_a_reaped_attempt_cannot_fail_or_lose_its_successor",
+        ),
+        ("claim_attempt", "fencing token", "test_an_old_message_claims_nothing"),
+        ("closing_part", "mark", "test_a_job_cannot_complete_in_another_transaction_than_its_own"),
+        ("sign_ledger", "mark", "test_a_job_cannot_sign_in_another_transaction_than_its_own"),
     ],
 )
-def test_the_suite_fails_without_the_fence(servers: Servers, statement: str, broken: str) -> None:
+def test_the_suite_fails_without_the_fence(
+    servers: Servers, statement: str, line: str, broken: str
+) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "tests.support.unfenced"),
-            *("-p", "no:cacheprovider", "tests/store/test_fence.py", "-k", "reaped or message"),
+            *(
+                "-p",
+                "no:cacheprovider",
+                "tests/store/test_fence.py",
+                "-k",
+                "reaped or message or own",
+            ),
         ],
         cwd=ROOT,
         env={
             **os.environ,
             "UNFENCED": statement,
+            "UNFENCED_LINE": line,
             "PYTHONPATH": str(ROOT),
             "TEST_DATABASE_URL": servers.database_url,
             "TEST_REDIS_URL": servers.redis_url,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob
 from runner import jobapi
+from runner.folders import Folders
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +45,12 @@ class OneTransaction:
             session.commit()
 
     @contextmanager
-    def autocommit(self, connection: str | None = None) -> Iterator[Connection]:
+    def autocommit(
+        self,
+        connection: str | None = None,
+        *,
+        patient: bool = False,  # noqa: ARG002
+    ) -> Iterator[Connection]:
         with self.engines[connection].connect() as plain:
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -58,7 +64,11 @@ class OneTransaction:
 
 @dataclass
 class JobRunner:
-    """Runs jobs against the databases named in `engines`; None is the default one."""
+    """Runs jobs against the databases named in `engines`; None is the default one.
+
+    `search_path` begins with the pipeline's folder and ends with the pipelines folder; jobs
+    write below `exports` in `project`.
+    """
 
     engines: dict[str | None, Engine]
     search_path: tuple[Path, ...] = (PROJECT / "pipelines",)
@@ -73,7 +83,12 @@ class JobRunner:
                 job_id=str(uuid4()),
                 attempt=1,
                 project=self.project,
-                search_path=self.search_path,
+                folders=Folders(
+                    self.search_path[0],
+                    self.search_path[-1],
+                    (self.project / "exports",),
+                    sql=(PROJECT / "jobs" / "sql",),
+                ),
                 sessions=sessions,
                 run_id="run-1",
                 logical_date=datetime(2026, 1, 31, 12, 30, tzinfo=UTC),

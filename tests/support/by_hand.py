@@ -1,21 +1,26 @@
 """A whole installation in this process: runs are started, and their jobs executed by hand."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
-from runner.engine.executor import Executor, Raised, Surroundings
+from runner.engine.executor import Executor, Surroundings
 from runner.engine.guarding import JobGuard
+from runner.engine.outcomes import Raised
 from runner.engine.wiring import Headrace, connect
+from runner.jobapi import Permissions
+from runner.model.connection import NamedConnection
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.store.attempts import AttemptStore
 from runner.store.database import Row
 from runner.store.sessions import JobSessions
 from runner.template.values import render_value
+
+_NONE: Mapping[str, NamedConnection] = {}
 
 
 @dataclass
@@ -74,17 +79,29 @@ class ByHand:
 
 
 @contextmanager
-def by_hand(database_url: str, redis_url: str, folder: Path) -> Iterator[ByHand]:
-    """Yield the installation; `folder` is its project."""
+def by_hand(
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    connections: Mapping[str, NamedConnection] = _NONE,
+    **more: Any,
+) -> Iterator[ByHand]:
+    """Yield the installation; `folder` is its project, `more` are further settings."""
     settings = Settings(
-        folder, folder, folder / "pipelines", database_url=database_url, redis_url=redis_url
+        folder,
+        folder,
+        folder / "pipelines",
+        database_url=database_url,
+        redis_url=redis_url,
+        **{"connections": connections, "job_packages": ("tests",), **more},
     )
     log = JobLog()
     logging.getLogger(JOB_LOGGER).addHandler(log)
     with connect(settings, role="test") as headrace:
         store = AttemptStore(database_url, "by-hand")
-        sessions = JobSessions(store, {}, JobGuard(), "by-hand")
-        surroundings = Surroundings(settings.project, settings.pipelines, render_value)
+        sessions = JobSessions(store, settings.connections, JobGuard(), "by-hand")
+        permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
+        surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
         yield ByHand(headrace, Executor(store, sessions, headrace.registry, surroundings, log))
         store.drop()
     logging.getLogger(JOB_LOGGER).removeHandler(log)

@@ -24,6 +24,8 @@ from tests.support.invariants import check_invariants, install_audit
 from tests.support.processes import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+# The tests' own jobs lie beside the tests.
+_CONFIG = {"pipelines": "pipelines", "job_packages": ["tests"]}
 FINAL = ("completed", "failed", "cancelled", "skipped")
 
 
@@ -240,7 +242,7 @@ def cluster_on(
     `config` becomes the `config.yaml` (JSON is YAML), `env` goes to every process.
     """
     (folder / "pipelines").mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(json.dumps({"pipelines": "pipelines", **(config or {})}))
+    (folder / "config.yaml").write_text(json.dumps({**_CONFIG, **(config or {})}))
     environ = {
         **_without_settings(os.environ),
         "DATABASE_URL": servers.database_url,

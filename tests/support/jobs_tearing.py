@@ -1,10 +1,14 @@
 """Jobs that hand over a text in every way there is, and some that go behind Headrace's back."""
 
+import os
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg2.extensions
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from jobs import BaseJob
 from runner import jobapi
@@ -29,33 +33,39 @@ class TextJob(BaseJob):
             raise RuntimeError("after its text")
 
     def _send(self) -> None:
-        sql = self.sql_text
         with self.session() as session:
-            raw: Any = session.connection().connection
-            if self.way == "text":
-                session.execute(text(sql.replace(":", "\\:")))
-            elif self.way == "driver":
-                session.connection().exec_driver_sql(sql)
-            elif self.way == "cursor":
-                raw.cursor().execute(sql)
-            elif self.way == "values":
-                raw.cursor().execute(sql, (psycopg2.extensions.AsIs("; COMMIT; SELECT 1"),))
-            elif self.way == "many":
-                raw.cursor().executemany(sql, [(1,), (2,)])
-            elif self.way == "copy":
-                with open("/dev/null") as nothing:
-                    raw.cursor().copy_expert(sql, nothing)
-            elif self.way == "named":
-                raw.cursor(name="mine").execute(sql)
-            elif self.way == "behind":
-                # Past every guard: as a text would be that they all misread.
-                psycopg2.extensions.cursor(raw.dbapi_connection).execute(sql)
-            elif self.way == "commit":
-                session.execute(text(sql))
-                session.connection().commit()
-            elif self.way == "rollback":
-                session.execute(text(sql))
-                raw.rollback()
+            _WAYS[self.way](session, session.connection().connection, self.sql_text)
+
+
+def _copy(_session: Session, raw: Any, sql: str) -> None:
+    with Path(os.devnull).open() as nothing:
+        raw.cursor().copy_expert(sql, nothing)
+
+
+def _commit(session: Session, _raw: Any, sql: str) -> None:
+    session.execute(text(sql))
+    session.connection().commit()
+
+
+def _roll_back(session: Session, raw: Any, sql: str) -> None:
+    session.execute(text(sql))
+    raw.rollback()
+
+
+_AS_IT_IS = psycopg2.extensions.AsIs("; COMMIT; SELECT 1")
+_WAYS: dict[str, Callable[[Session, Any, str], Any]] = {
+    "text": lambda session, _, sql: session.execute(text(sql.replace(":", "\\:"))),
+    "driver": lambda session, _, sql: session.connection().exec_driver_sql(sql),
+    "cursor": lambda _, raw, sql: raw.cursor().execute(sql),
+    "values": lambda _, raw, sql: raw.cursor().execute(sql, (_AS_IT_IS,)),
+    "many": lambda _, raw, sql: raw.cursor().executemany(sql, [(1,), (2,)]),
+    "named": lambda _, raw, sql: raw.cursor(name="mine").execute(sql),
+    "copy": _copy,
+    "commit": _commit,
+    "rollback": _roll_back,
+    # Past every guard: as a text would be that they all misread.
+    "behind": lambda _, raw, sql: psycopg2.extensions.cursor(raw.dbapi_connection).execute(sql),
+}
 
 
 class ReadOnlyJob(BaseJob):

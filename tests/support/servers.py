@@ -1,7 +1,8 @@
 """Real PostgreSQL and Redis for the tests, wherever they can be had; never a stand-in.
 
 In this order: the servers that TEST_DATABASE_URL and TEST_REDIS_URL name; Docker, through
-testcontainers, where an engine answers; the embedded servers.
+testcontainers, where TEST_WITH_DOCKER=1 asks for it; the embedded servers. An engine that happens
+to answer changes nothing: it may not have the images, and both answers must mean the same.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ def available_servers(home: Path, environ: Mapping[str, str] = os.environ) -> It
     database_url, redis_url = environ.get("TEST_DATABASE_URL"), environ.get("TEST_REDIS_URL")
     if database_url and redis_url:
         yield Servers(database_url, redis_url)
-    elif docker_answers():
+    elif docker_wanted(environ):
         with _containers() as found:
             yield Servers(database_url or found.database_url, redis_url or found.redis_url)
     else:
@@ -46,6 +47,11 @@ def embedded_servers(home: Path) -> Iterator[Servers]:
         yield embedded.start(home)
     finally:
         embedded.stop(home)
+
+
+def docker_wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the tests are to use Docker."""
+    return environ.get("TEST_WITH_DOCKER") == "1"
 
 
 def docker_answers() -> bool:

@@ -1,7 +1,8 @@
 """A pytest plugin that takes the fence out of one statement: `-p tests.support.unfenced`.
 
 `UNFENCED=closing_part` removes the line that is marked as the fencing token from that
-statement, before anything else has read it. A suite that still passes then proves nothing.
+statement, before anything else has read it; with `UNFENCED_LINE=mark` the line that demands the
+mark of the attempt's transaction. A suite that still passes then proves nothing.
 """
 
 import os
@@ -12,7 +13,8 @@ from pathlib import Path
 from runner.store import statements
 
 _NAME = os.environ["UNFENCED"]
-_FENCE = re.compile(r"^.*attempt = .*-- fencing token\n", re.MULTILINE)
+_LINE = os.environ.get("UNFENCED_LINE", "fencing token")
+_FENCE = re.compile(rf"^.*= .*-- {_LINE}\n", re.MULTILINE)
 
 
 def _without_fence(text: str) -> str:

@@ -48,7 +48,7 @@ def installation(
         pipelines=pipelines,
         database_url=database_url,
         redis_url=redis_url,
-        **settings,
+        **{"job_packages": ("tests",), **settings},
     )
     with connect(chosen, role="web") as headrace:
         yield headrace

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from runner import __version__
 from runner.errors import SchemaMismatch
 from runner.store.connect import make_engine, reported
+from runner.store.migrations.schema import give_search_path, make_schema
 
 FOLDER = Path(__file__).parent
 # Of both kinds of files: a migration need not have SQL.
@@ -87,12 +88,14 @@ def upgrade(
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
         SchemaMismatch: The schema is of a later version, which this one cannot work with.
+        ConfigError: The role may not make the schema.
     """
     engine = make_engine(database_url, application_name="headrace:migrate")
     try:
         with reported(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             schema = look(connection)
+            give_search_path(connection)
             if schema.version == LATEST or schema.newer:
                 schema.require()
                 return None
@@ -134,7 +137,7 @@ def _run_alembic(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
-    connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS headrace")
+    make_schema(connection)
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -217,38 +217,42 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
+-- name: too_new
+-- A queued job that asks for what only newer workers know.
+SELECT needs
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND attempt = :attempt::integer
+   AND status = 'queued'
+   AND needs > :can::integer
+
 -- name: give_back_attempt
 -- Give an attempt back for a while, without spending a retry: another worker may know the job's
 -- class. No row: it is over, or was given back so often that nobody seems to know it.
 WITH ended AS (
-    UPDATE headrace.job j
+    UPDATE headrace.job
        SET status = 'retrying',
            next_retry_time = clock_timestamp()
-                           + make_interval(secs => (:waits_s::float8[])[given_back.times + 1]),
+               + make_interval(secs => (:waits_s::float8[])[coalesce(given_back, 0) + 1]),
+           given_back = coalesce(given_back, 0) + 1,
            error = :error::text,
            finished_at = clock_timestamp(),
            updated_at = clock_timestamp()
-      FROM (SELECT count(*)::integer AS times
-              FROM headrace.job_attempt
-             WHERE job_id = :id::uuid
-               AND outcome = 'released'
-               AND traceback = 'unknown-job') given_back
-     WHERE j.id = :id::uuid
-       AND j.attempt = :attempt::integer      -- fencing token
-       AND j.status = 'started'
-       AND given_back.times < cardinality(:waits_s::float8[])
-    RETURNING j.id, j.attempt, j.worker, j.started_at, j.next_retry_time
+     WHERE id = :id::uuid
+       AND attempt = :attempt::integer      -- fencing token
+       AND status = 'started'
+       AND coalesce(given_back, 0) < cardinality(:waits_s::float8[])
+    RETURNING id, attempt, worker, started_at, next_retry_time
 ), noted AS (
-    INSERT INTO headrace.job_attempt
-           (job_id, attempt, outcome, worker, started_at, error, traceback)
-    SELECT id, attempt, 'released', worker, started_at, :error::text, 'unknown-job' FROM ended
+    INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
+    SELECT id, attempt, 'released', worker, started_at, :error::text FROM ended
 )
 SELECT id, next_retry_time FROM ended
 
 -- name: lost_attempts
 -- Of these attempts, the ones that somebody else has ended: cancelled, reaped, or begun anew.
 -- An attempt that its own worker has just ended is not among them.
-SELECT held.id, held.attempt
+SELECT held.id, held.attempt, coalesce(j.status = 'cancelled', false) AS cancelled
   FROM json_to_recordset(:attempts::json) AS held (id uuid, attempt integer)
   LEFT JOIN headrace.job j ON j.id = held.id
  WHERE j.id IS NULL
@@ -279,19 +283,40 @@ SELECT r.pipeline, r.params, r.logical_date, r.trigger,
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid
 
+-- name: hold_log
+-- Where lines were left out, those that went in before are deleted: one writer at a time, each
+-- seeing what the one before has written. The worker's parent writes while a job runs, its child
+-- at the job's end.
+SELECT pg_catalog.pg_advisory_xact_lock(
+           pg_catalog.hashtextextended(:id::text || ':' || :attempt::text, 0))
+ WHERE :first_left_out::integer IS NOT NULL
+
 -- name: add_log_lines
-INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)
+-- A line that is there already stays as it is, but for the one that counts what was left out.
+WITH left_out AS (
+    DELETE FROM headrace.job_log
+     WHERE job_id = :id::uuid
+       AND attempt = :attempt::integer
+       AND line > :first_left_out::integer
+       AND line <= :last_left_out::integer
+)
+INSERT INTO headrace.job_log AS log (job_id, attempt, line, at, level, message)
 SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.level, entry.message
   FROM json_to_recordset(:entries::json)
        AS entry (line integer, at float8, level text, message text)
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (job_id, attempt, line) DO UPDATE
+   SET at = excluded.at, level = excluded.level, message = excluded.message
+ WHERE (log.at, log.level, log.message) IS DISTINCT FROM
+       (excluded.at, excluded.level, excluded.message)
 
--- name: sign_ledger
--- In a target database: the job's effect is in this transaction. No row: its transaction was
--- ended from inside, and this is another one.
-INSERT INTO headrace.ledger (job_id, attempt)
-SELECT :id::uuid, :attempt::integer
- WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
+-- name: may_keep_log
+-- While its job runs, an attempt's log is its worker's parent's to write; afterwards only where
+-- its child could not. A lock is not worth a wait: what is to be written stays in memory.
+SELECT set_config('lock_timeout', '500ms', true)
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND attempt >= :attempt::integer
+   AND (NOT :running::boolean OR (attempt = :attempt::integer AND status = 'started'))
 
 -- name: fate_of_transaction
 -- What became of an attempt's transaction. The backend of a connection that was cut may still be

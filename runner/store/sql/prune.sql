@@ -58,3 +58,9 @@ WITH gone AS (
     DELETE FROM headrace.run WHERE id = ANY (:ids::uuid[]) RETURNING id
 )
 SELECT count(*) AS runs FROM gone
+
+-- name: attempts_of_jobs
+-- Which attempt of each job runs now, if one does: the files of all others can go.
+SELECT id, CASE WHEN status = 'started' THEN attempt END AS running
+  FROM headrace.job
+ WHERE id = ANY(:ids::uuid[])

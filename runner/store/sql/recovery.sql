@@ -55,12 +55,19 @@ SELECT j.id, j.attempt
             AND j.started_at < clock_timestamp() - make_interval(secs => :lease_s::float8)))
 
 -- name: terminate_backends
--- A paused worker may still hold a transaction open, and its locks with it.
+-- A paused worker may still hold a transaction open, and its locks with it. Where the URL gives its
+-- sessions another name, a lock is their sign; see session_settings.py.
 SELECT count(pg_terminate_backend(pid))
   FROM pg_stat_activity
  WHERE datname = current_database()
    AND pid <> pg_backend_pid()
-   AND application_name = ANY (:application_names::text[])
+   AND usename = current_user
+   AND (application_name = ANY (:application_names::text[])
+        OR pid IN (SELECT l.pid
+                     FROM pg_locks l
+                     JOIN unnest(:application_names::text[]) name
+                       ON l.objid = (hashtext(name)::bigint & 4294967295)::oid
+                    WHERE l.locktype = 'advisory' AND l.classid = 1751478627))
 
 -- name: settled_runs
 -- Runs whose last job has ended without anyone closing the run.

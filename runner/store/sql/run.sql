@@ -230,6 +230,7 @@ UPDATE headrace.job
    SET status = 'waiting',
        retry_count = 0,
        crash_count = 0,
+       given_back = NULL,
        next_retry_time = NULL,
        finished_at = NULL,
        queued_at = NULL,

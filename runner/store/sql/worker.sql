@@ -60,11 +60,36 @@ SELECT version_num, id, works_from, version
 SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = 'started'
 
 -- name: run_of_job
-SELECT run_id FROM headrace.job WHERE id = :id::uuid AND run_id IS NOT NULL
+SELECT run_id, pipeline, step FROM headrace.job WHERE id = :id::uuid
 
 -- name: terminate_backend
 -- The name is checked as well: the pid may serve somebody else by now.
 SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity
  WHERE pid = :pid::integer
-   AND application_name = :application_name::text
+   AND (application_name = :application_name::text
+        OR EXISTS (SELECT FROM pg_locks l       -- where the URL gives its sessions another name
+                    WHERE l.pid = pg_stat_activity.pid
+                      AND l.locktype = 'advisory' AND l.classid = 1751478627
+                      AND l.objid = (hashtext(:application_name::text)::bigint & 4294967295)::oid))
+
+-- name: lock_holders
+-- Asked after a statement has waited for a lock in vain, from another session: who holds one of the
+-- tables that it names, the longest transactions first. What others run is not repeated.
+SELECT n.nspname || '.' || c.relname AS relation, a.pid, a.usename::text AS role,
+       a.application_name AS program, a.state,
+       coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::bigint AS since_s
+  FROM pg_locks l
+  JOIN pg_class c ON c.oid = l.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.granted
+   AND l.locktype = 'relation'
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
+   AND c.relname = ANY (:words::text[])
+   AND n.nspname NOT IN ('pg_catalog', 'headrace')
+   AND a.pid NOT IN (pg_backend_pid(), :pid::integer)
+ GROUP BY 1, 2, 3, 4, 5
+ ORDER BY min(a.xact_start)
+ LIMIT 3

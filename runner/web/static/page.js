@@ -73,6 +73,7 @@ async function health() {
     const missing = Object.keys(state.missing ?? {});
     const warnings = missing.map((name) => `${name} is missing`);
     if (!missing.length && !state.leader) warnings.push("no daemon leads");
+  if (!missing.length && state.leader === "late") warnings.push("the leading daemon is late");
     if (!missing.length && !state.workers) warnings.push("no worker is up");
     place.className = warnings.length ? "warn" : "good";
     place.textContent = warnings.join(", ") || `ready, ${state.workers} ${state.workers === 1 ? "worker" : "workers"}`;

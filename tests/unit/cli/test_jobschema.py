@@ -1,9 +1,14 @@
 """The schema that editors complete `with:` from."""
 
+import json
+from pathlib import Path
+
 from jsonschema import Draft202012Validator
 
+from runner.config import Settings
 from runner.engine.jobschema import of_hint, pipeline_schema
 from runner.engine.registry import Registry
+from runner.model.connection import NamedConnection
 from runner.source import parse
 from tests.support.cli import REPOSITORY
 
@@ -62,3 +67,37 @@ def test_type_hints_become_schemas():
         "additionalProperties": {"type": "number"},
     }
     assert of_hint(None) == {}
+
+
+def test_every_parameter_of_a_built_in_job_has_a_text_for_editors():
+    schema = pipeline_schema(Registry())
+    for name in Registry().names():
+        for key, described in schema["$defs"][f"with_{name}"]["properties"].items():
+            assert described.get("description"), f"{name}.{key}"
+
+
+def test_the_schema_knows_the_projects_queues_pools_and_connections(tmp_path: Path):
+    settings = Settings(
+        tmp_path,
+        tmp_path,
+        tmp_path,
+        connections={"dwh": NamedConnection("postgresql://x/y")},
+        pools={"few": 2},
+    )
+    validator = Draft202012Validator(pipeline_schema(Registry(), settings))
+
+    def errors(**step: object) -> int:
+        one = {"id": "a", "job": "RunSql", "with": {"sql": "select 1"}, **step}
+        return len(list(validator.iter_errors({"name": "x", "steps": [one]})))
+
+    assert errors(queue="high", pool="few") == 0
+    assert errors(queue="hight")
+    assert errors(pool="many")
+    assert errors(**{"with": {"sql": "select 1", "connection": "dwh"}}) == 0
+    assert errors(**{"with": {"sql": "select 1", "connection": "dw"}})
+
+
+def test_schemas_refer_to_each_other_by_file_only():
+    # With an `$id` that is no whole URL a checker looks for the other one in its own folder.
+    for path in (REPOSITORY / "schema").glob("*.json"):
+        assert "$id" not in json.loads(path.read_text()), path

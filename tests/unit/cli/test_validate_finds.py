@@ -1,5 +1,7 @@
 """`headrace validate` finds what a run would refuse, wherever the files decide it."""
 
+import ast
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner.cli.program import main
+from runner.engine.registry import Registry
 
 Found = Callable[..., list[dict[str, Any]]]
 
@@ -186,7 +189,8 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
 
 
 def test_a_place_in_sql_is_that_of_the_word(found: Found):
-    text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n        select 1,\n          {{ x }}\n"
+    text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n"
+    text += "        select 1,\n          {{ x }}\n"
     item = one(found(text))
     assert (item["line"], item["column"]) == (8, 14)
 
@@ -292,3 +296,139 @@ params: {table: {default: "no.such.table.name"}}
 steps: [{id: a, job: TruncateTable, with: {table: "{{ params.table }}"}}]
 """
     assert "is no identifier" in one(found(text))["message"]
+
+
+@pytest.mark.parametrize(
+    ("job", "with_", "quoted"),
+    [
+        ("ShellCommand", "command: [sleep, 1.50]", "1.50"),
+        ("ShellCommand", "command: [echo, 0x1F]", "0x1F"),
+        ("ShellCommand", "command: [echo, 1e3]", "1e3"),
+        ("ShellCommand", "command: [echo, 007]", "007"),
+        (
+            "HttpExtract",
+            'url: "https://api.example.com", into: t, query: {v: 1.10}',
+            "1.10",
+        ),
+        ("RunSql", "sql: select 1, params: {a: 12345678901234567.89}", "12345678901234567.89"),
+    ],
+)
+def test_a_number_that_would_be_spelt_anew_is_to_be_quoted(
+    found: Found, job: str, with_: str, quoted: str
+):
+    item = one(found(step(job, with_)))
+    assert (item["code"], item["hint"]) == ("changed-number", f'quote it: "{quoted}"')
+    assert item["column"] == step(job, with_).index(quoted) + 1
+
+
+def test_a_number_that_stays_is_content(found: Found):
+    text = step("ShellCommand", "command: [echo, 8080, 1.5, -3]")
+    assert (
+        found(
+            text + step("RunSql", "sql: select 1, params: {a: 1.10}").replace("a,", "b,", 1), code=0
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "with_", "said"),
+    [
+        ("RunSql", "sql: select 1, keep_rows: 100000", "keep_rows is a number"),
+        ("RunSql", "keep_rows: 10", "either sql or sql_path"),
+        ("RunSql", "sql: delete from t, into: s.t", "into needs a SELECT"),
+        ("ExportQuery", "path: a.csv, sql: select 1; select 2", "one query"),
+        ("CheckData", "sql: select 1; select 2", "a check is one query"),
+    ],
+)
+def test_one_value_that_only_a_run_knows_hides_no_other_mistake(
+    found: Found, job: str, with_: str, said: str
+):
+    text = (
+        "  - {id: a, job: RunSql, with: {sql: select 1}}\n"
+        f"  - {{id: b, job: {job}, depends_on: [a],\n"
+        f'     with: {{{with_}, params: {{x: "{{{{ steps.a.result.row_count }}}}"}}}}}}\n'
+    )
+    assert said in one(found(text))["message"]
+
+
+def test_an_unknown_value_of_an_option_is_no_mistake(found: Found):
+    text = """\
+name: p
+params: {d: {required: true}, o: {required: true}, n: {type: integer, required: true}}
+steps:
+  - {id: a, job: LoadFile, with: {path: a.csv, table: s.t, delimiter: "{{ params.d }}"}}
+  - {id: b, job: ArchiveRows, with: {table: a, into: b, column: c, older_than: "{{ params.o }}"}}
+  - {id: c, job: RunSql, with: {sql: select 1, keep_rows: "{{ params.n }}"}}
+  - {id: d, job: DataAggregation, with: {table: t, group_by: ["{{ params.o }}"], sort_by: x_y}}
+"""
+    assert found(text, code=0) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "with_"),
+    [
+        ("Fibonacci", "n: -1"),
+        ("Fibonacci", "n: \"{{ 'x' }}\""),
+        ("RunSql", "sql: select 1, keep_rows: 100000"),
+        ("ExportQuery", "path: ../../../x.csv, sql: select 1"),
+        ("RunSql", "sql: vacuum"),
+        ("HttpExtract", 'url: "https://api.example.org", into: t'),
+        ("TruncateTable", "table: a.b.c.d"),
+    ],
+)
+def test_plan_refuses_what_validate_refuses(
+    found: Found, capsys: pytest.CaptureFixture[str], job: str, with_: str
+):
+    found(step(job, with_))
+    assert main(["plan", "p"]) == 1
+    capsys.readouterr()
+
+
+def test_what_a_step_gives_a_pipeline_is_what_that_one_takes(found: Found, tmp_path: Path):
+    (tmp_path / "pipelines" / "child.yaml").write_text(
+        "name: child\nparams: {n: {type: integer, max: 5}, r: {enum: [eu, us]}}\n"
+        "steps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    text = """\
+name: p
+params:
+  day: {type: date, required: true}
+  r: {default: europe}
+  size: {type: integer, default: 7}
+steps:
+  - {id: a, pipeline: child, with: {n: "{{ params.size }}"}}
+  - {id: b, pipeline: child, with: {r: "{{ params.r }}"}}
+  - {id: c, pipeline: child}
+  - {id: d, pipeline: child, with: {n: "{{ params.size - 3 }}", r: "{{ params.r[:2] }}"}}
+"""
+    items = found(text)
+    assert [(item["line"], item["code"]) for item in items] == [
+        (7, "wrong-type"),
+        (8, "wrong-type"),
+    ]
+
+
+def test_no_built_in_job_returns_a_key_that_it_does_not_name():
+    # Templates that speak of another key are refused before a run.
+    registry = Registry()
+    for name in registry.names():
+        known = registry.result_keys(name)
+        tree = ast.parse(inspect.getsource(registry.get(name).cls))
+        returned = {
+            key.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+            for key in node.value.keys
+            if isinstance(key, ast.Constant)
+        }
+        assert known is None or returned <= set(known), name
+
+
+def test_a_comparison_in_sql_that_cannot_hold_has_its_place(found: Found):
+    text = (
+        "  - id: a\n    job: RunSql\n    with:\n      params: {n: 5}\n      sql: |\n"
+        "        select 1\n        {% if params.n == 'eu' %} + 1{% endif %}\n"
+    )
+    item = one(found(text))
+    assert (item["code"], item["line"]) == ("bad-comparison", 9)

@@ -11,6 +11,7 @@ import pytest
 from runner.config import ConfigProblems, Settings, load_settings, mask_url
 from runner.config.environment import VARIABLES
 from runner.errors import ConfigError, ProblemsError
+from runner.model.connection import NamedConnection
 from runner.model.retry import RetryPolicy
 from runner.schemas import schema
 from runner.source import parse
@@ -165,7 +166,10 @@ def test_a_reference_takes_its_value_from_the_environment() -> None:
     assert settings.database_url == "postgresql://u:010@h/d"
     assert (settings.port, settings.retry.limit) == (8123, 2)
     assert settings.api_token == "${PW}"
-    assert settings.connections == {"a": "postgresql://010", "b": "postgresql://010/b"}
+    assert settings.connections == {
+        "a": NamedConnection("postgresql://010"),
+        "b": NamedConnection("postgresql://010/b"),
+    }
 
 
 def test_a_reference_to_an_unset_variable_has_its_place() -> None:
@@ -230,4 +234,39 @@ def test_no_secret_shows_in_settings_or_mistakes() -> None:
     ],
 )
 def test_a_masked_url_shows_no_password(url: str, shown: str) -> None:
+    assert mask_url(url) == shown
+
+
+def test_a_connection_may_say_how_long_it_waits_for_locks_and_its_zone() -> None:
+    settings = load(
+        "connections:\n  a: {url: 'postgresql://h/a', lock_timeout: 2m, timezone: Europe/Berlin}\n"
+        "  b: {url: 'postgresql://h/b', lock_timeout: 0s}\n  c: postgresql://h/c\n"
+    )
+
+    assert settings.connections == {
+        "a": NamedConnection("postgresql://h/a", 120.0, "Europe/Berlin"),
+        "b": NamedConnection("postgresql://h/b", 0.0),
+        "c": NamedConnection("postgresql://h/c"),
+    }
+    assert "postgresql://" not in repr(settings)
+
+
+def test_an_unknown_zone_of_a_connection_is_a_mistake_with_its_place() -> None:
+    with pytest.raises(ConfigProblems, match=r'there is no time zone "Europe/Berln"') as refused:
+        load("connections:\n  a: {url: 'postgresql://h/a', timezone: Europe/Berln}\n")
+
+    assert "Europe/Berlin" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:pa/ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:pa@ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:secret", "postgresql://u:***"),
+        ("postgresql://h:5432/d", "postgresql://h:5432/d"),
+        ("postgresql://h1:1,h2:2/d", "postgresql://h1:1,h2:2/d"),
+    ],
+)
+def test_a_password_that_was_not_escaped_is_masked_too(url: str, shown: str) -> None:
     assert mask_url(url) == shown

@@ -8,12 +8,14 @@ from jobs.data_aggregation import Aggregate, DataAggregation, parse_aggregate
 from jobs.export_query import ExportQuery
 from jobs.failed_job import FailedJob, MyException
 from jobs.fibonacci import Fibonacci
+from jobs.json_records import Field, JsonRecords, Keys
 from jobs.load_file import LoadFile
 from jobs.rebuild_index import RebuildIndex
 from jobs.results import as_json
 from jobs.run_sql import RunSql
+from jobs.shapes import Shape
 from jobs.slow_query import SlowQuery
-from jobs.streams import JsonLines
+from jobs.streams import Lines
 from jobs.sync_table import SyncTable
 from runner.errors import InvalidPayload, JobFailure
 
@@ -85,10 +87,13 @@ def test_parameters_that_do_not_go_together_are_refused(job, with_, told):
         job(**with_)
 
 
+def records(*lines: str) -> JsonRecords:
+    fields = [Field("a"), Field("b", Shape("json"))]
+    return JsonRecords(lines, "f", fields, Keys("f", ["a", "b"], "t"), place=Lines())
+
+
 def test_json_lines_become_rows_a_piece_at_a_time():
-    source = JsonLines(
-        iter(['{"a": "x\\ty", "b": null}\n', '{"b": {"c": [1]}, "a": true}\n']), ["a", "b"], "f"
-    )
+    source = records('{"a": "x\\ty", "b": null}\n', '{"b": {"c": [1]}, "a": true}\n')
 
     pieces = iter(lambda: source.read(4), "")
 
@@ -100,14 +105,15 @@ def test_json_lines_become_rows_a_piece_at_a_time():
     [("nonsense", "f:2: no JSON"), ("[1]", "f:2: no JSON object"), ('{"z": 1}', "f:2: no column")],
 )
 def test_a_bad_json_line_is_named(line, told):
-    source = JsonLines(iter(['{"a": 1}', line]), ["a"], "f")
+    source = records('{"a": 1}', line)
 
     with pytest.raises(JobFailure, match=told):
         source.read()
 
 
 @pytest.mark.parametrize(
-    ("value", "json"), [(b"\x00\xff", "\\x00ff"), (float("inf"), "inf"), ((1, None), [1, None])]
+    ("value", "json"),
+    [(b"\x00\xff", "\\x00ff"), (float("inf"), "Infinity"), ((1, None), [1, None])],
 )
 def test_values_that_json_lacks_become_texts(value, json):
     assert as_json(value) == json

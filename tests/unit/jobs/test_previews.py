@@ -11,6 +11,7 @@ from jobs.base import BaseJob
 from runner import jobapi
 from runner.engine.registry import Registry
 from runner.errors import RefusedSql
+from runner.folders import Folders
 from runner.template import Preview
 
 
@@ -26,8 +27,9 @@ class Nowhere:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path) -> Iterator[Path]:
     moment = datetime(2026, 1, 31, tzinfo=UTC)
+    folders = Folders(tmp_path, tmp_path, sql=(Path("jobs/sql").resolve(),))
     jobapi.enter(
-        jobapi.Attempt("j", 1, tmp_path, (tmp_path,), Nowhere(), step="s", logical_date=moment)
+        jobapi.Attempt("j", 1, tmp_path, folders, Nowhere(), step="s", logical_date=moment)
     )
     yield tmp_path
     jobapi.enter(None)
@@ -62,7 +64,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "ExportQuery": (
         {"path": "a.csv", "sql": "SELECT 1"},
-        ["COPY ( SELECT 1 ) TO STDOUT WITH (FORMAT csv, DELIMITER :p1, HEADER :p2)"],
+        [
+            (
+                "COPY ( SELECT 1 ) TO STDOUT"
+                " WITH (FORMAT csv, DELIMITER :p1, HEADER :p2, ENCODING 'UTF8')"
+            )
+        ],
     ),
     "CheckData": (
         {"table": "s.t", "not_null": ["a"], "min_rows": 1, "sql": "SELECT 2"},
@@ -75,8 +82,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "LoadFile": (
         {"path": "a.csv", "table": "t", "mode": "replace"},
         [
-            'TRUNCATE TABLE "t"',
-            'COPY "t" ("x", "y") FROM STDIN WITH (FORMAT csv, DELIMITER :p1, NULL :p2)',
+            (
+                'COPY pg_temp."headrace_staged_rows" ("x", "y") FROM STDIN '
+                "WITH (FORMAT csv, DELIMITER :p1, NULL :p2, ENCODING 'UTF8')"
+            ),
+            'DELETE FROM "t"',
+            'INSERT INTO "t" ("x", "y") SELECT "x", "y" FROM pg_temp."headrace_staged_rows"',
         ],
     ),
 }
@@ -92,8 +103,8 @@ def test_a_job_tells_its_statements_in_order(name: str, project: Path) -> None:
 
 def test_columns_that_only_the_catalogue_knows_are_told_so() -> None:
     archived = preview("ArchiveRows", table="t", into="u", column="at", older_than="1d")
-    assert archived[1].note == "the columns of t are read from the catalogue"
     assert archived[1].sql.binds == {"p1": "2026-01-30T00:00:00+00:00"}
+    assert archived[2].note == "the columns of t are read from the catalogue"
     synced = preview("SyncTable", source_table="t", target_table="u", key="id")
     assert "are read from the catalogue" in synced[0].note
     known = preview("MirrorTable", source_table="t", target_table="u", columns=["a"])

@@ -10,7 +10,8 @@ from runner.errors import TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Schedule, Step
 from runner.model.plan import Plan
 from runner.model.retry import RetryPolicy
-from runner.plan.expand import ExpandDefaults, expand, render_late
+from runner.plan.expand import ExpandDefaults, expand
+from runner.plan.late_values import render_late
 from runner.template.values import render_value
 
 LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.config import Settings
+from runner.model.connection import NamedConnection
 from runner.spec import lint, load_folder
 from tests.support.catalogue import SmallCatalogue
 
@@ -94,7 +95,9 @@ def test_a_comment_with_its_reason_silences_one_code(tmp_path: Path) -> None:
 
 
 def test_another_database_has_tables_of_its_own(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, tmp_path, tmp_path, connections={"dwh": "postgresql://h/d"})
+    settings = Settings(
+        tmp_path, tmp_path, tmp_path, connections={"dwh": NamedConnection("postgresql://h/d")}
+    )
     (tmp_path / "p.yaml").write_text(
         "name: p\nsteps:\n"
         "- {id: a, job: LoadFile, with: {path: a.csv, table: t}}\n"

@@ -7,6 +7,7 @@ import pytest
 
 from runner.cli.resolved import yaml_with_comments
 from runner.config import Settings, load_settings
+from runner.model.connection import NamedConnection
 from runner.model.duration import parse_duration_s
 from runner.model.origin import BUILT_IN as ORIGIN
 from runner.model.pipeline import Pipeline, Step
@@ -38,7 +39,7 @@ def plain(tree: Any) -> Any:
 def settings(tmp_path: Path) -> Settings:
     return Settings(
         *(tmp_path, tmp_path, VALID),
-        connections={"warehouse": "postgresql://warehouse/dwh"},
+        connections={"warehouse": NamedConnection("postgresql://warehouse/dwh")},
         pools={"warehouse": 4},
         default_queue="low",
         timeout_s=420.0,

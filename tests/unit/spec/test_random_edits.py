@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.config import Settings
+from runner.model.connection import NamedConnection
 from runner.spec import load_text
 from tests.support.catalogue import SmallCatalogue
 
@@ -45,7 +46,9 @@ def edited(text: str, rng: random.Random) -> str:
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
 def test_a_random_edit_loads_or_gives_its_place(path: Path, tmp_path: Path) -> None:
-    settings = Settings(tmp_path, tmp_path, tmp_path, connections={"warehouse": "postgresql://h/d"})
+    settings = Settings(
+        tmp_path, tmp_path, tmp_path, connections={"warehouse": NamedConnection("postgresql://h/d")}
+    )
     text = path.read_bytes().decode()
     for seed in range(30):
         content = edited(text, random.Random(f"{path.stem} {seed}")).encode()

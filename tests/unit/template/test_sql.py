@@ -28,9 +28,59 @@ def test_colons_and_percent_signs_of_the_sql_are_left_alone():
     source = "SELECT x::int, '12:30:45', j->>'a:b', {{ v }}::text FROM t WHERE n LIKE 'a%'"
     sql = render(source, {"v": 1})
 
-    assert sql.display == source.replace("{{ v }}", ":p1")
-    assert sql.pyformat == source.replace("%", "%%").replace("{{ v }}", "%(p1)s")
-    assert sql.text == source.replace(":", "\\:").replace("{{ v }}", ":p1")
+    assert sql.display == source.replace("{{ v }}", "(:p1)")
+    assert sql.pyformat == source.replace("%", "%%").replace("{{ v }}", "(%(p1)s)")
+    assert sql.text == source.replace(":", "\\:").replace("{{ v }}", "(:p1)")
+
+
+@pytest.mark.parametrize(
+    ("source", "display"),
+    [
+        ("{{ v }}::int", "(:p1)::int"),
+        ("{{ v }} /* x */ :: int", "(:p1) /* x */ :: int"),
+        ("{{ v }}[1]", "(:p1)[1]"),
+        ("{{ v }} COLLATE x", "(:p1) COLLATE x"),
+        ("{{ v }} at time zone x", "(:p1) at time zone x"),
+        ("date {{ v }}::text", "date :p1::text"),
+        ("a[{{ v }}:{{ v }}]", "a[:p1::p2]"),
+        ("{{ v }} + {{ v }}::int, {{ v }}", ":p1 + (:p2)::int, :p3"),
+        ("LIMIT {{ v }}", "LIMIT :p1"),
+        ("{{ v }}&{{ v }}", ":p1&:p2"),
+    ],
+)
+def test_a_value_stands_apart_from_what_would_take_hold_of_a_part_of_it(source, display):
+    assert render(source, {"v": -5}).display == display
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "1.{{ v }}", "{{ v }}.5", "${{ v }}", "U&{{ v }}", "{{ v }}e1", "E{{ v }}", "{{ v }}x",
+        "'a'\n{{ v }}", "{{ v }}\n'a'", "{{ v }} -- x\n {{ v }}", "'{{ v }}'", '"{{ v }}"',
+        "$$ {{ v }} $$", "-- {{ v }}",
+    ],
+)  # fmt: skip
+def test_a_value_that_would_become_part_of_a_text_or_number_is_refused(source):
+    with pytest.raises(RefusedSql):
+        render(f"SELECT {source}", {"v": "5"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "SELECT '{{1,2},{3,4}}'::int[]",
+        "SELECT 1 WHERE a LIKE '{%'",
+        "SELECT '{#'",
+        "SELECT '{{1}}'",
+    ],
+)
+def test_braces_of_the_sqls_own_are_told_how_to_be_written(source):
+    with pytest.raises(HeadraceError, match=r"\{% raw %\} and \{% endraw %\}"):
+        render(source, {})
+
+    raw = source.replace("'{", "'{% raw %}{").replace("}'", "}{% endraw %}'")
+    raw = raw.replace("{%'", "{%{% endraw %}'").replace("{#'", "{#{% endraw %}'")
+    assert render(raw, {}).display == source
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.web import caller
 
-HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+Name = tuple[Any, ...]
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid ...\n"
 V4 = "0100007F:9C40", "0100007F:1F40"
 MAPPED = "0000000000000000FFFF00000100007F"
 V6 = "00000000000000000000000001000000"
@@ -16,13 +18,13 @@ V6 = "00000000000000000000000001000000"
 class Connection:
     """Both names of an accepted socket; `later` is the caller's at the second look."""
 
-    def __init__(self, peer: tuple, own: tuple, later: tuple | None = None) -> None:
+    def __init__(self, peer: Name, own: Name, later: Name | None = None) -> None:
         self._peers, self._own = [later or peer, peer], own
 
-    def getpeername(self) -> tuple:
+    def getpeername(self) -> Name:
         return self._peers.pop()
 
-    def getsockname(self) -> tuple:
+    def getsockname(self) -> Name:
         return self._own
 
 

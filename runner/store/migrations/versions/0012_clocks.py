@@ -3,7 +3,7 @@
 from runner.store.migrations import run_sql
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade() -> None:

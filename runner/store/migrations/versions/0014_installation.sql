@@ -16,5 +16,8 @@ INSERT INTO headrace.installation DEFAULT VALUES;
 -- older worker would leave out what it does not know, and say that the job is completed.
 ALTER TABLE headrace.job ADD COLUMN needs integer;
 
+-- How often workers that do not know the job's class have given it back.
+ALTER TABLE headrace.job ADD COLUMN given_back integer;
+
 -- A lease that lies further ahead than its own length was written before the clock was set back.
 ALTER TABLE headrace.leader ADD COLUMN lease interval NOT NULL DEFAULT interval '3 seconds';

@@ -1,0 +1,52 @@
+-- What is run in target databases, under whatever search path a role has there: every function and
+-- operator is named with its schema.
+
+-- name: ledger_state
+-- Looked at before anything is made: CREATE SCHEMA IF NOT EXISTS asks for the right first, also
+-- where an administrator has made the schema beforehand. pg_catalog's own tables, see ledger.py.
+SELECT pg_catalog.current_database()::pg_catalog.text,
+       current_user::pg_catalog.text,
+       pg_catalog.pg_is_in_recovery()
+           OR pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+       n.oid IS NOT NULL,
+       coalesce(pg_catalog.pg_has_role(n.nspowner, 'USAGE'), false),
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+                AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false),
+       c.oid IS NOT NULL,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                AND pg_catalog.has_table_privilege(c.oid, 'INSERT'), false)
+  FROM (VALUES (1)) AS one
+  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) 'headrace'
+  LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+                                 AND c.relname OPERATOR(pg_catalog.=) 'ledger'
+
+-- name: make_schema
+CREATE SCHEMA headrace
+
+-- name: open_schema
+-- Other roles' jobs work in this database, too; what lies in the schema has rights of its own.
+GRANT USAGE ON SCHEMA headrace TO PUBLIC
+
+-- name: make_ledger
+CREATE TABLE headrace.ledger (
+    job_id      pg_catalog.uuid PRIMARY KEY,
+    attempt     pg_catalog.int4 NOT NULL,
+    applied_at  pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+)
+
+-- name: open_ledger
+-- One ledger for all connections to this database, with whatever roles. It holds numbers of jobs.
+-- An administrator who makes it beforehand decides who may use it.
+GRANT SELECT, INSERT ON headrace.ledger TO PUBLIC
+
+-- name: ledger_entry
+SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid
+
+-- name: sign_ledger
+-- The job's effect is in this transaction. No row: its transaction was ended from inside, and this
+-- is another one. The session has been put in order before: names mean what they should.
+INSERT INTO headrace.ledger (job_id, attempt)
+SELECT :id::uuid, :attempt::integer
+ WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark

@@ -1,0 +1,103 @@
+"""How much a value of a template is, all that it holds counted, and filters that are told so."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, time
+from functools import wraps
+from typing import Any
+
+from jinja2.filters import do_round
+from jinja2.utils import Namespace
+
+from runner.errors import TemplateError
+from runner.template import budget
+
+# What an element takes beside its text, in a list that is written out.
+_AROUND = 2
+_MOST_PRECISION = 100
+
+
+def characters(value: Any) -> int:
+    """Return about how many characters a value takes where it is written out.
+
+    What is held several times counts as often: `[text] * 1000` is a thousand texts, and lists of
+    lists of lists grow with every level.
+
+    Raises:
+        TemplateError: It is more than any template may make.
+    """
+    if isinstance(value, str | bytes):
+        return len(value)
+    counted = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        counted += _AROUND
+        if isinstance(one, str | bytes):
+            counted += len(one)
+        elif isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            waiting += one
+        elif isinstance(one, Namespace):
+            raise TemplateError("a namespace has no text; write out one of its attributes")
+        if counted + len(waiting) > budget.MAX_WORK:
+            raise TemplateError(
+                f"values of more than {budget.MAX_WORK:,} characters in all are made"
+            )
+    return counted
+
+
+def made(value: Any) -> Any:
+    """Count a list or mapping that a template has put together, and return it."""
+    if isinstance(value, list | tuple | dict):
+        budget.check_length(characters(value))
+    return value
+
+
+def compared(value: Any) -> Any:
+    """Count what is to be compared, element by element, and return it."""
+    if isinstance(value, str | bytes | list | tuple | dict):
+        budget.current().spend_work(characters(value))
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it appears inside a text: dates and times in ISO 8601."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list | tuple | dict | set | Namespace):
+        budget.check_length(characters(value))
+    return str(value)
+
+
+def bounded(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return one of Jinja's filters that spends what it is given, and what it makes."""
+    place = 1 if hasattr(plain, "jinja_pass_arg") else 0
+
+    @wraps(plain)
+    def _filter(*args: Any, **options: Any) -> Any:
+        compared(args[place])
+        result = plain(*args, **options)
+        if isinstance(result, Iterator):
+            return _counted(result)
+        budget.current().spend_work(budget.size(result))
+        return result
+
+    return _filter
+
+
+def round_number(value: float, precision: Any = 0, method: str = "common") -> Any:
+    """Round as Jinja does, to no more places than a number can have.
+
+    Raises:
+        TemplateError: The places, or the method, are out of reason.
+    """
+    if not isinstance(precision, int) or abs(precision) > _MOST_PRECISION:
+        raise TemplateError(f"round takes from -{_MOST_PRECISION} to {_MOST_PRECISION} places")
+    return do_round(value, precision, method)  # type: ignore[arg-type]
+
+
+def _counted(items: Iterator[Any]) -> Iterator[Any]:
+    for item in items:
+        budget.current().spend_work(1)
+        yield item

@@ -1,0 +1,83 @@
+"""The ledger in targets: what it asks of a role, and what can be done without it."""
+
+from tests.connections.conftest import Working, query, run_sql, value
+from tests.support.places import PASSWORD, Server
+
+
+def test_two_roles_work_in_one_database(working: Working, debian: Server, place: str):
+    debian.execute(
+        f"DO $$ BEGIN CREATE ROLE second LOGIN PASSWORD '{PASSWORD}';"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    debian.execute("CREATE TABLE t (n int)", "GRANT INSERT ON t TO etl, second", database=place)
+    hand = working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
+
+    rows = [run_sql(hand, "insert into t values (1)", connection=c) for c in ("first", "second")]
+
+    assert [row["status"] for row in rows] == ["completed"] * 2, rows
+    assert len(query(debian.url_for(place, "etl"), "select * from headrace.ledger")) == 2
+
+
+def test_a_role_that_may_make_nothing_can_read(working: Working, debian: Server, place: str):
+    debian.execute(
+        f"REVOKE CREATE ON DATABASE {place} FROM PUBLIC",
+        f"ALTER DATABASE {place} OWNER TO postgres",
+    )
+    debian.execute("CREATE TABLE t (n int)", "GRANT ALL ON t TO etl", database=place)
+    hand = working(there=debian.url_for(place, "etl"))
+
+    assert value(run_sql(hand, "select 1", connection="there")) == 1
+    refused = run_sql(hand, "insert into t values (1)", connection="there")
+    assert refused["status"] == "failed"
+    assert 'GRANT SELECT, INSERT ON headrace.ledger TO "etl"' in refused["error"]
+    assert "CREATE SCHEMA headrace" in refused["error"]
+
+    made = refused["error"].partition("runs in that database: ")[2].rstrip(";").split("; ")
+    debian.execute(*made, database=place)
+    again = run_sql(hand, "insert into t values (1)", connection="there")
+    assert again["status"] == "completed", again["error"]
+
+
+def test_a_schema_that_an_administrator_has_made_is_used(
+    working: Working, debian: Server, place: str
+):
+    debian.execute(f"ALTER DATABASE {place} OWNER TO postgres")
+    debian.execute("CREATE SCHEMA headrace AUTHORIZATION etl", "CREATE TABLE t ()", database=place)
+    debian.execute("GRANT ALL ON t TO etl", database=place)
+    hand = working(there=debian.url_for(place, "etl"))
+
+    row = run_sql(hand, "insert into t default values", connection="there")
+
+    assert row["status"] == "completed", row["error"]
+
+
+def test_a_database_that_takes_no_writes_can_be_read(working: Working, debian: Server, place: str):
+    debian.execute(f"ALTER DATABASE {place} SET default_transaction_read_only = on")
+    hand = working(there=debian.url_for(place, "etl"))
+
+    assert value(run_sql(hand, "select 1", connection="there")) == 1
+    refused = run_sql(hand, "create table t ()", connection="there")
+    assert "takes no writes" in refused["error"]
+
+
+def test_a_target_that_is_emptied_under_a_worker_gets_its_ledger_again(
+    working: Working, debian: Server, place: str
+):
+    hand = working(there=debian.url_for(place, "etl"))
+    first = run_sql(hand, "create table t (n int)", connection="there")
+    debian.execute("DROP SCHEMA headrace CASCADE", database=place)
+
+    second = run_sql(hand, "insert into t values (1)", connection="there")
+
+    assert [first["status"], second["status"]] == ["completed", "completed"], second["error"]
+    assert len(query(debian.url_for(place, "etl"), "select * from headrace.ledger")) == 1
+
+
+def test_another_role_may_work_in_the_control_database(working: Working, database: str):
+    query(database, "create role beside login; grant beside to current_user with inherit true")
+    query(database, "create schema own; grant all on schema own to beside")
+    hand = working(beside=database.replace("//headrace@", "//beside@"))
+
+    row = run_sql(hand, "create table own.t ()", connection="beside")
+
+    assert row["status"] == "completed", row["error"]

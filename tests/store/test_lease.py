@@ -1,0 +1,77 @@
+"""The leader's lease, when clocks are set back or its holder is gone."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from runner.engine.wiring import has_ended, process_name
+from runner.queue.process import host_mark
+from runner.store.database import Database
+
+HOLD = {"lease_s": 3.0}
+
+
+@pytest.fixture
+def opened(database: str) -> Iterator[Database]:
+    opened = Database(database, application_name="test")
+    yield opened
+    opened.close()
+
+
+def set_lease(opened: Database, interval: str) -> None:
+    with opened.transaction() as tx:
+        tx.connection.exec_driver_sql(
+            f"UPDATE headrace.leader SET expires_at = clock_timestamp() + interval '{interval}'"
+        )
+
+
+def test_a_lease_that_lies_further_ahead_than_its_own_length_is_void(opened: Database) -> None:
+    assert opened.row("take_leadership", holder="one", **HOLD) == {"term": 1}
+    assert opened.row("take_leadership", holder="two", **HOLD) is None
+
+    # As after the clock was set back by an hour.
+    set_lease(opened, "58 minutes")
+
+    leader = opened.row("leader")
+    assert leader is not None
+    assert (leader["live"], leader["late"]) == (False, True)
+    assert opened.row("take_leadership", holder="two", **HOLD) == {"term": 2}
+    leader = opened.row("leader")
+    assert leader is not None
+    assert (leader["live"], leader["late"]) == (True, False)
+
+
+def test_a_long_lease_is_good_for_its_whole_length(opened: Database) -> None:
+    opened.rows("take_leadership", holder="one", lease_s=600.0)
+
+    assert opened.row("take_leadership", holder="two", **HOLD) is None
+
+
+def test_a_leader_that_gave_up_is_not_late(opened: Database) -> None:
+    opened.rows("take_leadership", holder="one", **HOLD)
+    opened.rows("give_up_leadership", holder="one")
+
+    leader = opened.row("leader")
+    assert leader is not None
+    assert (leader["live"], leader["late"]) == (False, False)
+    set_lease(opened, "-1 minute")
+    leader = opened.row("leader")
+    assert leader is not None
+    assert leader["late"]
+
+
+def test_a_holder_on_this_host_whose_process_is_gone_is_gone() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    host, mark = socket.gethostname()[:24], host_mark()
+
+    assert has_ended(f"{host}.{gone.pid}.{mark}abcdef")
+    assert not has_ended(process_name())
+    # Nothing is known of processes elsewhere: another host, another container of this one.
+    assert not has_ended(f"elsewhere.{gone.pid}.{mark}abcdef")
+    assert not has_ended(f"{host}.{gone.pid}.0000abcdef")
+    assert not has_ended("test")
+    assert not has_ended(f"{host}.{os.getpid()}.{mark}abcdef")

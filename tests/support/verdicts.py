@@ -1,0 +1,97 @@
+"""What `validate` says of a pipeline, and what a run says: the two that must agree."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.config import Settings
+from runner.engine.pipelines import Pipelines
+from runner.engine.planner import Planner
+from runner.engine.preview import preview_sql
+from runner.engine.registry import Registry
+from runner.engine.rehearsal import rehearse
+from runner.errors import HeadraceError, ProblemsError
+from runner.model.status import Trigger
+from runner.spec import load_folder
+from tests.support.by_hand import ByHand
+
+# Headrace's own, but said of data, files and programs, which are there or not when it runs.
+_OF_DATA = re.compile(
+    r"there is no file '[^']*(?<!\.sql)'|answered \d{3}|exit code|the command cannot be started"
+    r"|checks? |is null|is not unique|is not in|has \d+ rows|: has no column|gave no answer"
+    r"|cannot be reached|the answer|the document|is no list of objects|\.csv:\d|has no keys"
+    r"|custom exception|rows that should not|ended with|there is no column|no such index"
+    r"|there is no table|has no column '|which its result holds"
+)
+
+
+_RAISED = re.compile(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b")
+_OURS = ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`refused`: in Headrace's own words, before or while it ran. `completed`: to its end."""
+
+    refused: str = ""
+    completed: bool = False
+    at_load: bool = False
+
+
+def of_validate(folder: Path, settings: Settings) -> list[str]:
+    """Return the errors that `headrace validate` shows."""
+    registry = Registry()
+    loaded = load_folder(folder, registry, settings)
+    found = [*loaded.problems, *rehearse(loaded.pipelines.values(), settings, registry)]
+    return [str(problem) for problem in found if problem.severity == "error"]
+
+
+def of_plan(settings: Settings, pipeline: str) -> str:
+    """Return what `headrace plan` ends with 1 for; '' where it is content."""
+    registry = Registry()
+    pipelines = Pipelines(settings, registry)
+    try:
+        planner = Planner(settings, pipelines, registry)
+        plan = planner.plan(pipelines.get(pipeline), {}, datetime.now(UTC), Trigger.MANUAL)
+    except HeadraceError as error:
+        return str(error)
+    told = (one for one in preview_sql(plan, settings, registry) if one.fatal)
+    return next((f"{one.step}: {one.error}" for one in told), "")
+
+
+def of_run(hand: ByHand, pipeline: str) -> Verdict:
+    """Run a pipeline through the engine, and say how it ended."""
+    try:
+        run = hand.run(pipeline)
+    except ProblemsError as error:
+        return Verdict(str(error), at_load=True)
+    except HeadraceError as error:
+        return Verdict(str(error))
+    jobs = hand.jobs(run)
+    for step, row in jobs.items():
+        if row["error"] and _is_ours(row):
+            return Verdict(f"{step}: {row['error']}")
+    return Verdict(completed=run["status"] == "completed")
+
+
+def _is_ours(row: dict[str, Any]) -> bool:
+    if row["status"] not in ("failed", "retrying"):
+        return False
+    if _OF_DATA.search(row["error"]):
+        return False
+    last = (row["traceback"] or "").strip().rpartition("\n")[2]
+    raised = next(
+        (
+            line
+            for line in reversed((row["traceback"] or "").splitlines())
+            if re.match(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b", line)
+        ),
+        last,
+    )
+    if not row["traceback"]:
+        return True
+    return raised.startswith(
+        ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
+    )

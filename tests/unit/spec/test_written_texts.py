@@ -1,0 +1,70 @@
+"""What YAML does to SQL, conditions and commands is told by the style in which they are written."""
+
+import textwrap
+
+import pytest
+
+from runner.source import scan
+from runner.spec.written_texts import warnings_of_texts
+
+
+def warned(with_: str, *, job: str = "RunSql") -> list[tuple[str, int]]:
+    lines = textwrap.indent(textwrap.dedent(with_), "      ")
+    text = f"name: p\nsteps:\n  - id: a\n    job: {job}\n    with:\n{lines}"
+    document, problems = scan(text, "p.yaml")
+    assert document is not None, problems
+    assert not problems, problems
+    return [(problem.code, problem.line) for problem in warnings_of_texts(document)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "sql: >\n  delete from t -- all of it?\n  where id = 3\n",
+        "sql: >-\n  delete from t -- all of it?\n  where id = 3\n",
+        'sql: "delete from t -- all\n  where id = 3"\n',
+        "sql: 'delete from t -- all\n  where id = 3'\n",
+        "sql: delete from t -- all\n  where id = 3\n",
+    ],
+    ids=["folded", "folded-stripped", "double", "single", "plain"],
+)
+def test_a_comment_that_swallows_the_next_line_is_told_at_its_line(sql: str):
+    line = 6 if "sql: >" not in sql else 7
+    assert warned(sql) == [("swallowed-comment", line)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "sql: |\n  delete from t -- all of it?\n  where id = 3\n",
+        "sql: >\n  select '-- x'\n  where true\n",
+        "sql: 'select 1 -- one'\n",
+        "sql: >\n  select 1\n\n  -- c\n\n  where true\n",
+        "sql: >\n  select 1\n  where true -- at the end\n",
+        "sql: select '#' || 6\n",
+        "params: {sql: select 6} # of no consequence\n",
+    ],
+)
+def test_what_stays_as_it_was_meant_is_not_told(sql: str):
+    assert warned(sql) == []
+
+
+@pytest.mark.parametrize("sql", ["select 6 # 3", "select a #>> 'x' from t", "select a #- 'x'"])
+def test_what_yaml_cuts_from_plain_sql_is_told(sql: str):
+    assert warned(f"sql: {sql}\n") == [("cut-by-comment", 6)]
+    assert warned(f'sql: "{sql}"\n') == []
+
+
+def test_a_shell_comment_that_swallows_the_next_line_is_told():
+    assert warned("command: >\n  echo a # say it\n  rm b\n", job="ShellCommand") == [
+        ("swallowed-comment", 7)
+    ]
+    assert warned("command: |\n  echo a # say it\n  rm b\n", job="ShellCommand") == []
+    assert warned("command: >\n  echo 'a # b'\n  c\n", job="ShellCommand") == []
+
+
+def test_a_comment_behind_a_condition_is_one():
+    text = "name: p\nsteps:\n  - id: a\n    when: params.n == 1 # only then\n"
+    document, _ = scan(text, "p.yaml")
+    assert document is not None
+    assert list(warnings_of_texts(document)) == []
