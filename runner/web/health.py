@@ -1,5 +1,6 @@
 """Routes for orchestrators and for Prometheus."""
 
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -7,9 +8,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from runner.engine.wiring import Headrace
+from runner.engine.recovery import LEASE_S
+from runner.engine.wiring import Headrace, has_ended
 from runner.errors import HeadraceError, SchemaMismatch
 from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
+from runner.store.database import Row
 from runner.store.migrations import look
 from runner.store.waiting import within
 from runner.web.answers import Answer
@@ -76,11 +79,32 @@ def _database_state(headrace: Headrace) -> dict[str, Any]:
     with headrace.database.transaction() as tx:
         schema = look(tx.connection)
         schema.require()
-        workers = [row for row in tx.rows("workers") if row["status"] in ("running", "draining")]
+        workers = tx.rows("workers")
         leader = tx.row("leader")
+        clock = tx.row("clock")
+    assert clock is not None
     return {
         "schema": schema.version,
-        # Late is told, and takes nobody out of service: requests are served all the same.
-        "leader": "late" if leader and leader["late"] else bool(leader and leader["live"]),
-        "workers": len(workers),
+        "leader": _leads(leader),
+        "workers": sum(_lives(row, clock["now"]) for row in workers),
     }
+
+
+def _leads(leader: Row | None) -> bool | str:
+    """Tell whether a daemon leads, `late` where one should have renewed its lease.
+
+    Late is told, and takes nobody out of service: requests are served all the same. A lease that
+    a process of this host has left behind when it died is nobody's.
+    """
+    if leader is None:
+        return False
+    if leader["late"]:
+        return "late"
+    return bool(leader["live"]) and not has_ended(leader["holder"])
+
+
+def _lives(worker: Row, now: datetime) -> bool:
+    """Tell whether a worker has been heard of lately; not in a time that is still to come."""
+    if worker["status"] not in ("running", "draining") or has_ended(worker["name"]):
+        return False
+    return abs((now - worker["seen_at"]).total_seconds()) <= LEASE_S

@@ -1,5 +1,8 @@
 """What the routes answer, over a real database and Redis, with no worker up."""
 
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -8,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from runner.engine.triggers import Triggers
-from runner.engine.wiring import Headrace
+from runner.engine.wiring import Headrace, process_name
 from tests.support.web import client_of, installation
 
 JOB = {"job": "Fibonacci", "with": {"n": 3}}
@@ -491,3 +494,29 @@ def test_a_query_parameter_that_nobody_knows_is_refused(client: TestClient, quer
 
     assert answer.status_code == 422
     assert told in answer.json()["detail"]
+
+
+def test_readiness_counts_no_dead_leader_and_no_dead_worker(client: TestClient, headrace: Headrace):
+    database = headrace.database
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    alive = process_name()
+    host, pid, mark = alive.rsplit(".", 2)
+    assert pid == str(os.getpid())
+    for name in (alive, f"{host}.{ended.pid}.{mark}"):
+        database.rows(
+            "register_worker",
+            name=name,
+            hostname=socket.gethostname(),
+            pid=int(name.rsplit(".", 2)[1]),
+            birth_ticks=0,
+            queues=["medium"],
+            processes=1,
+        )
+    database.rows("take_leadership", holder=alive, lease_s=60)
+    ready = client.get("/health/ready").json()
+    assert (ready["leader"], ready["workers"]) == (True, 1)
+
+    database.rows("give_up_leadership", holder=alive)
+    database.rows("take_leadership", holder=f"{host}.{ended.pid}.{mark}", lease_s=60)
+    assert client.get("/health/ready").json()["leader"] is False

@@ -28,7 +28,15 @@ SELECT id, attempt, queue, timeout_s
 
 -- name: stale_workers
 -- Workers that may be dead: not heard of for `lease_s` by PostgreSQL's clock, or living on
--- this host, where the caller can look at the process itself.
+-- this host, where the caller can look at the process itself. A sign of life in a time that is
+-- still to come was given before the clock was set back: it counts from now, or a dead worker
+-- would live until that time.
+WITH ahead AS (
+    UPDATE headrace.worker
+       SET seen_at = clock_timestamp()
+     WHERE status IN ('running', 'draining')
+       AND seen_at > clock_timestamp() + make_interval(secs => :lease_s::float8)
+)
 SELECT name, hostname, pid, birth_ticks,
        seen_at < clock_timestamp() - make_interval(secs => :lease_s::float8) AS expired
   FROM headrace.worker
