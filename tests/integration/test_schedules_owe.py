@@ -1,5 +1,6 @@
 """What a schedule owes, by PostgreSQL's clock, and what a pause or a removed file holds back."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runner.engine.again import line_for
 from runner.engine.inforce import InForce
 from runner.engine.pipelines import Pipelines
 from runner.engine.runs import release
@@ -206,3 +208,37 @@ def test_a_new_leader_keeps_the_last_good_version_of_a_broken_file(hand: ByHand)
     after.refresh()
     assert [one.interval_s for one in after.get("due").schedules] == [3600.0]
     assert after.staying == set()
+
+
+def test_the_line_that_runs_the_present_plan_has_the_runs_date_and_what_it_was_given(
+    hand: ByHand,
+) -> None:
+    hand.declare(
+        'name: zoned\nschedule: {cron: "0 0 * * *", timezone: Europe/Berlin}\n'
+        "params: {n: {type: integer, default: 1}, text: {type: string, default: a}}\n"
+        "steps:\n  - {id: only, job: FailedJob}\n"
+    )
+    run = hand.headrace.start_run("zoned", {"n": 2, "text": "a b"}, logical_date="2026-07-01")
+
+    line = line_for(hand.headrace.pipelines, run)
+
+    assert line == (
+        "headrace run zoned --logical-date 2026-07-01T00:00:00+02:00 -p n=2 -p 'text=a b'"
+    )
+
+
+def test_a_trigger_that_was_seen_by_a_clock_ahead_counts_from_now(hand: ByHand) -> None:
+    database = hand.headrace.database
+    pair = [{"pipeline": "after", "upstream": "due", "statuses": ["completed"]}]
+    database.rows("sync_triggers", triggers=json.dumps(pair))
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql(
+            "UPDATE headrace.trigger SET seen_until = clock_timestamp() + interval '3 hours'"
+        )
+
+    database.rows("sync_triggers", triggers=json.dumps(pair))
+
+    (row,) = database.rows("triggers")
+    clock = database.row("clock")
+    assert clock is not None
+    assert row["seen_until"] <= clock["now"]
