@@ -111,15 +111,18 @@ def test_a_csv_replaces_the_rows_of_its_table(
     assert query("SELECT * FROM t") == [(1, "é")]
 
 
-@pytest.mark.parametrize("body", [b"[]", b""])
+@pytest.mark.parametrize(
+    ("body", "mode", "left"),
+    [(b"[]", "replace", []), (b"[]", "append", [(1,)]), (b"", "append", [(1,)])],
+)
 def test_an_answer_without_records_is_no_failure(
-    run: JobRunner, server: HttpServer, query: Any, execute: Any, body: bytes
+    run: JobRunner, server: HttpServer, query: Any, execute: Any, body: bytes, mode: str, left: Any
 ) -> None:
     execute("CREATE TABLE t AS SELECT 1 AS id")
     server.routes["/"] = Answered(body)
 
-    assert run(HttpExtract, url=server.url(), into="t", mode="replace")["row_count"] == 0
-    assert query("SELECT * FROM t") == []
+    assert run(HttpExtract, url=server.url(), into="t", mode=mode)["row_count"] == 0
+    assert query("SELECT * FROM t") == left
 
 
 def test_rows_that_do_not_fit_leave_the_table_alone(
