@@ -14,7 +14,7 @@ from jobs.catalogue import unquoted, writable_table
 from jobs.fetching import Answer, Request, fetch, refuse_request
 from jobs.files import to_write, written_whole
 from jobs.loading import TableLoad
-from jobs.request_headers import with_defaults
+from jobs.request_headers import refuse_headers, with_defaults
 from jobs.urls import with_query, without_query
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
@@ -103,6 +103,7 @@ class HttpExtract(BaseJob):
             raise InvalidPayload("max_mb is at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
         self.headers = headers or {}
+        refuse_headers(self.headers)
         self.path, self.records, self.max_mb = path, records, max_mb
         self.format = "jsonl" if format == "ndjson" else format
         self._load = TableLoad(

@@ -5,9 +5,10 @@ Their names are compared without case, as HTTP does.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from runner import jobapi
-from runner.errors import JobFailure
+from runner.errors import InvalidPayload, JobFailure
 
 # What says nothing of the sender, and goes along to another host.
 _HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
@@ -19,25 +20,33 @@ _LINE_BREAK = re.compile(r"[\r\n\0]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def refuse_headers(headers: Mapping[str, str]) -> None:
+class HeaderRefused(InvalidPayload, JobFailure):
+    """A header that cannot be sent, which no further attempt changes.
+
+    Mostly that is known before a run; where its value holds a secret, to the run only.
+    """
+
+
+def refuse_headers(headers: Mapping[str, Any]) -> None:
     """Refuse headers that cannot be sent; values with secrets are known to a run only.
 
     Raises:
-        JobFailure: naming the header.
+        HeaderRefused: naming the header.
     """
     seen: dict[str, str] = {}
     for name, text in headers.items():
         if not _NAME.fullmatch(name):
-            raise JobFailure(
+            raise HeaderRefused(
                 f"the header {name!r} has no name that HTTP takes: letters, digits and hyphens,"
                 " without blanks"
             )
         other = seen.setdefault(name.lower(), name)
         if other != name:
-            raise JobFailure(f"the header {name} stands twice: {other} is the same one")
+            raise HeaderRefused(f"the header {name} stands twice: {other} is the same one")
         if name.lower() in _OWN:
-            raise JobFailure(f"the header {name} is written by Headrace itself")
-        if not jobapi.names_secret(text):
+            raise HeaderRefused(f"the header {name} is written by Headrace itself")
+        # `validate` knows no value that a run makes: it is no text yet.
+        if isinstance(text, str) and not jobapi.names_secret(text):
             _refuse_value(name, text.strip())
 
 
@@ -45,7 +54,8 @@ def revealed(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers with their secrets in them.
 
     Raises:
-        JobFailure: one of them cannot be sent, or its variable is not set.
+        HeaderRefused: one of them cannot be sent.
+        JobFailure: its variable is not set.
     """
     refuse_headers(headers)
     values = {name: jobapi.reveal(text).strip() for name, text in headers.items()}
@@ -73,15 +83,15 @@ def with_defaults(headers: Mapping[str, str], defaults: Mapping[str, str]) -> di
 def _refuse_value(name: str, value: str) -> None:
     """Refuse a value, without telling it: it may be a secret."""
     if not value:
-        raise JobFailure(f"the header {name} has no value")
+        raise HeaderRefused(f"the header {name} has no value")
     if _LINE_BREAK.search(value):
-        raise JobFailure(f"the header {name} holds a line break")
+        raise HeaderRefused(f"the header {name} holds a line break")
     if _CONTROL.search(value):
-        raise JobFailure(f"the header {name} holds a control character")
+        raise HeaderRefused(f"the header {name} holds a control character")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise JobFailure(
+        raise HeaderRefused(
             f"the header {name} holds a character outside Latin-1 (number {error.start + 1} of its"
             " value), which HTTP does not carry: encode it as the server expects it"
         ) from None

@@ -30,6 +30,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    all_headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -77,9 +78,9 @@ def http_server(certificate: Path | None = None) -> Iterator[HttpServer]:
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            asked = Asked(
-                self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
-            )
+            headers = self.headers.items()
+            body = self.rfile.read(length)
+            asked = Asked(self.command, self.path, dict(headers), body, headers)
             made.asked.append(asked)
             found = made.routes.get(self.path.partition("?")[0], Answered(status=404))
             answer = found(asked) if callable(found) else found
