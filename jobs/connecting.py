@@ -17,6 +17,22 @@ READ_S = 60.0  # Between two pieces of an answer; the step's timeout bounds the 
 _MOST_HINTS = 20
 
 
+class _WholeLines:
+    """What chunks are read from: half a line that tells a length is none ("00" of "00ff")."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._source.readline(limit)
+        if line and not line.endswith(b"\n") and len(line) != limit:
+            raise http.client.IncompleteRead(line)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
 class _Response(http.client.HTTPResponse):
     """An answer that is none until its final status has come: 103 Early Hints is said before it."""
 
@@ -24,10 +40,12 @@ class _Response(http.client.HTTPResponse):
         super().begin()
         for _ in range(_MOST_HINTS):
             if not 100 <= self.status < 200 or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                return
+                break
             # As the library has it before the first line of an answer.
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
+        if self.chunked:
+            self.fp: Any = _WholeLines(self.fp)
 
 
 class _Plain(HTTPConnection):

@@ -7,7 +7,7 @@ they were sent: it unpacks them without asking whether all has come.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
@@ -104,7 +104,10 @@ def fetch(
             target = answer.headers.get("location") if answer.status in _REDIRECTS else None
             if target is None:
                 _refuse_status(request, answer, _place(request, url))
-                return _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
+                taken = _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
+                # TLS tells a connection that was closed from one that was cut.
+                unsure = taken.ends_by_closing and url.scheme != "https"
+                return replace(taken, ends_by_closing=unsure)
         following = _redirected(request, url, target, allowed)
         if origin(following) != origin(url):
             headers = harmless(request.headers)

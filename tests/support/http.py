@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any
 class Answered:
     """One answer. `chunks` are sent one by one without a length, where they are given.
 
-    `raw` is sent instead of all else, its status line too, and the connection is closed behind it.
+    `raw` is sent instead of all else, its status line too, and the connection is closed behind it;
+    over TLS without a word, as a server that dies does it, unless it `says_goodbye`.
     """
 
     body: bytes = b""
@@ -22,6 +23,7 @@ class Answered:
     headers: dict[str, str] = field(default_factory=dict)
     chunks: Iterator[bytes] | None = None
     raw: bytes | None = None
+    says_goodbye: bool = False
 
 
 @dataclass
@@ -50,6 +52,9 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answered) -> None:
     if answer.raw is not None:
         handler.wfile.write(answer.raw)
         handler.close_connection = True
+        if answer.says_goodbye and isinstance(handler.connection, ssl.SSLSocket):
+            with suppress(OSError):  # The other side need not answer.
+                handler.connection.unwrap()
         return
     handler.send_response(answer.status)
     for name, value in answer.headers.items():
