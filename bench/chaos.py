@@ -2,8 +2,9 @@
 
     python -m bench.chaos [--minutes 5] [--seed N]
 
-Ends with 1 where a job was lost or doubled, an invariant does not hold, or a job is not final
-within 60 s of the last fault.
+Effects are made in three databases, jobs log as they go, some of them past their timeout. Ends
+with 1 where a job was lost or doubled, an invariant does not hold, a log line older than 2 s is
+missing, or a job is not final within 60 s of the last fault.
 """
 
 import argparse
@@ -11,14 +12,24 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from runner.embedded import Servers
 from runner.store.migrations import upgrade
 from tests.support.chaos import PIPELINE, Faults, Load
 from tests.support.cluster import Cluster, cluster_on, effect_job
 from tests.support.invariants import violations
-from tests.support.servers import embedded_servers
+from tests.support.places import (
+    PASSWORD,
+    NotInstalled,
+    debian_programs,
+    run_as_owner,
+    second_server,
+)
+from tests.support.servers import create_database, embedded_servers
+from tests.support.spoken import gaps
 
 SETTLE_S = 60.0
 # With the lease of production a paused worker would hold a job for 10 s of a short run.
@@ -35,20 +46,40 @@ def main() -> int:
     # The servers' sockets want a short path.
     with tempfile.TemporaryDirectory(prefix="hr-") as folder:
         home = Path(folder) / "home"
-        with embedded_servers(home) as servers:
+        with ExitStack() as stack:
+            servers = stack.enter_context(embedded_servers(home))
             upgrade(servers.database_url)
-            with cluster_on(
-                servers, Path(folder), env={"HEADRACE_LEASE_S": _LEASE_S, "JOB_MAX_RETRIES": "5"}
-            ) as cluster:
-                return run(cluster, home, options)
+            targets = make_targets(servers, stack)
+            env = {"HEADRACE_LEASE_S": _LEASE_S, "JOB_MAX_RETRIES": "5"}
+            config = {"connections": targets}
+            cluster = stack.enter_context(cluster_on(servers, Path(folder), config=config, env=env))
+            return run(cluster, home, options, targets)
 
 
-def run(cluster: Cluster, home: Path, options: argparse.Namespace) -> int:
+def make_targets(servers: Servers, stack: ExitStack) -> dict[str, str]:
+    """Return databases with a table of effects by name: one beside, one of another major."""
+    targets = {"beside": create_database(servers.database_url)}
+    try:
+        other = stack.enter_context(second_server(debian_programs()))
+    except NotInstalled as missing:
+        print(f"one target only: {missing}", flush=True)
+    else:
+        other.execute(f"CREATE ROLE etl LOGIN PASSWORD '{PASSWORD}'")
+        other.execute("CREATE DATABASE other OWNER etl")
+        targets["other"] = other.url_for("other", "etl")
+    for url in targets.values():
+        run_as_owner(url, "CREATE TABLE public.effect (job_id uuid, attempt integer, tag text)")
+    return targets
+
+
+def run(cluster: Cluster, home: Path, options: argparse.Namespace, targets: dict[str, str]) -> int:
     for name in ("one", "two", "three"):
         text = PIPELINE.format(name=name, effect=effect_job("EffectJob"))
         (cluster.folder / "pipelines" / f"{name}.yaml").write_text(text)
     rng = random.Random(options.seed)
-    load = Load(cluster, options.seed)
+    journal = cluster.folder / "journal"
+    journal.mkdir()
+    load = Load(cluster, options.seed, targets=list(targets), journal=journal)
     faults = Faults(cluster, home, options.seed)
     faults.keep_up()
     cluster.wait_for_leader()
@@ -63,7 +94,16 @@ def run(cluster: Cluster, home: Path, options: argparse.Namespace) -> int:
         (cluster.folder / "pipelines" / f"{name}.yaml").unlink()
     faults.end()
     settled_s = settle(cluster, faults)
-    return summary(cluster, load, faults, settled_s)
+    for url in targets.values():
+        cluster.copy_effects(url)
+    missing = gaps(cluster, journal, faults.outages)
+    print(
+        f"\nspoken     {len(list(journal.iterdir())):6} attempts kept a journal of their log lines"
+    )
+    print(f"log lines older than 2 s missing in {len(missing)} of them")
+    for one in missing[:20]:
+        print(f"  {one}")
+    return max(int(bool(missing)), summary(cluster, load, faults, settled_s))
 
 
 def settle(cluster: Cluster, faults: Faults) -> float | None:

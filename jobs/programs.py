@@ -16,6 +16,7 @@ SHELL = "/bin/sh"
 
 # Bytes of one line; the rest of a longer one is left out.
 _LONGEST_LINE = 1 << 20
+_PIECE = 1 << 16
 
 # Waits for its line before it becomes the program: the watcher is to know it by then.
 _HELD = 'read -r go && exec "$@" </dev/null'
@@ -24,23 +25,23 @@ _HELD = 'read -r go && exec "$@" </dev/null'
 # group goes with it; one that is done with the program sends a second line.
 _WATCH = 'read -r group && { read -r done || kill -s KILL -- "-$group"; }'
 
+EachLines = Callable[[Sequence[bytes]], None]
+
 
 def run_program(
-    command: Sequence[str],
-    *,
-    cwd: Path,
-    environ: Mapping[str, str],
-    each_line: Callable[[str], None],
+    command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], each_lines: EachLines
 ) -> int:
     """Run a program to its end and return its exit code, negative for the signal that ended it.
 
-    `each_line` gets what it writes, standard error too. What it has started ends with it (in
-    whatever session, on Linux; elsewhere in its process group), and all of it with the process
-    that calls this. One at a time in a process: another one's program is not told apart.
+    `each_lines` gets what it writes, standard error too, many lines at a time. What it has started
+    ends with it (in whatever session, on Linux; elsewhere in its process group), and all of it with
+    the process that calls this. A job that is stopped passes SIGTERM on and waits for the end. One
+    at a time in a process: another one's program is not told apart.
 
     Raises:
         OSError: the shell or the folder is missing.
         ValueError: an argument holds a NUL character.
+        JobStopped: the job has to end, and the program has ended.
     """
     with (
         _watched() as watch,
@@ -49,18 +50,31 @@ def run_program(
         _held(command, cwd, environ) as program,
     ):
         assert program.stdin is not None and program.stdout is not None
-        reader = Thread(target=_read, args=(program.stdout, each_line), daemon=True)
+        reader = Thread(target=_read, args=(program.stdout, each_lines), daemon=True)
         reader.start()
         watch(program.pid)
         with suppress(BrokenPipeError):
             program.stdin.write(b"go\n")
             program.stdin.close()
-        _wait(program)
-        # What it left running would hold the output open.
-        _kill(program.pid)
-        end_strays(program.pid)
-        reader.join()
+        try:
+            _wait(program)
+        except jobapi.JobStopped:
+            # It may tidy up, for as long as this process may: that one is killed then, with all.
+            _signal(program.pid, signal.SIGTERM)
+            _wait(program)
+            _end_output(program, end_strays, reader)
+            raise
+        _end_output(program, end_strays, reader)
         return program.wait()
+
+
+def _end_output(
+    program: subprocess.Popen[bytes], end_strays: Callable[..., None], reader: Thread
+) -> None:
+    """Kill what a program that has ended left running: it would hold the output open."""
+    _signal(program.pid, signal.SIGKILL)
+    end_strays(program.pid)
+    reader.join()
 
 
 @contextmanager
@@ -97,7 +111,7 @@ def _held(
         yield program
     finally:
         if program.returncode is None:
-            _kill(program.pid)
+            _signal(program.pid, signal.SIGKILL)
         # Waits for it, and closes its pipes.
         with suppress(BrokenPipeError):
             program.__exit__(None, None, None)
@@ -129,12 +143,14 @@ def _watched() -> Iterator[Callable[[int], None]]:
             watcher.__exit__(None, None, None)
 
 
-def _read(output: IO[bytes], each_line: Callable[[str], None]) -> None:
-    rest = False
-    while line := output.readline(_LONGEST_LINE):
-        if not rest:
-            each_line(line.decode("utf-8", "replace").rstrip("\r\n"))
-        rest = not line.endswith(b"\n")
+def _read(output: IO[bytes], each_lines: EachLines) -> None:
+    lines = jobapi.Linewise(_LONGEST_LINE)
+    # As much as there is, at once: line by line a program would wait for its reader.
+    while piece := os.read(output.fileno(), _PIECE):
+        if ended := lines.feed(piece):
+            each_lines(ended)
+    if rest := lines.end():
+        each_lines(rest)
 
 
 def _wait(program: subprocess.Popen[bytes]) -> None:
@@ -145,6 +161,6 @@ def _wait(program: subprocess.Popen[bytes]) -> None:
         program.wait()  # macOS, before Python 3.13
 
 
-def _kill(group: int) -> None:
+def _signal(group: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(group, number)

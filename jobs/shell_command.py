@@ -1,12 +1,15 @@
 """ShellCommand: a program outside of Headrace."""
 
 import signal
+import subprocess
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob, logger
+from jobs.base import BaseJob
 from jobs.files import to_read
 from jobs.programs import SHELL, run_program
 from runner import jobapi
@@ -15,6 +18,7 @@ from runner.errors import InvalidPayload, JobFailure
 LINES_KEPT = 50
 _LINES_TOLD = 10
 _LONGEST_KEPT = 500
+_SIGNALLED = 128
 
 
 class ShellCommand(BaseJob):
@@ -24,13 +28,15 @@ class ShellCommand(BaseJob):
     with the last lines. The result is `{exit_code, output}`: the last 50 lines, 500 characters
     of each. The program gets the worker's environment with the step's `env`, without Headrace's
     own variables and those that `config.yaml` takes for itself. It ends with the job: at the
-    step's timeout, when it is cancelled, or when its worker dies. What it leaves running ends
-    with it.
+    step's timeout, when it is cancelled, or when its worker dies; it gets SIGTERM then, and
+    `kill_after` later SIGKILL. What it leaves running ends with it.
 
     Parameters:
-        command: a list, the program and its arguments; or a text for `/bin/sh`, which holds no
-            template: what is put together into a script becomes code. Values go into a list,
-            or into `env`, which the text reads as `"$NAME"`.
+        command: a list, the program and its arguments; or a text, a script for `/bin/sh` under
+            `set -euo pipefail`: it fails with its first command that does, in a pipe, too, and
+            at a variable that is not set. It holds no template: what is put together into a
+            script becomes code. Values go into a list, or into `env`, which the text reads as
+            `"$NAME"`.
         cwd: the folder to run in, looked up beside the pipeline, in the pipelines folder and in
             the output folders. Default: the project folder.
     """
@@ -59,28 +65,35 @@ class ShellCommand(BaseJob):
                 "a command that is one text cannot hold a template: its value would become code",
                 'write a list of arguments, or set a variable in `env` and write "$NAME"',
             )
+        for part in command if isinstance(command, list) else ():
+            spelt = getattr(part, "spelt", None)
+            if spelt is not None:
+                message = f"the argument {spelt} would arrive as {part}"
+                yield ("command", message, f'quote it: "{spelt}"')
 
     def handle(self) -> dict[str, Any]:
         self.rehearse()
-        kept: deque[str] = deque(maxlen=LINES_KEPT)
+        last: deque[bytes] = deque(maxlen=LINES_KEPT)
+        # Here: the thread that reads is in no attempt.
+        say = jobapi.current().say
 
-        def each_line(line: str) -> None:
-            # Hidden before it is cut: half a secret is one, too.
-            kept.append(jobapi.redacted(line)[:_LONGEST_KEPT])
-            logger.info("%s", line)
+        def each_lines(lines: Sequence[bytes]) -> None:
+            last.extend(lines[-LINES_KEPT:])
+            say(lines)
 
         try:
             code = run_program(
                 self._arguments(),
                 cwd=self._folder(),
                 environ=jobapi.environment_for_programs(),
-                each_line=each_line,
+                each_lines=each_lines,
             )
         except (OSError, ValueError) as error:
             raise JobFailure(f"the command cannot be started: {error}") from None
+        kept = [_kept(line) for line in last]
         if code != 0:
-            last = "\n".join(list(kept)[-_LINES_TOLD:])
-            raise JobFailure(f"the command {_how_it_ended(code)}\n{last}".rstrip())
+            told = "\n".join(kept[-_LINES_TOLD:])
+            raise JobFailure(f"the command {_how_it_ended(code)}\n{told}".rstrip())
         return {"exit_code": code, "output": "\n".join(kept)}
 
     def rehearse(self) -> None:
@@ -93,7 +106,7 @@ class ShellCommand(BaseJob):
 
     def _arguments(self) -> list[str]:
         if isinstance(self.command, str):
-            return [SHELL, "-c", self.command]
+            return [*_script_shell(), self.command]
         return [str(part) for part in self.command]
 
     def _folder(self) -> Path:
@@ -106,7 +119,32 @@ class ShellCommand(BaseJob):
         return folder
 
 
+@cache
+def _script_shell() -> tuple[str, ...]:
+    """Return what runs a script that ends at the first command that fails, in a pipe, too.
+
+    Of the shells that `/bin/sh` may be, some (dash) do not know `pipefail`: bash in its place.
+    """
+    for shell in (("/bin/sh",), ("/bin/bash", "--posix"), ("/usr/bin/bash", "--posix")):
+        strict = (*shell, "-eu", "-o", "pipefail", "-c")
+        with suppress(OSError):
+            if subprocess.run([*strict, ":"], capture_output=True, check=False).returncode == 0:
+                return strict
+    return (SHELL, "-eu", "-c")
+
+
+def _kept(line: bytes) -> str:
+    text = line.decode("utf-8", "replace").replace("\0", "\ufffd")
+    # Hidden before it is cut: half a secret is one, too.
+    return jobapi.redacted(text)[:_LONGEST_KEPT]
+
+
 def _how_it_ended(code: int) -> str:
+    if code > _SIGNALLED:
+        # As a shell tells of a program of its script.
+        with suppress(ValueError):
+            name = signal.Signals(code - _SIGNALLED).name
+            return f"ended with exit code {code} (a program in it was ended by {name})"
     if code > 0:
         return f"ended with exit code {code}"
     try:

@@ -156,6 +156,12 @@ class RefusedSql(HeadraceError):
     code = "refused-sql"
 
 
+class InvalidResult(HeadraceError):
+    """What a job has returned cannot be kept."""
+
+    code = "invalid-result"
+
+
 class ChildRunFailed(HeadraceError):
     """The run that a step has started was not completed."""
 
@@ -166,3 +172,10 @@ class JobFailure(HeadraceError):
     """Raised by a job to fail with a clear message (a check that found bad rows, say)."""
 
     code = "job-failure"
+
+
+class JobStopped(BaseException):
+    """Raised inside a job that has to end: at its timeout, cancelled, or as its worker stops.
+
+    No `Exception`: what catches those must not hold it up. A job has `kill_after` to tidy up.
+    """

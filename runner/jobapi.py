@@ -6,19 +6,21 @@ user's own that calls `MyJob.dispatch(...)` gets it at the first call.
 """
 
 import importlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner import secrecy
 from runner.descent import Strays, adopting_orphans
-from runner.errors import HeadraceError, JobFailure
+from runner.errors import HeadraceError, JobFailure, JobStopped
 from runner.folders import Folders
+from runner.linewise import Linewise
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,13 +51,28 @@ class Permissions:
     allowed_hosts: tuple[str, ...] = ()
 
 
+Say = Callable[[Sequence[bytes]], None]
+"""Takes lines as a program has written them, without their ends."""
+
+
+def _log_each(lines: Sequence[bytes]) -> None:
+    for line in lines:
+        logging.getLogger("headrace.job").info("%s", line.decode("utf-8", "replace"))
+
+
+@contextmanager
+def _no_notices() -> Iterator[list[str]]:
+    yield []
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The attempt that runs in this process.
 
     `folders` tell where a path of the pipeline is looked up and where files are written;
-    `project` is the folder of the configuration. `authored` tells that a
-    pipeline file says what the job is called with; then `${NAME}` may name variables.
+    `project` is the folder of the configuration. `authored` tells that a pipeline file says what
+    the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
+    thousands as fast as one.
     """
 
     job_id: str
@@ -68,6 +85,8 @@ class Attempt:
     run_id: str | None = None
     logical_date: datetime | None = None
     permissions: Permissions = Permissions()
+    say: Say = field(default=_log_each)
+    notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
     authored: bool = True
 
     def session(
@@ -145,6 +164,11 @@ def names_secret(text: str) -> bool:
 def environment_for_programs() -> dict[str, str]:
     """Return the environment for a program that a job starts: all but Headrace's own variables."""
     return {name: value for name, value in os.environ.items() if secrecy.why_not_read(name) is None}
+
+
+def notices_heard() -> "AbstractContextManager[list[str]]":
+    """Yield a list that gets what the servers say in the block: `WARNING:  text`, say."""
+    return current().notices()
 
 
 _current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
@@ -227,6 +251,8 @@ __all__ = [
     "Attempt",
     "HeadraceError",
     "JobFailure",
+    "JobStopped",
+    "Linewise",
     "Permissions",
     "Strays",
     "adopting_orphans",
@@ -235,6 +261,7 @@ __all__ = [
     "enter",
     "environment_for_programs",
     "names_secret",
+    "notices_heard",
     "redacted",
     "reveal",
     "use_dispatcher",

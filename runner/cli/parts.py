@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("headrace.up")
 
-# Of the ten seconds within which `up` ends, jobs get these to finish; what still runs then is
-# given back, and the embedded servers have the rest.
-_GRACE_S = 5.0
-_PATIENCE_S = 7.0
+# What the parts have beyond what jobs may take to end: to record it, and to close.
+_MARGIN_S = 2.0
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -85,11 +83,8 @@ def up(given: argparse.Namespace) -> int:
     from runner.engine.wiring import connect
 
     settings = settings_of(given)
-    settings = replace(
-        settings,
-        workers=settings.workers if given.workers is None else given.workers,
-        grace_s=min(settings.grace_s, _GRACE_S),
-    )
+    if given.workers is not None:
+        settings = replace(settings, workers=given.workers)
     speak_as("up", settings)
     listener = None if given.no_web else _listener(settings)
     if settings.database_url is None or settings.redis_url is None:
@@ -129,7 +124,13 @@ def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
         return code
     headrace.keys = Keys(prefix)
     _import_parts(headrace)
-    return Supervisor(_all_parts(headrace, listener), patience_s=_PATIENCE_S).run()
+    patience_s = patience_of(headrace.settings)
+    return Supervisor(_all_parts(headrace, listener), patience_s=patience_s).run()
+
+
+def patience_of(settings: "Settings") -> float:
+    """Return how long the parts may take to end: what running jobs are promised, and a little."""
+    return settings.grace_s + settings.kill_after_s + _MARGIN_S
 
 
 def _import_parts(headrace: "Headrace") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from runner import exact
+from runner.cli.outlet import takes_everything
 from runner.errors import InvalidParams
 from runner.visible import visible
 
@@ -20,7 +21,8 @@ _NEVER_CUT = 40
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
-    print(visible(exact.dumps(value, default=plain, ensure_ascii=False, indent=2)))
+    ascii_only = not takes_everything()
+    print(visible(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
 
 
 def print_items(rows: Iterable[Row]) -> None:

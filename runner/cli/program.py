@@ -1,13 +1,13 @@
 """From the command line's words to an exit code, without a traceback at a user's mistake."""
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from runner.cli import outlet
 from runner.errors import HeadraceError
 from runner.secrecy import redacted
 from runner.visible import VisibleStream
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns 0 where all is fine, 1 where what was asked about failed, 2 at wrong usage or
     configuration.
     """
+    outlet.prepare()
     _write_controls_out()
     # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
     from runner.cli.arguments import parser
@@ -40,10 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except SystemExit:
+        outlet.flush()
+        raise
     except BrokenPipeError:
         # The reader has seen enough. What is left in the buffer must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        outlet.silence()
         return 0
+    except OSError as error:
+        if not outlet.is_of_output(error):
+            raise
+        outlet.silence()
+        _say(f"standard output cannot be written: {error.strerror}")
+        return 1
     except Exception as error:
         if not _schema_is_missing(error):
             raise

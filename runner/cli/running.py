@@ -1,7 +1,6 @@
 """`headrace run`: one run, watched to its end."""
 
 import argparse
-import os
 import signal
 import socket
 import sys
@@ -11,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from runner.cli import outlet
 from runner.cli.installation import settings_of
 from runner.cli.printing import moment, params_of, print_json, public, span, took
 from runner.errors import HeadraceError, StoreUnavailable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runner.supervisor import Part
 
 _LEASE = timedelta(seconds=10)
-_GRACE_S = 5.0
 _INTERRUPTED = 130
 # A look at the run: soon while things happen, seldom while nothing does.
 _SHORTEST_LOOK_S = 0.05
@@ -32,13 +31,13 @@ _LONGEST_LOOK_S = 0.5
 
 def run(given: argparse.Namespace) -> int:
     """Start a run and show its progress; 0 if it was completed."""
+    from runner.cli.parts import patience_of
     from runner.engine.wiring import connect
     from runner.supervisor import Part, Supervisor
 
     settings = settings_of(given)
     params = params_of(given.params)
     logical_date = moment(given.logical_date, "--logical-date")
-    settings = replace(settings, grace_s=min(settings.grace_s, _GRACE_S))
     with connect(settings) as headrace:
         if given.detach:
             return _detached(headrace, given, params, logical_date)
@@ -52,7 +51,9 @@ def run(given: argparse.Namespace) -> int:
         if ask.asked_to_stop or not 0 <= missing - _NONE_MISSING <= _WORKER + _DAEMON:
             return missing or _INTERRUPTED
         parts = _own_parts(headrace, missing - _NONE_MISSING)
-        supervisor = Supervisor([*parts, Part("run", client, once=True)])
+        supervisor = Supervisor(
+            [*parts, Part("run", client, once=True)], patience_s=patience_of(settings)
+        )
         code = supervisor.run()
         return code or (_INTERRUPTED if supervisor.asked_to_stop else 0)
 
@@ -205,10 +206,10 @@ class _Client:
                 )
             return _INTERRUPTED
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            outlet.silence()
             return 0
         self._conclude(state)
-        sys.stdout.flush()
+        self._flush()
         return 0 if state["status"] == RunStatus.COMPLETED else 1
 
     def _follow(self) -> dict[str, Any]:
@@ -271,7 +272,18 @@ class _Client:
 
     def _say(self, text: str) -> None:
         if not self._given.json:
-            print(f"{time.strftime('%H:%M:%S')} {hanging(text, ' ' * 13)}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {hanging(text, ' ' * 13)}")
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what was said. A full disk under the output is told once, and ends no run."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            outlet.silence()
+            print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _step_line(job: dict[str, Any], width: int) -> str:

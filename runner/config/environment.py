@@ -50,6 +50,7 @@ VARIABLES: dict[str, Reader] = {
     "HEADRACE_API_TOKEN": (("api_token",), _text, "any text"),
     "HEADRACE_WORKERS": (("workers",), _count, "a whole number, as in 2"),
     "HEADRACE_GRACE": (("grace",), _seconds, "seconds, as in 10"),
+    "HEADRACE_KILL_AFTER": (("kill_after",), _seconds, "seconds, as in 5"),
     "HEADRACE_MAX_JOBS_PER_CHILD": (
         ("max_jobs_per_child",),
         _count,

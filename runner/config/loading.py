@@ -21,7 +21,7 @@ from runner.suggest import did_you_mean
 
 DEFAULT_FILE = "config.yaml"
 
-_DURATIONS = ("timeout", "grace", "retention")
+_DURATIONS = ("timeout", "grace", "kill_after", "retention")
 
 
 class ConfigProblems(ConfigError, ProblemsError):
@@ -235,6 +235,7 @@ class _Loading:
             retry=self._retry(),
             pools=dict(value(("pools",))),
             grace_s=parse_duration_s(value(("grace",))),
+            kill_after_s=parse_duration_s(value(("kill_after",))),
             max_jobs_per_child=value(("max_jobs_per_child",)),
             jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,

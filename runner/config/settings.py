@@ -13,7 +13,7 @@ _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
 
 # Up to the last @: one that is part of a password may not have been escaped. Without an @, what
 # stands in the port's place and is no number may be a password, too.
-_PASSWORD = re.compile(r"(?<=://)([^:@]*):.*@", re.DOTALL)
+_PASSWORD = re.compile(r"(?:(?<=://)|^(?!.*://))([^:@]*):.*@", re.DOTALL)
 _NO_PORT = re.compile(r"(?<=://)([^:@/?#\[]*):(?![0-9]+(?:[,/?#]|$))[^/?#@]+")
 _SECRET_ARGUMENT = re.compile(
     r"([?&][^=&]*(?:password|passfile|secret|token)[^=&]*=)[^&]*", re.IGNORECASE
@@ -55,6 +55,7 @@ class Settings:
     retry: RetryPolicy = _RETRY
     pools: Mapping[str, int] = field(default_factory=dict)
     grace_s: float = 10.0
+    kill_after_s: float = 5.0
     max_jobs_per_child: int = 10_000
     jobs_per_commit: int = 16
     max_memory_bytes: int = 2048 << 20

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from runner.engine.executor import Handled
+from runner.engine.outcomes import Handled
 from runner.store.attempts import Claimed
 
 # A job that takes longer has the others of its batch closed or given back meanwhile.

@@ -6,11 +6,13 @@ from functools import partial
 
 from runner.descent import reap_adopted
 from runner.engine.ending import Ending
-from runner.engine.executor import Executor, Raised
+from runner.engine.executor import Executor
+from runner.engine.leftovers import ProcessState
 from runner.engine.life import Life, Stop
+from runner.engine.outcomes import Raised
 from runner.engine.sharing import Sharing
 from runner.engine.unknown import say_if_too_new
-from runner.errors import HeadraceError, QueueUnavailable, StoreUnavailable
+from runner.errors import HeadraceError, JobStopped, QueueUnavailable, StoreUnavailable
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
 from runner.store.attempts import Claimed
@@ -37,7 +39,8 @@ class ChildLoop:
         self._store = executor.store
         self._taker = taker
         self._slot = slot
-        self._life = Life(max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
+        self._life = Life(slot, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
+        self._process = ProcessState()
         self._ending = Ending(executor, taker, slot, self._life)
         self._sharing = Sharing(
             executor, taker, slot, self._life, self._ending, most=jobs_per_commit
@@ -47,6 +50,8 @@ class ChildLoop:
         """Live. Returns when the child has to end."""
         self._life.begin()
         self._sharing.begin()
+        self._process.remember()
+        self._executor.tidy = self._tidy
         try:
             while not self._life.ended:
                 try:
@@ -54,7 +59,8 @@ class ChildLoop:
                     self._life.go_on()
                 except (StoreUnavailable, QueueUnavailable) as error:
                     self._life.sit_out(error)
-        except Stop:
+        except (Stop, JobStopped):
+            # What was open is rolled back with the connection; the parent tells how it ended.
             pass
         finally:
             with suppress(HeadraceError):
@@ -140,6 +146,11 @@ class ChildLoop:
         elif not self._sharing.joins(claimed, handled):
             return self._ending.succeed(claimed, handled, take=not self._sharing.batch)
         return None
+
+    def _tidy(self) -> None:
+        """Leave nothing of a job in this process; where something stays, it is the last one."""
+        for left in self._process.put_back():
+            self._life.leave(left)
 
     def _running(self, claimed: Claimed) -> None:
         self._slot.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)

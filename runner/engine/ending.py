@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from runner.engine.executor import Executor, Handled, Raised, raised
+from runner.engine.executor import Executor
 from runner.engine.gate import CRASH_BUDGET, after_loss
 from runner.engine.life import Life
+from runner.engine.outcomes import Handled, Raised, raised
 from runner.errors import QueueUnavailable, StaleAttempt, StoreUnavailable, TransactionEnded
 from runner.queue.message import Message
 from runner.queue.slots import Slot
@@ -116,6 +117,8 @@ class Ending:
                     restarted = self._store.server_since != server
                     outcome = "released" if restarted else "crashed"
                     released = after_loss(tx, self._lose(claimed, outcome, why))
+                    for one in claimed:
+                        self._executor.write_log(one)
                 self.give_back(others)
                 self._taker.send(released)
                 self._taker.send(self._executor.close_runs(one.run_id for one in claimed))
@@ -179,8 +182,9 @@ class Ending:
         self._slot.holding([(UUID(job_id), number)])
         crash_point("taken-ahead")
         with self.put_back_on_failure(taken):
+            lines = self._executor.log_lines(claimed)
             completed, following = self._store.complete_and_claim(
-                claimed, handled.result, job_id, number, self._executor.log_lines()
+                claimed, handled.result, job_id, number, lines
             )
         crash_point("after-commit")
         if following is None:

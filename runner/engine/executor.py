@@ -7,9 +7,8 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 
 import json
 import logging
-import random
-import traceback
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from pathlib import Path
@@ -19,74 +18,46 @@ from uuid import UUID
 from runner import jobapi
 from runner.engine.awaited import child_result
 from runner.engine.environment import environment
-from runner.engine.expansion import Expansion, complete_items, expand_items
+from runner.engine.expansion import complete_items, expand_items
 from runner.engine.gate import close_failed, decide, recount_below
+from runner.engine.keeping import lines_of
 from runner.engine.kinds import kinds_of
 from runner.engine.late import Render, late_said
-from runner.engine.policies import policy_from_row
+from runner.engine.outcomes import Handled, Raised, raised
 from runner.engine.pools import admit, admit_to
 from runner.engine.registry import Registry
+from runner.engine.results import stored
 from runner.engine.runs import follow
 from runner.engine.unknown import given_back
+from runner.engine.wording import plain_text
 from runner.errors import (
     ChildRunFailed,
     InvalidPayload,
-    RefusedSql,
+    JobStopped,
     StaleAttempt,
     StoreUnavailable,
-    TemplateError,
     TransactionEnded,
-    UnknownJobClass,
 )
 from runner.folders import Folders
 from runner.model.duration import parse_duration_s
 from runner.model.plan import FOREACH
 from runner.model.subpipeline import pipeline_of
-from runner.observe.joblog import JobLog, storable
-from runner.plan.retry import is_worth_a_retry, retry_delay_s
+from runner.observe.joblog import JobLog
+from runner.observe.logs import at_hand
 from runner.queue.message import Message
-from runner.secrecy import forget, redacted, redacted_json
-from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch, to_json
+from runner.secrecy import forget, redacted_json
+from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch
 from runner.store.connect import unavailable_message
 from runner.store.faults import crash_point
+from runner.store.loglines import LogLines
+from runner.store.notices import notices_heard
 from runner.store.sessions import EffectApplied, JobSessions
-from runner.store.sqlerrors import told_error, without_link
-from runner.template.written import forget_texts, place_of
+from runner.template.written import forget_texts
 
 log = logging.getLogger("headrace.worker")
 
-_MOST_ERROR = 4000
-# What the declaration got wrong, no further attempt gets right.
-_PERMANENT = (InvalidPayload, UnknownJobClass, RefusedSql, TemplateError, TransactionEnded)
-_MOST_TRACEBACK = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """A job whose `handle()` has returned; `result` is JSON.
-
-    `plain` where nothing but the result is to be stored: the job has opened no session, has
-    said nothing, and may be run again if the result is lost. For `expansion` see there.
-    """
-
-    result: str | None
-    plain: bool = False
-    expansion: Expansion | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """A job whose `handle()` has raised; `permanent` where another attempt would raise again.
-
-    `kinds` are the names of the error's classes, and of those of the errors that caused it.
-    With `unknown` this worker does not know the job's class, and nothing of it has run.
-    """
-
-    error: str
-    traceback: str
-    permanent: bool = False
-    kinds: frozenset[str] = frozenset()
-    unknown: bool = False
+# What a constructor raises when it is given what it does not take.
+_OF_ARGUMENTS = (TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +86,9 @@ class Executor:
         self._registry = registry
         self._surroundings = surroundings
         self._log = log
+        self._pid = os.getpid()
+        # Puts the process back to what it was before the job.
+        self.tidy: Callable[[], None] = lambda: None
 
     # -- the line ---------------------------------------------------------------------
 
@@ -128,33 +102,19 @@ class Executor:
         self.sessions.begin(claimed.id, claimed.attempt)
         forget()
         forget_texts()
+        self._log.begin(claimed.id, claimed.attempt)
+        at_hand(claimed)
         jobapi.enter(self._attempt(claimed))
         try:
             crash_point("before-effect")
-            if pipeline_of(claimed.job_class) is not None:
-                return Handled(to_json(child_result(self.store, claimed.id)))
-            if claimed.late and claimed.job_class == FOREACH:
-                render = self._surroundings.render
-                made = expand_items(self.store, claimed, render, self._registry)
-                return Handled(None, expansion=made)
-            payload, env = self._said(claimed)
-            with environment(env, self.sessions):
-                job = self._registry.make(claimed.job_class, payload)
-                limit = getattr(job, "lock_timeout", None)
-                self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
-                encoded = redacted_json(to_json(job.handle()))
-            crash_point("after-effect")
-            self.sessions.commit_targets()
-            crash_point("after-target")
-            plain = not (self.sessions.used or self._log.said or claimed.pool)
-            return Handled(encoded, plain=plain and getattr(job, "transactional", True))
+            return self._handled(claimed)
         except EffectApplied:
             # An earlier attempt has committed its effect on the target and died before it
             # could say so here: nothing is left to do but to say so.
             self.sessions.roll_back()
             ended = self.sessions.verdict()
             return raised(TransactionEnded(ended)) if ended else Handled(None)
-        except (StaleAttempt, KeyboardInterrupt):
+        except (StaleAttempt, KeyboardInterrupt, JobStopped):
             raise
         except ChildRunFailed as error:
             # Where it failed, the run's own jobs tell.
@@ -166,6 +126,51 @@ class Executor:
             return raised(error)
         finally:
             jobapi.enter(None)
+            self.sessions.handled()
+            self._log.finish()
+            self.tidy()
+
+    def _handled(self, claimed: Claimed) -> Handled:
+        if pipeline_of(claimed.job_class) is not None:
+            return Handled(stored(child_result(self.store, claimed.id)))
+        if claimed.late and claimed.job_class == FOREACH:
+            render = self._surroundings.render
+            made = expand_items(self.store, claimed, render, self._registry)
+            return Handled(None, expansion=made)
+        payload, env = self._said(claimed)
+        with environment(env, self.sessions):
+            job = self._make(claimed.job_class, payload)
+            limit = getattr(job, "lock_timeout", None)
+            self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
+            try:
+                result = job.handle()
+            finally:
+                self._end_forked()
+            encoded = redacted_json(stored(result))
+        crash_point("after-effect")
+        self.sessions.commit_targets()
+        crash_point("after-target")
+        self._log.drain()
+        plain = not (self.sessions.used or self._log.said or claimed.pool)
+        return Handled(encoded, plain=plain and getattr(job, "transactional", True))
+
+    def _make(self, job_class: str, payload: dict[str, Any]) -> Any:
+        """Return the job. What its constructor makes of its arguments, it makes of them again.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        try:
+            return self._registry.make(job_class, payload)
+        except _OF_ARGUMENTS as error:
+            told = f"{type(error).__name__}: {plain_text(error)}"
+            raise InvalidPayload(f"{job_class} does not take its arguments: {told}") from error
+
+    def _end_forked(self) -> None:
+        """End here what is not the worker's process: a job has forked and returned twice."""
+        if os.getpid() != self._pid:
+            # Without any clean-up: the connections are its parent's, who goes on with them.
+            os._exit(0)
 
     def complete(self, claimed: Claimed, handled: Handled) -> Completed:
         """Record the success together with the effect.
@@ -175,11 +180,12 @@ class Executor:
             TransactionEnded: The job has ended its transaction; another may hold its effect.
         """
         if handled.expansion is not None:
-            log = self.log_lines()
+            log = self.log_lines(claimed)
             return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
         self.sessions.refuse_disorder()
         number = self.sessions.number
-        completed = self.store.complete(claimed, handled.result, self.log_lines(), xact=number)
+        lines = self.log_lines(claimed)
+        completed = self.store.complete(claimed, handled.result, lines, xact=number)
         if number is None:
             crash_point("after-commit")
             return completed
@@ -226,9 +232,7 @@ class Executor:
                 outcome=outcome,
                 error=raised.error,
                 traceback=raised.traceback,
-                retry_in=None
-                if raised.permanent
-                else retry_in_s(retry, claimed.retry_count, raised.kinds, raised.error),
+                retry_in=raised.retry_in_s(retry, claimed.retry_count),
             )
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
@@ -283,18 +287,23 @@ class Executor:
             )
         return messages
 
-    def log_lines(self) -> str | None:
-        """Return what the job said since this was last asked, for `add_log_lines`."""
-        entries = self._log.take()
-        return to_json(entries) if entries else None
+    def log_lines(self, claimed: Claimed) -> LogLines | None:
+        """Return what the job said and the database does not have yet, for `add_log_lines`.
+
+        None for a job that is not the one at hand: it has said nothing.
+        """
+        said = self._log.unkept
+        if said is None or (said.job_id, said.attempt) != (claimed.id, claimed.attempt):
+            return None
+        return lines_of(said)
 
     def write_log(self, claimed: Claimed) -> None:
         """Store what the job said, in the open transaction where there is one."""
-        entries = self.log_lines()
-        if entries is not None:
-            self.store.rows(
-                "add_log_lines", id=claimed.id, attempt=claimed.attempt, entries=entries
-            )
+        lines = self.log_lines(claimed)
+        if lines is not None:
+            key = {"id": claimed.id, "attempt": claimed.attempt, **lines.values}
+            self.store.rows("hold_log", **key)
+            self.store.rows("add_log_lines", **key)
 
     # -- inside -----------------------------------------------------------------------
 
@@ -311,6 +320,8 @@ class Executor:
             run_id=str(claimed.run_id) if claimed.run_id else None,
             logical_date=claimed.logical_date,
             permissions=place.permissions,
+            say=self._log.say,
+            notices=notices_heard,
             authored=claimed.pipeline is not None,
         )
 
@@ -320,29 +331,3 @@ class Executor:
             return claimed.payload, claimed.env
         render = self._surroundings.render
         return late_said(self.store, claimed, render, self._registry.referring)
-
-
-def retry_in_s(
-    retry: dict[str, Any], retry_count: int, kinds: Collection[str], error: str
-) -> float | None:
-    """Return the wait before the next attempt in seconds, None where none is left or worth it."""
-    policy = policy_from_row(retry)
-    if retry_count >= policy.limit or not is_worth_a_retry(policy, kinds, error):
-        return None
-    return retry_delay_s(policy, retry_count + 1, random.random)
-
-
-def raised(error: BaseException) -> Raised:
-    """Return what a row keeps of an exception."""
-    # Redacted before they are cut: half a secret is one, too.
-    notes = getattr(error, "__notes__", ())
-    said = told_error(error, place_of) or without_link(str(error)) or type(error).__name__
-    text = redacted("\n".join([said, *notes]))
-    frames = redacted(without_link("".join(traceback.format_exception(error))))
-    return Raised(
-        storable(text[:_MOST_ERROR]),
-        storable(frames[-_MOST_TRACEBACK:]),
-        permanent=isinstance(error, _PERMANENT),
-        kinds=kinds_of(error),
-        unknown=isinstance(error, UnknownJobClass),
-    )

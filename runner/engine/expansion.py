@@ -25,6 +25,7 @@ from runner.plan.later import fault_of_items
 from runner.queue.message import Message
 from runner.store.attempts import AttemptStore, Claimed, Completed
 from runner.store.faults import crash_point
+from runner.store.loglines import LogLines
 from runner.template.syntax import Chain, reading
 
 # What the items' arguments may take together: a result that is repeated in every item's would
@@ -95,7 +96,7 @@ def complete_items(
     store: AttemptStore,
     claimed: Claimed,
     made: Expansion,
-    log: str | None,
+    log: LogLines | None,
     close_runs: Callable[[list[UUID | None]], list[Message]],
 ) -> Completed:
     """Complete the attempt and insert its jobs, in one transaction.

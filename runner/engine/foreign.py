@@ -5,11 +5,17 @@ import os
 import signal
 import socket
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from uuid import UUID
 
-from runner.engine.executor import Executor, Handled, Raised, Surroundings, raised
+from runner.engine.executor import Executor, Surroundings
 from runner.engine.guarding import JobGuard
+from runner.engine.keeping import LogKeeper
+from runner.engine.outcomes import Handled, Raised, raised
 from runner.engine.wiring import connect, process_name
 from runner.errors import StaleAttempt, StoreUnavailable
 from runner.observe.joblog import JOB_LOGGER, JobLog
@@ -20,6 +26,7 @@ from runner.store.sessions import JobSessions
 from runner.template.values import render_value
 
 _BEAT_S = 3.0
+_LOOK_S = 0.5
 
 
 class JobTimeout(BaseException):
@@ -30,11 +37,13 @@ def perform(job_id: str, attempt: int) -> None:
     """Claim and execute one attempt; nothing happens where it is not to be had."""
     with connect(role="rq") as headrace:
         settings, name = headrace.settings, process_name()
-        job_log = JobLog()
-        logging.getLogger(JOB_LOGGER).addHandler(job_log)
+        keeper = LogKeeper(headrace.database, 1)
+        job_log = JobLog(keeper.pages[0])
+        logging.getLogger().addHandler(job_log)
         logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(headrace.database_url, name)
         sessions = JobSessions(store, settings.connections, JobGuard(), name)
+        sessions.say = job_log.say_one
         executor = Executor(
             store,
             sessions,
@@ -42,14 +51,15 @@ def perform(job_id: str, attempt: int) -> None:
             Surroundings(settings.project, settings.folders(), render_value),
             job_log,
         )
-        stop = _beat(headrace.database, name)
+        said = partial(keeper.keep, [(0, UUID(job_id), attempt + 1)])
+        stop = _beat(headrace.database, name, said)
         try:
             messages = _execute(executor, store, sessions, job_id, attempt)
             headrace.dispatcher.send_soon(messages)
         finally:
             stop()
             store.drop()
-            logging.getLogger(JOB_LOGGER).removeHandler(job_log)
+            logging.getLogger().removeHandler(job_log)
 
 
 def _execute(
@@ -89,8 +99,11 @@ def _on_timeout(_signal: int, _frame: Any) -> None:
     raise JobTimeout("timed out: the job ran longer than its timeout")
 
 
-def _beat(database: Database, name: str) -> Any:
-    """Register as a worker for the time of the attempt; returns what ends that."""
+def _beat(database: Database, name: str, keep_log: Callable[[], object]) -> Any:
+    """Register as a worker for the time of the attempt; returns what ends that.
+
+    No parent reads over this process's shoulder: its thread writes what the job says.
+    """
     pid = os.getpid()
     database.rows(
         "register_worker",
@@ -104,7 +117,12 @@ def _beat(database: Database, name: str) -> Any:
     ended = threading.Event()
 
     def _loop() -> None:
-        while not ended.wait(_BEAT_S):
+        next_beat = time.monotonic() + _BEAT_S
+        while not ended.wait(_LOOK_S):
+            keep_log()
+            if time.monotonic() < next_beat:
+                continue
+            next_beat = time.monotonic() + _BEAT_S
             # An outage must not end the heartbeats for good.
             with suppress(StoreUnavailable):
                 database.rows("heartbeat_worker", name=name, status="running")

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from runner.engine.outage import Outage
-from runner.errors import HeadraceError
+from runner.errors import HeadraceError, JobStopped
 
 log = logging.getLogger("headrace.worker")
 
@@ -19,20 +19,72 @@ class Stop(BaseException):
     """Raised by the signal handler where nothing is at hand."""
 
 
+class Orders(Protocol):
+    """What the worker's parent says; its signals only ask to look here."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether no further job may be begun."""
+        ...
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether the child is to end at once, in the middle of its job."""
+        ...
+
+
+class _NoOrders:
+    draining = told_to_end = False
+
+
 class Life:
     """A child's life. `max_jobs` and `max_memory_bytes` end it; 0 sets no limit."""
 
-    def __init__(self, *, max_jobs: int = 0, max_memory_bytes: int = 0) -> None:
+    def __init__(
+        self, orders: Orders | None = None, *, max_jobs: int = 0, max_memory_bytes: int = 0
+    ) -> None:
         self.jobs = 0
-        self.stopping = False
+        self._orders: Orders = orders or _NoOrders()
+        self._asked = False
+        self._at_work = False
+        self._told = False
         self._max_jobs = max_jobs
         self._max_memory_bytes = max_memory_bytes
         self._waiting = False
         self._outage = Outage(log, first_pause_s=0.05)
 
     def begin(self) -> None:
-        """From now on SIGTERM asks to stop after the present job."""
+        """From now on SIGTERM asks to stop: after the present job, or in the middle of it."""
         signal.signal(signal.SIGTERM, self._on_stop)
+
+    def leave(self, why: str) -> None:
+        """End after the present job: its process is not fit for another one."""
+        if not self._asked:
+            log.debug("this process is replaced: %s", why)
+        self._asked = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has been asked to end, by a signal or without one."""
+        return self._asked or self._orders.draining or self._orders.told_to_end
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let a job be stopped inside.
+
+        Raises:
+            JobStopped: The parent has told the child to end; also where the job has caught that.
+        """
+        self._at_work = True
+        try:
+            # A signal that came before the flag was set has left its own.
+            if self._orders.told_to_end:
+                raise JobStopped("the job was stopped before it began")
+            yield
+        finally:
+            self._at_work = False
+        if self._orders.told_to_end:
+            raise JobStopped("the job was stopped")
 
     @property
     def ended(self) -> bool:
@@ -81,6 +133,12 @@ class Life:
         self._outage.over()
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
-        self.stopping = True
+        self._asked = True
+        if self._told:
+            # It is tidying up.
+            return
+        self._told = self._orders.told_to_end
+        if self._told and self._at_work:
+            raise JobStopped("the job was stopped: its time is over, or it is not wanted any more")
         if self._waiting:
             raise Stop

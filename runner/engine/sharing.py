@@ -11,8 +11,9 @@ from uuid import UUID
 
 from runner.engine.batch import LONGEST_S, Batch
 from runner.engine.ending import Ending
-from runner.engine.executor import Executor, Handled, Raised
+from runner.engine.executor import Executor
 from runner.engine.life import Life
+from runner.engine.outcomes import Handled, Raised
 from runner.errors import StoreUnavailable
 from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
@@ -56,7 +57,7 @@ class Sharing:
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run a job, and learn how long its like take."""
         began = time.perf_counter()
-        with self._watched():
+        with self._watched(), self._life.at_work():
             handled = self._executor.handle(claimed)
         plain = isinstance(handled, Handled) and handled.plain
         self.batch.learn(claimed.job_class, time.perf_counter() - began, plain=plain)

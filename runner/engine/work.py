@@ -8,6 +8,7 @@ from runner.engine.outage import Outage
 from runner.engine.wiring import Headrace, process_name
 from runner.engine.worker import REDIS_TIMEOUT_S, WorkerSide
 from runner.errors import StoreUnavailable
+from runner.queue.child import Patience
 from runner.queue.connect import connect as connect_redis
 from runner.queue.keys import Keys
 from runner.queue.own_rq import worker_class
@@ -46,7 +47,7 @@ def run_worker(
         connection=connect_redis(headrace.redis_url, socket_timeout_s=REDIS_TIMEOUT_S),
         hooks=side,
         processes=processes,
-        grace_s=settings.grace_s,
+        patience=Patience(settings.grace_s, settings.kill_after_s),
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
     return bool(worker.work())

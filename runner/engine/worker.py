@@ -8,25 +8,29 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from runner.config import Settings
 from runner.engine.child import ChildLoop
-from runner.engine.executor import Executor, Surroundings, retry_in_s
+from runner.engine.executor import Executor, Surroundings
 from runner.engine.gate import CRASH_BUDGET, after_loss, close_below, close_failed, message_for
 from runner.engine.guarding import JobGuard
+from runner.engine.keeping import LogKeeper
 from runner.engine.kinds import TIMEOUT_KINDS
+from runner.engine.outcomes import retry_in_s
 from runner.engine.registry import Registry
 from runner.engine.runs import close
 from runner.errors import QueueUnavailable, StoreUnavailable
 from runner.jobapi import Permissions
 from runner.observe.joblog import JOB_LOGGER, JobLog
-from runner.observe.logs import redact_records
+from runner.observe.logs import about, redact_records
+from runner.observe.output import Output
 from runner.queue.hooks import Ended
 from runner.queue.keys import Keys
 from runner.queue.message import Message
 from runner.queue.process import birth_ticks
 from runner.queue.sender import Sender
-from runner.queue.slots import Slot
+from runner.queue.slots import AT_WORK, Slot, SlotView
 from runner.queue.taker import Taker
 from runner.store.attempts import AttemptStore
 from runner.store.database import Database
@@ -67,6 +71,7 @@ class WorkerSide:
             database_url, application_name=f"headrace:{name}:parent", pool_size=1
         )
         self._sender = Sender(redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S)
+        self._keeper = LogKeeper(self._database, processes)
         self._there = True
         self._suspects: set[tuple[str, int]] = set()
 
@@ -77,10 +82,13 @@ class WorkerSide:
         look_no_more()
         settings = self._settings
         redact_records()
-        job_log = JobLog()
-        logging.getLogger(JOB_LOGGER).addHandler(job_log)
+        job_log = JobLog(self._keeper.pages[slot.index])
+        Output(job_log, self._keeper.pipes[slot.index]).take_over()
+        logging.getLogger().addHandler(job_log)
+        logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(self._database_url, self._name)
         sessions = JobSessions(store, settings.connections, JobGuard(), self._name)
+        sessions.say = job_log.say_one
         executor = Executor(
             store,
             sessions,
@@ -121,7 +129,9 @@ class WorkerSide:
             self._there = True
         return self._there
 
-    def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    def heartbeat(
+        self, status: str, running: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], bool]:
         """See `WorkerHooks`."""
         try:
             with self._database.transaction() as tx:
@@ -129,16 +139,16 @@ class WorkerSide:
                     tx.rows("register_worker", **self._description())
                 started = _pairs(tx.rows("attempts_of_worker", worker=self._name))
                 self._end_orphans(tx, started - set(running))
-                lost = _pairs(tx.rows("lost_attempts", attempts=attempts_json(running)))
+                lost = tx.rows("lost_attempts", attempts=attempts_json(running))
         except StoreUnavailable as error:
             if self._there:
                 log.warning("%s; waiting for it", error)
             self._there = False
-            return []
+            return {}
         if not self._there:
             log.info("PostgreSQL answers again")
         self._there = True
-        return [key for key in running if key in lost]
+        return {(str(row["id"]), row["attempt"]): row["cancelled"] for row in lost}
 
     def _end_orphans(self, tx: Any, unknown: set[tuple[str, int]]) -> None:
         """End attempts that no child of this worker is running, twice in a row.
@@ -153,6 +163,8 @@ class WorkerSide:
 
     def ended(self, attempts: Sequence[Ended]) -> bool:
         """See `WorkerHooks`."""
+        # First: what has ended is looked at, and it has the lines.
+        self._keeper.keep_last_words()
         messages: list[Message] = []
         recorded: list[Ended] = []
         try:
@@ -173,8 +185,26 @@ class WorkerSide:
                 "terminate_backend", pid=backend_pid, application_name=f"headrace:{self._name}"
             )
 
+    def about_to_fork(self, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.open_pipe(index)
+
+    def forked(self, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.forked(index)
+
+    def child_ended(self, view: SlotView, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.ended(index, view.job_id, view.attempt if view.state in AT_WORK else 0)
+
+    def keep_logs(self, running: Sequence[tuple[int, UUID, int]]) -> float | None:
+        """See `WorkerHooks`."""
+        self._keeper.keep_last_words()
+        return self._keeper.keep(running)
+
     def stopped(self) -> None:
         """See `WorkerHooks`."""
+        self._keeper.keep_last_words()
         with suppress(StoreUnavailable):
             self._database.rows("heartbeat_worker", name=self._name, status="stopped")
         self._database.close()
@@ -195,13 +225,21 @@ class WorkerSide:
             else:
                 rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
                 messages = after_loss(tx, rows)
-            run_ids = [row["run_id"] for row in tx.rows("run_of_job", id=ended.job_id)]
+            of_job = tx.row("run_of_job", id=ended.job_id) or {}
+        run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
         messages += close(self._database, run_ids)[1]
         # The number in a message is that of the attempt before.
         which = (
             f"attempt {ended.attempt}" if ended.claimed else f"before attempt {ended.attempt + 1}"
         )
-        log.warning("job %s %s %s: %s", ended.job_id, which, ended.outcome, ended.error)
+        log.warning(
+            "job %s %s %s: %s",
+            ended.job_id,
+            which,
+            ended.outcome,
+            ended.error,
+            extra=about(job_id=ended.job_id, attempt=ended.attempt, **of_job),
+        )
         return given_back + messages
 
     def _end_held(self, ended: Ended) -> list[Message]:

@@ -7,6 +7,7 @@ import time
 from typing import Any, TextIO
 
 from runner.observe.joblog import JOB_LOGGER
+from runner.observe.records import said
 from runner.secrecy import hides, redacted
 from runner.visible import hanging, visible
 
@@ -17,6 +18,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 _ROLE_WIDTH = 8
+_OF_A_JOB = ("job_id", "run_id", "pipeline", "step", "attempt")
 _FURTHER = " " * 9 + "| "
 
 
@@ -46,6 +48,30 @@ def set_up(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+_at_hand: list[Any] = [None]
+
+
+def at_hand(subject: Any) -> None:
+    """Say which attempt (a `Claimed`) this process is about from now on; None: about none."""
+    _at_hand[0] = subject
+
+
+def about(**subject: Any) -> dict[str, Any]:
+    """Return what makes a record one about a job, for `extra`."""
+    return {"subject": {name: subject.get(name) for name in _OF_A_JOB}}
+
+
+def _subject(record: logging.LogRecord) -> dict[str, Any]:
+    told: dict[str, Any] | None = getattr(record, "subject", None)
+    one = _at_hand[0]
+    if told is None:
+        told = {} if one is None else {name: getattr(one, name) for name in _OF_A_JOB[1:]}
+        if one is not None:
+            told = {"job_id": one.id, **told}
+    shown = {name: str(told[name]) if name.endswith("_id") else told[name] for name in told}
+    return {name: value for name, value in shown.items() if told[name] is not None}
+
+
 def redact_records() -> None:
     """Hide a job's secrets in every record of this process, whoever handles it."""
     made = logging.getLogRecordFactory()
@@ -53,7 +79,7 @@ def redact_records() -> None:
     def redacting(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = made(*args, **kwargs)
         if hides():
-            record.msg, record.args = redacted(record.getMessage()), ()
+            record.msg, record.args = redacted(said(record)), ()
             if record.exc_info:
                 text = logging.Formatter().formatException(record.exc_info)
                 # What formatters print where it is there already.
@@ -76,7 +102,7 @@ class _JobLines(logging.Filter):
 
 
 class PlainLines(logging.Formatter):
-    """`HH:MM:SS role message`, in local time; what is more than information says so.
+    """`DATE TIME+ZONE role message`, in local time; what is more than information says so.
 
     Further lines of a message are set off, so that no error can make up a line of the log.
     """
@@ -91,16 +117,19 @@ class PlainLines(logging.Formatter):
         second = int(record.created)
         if second != self._second:
             self._second = second
-            self._clock = time.strftime("%H:%M:%S", time.localtime(second))
+            self._clock = time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(second))
         kind = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        text = f"{self._clock} {self._role} {kind}{record.getMessage()}"
+        text = f"{self._clock} {self._role} {kind}{said(record)}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return hanging(redacted(text), _FURTHER)
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: at (Unix seconds), level, role, logger, message, traceback."""
+    """One JSON object a line: at (Unix seconds), level, role, logger, message, traceback.
+
+    Where it is about a job: job_id, run_id, pipeline, step, attempt.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -113,7 +142,8 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "role": self._role,
             "logger": record.name,
-            "message": redacted(record.getMessage()),
+            "message": redacted(said(record)),
+            **_subject(record),
         }
         if record.exc_info:
             entry["traceback"] = redacted(self.formatException(record.exc_info))

@@ -1,6 +1,7 @@
 """Forking a worker's child, and knowing it from outside."""
 
 import logging
+import math
 import os
 import signal
 import time
@@ -15,14 +16,29 @@ from runner.queue.slots import Slots
 from runner.queue.traces import Traces
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long jobs may go on once their worker stops; and one that has to end may tidy up.
+
+    In seconds.
+    """
+
+    grace_s: float = 10.0
+    kill_after_s: float = 5.0
+
+
 @dataclass
 class Child:
-    """A running child. `ending` is set once the parent has decided its end."""
+    """A running child. `ending` is set once the parent has decided its end.
+
+    `kill_at`: the moment until which it may tidy up, by the monotonic clock.
+    """
 
     index: int
     pid: int
     born: float = field(default_factory=time.monotonic)
     ending: Ended | None = None
+    kill_at: float = math.inf
 
     def poll(self) -> int | None:
         """Return the exit code (a signal's negative), None while it runs."""
@@ -31,6 +47,17 @@ class Child:
         except ChildProcessError:
             return 0
         return None if pid == 0 else os.waitstatus_to_exitcode(status)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has been told to end at once."""
+        return self.kill_at < math.inf
+
+    def tell_to_end(self, within_s: float) -> None:
+        """Ask it and its group to end in the middle of the job; it may tidy up for a while."""
+        self.kill_at = time.monotonic() + within_s
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGTERM)
 
     def ask_to_stop(self) -> None:
         """Ask it to end after its present job."""
@@ -47,6 +74,7 @@ def spawn(
 ) -> Child:
     """Fork one child. In the child this does not return."""
     parent_pid = os.getpid()
+    hooks.about_to_fork(index)
     pid = os.fork()
     if pid == 0:
         # Whatever happens in here must never run the parent's code, its clean-up included.
@@ -69,4 +97,5 @@ def spawn(
     with suppress(OSError):
         # In both, so that the group exists whoever comes first.
         os.setpgid(pid, pid)
+    hooks.forked(index)
     return Child(index, pid)

@@ -93,6 +93,25 @@ class WorkerHooks(Protocol):
         """The child's whole life. Runs in the child; returns when it has to be replaced."""
         ...
 
+    def about_to_fork(self, index: int) -> None:
+        """Prepare what the child of this slot and its parent have in common."""
+        ...
+
+    def forked(self, index: int) -> None:
+        """In the parent, after the fork: let go of what is the child's."""
+        ...
+
+    def child_ended(self, view: SlotView, index: int) -> None:
+        """Take what a child that has ended has said and could not send."""
+        ...
+
+    def keep_logs(self, running: Sequence[tuple[int, UUID, int]]) -> float | None:
+        """Write what jobs that run (slot, job, attempt) have said.
+
+        Returns in how many seconds there will be more to write, None where nothing is known.
+        """
+        ...
+
     def while_waiting(self, look: Callable[[float], float | None]) -> None:
         """Have `look` called whenever one of the calls below waits for the database.
 
@@ -105,8 +124,12 @@ class WorkerHooks(Protocol):
         """Make the worker known before it takes anything; False to be asked again later."""
         ...
 
-    def heartbeat(self, status: str, running: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    def heartbeat(
+        self, status: str, running: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], bool]:
         """Say that the worker lives; return which of its running attempts it has lost.
+
+        True for a job that was cancelled: nobody else has begun with that one.
 
         Never raises for an outage: then nothing is lost.
         """

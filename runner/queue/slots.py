@@ -18,6 +18,8 @@ NOTHING = UUID(int=0)
 
 _LAYOUT = struct.Struct("<BI16sdII")
 _NUMBER = struct.Struct("<I")
+# A byte of the parent's: the child is to end in the middle of its job.
+_TOLD_AT = 60
 # Behind it: what the child holds beside its job, a count and as many messages.
 _HELD_AT = 64
 _HELD = struct.Struct("<16sI")
@@ -103,7 +105,25 @@ class Slots:
         """Empty the slot of a child that is gone, its count of finished jobs kept."""
         finished = self.read(index).finished
         self.hold(index, ())
+        self._memory[index * _SIZE + _TOLD_AT] = 0
         self.write(index, SlotView(IDLE, NOTHING, 0, 0.0, 0, finished))
+
+    def tell_to_end(self, index: int) -> None:
+        """Say that a child is to end at once; a signal wakes it up to look."""
+        self._memory[index * _SIZE + _TOLD_AT] = 1
+
+    def told_to_end(self, index: int) -> bool:
+        """Whether a child has been told to end at once."""
+        return self._memory[index * _SIZE + _TOLD_AT] == 1
+
+    @property
+    def draining(self) -> bool:
+        """Whether no further job may be taken: the worker stops. No signal can be missed for it."""
+        return self._memory[self.count * _SIZE + 1] == 1
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._memory[self.count * _SIZE + 1] = int(value)
 
     @property
     def suspended(self) -> bool:
@@ -120,7 +140,7 @@ class Slot:
 
     def __init__(self, slots: Slots, index: int) -> None:
         self._slots = slots
-        self._index = index
+        self.index = index
         self._backend_pid = 0
         self._current = (NOTHING, 0, 0.0)
         self._holds = False
@@ -130,6 +150,16 @@ class Slot:
     def suspended(self) -> bool:
         """Whether no new job may be taken at present."""
         return self._slots.suspended
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker stops: no further job may be begun."""
+        return self._slots.draining
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether this child is to end at once, in the middle of its job."""
+        return self._slots.told_to_end(self.index)
 
     def connected(self, backend_pid: int) -> None:
         """Say which process serves this child at the control database."""
@@ -152,7 +182,7 @@ class Slot:
     def holding(self, messages: Sequence[tuple[UUID, int]]) -> None:
         """Say which messages have been taken beside the one that `running` or `taken` tells."""
         self._holds = bool(messages)
-        self._slots.hold(self._index, messages)
+        self._slots.hold(self.index, messages)
 
     def finished(self) -> None:
         """Count a job that has ended while others are at hand; told with the next change."""
@@ -167,4 +197,4 @@ class Slot:
 
     def _write(self, state: int, job_id: UUID, attempt: int, deadline: float) -> None:
         view = SlotView(state, job_id, attempt, deadline, self._backend_pid, self._finished)
-        self._slots.write(self._index, view)
+        self._slots.write(self.index, view)

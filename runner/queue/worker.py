@@ -25,12 +25,12 @@ from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
 from runner.descent import Strays, adopting_orphans
-from runner.queue.child import Child, spawn
+from runner.queue.child import Child, Patience, spawn
 from runner.queue.commands import command_in
 from runner.queue.connect import unavailable
 from runner.queue.hooks import Ended, WorkerHooks
 from runner.queue.process import kill_group, kill_tree, resident_bytes
-from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots
+from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots, SlotView
 from runner.queue.traces import Traces
 
 # Whose keys RQ uses here; see `own_rq.py`.
@@ -63,7 +63,7 @@ class WarmWorker(Worker):
         connection: Any,
         hooks: WorkerHooks,
         processes: int = 1,
-        grace_s: float = 10.0,
+        patience: Patience | None = None,
         max_memory_bytes: int = 0,
         after_fork: Callable[[], None] = lambda: None,
     ) -> None:
@@ -73,7 +73,9 @@ class WarmWorker(Worker):
         self._slots = Slots(processes)
         self._traces = Traces(processes)
         self._children: dict[int, Child] = {}
-        self._grace_s = grace_s
+        self._patience = patience or Patience()
+        self._kill_after_s = self._patience.kill_after_s
+        self._next_lines: float | None = None
         self._max_memory_bytes = max_memory_bytes
         self._after_fork = after_fork
         self._unreported: list[Ended] = []
@@ -132,6 +134,7 @@ class WarmWorker(Worker):
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + self._heartbeat_s(now)
             self._beat()
+        self._next_lines = self._keep_logs()
         self._report()
         if self._drain_until is None:
             self._spawn_missing()
@@ -166,6 +169,11 @@ class WarmWorker(Worker):
             for view in map(self._slots.read, range(self._slots.count))
             if view.state in AT_WORK
         ]
+        deadlines += [
+            child.kill_at - time.monotonic() for child in self._children.values() if child.is_ending
+        ]
+        if self._next_lines is not None:
+            deadlines.append(self._next_lines)
         if self._strays_left:
             most = _STRAYS_S
         return max(0.01, min([most, *deadlines]))
@@ -210,10 +218,8 @@ class WarmWorker(Worker):
             # What the child's job has started must not outlive it.
             kill_group(child.pid)
             view = self._slots.read(child.index)
-            if child.ending is not None:
-                self._unreported.append(child.ending)
-            elif view.state != IDLE:
-                self._unreported.append(Ended.crashed(view, child.pid, status))
+            self._hooks.child_ended(view, child.index)
+            self._unreported += _ends(child, view, status)
             if status < 0:
                 self._alert_until, self._next_heartbeat = time.monotonic() + _ALERT_S, 0.0
             if view.state == IDLE and status != 0 and time.monotonic() - child.born < 1.0:
@@ -225,6 +231,12 @@ class WarmWorker(Worker):
             # What it started in sessions of their own has come to this process.
             self._strays_left = self._strays.end(self._children)
 
+    def _stop(self, child: Child, ending: Ended) -> None:
+        """End a child's job: it may tidy up, for `kill_after` at most."""
+        child.ending = ending
+        self._slots.tell_to_end(child.index)
+        child.tell_to_end(self._kill_after_s)
+
     def _kill(self, child: Child, ending: Ended | None) -> None:
         child.ending = ending
         kill_tree(child.pid)
@@ -235,6 +247,9 @@ class WarmWorker(Worker):
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         for child in self._children.values():
+            if now > child.kill_at:
+                child.kill_at = now + _WAKE_S
+                self._kill(child, child.ending)
             view = self._slots.read(child.index)
             if view.state not in AT_WORK or child.ending is not None:
                 continue
@@ -242,11 +257,19 @@ class WarmWorker(Worker):
                 trace = self._traces.ask(child.pid, child.index)
                 # It may have finished while it was being asked.
                 if self._slots.read(child.index) == view:
-                    self._kill(child, Ended.timed_out(view, trace))
+                    self._stop(child, Ended.timed_out(view, trace))
             elif 0 < self._max_memory_bytes < resident_bytes(child.pid):
                 self._kill(child, Ended.too_large(view, child.pid, self._max_memory_bytes))
 
     # -- what others must know --------------------------------------------------------
+
+    def _keep_logs(self) -> float | None:
+        running = [
+            (child.index, view.job_id, view.attempt)
+            for child in self._children.values()
+            if (view := self._slots.read(child.index)).state == RUNNING
+        ]
+        return self._hooks.keep_logs(running)
 
     def _report(self) -> None:
         while self._backends:
@@ -266,12 +289,15 @@ class WarmWorker(Worker):
         lost = self._hooks.heartbeat(
             "running" if self._drain_until is None else "draining", list(running)
         )
-        for key in lost:
+        for key, cancelled in lost.items():
             child = running[key]
             view = self._slots.read(child.index)
             if (str(view.job_id), view.attempt) == key and view.state == RUNNING:
+                if child.is_ending:
+                    continue
                 log.warning("job %s is no longer this worker's; its process is stopped", key[0])
-                self._kill(child, Ended.taken_away(view))
+                # Somebody else may have begun with a job that was not cancelled.
+                (self._stop if cancelled else self._kill)(child, Ended.taken_away(view))
         self._beat_redis()
 
     def _beat_redis(self) -> None:
@@ -319,8 +345,9 @@ class WarmWorker(Worker):
         for child in self._children.values():
             view = self._slots.read(child.index)
             # The message bears the number before the claim, the running attempt the one after.
-            if view.state == RUNNING and message_id == f"{view.job_id}_{view.attempt - 1}":
-                self._kill(child, Ended.stopped(view))
+            own = f"{view.job_id}_{view.attempt - 1}"
+            if view.state == RUNNING and message_id == own and not child.is_ending:
+                self._stop(child, Ended.stopped(view))
 
     # -- the end ----------------------------------------------------------------------
 
@@ -332,26 +359,37 @@ class WarmWorker(Worker):
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
         if self._drain_until is None:
-            log.info("stopping: running jobs have %g s to end", self._grace_s)
-            self._drain_until = time.monotonic() + self._grace_s
+            log.info("stopping: running jobs have %g s to end", self._patience.grace_s)
+            self._drain_until = time.monotonic() + self._patience.grace_s
+            # Beside the signal, which a job may have blocked.
+            self._slots.draining = True
             for child in self._children.values():
                 child.ask_to_stop()
         else:
-            self._drain_until = 0.0
+            # The second time nothing waits for anything.
+            self._drain_until = self._kill_after_s = 0.0
+            for child in self._children.values():
+                child.kill_at = min(child.kill_at, 0.0) if child.is_ending else child.kill_at
 
     def _release_all(self) -> None:
         """The grace is over: what still runs is given back without spending its budget."""
         for child in self._children.values():
             view = self._slots.read(child.index)
-            if child.ending is None:
-                self._kill(child, Ended.released(view) if view.state != IDLE else None)
+            if child.is_ending:
+                continue
+            if view.state == IDLE:
+                self._kill(child, None)
+            else:
+                self._stop(child, Ended.released(view))
 
     def _end(self) -> None:
         if sys.exc_info()[0] is not None:
+            self._kill_after_s = 0.0
             self._release_all()
         self._give_up_at = min(self._give_up_at, time.monotonic() + _GIVE_UP_S)
         while (self._children or self._strays_left) and time.monotonic() < self._give_up_at:
             self._reap()
+            self._kill_overdue()
             time.sleep(0.01)
         while (self._unreported or self._backends) and time.monotonic() < self._give_up_at:
             self._report()
@@ -363,3 +401,14 @@ class WarmWorker(Worker):
                 self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
             log.debug("Redis was not told of the end")
+
+
+def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
+    """Return what is to be told of the attempts of a child that has ended."""
+    ending = child.ending
+    if ending is None:
+        return [Ended.crashed(view, child.pid, status)] if view.state != IDLE else []
+    if view.state == IDLE or (str(view.job_id), view.attempt) == (ending.job_id, ending.attempt):
+        return [ending]
+    # It had come to the end of that one, and had begun another, which is not to blame.
+    return [ending, Ended.released(view)]

@@ -28,6 +28,26 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NUMBER_STARTS = frozenset("+-.0123456789")
 
 
+class SpeltInt(int):
+    """A whole number that was written otherwise than it is shown: `0012`, `0x1F`."""
+
+    spelt: str
+
+
+class SpeltFloat(float):
+    """A number that was written otherwise than it is shown: `1.10`, `1e5`."""
+
+    spelt: str
+
+
+def _number(value: int | float, text: str) -> Scalar:
+    if str(value) == text:
+        return value
+    number = SpeltInt(value) if isinstance(value, int) else SpeltFloat(value)
+    number.spelt = text
+    return number
+
+
 def resolve(text: str) -> Scalar:
     """Return what an unquoted scalar stands for.
 
@@ -39,19 +59,19 @@ def resolve(text: str) -> Scalar:
     if text[0] not in _NUMBER_STARTS:
         return text
     if _DECIMAL.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text, 0)
-    if _HEXADECIMAL.fullmatch(text):
-        return int(text, 0)
+        return _number(int(text), text)
+    if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
+        return _number(int(text, 0), text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return _number(float(text), text)
     return text
 
 
 def _typed(expected: type) -> Callable[[str], Scalar]:
     def convert(text: str) -> Scalar:
         value = resolve(text)
+        if isinstance(value, SpeltInt | SpeltFloat):
+            value = +value
         if expected is float and type(value) is int:
             return float(value)
         if type(value) is not expected:

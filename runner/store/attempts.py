@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from runner import exact
 from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from runner.store.database import Row
 from runner.store.line import Line
+from runner.store.loglines import LogLines
 from runner.store.migrations import LATEST
 from runner.store.statements import STATEMENTS
 
@@ -28,7 +28,7 @@ _PREPARED = (
 )
 # What this version knows of what jobs may ask for: see `needs` in 0014_installation.sql.
 CAN = int(LATEST)
-_LOG = f"{STATEMENTS['add_log_lines'].pyformat}; "
+_LOG = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['add_log_lines'].pyformat}; "
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
@@ -108,7 +108,7 @@ class AttemptStore(Line):
         self,
         claimed: Claimed,
         result: str | None,
-        log: str | None = None,
+        log: LogLines | None = None,
         *,
         xact: str | None = None,
     ) -> Completed:
@@ -138,7 +138,7 @@ class AttemptStore(Line):
         result: str | None,
         next_id: str,
         next_attempt: int,
-        log: str | None = None,
+        log: LogLines | None = None,
     ) -> tuple[Completed | None, Claimed | None]:
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
@@ -204,11 +204,11 @@ class AttemptStore(Line):
         return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
 
     def _run_logged(
-        self, sql: str, values: dict[str, Any], log: str | None
+        self, sql: str, values: dict[str, Any], log: LogLines | None
     ) -> list[tuple[Any, ...]]:
         if log is None:
             return self._run(sql, values)
-        return self._run(_LOG + sql, {**values, "entries": log})
+        return self._run(_LOG + sql, {**values, **log.values})
 
     def _same_line(self) -> None:
         """Refuse to complete over another line than the one that the job was claimed over.
@@ -229,8 +229,3 @@ def _completed(row: tuple[Any, ...]) -> Completed:
 def _array(values: Iterable[object]) -> str:
     """Return ids or numbers as PostgreSQL writes an array: a list of texts would be one of text."""
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def to_json(result: Any) -> str | None:
-    """Return a job's result as JSON; what JSON does not know becomes text."""
-    return None if result is None else exact.dumps(result, default=str)

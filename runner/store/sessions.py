@@ -18,9 +18,11 @@ from runner import exact
 from runner.errors import ConfigError, JobFailure, StoreUnavailable
 from runner.model.connection import NamedConnection
 from runner.store.attempts import AttemptStore
+from runner.store.forked import keep_from_forks
 from runner.store.held import Held, fate, hold, reading
 from runner.store.jobline import Guard, JobConnection
 from runner.store.ledger import GONE, Ledgers
+from runner.store.notices import Said, attach, open_waits
 from runner.store.parting import note_parting_words
 from runner.store.reasons import Reasons
 from runner.store.session_settings import milliseconds, statement
@@ -89,6 +91,8 @@ class JobSessions:
         self.dirty = False
         self.used = False
         self.before_use: Callable[[], None] = lambda: None
+        # Takes what the servers say beside their answers, and how serious it is.
+        self.say: Said = lambda _text, _level: None
         store.on_connect = self._wrap_control
 
     # -- for the job ------------------------------------------------------------------
@@ -166,6 +170,10 @@ class JobSessions:
         self._job, self.used, self.dirty = (job_id, attempt), False, False
         self.lock_timeout_s = None
         self._gone.clear()
+
+    def handled(self) -> None:
+        """Note that the job's own code has ended."""
+        open_waits(False)
 
     @property
     def number(self) -> str | None:
@@ -367,6 +375,7 @@ class JobSessions:
         if not self.used:
             self.before_use()
         self.used = True
+        open_waits(True)
 
     def _engine(self, name: str | None) -> Engine:
         if name is CONTROL:
@@ -404,6 +413,9 @@ class JobSessions:
     def _guarded(
         self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
     ) -> None:
+        keep_from_forks(raw)
+        # Looked up each time: who listens is told after the first connection.
+        attach(raw, lambda text, level: self.say(text, level))  # noqa: PLW0108
         raw.guard = self._guard
         raw.connection_name = name
         raw.on_mark = self._mark

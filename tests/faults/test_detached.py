@@ -95,17 +95,12 @@ def test_what_a_neighbour_has_detached_is_left_alone(cluster: Cluster, detach: D
     assert cluster.wait_for_status(neighbour, "completed")["attempt"] == 1
 
 
-def test_what_a_completed_job_has_detached_ends_with_its_worker(
-    cluster: Cluster, detach: Detach
-) -> None:
-    worker = cluster.worker()
+def test_what_a_completed_job_has_detached_ends_with_it(cluster: Cluster, detach: Detach) -> None:
+    cluster.worker()
     go(cluster).touch()
     job, pids = detach()
-    cluster.wait_for_status(job, "completed")
-    assert alive(pids) == pids, "the process that ran it is warm, and goes on"
 
-    worker.signal(signal.SIGTERM)
-    worker.popen.wait(timeout=8)
+    cluster.wait_for_status(job, "completed")
 
     assert not alive(pids)
 

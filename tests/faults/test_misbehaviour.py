@@ -77,20 +77,29 @@ def test_a_job_that_kills_its_worker_each_time_ends_failed(cluster: Cluster) -> 
     pool_lives(cluster)
 
 
-def test_a_result_that_the_database_refuses_fails_the_job_and_undoes_its_effect(
+def test_what_json_cannot_hold_is_stored_in_a_defined_way(cluster: Cluster) -> None:
+    cluster.worker()
+    jobs = [cluster.dispatch("OddResultJob", with_={"effect": effect}) for effect in (True, False)]
+
+    for job, effect in zip(jobs, (True, False), strict=True):
+        row = cluster.wait_for_status(job, "completed")
+        assert row["result"] == {"n": ["NaN", "-Infinity"], "text": "a\ufffdb\ufffd", "1": 2}
+        assert cluster.effects(job) == effect
+
+
+def test_a_result_that_is_too_large_fails_the_job_before_its_effect_and_for_good(
     cluster: Cluster,
 ) -> None:
     cluster.worker()
-    jobs = [
-        cluster.dispatch("BadResultJob", with_={"effect": effect}, retry=0)
-        for effect in (True, False, False, False)
-    ]
+    job = cluster.dispatch("LargeResultJob")
+    of_rows = cluster.dispatch("LargeResultJob", with_={"rows": True})
 
-    for job in jobs:
-        row = cluster.wait_for_status(job, "failed")
-        assert row["attempt"] == 1
-        assert "json" in row["error"]
-        assert cluster.effects(job) == 0
+    row = cluster.wait_for_status(job, "failed")
+    assert (row["attempt"], cluster.effects(job)) == (1, 0)
+    assert "too large to be kept" in row["error"]
+    kept = cluster.wait_for_status(of_rows, "completed")["result"]
+    assert kept["truncated"] is True
+    assert (kept["row_count"], 0 < len(kept["rows"]) < 3000) == (3000, True)
     pool_lives(cluster)
 
 

@@ -188,7 +188,8 @@ def test_a_zone_less_time_is_stored_as_psql_stores_it_in_that_database(project, 
     )
     (pipelines_of(project) / "p.yaml").write_text(
         "name: p\nsteps:\n  - id: a\n    job: LoadFile\n    with:\n      path: in.csv\n"
-        "      connection: own\n      table: t\n      create: true\n      columns: {at: timestamptz}\n"
+        "      connection: own\n      table: t\n      create: true\n"
+        "      columns: {at: timestamptz}\n"
     )
 
     run(project, "p")

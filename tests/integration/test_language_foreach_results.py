@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runner.engine.executor import Handled
 from runner.engine.expansion import MOST_BYTES
 from runner.engine.gate import release_stuck
+from runner.engine.outcomes import Handled
 from runner.errors import IllegalTransition, StaleAttempt
 from runner.store.database import Row
 from tests.support.by_hand import ByHand, by_hand

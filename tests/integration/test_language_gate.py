@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.executor import Handled
 from runner.engine.gate import decide
+from runner.engine.outcomes import Handled
 from runner.errors import HeadraceError
 from tests.support.by_hand import ByHand, by_hand
 

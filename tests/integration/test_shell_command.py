@@ -248,3 +248,32 @@ steps:
     assert [line["message"] for line in lines] == ["token ***, file x; touch proof"]
     assert SECRET not in worker.log.read_text()
     assert not (cluster.folder / "proof").exists()
+
+
+def test_a_number_that_would_be_spelt_anew_is_refused_when_it_is_validated() -> None:
+    from runner.source import scan
+
+    document, _ = scan("[echo, 1.10, 0012, 1e5, 12, 0.5]", "x.yaml")
+    assert document is not None
+    findings = Registry().check("ShellCommand", {"command": document.data})
+
+    assert [(message, hint) for _, _, message, hint in findings] == [
+        ("the argument 1.10 would arrive as 1.1", 'quote it: "1.10"'),
+        ("the argument 0012 would arrive as 12", 'quote it: "0012"'),
+        ("the argument 1e5 would arrive as 100000.0", 'quote it: "1e5"'),
+    ]
+
+
+def test_a_script_ends_at_its_first_failure_in_a_pipe_too(run: JobRunner) -> None:
+    for script in ("false; echo on", "false | cat; echo on", "echo $NOT_SET; echo on"):
+        with pytest.raises(JobFailure):
+            run(ShellCommand, command=script)
+    assert run(ShellCommand, command="false || true; echo on")["output"] == "on"
+
+
+def test_a_million_lines_pass_and_a_nul_fails_nothing(
+    run: JobRunner,
+) -> None:
+    assert run(ShellCommand, command=["seq", "1000000"])["output"].endswith("\n1000000")
+    assert run(ShellCommand, command=["printf", "a\\0b\\n"])["output"] == "a\ufffdb"
+    assert run(ShellCommand, command=["printf", "10%%\\r20%%\\rdone\\n"])["output"][-4:] == "done"

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.check_data import CheckData
 from jobs.run_sql import RunSql
-from runner.engine.executor import raised
+from runner.engine.outcomes import raised
 from runner.template.written import forget_texts
 from tests.support.attempts import JobRunner
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
-from runner.engine.executor import Executor, Raised, Surroundings
+from runner.engine.executor import Executor, Surroundings
 from runner.engine.guarding import JobGuard
+from runner.engine.outcomes import Raised
 from runner.engine.wiring import Headrace, connect
 from runner.jobapi import Permissions
 from runner.model.connection import NamedConnection

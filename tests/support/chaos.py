@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,19 @@ steps:
 class Load:
     """Dispatches without a pause: single jobs, chains, fans, retries, cancellations."""
 
-    def __init__(self, cluster: Cluster, seed: int, *, backlog: int = 300) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        seed: int,
+        *,
+        backlog: int = 300,
+        targets: Sequence[str] = (),
+        journal: Path | None = None,
+    ) -> None:
+        """`targets` are connections that have a table of effects; `journal` is for `spoken.py`."""
         self._cluster = cluster
+        self._targets = targets
+        self._journal = journal
         self._rng = random.Random(f"load {seed}")
         self._backlog = backlog
         self._stop = threading.Event()
@@ -59,6 +70,8 @@ class Load:
             self._bulk,
             self._short,
             self._intervene,
+            *((self._elsewhere, self._elsewhere) if self._targets else ()),
+            *((self._speak,) if self._journal else ()),
         )
         while not self._stop.is_set():
             try:
@@ -112,6 +125,23 @@ class Load:
             effect_job("ShortJob"), payloads
         )
 
+    def _elsewhere(self) -> None:
+        """A chain through the targets and back: effects in three databases."""
+        last = self._dispatch("EffectJob", connection=self._rng.choice(self._targets))
+        last = self._dispatch("EffectJob", last)
+        self._dispatch("EffectJob", last, connection=self._rng.choice(self._targets))
+
+    def _speak(self) -> None:
+        """Jobs that log as they go, some of them past their timeout."""
+        journal = str(self._journal)
+        if self._rng.random() < 0.5:
+            self._dispatch("SpeakingJob", hold_s=self._rng.uniform(0.5, 5), journal=journal)
+        else:
+            job = self._cluster.dispatch(
+                "OverdueJob", with_={"journal": journal}, timeout=3, retry={"delay": "1s"}
+            )
+            self.dispatched.append(job)
+
     def _intervene(self) -> None:
         if not self.dispatched:
             return
@@ -142,6 +172,8 @@ class Faults:
     workers: int = 3
     daemons: int = 2
     counts: Counter[str] = field(default_factory=Counter)
+    # When PostgreSQL did not answer, from and to, in seconds since 1970.
+    outages: list[tuple[float, float]] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -274,8 +306,10 @@ class Faults:
 
     def _restart_postgres(self) -> bool:
         pid = int((self.home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        began = time.time()
         os.kill(pid, signal.SIGQUIT)
         wait_until(lambda: embedded.find(self.home) is None, what="PostgreSQL's end")
         embedded.start(self.home)
+        self.outages.append((began, time.time()))
         self.cluster.reconnect()
         return True

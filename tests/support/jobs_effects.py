@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from jobs import BaseJob
+from jobs.base import logger
 from runner import jobapi
 
 _INSERT = text("INSERT INTO public.effect (job_id, attempt, tag) VALUES (:id, :attempt, :tag)")
@@ -238,8 +239,8 @@ class DispatchingJob(BaseJob):
         return dispatched
 
 
-class BadResultJob(BaseJob):
-    """Leaves an effect and returns what PostgreSQL's jsonb refuses."""
+class OddResultJob(BaseJob):
+    """Leaves an effect and returns what PostgreSQL's jsonb has no place for."""
 
     def __init__(self, tag: str = "", effect: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -248,7 +249,70 @@ class BadResultJob(BaseJob):
     def handle(self) -> Any:
         if self.effect:
             _leave_effect(self, self.tag)
-        return float("nan")
+        return {"n": [float("nan"), float("-inf")], "text": "a\0b\ud800", 1: 2}
+
+
+class LargeResultJob(BaseJob):
+    """Leaves an effect and returns 3 MB, as one text or as rows."""
+
+    def __init__(self, rows: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def handle(self) -> Any:
+        _leave_effect(self, "")
+        rows = [["x" * 1000]] * 3000
+        return {"rows": rows, "row_count": len(rows)} if self.rows else "x" * 3_000_000
+
+
+class SpeakingJob(BaseJob):
+    """Says a line with its time every `every_s` seconds, for `hold_s` seconds: `spoken 17 1764…`.
+
+    Says so in several ways by turns; with `reached` the file is there after the first line. In the
+    folder `journal` a file for each attempt tells what was said, for `tests/support/spoken.py`.
+    """
+
+    def __init__(
+        self,
+        every_s: float = 0.2,
+        hold_s: float = 2.0,
+        reached: str = "",
+        journal: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.every_s, self.hold_s, self.reached = every_s, hold_s, reached
+        self.journal = journal
+
+    def handle(self) -> Any:
+        ways = (logger.info, print, lambda line: os.write(1, f"{line}\n".encode()))
+        began = time.monotonic()
+        number = 0
+        while time.monotonic() - began < self.hold_s:
+            number += 1
+            ways[number % len(ways)](f"spoken {number} {time.time():.3f}")
+            self._note(number)
+            if self.reached:
+                Path(self.reached).touch()
+            time.sleep(self.every_s)
+        return number
+
+    def _note(self, number: int) -> None:
+        if self.journal:
+            attempt = jobapi.current()
+            name = f"{attempt.job_id}_{attempt.attempt}"
+            with (Path(self.journal) / name).open("a") as file:
+                file.write(f"{number} {time.time()}\n")
+
+
+class OverdueJob(SpeakingJob):
+    """Speaks as that one does without an end: give it a timeout. A second attempt ends at once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"hold_s": 3600.0, **kwargs})
+
+    def handle(self) -> Any:
+        return super().handle() if jobapi.current().attempt == 1 else None
 
 
 class EnqueueElsewhereJob(BaseJob):

@@ -60,7 +60,7 @@ SELECT version_num, id, works_from, version
 SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = 'started'
 
 -- name: run_of_job
-SELECT run_id FROM headrace.job WHERE id = :id::uuid AND run_id IS NOT NULL
+SELECT run_id, pipeline, step FROM headrace.job WHERE id = :id::uuid
 
 -- name: terminate_backend
 -- The name is checked as well: the pid may serve somebody else by now.

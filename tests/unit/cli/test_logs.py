@@ -24,13 +24,13 @@ def root_as_it_was() -> Iterator[None]:
         logging.getLogger(name).setLevel(before)
 
 
-def test_a_line_is_clock_role_and_message():
+def test_a_line_is_date_and_time_with_zone_then_role_and_message():
     stream = io.StringIO()
     logs.set_up("worker 1", stream=stream)
     logging.getLogger("headrace.worker").info("run %s completed", 7)
     logging.getLogger("headrace.worker").warning("oh")
     first, second = stream.getvalue().splitlines()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d worker 1 run 7 completed", first)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} worker 1 run 7 completed", first)
     assert second.endswith("worker 1 warning: oh")
 
 

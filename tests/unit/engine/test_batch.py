@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from runner.engine.batch import Batch
-from runner.engine.executor import Handled
+from runner.engine.outcomes import Handled
 from runner.store.attempts import Claimed
 
 

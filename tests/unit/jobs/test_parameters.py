@@ -112,7 +112,8 @@ def test_a_bad_json_line_is_named(line, told):
 
 
 @pytest.mark.parametrize(
-    ("value", "json"), [(b"\x00\xff", "\\x00ff"), (float("inf"), "inf"), ((1, None), [1, None])]
+    ("value", "json"),
+    [(b"\x00\xff", "\\x00ff"), (float("inf"), "Infinity"), ((1, None), [1, None])],
 )
 def test_values_that_json_lacks_become_texts(value, json):
     assert as_json(value) == json

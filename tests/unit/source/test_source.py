@@ -58,7 +58,9 @@ def test_a_scalar_means_what_yaml_1_2_says(text: str, value: Any) -> None:
     data = parse(f"key: {text}\n", "file.yaml").data["key"]
 
     assert data == value
-    assert type(data) is type(value)
+    assert type(data) is type(value) or (
+        isinstance(data, type(value)) and data.spelt == text  # a number that is written otherwise
+    )
 
 
 def test_every_value_and_key_has_its_place() -> None:

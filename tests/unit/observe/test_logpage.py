@@ -1,0 +1,90 @@
+"""What a page keeps of what is said, and that it can be read whatever happens."""
+
+import os
+import signal
+from uuid import UUID, uuid4
+
+from runner.observe.joblog import packed, unkept
+from runner.observe.logpage import FIRST_LINES, LAST_LINES, LogPage
+
+
+def page_of(*lines: str, job: UUID | None = None) -> LogPage:
+    page = LogPage()
+    page.begin(job or uuid4(), 1)
+    for line in lines:
+        page.add(1.0, 20, [line], packed)
+    return page
+
+
+def test_the_first_lines_and_the_last_ones_stay() -> None:
+    read = page_of(*(f"line {number}" for number in range(1, 5001))).read()
+
+    assert [line.message for line in read.head] == [f"line {n}" for n in range(1, FIRST_LINES + 1)]
+    assert [line.number for line in read.tail] == list(range(5001 - LAST_LINES, 5001))
+    assert read.left_out == (FIRST_LINES + 1, 5000 - LAST_LINES)
+
+
+def test_a_burst_keeps_the_same_lines_as_one_by_one() -> None:
+    text = [f"line {number}" for number in range(1, 3001)]
+    page = LogPage()
+    page.begin(uuid4(), 1)
+    page.add(1.0, 20, text, packed)
+
+    one_by_one, burst = page_of(*text).read(), page.read()
+
+    assert (burst.head, burst.tail, burst.last) == (
+        one_by_one.head,
+        one_by_one.tail,
+        one_by_one.last,
+    )
+
+
+def test_long_lines_are_fewer_and_take_no_more_than_256_kb() -> None:
+    read = page_of(*(f"{number} " + "x" * (number * 37 % 3900) for number in range(1, 2001))).read()
+
+    size = sum(len(line.message) for line in (*read.head, *read.tail))
+    assert 200_000 < size <= 256 << 10
+    assert read.tail[-1].message.startswith("2000 ")
+    numbers = [line.number for line in read.tail]
+    assert numbers == list(range(numbers[0], 2001))
+
+
+def test_a_process_that_is_killed_while_it_speaks_leaves_a_page_that_can_be_read() -> None:
+    page = page_of()
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            page.begin(uuid4(), 2)
+            number = 0
+            while True:
+                number += 1
+                page.add(1.0, 20, [f"{number} " + "x" * (number * 37 % 3900)], packed)
+        while page.read().last < 1200:
+            for line in page.read().tail:
+                number = int(line.message.partition(" ")[0])
+                assert number == line.number
+                assert len(line.message.partition(" ")[2]) == number * 37 % 3900
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+        read = page.read()
+
+        numbers = [line.number for line in read.tail]
+        assert numbers == list(range(numbers[0], read.last + 1))
+        page.begin(uuid4(), 1)
+
+
+def test_what_the_database_has_is_not_written_again() -> None:
+    job = uuid4()
+    page = page_of("one", "two", job=job)
+    page.keep(job, 1, 2)
+    assert unkept(page) is None
+
+    page.add(1.0, 20, ["three"], packed)
+    left = unkept(page)
+    page.keep(uuid4(), 1, 3)
+
+    assert left is not None
+    assert [entry["message"] for entry in left.entries] == ["three"]
+    # What is kept of another attempt says nothing about this one.
+    assert len(unkept(page).entries) == 3  # type: ignore[union-attr]
