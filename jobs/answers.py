@@ -20,6 +20,8 @@ _PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _PAGES = ("", ".html", ".htm", ".xhtml", ".txt", ".xml")
+# Each of these has at least a header, a value or an end mark.
+_NEVER_EMPTY = frozenset(".csv .tsv .json .xml .gz .tgz .zip .xlsx .parquet .pdf".split())
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -53,9 +55,10 @@ def refuse_no_file(answer: Answer, name: str, path: str) -> None:
     Raises:
         JobFailure: it has no content, or is a page though the file's name promises data.
     """
-    if not answer.has_content:
+    suffix = PurePosixPath(path).suffix.lower()
+    if not answer.has_content or (answer.size_bytes == 0 and suffix in _NEVER_EMPTY):
         raise JobFailure(f"{name}: the answer {answer.status} has no content to keep as {path}")
-    if _PAGE.match(answer.start) and PurePosixPath(path).suffix.lower() not in _PAGES:
+    if _PAGE.match(answer.start) and suffix not in _PAGES:
         raise JobFailure(
             f"{name}: the answer is an HTML page, which is not kept as {path}: it begins"
             f" {_begins(answer)}"

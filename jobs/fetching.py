@@ -101,14 +101,14 @@ def fetch(
     headers = revealed(request.headers)
     for _ in range(MOST_REDIRECTS + 1):
         with _answered(request, url, headers, allowed) as answer:
-            target = answer.headers.get("location") if answer.status in _REDIRECTS else None
-            if target is None:
+            targets = answer.headers.getlist("location") if answer.status in _REDIRECTS else []
+            if not targets:
                 _refuse_status(request, answer, _place(request, url))
                 taken = _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
                 # TLS tells a connection that was closed from one that was cut.
                 unsure = taken.ends_by_closing and url.scheme != "https"
                 return replace(taken, ends_by_closing=unsure)
-        following = _redirected(request, url, target, allowed)
+        following = _redirected(request, url, targets, allowed)
         if origin(following) != origin(url):
             headers = harmless(request.headers)
         url = following
@@ -131,10 +131,8 @@ def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> 
         told = ""  # The status says more than that its text is cut.
     text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
     why = _WHY_NO_DATA.get(status, "that is no data" if 200 <= status < 300 else "")
-    raise JobFailure(
-        f"{place} answered {status} {answer.reason or ''}: "
-        + "; it says: ".join(filter(None, (why, text)))
-    )
+    told = "; it says: ".join(filter(None, (why, text))) or "without a word"
+    raise JobFailure(f"{place} answered {status} {answer.reason or ''}: {told}")
 
 
 def _taken(
@@ -264,9 +262,11 @@ def _send(
 
 
 def _redirected(
-    request: Request, url: SplitResult, target: str, allowed: AllowedHosts
+    request: Request, url: SplitResult, targets: list[str], allowed: AllowedHosts
 ) -> SplitResult:
-    following = followed(url, target)
+    if len(set(targets)) > 1:
+        raise JobFailure(f"{shown(url)} is redirected to more than one place")
+    following = followed(url, targets[0])
     if request.method != "GET":
         raise JobFailure(f"{request.method} {shown(url)} is redirected; give the URL it leads to")
     try:

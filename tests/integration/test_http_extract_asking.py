@@ -174,6 +174,7 @@ def test_a_redirect_is_followed_as_its_bytes_mean_it(
         (b"ftp://127.0.0.1/", "is redirected, and where it leads is no http"),
         (b"http://127.0.0.1:99999/", "is redirected, and where it leads cannot be read"),
         (b"http://[::1/", "is redirected, and where it leads cannot be read"),
+        (b"/a\r\nLocation: /b", "/start is redirected to more than one place"),
         (b"/a\x01b", "is redirected, and where it leads holds a control character"),
         (b"file:///etc/passwd", "is redirected, and where it leads is no http"),
     ],

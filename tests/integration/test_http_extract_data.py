@@ -84,6 +84,9 @@ def test_what_is_not_the_data_does_not_replace_the_data(
     [
         ("csv", 200, PAGE, "is an HTML page, no csv"),
         ("csv", 200, b"", "has no content, which does not replace"),
+        ("csv", 200, b"\n", "a header was expected"),
+        ("csv", 200, b"Rate limit exceeded\n", "no column"),
+        ("json", 200, b" \n", "no JSON"),
         ("csv", 204, b"", "has no content, which does not replace"),
         ("jsonl", 204, b"", "has no content, which does not replace"),
         ("jsonl", 200, b'{"error": "quota"}\n', "no column for 'error'"),
@@ -177,6 +180,7 @@ def test_a_declared_column_that_some_records_lack_takes_its_default(
     [
         (200, PAGE, "is an HTML page, which is not kept as x.csv"),
         (202, b"x", "answered 202"),
+        (200, b"", "answer 200 has no content to keep as x.csv"),
         (204, b"", "answer 204 has no content to keep as x.csv"),
         (206, b"x", "nobody asked for one"),
     ],
@@ -193,6 +197,12 @@ def test_what_is_not_the_data_does_not_become_the_file(
         run(HttpExtract, url=server.url(), path="x.csv")
 
     assert [path.read_bytes() for path in kept.parent.iterdir()] == [b"old"]
+
+
+def test_a_file_that_may_be_empty_is_kept_empty(run: JobRunner, server: HttpServer) -> None:
+    server.routes["/"] = Answered(b"")
+
+    assert run(HttpExtract, url=server.url(), path="new.jsonl")["size_bytes"] == 0
 
 
 def test_a_page_is_kept_as_a_page(run: JobRunner, server: HttpServer) -> None:

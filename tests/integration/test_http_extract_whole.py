@@ -7,13 +7,16 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine
 
+from jobs.files import partial_name
 from jobs.http_extract import HttpExtract
 from runner.errors import JobFailure
 from runner.jobapi import Permissions
+from tests.support import attempts
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server
 
@@ -236,6 +239,21 @@ def test_a_gz_file_is_bounded_by_what_it_unpacks_to(run: JobRunner, server: Http
 
     with pytest.raises(JobFailure, match="more than 1 MB"):
         run(HttpExtract, url=server.url(), path="x.gz", max_mb=1)
+
+
+def test_what_a_killed_attempt_has_left_of_a_download_is_removed_by_the_next(
+    run: JobRunner, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = uuid4()
+    monkeypatch.setattr(attempts, "uuid4", lambda: job_id)
+    folder = run.project / "exports"
+    folder.mkdir()
+    (folder / partial_name("x.csv", str(job_id), 0)).write_bytes(b"half")
+    server.routes["/"] = Answered(b"id\n")
+
+    run(HttpExtract, url=server.url(), path="x.csv")
+
+    assert [path.name for path in folder.iterdir()] == ["x.csv"]
 
 
 def test_an_answer_whose_end_nothing_tells_is_warned_of(
