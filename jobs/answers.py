@@ -15,7 +15,8 @@ from runner.errors import JobFailure
 
 _TOLD_CHARACTERS = 200
 _GZIP = b"\x1f\x8b"
-_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:[!?]|/?[A-Za-z])")
+# Some CSV files have names like <DATE>,<CLOSE>.
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?![^<>\s]*>[,;\t|])(?:[!?]|/?[A-Za-z])")
 _PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )

@@ -121,6 +121,16 @@ def test_nothing_new_is_no_failure(
     assert query("SELECT id FROM t") == left
 
 
+def test_names_in_angle_brackets_are_no_markup(
+    run: JobRunner, server: HttpServer, query: Any
+) -> None:
+    server.routes["/"] = Answered(b"<DATE>,<CLOSE>\n2026-01-31,5\n")
+
+    run(HttpExtract, url=server.url(), into="u", create=True, format="csv")
+
+    assert query('SELECT "<DATE>", "<CLOSE>" FROM u') == [("2026-01-31", "5")]
+
+
 def test_a_message_makes_no_table(run: JobRunner, server: HttpServer, query: Any) -> None:
     server.routes["/"] = Answered(b'{"error": "quota exceeded"}')
 
