@@ -1,34 +1,41 @@
 """One HTTP request of a job: to hosts that are allowed, to addresses that were looked at.
 
 urllib3 sends it; every redirect is looked at here like the first request. Proxies that the
-environment names are not used: they would resolve the name a second time.
+environment names are not used: they would resolve the name a second time. Pieces come from it as
+they were sent: it unpacks them without asking whether all has come.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult
 
-from jobs.allowed_hosts import AllowedHosts, plain_host
+from jobs.allowed_hosts import AllowedHosts, HostRefused
+from jobs.request_headers import harmless, refuse_headers, revealed, with_defaults
+from jobs.unpacking import unpacked, unpackers
+from jobs.urls import checked, followed, host_header, origin, port_of, shown, target_of
 from runner import jobapi
 from runner.errors import JobFailure
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-CONNECT_S = 10.0
-READ_S = 60.0  # Between two pieces of an answer; the step's timeout bounds the whole.
 MOST_REDIRECTS = 5
 
 _PIECE_BYTES = 1 << 16
+_START_BYTES = 1 << 10
 _TOLD_CHARACTERS = 300
-_PORTS = {"http": 80, "https": 443}
+_GZIP = b"\x1f\x8b"
 _REDIRECTS = (301, 302, 303, 307, 308)
-# What says nothing of the sender, and goes along to another host.
-_HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
-# What the connection says by itself.
-_OWN = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+_WITH_DATA = (200, 201, 203)
+_EMPTY = (204, 205)
+_WHY_NO_DATA = {
+    202: "the server has taken the request, and has no answer yet: ask again later (`retry`)",
+    206: "that is a part, and nobody asked for one (no header Range)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +47,25 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
 
-    def revealed_headers(self) -> dict[str, str]:
-        """Return the headers with their secrets in them.
-
-        Raises:
-            JobFailure: one of them cannot be sent, or its variable is not set.
-        """
-        return {name: _header(name, text) for name, text in self.headers.items()}
-
-    def harmless_headers(self) -> dict[str, str]:
-        """Return the headers that another host may see."""
-        return {
-            name: _header(name, text)
-            for name, text in self.headers.items()
-            if name.lower() in _HARMLESS and not jobapi.names_secret(text)
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came: `size_bytes` of it were written. `charset` is None where nothing says it."""
+    """What came: `size_bytes` of it were written, `start` is how it begins when it is unpacked.
+
+    `charset` is None where nothing says it. `ends_by_closing`: only the closed connection says that
+    all of it has come; without TLS a server that has failed closes it in the same way.
+    """
 
     status: int
     size_bytes: int
     charset: str | None
+    start: bytes = b""
+    ends_by_closing: bool = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether its status lets it have any: 204 does not."""
+        return self.status not in _EMPTY
 
 
 def refuse_request(request: Request, allowed: AllowedHosts) -> None:
@@ -73,58 +75,139 @@ def refuse_request(request: Request, allowed: AllowedHosts) -> None:
         HostRefused: the host may not be spoken to.
         JobFailure: the URL or a header cannot be sent.
     """
-    for name, text in request.headers.items():
-        if not jobapi.names_secret(text):
-            _header(name, text)
+    refuse_headers(request.headers)
     if not jobapi.names_secret(request.url):
-        url = _checked(request.url)
-        allowed.refuse_unlisted(url.hostname or "", _port(url))
+        url = checked(request.url)
+        allowed.refuse_unlisted(url.hostname or "", port_of(url))
 
 
-def fetch(request: Request, into: IO[bytes], *, allowed: AllowedHosts, most_bytes: int) -> Answer:
+def fetch(
+    request: Request,
+    into: IO[bytes],
+    *,
+    allowed: AllowedHosts,
+    most_bytes: int,
+    keep_gzip: bool = False,
+) -> Answer:
     """Send a request, follow its redirects, and write the body, unpacked, into a file.
+
+    With `keep_gzip` an answer that was packed with gzip on its way is written as it came.
 
     Raises:
         HostRefused: the host, or one that a redirect leads to, may not be spoken to.
-        JobFailure: no answer, another status than 2xx, or more than `most_bytes`.
+        JobFailure: no answer, one without data, one that ended early, or more than `most_bytes`.
     """
-    url = _checked(request.url)
-    headers = request.revealed_headers()
+    url = checked(request.url)
+    headers = revealed(request.headers)
     for _ in range(MOST_REDIRECTS + 1):
         with _answered(request, url, headers, allowed) as answer:
-            target = answer.headers.get("location") if answer.status in _REDIRECTS else None
-            if target is None:
-                return _taken(request, url, answer, into, most_bytes)
-        following = _redirected(request, url, target)
-        if _origin(following) != _origin(url):
-            headers = request.harmless_headers()
+            targets = answer.headers.getlist("location") if answer.status in _REDIRECTS else []
+            if not targets:
+                _refuse_status(request, answer, _place(request, url))
+                taken = _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
+                # TLS tells a connection that was closed from one that was cut.
+                unsure = taken.ends_by_closing and url.scheme != "https"
+                return replace(taken, ends_by_closing=unsure)
+        following = _redirected(request, url, targets, allowed)
+        if origin(following) != origin(url):
+            headers = harmless(request.headers)
         url = following
-    raise JobFailure(f"{_shown(url)}: more than {MOST_REDIRECTS} redirects")
+    raise JobFailure(f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
+
+
+def _place(request: Request, url: SplitResult) -> str:
+    return f"{request.method} {shown(url)}"
+
+
+def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> None:
+    status = answer.status
+    if status in (*_WITH_DATA, *_EMPTY):
+        return
+    if status == HTTPStatus.PARTIAL_CONTENT and any(n.lower() == "range" for n in request.headers):
+        return
+    try:
+        told = next(_plain(answer, place), b"").decode("utf-8", "replace")
+    except JobFailure:
+        told = ""  # The status says more than that its text is cut.
+    text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
+    why = _WHY_NO_DATA.get(status, "that is no data" if 200 <= status < 300 else "")
+    told = "; it says: ".join(filter(None, (why, text))) or "without a word"
+    raise JobFailure(f"{place} answered {status} {answer.reason or ''}: {told}")
 
 
 def _taken(
-    request: Request, url: SplitResult, answer: "BaseHTTPResponse", into: IO[bytes], most_bytes: int
+    answer: "BaseHTTPResponse", into: IO[bytes], place: str, most_bytes: int, keep_gzip: bool
 ) -> Answer:
-    place = f"{request.method} {_shown(url)}"
-    if not 200 <= answer.status < 300:
-        told = next(_pieces(answer, place), b"").decode("utf-8", "replace")
-        text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
-        raise JobFailure(f"{place} answered {answer.status} {answer.reason or ''}: {text}")
-    size = 0
-    for piece in _pieces(answer, place):
+    size, written, start = 0, 0, b""
+    sent: list[bytes] = []
+    keeps: bool | None = None if keep_gzip and _is_gzip(answer) else False
+    for piece in _plain(answer, place, sent if keeps is None else None):
         size += len(piece)
         if size > most_bytes:
             raise JobFailure(f"{place}: the answer has more than {most_bytes >> 20} MB (max_mb)")
-        into.write(piece)
-    return Answer(answer.status, size, _charset(answer.headers.get("content-type", "")))
+        if len(start) < _START_BYTES:
+            start = (start + piece)[:_START_BYTES]
+        if keeps is None:
+            # What is gzip below that was packed twice, and the file is what was packed.
+            keeps = not start.startswith(_GZIP)
+        written += sum(map(into.write, sent)) if keeps else into.write(piece)
+        sent.clear()
+    if keeps is not False:
+        written += sum(map(into.write, sent))
+    charset = _charset(answer.headers.get("content-type", ""))
+    packed = answer.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+    unsure = size > 0 and not (packed or _tells_its_end(answer))
+    return Answer(answer.status, written, charset, start, ends_by_closing=unsure)
+
+
+def _is_gzip(answer: "BaseHTTPResponse") -> bool:
+    return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+def _plain(
+    answer: "BaseHTTPResponse", place: str, sent: list[bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield an answer's body unpacked, and what came of it into `sent`; demand all of it."""
+    pieces = _pieces(answer, place)
+    first = next(pieces, None)
+    if first is None:
+        if answer.status not in _EMPTY and not _tells_its_end(answer):
+            raise JobFailure(
+                f"{place}: the connection was closed before any of the answer came, and nothing"
+                " tells that it is empty (no Content-Length)"
+            )
+        return
+    layers = unpackers(answer.headers.get("content-encoding", ""), place)
+    whole = chain([first], pieces)
+    yield from unpacked(whole if sent is None else _noted(whole, sent), layers)
+
+
+def _noted(pieces: Iterator[bytes], sent: list[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        sent.append(piece)
+        yield piece
+
+
+def _tells_its_end(answer: "BaseHTTPResponse") -> bool:
+    headers = answer.headers
+    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
+    """Yield what came, as it came; that it has its length, or its last chunk, is looked at."""
     from urllib3.exceptions import HTTPError
 
+    length = answer.headers.get("content-length", "0")
+    if any(not part.strip().isdecimal() for part in length.split(",")):
+        raise JobFailure(f"{place}: the answer's Content-Length is no number: {length!r}")
+    packed = answer.headers.get("transfer-encoding", "chunked").strip().lower()
+    if packed not in ("chunked", "identity"):
+        raise JobFailure(f"{place}: the answer's Transfer-Encoding {packed!r} was not asked for")
     try:
-        yield from answer.stream(_PIECE_BYTES, decode_content=True)
-    except HTTPError as error:
+        for piece in answer.stream(_PIECE_BYTES, decode_content=False):
+            if piece:
+                yield piece
+    except (HTTPError, OSError) as error:
         raise JobFailure(f"{place}: the answer broke off: {_why(error)}") from None
 
 
@@ -135,20 +218,22 @@ def _answered(
     """Give the answer of the first of the host's addresses that can be connected to."""
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+    from jobs.connecting import pool_to  # It brings urllib3, which other jobs do not need.
+
     assert url.hostname is not None
-    addresses = allowed.addresses(url.hostname, _port(url))
+    addresses = allowed.addresses(url.hostname, port_of(url))
     for position, address in enumerate(addresses, 1):
-        pool = _pool(url, address)
+        pool = pool_to(url, address)
         try:
             answer = _send(pool, request, url, headers)
         except (NewConnectionError, ConnectTimeoutError) as error:
             pool.close()
             if position < len(addresses):
                 continue
-            raise JobFailure(f"{_shown(url)} cannot be reached: {_why(error)}") from None
+            raise JobFailure(f"{shown(url)} cannot be reached: {_why(error)}") from None
         except (HTTPError, OSError) as error:
             pool.close()
-            raise JobFailure(f"{_shown(url)} gave no answer: {_why(error)}") from None
+            raise JobFailure(f"{shown(url)} gave no answer: {_why(error)}") from None
         try:
             yield answer
         finally:
@@ -157,37 +242,17 @@ def _answered(
         return
 
 
-def _pool(url: SplitResult, address: str) -> Any:
-    """Return a pool of one connection to an address, which TLS checks by the host's name."""
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
-    if url.scheme == "http":
-        return urllib3.HTTPConnectionPool(address, _port(url), timeout=timeout, maxsize=1)
-    name = plain_host(url.hostname or "")
-    return urllib3.HTTPSConnectionPool(
-        address,
-        _port(url),
-        timeout=timeout,
-        maxsize=1,
-        server_hostname=name,
-        assert_hostname=name,
-    )
-
-
 def _send(
     pool: Any, request: Request, url: SplitResult, headers: Mapping[str, str]
 ) -> "BaseHTTPResponse":
-    target = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
     sent: BaseHTTPResponse = pool.urlopen(
         request.method,
-        target if target.startswith("/") else f"/{target}",
+        target_of(url),
         body=request.body,
         headers={
-            "User-Agent": "headrace",
+            **with_defaults(headers, {"User-Agent": "headrace"}),
             "Accept-Encoding": "gzip, deflate",
-            **headers,
-            "Host": _host_header(url),
+            "Host": host_header(url),
         },
         retries=False,
         redirect=False,
@@ -196,63 +261,28 @@ def _send(
     return sent
 
 
-def _redirected(request: Request, url: SplitResult, target: str) -> SplitResult:
-    following = _checked(urljoin(url.geturl(), target))
+def _redirected(
+    request: Request, url: SplitResult, targets: list[str], allowed: AllowedHosts
+) -> SplitResult:
+    if len(set(targets)) > 1:
+        raise JobFailure(f"{shown(url)} is redirected to more than one place")
+    following = followed(url, targets[0])
     if request.method != "GET":
-        raise JobFailure(f"{request.method} {_shown(url)} is redirected; give the URL it leads to")
-    if url.scheme == "https" and following.scheme != "https":
-        raise JobFailure(f"{_shown(url)} is redirected from https to http, which is not followed")
-    return following
-
-
-def _checked(text: str) -> SplitResult:
+        raise JobFailure(f"{request.method} {shown(url)} is redirected; give the URL it leads to")
     try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError as error:
-        raise JobFailure(f"the URL cannot be read: {error}") from None
-    if url.scheme not in _PORTS or not url.hostname or port == 0:
-        raise JobFailure("the URL is no http:// or https:// one with a host")
-    if url.username is not None or url.password is not None:
-        raise JobFailure("the URL holds a user name: write an Authorization header instead")
-    if any(character <= " " or character == "\x7f" for character in text):
-        raise JobFailure("the URL holds a blank or a line break: write %20, or use `query`")
-    return url
-
-
-def _port(url: SplitResult) -> int:
-    return url.port or _PORTS[url.scheme]
-
-
-def _host_header(url: SplitResult) -> str:
-    host = plain_host(url.hostname or "")
-    host = f"[{host}]" if ":" in host else host
-    return host if url.port is None else f"{host}:{url.port}"
-
-
-def _origin(url: SplitResult) -> tuple[str, str | None, int]:
-    return url.scheme, url.hostname, _port(url)
-
-
-def _shown(url: SplitResult) -> str:
-    """Return a URL without its query, which may hold what nobody else is to see."""
-    return url._replace(query="", fragment="").geturl()
-
-
-def _header(name: str, text: str) -> str:
-    if name.lower() in _OWN:
-        raise JobFailure(f"the header {name} is written by Headrace itself")
-    value = jobapi.reveal(text).strip()
-    if any(character in value for character in "\r\n\0"):
-        raise JobFailure(f"the header {name} holds a line break")
-    return value
+        allowed.refuse_unlisted(following.hostname or "", port_of(following))
+    except HostRefused as error:
+        raise HostRefused(
+            f"{shown(url)} is redirected to a host that is not listed: {error}"
+        ) from None
+    return following
 
 
 def _charset(content_type: str) -> str | None:
     for part in content_type.split(";")[1:]:
         key, _, value = part.partition("=")
         if key.strip().lower() == "charset":
-            return value.strip().strip('"') or None
+            return value.strip().strip("\"'") or None
     return None
 
 

@@ -1,18 +1,21 @@
 """HttpExtract: rows from an HTTP API into a table, or an answer into a file."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, Literal, cast
-from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
 
 from jobs.allowed_hosts import AllowedHosts
+from jobs.answers import records_of, refuse_no_file, refuse_no_rows, text_of
 from jobs.base import BaseJob, logger
-from jobs.fetching import Request, fetch, refuse_request
+from jobs.catalogue import unquoted, writable_table
+from jobs.fetching import Answer, Request, fetch, refuse_request
 from jobs.files import to_write, written_whole
-from jobs.json_text import items_of, values_of, whole
 from jobs.loading import TableLoad
+from jobs.request_headers import refuse_headers, with_defaults
+from jobs.urls import with_query, without_query
 from runner import jobapi
 from runner.errors import InvalidPayload, JobFailure
 
@@ -28,21 +31,31 @@ class HttpExtract(BaseJob):
     Only hosts of `http.allowed_hosts` in `config.yaml` are spoken to, by default none. In `url`,
     `query`, `headers` and `body`, `${NAME}` names a variable of the worker's environment, for
     secrets. The result is `{row_count, table}`, or `{size_bytes, path}`. A repeated attempt asks
-    again. Any status but 2xx fails the job.
+    again.
+
+    Only the whole answer counts: one that is shorter than it says, whose last chunk is missing, or
+    that is packed (gzip, deflate) and ends before its end mark fails the job, and so does what is
+    no data: any status but 200, 201 and 203 (206 counts where a header Range asks for a part), an
+    HTML page, a JSON object instead of a list that has none of the columns. With
+    `mode: replace` neither an empty answer (204, or no CSV and no JSON at all) replaces the rows;
+    an empty list does.
 
     Parameters:
         url: what to ask for, http or https.
         into: the table for the rows, with its schema.
         path: a file for the answer instead, below `output_folders` (by default
-            `exports/` beside the pipelines folder); missing folders are made.
+            `exports/` beside the pipelines folder); missing folders are made. It is written
+            unpacked; where its name ends in `.gz`, as gzip, as it came.
         method: GET or POST. Redirects are followed for GET, at most five.
-        query: what is added to the URL as `?name=value`; a list repeats its name.
-        headers: further headers. All but Accept, Accept-Language and User-Agent are left out
-            where a redirect leads to another host.
+        query: what is added to the URL as `?name=value`, behind the parameters that it has; a list
+            repeats its name.
+        headers: further headers; their names are compared without case. All but Accept,
+            Accept-Language and User-Agent are left out where a redirect leads to another host.
         body: for POST: a mapping or list, which is sent as JSON, or a text.
         format: json (one document), csv, or jsonl (ndjson): one JSON object a line.
-        records: where the rows are in a JSON document, as `data.items`; by default the document
-            is the list of them. A JSON document is held in memory.
+        records: where the rows are in a JSON document, as `data.items` (a key may hold dots
+            itself; null there means none); by default the document is the list of them, or one
+            object that has a column of `columns`. A JSON document is held in memory.
         mode: append to the table's rows, or replace them.
         create: create the table where it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
@@ -90,10 +103,11 @@ class HttpExtract(BaseJob):
             raise InvalidPayload("max_mb is at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
         self.headers = headers or {}
+        refuse_headers(self.headers)
         self.path, self.records, self.max_mb = path, records, max_mb
         self.format = "jsonl" if format == "ndjson" else format
         self._load = TableLoad(
-            _without_query(url),
+            without_query(url),
             into or "",
             mode,
             create,
@@ -105,17 +119,21 @@ class HttpExtract(BaseJob):
         self._load.check(is_csv=self.format == "csv")
 
     def handle(self) -> dict[str, Any]:
-        logger.info("Asking %s %s", self.method, _without_query(self.url))
+        name = self._load.name
+        logger.info("Asking %s %s", self.method, name)
         if self.path is not None:
             with written_whole(jobapi.current().output_path(self.path)) as file:
-                size, _ = self._fetch(file)
-            logger.info("Wrote %d bytes to %s", size, self.path)
-            return {"size_bytes": size, "path": self.path}
+                answer = self._fetch(file)
+                refuse_no_file(answer, name, self.path)
+            logger.info("Wrote %d bytes to %s", answer.size_bytes, self.path)
+            return {"size_bytes": answer.size_bytes, "path": self.path}
         # All of it first: no transaction stands open while a server takes its time.
-        with SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
-            size, charset = self._fetch(cast("IO[bytes]", spool))
+        with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file_:
+            spool = cast("IO[bytes]", file_)
+            answer = self._fetch(spool)
+            refuse_no_rows(answer, name, self.format, self._load.mode)
             spool.seek(0)
-            count = self._store(_text_of(cast("IO[bytes]", spool), charset), empty=size == 0)
+            count = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
         logger.info("Loaded %d rows into %s", count, self._load.table)
         return {"row_count": count, "table": self._load.table}
 
@@ -124,40 +142,43 @@ class HttpExtract(BaseJob):
         allowed = AllowedHosts(jobapi.current().permissions.allowed_hosts)
         refuse_request(Request(self.url, self.method, self.headers), allowed)
 
-    def _fetch(self, into: IO[bytes]) -> tuple[int, str]:
+    def _fetch(self, into: IO[bytes]) -> Answer:
         answer = fetch(
             self._request(),
             into,
             allowed=AllowedHosts(jobapi.current().permissions.allowed_hosts),
             most_bytes=self.max_mb << 20,
+            keep_gzip=(self.path or "").lower().endswith((".gz", ".tgz")),
         )
-        charset = (answer.charset or "utf-8").lower()
-        # A byte order mark is no part of the first name.
-        return answer.size_bytes, "utf-8-sig" if charset in ("utf-8", "utf8") else charset
+        # A JSON document tells by itself whether all of it is there.
+        if answer.ends_by_closing and not (self.format == "json" and self.path is None):
+            logger.warning(
+                "%s: the answer has no Content-Length and no chunks: it ends where the connection "
+                "was closed, and nothing tells whether all of it has come",
+                self._load.name,
+            )
+        return answer
 
     def _request(self) -> Request:
-        wanted = "*/*" if self.path else _WANTED[self.format]
-        headers = {"Accept": wanted, **self.headers}
+        defaults = {"Accept": "*/*" if self.path else _WANTED[self.format]}
         body = None
         if self.body is not None:
             revealed = _revealed(self.body)
             text = revealed if isinstance(revealed, str) else json.dumps(revealed)
             body = text.encode()
             if not isinstance(self.body, str):
-                headers = {"Content-Type": "application/json", **headers}
+                defaults["Content-Type"] = "application/json"
+        headers = with_defaults(self.headers, defaults)
         return Request(self._address(), self.method, headers, body)
 
     def _address(self) -> str:
-        url = jobapi.reveal(self.url)
-        if not self.query:
-            return url
         pairs = [
             (name, _parameter(value))
             for name, given in self.query.items()
             for value in (given if isinstance(given, list) else [given])
             if value is not None
         ]
-        return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
+        return with_query(jobapi.reveal(self.url), pairs)
 
     def _store(self, text: IO[str], *, empty: bool) -> int:
         def lines() -> Iterator[str]:
@@ -173,37 +194,24 @@ class HttpExtract(BaseJob):
                     return self._load.csv(session, text)
                 if self.format == "jsonl":
                     return self._load.json_lines(session, lines(), lines)
-                records = self._records(text)
+                declared = self._declared(session)
+                records = records_of(text.read(), self._load.name, self.records, declared)
                 return self._load.json_lines(session, records, lambda: records)
             except UnicodeDecodeError as error:
                 name = self._load.name
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _records(self, text: IO[str]) -> list[str]:
-        """Return the records of a JSON document, each as it is written: no digit is lost."""
-        name = self._load.name
-        try:
-            found = whole(text.read())
-            for key in self.records.split(".") if self.records else ():
-                values = values_of(found) if found[0] == "{" else {}
-                if key not in values:
-                    raise JobFailure(
-                        f"{name}: the answer has no {self.records!r}: {key!r} is missing"
-                    )
-                found = values[key]
-        except UnicodeDecodeError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise JobFailure(f"{name}: no JSON: {error}") from None
-        rows = items_of(found) if found[0] == "[" else [found]
-        if not all(row[0] == "{" for row in rows):
-            where = repr(self.records) if self.records else "the document"
-            raise JobFailure(f"{name}: {where} is no list of objects; `records` tells where it is")
-        return rows
+    def _declared(self, session: Session) -> list[str] | None:
+        """Return the columns of which a document that is one object has to have one.
 
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0].partition("#")[0]
+        Without `columns` a table's own columns do, but not where the object would replace the
+        table's rows, or make the table: then nothing tells a row from a message.
+        """
+        if self._load.columns is not None:
+            return [unquoted(name) for name in self._load.columns]
+        if self._load.mode == "replace":
+            return []
+        return None if writable_table(session, self._load.table) is not None else []
 
 
 def _revealed(value: Any) -> Any:
@@ -220,10 +228,3 @@ def _parameter(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return jobapi.reveal(value) if isinstance(value, str) else str(value)
-
-
-def _text_of(spool: IO[bytes], charset: str) -> IO[str]:
-    try:
-        return io.TextIOWrapper(spool, encoding=charset, newline="")
-    except LookupError:
-        raise JobFailure(f"the answer is written in {charset!r}, which nobody can read") from None

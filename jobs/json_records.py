@@ -9,9 +9,11 @@ from typing import Any
 from jobs.json_text import Number, Repeated, as_text, decode, values_of
 from jobs.shapes import SCALAR, Shape
 from jobs.streams import Lines, refuse_short_year
+from runner import jobapi
 from runner.errors import JobFailure
 
 _ENOUGH = 1 << 16
+_TOLD_CHARACTERS = 200
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL = "\\N"
@@ -95,12 +97,20 @@ class JsonRecords:
                 row[at] = self._structured(values_of(line)[key], at, number)
             else:
                 row[at] = self._plain(value, at, number)
-        if not given <= self.seen:
-            self.seen |= given
+        if not given or not given <= self.seen:
+            self._note_seen(given, line, number)
         if self._lists_absent:
             absent = [str(at) for at in range(len(row)) if at not in given]
             row.append(",".join(("", *absent, "")) if absent else NULL)
         return self._encodable("\t".join(row) + "\n", number)
+
+    def _note_seen(self, given: set[int], line: str, number: int) -> None:
+        if not given:
+            raise JobFailure(
+                f"{self._name}:{number}: the object has none of the columns that are wanted, so it "
+                f"is no row: {jobapi.redacted(line.strip())[:_TOLD_CHARACTERS]}"
+            )
+        self.seen |= given
 
     def _plain(self, value: Any, at: int, number: int) -> str:
         if value is True or value is False:

@@ -86,14 +86,22 @@ def _cut_short(name: str, error: Exception) -> JobFailure:
     return JobFailure(f"{name}: its gzip stream is damaged: {error}")
 
 
-def _refuse_foreign(start: bytes, name: str) -> None:
+def foreign_kind(start: bytes) -> str | None:
+    """Tell what a file or an answer is that begins so, where nothing here unpacks it."""
     for magic, what in _FOREIGN:
         # A column may be called PAR1: binary data has control characters soon.
         if start.startswith(magic) and (not magic.isalnum() or _CONTROL.search(start)):
-            raise JobFailure(
-                f"{name}: is {what}; files are read as plain text or packed with gzip: unpack or "
-                "convert it first"
-            )
+            return what
+    return None
+
+
+def _refuse_foreign(start: bytes, name: str) -> None:
+    what = foreign_kind(start)
+    if what is not None:
+        raise JobFailure(
+            f"{name}: is {what}; files are read as plain text or packed with gzip: unpack or "
+            "convert it first"
+        )
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             raise JobFailure(

@@ -111,15 +111,18 @@ def test_a_csv_replaces_the_rows_of_its_table(
     assert query("SELECT * FROM t") == [(1, "é")]
 
 
-@pytest.mark.parametrize("body", [b"[]", b""])
+@pytest.mark.parametrize(
+    ("body", "mode", "left"),
+    [(b"[]", "replace", []), (b"[]", "append", [(1,)]), (b"", "append", [(1,)])],
+)
 def test_an_answer_without_records_is_no_failure(
-    run: JobRunner, server: HttpServer, query: Any, execute: Any, body: bytes
+    run: JobRunner, server: HttpServer, query: Any, execute: Any, body: bytes, mode: str, left: Any
 ) -> None:
     execute("CREATE TABLE t AS SELECT 1 AS id")
     server.routes["/"] = Answered(body)
 
-    assert run(HttpExtract, url=server.url(), into="t", mode="replace")["row_count"] == 0
-    assert query("SELECT * FROM t") == []
+    assert run(HttpExtract, url=server.url(), into="t", mode=mode)["row_count"] == 0
+    assert query("SELECT * FROM t") == left
 
 
 def test_rows_that_do_not_fit_leave_the_table_alone(
@@ -428,3 +431,25 @@ def test_tls_is_checked_by_the_name_though_the_address_is_asked(
             ask("evil.example.com")
         with pytest.raises(JobFailure, match="from https to http"):
             ask("shop.example.com", "/plain")
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_over_tls_a_connection_that_was_cut_is_told_from_one_that_was_closed(
+    target: Engine,
+    tmp_path: Path,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    says_goodbye: bool,
+) -> None:
+    resolve(monkeypatch, {"shop.example.com": ["127.0.0.1"]})
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+    run = runner_for(target, tmp_path, "*.example.com", "127.0.0.1")
+    raw = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nid\n1\n"
+    with http_server(certificate) as server:
+        server.routes["/"] = Answered(raw=raw, says_goodbye=says_goodbye)
+        url = server.url(host="shop.example.com", scheme="https")
+        if says_goodbye:
+            assert run(HttpExtract, url=url, path="x.csv")["size_bytes"] == 5
+            return
+        with pytest.raises(JobFailure, match="broke off"):
+            run(HttpExtract, url=url, path="x.csv")

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,12 +12,18 @@ from typing import Any
 
 @dataclass
 class Answered:
-    """One answer. `chunks` are sent one by one without a length, where they are given."""
+    """One answer. `chunks` are sent one by one without a length, where they are given.
+
+    `raw` is sent instead of all else, its status line too, and the connection is closed behind it;
+    over TLS without a word, as a server that dies does it, unless it `says_goodbye`.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     chunks: Iterator[bytes] | None = None
+    raw: bytes | None = None
+    says_goodbye: bool = False
 
 
 @dataclass
@@ -26,6 +32,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    all_headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -41,6 +48,32 @@ class HttpServer:
         self.routes[path] = Answered(status=status, headers={"Location": target})
 
 
+def _send(handler: BaseHTTPRequestHandler, answer: Answered) -> None:
+    if answer.raw is not None:
+        handler.wfile.write(answer.raw)
+        handler.close_connection = True
+        if answer.says_goodbye and isinstance(handler.connection, ssl.SSLSocket):
+            with suppress(OSError):  # The other side need not answer.
+                handler.connection.unwrap()
+        return
+    handler.send_response(answer.status)
+    for name, value in answer.headers.items():
+        handler.send_header(name, value)
+    if answer.chunks is None:
+        handler.send_header("Content-Length", str(len(answer.body)))
+        handler.end_headers()
+        handler.wfile.write(answer.body)
+        return
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.close_connection = True
+    try:
+        for chunk in answer.chunks:
+            handler.wfile.write(chunk)
+    except OSError:
+        return
+
+
 @contextmanager
 def http_server(certificate: Path | None = None) -> Iterator[HttpServer]:
     """Yield a server on 127.0.0.1, over TLS with a certificate (PEM, its key too)."""
@@ -50,34 +83,16 @@ def http_server(certificate: Path | None = None) -> Iterator[HttpServer]:
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            asked = Asked(
-                self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
-            )
+            headers = self.headers.items()
+            body = self.rfile.read(length)
+            asked = Asked(self.command, self.path, dict(headers), body, headers)
             made.asked.append(asked)
             found = made.routes.get(self.path.partition("?")[0], Answered(status=404))
             answer = found(asked) if callable(found) else found
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self._send_body(answer)
+            _send(self, answer)
 
         def do_POST(self) -> None:
             self.do_GET()
-
-        def _send_body(self, answer: Answered) -> None:
-            if answer.chunks is None:
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.end_headers()
-                self.wfile.write(answer.body)
-                return
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.close_connection = True
-            try:
-                for chunk in answer.chunks:
-                    self.wfile.write(chunk)
-            except OSError:
-                return
 
         def log_message(self, *_said: Any) -> None:
             return

@@ -252,6 +252,16 @@ def test_sql_that_runs_is_content(found: Found, sql: str):
         ("HttpExtract", 'url: "https://api.example.org", into: t', "is not among"),
         ("HttpExtract", "url: api.example.com, into: t", "is no http"),
         ("HttpExtract", 'url: "https://api.example.com", into: t, path: x', "either into or path"),
+        (
+            "HttpExtract",
+            'url: "https://api.example.com", into: t, headers: {X Key: a}',
+            "the header 'X Key' has no name",
+        ),
+        (
+            "HttpExtract",
+            'url: "https://api.example.com", into: t, headers: {X-Key: "5 €"}',
+            "the header X-Key holds a character outside Latin-1",
+        ),
         ("ShellCommand", "command: []", "command is empty"),
         ("ShellCommand", "command: [ls], cwd: nowhere", "there is no folder"),
     ],
@@ -261,6 +271,15 @@ def test_arguments_that_a_job_refuses(found: Found, job: str, with_: str, said: 
     assert said in item["message"], item
     assert item["line"] == 3
     assert item["hint"]
+
+
+def test_a_header_is_refused_though_only_a_run_knows_the_url(found: Found):
+    text = HEAD + (
+        "  - {id: a, job: HttpExtract, depends_on: [load], with: {path: x, url: "
+        '"https://api.example.com/{{ steps.load.result.row_count }}", '
+        'headers: {X-Run: "{{ steps.load.result.row_count }}", X-Key: "a\\nb"}}}\n'
+    )
+    assert "the header X-Key holds a line break" in one(found(text))["message"]
 
 
 def test_what_only_a_run_knows_is_left_alone(found: Found):
@@ -310,6 +329,8 @@ steps: [{id: a, job: TruncateTable, with: {table: "{{ params.table }}"}}]
             'url: "https://api.example.com", into: t, query: {v: 1.10}',
             "1.10",
         ),
+        ("HttpExtract", 'url: "https://api.example.com", into: t, query: {v: 0012}', "0012"),
+        ("HttpExtract", 'url: "https://api.example.com", into: t, query: {v: [1e5]}', "1e5"),
         ("RunSql", "sql: select 1, params: {a: 12345678901234567.89}", "12345678901234567.89"),
     ],
 )
