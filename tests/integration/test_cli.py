@@ -296,3 +296,15 @@ def test_what_triggers_a_pipeline_is_shown_by_every_command(headrace: Headrace):
     told = headrace("pipelines").err
     assert f"refused was not started by run {ids[0]} of two" in told
     assert '"completed", not an integer' in told
+
+
+def test_a_backfill_that_starts_nothing_prints_the_line_that_runs_the_present_plan(
+    headrace: Headrace,
+):
+    stretch = ("backfill", "hourly", "--from", "2026-01-01T00:00", "--to", "2026-01-01T01:00")
+    assert headrace(*stretch).code == 0
+
+    again = headrace(*stretch)
+
+    assert "0 runs were started." in again.out
+    assert "  headrace run hourly --logical-date 2026-01-01T01:00:00+0" in again.out
