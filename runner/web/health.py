@@ -107,4 +107,4 @@ def _lives(worker: Row, now: datetime) -> bool:
     """Tell whether a worker has been heard of lately; not in a time that is still to come."""
     if worker["status"] not in ("running", "draining") or has_ended(worker["name"]):
         return False
-    return abs((now - worker["seen_at"]).total_seconds()) <= LEASE_S
+    return bool(abs((now - worker["seen_at"]).total_seconds()) <= LEASE_S)
