@@ -17,7 +17,7 @@ from tests.support.servers import (
     embedded_servers,
 )
 
-# Tests start hundreds of processes. Where no bytecode is written, each compiles all that it imports.
+# Tests start hundreds of processes. Without bytecode each compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
