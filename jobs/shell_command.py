@@ -65,11 +65,6 @@ class ShellCommand(BaseJob):
                 "a command that is one text cannot hold a template: its value would become code",
                 'write a list of arguments, or set a variable in `env` and write "$NAME"',
             )
-        for part in command if isinstance(command, list) else ():
-            spelt = getattr(part, "spelt", None)
-            if spelt is not None:
-                message = f"the argument {spelt} would arrive as {part}"
-                yield ("command", message, f'quote it: "{spelt}"')
 
     def handle(self) -> dict[str, Any]:
         self.rehearse()

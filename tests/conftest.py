@@ -17,6 +17,12 @@ from tests.support.servers import (
     embedded_servers,
 )
 
+# Tests start hundreds of processes. Without bytecode each compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault(
+    "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+)
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:

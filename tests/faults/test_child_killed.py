@@ -67,6 +67,7 @@ def test_a_dependant_is_started_although_its_upstreams_child_died_after_the_comm
     below = cluster.dispatch("EffectJob", depends_on=[upstream])
     cluster.worker(env=cluster.crash_at("after-commit"))
 
-    cluster.wait_for_status(below, "completed")
+    # Daemon and worker have to come up first, and then the sweep's own pause passes.
+    cluster.wait_for_status(below, "completed", limit_s=60)
 
     assert cluster.job(upstream)["attempt"] == 1

@@ -250,20 +250,6 @@ steps:
     assert not (cluster.folder / "proof").exists()
 
 
-def test_a_number_that_would_be_spelt_anew_is_refused_when_it_is_validated() -> None:
-    from runner.source import scan
-
-    document, _ = scan("[echo, 1.10, 0012, 1e5, 12, 0.5]", "x.yaml")
-    assert document is not None
-    findings = Registry().check("ShellCommand", {"command": document.data})
-
-    assert [(message, hint) for _, _, message, hint in findings] == [
-        ("the argument 1.10 would arrive as 1.1", 'quote it: "1.10"'),
-        ("the argument 0012 would arrive as 12", 'quote it: "0012"'),
-        ("the argument 1e5 would arrive as 100000.0", 'quote it: "1e5"'),
-    ]
-
-
 def test_a_script_ends_at_its_first_failure_in_a_pipe_too(run: JobRunner) -> None:
     for script in ("false; echo on", "false | cat; echo on", "echo $NOT_SET; echo on"):
         with pytest.raises(JobFailure):
