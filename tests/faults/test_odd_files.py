@@ -45,7 +45,7 @@ def test_a_named_pipe_among_the_pipelines_stops_nobody(cluster: Cluster) -> None
     cluster.wait_all_final()
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_disk_that_hangs_leaves_in_force_what_was_read_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

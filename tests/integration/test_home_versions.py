@@ -80,7 +80,7 @@ def test_a_look_at_an_older_home_changes_nothing_and_says_what_to_do(
     assert version(old_home) == OLD
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_before_an_embedded_home_is_upgraded_a_dump_is_kept_and_told(
     headrace: Headrace, old_home: str, own_home: Path
 ) -> None:
@@ -101,7 +101,7 @@ def test_before_an_embedded_home_is_upgraded_a_dump_is_kept_and_told(
     assert headrace("runs").code == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_where_the_dump_cannot_be_kept_nothing_is_upgraded(
     headrace: Headrace, old_home: str, own_home: Path
 ) -> None:

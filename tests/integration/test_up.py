@@ -15,7 +15,7 @@ from tests.support.cli import Headrace, Running, alive
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
 ]
 
 EACH_MINUTE = """\

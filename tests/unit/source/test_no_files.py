@@ -42,7 +42,7 @@ def _folder(path: Path) -> None:
         (_folder, "is a folder"),
     ],
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_a_problem_of_it(
     make: Callable[[Path], None], said: str, tmp_path: Path
 ) -> None:
