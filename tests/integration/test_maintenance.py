@@ -43,7 +43,7 @@ def test_what_a_stopped_rebuild_left_is_removed_by_the_next_one(run_job, query, 
 def test_a_unique_index_that_was_half_built_is_not_taken_for_done(run_job, execute, query):
     execute("CREATE TABLE t (n int)")
     execute("INSERT INTO t VALUES (1), (1)")
-    create = "create unique index concurrently if not exists t_n on t (n)"
+    create = "-- once\ncreate unique /* only */ index concurrently if not exists t_n on t (n)"
     with pytest.raises(DBAPIError):
         run_job(RunSql, sql=create, transaction=False)
     execute("DELETE FROM t")
