@@ -60,6 +60,9 @@ def test_a_unique_index_that_was_half_built_is_not_taken_for_done(run_job, execu
 def as_stranger(target, execute):
     """Run jobs as a role that owns nothing."""
     execute("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+    # Who gives a table to a role has to be able to become it, and it to make tables there.
+    execute("GRANT stranger TO CURRENT_USER WITH SET TRUE")
+    execute("GRANT CREATE ON SCHEMA public TO stranger")
     url = make_url(target.url).set(username="stranger")
     engine = engine_for(url.render_as_string(hide_password=False))
     yield JobRunner({None: engine})
