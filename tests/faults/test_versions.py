@@ -1,13 +1,12 @@
 """Workers of several versions side by side: none spoils what it does not know."""
 
-from pathlib import Path
 
 import pytest
 
 from runner.errors import SchemaMismatch
 from runner.store.attempts import CAN
 from runner.store.migrations import LATEST
-from tests.support.cluster import ROOT, Cluster
+from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 
 NEW_CLASS = '''
@@ -18,18 +17,22 @@ class NewEffectJob(EffectJob):
 '''
 
 
-def dispatch_new(cluster: Cluster) -> tuple[str, Path]:
-    """Dispatch a job as a newer version would; returns what makes its class known."""
-    folder = cluster.folder / "newer"
-    folder.mkdir()
-    (folder / "newer_jobs.py").write_text(NEW_CLASS)
+def dispatch_new(cluster: Cluster) -> str:
+    """Dispatch a job as a newer version would, of a class that is not there yet."""
     job = cluster.dispatch("EffectJob", retry=1)
-    cluster.sql("UPDATE headrace.job SET job_class = 'newer_jobs.NewEffectJob' WHERE id = %s", job)
-    return job, folder
+    cluster.sql("UPDATE headrace.job SET job_class = 'NewEffectJob' WHERE id = %s", job)
+    return job
+
+
+def make_known(cluster: Cluster) -> None:
+    """Put the class where workers that start from now on find it."""
+    folder = cluster.folder / "jobs"
+    folder.mkdir()
+    (folder / "new_effect_job.py").write_text(NEW_CLASS)
 
 
 def test_a_worker_gives_back_a_job_of_a_class_that_it_does_not_know(cluster: Cluster) -> None:
-    job, folder = dispatch_new(cluster)
+    job = dispatch_new(cluster)
     cluster.daemon()
     waits = {"HEADRACE_UNKNOWN_CLASS_WAITS_S": ",".join(["0.3"] * 100)}
     old = cluster.worker(env=waits)
@@ -37,7 +40,8 @@ def test_a_worker_gives_back_a_job_of_a_class_that_it_does_not_know(cluster: Clu
     assert cluster.job(job)["retry_count"] == 0
     assert "given back until" in old.text()
 
-    cluster.worker(env={**waits, "PYTHONPATH": f"{ROOT}:{folder}"})
+    make_known(cluster)
+    cluster.worker(env=waits)
 
     row = cluster.wait_for_status(job, "completed", limit_s=45)
     assert (row["retry_count"], cluster.effects(job), row["error"]) == (0, 1, None)
@@ -46,13 +50,13 @@ def test_a_worker_gives_back_a_job_of_a_class_that_it_does_not_know(cluster: Clu
 def test_a_class_that_nobody_knows_fails_with_that_reason_and_is_not_passed_on_for_ever(
     cluster: Cluster,
 ) -> None:
-    job, _folder = dispatch_new(cluster)
+    job = dispatch_new(cluster)
     cluster.daemon()
     cluster.worker(env={"HEADRACE_UNKNOWN_CLASS_WAITS_S": "0.1,0.1,0.1"})
 
     row = cluster.wait_for_status(job, "failed", limit_s=45)
 
-    assert "newer_jobs.NewEffectJob" in row["error"]
+    assert "NewEffectJob" in row["error"]
     assert row["retry_count"] == 0
     assert [one["outcome"] for one in cluster.attempts(job)] == ["released"] * 3 + ["failed"]
 
