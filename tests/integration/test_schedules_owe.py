@@ -11,9 +11,11 @@ import pytest
 from runner.engine.again import line_for
 from runner.engine.inforce import InForce
 from runner.engine.pipelines import Pipelines
+from runner.engine.planner import Planner
 from runner.engine.registry import Registry
 from runner.engine.runs import release
 from runner.engine.scheduler import Scheduler
+from runner.model.status import Trigger
 from tests.support.by_hand import ByHand, by_hand
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -211,6 +213,7 @@ def test_a_new_leader_keeps_the_last_good_version_of_a_broken_file(hand: ByHand)
     assert after.staying == set()
 
 
+EFFECT = "tests.support.jobs_effects.EffectJob"
 CALENDAR = "{interval: 15m, catchup: all, calendar: {days: holidays, file: days.txt}}"
 
 
@@ -224,10 +227,10 @@ def keep_and_lead(hand: ByHand) -> None:
     Daemon(hand).scheduler.refresh(NOON)
 
 
-def start_anew(hand: ByHand) -> Pipelines:
-    """Have a process that has seen the files only as they are now."""
+def start_anew(hand: ByHand, *, without_classes: bool = False) -> Pipelines:
+    """Have a process that has seen the files only as they are now, and not the tests' classes."""
     headrace = hand.headrace
-    headrace.registry = Registry("jobs", packages=("tests",))
+    headrace.registry = Registry("jobs", packages=() if without_classes else ("tests",))
     headrace.pipelines = Pipelines(headrace.settings, headrace.registry)
     return headrace.pipelines
 
@@ -240,16 +243,14 @@ def test_a_new_leader_keeps_the_last_good_version_where_what_it_is_read_with_is_
     folder.mkdir(exist_ok=True)
     (folder / "_defaults.yaml").write_text("timeout: 77s\n")
     (folder / "days.txt").write_text("2026-03-01\n")
-    hand.declare(PIPELINE.format(schedule=CALENDAR))
+    text = PIPELINE.format(schedule=CALENDAR)
+    hand.declare(text.replace("FailedJob", EFFECT) if broken == "class" else text)
     keep_and_lead(hand)
     before = hand.headrace.pipelines.get("due")
-    if broken == "class":
-        text = PIPELINE.format(schedule=CALENDAR).replace("FailedJob", "GoneJob")
-        hand.declare(text)
-    else:
+    if broken != "class":
         (folder / broken).write_text("][\n")
 
-    after = start_anew(hand)
+    after = start_anew(hand, without_classes=broken == "class")
     assert after.by_name == {}
     assert hand.headrace.keep_last_good() == ["due"]
 
@@ -260,6 +261,9 @@ def test_a_new_leader_keeps_the_last_good_version_where_what_it_is_read_with_is_
     (row,) = hand.headrace.database.rows("schedules")
     assert row["declared"] != ""
     assert row["next_instant"] is not None
+    planner = Planner(hand.headrace.settings, after, hand.headrace.registry)
+    plan = planner.plan(after.get("due"), {}, NOON, Trigger.SCHEDULE)
+    assert [job.timeout_s for job in plan.jobs] == [77.0]
 
 
 def test_a_broken_pipeline_that_cannot_be_restored_keeps_its_row_and_what_it_owes(
