@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from jobs.base import execute, packaged_sql
 from runner.errors import JobFailure
-from runner.template import RenderedSql
+from runner.template import RenderedSql, without_comments
 
 _IF_NOT_EXISTS = re.compile(
     r'\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+IF\s+NOT\s+EXISTS\s+("(?:[^"]|"")+"|[^\W\d]\w*)',
@@ -20,7 +20,7 @@ def refuse_half_built(connection: Connection, statement: RenderedSql) -> None:
     Raises:
         JobFailure: with the statement that removes it.
     """
-    found = _IF_NOT_EXISTS.match(statement.marked)
+    found = _IF_NOT_EXISTS.match(without_comments(statement.marked))
     if found is None:
         return
     written = found[1]

@@ -18,6 +18,7 @@ from runner.engine.keeping import LogKeeper
 from runner.engine.outcomes import Handled, Raised, raised
 from runner.engine.wiring import connect, process_name
 from runner.errors import StaleAttempt, StoreUnavailable
+from runner.jobapi import Permissions
 from runner.observe.joblog import JOB_LOGGER, JobLog
 from runner.queue.process import birth_ticks
 from runner.store.attempts import AttemptStore, Claimed
@@ -48,7 +49,12 @@ def perform(job_id: str, attempt: int) -> None:
             store,
             sessions,
             headrace.registry,
-            Surroundings(settings.project, settings.folders(), render_value),
+            Surroundings(
+                settings.project,
+                settings.folders(),
+                render_value,
+                Permissions(settings.shell_commands, settings.allowed_hosts),
+            ),
             job_log,
         )
         said = partial(keeper.keep, [(0, UUID(job_id), attempt + 1)])

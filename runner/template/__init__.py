@@ -8,6 +8,7 @@ from runner.template.guard import (
     needs_autocommit,
     refuse_transaction_control,
     split_statements,
+    without_comments,
 )
 from runner.template.identifiers import quote_identifier, quote_name, split_name
 from runner.template.preview import Preview, SqlSource
@@ -34,4 +35,5 @@ __all__ = [
     "render_value",
     "split_name",
     "split_statements",
+    "without_comments",
 ]

@@ -117,6 +117,11 @@ def first_word(statement: str) -> str:
     return ""
 
 
+def without_comments(statement: str) -> str:
+    """Return the statement's code with one blank between two tokens."""
+    return " ".join(token.text for token in code(statement))
+
+
 def has_word(statement: str, word: str) -> bool:
     """Tell whether `word` stands as code anywhere in the statement, whatever its case."""
     return any(t.kind is Kind.WORD and t.text.upper() == word.upper() for t in code(statement))

@@ -212,7 +212,11 @@ def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, d
     assert headrace("prune", "--older-than", "1d", "--json").json == NOTHING
     assert headrace("prune").code == 2
     assert headrace("prune", "--older-than", "soon").code == 2
-    assert headrace("prune", "--older-than", "0s", "--json").json == {**NOTHING, "runs": 2, "jobs": 4}
+    assert headrace("prune", "--older-than", "0s", "--json").json == {
+        **NOTHING,
+        "runs": 2,
+        "jobs": 4,
+    }
     assert [run["id"] for run in headrace("runs", "--json").json["items"]] == [waiting]
     with contextlib.closing(connect(database)) as opened, opened.cursor() as cursor:
         cursor.execute(
