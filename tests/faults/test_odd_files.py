@@ -57,9 +57,9 @@ def test_a_disk_that_hangs_leaves_in_force_what_was_read_before(
     answers = threading.Event()
     walk = os.walk
 
-    def hanging(folder: Path) -> Any:
+    def hanging(folder: Path, **options: Any) -> Any:
         answers.wait(15)
-        return walk(folder)
+        return walk(folder, **options)
 
     monkeypatch.setattr(os, "walk", hanging)
 

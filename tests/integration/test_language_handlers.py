@@ -221,12 +221,12 @@ def test_a_retried_run_ends_anew_with_all_its_handlers(hand: ByHand) -> None:
     declare(hand, step)
     database = hand.headrace.database
     with database.transaction() as tx:
-        tx.connection.exec_driver_sql("CREATE TABLE divisor AS SELECT 0 AS n")
+        tx.connection.exec_driver_sql("CREATE TABLE public.divisor AS SELECT 0 AS n")
     run = hand.run("handled")
     assert run["status"] == "failed"
     assert hand.statuses(run)["cheer"] == "skipped"
     with database.transaction() as tx:
-        tx.connection.exec_driver_sql("UPDATE divisor SET n = 1")
+        tx.connection.exec_driver_sql("UPDATE public.divisor SET n = 1")
 
     hand.headrace.interventions.retry_run(str(run["id"]))
     order = hand.work()
@@ -236,7 +236,7 @@ def test_a_retried_run_ends_anew_with_all_its_handlers(hand: ByHand) -> None:
     assert row is not None
     assert row["status"] == "completed"
     with database.transaction() as tx:
-        tx.connection.exec_driver_sql("DROP TABLE divisor")
+        tx.connection.exec_driver_sql("DROP TABLE public.divisor")
 
 
 def test_a_failed_handler_can_be_retried_by_itself(hand: ByHand) -> None:

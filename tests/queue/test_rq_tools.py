@@ -64,7 +64,7 @@ def test_a_stock_worker_records_a_failure_and_keeps_to_the_timeout(cluster: Clus
 
     rq(cluster, "worker", "--burst", "medium")
 
-    assert cluster.job(failing)["error"] == "not yet"
+    assert cluster.job(failing)["error"] == "RuntimeError: not yet"
     row = cluster.job(endless)
     assert row["status"] == "failed"
     assert "timed out" in row["error"]
