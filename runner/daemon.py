@@ -132,6 +132,8 @@ class Daemon:
         """Have a broken edit keep the version in force that the leader before had."""
         for name in self._headrace.keep_last_good():
             log.warning("%s: its file is broken; the last good version stays in force", name)
+        for name, why in sorted(self._headrace.pipelines.held.items()):
+            log.error("%s: its file is broken, and it is not in force: %s", name, why)
 
     def _remove_former(self) -> None:
         headrace = self._headrace
@@ -157,7 +159,8 @@ class Daemon:
 
     def _keep_in_force(self, term: int) -> None:
         before = self._held_back
-        if not self._in_force.keep(self._headrace.pipelines.by_name, term):
+        pipelines = self._headrace.pipelines
+        if not self._in_force.keep(pipelines.by_name, term, pipelines.held):
             return
         rows = self._headrace.database.rows("held_back")
         self._held_back = {row["pipeline"] for row in rows}

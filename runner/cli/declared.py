@@ -22,6 +22,7 @@ def pipelines(given: argparse.Namespace) -> int:
         headrace.keep_last_good()
         rows = _pipeline_rows(headrace)
         problems = [one for one in headrace.pipelines.problems if one.severity == "error"]
+        held = headrace.pipelines.held
     if given.json:
         print_items(rows)
     else:
@@ -45,15 +46,17 @@ def pipelines(given: argparse.Namespace) -> int:
         files = sorted({problem.file for problem in problems})
         sys.stdout.flush()
         print(f"Not valid: {', '.join(files)}; `headrace validate` tells why.", file=sys.stderr)
-    _tell_broken(row["name"] for row in rows if row["broken"])
+    _tell_broken((row["name"] for row in rows if row["broken"]), held)
     return 0
 
 
-def _tell_broken(names: Iterable[str]) -> None:
-    """Tell of pipelines whose files are broken, and which run on as they were."""
+def _tell_broken(names: Iterable[str], held: Mapping[str, str]) -> None:
+    """Tell of pipelines whose files are broken: which run on as they were, and which cannot."""
     if listed := ", ".join(sorted(names)):
         sys.stdout.flush()
         print(f"The last good version stays in force of: {listed}.", file=sys.stderr)
+    for name, why in sorted(held.items()):
+        print(f"{name} starts nothing, for its file is broken: {why}.", file=sys.stderr)
 
 
 def _tell_refused(rows: list[dict[str, Any]]) -> None:
@@ -147,7 +150,7 @@ def schedules(given: argparse.Namespace) -> int:
     """List what is due when, as the daemon knows it, and what was passed over."""
     with installation(given) as headrace:
         headrace.keep_last_good()
-        broken = headrace.pipelines.staying
+        broken, held = headrace.pipelines.staying, headrace.pipelines.held
         declared = headrace.pipelines.by_name
         known = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
         clock = headrace.database.row("clock")
@@ -177,7 +180,7 @@ def schedules(given: argparse.Namespace) -> int:
         ("PIPELINE", "SCHEDULE", "NEXT", "DUE", "SKIPPED"),
         "No pipeline has a schedule or a trigger.",
     )
-    _tell_broken(row["pipeline"] for row in rows if row["pipeline"] in broken)
+    _tell_broken((row["pipeline"] for row in rows if row["pipeline"] in broken), held)
     _tell_standstill(rows, bool(leader and leader["live"]))
     return 0
 

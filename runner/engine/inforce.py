@@ -2,13 +2,14 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from runner.model.definition import definition
 from runner.model.pipeline import Pipeline
+from runner.model.stored import stored
 from runner.store.database import Database
 
 
@@ -31,10 +32,12 @@ class InForce:
         self._kept: Mapping[str, Pipeline] = {}
         self._term: int | None = None
 
-    def keep(self, pipelines: Mapping[str, Pipeline], term: int) -> bool:
+    def keep(
+        self, pipelines: Mapping[str, Pipeline], term: int, held: Collection[str] = ()
+    ) -> bool:
         """Make the table hold these pipelines, if `term` is still the leader's.
 
-        Returns False where it does already.
+        The rows of `held` stay as they are. Returns False where it does already.
 
         Raises:
             StoreUnavailable: Done again at the next call.
@@ -47,6 +50,7 @@ class InForce:
             "keep_pipelines",
             term=term,
             names=list(pipelines),
+            held=list(held),
             changed=json.dumps([_row(one) for one in changed]),
         )
         self._kept, self._term = pipelines, term
@@ -60,6 +64,7 @@ def _row(pipeline: Pipeline) -> dict[str, Any]:
         "definition": definition(pipeline),
         "file": pipeline.file,
         "source": b64encode(pipeline.source).decode() if pipeline.source else None,
+        "built": b64encode(stored(pipeline)).decode(),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.config import Settings
 from runner.engine.background_look import BackgroundLook
+from runner.engine.lastgood import LastGood, NotRestored
 from runner.engine.registry import Registry
 from runner.errors import Problem, ProblemsError, UnknownPipeline
 from runner.model.pipeline import Pipeline
@@ -21,7 +22,6 @@ from runner.spec import (
     combine,
     load_file,
     load_folder,
-    load_text,
     stamp,
     watched_files,
 )
@@ -47,6 +47,7 @@ class Pipelines:
         self._registry = registry
         self._lock = threading.Lock()
         self._seen: _State | None = None
+        self._lost: Mapping[str, NotRestored] = {}
         where = f"the pipelines folder {settings.pipelines}"
         self._looking = BackgroundLook(self._look, what=where)
 
@@ -59,6 +60,13 @@ class Pipelines:
     def problems(self) -> list[Problem]:
         """What is wrong with the files as they are."""
         return self._state().problems
+
+    def problems_of(self, name: str) -> list[Problem]:
+        """Return what is wrong with the file of a pipeline, and errors in what it is read with."""
+        state = self._state()
+        pipeline = state.by_name.get(name)
+        own = {one for one in state.problems if pipeline and one.file == pipeline.file}
+        return sorted(own.union(_problems_of(name, state)))
 
     def get(self, name: str) -> Pipeline:
         """Return a pipeline.
@@ -104,33 +112,48 @@ class Pipelines:
             last.name for path, last in state.good.items() if state.files[path].pipeline is not last
         }
 
+    @property
+    def held(self) -> dict[str, str]:
+        """Pipelines that are not in force but not removed either, and why.
+
+        Their files are there and broken, and the last good version could not be had again.
+        """
+        state = self._state()
+        return {
+            name: lost.why
+            for name, lost in self._lost.items()
+            if name not in state.by_name
+            and lost.path in state.files
+            and lost.path not in state.good
+        }
+
     def restore(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
         """Put last good versions in force whose files are there and broken; returns their names.
 
         `kept` has rows of `kept_sources`: what a leader before had in force. A process that has
-        only seen the broken file knows no other version.
+        only seen the broken file knows no other version. See `held` for what cannot be restored.
         """
         state = self._state()
+        last_good = LastGood(self._settings, self._registry)
         with self._lock:
+            broken = {path: one for path, one in state.files.items() if path not in state.good}
             restored: dict[str, Pipeline] = {}
+            lost: dict[str, NotRestored] = {}
             for row in kept:
-                found = self._last_good(row, state)
-                if found is not None:
-                    restored[found[0]] = found[1]
+                path = last_good.file_of(row, broken)
+                if path is None:
+                    continue
+                found = last_good.version(row, path)
+                if isinstance(found, Pipeline):
+                    restored[path] = found
+                else:
+                    lost[row["name"]] = found
+            self._lost = lost
             if restored:
                 before = replace(state, good={**state.good, **restored})
                 now = self._combined(state.files, before)
                 self._seen = _following(before, state.stamps, state.files, now)
         return sorted(one.name for one in restored.values())
-
-    def _last_good(self, row: Mapping[str, Any], state: _State) -> tuple[str, Pipeline] | None:
-        for path in state.files:
-            if path in state.good or Path(path).name != Path(row["file"]).name:
-                continue
-            loaded = load_text(bytes(row["source"]), Path(path), self._registry, self._settings)
-            if loaded.pipeline is not None and loaded.name == row["name"]:
-                return path, loaded.pipeline
-        return None
 
     def queues_below(self, names: Iterable[str | None]) -> set[str]:
         """Return the queues that runs of these pipelines need, and the runs that they start."""
@@ -231,7 +254,9 @@ def _problems_of(name: str, state: _State) -> list[Problem]:
     """Return what keeps the pipeline of a name, or of a file of that name, from being valid."""
     found: set[Problem] = set()
     for path, loaded in state.files.items():
-        if loaded.pipeline is None and name in (loaded.name, Path(path).stem):
+        last = state.good.get(path)
+        names = (loaded.name, Path(path).stem, last and last.name)
+        if loaded.pipeline is None and name in names:
             found.update(loaded.problems, loaded.outer)
         if loaded.name == name:
             # What it says about other pipelines may stand in a template of a _defaults.yaml.

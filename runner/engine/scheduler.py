@@ -91,7 +91,8 @@ class Scheduler:
                     "declared": declared(pipeline),
                 }
             )
-        self._database.rows("sync_schedules", schedules=json.dumps(entries), now=now)
+        held = list(self._pipelines.held)
+        self._database.rows("sync_schedules", schedules=json.dumps(entries), now=now, held=held)
         self._looked_at = now
         self._synced = True
 

@@ -28,8 +28,11 @@ router = APIRouter(prefix="/pipelines", tags=["pipelines"], default_response_cla
 
 @router.get("", summary="All pipelines, and what is wrong with files")
 def list_pipelines(headrace: Installed) -> Response:
-    """Answer every valid pipeline with its schedule and last run; `problems` has the rest."""
-    headrace.pipelines.refresh()
+    """Answer every pipeline in force with its schedule and last run; `problems` has the rest.
+
+    `broken` ones are in force as they were: their files have problems now.
+    """
+    _look(headrace)
     state = _State(headrace)
     items = [state.row(pipeline) for _, pipeline in sorted(headrace.pipelines.by_name.items())]
     problems = [problem_row(problem) for problem in headrace.pipelines.problems]
@@ -52,9 +55,7 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
     )
     row["next_instants"] = _upcoming(pipeline, _UPCOMING)
     row["problems"] = [
-        problem_row(problem)
-        for problem in headrace.pipelines.problems
-        if problem.file == pipeline.file
+        problem_row(problem) for problem in headrace.pipelines.problems_of(pipeline.name)
     ]
     return Answer(row)
 
@@ -63,6 +64,7 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
 def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Response:
     """Answer the run's row."""
     given = body or NewRun(logical_date=None)
+    _pipeline(headrace, name)
     row = headrace.start_run(
         name, given.params, trigger=Trigger.API, logical_date=given.logical_date
     )
@@ -100,6 +102,7 @@ class _State:
 
     def __init__(self, headrace: Headrace) -> None:
         names = list(headrace.pipelines.by_name)
+        self._broken = headrace.pipelines.staying
         self._schedules = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
         self._last = {
             row["pipeline"]: row for row in headrace.database.rows("last_runs", pipelines=names)
@@ -114,6 +117,7 @@ class _State:
             "description": pipeline.description,
             "file": pipeline.file,
             "version": pipeline.version,
+            "broken": pipeline.name in self._broken,
             "schedules": [asdict(one) for one in pipeline.schedules],
             "trigger": trigger_row(pipeline.trigger),
             "params": [asdict(param) for param in pipeline.params],
@@ -125,8 +129,14 @@ class _State:
         }
 
 
-def _pipeline(headrace: Headrace, name: str) -> Pipeline:
+def _look(headrace: Headrace) -> None:
+    """Have in force what the daemon has, whether this process has seen it valid or not."""
     headrace.pipelines.refresh()
+    headrace.keep_last_good()
+
+
+def _pipeline(headrace: Headrace, name: str) -> Pipeline:
+    _look(headrace)
     return headrace.pipelines.get(name)
 
 

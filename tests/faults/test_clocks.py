@@ -60,15 +60,19 @@ def test_a_daemon_whose_clock_is_wrong_starts_runs_by_postgresqls(
     withdraw(cluster)
 
 
+@pytest.mark.parametrize("file", ["tick.yaml", "_defaults.yaml"])
 def test_a_broken_edit_and_a_restart_leave_the_last_good_version_in_force(
-    cluster: Cluster,
+    cluster: Cluster, file: str
 ) -> None:
+    folder = cluster.folder / "pipelines"
+    folder.mkdir(exist_ok=True)
+    (folder / "_defaults.yaml").write_text("timeout: 5m\n")
     declare(cluster)
     cluster.worker()
     first = cluster.daemon()
     wait_until(lambda: len(dates(cluster)) >= 1)
-    wait_until(lambda: cluster.sql("SELECT 1 FROM headrace.pipeline WHERE source IS NOT NULL"))
-    declare(cluster, "name: tick\nsteps: [}\n")
+    wait_until(lambda: cluster.sql("SELECT 1 FROM headrace.pipeline WHERE built IS NOT NULL"))
+    (folder / file).write_text("name: tick\nsteps: [}\n")
     first.kill()
     before = len(dates(cluster))
 
@@ -76,4 +80,5 @@ def test_a_broken_edit_and_a_restart_leave_the_last_good_version_in_force(
 
     wait_until(lambda: len(dates(cluster)) >= before + 2, limit_s=30)
     assert "the last good version stays in force" in said(cluster)
+    assert cluster.sql("SELECT name FROM headrace.pipeline") == [{"name": "tick"}]
     withdraw(cluster)

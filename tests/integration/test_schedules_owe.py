@@ -11,8 +11,11 @@ import pytest
 from runner.engine.again import line_for
 from runner.engine.inforce import InForce
 from runner.engine.pipelines import Pipelines
+from runner.engine.planner import Planner
+from runner.engine.registry import Registry
 from runner.engine.runs import release
 from runner.engine.scheduler import Scheduler
+from runner.model.status import Trigger
 from tests.support.by_hand import ByHand, by_hand
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -208,6 +211,97 @@ def test_a_new_leader_keeps_the_last_good_version_of_a_broken_file(hand: ByHand)
     after.refresh()
     assert [one.interval_s for one in after.get("due").schedules] == [3600.0]
     assert after.staying == set()
+
+
+EFFECT = "tests.support.jobs_effects.EffectJob"
+CALENDAR = "{interval: 15m, catchup: all, calendar: {days: holidays, file: days.txt}}"
+
+
+def keep_and_lead(hand: ByHand) -> None:
+    """Have a leader keep what is in force, and its schedules."""
+    headrace = hand.headrace
+    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    assert leader is not None
+    pipelines = headrace.pipelines
+    InForce(headrace.database).keep(pipelines.by_name, leader["term"], pipelines.held)
+    Daemon(hand).scheduler.refresh(NOON)
+
+
+def start_anew(hand: ByHand, *, without_classes: bool = False) -> Pipelines:
+    """Have a process that has seen the files only as they are now, and not the tests' classes."""
+    headrace = hand.headrace
+    headrace.registry = Registry("jobs", packages=() if without_classes else ("tests",))
+    headrace.pipelines = Pipelines(headrace.settings, headrace.registry)
+    return headrace.pipelines
+
+
+@pytest.mark.parametrize("broken", ["_defaults.yaml", "days.txt", "class"])
+def test_a_new_leader_keeps_the_last_good_version_where_what_it_is_read_with_is_broken(
+    hand: ByHand, broken: str
+) -> None:
+    folder = hand.headrace.settings.pipelines
+    folder.mkdir(exist_ok=True)
+    (folder / "_defaults.yaml").write_text("timeout: 77s\n")
+    (folder / "days.txt").write_text("2026-03-01\n")
+    text = PIPELINE.format(schedule=CALENDAR)
+    hand.declare(text.replace("FailedJob", EFFECT) if broken == "class" else text)
+    keep_and_lead(hand)
+    before = hand.headrace.pipelines.get("due")
+    if broken != "class":
+        (folder / broken).write_text("][\n")
+
+    after = start_anew(hand, without_classes=broken == "class")
+    assert after.by_name == {}
+    assert hand.headrace.keep_last_good() == ["due"]
+
+    assert after.get("due") == before
+    assert after.staying == {"due"}
+    assert after.problems_of("due") != []
+    keep_and_lead(hand)
+    (row,) = hand.headrace.database.rows("schedules")
+    assert row["declared"] != ""
+    assert row["next_instant"] is not None
+    planner = Planner(hand.headrace.settings, after, hand.headrace.registry)
+    plan = planner.plan(after.get("due"), {}, NOON, Trigger.SCHEDULE)
+    assert [job.timeout_s for job in plan.jobs] == [77.0]
+
+
+def test_a_broken_pipeline_that_cannot_be_restored_keeps_its_row_and_what_it_owes(
+    hand: ByHand,
+) -> None:
+    folder = hand.headrace.settings.pipelines
+    hand.declare(PIPELINE.format(schedule=EVERY_15))
+    keep_and_lead(hand)
+    database = hand.headrace.database
+    with database.transaction() as tx:
+        # As an earlier version has kept it.
+        tx.connection.exec_driver_sql("UPDATE headrace.pipeline SET built = NULL")
+    (folder / "_defaults.yaml").write_text("timeout: [\n")
+
+    after = start_anew(hand)
+    assert hand.headrace.keep_last_good() == []
+    assert "_defaults.yaml" in after.held["due"]
+    keep_and_lead(hand)
+    (row,) = database.rows("schedules")
+    assert row["declared"] != ""
+
+    (folder / "_defaults.yaml").unlink()
+    after.refresh()
+    assert after.held == {}
+    assert "due" in after.by_name
+
+
+def test_a_removed_file_is_gone_although_another_one_of_its_name_is_broken(hand: ByHand) -> None:
+    folder = hand.headrace.settings.pipelines
+    hand.declare(PIPELINE.format(schedule=EVERY_15))
+    keep_and_lead(hand)
+    (folder / "below").mkdir()
+    (folder / "pipeline.yaml").rename(folder / "below" / "pipeline.yaml")
+    (folder / "below" / "pipeline.yaml").write_text("steps: [}\n")
+
+    after = start_anew(hand)
+    assert hand.headrace.keep_last_good() == []
+    assert after.held == {}
 
 
 def test_the_line_that_runs_the_present_plan_has_the_runs_date_and_what_it_was_given(

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
+from runner.engine.inforce import InForce
+from runner.engine.pipelines import Pipelines
 from runner.engine.triggers import Triggers
 from runner.engine.wiring import Headrace, process_name
 from tests.support.web import client_of, installation
@@ -520,3 +522,30 @@ def test_readiness_counts_no_dead_leader_and_no_dead_worker(client: TestClient, 
     database.rows("give_up_leadership", holder=alive)
     database.rows("take_leadership", holder=f"{host}.{ended.pid}.{mark}", lease_s=60)
     assert client.get("/health/ready").json()["leader"] is False
+
+
+def test_a_broken_pipeline_that_the_daemon_keeps_in_force_is_shown_and_can_be_paused(
+    headrace: Headrace, client: TestClient
+):
+    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    assert leader is not None
+    InForce(headrace.database).keep(headrace.pipelines.by_name, leader["term"])
+    (headrace.settings.pipelines / "chain.yaml").write_text("name: chain\nsteps: [}\n")
+    headrace.pipelines = Pipelines(headrace.settings, headrace.registry)  # As after a restart.
+
+    shown = client.get("/pipelines/chain")
+    listed = client.get("/pipelines").json()
+    paused = client.post("/pipelines/chain/pause")
+    resumed = client.post("/pipelines/chain/resume")
+    started = client.post("/pipelines/chain/runs")
+
+    assert shown.status_code == 200
+    assert shown.json()["broken"] is True
+    assert {one["file"] for one in shown.json()["problems"]} == {shown.json()["file"]}
+    assert {row["name"]: row["broken"] for row in listed["items"]} == {
+        "chain": True,
+        "plain": False,
+    }
+    assert (paused.status_code, paused.json()["paused"]) == (200, True)
+    assert (resumed.status_code, resumed.json()["paused"]) == (200, False)
+    assert started.status_code == 201

@@ -2,12 +2,14 @@
 
 -- name: keep_pipelines
 -- `names` are all that are in force, `changed` those that were read since the last time. A row
--- that says the same already is not written. A daemon whose term is over writes nothing.
+-- that says the same already is not written. A daemon whose term is over writes nothing. `held`
+-- are not in force and not gone either: their files are broken, and their rows are all there is.
 WITH lease AS (
     SELECT FROM headrace.leader WHERE term = :term::bigint AND expires_at > clock_timestamp()
 ), gone AS (
     DELETE FROM headrace.pipeline
      WHERE name <> ALL (:names::text[])
+       AND name <> ALL (:held::text[])
        AND EXISTS (SELECT FROM lease)
     RETURNING name
 ), withdrawn AS (
@@ -19,30 +21,33 @@ WITH lease AS (
      WHERE pipeline = ANY (:names::text[])
        AND EXISTS (SELECT FROM lease)
 )
-INSERT INTO headrace.pipeline AS kept (name, version, definition, file, source)
-SELECT name, version, definition, file, decode(source, 'base64')
+INSERT INTO headrace.pipeline AS kept (name, version, definition, file, source, built)
+SELECT name, version, definition, file, decode(source, 'base64'), decode(built, 'base64')
   FROM json_to_recordset(:changed::json)
-       AS read (name text, version text, definition jsonb, file text, source text)
+       AS read (name text, version text, definition jsonb, file text, source text,
+                 built text)
  WHERE EXISTS (SELECT FROM lease)
     ON CONFLICT (name) DO UPDATE
    SET version = excluded.version,
        definition = excluded.definition,
        file = excluded.file,
        source = excluded.source,
+       built = excluded.built,
        loaded_at = clock_timestamp()
  WHERE (kept.version, kept.definition, kept.file)
        IS DISTINCT FROM (excluded.version, excluded.definition, excluded.file)
     OR kept.source IS NULL AND excluded.source IS NOT NULL
+    OR kept.built IS DISTINCT FROM excluded.built
 
 -- name: kept_pipelines
 SELECT name, version, definition, file, loaded_at FROM headrace.pipeline ORDER BY name
 
 -- name: kept_sources
--- The last good versions of what no valid file declares now.
-SELECT name, file, source
+-- The last good versions of what no valid file declares now. `source` and `built` are null where
+-- an earlier version has written the row.
+SELECT name, version, file, source, built
   FROM headrace.pipeline
  WHERE name <> ALL (:names::text[])
-   AND source IS NOT NULL
 
 -- name: held_back
 -- Pipelines whose files were removed while runs of theirs are queued.

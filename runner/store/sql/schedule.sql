@@ -4,7 +4,8 @@
 -- What was not declared then is not owed: a pipeline that is new, whose schedule was edited, or
 -- whose file is back, owes nothing for the time before. `:now` is PostgreSQL's clock; a time that
 -- lies beyond it was remembered by a clock that has been set back, and is set back as well, which
--- doubles nothing: an instant has one run.
+-- doubles nothing: an instant has one run. `held` are not in force, for their files are broken, and
+-- still owe what is due.
 WITH known AS (
     SELECT pipeline, next_instant, declared
       FROM json_to_recordset(:schedules::json)
@@ -14,6 +15,7 @@ WITH known AS (
        SET declared = '', next_instant = NULL, updated_at = clock_timestamp()
      WHERE declared <> ''
        AND pipeline NOT IN (SELECT pipeline FROM known)
+       AND pipeline <> ALL (:held::text[])
 )
 INSERT INTO headrace.schedule AS s (pipeline, seen_until, next_instant, declared)
 SELECT pipeline, :now::timestamptz, next_instant, declared FROM known

@@ -22,7 +22,8 @@ function pipelineRow(pipeline) {
   const last = pipeline.last_run;
   return [
     [el("a", { class: "name", id: `go-${pipeline.name}`, href: `#/pipelines/${encodeURIComponent(pipeline.name)}` }, pipeline.name),
-      pipeline.description && el("p", { class: "hint one-line", title: pipeline.description }, pipeline.description)],
+      pipeline.description && el("p", { class: "hint one-line", title: pipeline.description }, pipeline.description),
+      pipeline.broken && el("p", { class: "hint" }, "Its file is broken: the last good version stays in force.")],
     schedule(pipeline),
     pipeline.paused ? status("paused") : ago(pipeline.next_instant) || (pipeline.schedules.length ? "no more" : ""),
     last ? [el("a", { id: `last-${pipeline.name}`, href: `#/runs/${last.id}` }, status(last.status)), " ", ago(last.finished_at ?? last.started_at)] : "never",

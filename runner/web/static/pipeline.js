@@ -17,6 +17,7 @@ export function pipelineView(name) {
         el("div", { class: "title" }, el("h1", {}, pipeline.name), pipeline.paused && status("paused"),
           el("div", { class: "actions" }, pauseButton(pipeline))),
         pipeline.description && el("p", {}, pipeline.description),
+        pipeline.broken && el("p", { class: "hint" }, "Its file is broken: the last good version stays in force."),
         problems(pipeline.problems),
         facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length || pipeline.trigger ? schedule(pipeline) : "none"],
           ["Next", next(pipeline)], ["Waits for", pipeline.trigger?.pipelines.map((one, i) => [i > 0 && ", ", pipelineLink("upstream", one)])],

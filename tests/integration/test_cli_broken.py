@@ -1,0 +1,37 @@
+"""What commands tell of pipelines whose files are broken."""
+
+import contextlib
+from pathlib import Path
+
+from tests.support.cli import Headrace
+from tests.support.servers import connect
+
+HOURLY = """\
+name: hourly
+schedule: {cron: "0 * * * *", catchup: none}
+steps:
+  - {id: one, job: Fibonacci, with: {n: 3}}
+"""
+
+
+def test_pipelines_and_schedules_tell_what_a_broken_file_has_stopped(
+    tmp_path: Path, database: str, redis_url: str
+) -> None:
+    folder = tmp_path / "pipelines"
+    folder.mkdir()
+    (folder / "hourly.yaml").write_text(HOURLY)
+    headrace = Headrace(tmp_path, {"DATABASE_URL": database, "REDIS_URL": redis_url})
+    assert headrace("pipelines").code == 0
+    with contextlib.closing(connect(database)) as opened, opened.cursor() as cursor:
+        # As an earlier version has kept it: without what could be read again.
+        cursor.execute(
+            "INSERT INTO headrace.pipeline (name, version, definition, file) VALUES"
+            " ('hourly', 'v', '{}', 'pipelines/hourly.yaml')"
+        )
+        opened.commit()
+    (folder / "_defaults.yaml").write_text("timeout: [\n")
+
+    for command in ("pipelines", "schedules"):
+        done = headrace(command)
+        assert done.code == 0, done.err
+        assert "hourly starts nothing, for its file is broken: " in done.err

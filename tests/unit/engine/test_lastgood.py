@@ -1,0 +1,64 @@
+"""Which broken file a kept version belongs to, and what of it can be had again."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.config import Settings
+from runner.engine.lastgood import LastGood, NotRestored
+from runner.engine.registry import Registry
+from runner.model.pipeline import Pipeline, Step
+from runner.model.stored import stored
+from runner.spec import LoadedFile
+
+BROKEN = ("/now/pipelines/a.yaml", "/now/pipelines/sub/a.yaml", "/now/pipelines/_defaults.yaml")
+KEPT = Pipeline("a", "", "", "v1", (Step("only", "GoneJob"),))
+
+
+@pytest.fixture
+def last_good() -> LastGood:
+    settings = Settings(
+        project=Path("/now"), home=Path("/now/home"), pipelines=Path("/now/pipelines")
+    )
+    return LastGood(settings, Registry("jobs"))
+
+
+@pytest.mark.parametrize(
+    ("was", "found"),
+    [
+        ("/now/pipelines/a.yaml", "/now/pipelines/a.yaml"),
+        ("/now/pipelines/sub/a.yaml", "/now/pipelines/sub/a.yaml"),
+        # Moved within the folder: removed there.
+        ("/now/pipelines/other/a.yaml", None),
+        # Another release's folder.
+        ("/before/pipelines/a.yaml", "/now/pipelines/a.yaml"),
+        ("/before/pipelines/sub/a.yaml", "/now/pipelines/sub/a.yaml"),
+        ("/before/pipelines/b.yaml", None),
+    ],
+)
+def test_a_version_belongs_to_the_file_at_its_place(
+    last_good: LastGood, was: str, found: str | None
+) -> None:
+    broken = {path: LoadedFile(path) for path in BROKEN}
+    assert last_good.file_of({"name": "a", "file": was}, broken) == found
+
+
+def test_of_another_release_the_file_that_names_another_pipeline_is_not_taken(
+    last_good: LastGood,
+) -> None:
+    broken = {BROKEN[0]: LoadedFile(BROKEN[0], "b")}
+    row = {"name": "a", "file": "/before/pipelines/a.yaml"}
+    assert last_good.file_of(row, broken) is None
+
+
+def test_what_a_leader_of_an_earlier_version_has_left_in_the_row_is_not_taken_for_its_own(
+    last_good: LastGood,
+) -> None:
+    row = {"name": "a", "version": "v1", "source": None, "built": stored(KEPT)}
+    found = last_good.version(row, BROKEN[1])
+    assert isinstance(found, Pipeline)
+    assert (found.steps, found.folder) == (KEPT.steps, "/now/pipelines/sub")
+
+    found = last_good.version({**row, "version": "v2"}, BROKEN[1])
+    assert isinstance(found, NotRestored)
+    assert "mend the file" in found.why
