@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import embedded
 from tests.integration.real_pipelines import PIPELINES
 from tests.matrix.conftest import project, wait_ready
 from tests.support.cli import Headrace
@@ -239,7 +240,7 @@ def test_a_job_that_ends_within_the_grace_completes_although_up_is_told_to_stop(
     tmp_path: Path,
 ) -> None:
     headrace = project(tmp_path)
-    write(headrace, "grace: 12s\n", "eight", "yearly")
+    write(headrace, "grace: 12s\n", "eight")
     with embedded_servers(tmp_path / "home") as own:
         made = Up(headrace, own.database_url)
         with headrace.started("up", "--workers", "1") as running:
@@ -252,4 +253,21 @@ def test_a_job_that_ends_within_the_grace_completes_although_up_is_told_to_stop(
     shown = headrace("show", run_id, "--json").json
     assert (shown["status"], shown["jobs"][0]["status"]) == ("completed", "completed")
     assert shown["jobs"][0]["attempt"] == 1
-    assert "No daemon leads: nothing starts by itself" in headrace("schedules").err
+
+
+def test_schedules_tells_why_nothing_starts(tmp_path: Path) -> None:
+    headrace = project(tmp_path)
+    write(headrace, "", "yearly")
+    with embedded.use(tmp_path / "home") as own:
+        assert headrace("db", "upgrade").code == 0
+        # As a daemon left it whose clock was a year ahead.
+        Up(headrace, own.database_url).query(
+            "insert into headrace.schedule (pipeline, paused, seen_until)"
+            " values ('yearly', false, clock_timestamp() + interval '1 year')"
+        )
+
+        said = headrace("schedules")
+
+    assert "No daemon leads: nothing starts by itself until one does." in said.err
+    assert "yearly is remembered as dealt with up to" in said.err
+    assert "which is still to come: a clock was ahead" in said.err

@@ -38,7 +38,7 @@ class Up:
         wanted = statuses or ("completed", "failed", "cancelled")
         give_up = time.monotonic() + _LIMIT_S
         while (run := self.http.ask(f"/runs/{run_id}"))["status"] not in wanted:
-            assert time.monotonic() < give_up, f"it is still {run['status']}: {jobs_of(run)}"
+            assert time.monotonic() < give_up, f"still {run['status']}: {statuses_of(run)}"
             time.sleep(0.05)
         return dict(run)
 
