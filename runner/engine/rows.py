@@ -18,8 +18,13 @@ SINCE: Mapping[str, int] = {"env": 5, "pool": 4}
 
 
 def needs_of(row: Mapping[str, Any]) -> int | None:
-    """Return the oldest version of the schema whose workers know all that a job's row asks for."""
-    return max((since for column, since in SINCE.items() if row.get(column)), default=None)
+    """Return the oldest version of the schema whose workers know all that a job's row asks for.
+
+    A job that makes those of a step's items asks for what they do, and hands it on to them: a
+    worker that did not know it would leave it out of them.
+    """
+    asked = row["payload"] if row["job_class"] == FOREACH else row
+    return max((since for column, since in SINCE.items() if asked.get(column)), default=None)
 
 
 def planned_row(**values: Any) -> dict[str, Any]:
