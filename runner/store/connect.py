@@ -72,13 +72,45 @@ def _connect(wanted: Wanted, said: Mapping[str, str]) -> tuple[ServerSession, di
     arguments: dict[str, Any] = {**_CONNECT_ARGS, **name, **said, "client_encoding": "UTF8"}
     factory = JobConnection if wanted.use in (Use.WORKER, Use.TARGET) else ServerSession
     try:
-        return psycopg2.connect(connection_factory=factory, **arguments), arguments
+        raw: ServerSession = psycopg2.connect(connection_factory=factory, **arguments)
     except psycopg2.OperationalError as error:
-        if "options" not in said or "unsupported startup parameter" not in str(error):
+        if "options" not in said or not _takes_no_options(error):
             raise
-    # PgBouncer takes none: what they say is set afterwards.
-    del arguments["options"]
-    return psycopg2.connect(connection_factory=factory, **arguments), arguments
+        # PgBouncer takes none: what they say is set afterwards.
+        del arguments["options"]
+        raw = psycopg2.connect(connection_factory=factory, **arguments)
+    if raw.info.parameter_status("standard_conforming_strings") == "off":
+        raw.close()
+        raw = _conforming(factory, arguments)
+    return raw, arguments
+
+
+def _conforming(factory: type[ServerSession], arguments: dict[str, Any]) -> ServerSession:
+    """Connect again with backslashes that are plain characters from the first moment.
+
+    The driver looks once, as it connects, how texts are to be quoted: what is set afterwards would
+    have it quote them wrongly.
+
+    Raises:
+        ConfigError: A pooler in between does not let us.
+    """
+    options = f"{arguments.get('options', '')} -c standard_conforming_strings=on".strip()
+    try:
+        raw: ServerSession = psycopg2.connect(
+            connection_factory=factory, **{**arguments, "options": options}
+        )
+    except psycopg2.OperationalError as error:
+        if not _takes_no_options(error):
+            raise
+        raise ConfigError(
+            "the database or role sets standard_conforming_strings = off, and the pooler takes no"
+            " options: ALTER DATABASE … RESET standard_conforming_strings"
+        ) from None
+    return raw
+
+
+def _takes_no_options(error: psycopg2.Error) -> bool:
+    return "unsupported startup parameter" in str(error)
 
 
 def _settle(

@@ -1,6 +1,5 @@
 """Workers of several versions side by side: none spoils what it does not know."""
 
-
 import pytest
 
 from runner.errors import SchemaMismatch

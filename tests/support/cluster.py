@@ -127,7 +127,9 @@ class Cluster:
         """Run SQL from outside, committed at once."""
         if self._looking is None or self._looking.closed:
             self._looking = psycopg2.connect(
-                self.servers.database_url, cursor_factory=psycopg2.extras.RealDictCursor
+                self.servers.database_url,
+                cursor_factory=psycopg2.extras.RealDictCursor,
+                client_encoding="UTF8",
             )
             self._looking.autocommit = True
         with self._looking.cursor() as cursor:
