@@ -111,9 +111,10 @@ class Expressions:
                 self._no_member(node, holder, name, list(holder.members))
             return ANY
         sample = holder.sample
-        if sample is UNKNOWN or isinstance(sample, Mapping):
+        private = isinstance(node, nodes.Getattr) and name.startswith("__")
+        if not private and (sample is UNKNOWN or isinstance(sample, Mapping)):
             return ANY
-        if not self.environment.is_safe_attribute(sample, name, None):
+        if private or not self.environment.is_safe_attribute(sample, name, None):
             message = f'"{name}" cannot be used in a template: it begins with "_"'
             self.report(node, "unsafe-template", message, GUIDE, name)
             return ANY
