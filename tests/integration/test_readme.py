@@ -90,7 +90,7 @@ def test_the_two_commands_and_all_others_work_in_a_fresh_copy(newcomer):
         finally:
             # As Ctrl-C does: to the whole group of the terminal.
             os.killpg(running.pid, signal.SIGINT)
-            output = running.communicate(timeout=10)[0].decode()
+            output = running.communicate(timeout=60)[0].decode()
     assert "Traceback" not in output
     assert "stopped" in output
 

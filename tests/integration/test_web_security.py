@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from runner.engine.wiring import Headrace
 from runner.errors import ConfigError
+from runner.model.connection import NamedConnection
 from runner.web.app import create_app
 from runner.web.serve import listen
 from tests.support.web import client_of, installation
@@ -375,7 +376,10 @@ def test_an_unforeseen_error_answers_without_a_traceback(
 
 
 def test_secrets_of_the_settings_appear_in_no_answer(database: str, redis_url: str, tmp_path: Path):
-    secrets = {"api_token": SECRET, "connections": {"shop": f"postgresql://u:{SECRET}@h/d"}}
+    secrets = {
+        "api_token": SECRET,
+        "connections": {"shop": NamedConnection(f"postgresql://u:{SECRET}@h/d")},
+    }
     with (
         installation(database, redis_url, tmp_path, **secrets) as found,
         client_of(found, Authorization=f"Bearer {SECRET}") as client,

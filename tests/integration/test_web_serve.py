@@ -228,7 +228,7 @@ def test_readiness_is_told_though_every_thread_waits_for_postgresql(
     ):
         with silent_postgres(own_home):
             waiting = [crowd.submit(httpx.get, f"{address}/jobs", timeout=40) for _ in range(12)]
-            ready = httpx.get(f"{address}/health/ready", timeout=20)
+            ready = httpx.get(f"{address}/health/ready", timeout=40)
             told_first = not any(one.done() for one in waiting)
             statuses = {one.result().status_code for one in waiting}
 

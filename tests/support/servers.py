@@ -7,12 +7,14 @@ to answer changes nothing: it may not have the images, and both answers must mea
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
+import psycopg2.errors
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection
 
 from runner import embedded
@@ -21,6 +23,8 @@ from runner.embedded import Servers
 POSTGRES_IMAGE = "postgres:18-alpine"
 REDIS_IMAGE = "valkey/valkey:9-alpine"
 _numbers = count(1)
+# Tries, a tenth of a second apart.
+_PATIENCE = 100
 
 
 @contextlib.contextmanager
@@ -82,7 +86,16 @@ def create_database(server_url: str, *, template: str | None = None) -> str:
 
 def drop_database(server_url: str, database_url: str) -> None:
     """Drop a database although connections to it are open."""
-    _administer(server_url, f'DROP DATABASE IF EXISTS "{database_name(database_url)}" WITH (FORCE)')
+    statement = f'DROP DATABASE IF EXISTS "{database_name(database_url)}" WITH (FORCE)'
+    for _ in range(_PATIENCE):
+        try:
+            _administer(server_url, statement)
+        except psycopg2.errors.InsufficientPrivilege:
+            # An autovacuum worker is at it, which an ordinary role cannot end: it ends by itself.
+            time.sleep(0.1)
+        else:
+            return
+    _administer(server_url, statement)
 
 
 def database_name(database_url: str) -> str:

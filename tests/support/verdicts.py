@@ -70,10 +70,17 @@ def of_run(hand: ByHand, pipeline: str) -> Verdict:
     except HeadraceError as error:
         return Verdict(str(error))
     jobs = hand.jobs(run)
+    if any(_is_outside(row) for row in jobs.values()):
+        # What comes of it further down, in a handler for example, is no word of its own.
+        return Verdict()
     for step, row in jobs.items():
         if row["error"] and _is_ours(row):
             return Verdict(f"{step}: {row['error']}")
     return Verdict(completed=run["status"] == "completed")
+
+
+def _is_outside(row: dict[str, Any]) -> bool:
+    return row["status"] == "failed" and row["job_class"] != "FailedJob" and not _is_ours(row)
 
 
 def _is_ours(row: dict[str, Any]) -> bool:
