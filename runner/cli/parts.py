@@ -122,7 +122,7 @@ def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
     os.close(reader)
     if code or first.asked_to_stop:
         return code
-    headrace.keys = Keys(prefix)
+    headrace.use_keys(Keys(prefix))
     _import_parts(headrace)
     patience_s = patience_of(headrace.settings)
     return Supervisor(_all_parts(headrace, listener), patience_s=patience_s).run()

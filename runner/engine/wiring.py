@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self
@@ -45,6 +45,7 @@ class Headrace:
     redis_url: str
     stack: ExitStack
     role: str = "cli"
+    _keys: Keys | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def database(self) -> Database:
@@ -65,17 +66,26 @@ class Headrace:
         self.stack.callback(sender.close)
         return sender
 
-    @cached_property
+    @property
     def keys(self) -> Keys:
-        """The installation's keys in Redis.
+        """The installation's keys in Redis, asked for once.
+
+        Not a cached property: before Python 3.12 those hold a lock, and requests would wait for a
+        silent PostgreSQL one after the other.
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer; asked again at the next use.
             SchemaMismatch: The schema is none that this version can work with.
         """
-        schema = self.schema()
-        schema.require()
-        return keys_of(str(schema.installation))
+        if self._keys is None:
+            schema = self.schema()
+            schema.require()
+            self._keys = keys_of(str(schema.installation))
+        return self._keys
+
+    def use_keys(self, keys: Keys) -> None:
+        """Take the installation's keys from who has asked for them already."""
+        self._keys = keys
 
     @cached_property
     def registry(self) -> Registry:
@@ -196,8 +206,8 @@ class Headrace:
     def afresh(self, role: str) -> "Headrace":
         """Return the same installation for a process forked from this one: nothing is shared."""
         fresh = Headrace(self.settings, self.database_url, self.redis_url, ExitStack(), role)
-        if "keys" in self.__dict__:
-            fresh.keys = self.keys
+        if self._keys is not None:
+            fresh.use_keys(self._keys)
         jobapi.use_dispatcher(fresh.dispatcher)
         return fresh
 
