@@ -52,7 +52,7 @@ def load(path: Path, settings: Settings) -> LoadResult:
 
 def dumped(pipeline: Pipeline) -> str:
     data: dict[str, Any] = asdict(pipeline)
-    for key in ("file", "folder", "version"):  # They differ by machine and edit.
+    for key in ("file", "folder", "version", "source"):  # They differ by machine and edit.
         del data[key]
     return json.dumps(data, indent=2, ensure_ascii=False, default=_moment) + "\n"
 
