@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself tells: `make docs`.
+"""Generates the reference pages from the code: `make docs`.
 
-With `--check` nothing is written; the exit code is 1 where a page is not what the code says.
+With `--check` nothing is written; the exit code is 1 if a page does not match the code.
 """
 
 import argparse
@@ -26,11 +26,10 @@ def jobs_page() -> str:
         "# Jobs",
         "",
         _NOTE,
-        "What a step's `job` may name, with the keys of its `with`. Every job also takes",
+        "The built-in jobs for a step's `job`, with the keys of its `with`. Every job also takes",
         "`connection`: the name of a connection in `config.yaml`, by default the control database.",
-        "A job of your own is one file under `jobs/`, or a dotted path into a package of",
-        "`job_packages` in `config.yaml`;",
-        "`headrace jobs --types` lists all.",
+        "Your own job is one file under `jobs/`, or a dotted path into a package of `job_packages`",
+        "in `config.yaml`; `headrace jobs --types` lists all jobs.",
     ]
     for name in registry.names():
         lines += ["", *_job(registry.get(name))]
@@ -44,13 +43,13 @@ def _job(kind: JobType) -> Iterator[str]:
     yield text.strip()
     if not kind.transactional:
         yield ""
-        yield "Not transactional: it runs at least once, and its effect and its completion are two."
+        yield "Not transactional: it runs at least once; its effect and its completion are separate."
     told = {name: meaning.replace("|", "\\|") for name, meaning in kind.meanings.items()}
-    told.pop("connection", None)  # The page says it of all jobs together.
+    told.pop("connection", None)  # The page describes it once for all jobs.
     if not told:
         return
     yield ""
-    yield "| key | takes | default | meaning |"
+    yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for name, parameter in kind.parameters.items():
         if name in told:
@@ -74,8 +73,8 @@ def commands_page() -> str:
         _NOTE,
         "`.venv/bin/headrace COMMAND`, or `python -m runner COMMAND`.",
         "",
-        "Exit codes: 0 fine; 1 what was asked about failed (an invalid pipeline, a failed",
-        "run); 2 wrong usage or configuration.",
+        "Exit codes: 0 success; 1 failure of what was asked about (an invalid pipeline, a",
+        "failed run); 2 wrong usage or configuration.",
     ]
     for name, command in _commands(parser()):
         lines += ["", f"## headrace {name}", "", "```", _help(command), "```"]
@@ -83,11 +82,11 @@ def commands_page() -> str:
 
 
 def templates_page() -> str:
-    """Return the reference of templates: what a person wrote, with the tables of the code."""
+    """Return the reference of templates: the handwritten page, with the tables from the code."""
     text = (HERE / "reference/templates.md").read_text(encoding="utf-8")
     tables = {
-        "results": ("job", "`steps.ID.result` has", _results()),
-        "methods": ("of", "may be called", _methods()),
+        "results": ("job", "keys of `steps.ID.result`", _results()),
+        "methods": ("type", "methods", _methods()),
     }
     for name, (first, second, rows) in tables.items():
         lines = [f"| {first} | {second} |", "|---|---|", *rows]
@@ -107,8 +106,8 @@ def _results() -> Iterator[str]:
 
 
 def _methods() -> Iterator[str]:
-    words = {"str": "a text", "dict": "a mapping", "list": "a list", "date": "a date"}
-    words |= {"datetime": "a time", "time": "a time of day", "timedelta": "a span of time"}
+    words = {"str": "string", "dict": "mapping", "list": "list", "date": "date"}
+    words |= {"datetime": "time", "time": "time of day", "timedelta": "timedelta"}
     for kind, names in METHODS.items():
         if kind is not tuple:
             yield f"| {words[kind.__name__]} | {', '.join(f'`{one}`' for one in sorted(names))} |"
@@ -135,12 +134,12 @@ PAGES = {
 def main() -> int:
     """Write or check the pages."""
     options = argparse.ArgumentParser(prog="python -m docs", description=__doc__)
-    options.add_argument("--check", action="store_true", help="write nothing, tell what differs")
+    options.add_argument("--check", action="store_true", help="write nothing, report the differences")
     check = options.parse_args().check
     stale = [name for name, page in PAGES.items() if _differs(HERE / name, page())]
     for name in stale:
         if check:
-            print(f"docs/{name} is not what the code says; run `make docs`", file=sys.stderr)
+            print(f"docs/{name} does not match the code; run `make docs`", file=sys.stderr)
         else:
             (HERE / name).parent.mkdir(parents=True, exist_ok=True)
             (HERE / name).write_text(PAGES[name](), encoding="utf-8")
