@@ -28,21 +28,21 @@ _UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
 
 
 class ArchiveRows(BaseJob):
-    """Move old rows to an archive table, in one statement: none is lost, none is doubled.
+    """Move old rows to an archive table, in one statement: none is lost, none is duplicated.
 
-    The archive table is created like the other where it is missing; one that exists keeps its
-    definition, and has to have the columns. Rows that others refer to by ON DELETE CASCADE,
-    SET NULL or SET DEFAULT are not moved: archive the referring rows in a step before. The
+    If the archive table is missing, it is created like the source table; an existing one keeps
+    its definition and must have the columns. Rows to which others refer by ON DELETE CASCADE,
+    SET NULL or SET DEFAULT are not moved: archive the referring rows in an earlier step. The
     result is `{row_count, into, before}`.
 
     Parameters:
         table: the table to take rows from.
         into: the archive table.
-        column: the date or time by which a row is old.
+        column: the date or time column that decides a row's age.
         older_than: age in s, m, h, d or w, such as `90d`, counted back from the run's logical
             date, so that a later repetition moves the same rows.
         before: a date or time instead: rows before it are moved.
-        limit: move at most so many rows, the oldest first.
+        limit: the greatest number of rows to move, the oldest first.
     """
 
     result_keys = ("row_count", "into", "before")

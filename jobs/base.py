@@ -32,9 +32,9 @@ class BaseJob:
     Parameters:
         connection: name of the database to work in, from the config; default the control
             database.
-        lock_timeout: how long a statement waits for a lock (duration, as in 10s; 0s: without an
-            end), after which the job fails and is tried again; default what the connection has,
-            5s unless said.
+        lock_timeout: how long a statement waits for a lock (duration, as in 10s; 0s: without a
+            limit); after that the attempt fails and is retried. Default: the connection's value,
+            5s if none is set.
 
     `transactional`: the work commits together with the job's completion, exactly once. A job
     whose statements cannot run in a transaction sets it to False and is at-least-once.

@@ -20,20 +20,20 @@ Check = tuple[str, RenderedSql]
 class CheckData(BaseJob):
     """Check data, and fail with the first bad rows in the message.
 
-    The result, where all is well, is `{checks}`, their number.
+    If all checks pass, the result is `{checks}`, their number.
 
     Parameters:
-        table: the table that the rules below are about.
+        table: the table to which the rules below apply.
         not_null: columns that must have a value.
-        unique: columns in which no value may stand twice.
-        unique_together: columns whose values may not stand twice in this combination.
+        unique: columns in which no value may occur twice.
+        unique_together: columns whose combination of values may not occur twice.
         references: columns whose values must exist elsewhere: `{customer_id: shop.customer.id}`.
         min_rows: the least number of rows.
         max_rows: the greatest number of rows.
         sql: a query that finds bad rows: any row is a failure.
-        sql_path: a file with such a query, looked up as RunSql does.
+        sql_path: a file with such a query, searched as in RunSql.
         params: values for that query's template.
-        message: what to say in front of the rows that the query finds.
+        message: the text before the rows that the query finds.
     """
 
     binds_sql = True

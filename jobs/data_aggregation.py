@@ -41,18 +41,18 @@ class DataAggregation(BaseJob):
 
     Parameters:
         table: the table to read, with its schema.
-        group_by: the column to group by, or a list of them; any name, `Order ID` too.
-        sort_by: a column of the result to sort by; `total_<column>` also asks for that sum.
+        group_by: the column to group by, or a list of columns; any name, even `Order ID`.
+        sort_by: a column of the result to sort by; `total_<column>` also adds that sum.
         sort_order: asc or desc.
         aggregates: what to calculate, as `{revenue: "sum(amount)", buyers: "count(distinct
-            customer)"}`. Functions: sum, avg, min, max, count. A column whose name is no plain word
-            is written in double quotes. Default: a row count.
-        into: a table to hold exactly the result. It is made where it is missing; one that is
-            there keeps its definition, owner, rights and other columns.
-        on_schema_change: what to do where that table lacks a column, or has one that cannot take
+            customer)"}`. Functions: sum, avg, min, max, count. Write a column name that is not a
+            plain word in double quotes. Default: a row count.
+        into: a table that will contain exactly the result. It is created if it is missing; an
+            existing one keeps its definition, owner, privileges and other columns.
+        on_schema_change: what to do if that table lacks a column, or has one that cannot take
             the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
-            which also changes types and drops what the result lacks; recreate, which drops the
-            table with its rights.
+            which also changes types and drops columns that the result lacks; recreate, which
+            drops the table with its privileges.
     """
 
     def __init__(

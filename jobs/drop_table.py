@@ -10,12 +10,12 @@ from runner.template import Preview, RenderedSql, quote_identifier
 class DropTable(BaseJob):
     """Remove a table.
 
-    The result is `{table, dropped_with}`: `dropped_with` names what went along with it, which
-    `headrace plan` shows beforehand where the database answers.
+    The result is `{table, dropped_with}`: `dropped_with` names the objects that were dropped
+    with it; `headrace plan` shows them beforehand if the database answers.
 
     Parameters:
         table: the table, with its schema: `auth.users`.
-        if_exists: a table that is not there is no error.
+        if_exists: do not fail if the table does not exist.
         cascade: also remove the views and foreign keys that depend on it.
     """
 

@@ -20,20 +20,20 @@ from runner.template import Preview, RenderedSql
 
 
 class ExportQuery(BaseJob):
-    """Write a query's rows to a file, which appears whole or not at all.
+    """Write a query's rows to a file, which appears complete or not at all.
 
-    LoadFile reads it back as it was, NULL and empty texts apart. The query only reads. The result
-    is `{row_count, path}`. A repeated attempt writes the file again.
+    LoadFile reads it back unchanged and distinguishes NULL from empty text. The query can only
+    read. The result is `{row_count, path}`. A repeated attempt writes the file again.
 
     Parameters:
         path: the file, below `output_folders` (by default `exports/` beside the pipelines folder);
-            missing folders are made. A name ending in `.gz` is packed with gzip.
+            missing folders are created. If its name ends in `.gz`, it is compressed with gzip.
         sql: the query.
-        sql_path: a file with the query, looked up as RunSql does.
+        sql_path: a file with the query, searched as in RunSql.
         params: values for the template.
-        format: csv or jsonl (one JSON object a line).
-        delimiter: what separates the columns of a CSV file.
-        header: begin a CSV file with the columns' names.
+        format: csv or jsonl (one JSON object per line).
+        delimiter: the separator between the columns of a CSV file.
+        header: begin a CSV file with a line of column names.
     """
 
     binds_sql = True

@@ -11,7 +11,7 @@ class MyException(Exception):
 
 
 class FailedJob(BaseJob):
-    """Fail, always, so that retries and error reports can be watched."""
+    """Always fail, to demonstrate retries and error reports."""
 
     def handle(self) -> None:
         logger.info("Running FailedJob")

@@ -12,7 +12,7 @@ class Fibonacci(BaseJob):
     """Calculate a Fibonacci number.
 
     Parameters:
-        n: which one: 10 gives 55.
+        n: its index: 10 gives 55.
     """
 
     def __init__(self, n: int, **kwargs: Any) -> None:

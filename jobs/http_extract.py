@@ -26,45 +26,46 @@ Scalar = str | int | float | bool | None
 
 
 class HttpExtract(BaseJob):
-    """Load rows from an HTTP API into a table, all of them or nothing, or keep them in a file.
+    """Load rows from an HTTP API into a table, all of them or nothing, or store them in a file.
 
-    Only hosts of `http.allowed_hosts` in `config.yaml` are spoken to, by default none. In `url`,
+    It connects only to hosts of `http.allowed_hosts` in `config.yaml`, by default none. In `url`,
     `query`, `headers` and `body`, `${NAME}` names a variable of the worker's environment, for
-    secrets. The result is `{row_count, table}`, or `{size_bytes, path}`. A repeated attempt asks
-    again.
+    secrets. The result is `{row_count, table}`, or `{size_bytes, path}`. A repeated attempt sends
+    the request again.
 
-    Only the whole answer counts: one that is shorter than it says, whose last chunk is missing, or
-    that is packed (gzip, deflate) and ends before its end mark fails the job, and so does what is
-    no data: any status but 200, 201 and 203 (206 counts where a header Range asks for a part), an
-    HTML page, a JSON object instead of a list that has none of the columns. With
-    `mode: replace` neither an empty answer (204, or no CSV and no JSON at all) replaces the rows;
+    Only a complete answer counts. An answer fails the job if it is shorter than its stated length,
+    lacks its last chunk, or is compressed (gzip, deflate) and ends before its end mark; also if it
+    is not data: any status other than 200, 201 and 203 (206 counts if a header Range asks for a
+    part), an HTML page, or a JSON object instead of a list that has none of the columns. With
+    `mode: replace`, an empty answer (204, or no CSV and no JSON at all) does not replace the rows;
     an empty list does.
 
     Parameters:
-        url: what to ask for, http or https.
+        url: the address to request, http or https.
         into: the table for the rows, with its schema.
         path: a file for the answer instead, below `output_folders` (by default
-            `exports/` beside the pipelines folder); missing folders are made. It is written
-            unpacked; where its name ends in `.gz`, as gzip, as it came.
+            `exports/` beside the pipelines folder); missing folders are created. It is written
+            decompressed, or as gzip if its name ends in `.gz`.
         method: GET or POST. Redirects are followed for GET, at most five.
-        query: what is added to the URL as `?name=value`, behind the parameters that it has; a list
-            repeats its name.
-        headers: further headers; their names are compared without case. All but Accept,
-            Accept-Language and User-Agent are left out where a redirect leads to another host.
+        query: parameters to add to the URL as `?name=value`, after those that it already has; a
+            list repeats its name.
+        headers: additional headers; their names are compared without case. After a redirect to
+            another host, only Accept, Accept-Language and User-Agent are sent.
         body: for POST: a mapping or list, which is sent as JSON, or a text.
-        format: json (one document), csv, or jsonl (ndjson): one JSON object a line.
-        records: where the rows are in a JSON document, as `data.items` (a key may hold dots
-            itself; null there means none); by default the document is the list of them, or one
+        format: json (one document), csv, or jsonl (ndjson): one JSON object per line.
+        records: the path of the rows in a JSON document, as `data.items` (a key may itself contain
+            dots; null there means no rows); by default the document is the list of rows, or one
             object that has a column of `columns`. A JSON document is held in memory.
         mode: append to the table's rows, or replace them.
-        create: create the table where it is missing.
+        create: create the table if it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
-            uses. Other keys of JSON records are left out; one that no record has is an error,
-            one that some lack takes the table's default there. Default: the header of a CSV, the
-            table's own columns that JSON records have keys for, all keys where it is made.
-        delimiter: what separates the columns of a CSV.
-        null: the text that stands for no value in a CSV.
-        max_mb: the greatest size of the answer, unpacked, in MB.
+            uses. Other keys of JSON records are ignored; a column that no record has is an error,
+            one that only some lack takes the table's default there. Default: the header of a CSV;
+            for JSON records, the table's columns for which they have keys, or all keys if the
+            table is created.
+        delimiter: the separator between the columns of a CSV.
+        null: the text that stands for a missing value in a CSV.
+        max_mb: the greatest size of the answer, decompressed, in MB.
     """
 
     paths: ClassVar = {"path": to_write}

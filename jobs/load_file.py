@@ -19,26 +19,26 @@ class LoadFile(BaseJob):
     """Load a file into a table, streamed, all of it or nothing.
 
     A row that does not fit fails the job with its line. Every record is accounted for: the job
-    fails where PostgreSQL took fewer rows than were read. The result is `{row_count, table}`.
+    fails if PostgreSQL stored fewer rows than were read. The result is `{row_count, table}`.
 
     Parameters:
-        path: the file, UTF-8, packed with gzip or not whatever it is called. It is looked up
+        path: the file, UTF-8; gzip is detected by its content, not by its name. It is searched
             beside the pipeline, in the pipelines folder, and in the output folders.
         table: the table, with its schema.
-        format: csv or jsonl (one JSON object a line).
-        mode: append to the table's rows, or replace them. The new rows are put aside first;
+        format: csv or jsonl (one JSON object per line).
+        mode: append to the table's rows, or replace them. The new rows are staged first;
             readers see the old ones until the job commits.
-        create: create the table where it is missing.
+        create: create the table if it is missing.
         columns: the file's columns: a list of names, or a mapping of names to types, which
-            `create` uses (text where none is given) and an existing table must have. Where there
-            is a header it is matched by name, in any order; otherwise the order counts. Default:
-            the header, or the table's columns for which JSON records have keys.
-        delimiter: what separates the columns of a CSV file.
+            `create` uses (text if none is given) and an existing table must have. If there is a
+            header, it is matched by name, in any order; otherwise the order counts. Default: the
+            header, or the table's columns for which JSON records have keys.
+        delimiter: the separator between the columns of a CSV file.
         header: the first line of a CSV file names the columns.
-        null: the text that stands for no value in a CSV file. An empty field in quotes is an
-            empty text, and no value where the column's type has no empty one.
-        replace_strategy: how `mode: replace` does it: insert_from_staging (readers go on), or
-            truncate_and_insert (quicker, but they wait).
+        null: the text that stands for a missing value in a CSV file. An empty field in quotes is
+            an empty string, or a missing value if the column's type has no empty value.
+        replace_strategy: how `mode: replace` replaces the rows: insert_from_staging (readers do
+            not wait), or truncate_and_insert (faster, but they wait).
     """
 
     paths: ClassVar = {"path": to_read}

@@ -13,22 +13,22 @@ from runner.template import Preview
 
 
 class MirrorTable(BaseJob):
-    """Make one table hold exactly another's rows, also across databases.
+    """Replace all rows of one table with those of another, also across databases.
 
-    The rows are staged first; the target changes in one step when the job commits. A target that
-    is there keeps its definition, owner, rights, indexes and other columns; one that is missing
-    is made, with the source's primary key, NOT NULL, constant defaults and comments. Sequences
-    behind its columns are moved past the copied values. The result is `{row_count, table}`.
+    The rows are staged first; the target changes in one step when the job commits. An existing
+    target keeps its definition, owner, privileges, indexes and other columns; a missing one is
+    created, with the source's primary key, NOT NULL, constant defaults and comments. The
+    sequences of its columns continue after the copied values. The result is `{row_count, table}`.
 
     Parameters:
         source_table: the table or view to copy.
-        target_table: the table to fill. Where another table's foreign key points to it, its rows
+        target_table: the table to fill. If another table's foreign key refers to it, its rows
             are written by key.
         columns: the columns to copy; default all.
-        on_schema_change: what to do where the target lacks a column, or has one that cannot take
+        on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
-            which also changes types and drops what the source lacks; recreate, which drops the
-            table with its rights.
+            which also changes types and drops columns that the source lacks; recreate, which
+            drops the table with its privileges.
         replace_strategy: insert_from_staging deletes the old rows and inserts the new ones, and
             no reader waits; truncate_and_insert leaves no dead rows, but readers wait meanwhile.
         source_connection: the database of the source; default `connection`.

@@ -10,7 +10,7 @@ class PopulateRecords(BaseJob):
     """Run an SQL file that creates and fills tables.
 
     Parameters:
-        sql_path: the file, looked up beside the pipeline, in the pipelines folder and in its
+        sql_path: the file, searched beside the pipeline, in the pipelines folder and in its
             `sql` folder.
     """
 

@@ -11,15 +11,15 @@ from runner.template import Preview, RenderedSql, quote_identifier
 
 
 class RebuildIndex(BaseJob):
-    """Run REINDEX. It cannot run in a transaction; repeating it does no harm.
+    """Run REINDEX. It cannot run in a transaction; it is safe to repeat.
 
-    Concurrently, it first drops the invalid indexes (`…_ccnew`) that an attempt which was
-    stopped has left. It fails where a rebuilt index cannot be used.
+    If `concurrently` is true, it first drops the invalid indexes (`…_ccnew`) that a stopped
+    attempt has left. It fails if a rebuilt index cannot be used.
 
     Parameters:
         index: one index, with its schema.
         table: a table, all of whose indexes are rebuilt. Give one of the two.
-        concurrently: let readers and writers go on meanwhile; takes longer.
+        concurrently: do not block readers and writers meanwhile; takes longer.
     """
 
     transactional = False

@@ -24,26 +24,27 @@ _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
 class RunSql(BaseJob):
     """Run SQL, inline or from a file, written as a Jinja template.
 
-    `{{ params.region }}` and `{{ logical_date }}` are bound as values, names go through
-    `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
-    also their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
-    `truncated: true` says that rows were left out for that. Numbers keep every digit; spans with
-    months, infinite dates and years beyond 1 to 9999 are the text that PostgreSQL writes.
+    `{{ params.region }}` and `{{ logical_date }}` are bound as values; names go through
+    `| identifier`. The result is `{row_count}` of the last statement; if it returns rows, also
+    their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
+    `truncated: true` means that rows were left out to stay below that. Numbers keep every digit;
+    intervals with months, infinite dates and years outside 1 to 9999 are the text that
+    PostgreSQL writes.
 
     Parameters:
         sql: the SQL itself.
-        sql_path: a file with the SQL, looked up beside the pipeline, in the pipelines folder
+        sql_path: a file with the SQL, searched beside the pipeline, in the pipelines folder
             and in its `sql` folder.
         params: values for the template.
-        into: a table to hold exactly the last statement's rows. It is made where it is missing;
-            one that is there keeps its definition, owner, rights and other columns.
-        on_schema_change: what to do where that table lacks a column, or has one that cannot take
+        into: a table that will contain exactly the last statement's rows. It is created if it is
+            missing; an existing one keeps its definition, owner, privileges and other columns.
+        on_schema_change: what to do if that table lacks a column, or has one that cannot take
             the query's values: fail; ignore new columns; append_new_columns; sync_all_columns,
-            which also changes types and drops what the query lacks; recreate, which drops the
-            table with its rights.
+            which also changes types and drops columns that the query lacks; recreate, which
+            drops the table with its privileges.
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
-            then commits by itself, and a crash may repeat it.
-        keep_rows: how many rows the result holds at most, up to 10000.
+            then commits separately, and a crash may repeat it.
+        keep_rows: the greatest number of rows in the result, up to 10000.
     """
 
     binds_sql = True

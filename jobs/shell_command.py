@@ -24,20 +24,20 @@ _SIGNALLED = 128
 class ShellCommand(BaseJob):
     """Run a program; `shell_commands: true` in `config.yaml` allows it.
 
-    What it writes goes to the job's log, line by line. An exit code other than 0 fails the job
-    with the last lines. The result is `{exit_code, output}`: the last 50 lines, 500 characters
-    of each. The program gets the worker's environment with the step's `env`, without Headrace's
-    own variables and those that `config.yaml` takes for itself. It ends with the job: at the
-    step's timeout, when it is cancelled, or when its worker dies; it gets SIGTERM then, and
-    `kill_after` later SIGKILL. What it leaves running ends with it.
+    Its output goes to the job's log, line by line. An exit code other than 0 fails the job with
+    the last lines. The result is `{exit_code, output}`: the last 50 lines, 500 characters of
+    each. The program gets the worker's environment with the step's `env`, without Headrace's own
+    variables and those that `config.yaml` takes for itself. It ends with the job: at the step's
+    timeout, when it is cancelled, or when its worker dies. It then gets SIGTERM, and SIGKILL
+    after `kill_after`. Processes that it leaves running are ended, too.
 
     Parameters:
         command: a list, the program and its arguments; or a text, a script for `/bin/sh` under
-            `set -euo pipefail`: it fails with its first command that does, in a pipe, too, and
-            at a variable that is not set. It holds no template: what is put together into a
-            script becomes code. Values go into a list, or into `env`, which the text reads as
-            `"$NAME"`.
-        cwd: the folder to run in, looked up beside the pipeline, in the pipelines folder and in
+            `set -euo pipefail`: it fails with its first command that fails, also in a pipe, and
+            at a variable that is not set. It must not contain a template, because values in a
+            script would become code. Pass values in a list, or by `env`, which the script reads
+            as `"$NAME"`.
+        cwd: the folder to run in, searched beside the pipeline, in the pipelines folder and in
             the output folders. Default: the project folder.
     """
 

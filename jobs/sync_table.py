@@ -18,18 +18,18 @@ from runner.template import Preview
 class SyncTable(BaseJob):
     """Update a table from another by key: only rows that differ are written.
 
-    A target that is there keeps its definition, owner, rights and other columns; one that is
-    missing is made, with the key, and NOT NULL, constant defaults and comments of the source.
-    Sequences behind its columns are moved past the copied values. Two values differ where they
-    are stored differently: 1.0 and 1.00 do. The result is `{inserted, updated, deleted, table}`.
+    An existing target keeps its definition, owner, privileges and other columns; a missing one is
+    created, with the key, and NOT NULL, constant defaults and comments of the source. The
+    sequences of its columns continue after the copied values. Two values differ if they are
+    stored differently: 1.0 and 1.00 do. The result is `{inserted, updated, deleted, table}`.
 
     Parameters:
         source_table: the table or view to read.
-        target_table: the table to bring up to date.
-        key: the column, or columns, by which rows correspond; never null in the source.
-        columns: the columns to carry over, key included; default all of the source's.
+        target_table: the table to update.
+        key: the column, or columns, that match rows; never null in the source.
+        columns: the columns to copy, key included; default all of the source's.
         delete: remove rows from the target that the source no longer has.
-        on_schema_change: what to do where the target lacks a column, or has one that cannot take
+        on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
         source_connection: the database of the source; default `connection`.

@@ -10,13 +10,13 @@ from runner.template import Preview, RenderedSql, quote_identifier
 class TruncateTable(BaseJob):
     """Empty a table and restart its sequences.
 
-    The result is `{table, emptied}`: `emptied` are the names of all tables that were, which
-    `headrace plan` shows beforehand where the database answers.
+    The result is `{table, emptied}`: `emptied` lists all tables that were emptied;
+    `headrace plan` shows them beforehand if the database answers.
 
     Parameters:
         table: the table, with its schema: `auth.users`.
-        cascade: also empty the tables whose foreign keys point to it, those whose foreign keys
-            point to them, and so on. `false` fails where there are any.
+        cascade: also empty the tables whose foreign keys refer to it, those whose foreign keys
+            refer to them, and so on. `false` fails if there are any.
     """
 
     result_keys = ("table", "emptied")

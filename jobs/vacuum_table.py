@@ -14,14 +14,14 @@ _VACUUMED = ("r", "m", "t", "p")
 
 
 class VacuumTable(BaseJob):
-    """Run VACUUM on a table. It cannot run in a transaction; repeating it does no harm.
+    """Run VACUUM on a table. It cannot run in a transaction; it is safe to repeat.
 
-    It fails where PostgreSQL would skip the table: only its owner may vacuum it.
+    It fails if PostgreSQL would skip the table: only its owner may vacuum it.
 
     Parameters:
         table: the table, with its schema.
         analyze: also refresh the planner's statistics.
-        full: rewrite the table to its smallest size; locks out readers meanwhile.
+        full: rewrite the table to its smallest size; readers are blocked meanwhile.
     """
 
     transactional = False
