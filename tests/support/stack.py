@@ -100,8 +100,8 @@ class Stack:
         return self.ask("/jobs", {"job": name, "with": called_with, "retry": 0})
 
     def end_of(self, job_id: str) -> Any:
-        """Return a job's row once it has ended."""
-        ended = ("completed", "failed", "cancelled", "skipped")
+        """Return a job's row once it has ended, or waits to be tried again."""
+        ended = ("completed", "failed", "cancelled", "skipped", "retrying")
         wait_until(
             lambda: self.ask(f"/jobs/{job_id}")["status"] in ended, limit_s=90, what="a job's end"
         )
