@@ -109,8 +109,8 @@ def _reason(connection: Connection, state: _State) -> str:
     if state.read_only:
         return (
             f'the database "{state.database}" takes no writes from the role "{state.role}" (it is'
-            " a standby, or default_transaction_read_only is on): jobs can only read there. For jobs"
-            " that write the connection's URL names the primary, or all servers with"
+            " a standby, or default_transaction_read_only is on): jobs can only read there. For"
+            " those that write the connection's URL has to name the primary, or all servers with"
             " target_session_attrs=read-write"
         )
     role = quote_ident(state.role, _raw(connection))
