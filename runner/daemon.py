@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.engine.clock import ServerClock
 from runner.engine.inforce import InForce
+from runner.engine.jobfiles import JobFilesWatch
 from runner.engine.outage import Outage
 from runner.engine.partials import remove_partials
 from runner.engine.recovery import Recovery
@@ -50,6 +51,7 @@ class Daemon:
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
+        self._jobs = JobFilesWatch(headrace.registry, headrace.database, time.monotonic)
         self._recovery = Recovery(
             headrace.database,
             headrace.sender,
@@ -113,6 +115,7 @@ class Daemon:
             self._scheduler.tick(self._clock.now(), self._term)
         done = self._recovery.tick(self._lead, self._term)
         self._prune()
+        self._jobs.look()
         self._keep_in_force(self._term)
         if done.resent or done.lost:
             log.info(
