@@ -61,3 +61,16 @@ COMMENT ON TABLE headrace.leader IS 'The lease of the daemon that leads.';
 COMMENT ON COLUMN headrace.leader.term IS 'Grows with every change of hands.';
 COMMENT ON TABLE headrace.ledger IS 'Which jobs'' effects are committed in this database, when it is another connection''s, too.';
 COMMENT ON TABLE headrace.installation IS 'The installation itself, one row; its id is part of its keys in Redis.';
+
+-- Whoever can write there can have a job that has not run counted as done. A worker opens it for the
+-- roles of its connections, by name. One that was used before stays as it is: workers of the version
+-- before would be refused.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM headrace.ledger)
+       AND (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class
+             WHERE oid = 'headrace.ledger'::regclass) THEN
+        REVOKE SELECT, INSERT ON headrace.ledger FROM PUBLIC;
+    END IF;
+END
+$$;
