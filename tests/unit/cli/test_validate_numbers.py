@@ -35,8 +35,10 @@ def told(item: dict[str, Any], number: str) -> bool:
         (FETCH % ("[1.10]", "{{ item }}"), "1.10"),
         (FETCH % ("[{v: [1, 0012]}]", "{{ item.v | join }}"), "0012"),
         (
-            "{id: a, job: LoadFile, foreach: {items: [007]}, "
-            "with: {path: 'x-{{ item }}.csv', table: t}}",
+            (
+                "{id: a, job: LoadFile, foreach: {items: [007]}, "
+                "with: {path: 'x-{{ item }}.csv', table: t}}"
+            ),
             "007",
         ),
     ],
@@ -79,8 +81,10 @@ def test_a_loop_writes_out_the_list_that_it_goes_through(found: Found):
 @pytest.mark.parametrize(
     "line",
     [
-        "{id: a, job: RunSql, foreach: {items: [1.50]}, "
-        "with: {sql: 'select {{ params.i }}', params: {i: '{{ item }}', w: '{{ params.w }}'}}}",
+        (
+            "{id: a, job: RunSql, foreach: {items: [1.50]}, "
+            "with: {sql: 'select {{ params.i }}', params: {i: '{{ item }}', w: '{{ params.w }}'}}}"
+        ),
         shell("[echo, '{{ item }}']", "foreach: {items: [5, 1.5, '0012']}, "),
         shell("[echo, '{{ params.w * 2 }}']"),
         shell("[echo, '{{ item.a }}']", "foreach: {items: [{a: 1, b: 0012}]}, "),
