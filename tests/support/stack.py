@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib import request
 
+from tests.support.ports import free_port
 from tests.support.processes import wait_until
-from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-the-tests-of-the-compose-file"
