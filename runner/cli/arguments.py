@@ -1,4 +1,4 @@
-"""What can be written after `headrace`. Imports nothing that takes time."""
+"""The arguments of all `headrace` commands. Imports nothing that takes time."""
 
 import argparse
 from collections.abc import Callable
@@ -11,10 +11,10 @@ _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, s
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors as everywhere else: one line, a hint, exit code 2."""
+    """Parser that reports an error as one line and a hint, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and where help is."""
+        """Print the error and where to find help, and exit."""
         if "invalid choice" in message and self.prog == "headrace":
             word = message.split("'")[1]
             message = f'there is no command "{word}"; {did_you_mean(word, COMMANDS)}'
@@ -42,8 +42,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     main = _Parser(
         prog="headrace",
-        description="Headrace runs YAML pipelines on RQ queues, with PostgreSQL as the truth.",
-        epilog="exit codes: 0 fine; 1 what was asked about failed; 2 wrong usage or configuration",
+        description="Headrace runs YAML pipelines on RQ queues and stores their state in PostgreSQL.",
+        epilog="exit codes: 0 success; 1 failure of what was asked about; "
+        "2 wrong usage or configuration",
     )
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
@@ -58,7 +59,7 @@ def _add_config(command: argparse.ArgumentParser, default: str | None) -> None:
         "--config",
         metavar="FILE",
         default=default,
-        help="the configuration (HEADRACE_CONFIG, config.yaml)",
+        help="configuration file (HEADRACE_CONFIG, config.yaml)",
     )
 
 
@@ -72,18 +73,18 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def _parts(group: _Group) -> None:
-    up = group.add("up", "parts:up", "daemon, workers and web page in one process tree")
+    up = group.add("up", "parts:up", "start daemon, workers and web page in one process tree")
     up.add_argument("--workers", type=_count(0), metavar="N", help="number of workers (2)")
-    up.add_argument("--no-web", action="store_true", help="leave the web page out")
-    group.add("daemon", "parts:daemon", "the daemon alone: schedules and repairs")
-    worker = group.add("worker", "parts:worker", "one worker alone")
+    up.add_argument("--no-web", action="store_true", help="do not start the web page")
+    group.add("daemon", "parts:daemon", "start only the daemon: schedules and repairs")
+    worker = group.add("worker", "parts:worker", "start only one worker")
     worker.add_argument(
-        "--queues", metavar="A,B", help="the queues to serve, most urgent first (all)"
+        "--queues", metavar="A,B", help="queues to serve, most urgent first (all)"
     )
     worker.add_argument(
-        "--processes", type=_count(1), default=1, metavar="N", help="jobs at the same time (1)"
+        "--processes", type=_count(1), default=1, metavar="N", help="number of jobs at the same time (1)"
     )
-    group.add("web", "parts:web", "the HTTP service and the web page alone")
+    group.add("web", "parts:web", "start only the HTTP service and the web page")
 
 
 def _files(group: _Group) -> None:
@@ -96,39 +97,39 @@ def _files(group: _Group) -> None:
     validate.add_argument(
         "--explain",
         action="store_true",
-        help="also have PostgreSQL plan the SQL, in the databases that are up; runs none of it",
+        help="also let PostgreSQL plan the SQL, without running it, in databases that are running",
     )
-    _params(validate, "a parameter for --explain; may be repeated")
+    _params(validate, "parameter for --explain; may be repeated")
     plan = group.add(
         "plan", "planning:plan", "show what a run would do; changes nothing", json=True
     )
     _pipeline_and_params(plan)
     plan.add_argument(
-        "--diff", action="store_true", help="compare the file with what the daemon runs instead"
+        "--diff", action="store_true", help="show differences from what the daemon runs now"
     )
     cron = group.add("cron", "planning:cron", "show the next instants of a schedule", json=True)
     cron.add_argument("expression", metavar="EXPR", help='such as "0 1 * * mon-fri"')
-    cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="an IANA name (UTC)")
-    cron.add_argument("--from", dest="start", metavar="TIME", help="begin after this (now)")
+    cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="IANA time zone (UTC)")
+    cron.add_argument("--from", dest="start", metavar="TIME", help="start after this time (now)")
     cron.add_argument(
-        "-n", dest="count", type=_count(1), default=5, metavar="N", help="how many (5)"
+        "-n", dest="count", type=_count(1), default=5, metavar="N", help="number of instants (5)"
     )
     cron.add_argument(
         "--days",
         choices=("working", "holidays", "not_holidays"),
-        help="on these days only (working, where a country is named)",
+        help="only on these days (working, if a country is given)",
     )
-    cron.add_argument("--country", metavar="CODE", help="whose holidays and weekend, such as DE")
-    cron.add_argument("--subdivision", metavar="CODE", help="the part of it, such as BE")
+    cron.add_argument("--country", metavar="CODE", help="country of the holidays and weekend, such as DE")
+    cron.add_argument("--subdivision", metavar="CODE", help="part of the country, such as BE")
     group.add("schema", "files:schema", "print the pipeline schema, with all jobs' parameters")
-    init = group.add("init", "project:init", "make a new project folder that runs as it is")
-    init.add_argument("folder", metavar="DIR", help="the folder to make")
+    init = group.add("init", "project:init", "create a new project folder that is ready to run")
+    init.add_argument("folder", metavar="DIR", help="folder to create")
 
 
 def _pipeline_and_params(command: argparse.ArgumentParser) -> None:
     command.add_argument("pipeline", metavar="PIPELINE")
-    _params(command, "a parameter; may be repeated")
-    command.add_argument("--logical-date", metavar="TIME", help="what the run stands for (now)")
+    _params(command, "parameter of the run; may be repeated")
+    command.add_argument("--logical-date", metavar="TIME", help="logical date of the run (now)")
 
 
 def _params(command: argparse.ArgumentParser, text: str) -> None:
@@ -144,80 +145,80 @@ def _params(command: argparse.ArgumentParser, text: str) -> None:
 
 
 def _runs(group: _Group) -> None:
-    run = group.add("run", "running:run", "run a pipeline to its end", json=True)
+    run = group.add("run", "running:run", "run a pipeline and wait for its end", json=True)
     _pipeline_and_params(run)
-    run.add_argument("--detach", action="store_true", help="start it and do not wait")
+    run.add_argument("--detach", action="store_true", help="start the run and do not wait")
     backfill = group.add(
-        "backfill", "backfill:backfill", "one run a schedule instant, none twice", json=True
+        "backfill", "backfill:backfill", "create the missing runs of a schedule in a period", json=True
     )
     backfill.add_argument("pipeline", metavar="PIPELINE")
     backfill.add_argument("--from", dest="start", required=True, metavar="TIME", help="inclusive")
     backfill.add_argument("--to", dest="end", required=True, metavar="TIME", help="inclusive")
     backfill.add_argument("--dry-run", action="store_true", help="only show the instants")
     backfill.add_argument(
-        "--max-active", type=_count(1), metavar="N", help="open runs at a time (no limit)"
+        "--max-active", type=_count(1), metavar="N", help="number of active runs at a time (no limit)"
     )
 
 
 def _listings(group: _Group) -> None:
-    group.add("pipelines", "declared:pipelines", "the pipelines that the files declare", json=True)
-    runs = group.add("runs", "listings:runs", "the runs, newest first", json=True)
+    group.add("pipelines", "declared:pipelines", "list the pipelines that the files declare", json=True)
+    runs = group.add("runs", "listings:runs", "list runs, newest first", json=True)
     runs.add_argument("--status", help="queued, running, completed, failed, cancelled, skipped")
-    jobs = group.add("jobs", "listings:jobs", "the jobs, newest first", json=True)
-    jobs.add_argument("--types", action="store_true", help="the job classes instead")
+    jobs = group.add("jobs", "listings:jobs", "list jobs, newest first", json=True)
+    jobs.add_argument("--types", action="store_true", help="list the job classes instead")
     jobs.add_argument("--status", help=_STATUSES)
-    jobs.add_argument("--queue", help="of this queue")
-    jobs.add_argument("--job", dest="job_class", metavar="CLASS", help="of this class")
+    jobs.add_argument("--queue", help="only of this queue")
+    jobs.add_argument("--job", dest="job_class", metavar="CLASS", help="only of this class")
     for command in (runs, jobs):
-        command.add_argument("--pipeline", metavar="NAME", help="of this pipeline")
+        command.add_argument("--pipeline", metavar="NAME", help="only of this pipeline")
         command.add_argument(
-            "--limit", type=_count(1), default=20, metavar="N", help="how many (20)"
+            "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
         )
-    group.add("schedules", "declared:schedules", "when each pipeline is due next", json=True)
-    group.add("workers", "listings:workers", "the workers", json=True)
-    group.add("queues", "listings:queues", "how much work stands where", json=True)
+    group.add("schedules", "declared:schedules", "show when each pipeline is due next", json=True)
+    group.add("workers", "listings:workers", "list workers", json=True)
+    group.add("queues", "listings:queues", "show how much work each queue has", json=True)
     show = group.add(
-        "show", "showing:show", "a run or job; or a pipeline's values and origins", json=True
+        "show", "showing:show", "show a run or job, or a pipeline's values and their origins", json=True
     )
-    show.add_argument("id", metavar="ID", help="of a run or job; or a pipeline's name")
-    logs = group.add("logs", "showing:logs", "what a job, or a run's jobs, said", json=True)
+    show.add_argument("id", metavar="ID", help="id of a run or job, or a pipeline's name")
+    logs = group.add("logs", "showing:logs", "print the log of a job, or of a run's jobs", json=True)
     logs.add_argument("id", metavar="ID")
-    top = group.add("top", "top:top", "a live overview")
+    top = group.add("top", "top:top", "show a live overview")
     top.add_argument(
-        "--interval", type=float, default=2.0, metavar="S", help="seconds between looks (2)"
+        "--interval", type=float, default=2.0, metavar="S", help="seconds between updates (2)"
     )
-    top.add_argument("--once", action="store_true", help="look once; so does a pipe")
+    top.add_argument("--once", action="store_true", help="print one update and exit, as with output to a pipe")
 
 
 def _interventions(group: _Group) -> None:
-    retry = group.add("retry", "intervening:retry", "run what failed again", json=True)
-    retry.add_argument("id", nargs="?", metavar="ID", help="a run or job")
-    retry.add_argument("--all-failed", action="store_true", help="every failed job")
+    retry = group.add("retry", "intervening:retry", "run failed jobs again", json=True)
+    retry.add_argument("id", nargs="?", metavar="ID", help="id of a run or job")
+    retry.add_argument("--all-failed", action="store_true", help="retry every failed job")
     cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
     cancel.add_argument("id", metavar="ID")
     pause = group.add(
-        "pause", "intervening:pause", "let no schedule or trigger of a pipeline start a run"
+        "pause", "intervening:pause", "stop the schedule and trigger of a pipeline"
     )
     resume = group.add(
-        "resume", "intervening:resume", "let its schedule and trigger start runs again"
+        "resume", "intervening:resume", "resume the schedule and trigger of a pipeline"
     )
     pause.add_argument(
-        "--cancel-queued", action="store_true", help="cancel its runs that are queued, too"
+        "--cancel-queued", action="store_true", help="also cancel its queued runs"
     )
     for command in (pause, resume):
         command.add_argument("pipeline", metavar="PIPELINE")
     prune = group.add("prune", "intervening:prune", "delete old runs and jobs", json=True)
     prune.add_argument(
-        "--older-than", metavar="AGE", help="such as 30d (`retention` of the configuration)"
+        "--older-than", metavar="AGE", help="age, such as 30d (`retention` of the configuration)"
     )
 
 
 def _rest(group: _Group) -> None:
-    db = group.add("db", "db:db", "the control database")
+    db = group.add("db", "db:db", "upgrade the control database, or print its URL")
     db.add_argument(
         "action",
         choices=("upgrade", "url"),
-        help="upgrade: make or bring up to date its schema; url: print its URL, for psql",
+        help="upgrade: create or upgrade its schema; url: print its URL, for psql",
     )
 
 
