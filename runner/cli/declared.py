@@ -116,7 +116,7 @@ def _schedule_text(schedule: Any) -> str:
 
 def _days_text(calendar: "Calendar") -> str:
     """Return which days a calendar counts, as in `working days of DE-BE but for 2 dates`."""
-    days = {"working": "working days", "holidays": "holidays", "not_holidays": "all but holidays"}
+    days = {"working": "working days", "holidays": "holidays", "not_holidays": "all days except holidays"}
     place = "-".join(filter(None, (calendar.country, calendar.subdivision)))
     text = f"{days[calendar.days]} of {place}" if place else days[calendar.days]
     if not calendar.dates:

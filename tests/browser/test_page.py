@@ -61,7 +61,7 @@ def test_a_handler_is_drawn_behind_the_steps_and_says_when_it_runs(headrace: Hea
 
     page = look("/#/pipelines/tidied")
 
-    assert "tidy: Fibonacci, in the end" in page
+    assert "tidy: Fibonacci, finally" in page
     only, tidy = (
         int(re.search(rf'id="node-{step}"[^>]*translate\((\d+)', page)[1])  # type: ignore[index]
         for step in ("only", "tidy")

@@ -35,7 +35,7 @@ export function folding(redraw) {
   }
 
   const buttons = (nodes) => [...groupsOf(nodes, new Set()).keys()].filter((step) => opened.has(step))
-    .map((step) => action(`fold-${step}`, `Draw ${step} as one`, async () => turn(step)));
+    .map((step) => action(`fold-${step}`, `Show ${step} as one box`, async () => turn(step)));
 
   return { fold, buttons };
 }

@@ -18,9 +18,9 @@ export function jobView(id) {
           el("div", { class: "actions" },
             ["failed", "cancelled"].includes(job.status) && action("retry", "Retry", post("retry"), { kind: "primary" }),
             !ENDED.has(job.status) && action("cancel", "Cancel", post("cancel"), { kind: "danger" }))),
-        facts([["Its run", job.child_run && el("a", { id: "child", href: `#/runs/${job.child_run}` }, job.job_class)], ["Queue", job.queue], ["Made", ago(job.created_at)], ["Started", ago(job.started_at)],
+        facts([["Child run", job.child_run && el("a", { id: "child", href: `#/runs/${job.child_run}` }, job.job_class)], ["Queue", job.queue], ["Created", ago(job.created_at)], ["Started", ago(job.started_at)],
           ["Took", took(job.started_at, job.finished_at)], ["Attempt", job.attempt || ""], ["Retries", job.retry_count || ""],
-          ["Next try", ago(job.next_retry_time)], ["Worker", job.worker], ["Timeout", `${job.timeout_s} s`], ["Id", el("code", {}, job.id)]]),
+          ["Next attempt", ago(job.next_retry_time)], ["Worker", job.worker], ["Timeout", `${job.timeout_s} s`], ["Id", el("code", {}, job.id)]]),
         job.error && [el("h2", {}, "Error"), el("pre", { class: "error", tabindex: "0" }, job.error)],
         job.traceback && el("details", { id: "traceback" }, el("summary", { id: "traceback-summary" }, "Traceback"), json(job.traceback)),
         job.result != null && [el("h2", {}, "Result"), json(job.result)],
@@ -32,11 +32,11 @@ export function jobView(id) {
         table("Attempts", ["Attempt", "Outcome", "Started", "Took", "Worker", "Error"], attempts.items.map((one) => [
           one.attempt, status(one.outcome), ago(one.started_at), took(one.started_at, one.finished_at), one.worker,
           one.error && el("span", { class: "outcome error-line" }, one.error),
-        ]), "Not tried yet."),
+        ]), "No attempt yet."),
         el("h2", {}, "Log"),
         logs.items.length ? el("pre", { class: "log", tabindex: "0" }, logs.items.map((line) =>
           el("span", { class: line.level.toLowerCase() }, `${line.at.slice(11, 23)} #${line.attempt} ${line.level.padEnd(7)} ${line.message}\n`)))
-          : el("p", { class: "empty" }, "It logged nothing."),
+          : el("p", { class: "empty" }, "No log lines."),
       ].flat();
     },
   };

@@ -10,7 +10,7 @@ export function overview() {
         el("h1", {}, "Pipelines"),
         problems(pipelines.problems),
         table("Pipelines", ["Pipeline", "Schedule", "Next due", "Last run", ""], pipelines.items.map(pipelineRow),
-          "No pipeline yet: put a YAML file into the pipelines folder."),
+          "No pipelines yet. Put a YAML file into the pipelines folder."),
         el("h2", {}, "Latest runs"),
         runTable(runs.items),
       ];
@@ -23,7 +23,7 @@ function pipelineRow(pipeline) {
   return [
     [el("a", { class: "name", id: `go-${pipeline.name}`, href: `#/pipelines/${encodeURIComponent(pipeline.name)}` }, pipeline.name),
       pipeline.description && el("p", { class: "hint one-line", title: pipeline.description }, pipeline.description),
-      pipeline.broken && el("p", { class: "hint" }, "Its file is broken: the last good version stays in force.")],
+      pipeline.broken && el("p", { class: "hint" }, "Its file is broken. The last valid version stays active.")],
     schedule(pipeline),
     pipeline.paused ? status("paused") : ago(pipeline.next_instant) || (pipeline.schedules.length ? "no more" : ""),
     last ? [el("a", { id: `last-${pipeline.name}`, href: `#/runs/${last.id}` }, status(last.status)), " ", ago(last.finished_at ?? last.started_at)] : "never",
@@ -40,9 +40,9 @@ export function schedule(pipeline) {
 }
 
 function days({ days: counted, dates, country, subdivision }) {
-  const kind = { working: "working days", holidays: "holidays", not_holidays: "all but holidays" }[counted];
+  const kind = { working: "working days", holidays: "holidays", not_holidays: "all days except holidays" }[counted];
   const place = [country, subdivision].filter(Boolean).join("-");
-  const joined = counted === "working" ? "but for" : place ? "and" : "of";
+  const joined = counted === "working" ? "except" : place ? "and" : "of";
   return kind + (place && ` of ${place}`) + (dates.length ? ` ${joined} ${dates.length} date${dates.length > 1 ? "s" : ""}` : "");
 }
 
@@ -68,7 +68,7 @@ export function pauseButton(pipeline) {
 export function problems(list) {
   if (!list.length) return null;
   return el("section", { class: "problems", "aria-label": "Problems of pipeline files" },
-    el("h2", {}, list.length === 1 ? "A file has a problem" : `Files have ${list.length} problems`),
+    el("h2", {}, list.length === 1 ? "One problem in pipeline files" : `${list.length} problems in pipeline files`),
     el("ul", {}, list.slice(0, 50).map((problem) => el("li", {},
       el("code", {}, problem.line ? `${problem.file}:${problem.line}:${problem.column}` : problem.file),
       ` ${problem.message} `, el("span", { class: "hint" }, `[${problem.code}]`),
@@ -76,10 +76,10 @@ export function problems(list) {
 }
 
 export function runTable(items) {
-  return table("Runs", ["Run", "Status", "Trigger", "Stands for", "Started", "Took"], items.map((run) => [
+  return table("Runs", ["Run", "Status", "Trigger", "Logical date", "Started", "Took"], items.map((run) => [
     el("a", { id: `run-row-${run.id}`, href: `#/runs/${run.id}` }, run.pipeline),
     status(run.status), run.trigger, day(run.logical_date), ago(run.started_at), took(run.started_at, run.finished_at),
-  ]), "No run yet.");
+  ]), "No runs yet.");
 }
 
 export const runs = () => listing("Runs", "/runs", ["queued", "running", "completed", "failed", "cancelled", "skipped"], runTable);
@@ -90,7 +90,7 @@ export const jobs = () => listing("Jobs", "/jobs",
     el("a", { id: `job-row-${job.id}`, href: `#/jobs/${job.id}` }, job.job_class), status(job.status),
     job.run_id ? el("a", { id: `of-${job.id}`, href: `#/runs/${job.run_id}` }, `${job.pipeline} · ${job.step}`) : "",
     job.queue, job.attempt || "", ago(job.created_at), took(job.started_at, job.finished_at),
-  ]), "No job of this kind."));
+  ]), "No jobs with this status."));
 
 function listing(title, path, statuses, draw) {
   const pages = [null];

@@ -72,9 +72,9 @@ async function health() {
     const state = await ask("/health/ready");
     const missing = Object.keys(state.missing ?? {});
     const warnings = missing.map((name) => `${name} is missing`);
-    if (!missing.length && !state.leader) warnings.push("no daemon leads");
-  if (!missing.length && state.leader === "late") warnings.push("the leading daemon is late");
-    if (!missing.length && !state.workers) warnings.push("no worker is up");
+    if (!missing.length && !state.leader) warnings.push("no active scheduler");
+  if (!missing.length && state.leader === "late") warnings.push("the active scheduler is late");
+    if (!missing.length && !state.workers) warnings.push("no worker is running");
     place.className = warnings.length ? "warn" : "good";
     place.textContent = warnings.join(", ") || `ready, ${state.workers} ${state.workers === 1 ? "worker" : "workers"}`;
   } catch {

@@ -17,12 +17,12 @@ export function pipelineView(name) {
         el("div", { class: "title" }, el("h1", {}, pipeline.name), pipeline.paused && status("paused"),
           el("div", { class: "actions" }, pauseButton(pipeline))),
         pipeline.description && el("p", {}, pipeline.description),
-        pipeline.broken && el("p", { class: "hint" }, "Its file is broken: the last good version stays in force."),
+        pipeline.broken && el("p", { class: "hint" }, "Its file is broken. The last valid version stays active."),
         problems(pipeline.problems),
         facts([["File", el("code", {}, pipeline.file)], ["Schedule", pipeline.schedules.length || pipeline.trigger ? schedule(pipeline) : "none"],
           ["Next", next(pipeline)], ["Waits for", pipeline.trigger?.pipelines.map((one, i) => [i > 0 && ", ", pipelineLink("upstream", one)])],
-          ["Runs at a time", pipeline.concurrency && `${pipeline.concurrency.limit}, then ${pipeline.concurrency.on_conflict}`],
-          ["Passed over", pipeline.skipped || ""]]),
+          ["Concurrent runs", pipeline.concurrency && `${pipeline.concurrency.limit}, then ${pipeline.concurrency.on_conflict}`],
+          ["Skipped instants", pipeline.skipped || ""]]),
         startForm(pipeline, path),
         el("h2", {}, "Steps"),
         graph([...pipeline.steps, ...pipeline.handlers].map(box)),
@@ -30,7 +30,7 @@ export function pipelineView(name) {
         el("h2", {}, "Runs"),
         runTable(runs.items),
         pipeline.triggered.length > 0 && el("details", { id: "triggered-box" },
-          el("summary", { id: "triggered-summary" }, "What became of the runs that it waited for"), triggered(pipeline.triggered)),
+          el("summary", { id: "triggered-summary" }, "Upstream runs and what they triggered"), triggered(pipeline.triggered)),
       ].flat();
     },
   };
@@ -46,7 +46,7 @@ function next(pipeline) {
 // A step that runs a pipeline leads there.
 function box(step) {
   const below = step.job.startsWith(RUNS_A_PIPELINE) && step.job.slice(RUNS_A_PIPELINE.length);
-  const marks = [step.handler && HANDLERS[step.handler], step.foreach && "for each", step.when != null && "on a condition"];
+  const marks = [step.handler && HANDLERS[step.handler], step.foreach && "foreach", step.when != null && "conditional"];
   return {
     id: step.id, label: step.id, after: step.depends_on, handler: step.handler,
     href: below && `#/pipelines/${encodeURIComponent(below)}`,
@@ -54,7 +54,7 @@ function box(step) {
   };
 }
 
-const triggered = (items) => table("Runs that it waited for", ["Run of", "Used", "What came of it"], items.map((one) => [
+const triggered = (items) => table("Upstream runs", ["Run of", "Used", "Outcome"], items.map((one) => [
   el("a", { id: `used-${one.upstream_run}`, href: `#/runs/${one.upstream_run}` }, one.upstream), ago(one.used_at),
   one.run_id ? el("a", { id: `came-${one.upstream_run}`, href: `#/runs/${one.run_id}` }, one.outcome)
     : [one.outcome, one.error && el("p", { class: "error-line" }, one.error)],
@@ -83,11 +83,11 @@ function typed(pipeline, name, value) {
 }
 
 function backfillForm(path) {
-  return el("details", { id: "backfill-box" }, el("summary", { id: "backfill-summary" }, "Backfill: one run for each missed instant"),
+  return el("details", { id: "backfill-box" }, el("summary", { id: "backfill-summary" }, "Backfill: create the missing runs"),
     form("backfill", "Backfill", async (values) => {
       const answer = await ask(`${path}/backfill`, { method: "POST", body: { from: values.get("from"), to: values.get("to") } });
       notice(`${answer.items.length} runs started`, true);
-    }, [field("from", "From", { name: "from", type: "date", required: true }), field("to", "To, that day included", { name: "to", type: "date", required: true })]));
+    }, [field("from", "From", { name: "from", type: "date", required: true }), field("to", "To (inclusive)", { name: "to", type: "date", required: true })]));
 }
 
 function form(id, label, run, fields) {

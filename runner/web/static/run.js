@@ -7,7 +7,7 @@ import { folding } from "./items.js";
 const ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 const STOPPED = new Set(["failed", "cancelled"]);
 const MOST_ROWS = 500;
-export const HANDLERS = { failure: "on failure", success: "on success", finally: "in the end" };
+export const HANDLERS = { failure: "on failure", success: "on success", finally: "finally" };
 
 export function runView(id, paint) {
   const path = `/runs/${encodeURIComponent(id)}`;
@@ -73,10 +73,10 @@ export function runView(id, paint) {
       el("p", { class: "path" }, el("a", { id: "up", href: `#/pipelines/${encodeURIComponent(run.pipeline)}` }, run.pipeline), " / run"),
       el("div", { class: "title" }, el("h1", {}, `Run of ${run.pipeline}`), status(run.status),
         el("div", { class: "actions" },
-          STOPPED.has(run.status) && action("retry", "Retry what failed", post("retry"), { kind: "primary" }),
+          STOPPED.has(run.status) && action("retry", "Retry failed steps", post("retry"), { kind: "primary" }),
           !ENDED.has(run.status) && action("cancel", "Cancel", post("cancel"), { kind: "danger" }))),
       run.error && json(run.error),
-      facts([["Stands for", day(run.logical_date)], ["Trigger", run.trigger],
+      facts([["Logical date", day(run.logical_date)], ["Trigger", run.trigger],
         ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
         ...run.upstream.map((one) => ["After", el("a", { id: `after-${one.id}`, href: `#/runs/${one.id}` }, one.pipeline)]),
         ["Started", ago(run.started_at)],
@@ -87,7 +87,7 @@ export function runView(id, paint) {
         el("a", { id: `step-${job.id}`, href: `#/jobs/${job.id}` }, job.step),
         job.child_run ? el("a", { id: `child-${job.id}`, href: `#/runs/${job.child_run}` }, job.job_class) : job.job_class,
         status(job.status), job.queue, job.attempt || "", took(...span(job)), when(run, job), outcome(job),
-      ]), "The run has no step."),
+      ]), "The run has no steps."),
       run.jobs.length > MOST_ROWS && el("p", { class: "hint" }, `The first ${MOST_ROWS} of ${run.jobs.length} jobs.`),
     ];
   }
@@ -110,7 +110,7 @@ const span = (job) => job.child_run
 
 function box(job) {
   const below = job.child_run && job.status === "waiting";
-  const at = below ? "waits for its run" : job.status;
+  const at = below ? "waits for its child run" : job.status;
   const time = job.status === "queued" ? "" : job.status === "retrying"
     ? `again in ${took(new Date().toISOString(), job.next_retry_time)}` : took(...span(job));
   return {
@@ -140,7 +140,7 @@ function when(run, job) {
 }
 
 function outcome(job) {
-  if (job.child_run && !job.error) return el("a", { id: `its-run-${job.id}`, href: `#/runs/${job.child_run}` }, "its run");
+  if (job.child_run && !job.error) return el("a", { id: `its-run-${job.id}`, href: `#/runs/${job.child_run}` }, "child run");
   const text = job.error ?? (job.result == null ? "" : typeof job.result === "string" ? job.result : JSON.stringify(job.result));
   return text && el("span", { class: `outcome ${job.error ? "error-line" : "hint"}` }, text.length > 120 ? `${text.slice(0, 119)}…` : text);
 }
