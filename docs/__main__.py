@@ -73,8 +73,8 @@ def commands_page() -> str:
         _NOTE,
         "`.venv/bin/headrace COMMAND`, or `python -m runner COMMAND`.",
         "",
-        "Exit codes: 0 success; 1 failure of what was asked about (an invalid pipeline, a",
-        "failed run); 2 wrong usage or configuration.",
+        "Exit codes: 0 success; 1 failure (an invalid pipeline, a failed run);",
+        "2 wrong usage or configuration.",
     ]
     for name, command in _commands(parser()):
         lines += ["", f"## headrace {name}", "", "```", _help(command), "```"]
@@ -134,7 +134,9 @@ PAGES = {
 def main() -> int:
     """Write or check the pages."""
     options = argparse.ArgumentParser(prog="python -m docs", description=__doc__)
-    options.add_argument("--check", action="store_true", help="write nothing, report the differences")
+    options.add_argument(
+        "--check", action="store_true", help="write nothing, report the differences"
+    )
     check = options.parse_args().check
     stale = [name for name, page in PAGES.items() if _differs(HERE / name, page())]
     for name in stale:

@@ -78,21 +78,21 @@ class Daemon:
         signal.signal(signal.SIGINT, self._on_stop)
         bell = f"headrace:{self._headrace.role}:bell"
         listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
-        log.info("daemon %s is up", self._name)
+        log.info("daemon %s has started", self._name)
         while not self._stop.is_set():
             try:
                 self._turn()
                 self._outage.over()
                 self._wait()
             except LeadershipLost as error:
-                log.warning("%s; what is due is the next leader's", error)
+                log.warning("%s; the next active daemon starts what is due", error)
                 self._term = None
             except (StoreUnavailable, QueueUnavailable) as error:
                 self._interrupted = True
                 self._stop.wait(self._outage.pause_s(error))
             except Exception:
                 # Whatever it was, tomorrow's runs must not wait for a person.
-                log.exception("a turn of the daemon failed; going on")
+                log.exception("an iteration of the daemon failed; continuing")
                 self._stop.wait(_TICK_S)
         self._resign()
 
@@ -142,7 +142,7 @@ class Daemon:
         row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None:
             if not self._standing_by:
-                log.info("another daemon leads; standing by")
+                log.info("another daemon is active; on standby")
             self._standing_by = True
             return
         log.info("leading, term %d", row["term"])
@@ -156,9 +156,9 @@ class Daemon:
     def _keep_last_good(self) -> None:
         """Have a broken edit keep the version in force that the leader before had."""
         for name in self._headrace.keep_last_good():
-            log.warning("%s: its file is broken; the last good version stays in force", name)
+            log.warning("%s: its file is broken; the last valid version stays active", name)
         for name, why in sorted(self._headrace.pipelines.held.items()):
-            log.error("%s: its file is broken, and it is not in force: %s", name, why)
+            log.error("%s: its file is broken, and it is not active: %s", name, why)
 
     def _remove_former(self) -> None:
         headrace = self._headrace
@@ -171,10 +171,10 @@ class Daemon:
                 },
             )
         except (StoreUnavailable, QueueUnavailable) as error:
-            log.debug("%s; what an earlier version has left in Redis stays", error)
+            log.debug("%s; messages of an earlier version stay in Redis", error)
             return
         if removed:
-            log.info("removed %d messages that an earlier version has left in Redis", removed)
+            log.info("removed %d messages of an earlier version from Redis", removed)
 
     def _end_lease_of_the_dead(self) -> None:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""
@@ -236,15 +236,15 @@ class Daemon:
         try:
             partial = remove_partials(database, settings.outputs())
             if partial:
-                log.info("removed %d files that stopped jobs had left half written", partial)
+                log.info("removed %d incomplete files of stopped jobs", partial)
             if settings.retention_s is None:
                 return
             pruned = prune(database, settings.retention_s)
         except OSError as error:
-            log.warning("the output folders cannot be looked through: %s", error)
+            log.warning("the output folders cannot be searched: %s", error)
             return
         except StoreUnavailable as error:
-            log.debug("%s; pruning goes on in an hour", error)
+            log.debug("%s; pruning continues in an hour", error)
             return
         if pruned.runs or pruned.jobs:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
@@ -258,7 +258,7 @@ class Daemon:
         for text in sorted(texts - self._shown):
             log.error("%s", text)
         self._shown = texts
-        log.info("%d pipelines are in force", len(self._headrace.pipelines.by_name))
+        log.info("%d pipelines are active", len(self._headrace.pipelines.by_name))
 
     def _wait(self) -> None:
         """Wait for the next turn; the bell ends the wait of a daemon that leads."""
@@ -283,7 +283,7 @@ class Daemon:
         try:
             self._headrace.database.rows("give_up_leadership", holder=self._name)
         except StoreUnavailable:
-            log.debug("the lease ends by itself")
+            log.debug("the lease will expire")
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
         self._stop.set()

@@ -10,7 +10,7 @@ from runner.errors import JobFailure
 CODE = Path(__file__).resolve().parents[1]
 
 _RULE = (
-    "a relative path is looked up from the pipeline file's folder, then from the pipelines folder,"
+    "a relative path is searched from the pipeline file's folder, then from the pipelines folder,"
     " then from the output folders, and never leaves them"
 )
 

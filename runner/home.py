@@ -25,12 +25,12 @@ def why_not_ours(home: Path) -> str | None:
     """Return why an existing home cannot be used, None where it can; links are followed."""
     found = home.stat()
     if not stat.S_ISDIR(found.st_mode):
-        return "is no folder"
+        return "is not a folder"
     if found.st_uid != os.geteuid():
         owner = _name(found.st_uid)
         return f"belongs to {owner}: run Headrace as {owner}, or choose another HEADRACE_HOME"
     if found.st_mode & stat.S_IWOTH:
-        return "can be written by everybody: chmod o-w it, or choose another HEADRACE_HOME"
+        return "everybody can write to it: run chmod o-w, or choose another HEADRACE_HOME"
     return None
 
 
@@ -44,7 +44,7 @@ def claim(home: Path) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         wrong = why_not_ours(home)
     except OSError as error:
-        wrong = f"cannot be made: {error.strerror}; choose another HEADRACE_HOME"
+        wrong = f"cannot be created: {error.strerror}; choose another HEADRACE_HOME"
     if wrong:
         raise ConfigError(f"{home}: {wrong}")
 
@@ -83,12 +83,16 @@ def _read(file: Path) -> str:
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as opened:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise ConfigError(f"{file}: is no file of ours; remove it, and a new one is made")
+            raise ConfigError(
+                f"{file}: does not belong to Headrace; remove it, and a new one is created"
+            )
         if found.st_mode & 0o077:
-            raise ConfigError(f"{file}: others may read it; remove it, and a new one is made")
+            raise ConfigError(
+                f"{file}: other users can read it; remove it, and a new one is created"
+            )
         token = opened.read(1000).strip()
     if len(token) < SHORTEST_TOKEN:
-        raise ConfigError(f"{file}: holds no token; remove it, and a new one is made")
+        raise ConfigError(f"{file}: contains no token; remove it, and a new one is created")
     return token
 
 

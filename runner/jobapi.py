@@ -182,7 +182,7 @@ def current() -> Attempt:
     """
     attempt = _current.get()
     if attempt is None:
-        raise JobFailure("no job is running here: a session exists only inside handle()")
+        raise JobFailure("no job is running here: sessions exist only inside handle()")
     return attempt
 
 

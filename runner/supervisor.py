@@ -141,7 +141,7 @@ class Supervisor:
         if time.monotonic() - part.born > _SETTLED_S:
             part.pause_s = _FIRST_PAUSE_S
         log.warning(
-            "%s has ended (%s); starting it again in %g s", part.name, _reason(code), part.pause_s
+            "%s has exited (%s); restarting it in %g s", part.name, _reason(code), part.pause_s
         )
         part.start_at = time.monotonic() + part.pause_s
         part.pause_s = min(part.pause_s * 2, _LONGEST_PAUSE_S)
@@ -165,7 +165,7 @@ class Supervisor:
 
     def _kill_all(self) -> None:
         for part in self._living():
-            log.warning("%s does not end; killed", part.name)
+            log.warning("%s does not exit; killed it", part.name)
             kill_group(part.pid)
         for part in self._living():
             with suppress(ChildProcessError):

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from runner.suggest import closest, did_you_mean
 
-_COUNTRY_HINT = "use a code of two letters (ISO 3166), such as DE, US or JP"
+_COUNTRY_HINT = "use a two-letter code (ISO 3166), such as DE, US or JP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def check_subdivision(country: str, name: str) -> tuple[str, str] | None:
         return None
     message = f'unknown subdivision "{name}" of {country}'
     if not codes:
-        return message, "remove it: no holidays of parts of this country are known"
+        return message, "remove it: holidays of subdivisions are not known for this country"
     names = {alias.casefold(): code for alias, code in entity.subdivisions_aliases.items()}
     wanted = name.strip().casefold().removeprefix(f"{country.casefold()}-")
     by_case = {code.casefold(): code for code in codes}

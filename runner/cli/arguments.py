@@ -42,9 +42,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     main = _Parser(
         prog="headrace",
-        description="Headrace runs YAML pipelines on RQ queues and stores their state in PostgreSQL.",
-        epilog="exit codes: 0 success; 1 failure of what was asked about; "
-        "2 wrong usage or configuration",
+        description="Runs YAML pipelines on RQ queues, with their state in PostgreSQL.",
+        epilog="exit codes: 0 success; 1 the pipeline, run or job failed; 2 wrong usage or configuration",
     )
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
@@ -78,11 +77,13 @@ def _parts(group: _Group) -> None:
     up.add_argument("--no-web", action="store_true", help="do not start the web page")
     group.add("daemon", "parts:daemon", "start only the daemon: schedules and repairs")
     worker = group.add("worker", "parts:worker", "start only one worker")
+    worker.add_argument("--queues", metavar="A,B", help="queues to serve, most urgent first (all)")
     worker.add_argument(
-        "--queues", metavar="A,B", help="queues to serve, most urgent first (all)"
-    )
-    worker.add_argument(
-        "--processes", type=_count(1), default=1, metavar="N", help="number of jobs at the same time (1)"
+        "--processes",
+        type=_count(1),
+        default=1,
+        metavar="N",
+        help="number of jobs at the same time (1)",
     )
     group.add("web", "parts:web", "start only the HTTP service and the web page")
 
@@ -119,7 +120,9 @@ def _files(group: _Group) -> None:
         choices=("working", "holidays", "not_holidays"),
         help="only on these days (working, if a country is given)",
     )
-    cron.add_argument("--country", metavar="CODE", help="country of the holidays and weekend, such as DE")
+    cron.add_argument(
+        "--country", metavar="CODE", help="country of the holidays and weekend, such as DE"
+    )
     cron.add_argument("--subdivision", metavar="CODE", help="part of the country, such as BE")
     group.add("schema", "files:schema", "print the pipeline schema, with all jobs' parameters")
     init = group.add("init", "project:init", "create a new project folder that is ready to run")
@@ -149,19 +152,27 @@ def _runs(group: _Group) -> None:
     _pipeline_and_params(run)
     run.add_argument("--detach", action="store_true", help="start the run and do not wait")
     backfill = group.add(
-        "backfill", "backfill:backfill", "create the missing runs of a schedule in a period", json=True
+        "backfill",
+        "backfill:backfill",
+        "create the missing runs of a schedule in a period",
+        json=True,
     )
     backfill.add_argument("pipeline", metavar="PIPELINE")
     backfill.add_argument("--from", dest="start", required=True, metavar="TIME", help="inclusive")
     backfill.add_argument("--to", dest="end", required=True, metavar="TIME", help="inclusive")
     backfill.add_argument("--dry-run", action="store_true", help="only show the instants")
     backfill.add_argument(
-        "--max-active", type=_count(1), metavar="N", help="number of active runs at a time (no limit)"
+        "--max-active",
+        type=_count(1),
+        metavar="N",
+        help="number of active runs at a time (no limit)",
     )
 
 
 def _listings(group: _Group) -> None:
-    group.add("pipelines", "declared:pipelines", "list the pipelines that the files declare", json=True)
+    group.add(
+        "pipelines", "declared:pipelines", "list the pipelines that the files declare", json=True
+    )
     runs = group.add("runs", "listings:runs", "list runs, newest first", json=True)
     runs.add_argument("--status", help="queued, running, completed, failed, cancelled, skipped")
     jobs = group.add("jobs", "listings:jobs", "list jobs, newest first", json=True)
@@ -178,16 +189,23 @@ def _listings(group: _Group) -> None:
     group.add("workers", "listings:workers", "list workers", json=True)
     group.add("queues", "listings:queues", "show how much work each queue has", json=True)
     show = group.add(
-        "show", "showing:show", "show a run or job, or a pipeline's values and their origins", json=True
+        "show",
+        "showing:show",
+        "show a run or job, or a pipeline's values and their origins",
+        json=True,
     )
     show.add_argument("id", metavar="ID", help="id of a run or job, or a pipeline's name")
-    logs = group.add("logs", "showing:logs", "print the log of a job, or of a run's jobs", json=True)
+    logs = group.add(
+        "logs", "showing:logs", "print the log of a job, or of a run's jobs", json=True
+    )
     logs.add_argument("id", metavar="ID")
     top = group.add("top", "top:top", "show a live overview")
     top.add_argument(
         "--interval", type=float, default=2.0, metavar="S", help="seconds between updates (2)"
     )
-    top.add_argument("--once", action="store_true", help="print one update and exit, as with output to a pipe")
+    top.add_argument(
+        "--once", action="store_true", help="print one update and exit, as with output to a pipe"
+    )
 
 
 def _interventions(group: _Group) -> None:
@@ -196,15 +214,11 @@ def _interventions(group: _Group) -> None:
     retry.add_argument("--all-failed", action="store_true", help="retry every failed job")
     cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
     cancel.add_argument("id", metavar="ID")
-    pause = group.add(
-        "pause", "intervening:pause", "stop the schedule and trigger of a pipeline"
-    )
+    pause = group.add("pause", "intervening:pause", "stop the schedule and trigger of a pipeline")
     resume = group.add(
         "resume", "intervening:resume", "resume the schedule and trigger of a pipeline"
     )
-    pause.add_argument(
-        "--cancel-queued", action="store_true", help="also cancel its queued runs"
-    )
+    pause.add_argument("--cancel-queued", action="store_true", help="also cancel its queued runs")
     for command in (pause, resume):
         command.add_argument("pipeline", metavar="PIPELINE")
     prune = group.add("prune", "intervening:prune", "delete old runs and jobs", json=True)

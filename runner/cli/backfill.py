@@ -51,7 +51,7 @@ def _reason(headrace: "Headrace", pipeline: "Pipeline", start: datetime, end: da
 
     run = last_taken(headrace, pipeline, start, end)
     if run is None:
-        return "Nothing has been due in this stretch up to now."
+        return "No instant in this period has been due so far."
     return (
         "Each instant has had its run, with the plan of its time, whether that failed or not."
         f" To run the\npresent plan for one:\n  {line_for(headrace.pipelines, run)}"

@@ -30,5 +30,5 @@ def _url(given: argparse.Namespace) -> int:
         return 0
     print(embedded.urls(settings.home).database_url)
     if embedded.find(settings.home) is None:
-        print("The embedded servers do not run now; `headrace up` starts them.", file=sys.stderr)
+        print("The embedded servers are not running; `headrace up` starts them.", file=sys.stderr)
     return 0

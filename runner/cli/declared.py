@@ -39,13 +39,13 @@ def pipelines(given: argparse.Namespace) -> int:
                 for row in rows
             ],
             ("PIPELINE", "STEPS", "NEXT", "LAST RUN", "DESCRIPTION"),
-            "The pipelines folder declares none.",
+            "The pipelines folder declares no pipelines.",
         )
     _tell_refused(rows)
     if problems:
         files = sorted({problem.file for problem in problems})
         sys.stdout.flush()
-        print(f"Not valid: {', '.join(files)}; `headrace validate` tells why.", file=sys.stderr)
+        print(f"Not valid: {', '.join(files)}; `headrace validate` shows why.", file=sys.stderr)
     _tell_broken((row["name"] for row in rows if row["broken"]), held)
     return 0
 
@@ -54,9 +54,9 @@ def _tell_broken(names: Iterable[str], held: Mapping[str, str]) -> None:
     """Tell of pipelines whose files are broken: which run on as they were, and which cannot."""
     if listed := ", ".join(sorted(names)):
         sys.stdout.flush()
-        print(f"The last good version stays in force of: {listed}.", file=sys.stderr)
+        print(f"The last valid version stays active of: {listed}.", file=sys.stderr)
     for name, why in sorted(held.items()):
-        print(f"{name} starts nothing, for its file is broken: {why}.", file=sys.stderr)
+        print(f"{name} starts no runs because its file is broken: {why}.", file=sys.stderr)
 
 
 def _tell_refused(rows: list[dict[str, Any]]) -> None:
@@ -115,15 +115,19 @@ def _schedule_text(schedule: Any) -> str:
 
 
 def _days_text(calendar: "Calendar") -> str:
-    """Return which days a calendar counts, as in `working days of DE-BE but for 2 dates`."""
-    days = {"working": "working days", "holidays": "holidays", "not_holidays": "all days except holidays"}
+    """Return which days a calendar counts, as in `working days of DE-BE except 2 dates`."""
+    days = {
+        "working": "working days",
+        "holidays": "holidays",
+        "not_holidays": "all days except holidays",
+    }
     place = "-".join(filter(None, (calendar.country, calendar.subdivision)))
     text = f"{days[calendar.days]} of {place}" if place else days[calendar.days]
     if not calendar.dates:
         return text
     listed = f"{len(calendar.dates)} date{'s' * (len(calendar.dates) > 1)}"
     # The dates are further holidays: days that are worked are fewer for them.
-    joined = "but for" if calendar.days == "working" else "and" if place else "of"
+    joined = "except" if calendar.days == "working" else "and" if place else "of"
     return f"{text} {joined} {listed}"
 
 
@@ -195,7 +199,7 @@ def _tell_standstill(rows: list[dict[str, Any]], led: bool) -> None:
     """Tell why schedules may not do what they promise."""
     sys.stdout.flush()
     if rows and not led:
-        print("No daemon leads: nothing starts by itself until one does.", file=sys.stderr)
+        print("No daemon is active: no runs start automatically until one is.", file=sys.stderr)
     for row in rows:
         if row["ahead"]:
             print(

@@ -64,7 +64,9 @@ def _compared(name: str, settings: "Settings") -> _Compared:
     with reached_database(settings) as database:
         in_force = running(database)
     if in_force is None:
-        raise ConfigError("no daemon is up, so nothing is in force; `headrace up` starts one")
+        raise ConfigError(
+            "no daemon is running, so no pipelines are active; `headrace up` starts one"
+        )
     pipelines = Pipelines(settings, registry_of(settings))
     known = in_force.get(name)
     try:
@@ -177,25 +179,25 @@ def _print(
             for row in rows:
                 print(f"  {row}")
             if not rows:
-                print("  none, starts by hand")
+                print("  none, starts manually")
 
 
 def _headline(compared: _Compared, changes: "list[Change]") -> str:
     running, name = compared.running, compared.name
     if running is None:
         if compared.problems:
-            return f"{name}: the daemon does not run it, and the file is not valid"
-        return f"{name}: the daemon does not run it yet; its file is new to it"
+            return f"{name}: the daemon does not run it, and the file is invalid"
+        return f"{name}: the daemon does not run it yet; its file is new"
     version = f"version {running.version[:12]}, loaded {clock(running.loaded_at)}"
     if compared.problems:
-        return f"{name}: the file is not valid; the daemon goes on with {version}"
+        return f"{name}: the file is invalid; the daemon continues with {version}"
     if compared.on_disk is None:
-        return f"{name}: the file is gone; the daemon runs {version} from {running.file}"
+        return f"{name}: the file is missing; the daemon runs {version} from {running.file}"
     if changes:
         count = "1 difference" if len(changes) == 1 else f"{len(changes)} differences"
         return f"{name}: {count} from what the daemon runs ({version})"
     if compared.on_disk.version != running.version:
-        return f"{name}: no difference but in comments or layout (the daemon runs {version})"
+        return f"{name}: no difference except in comments or layout (the daemon runs {version})"
     return f"{name}: no difference (the daemon runs {version})"
 
 

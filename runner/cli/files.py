@@ -26,7 +26,7 @@ def validate(given: argparse.Namespace) -> int:
     settings = settings_of(given)
     params = params_of(given.params)
     if params and not given.explain:
-        raise ConfigError("-p gives parameters to --explain, which is not asked for")
+        raise ConfigError("-p gives parameters to --explain, which is missing")
     loaded = _load(settings, [Path(path) for path in given.paths])
     explained = _explained(loaded, params, settings) if given.explain else None
     refused = _refused(loaded, settings)

@@ -84,7 +84,7 @@ def control_url(settings: "Settings") -> str:
     found = embedded.find(settings.home)
     if found is None:
         raise ConfigError(
-            f"no database is up: the embedded servers in {settings.home} do not run;"
+            f"no database is running: the embedded servers in {settings.home} do not run;"
             " `headrace up` starts them, DATABASE_URL names another one"
         )
     return found.database_url

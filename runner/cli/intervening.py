@@ -19,7 +19,7 @@ def retry(given: argparse.Namespace) -> int:
             if given.json:
                 print_json({"items": [{"id": job_id} for job_id in ids]})
             else:
-                print(f"{len(ids)} failed jobs are tried again.")
+                print(f"{len(ids)} failed jobs are retried.")
             return 0
         kind = _kind(headrace, given.id)
         how = headrace.interventions
@@ -39,7 +39,9 @@ def _plan_kept(headrace: Any, run_id: Any) -> str | None:
     if run is None or run["parent_job"] is not None:
         return None
     line = line_for(headrace.pipelines, run)
-    return f"It goes on with the plan that it was started with. To run the present one:\n  {line}"
+    return (
+        f"It continues with the plan with which it was started. To run the current one:\n  {line}"
+    )
 
 
 def cancel(given: argparse.Namespace) -> int:
@@ -72,7 +74,7 @@ def pause(given: argparse.Namespace) -> int:
         headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
         queued, cancelled = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
-    print(f"{name} is paused; runs that were started go on.")
+    print(f"{name} is paused; started runs continue.")
     if cancelled:
         print(f"{cancelled} queued runs were cancelled.")
     if queued > cancelled:
@@ -87,7 +89,7 @@ def resume(given: argparse.Namespace) -> int:
         headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
         headrace.interventions.resume(name)
-    print(f"{name} is resumed; what fell due meanwhile is not made up for.")
+    print(f"{name} is resumed; instants that fell due meanwhile are not caught up.")
     return 0
 
 
@@ -113,5 +115,5 @@ def prune(given: argparse.Namespace) -> int:
     else:
         print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
         if partial:
-            print(f"Removed {partial} files that stopped jobs had left half written.")
+            print(f"Removed {partial} incomplete files of stopped jobs.")
     return 0

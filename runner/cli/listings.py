@@ -47,7 +47,7 @@ def runs(given: argparse.Namespace) -> int:
             for row in rows
         ],
         ("RUN", "PIPELINE", "STATUS", "TRIGGER", "LOGICAL DATE", "STARTED", "TOOK"),
-        "There are no such runs.",
+        "No runs match.",
     )
     return 0
 
@@ -87,7 +87,7 @@ def jobs(given: argparse.Namespace) -> int:
             for row in rows
         ],
         ("JOB", "CLASS", "STATUS", "QUEUE", "STEP", "ATTEMPT", "TOOK", "ERROR"),
-        "There are no such jobs.",
+        "No jobs match.",
     )
     return 0
 
@@ -123,7 +123,7 @@ def workers(given: argparse.Namespace) -> int:
             for row in rows
         ],
         ("WORKER", "STATUS", "QUEUES", "PROCESSES", "RUNNING", "STARTED", "SEEN"),
-        "No worker is up; `headrace up` or `headrace worker` starts one.",
+        "No worker is running; `headrace up` or `headrace worker` starts one.",
     )
     return 0
 
@@ -153,7 +153,7 @@ def queues(given: argparse.Namespace) -> int:
         ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES", "OLDEST", "WORKERS"),
         "There are no queues.",
     )
-    print(f"\nRQ's own programs see these queues with: {line}")
+    print(f"\nTo see these queues with RQ's own programs: {line}")
     return 0
 
 

@@ -210,12 +210,12 @@ def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
     own.close()
     pipelines = own.pipelines.by_name
     now = datetime.now(UTC)
-    log.info("%d pipelines are in force", len(pipelines))
+    log.info("%d pipelines are active", len(pipelines))
     for name, pipeline in pipelines.items():
         due = next_start(pipeline, now)
         if due is None:
             log.info(
-                "  %-22s %s", name, "is due no more" if pipeline.schedules else "starts by hand"
+                "  %-22s %s", name, "is no longer due" if pipeline.schedules else "starts manually"
             )
         elif name in paused:
             log.info("  %-22s is paused", name)

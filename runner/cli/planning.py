@@ -151,15 +151,15 @@ def _print_plan(
     if trigger is not None:
         print(f"next {trigger['text']}")
     elif not upcoming:
-        over = "nothing is due any more" if pipeline.schedules else "no schedule"
-        print(f"next: {over}, starts by hand")
+        over = "nothing is due in the future" if pipeline.schedules else "no schedule"
+        print(f"next: {over}, starts manually")
 
 
 def _print_rules(job: "PlannedJob") -> None:
     """Say what decides whether and when the step runs."""
     if job.foreach is not None:
         items = as_text(job.foreach["items"])
-        print(f"    foreach {job.foreach['as']} in {items}: how many is known when the step starts")
+        print(f"    foreach {job.foreach['as']} in {items}: their number is known at its start")
     if job.handler is not None:
         print(f"    handler: {job.handler}")
     if job.slots is not None:

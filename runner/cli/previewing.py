@@ -30,7 +30,7 @@ def sql_json(told: "PreviewedJob") -> dict[str, Any]:
 def sql_lines(told: "PreviewedJob") -> Iterator[str]:
     """Yield a job's statements for people, each with its values after it."""
     if told.error is not None:
-        reason = "cannot be rendered" if told.fatal else "is told when the step starts"
+        reason = "cannot be rendered" if told.fatal else "is known when the step starts"
         yield f"    its SQL {reason}: {told.error}"
     for one in told.statements:
         yield from _statement_lines(one)

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _schema_is_missing(error):
             raise
-        _say("the database holds no Headrace schema; `headrace db upgrade` makes it")
+        _say("the database has no Headrace schema; `headrace db upgrade` creates it")
         return 1
     return code
 

@@ -61,7 +61,7 @@ def init(given: argparse.Namespace) -> int:
     folder = Path(given.folder)
     taken = [name for name in _FILES if (folder / name).exists()]
     if taken:
-        raise ConfigError(f"{folder / taken[0]} exists already; init overwrites nothing")
+        raise ConfigError(f"{folder / taken[0]} already exists; init overwrites nothing")
     try:
         for name, text in _FILES.items():
             path = folder / name

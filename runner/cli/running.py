@@ -180,7 +180,7 @@ def _detached(headrace: "Headrace", given: argparse.Namespace, params: dict[str,
         return 0
     print(row["id"])
     if not _served_queues(headrace):
-        print("No worker is up: it starts as soon as one is.", file=sys.stderr)
+        print("No worker is running: the run starts as soon as one is.", file=sys.stderr)
     return 0
 
 
@@ -210,7 +210,7 @@ class _Client:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             if self._id:
                 print(
-                    f"\nThe run goes on wherever a worker is up;"
+                    f"\nThe run continues on any running worker;"
                     f" `headrace cancel {self._id}` ends it.",
                     file=sys.stderr,
                 )
@@ -277,8 +277,8 @@ class _Client:
         text = f"run {self._id} {state['status']}: {done} steps in {took(state)}"
         self._say(f"{text}: {state['error']}" if state["error"] else text)
         if state["status"] == RunStatus.FAILED:
-            print(f"`headrace show {self._id}` has the details,", file=sys.stderr)
-            print(f"`headrace retry {self._id}` runs what failed again.", file=sys.stderr)
+            print(f"`headrace show {self._id}` shows the details,", file=sys.stderr)
+            print(f"`headrace retry {self._id}` runs the failed steps again.", file=sys.stderr)
 
     def _say(self, text: str) -> None:
         if not self._given.json:

@@ -151,7 +151,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
             for one in attempts
         ],
         ("ATTEMPT", "OUTCOME", "WORKER", "STARTED", "TOOK", "ERROR"),
-        "It was never tried.",
+        "It had no attempt.",
     )
     _block("error", job["error"])
     _block("traceback", job["traceback"])
@@ -198,7 +198,7 @@ def logs(given: argparse.Namespace) -> int:
         print_items(lines)
         return 0
     if not lines:
-        print("Nothing was said.")
+        print("No log lines.")
     for line in lines:
         level = "" if line["level"] == "info" else f"{line['level']}: "
         who = f"{line['step']} " if kind == "run" else ""

@@ -145,7 +145,7 @@ class _Loading:
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
             hint = did_you_mean(default_queue, queues, listed_as="queues")
-            message = f'the default queue "{default_queue}" is none of the queues'
+            message = f'the default queue "{default_queue}" is not one of the queues'
             named = ("default_queue",) if "default_queue" in self._data else ("queues",)
             self._report(named, "unknown-queue", message, hint)
 
@@ -200,7 +200,7 @@ class _Loading:
                 self._report(
                     ("output_folders", index) if named else ("pipelines",),
                     "bad-folder",
-                    f"what jobs write may not go to {folder}: it overlaps {kept}",
+                    f"jobs must not write to {folder}: it overlaps {kept}",
                     "name folders apart from code, pipelines, settings and `home`",
                 )
         if self.problems:

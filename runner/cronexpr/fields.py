@@ -147,9 +147,9 @@ def _named(text: str) -> str:
     if text in NAMED_EXPRESSIONS:
         return NAMED_EXPRESSIONS[text]
     if text.startswith("@every"):
-        raise CronError(f'"{text}" is no cron expression: write interval: instead, as in 15m')
+        raise CronError(f'"{text}" is not a cron expression: write interval: instead, as in 15m')
     hint = did_you_mean(text, NAMED_EXPRESSIONS, listed_as="known names")
-    raise CronError(f'"{text}" is no known name for a schedule: {hint}')
+    raise CronError(f'"{text}" is not a known name for a schedule: {hint}')
 
 
 def _field(kind: _Kind, text: str) -> Iterator[int]:

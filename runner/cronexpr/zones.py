@@ -22,7 +22,7 @@ def check_timezone(name: str) -> str | None:
         return "the time zone is empty: an IANA name is expected, as in Europe/Berlin"
     guess = _guess(name)
     hint = f'did you mean "{guess}"?' if guess else "IANA names are expected, as in Europe/Berlin"
-    return f'"{name}" is no known time zone: {hint}'
+    return f'"{name}" is not a known time zone: {hint}'
 
 
 def _guess(name: str) -> str | None:

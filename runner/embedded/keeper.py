@@ -31,7 +31,7 @@ def keep_running(home: Path) -> None:
             pause_s, said = _LOOK_EVERY_S, ""
             continue
         try:
-            log.warning("an embedded server has ended; starting it again")
+            log.warning("an embedded server has exited; restarting it")
             start(home)
         except EmbeddedError as error:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -39,4 +39,4 @@ def keep_running(home: Path) -> None:
                 log.error("%s", error)
                 said = str(error)
         else:
-            log.warning("the embedded servers run again")
+            log.warning("the embedded servers are running again")

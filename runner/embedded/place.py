@@ -19,9 +19,7 @@ _LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 # own argument parser.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/@+=~ -]+")
 _MAX_LOG_BYTES = 10 * 1024 * 1024
-_REMEDY = (
-    "Set DATABASE_URL and REDIS_URL to use servers of your own, or choose another HEADRACE_HOME."
-)
+_REMEDY = "Set DATABASE_URL and REDIS_URL to use your own servers, or choose another HEADRACE_HOME."
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def _create(place: Place, binaries: Path, identity: str) -> None:
         log = open_log(place, "postgres")
         os.write(log, said.encode() + b"\n")
         os.close(log)
-        raise refuse(draft, "PostgreSQL's data could not be made", place.log("postgres"))
+        raise refuse(draft, "PostgreSQL's data could not be created", place.log("postgres"))
     make_role(place, draft, binaries, identity)
     draft.rename(place.data)
 

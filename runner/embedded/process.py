@@ -97,8 +97,8 @@ def acceptable_identity(data: Path, paths: Sequence[Path]) -> str:
         if failure is None:
             return identity
         said.append(f"{identity}: {failure}")
-    cause = "PostgreSQL does not run as root, and no other way works here (" + "; ".join(said)
-    raise refuse(data.parent, cause + "). Running as an ordinary user helps too.")
+    cause = "PostgreSQL does not run as root, and no alternative works here (" + "; ".join(said)
+    raise refuse(data.parent, cause + "). Running as an ordinary user also helps.")
 
 
 def user_to_become(identity: str) -> int | None:

@@ -92,7 +92,7 @@ def _session(
     log = open_log(place, "postgres")
     os.write(log, said.encode() + b"\n")
     os.close(log)
-    raise refuse(data, f"the role {ROLE} cannot be made", place.log("postgres"))
+    raise refuse(data, f"the role {ROLE} cannot be created", place.log("postgres"))
 
 
 def _turn_away(data: Path) -> None:

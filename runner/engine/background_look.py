@@ -60,13 +60,13 @@ class BackgroundLook:
                 self._said = False
                 return
             if patience_s is None:
-                self._say("nothing is known of it yet")
-        self._say("what was read before holds until then")
+                self._say("nothing has been read yet")
+        self._say("what was read before stays active until then")
 
     def _say(self, meanwhile: str) -> None:
         if not self._said:
             self._said = True
-            log.warning("%s takes long to read (a mount that hangs?); %s", self._what, meanwhile)
+            log.warning("reading %s takes long (a mount that hangs?); %s", self._what, meanwhile)
 
     def _run(self) -> None:
         try:

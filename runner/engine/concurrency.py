@@ -146,4 +146,4 @@ def _replaced(tx: Transaction, old: UUID, new: UUID) -> tuple[list[Message], boo
 
 
 def _taken(run: UUID) -> str:
-    return f"run {run} has taken its place (concurrency, on_conflict: replace)"
+    return f"run {run} has replaced it (concurrency, on_conflict: replace)"

@@ -37,15 +37,17 @@ def seen_until(pipeline: Pipeline, row: Mapping[str, Any] | None, now: datetime)
     if row["seen_until"] > now:
         if row["seen_until"] > now + TOLERANCE:
             log.warning(
-                "%s: its schedule was dealt with up to %s, which is still to come: a clock was"
-                " ahead. It goes on from now; instants that have had their run get no second one",
+                "%s: its schedule was processed up to %s, which is in the future: a clock was"
+                " ahead. It continues from now; instants that already had their run get no second"
+                " one",
                 pipeline.name,
                 row["seen_until"].isoformat(" ", "seconds"),
             )
         return now
     if row["declared"] is not None and row["declared"] != declared(pipeline):
         log.info(
-            "%s: its schedule is new or was changed; what was due before is not owed", pipeline.name
+            "%s: its schedule is new or was changed; earlier instants are not caught up",
+            pipeline.name,
         )
         return now
     moment: datetime = row["seen_until"]

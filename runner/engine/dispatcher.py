@@ -137,7 +137,7 @@ class Dispatcher:
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
                 raise HeadraceError(
-                    f"the run of {plan.pipeline} for {plan.logical_date.isoformat()} exists already"
+                    f"the run of {plan.pipeline} for {plan.logical_date.isoformat()} already exists"
                 )
             if rows[0]["status"] == "failed" and rows[0]["error"]:
                 # Nobody has to look for a failed run: whoever wants one is here to be told.
@@ -199,7 +199,7 @@ class Dispatcher:
         try:
             self._sender.send(messages)
         except (QueueUnavailable, StoreUnavailable) as error:
-            log.debug("%s; the daemon's sweep sends what was not sent", error)
+            log.debug("%s; the daemon's sweep will send the missing messages", error)
 
     # -- inside -----------------------------------------------------------------------
 
@@ -229,7 +229,7 @@ class Dispatcher:
                 raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
         if queue is not None and queue not in self._settings.queues:
             raise InvalidPayload(
-                f'no worker listens on the queue "{queue}"; it is one of '
+                f'no worker listens on the queue "{queue}"; the queues are '
                 + ", ".join(self._settings.queues)
             )
         return {

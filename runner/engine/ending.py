@@ -62,7 +62,7 @@ class Ending:
             self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
         except Exception as error:
             # No error of the job's own comes here.
-            log.exception("job %s could not be brought to its end", claimed.id)
+            log.exception("job %s could not be finished", claimed.id)
             self._executor.sessions.roll_back()
             self._store.drop()
             self.recover([claimed], server, redacted(f"the worker failed: {error}"))

@@ -164,7 +164,7 @@ class Executor:
             return self._registry.make(job_class, payload)
         except _OF_ARGUMENTS as error:
             told = f"{type(error).__name__}: {plain_text(error)}"
-            raise InvalidPayload(f"{job_class} does not take its arguments: {told}") from error
+            raise InvalidPayload(f"{job_class} does not accept its arguments: {told}") from error
 
     def _end_forked(self) -> None:
         """End here what is not the worker's process: a job has forked and returned twice."""

@@ -175,7 +175,7 @@ class _Job:
             return "its values come from earlier steps"
         if len(sql.statements()) != 1:
             # Only the first one would be explained: the rest would run.
-            return "it is not one statement"
+            return "it is not a single statement"
         word = first_word(sql.marked)
         if word in _TAKEN or makes_table_of_query(sql.marked):
             return ""

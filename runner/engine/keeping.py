@@ -113,7 +113,7 @@ class LogKeeper:
                 tx.rows("hold_log", **key, **values)
                 tx.rows("add_log_lines", **key, **values)
         except StoreUnavailable as error:
-            log.debug("lines of job %s are written later: %s", said.job_id, error)
+            log.debug("log lines of job %s will be written later: %s", said.job_id, error)
             return False
         return True
 

@@ -64,13 +64,13 @@ class LastGood:
     def _read_again(self, row: Mapping[str, Any], path: str) -> Pipeline | NotRestored:
         """Return what the text means today: all that an earlier version has stored."""
         if row["source"] is None:
-            return NotRestored(path, "an earlier version has kept nothing of it; mend the file")
+            return NotRestored(path, "an earlier version did not store it; fix the file")
         loaded = load_text(bytes(row["source"]), Path(path), self._registry, self._settings)
         if loaded.pipeline is not None and loaded.name == row["name"]:
             return loaded.pipeline
         problems = [*loaded.problems, *loaded.outer]
         why = f": {problems[0]}" if problems else ""
-        return NotRestored(path, f"its last good text cannot be read any more{why}")
+        return NotRestored(path, f"its last valid version can no longer be read{why}")
 
 
 def _built(row: Mapping[str, Any], path: str) -> Pipeline:

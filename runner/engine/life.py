@@ -60,7 +60,7 @@ class Life:
     def leave(self, why: str) -> None:
         """End after the present job: its process is not fit for another one."""
         if not self._asked:
-            log.debug("this process is replaced: %s", why)
+            log.debug("replacing this process: %s", why)
         self._asked = True
 
     @property
@@ -139,6 +139,6 @@ class Life:
             return
         self._told = self._orders.told_to_end
         if self._told and self._at_work:
-            raise JobStopped("the job was stopped: its time is over, or it is not wanted any more")
+            raise JobStopped("the job was stopped: it has timed out, or it is no longer wanted")
         if self._waiting:
             raise Stop

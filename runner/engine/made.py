@@ -42,14 +42,14 @@ class Made:
         names = self._missing(one, fault)
         own = self._previews[job.step].statements[: number - 1]
         if any(self._makes(earlier, names, one.connection) for earlier in own):
-            return Maker(f'an earlier statement of step "{job.step}" makes it')
+            return Maker(f'an earlier statement of step "{job.step}" creates it')
         above = self._ancestors(job)
         for step in self._makers(names, one.connection):
             if step in above:
                 return Maker(f'step "{step}" makes it')
         for step in self._makers(names, one.connection):
             if step != job.step and job.step not in self._ancestors(self._jobs[step]):
-                return Maker(hint=f'step "{step}" makes it: depends_on: [{step}]')
+                return Maker(hint=f'step "{step}" creates it: depends_on: [{step}]')
         return Maker()
 
     def _missing(self, one: Preview, fault: Fault) -> frozenset[str]:

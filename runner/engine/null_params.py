@@ -15,7 +15,7 @@ from runner.template.checking import Fault, check_expression, check_value
 from runner.template.shapes import ANY, Shape, mapping_of, of_value
 from runner.template.syntax import has_template, reading, reading_of_expression
 
-_HINT = "give {0} a default, or declare it `required: true`; or ask first whether {0} is none"
+_HINT = "give {0} a default, or declare it `required: true`; or test first whether {0} is none"
 
 
 def faults_of_null(

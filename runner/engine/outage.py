@@ -34,6 +34,6 @@ class Outage:
     def over(self) -> None:
         """Say that things go on; does nothing where there was no outage."""
         if self._code:
-            self._log.info("going on after %s", self._code)
+            self._log.info("continuing after %s", self._code)
             self._code = ""
         self._pause_s = self._first_pause_s

@@ -69,7 +69,7 @@ def _check_when(when: Any) -> None:
         try:
             re.compile(when)
         except (re.error, RecursionError, OverflowError) as error:
-            raise InvalidPayload(f"retry.when is no regular expression: {error}") from None
+            raise InvalidPayload(f"retry.when is not a regular expression: {error}") from None
     elif when is not None and not (
         isinstance(when, tuple) and when and all(isinstance(name, str) for name in when)
     ):
@@ -90,7 +90,7 @@ def seconds(value: Any) -> float:
     except ValueError:
         duration = 0.0
     if not 0 < duration < 10**9:
-        raise InvalidPayload(f'"{value}" is no duration; write seconds, or 30s, 5m, 2h, 1d')
+        raise InvalidPayload(f'"{value}" is not a duration; write seconds, or 30s, 5m, 2h, 1d')
     return duration
 
 

@@ -171,7 +171,7 @@ class Recovery:
             try:
                 end_sessions(connection.url, workers)
             except (StoreUnavailable, ConfigError) as error:
-                log.warning("sessions of lost workers on %s were not ended: %s", name, error)
+                log.warning("sessions of lost workers on %s were not terminated: %s", name, error)
 
     def _dead(self, row: Row) -> bool:
         if row["expired"] and self._clock() >= self._trusted_from:
@@ -211,7 +211,7 @@ class Recovery:
             self._note(error)
             return False
         if emptied:
-            log.info("Redis had no memory of Headrace; what is queued is sent again")
+            log.info("Redis has lost Headrace's data; queued jobs are sent again")
         return emptied
 
     def _send(self, messages: list[Message]) -> None:

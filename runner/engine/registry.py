@@ -289,6 +289,6 @@ def _by_path(path: str, allowed: Collection[str]) -> type:
             f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
         ) from None
     if not _is_job(cls):
-        raise UnknownJobClass(f'unknown job "{path}"; it is no subclass of BaseJob')
+        raise UnknownJobClass(f'unknown job "{path}"; it is not a subclass of BaseJob')
     found: type = cls
     return found

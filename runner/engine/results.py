@@ -28,14 +28,14 @@ def stored(result: Any) -> str | None:
     try:
         text = _text(result)
     except RecursionError:
-        raise InvalidResult("the result is nested too deeply to be kept") from None
+        raise InvalidResult("the result is nested too deeply to be stored") from None
     if len(text) <= MOST_BYTES:
         return text
     if isinstance(result, Mapping) and isinstance(result.get("rows"), list | tuple):
         return _with_fewer_rows(result)
     raise InvalidResult(
-        f"the result is too large to be kept: {len(text) >> 10} kB of at most {MOST_BYTES >> 10};"
-        " write it to a table or a file, and return where it is"
+        f"the result is too large to be stored: {len(text) >> 10} kB of at most {MOST_BYTES >> 10};"
+        " write it to a table or a file, and return its location"
     )
 
 
@@ -57,7 +57,7 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping | list | tuple):
         if id(value) in around:
-            raise InvalidResult("the result cannot be kept: it holds itself")
+            raise InvalidResult("the result cannot be stored: it contains itself")
         inside = (*around, id(value))
         if isinstance(value, Mapping):
             return {_key(key): _fitting(item, inside) for key, item in value.items()}
@@ -86,7 +86,7 @@ def _with_fewer_rows(result: Mapping[str, Any]) -> str:
     best = _text({**result, "rows": [], "truncated": True})
     if len(best) > MOST_BYTES:
         raise InvalidResult(
-            f"the result is too large to be kept even without its rows: {len(best) >> 10} kB of"
+            f"the result is too large to be stored even without its rows: {len(best) >> 10} kB of"
             f" at most {MOST_BYTES >> 10}"
         )
     while too_many - fits > 1:

@@ -194,7 +194,7 @@ class Sharing:
             self._taker.flush()
         except Exception as error:  # noqa: BLE001 - it must not come out in the job's own code
             # What is still in hand is dealt with after the job.
-            log.debug("a batch could not be settled: %s", error)
+            log.debug("the outcome of a batch could not be determined: %s", error)
         finally:
             self._settling = False
 

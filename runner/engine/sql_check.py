@@ -20,7 +20,7 @@ from runner.template.rendered import RenderedSql, misplaced_bind
 from runner.template.shapes import ANY, NUMBER, TEXT, Shape, as_json, mapping_of, of_param
 from runner.template.skeleton import Skeleton, skeletons
 
-_QUOTES_HINT = "write {{ … }} without quotes: it is bound as a value; for parts of a text use ||"
+_QUOTES_HINT = "write {{ … }} without quotes: it is bound as a value; for parts of a string use ||"
 _SQL_HINT = "docs/reference/templates.md shows what SQL templates may use"
 
 
@@ -119,10 +119,10 @@ def _variables(step: Step, kind: JobType, shapes: StepShapes) -> Mapping[str, Sh
 def _hints(step: Step) -> dict[str, str]:
     """Return what to say of names that have a value in the file, and none in its SQL."""
     hints = {
-        "steps": 'hand it over: params: {rows: "{{ steps.ID.result.rows }}"}, and {{ params.rows }}'
+        "steps": 'pass it on: params: {rows: "{{ steps.ID.result.rows }}"}, and {{ params.rows }}'
     }
     if step.foreach is not None:
         name = step.foreach.as_
-        hints[name] = f'hand the item over: params: {{{name}: "{{{{ {name} }}}}"}}'
+        hints[name] = f'pass the item on: params: {{{name}: "{{{{ {name} }}}}"}}'
         hints[name] += f", and write {{{{ params.{name} }}}}"
     return hints

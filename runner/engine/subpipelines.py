@@ -112,7 +112,7 @@ class Subpipelines:
         name = pipeline_of(row["job_class"]) or ""
         if name in row["above"]:
             way = " runs ".join([*row["above"][row["above"].index(name) :], name])
-            raise HeadraceError(f"it would run itself without end ({way})")
+            raise HeadraceError(f"it would run itself endlessly ({way})")
         if row["paused"]:
             raise HeadraceError(f"it is paused; `headrace resume {name}` lets it run again")
         given: Mapping[str, Any] = row["payload"]

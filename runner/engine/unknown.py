@@ -36,7 +36,7 @@ def given_back(tx: Transaction, claimed: Claimed, error: str) -> bool:
         log.warning("job %s: no worker seems to know it: %s", claimed.id, error)
     else:
         log.warning(
-            "job %s is given back until %s, for a worker that knows it: %s",
+            "job %s is returned until %s, for a worker that knows its class: %s",
             claimed.id, f"{row['next_retry_time']:%H:%M:%S}", error,
         )  # fmt: skip
     return row is not None

@@ -191,7 +191,7 @@ class Headrace:
         """
         done = upgrade(self.database_url, first=self._keep_dump)
         if done is not None and done[0] is not None:
-            log.warning("the schema was brought from version %s to %s", *done)
+            log.warning("the schema was upgraded from version %s to %s", *done)
 
     @property
     def embedded(self) -> bool:
@@ -201,7 +201,7 @@ class Headrace:
     def _keep_dump(self, version: str) -> None:
         if self.embedded:
             kept = embedded.dump(self.settings.home, f"schema-{version}-before-{LATEST}")
-            log.warning("before the schema is changed: a dump of the database is kept in %s", kept)
+            log.warning("before the schema upgrade, a dump of the database was stored in %s", kept)
 
     def afresh(self, role: str) -> "Headrace":
         """Return the same installation for a process forked from this one: nothing is shared."""

@@ -158,7 +158,7 @@ class WorkerSide:
         orphans = unknown & self._suspects
         self._suspects = unknown - orphans
         if orphans:
-            rows = _lose(tx, list(orphans), "released", "no process of its worker runs it")
+            rows = _lose(tx, list(orphans), "released", "no process of its worker is running it")
             self._send(after_loss(tx, rows))
 
     def ended(self, attempts: Sequence[Ended]) -> bool:
@@ -248,7 +248,7 @@ class WorkerSide:
         others = [one for one in held if one[0] != ended.job_id]
         if not others:
             return []
-        error = "the process of its worker that had claimed it has ended"
+        error = "the worker process that had claimed it has ended"
         with self._database.transaction() as tx:
             return [
                 message

@@ -51,7 +51,7 @@ def _violations(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:
             if not re.fullmatch(param.pattern, value):
                 yield f"is {_shown(value)}, which does not match the pattern {param.pattern}"
         except re.error as error:
-            yield f"has a pattern that is no regular expression: {error}"
+            yield f"has a pattern that is not a regular expression: {error}"
     yield from _bounds(param, value, zone)
 
 

@@ -52,7 +52,7 @@ def restored(content: bytes, *, file: str, folder: str, source: bytes) -> Pipeli
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"the stored pipeline cannot be read: {error}") from error
     if not isinstance(found, Pipeline):
-        raise ValueError("what is stored is no pipeline")
+        raise ValueError("the stored data is not a pipeline")
     return found
 
 

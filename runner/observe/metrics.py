@@ -70,9 +70,7 @@ class HeadraceCollector(Collector):
 
     def _jobs(self, now: datetime, since: UUID) -> Iterator[Metric]:
         jobs = _gauge("jobs", "Jobs that have not ended.", "queue", "status")
-        oldest = _gauge(
-            "queue_oldest_seconds", "How long the oldest queued job has waited.", "queue"
-        )
+        oldest = _gauge("queue_oldest_seconds", "Waiting time of the oldest queued job.", "queue")
         ages = dict.fromkeys(self._queues, 0.0)
         counts = {(queue, "queued"): 0 for queue in self._queues}
         for row in self._database.rows("open_counts"):
@@ -86,7 +84,7 @@ class HeadraceCollector(Collector):
         for queue, age in ages.items():
             oldest.add_metric([queue], age)
         recent = _gauge(
-            "recent_jobs", "Jobs made in the last 5 minutes that have ended.", "queue", "status"
+            "recent_jobs", "Jobs created in the last 5 minutes that have ended.", "queue", "status"
         )
         for row in self._database.rows("recent_job_counts", since=since):
             recent.add_metric([row["queue"], row["status"]], row["jobs"])
@@ -98,16 +96,22 @@ class HeadraceCollector(Collector):
         counts |= {row["status"]: row["runs"] for row in self._database.rows("open_run_counts")}
         for status, count in counts.items():
             runs.add_metric([status], count)
-        recent = _gauge("recent_runs", "Runs made in the last 5 minutes that have ended.", "status")
+        recent = _gauge(
+            "recent_runs", "Runs created in the last 5 minutes that have ended.", "status"
+        )
         for row in self._database.rows("recent_run_counts", since=since):
             recent.add_metric([row["status"]], row["runs"])
         yield from (runs, recent)
 
     def _schedules(self, now: datetime) -> Iterator[Metric]:
-        lag = _gauge("schedule_lag_seconds", "How long a due run has not started.", "pipeline")
+        lag = _gauge(
+            "schedule_lag_seconds",
+            "Time since the first due instant whose run has not started.",
+            "pipeline",
+        )
         paused = _gauge("schedule_paused", "Whether a pipeline is paused.", "pipeline")
         skipped = _gauge(
-            "schedule_skipped", "Schedule instants that were passed over so far.", "pipeline"
+            "schedule_skipped", "Schedule instants that have been skipped so far.", "pipeline"
         )
         for row in self._database.rows("schedules"):
             name, at = [row["pipeline"]], row["next_instant"]
@@ -126,12 +130,12 @@ class HeadraceCollector(Collector):
         for status, count in counts.items():
             workers.add_metric([status], count)
         leading = any(row["live"] for row in self._database.rows("leader"))
-        leader = _gauge("leader", "Whether a daemon leads.")
+        leader = _gauge("leader", "Whether a daemon is active.")
         leader.add_metric([], float(leading))
         yield from (workers, leader)
 
     def _from_redis(self) -> Iterator[Metric]:
-        messages = _gauge("queue_messages", "Messages that wait in Redis.", "queue")
+        messages = _gauge("queue_messages", "Messages waiting in Redis.", "queue")
         for queue, length in self._sender.lengths(self._queues).items():
             messages.add_metric([queue], length)
         yield messages

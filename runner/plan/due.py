@@ -88,7 +88,7 @@ def catch_up(
         ValueError: no such policy.
     """
     if policy not in ("none", "latest", "all"):
-        raise ValueError(f'"{policy}" is no catch-up policy: none, latest or all')
+        raise ValueError(f'"{policy}" is not a catch-up policy: none, latest or all')
     limits = [limit for limit in (window_s, start_deadline_s) if limit is not None]
     if policy == "none" and start_deadline_s is None:
         limits.append(ON_TIME_S)
@@ -152,7 +152,7 @@ def _multiples(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """
     interval = timedelta(seconds=schedule.interval_s or 0)
     if interval <= timedelta(0):
-        raise ValueError(f"an interval is longer than nothing, not {schedule.interval_s} s")
+        raise ValueError(f"an interval must be longer than 0 s, not {schedule.interval_s} s")
     anchor = schedule.start or EPOCH
     instant = anchor.astimezone(UTC) + ((after - anchor) // interval + 1) * interval
     while True:

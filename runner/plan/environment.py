@@ -67,7 +67,7 @@ def _restored(value: Any, found: list[str]) -> Any:
         return value
     disarmed = value.replace("${", "$${")
     if re.search(rf"\${_MARK.pattern}", disarmed):
-        raise TemplateError("a value that ends with $ cannot stand right before a ${NAME}")
+        raise TemplateError("a value that ends with $ cannot be directly before a ${NAME}")
     whole = _MARK.sub(lambda match: found[int(match[1])], disarmed)
     if found and ("\ue000" in whole or "\ue001" in whole):
         raise TemplateError("a filter changes a ${NAME}, which has no value before the job runs")
@@ -112,7 +112,7 @@ def _as_text(value: Any) -> str:
         return value.isoformat()
     if not isinstance(value, str):
         kind = "null" if value is None else f"a {type(value).__name__}"
-        raise TemplateError(f"an environment variable holds text, not {kind}")
+        raise TemplateError(f"an environment variable contains text, not {kind}")
     if "\0" in value:
-        raise TemplateError("an environment variable cannot hold a NUL character")
+        raise TemplateError("an environment variable cannot contain a NUL character")
     return value

@@ -243,7 +243,8 @@ class _Rendering:
             self._late = True
             if self._items and of_item:
                 self._problems.append(
-                    f'step "{self._name}", {place}: one text cannot speak of the item and of steps'
+                    f'step "{self._name}", {place}: one value cannot refer to both'
+                    " the foreach item and `steps`"
                 )
             return value
         if not self._items and of_item:

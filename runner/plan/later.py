@@ -38,7 +38,7 @@ def speaks_of(value: str, name: str) -> bool:
 def fault_of_items(items: Any) -> str | None:
     """Return why a foreach cannot run over this, or None."""
     if not isinstance(items, list | tuple):
-        return f"{items!r:.80} is no list"
+        return f"{items!r:.80} is not a list"
     return f"{len(items)}, more than {MOST_ITEMS}" if len(items) > MOST_ITEMS else None
 
 

@@ -16,5 +16,5 @@ def command_in(message: Any) -> dict[str, Any]:
         payload = None
     if isinstance(payload, dict):
         return payload
-    log.warning("a message on this worker's channel is no command of RQ; it is ignored")
+    log.warning("a message on this worker's channel is not a command of RQ; it is ignored")
     return {}

@@ -30,13 +30,17 @@ _REFUSALS: tuple[tuple[type[RedisError], str, str], ...] = (
     (
         OutOfMemoryError,
         "full",
-        "Redis is full; raise its maxmemory, or remove what others keep there",
+        "Redis is full; raise its maxmemory, or remove other data from it",
     ),
-    (ReadOnlyError, "read-only", "Redis is read-only; REDIS_URL has to name the primary"),
+    (ReadOnlyError, "read-only", "Redis is read-only; REDIS_URL must name the primary"),
     (MasterDownError, "replica", "Redis is a replica that has lost its primary"),
     (BusyLoadingError, "loading", "Redis is loading its data"),
-    (NoPermissionError, "permission", "Redis does not permit what Headrace needs; see its ACL"),
-    (AuthenticationError, "login", "Redis refuses the login; see user and password in REDIS_URL"),
+    (
+        NoPermissionError,
+        "permission",
+        "Redis does not permit the commands that Headrace needs; check its ACL",
+    ),
+    (AuthenticationError, "login", "Redis refuses the login; check user and password in REDIS_URL"),
 )
 # Errors without a class keep their code.
 _CODES = {
@@ -48,7 +52,7 @@ _CODES = {
     "MISCONF": ("misconf", "Redis cannot save to its disk and refuses to write"),
     "BUSY": ("busy", "Redis is busy with a script"),
     "NOREPLICAS": ("replicas", "Redis has fewer replicas than it needs to write"),
-    "NOPROTO": ("protocol", "Redis is too old; it has to be 6.2 or newer"),
+    "NOPROTO": ("protocol", "Redis is too old; version 6.2 or newer is required"),
 }
 
 

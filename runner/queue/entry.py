@@ -16,7 +16,7 @@ def perform() -> None:
     message = get_current_job()
     parsed = parse_id(message.id) if message is not None else None
     if parsed is None:
-        raise ValueError("this function is called by RQ for Headrace's own messages only")
+        raise ValueError("RQ calls this function only for Headrace's own messages")
     job_id, attempt = parsed
     # By name: the queue knows nothing of the engine.
     importlib.import_module("runner.engine.foreign").perform(job_id, attempt)

@@ -49,5 +49,5 @@ def keys_of(installation_id: str) -> Keys:
         ValueError: The id has characters that no key of RQ may have.
     """
     if _INSTALLATION_ID.fullmatch(installation_id) is None:
-        raise ValueError(f"{installation_id!r} is no installation's id")
+        raise ValueError(f"{installation_id!r} is not the id of an installation")
     return Keys(f"headrace-{installation_id}")

@@ -29,7 +29,7 @@ def worker_class(keys: Keys) -> Any:
             importlib.import_module(_OURS)
     module = sys.modules[_OURS]
     if keys.prefix != module.KEY_PREFIX:
-        raise RuntimeError(f"this process works for {module.KEY_PREFIX}, not for {keys.prefix}")
+        raise RuntimeError(f"this process serves {module.KEY_PREFIX}, not {keys.prefix}")
     return module.WarmWorker
 
 

@@ -163,8 +163,8 @@ class Taker:
             aside = self._names.set_aside(queue)
             self._foreign.append(("RPUSH", aside, item))
             log.warning(
-                "a message on the queue %s is not Headrace's; it is kept unchanged in the list %s:"
-                " %.*r",
+                "a message on the queue %s is not Headrace's; it was moved unchanged to the list"
+                " %s: %.*r",
                 queue, aside, _MOST_SHOWN, item[:_MOST_SHOWN],
             )  # fmt: skip
         # At once: they are nowhere else now.

@@ -295,7 +295,7 @@ class WarmWorker(Worker):
             if (str(view.job_id), view.attempt) == key and view.state == RUNNING:
                 if child.is_ending:
                     continue
-                log.warning("job %s is no longer this worker's; its process is stopped", key[0])
+                log.warning("job %s no longer belongs to this worker; stopping its process", key[0])
                 # Somebody else may have begun with a job that was not cancelled.
                 (self._stop if cancelled else self._kill)(child, Ended.taken_away(view))
         self._beat_redis()
@@ -359,7 +359,7 @@ class WarmWorker(Worker):
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
         if self._drain_until is None:
-            log.info("stopping: running jobs have %g s to end", self._patience.grace_s)
+            log.info("shutting down: waiting up to %g s for running jobs", self._patience.grace_s)
             self._drain_until = time.monotonic() + self._patience.grace_s
             # Beside the signal, which a job may have blocked.
             self._slots.draining = True
@@ -400,7 +400,7 @@ class WarmWorker(Worker):
             if self._registered:
                 self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
-            log.debug("Redis was not told of the end")
+            log.debug("Redis was not informed of the end")
 
 
 def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:

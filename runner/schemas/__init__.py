@@ -40,14 +40,14 @@ def validator(name: str) -> Any:
 
 
 def _unique(_: Any, unique: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """Report each text of a list that stands there already.
+    """Report each text of a list that is already there.
 
     The library's own check takes the square of the list's length, and has no place.
     """
     seen = set()
     for index, item in enumerate(instance if unique and isinstance(instance, list) else ()):
         if isinstance(item, str) and item in seen:
-            yield ValidationError(f"{item} stands there already", path=[index])
+            yield ValidationError(f"{item} is already there", path=[index])
         if isinstance(item, str):
             seen.add(item)
 

@@ -62,7 +62,7 @@ def _unfit(path: KeyPath, shape: Shape, step: DraftStep | None) -> Iterator[Find
         return
     within = path[len(step.path) :] if step else path[1:]
     if within[:1] == ("env",) and kind in ("a list", "a mapping", "null"):
-        message = f"an environment variable holds text, not {kind}"
+        message = f"an environment variable contains text, not {kind}"
         yield Finding(path, "wrong-type", message, "join a list: … | join(','), or … | tojson")
     elif within == ("foreach", "items") and kind != "a list":
         message = f"a foreach needs a list of items, not {kind}"
@@ -85,8 +85,8 @@ def items_stand_apart_from_steps(draft: Draft) -> Iterator[Finding]:
             continue
         names = references(value).names
         if {"steps", template_names.item_name(foreach)} <= names:
-            message = f"{step.label}: one text cannot speak of the item and of steps"
-            hint = "give the job two values; or take the items from steps, too"
+            message = f"{step.label}: one value cannot refer to both the foreach item and `steps`"
+            hint = "split it into two values; or take the items from `steps`, too"
             yield Finding(path, "bad-template", message, hint)
 
 

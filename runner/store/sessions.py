@@ -36,7 +36,7 @@ log = logging.getLogger("headrace.worker")
 CONTROL = None
 
 _ENDED = {
-    "committed": "its SQL ended the transaction; what it did before stands",
+    "committed": "its SQL ended the transaction; its earlier changes are committed",
     "prepared": "its SQL prepared the transaction; what it did waits there for COMMIT PREPARED"
     " or ROLLBACK PREPARED",
     "aborted": "its SQL ended the transaction; what it did before is undone, what it did after"

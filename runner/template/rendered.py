@@ -127,7 +127,7 @@ def _misplaced(token: Token) -> str:
         return f"a value stands inside a comment: {shown} (write such comments as {{# … #}})"
     return (
         f"a value stands inside quotes: {shown} (write {{{{ … }}}} without quotes, "
-        "it is bound as a parameter; for parts of a text use ||; braces that are meant as "
+        "it is bound as a parameter; for parts of a string use ||; braces that are meant as "
         "text stand between {% raw %} and {% endraw %})"
     )
 

@@ -79,6 +79,6 @@ def test_a_broken_edit_and_a_restart_leave_the_last_good_version_in_force(
     cluster.daemon()
 
     wait_until(lambda: len(dates(cluster)) >= before + 2, limit_s=30)
-    assert "the last good version stays in force" in said(cluster)
+    assert "the last valid version stays active" in said(cluster)
     assert cluster.sql("SELECT name FROM headrace.pipeline") == [{"name": "tick"}]
     withdraw(cluster)

@@ -98,7 +98,7 @@ def test_a_result_that_is_too_large_fails_the_job_before_its_effect_and_for_good
 
     row = cluster.wait_for_status(job, "failed")
     assert (row["attempt"], cluster.effects(job)) == (1, 0)
-    assert "too large to be kept" in row["error"]
+    assert "too large to be stored" in row["error"]
     kept = cluster.wait_for_status(of_rows, "completed")["result"]
     assert kept["truncated"] is True
     assert (kept["row_count"], 0 < len(kept["rows"]) < 3000) == (3000, True)

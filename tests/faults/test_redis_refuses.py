@@ -109,8 +109,8 @@ def test_a_dispatch_is_accepted_and_the_lead_kept_while_redis_refuses(
         for process in (daemon, worker):
             assert "Traceback" not in process.text()
             assert process.text().count(told) <= (1 if process is daemon else 3), process.text()
-        wait_until(lambda: "going on after" in daemon.text(), limit_s=30)
-        assert daemon.text().count("going on after") == 1
+        wait_until(lambda: "continuing after" in daemon.text(), limit_s=30)
+        assert daemon.text().count("continuing after") == 1
 
 
 def test_the_lead_is_kept_while_redis_is_silent(database: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ CREATE PROCEDURE public.committing() LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO public.torn VALUES ('procedure'); COMMIT; END $$;
 """
 _TAGS = count(1)
-STANDS = "its SQL ended the transaction; what it did before stands"
+STANDS = "its SQL ended the transaction; its earlier changes are committed"
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def test_a_worker_gives_back_a_job_of_a_class_that_it_does_not_know(cluster: Clu
     old = cluster.worker(env=waits)
     cluster.wait_for_attempt(job, 2, limit_s=45)
     assert cluster.job(job)["retry_count"] == 0
-    assert "given back until" in old.text()
+    assert "returned until" in old.text()
 
     make_known(cluster)
     cluster.worker(env=waits)

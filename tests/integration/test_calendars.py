@@ -124,7 +124,7 @@ def test_every_command_shows_the_same_next_instant(
     assert datetime.fromisoformat(listed["next_instant"]) in [
         datetime.fromisoformat(row["instant"]) for row in planned
     ]
-    assert listed["schedule"] == ["0 6 * * * Europe/Berlin, working days of DE-BE but for 1 date"]
+    assert listed["schedule"] == ["0 6 * * * Europe/Berlin, working days of DE-BE except 1 date"]
 
 
 def test_a_schedule_that_has_nothing_left_is_said_to_be_over(
@@ -141,6 +141,6 @@ def test_a_schedule_that_has_nothing_left_is_said_to_be_over(
 
     assert scheduler.next_due() is None
     assert scheduler.tick(AFTER, term) == 0
-    assert "next: nothing is due any more, starts by hand" in headrace("plan", "bank").out
+    assert "next: nothing is due in the future, starts manually" in headrace("plan", "bank").out
     assert "no more" in headrace("schedules").out
     assert hand.run("bank")["status"] == "completed"

@@ -56,7 +56,7 @@ def test_run_brings_its_own_worker_shows_progress_and_ends_0(headrace: Headrace)
     assert (run["pipeline"], run["status"], run["params"]) == ("two", "completed", {"n": 7})
     # Whatever it brought has ended with it.
     assert {row["status"] for row in headrace("workers", "--json").json["items"]} == {"stopped"}
-    assert "no daemon is up" in headrace("top").out
+    assert "no active daemon" in headrace("top").out
 
 
 def test_a_failed_run_ends_1_with_its_error_and_can_be_retried(headrace: Headrace, database: str):
@@ -90,7 +90,7 @@ def test_a_detached_run_waits_for_a_worker_and_can_be_cancelled(headrace: Headra
     done = headrace("run", "two", "--detach")
     assert done.code == 0
     run_id = done.out.strip()
-    assert "No worker is up" in done.err
+    assert "No worker is running" in done.err
     assert headrace("queues", "--json").json["items"][1]["queued"] == 1
     assert headrace("jobs", "--status", "queued").out.count("Fibonacci") == 1
     assert headrace("cancel", run_id).out == f"run {run_id} is cancelled\n"
@@ -123,7 +123,7 @@ def test_an_interrupted_run_ends_130_and_leaves_no_process(headrace: Headrace):
         assert tree
         os.killpg(run.process.pid, signal.SIGINT)
         assert run.process.wait(timeout=12) == 130
-        assert "goes on wherever a worker is up" in run.output()
+        assert "continues on any running worker" in run.output()
         assert not set(run.tree()) & set(tree)
     # The job was given back and costs nothing of its budget.
     job = headrace("jobs", "--json").json["items"][0]
@@ -139,7 +139,7 @@ def test_listings_are_tables_for_people_and_items_for_programs(headrace: Headrac
         assert isinstance(listed.json["items"], list)
     names = [item["name"] for item in headrace("pipelines", "--json").json["items"]]
     assert names == ["failing", "hourly", "two"]
-    assert headrace("runs", "--pipeline", "hourly").out == "There are no such runs.\n"
+    assert headrace("runs", "--pipeline", "hourly").out == "No runs match.\n"
     assert headrace("runs", "--status", "compleed").code == 2
     assert len(headrace("jobs", "--limit", "1", "--json").json["items"]) == 1
 
@@ -252,7 +252,7 @@ def test_a_database_without_the_schema_is_told_so(
     assert done.code == 2
     assert "headrace db upgrade" in done.err
     assert headrace("db", "upgrade").code == 0
-    assert headrace("runs").out == "There are no such runs.\n"
+    assert headrace("runs").out == "No runs match.\n"
     assert headrace("db", "url").out.strip() == empty_database
 
 
@@ -261,7 +261,7 @@ def test_every_command_finds_the_embedded_servers_running_or_not(tmp_path: Path)
     home = Headrace(tmp_path, {})
     assert home("init", "shop").code == 0
     shop = Headrace(tmp_path / "shop", {})
-    assert shop("db", "url").err.startswith("The embedded servers do not run now")
+    assert shop("db", "url").err.startswith("The embedded servers are not running")
     assert shop("run", "hello", "-p", "greeting=Hi").code == 0
     assert len(shop("runs", "--json").json["items"]) == 1
     assert shop("db", "url").out.startswith("postgresql://")

@@ -34,4 +34,4 @@ def test_pipelines_and_schedules_tell_what_a_broken_file_has_stopped(
     for command in ("pipelines", "schedules"):
         done = headrace(command)
         assert done.code == 0, done.err
-        assert "hourly starts nothing, for its file is broken: " in done.err
+        assert "hourly starts no runs because its file is broken: " in done.err

@@ -107,7 +107,7 @@ def test_a_comment_is_no_difference(daemon: None, headrace: Headrace, edited: He
     (headrace.folder / "edited" / "sales.yaml").write_text(f"# nightly\n\n{SALES}")
     done = edited("plan", "sales", "--diff")
     assert (done.code, done.out.count("\n")) == (0, 1)
-    assert "no difference but in comments or layout" in done.out
+    assert "no difference except in comments or layout" in done.out
 
 
 def test_a_broken_edit_is_told_beside_the_version_that_goes_on(daemon: None, headrace: Headrace):
@@ -119,14 +119,14 @@ def test_a_broken_edit_is_told_beside_the_version_that_goes_on(daemon: None, hea
 
     assert done.code == 1
     assert 'pipelines/sales.yaml:17:21: step "wait" names an unknown job "Slow"' in done.out
-    assert f"the daemon goes on with version {version}" in done.out
+    assert f"the daemon continues with version {version}" in done.out
     listed = headrace("plan", "sales", "--diff", "--json")
     assert (listed.code, listed.json["verdict"]) == (1, "invalid")
     assert listed.json["problems"][0]["line"] == 17
     (headrace.folder / "pipelines" / "sales.yaml").write_text("name: [\n")
     unread = headrace("plan", "sales", "--diff")
     assert unread.code == 1
-    assert "the file is not valid; the daemon goes on with" in unread.out
+    assert "the file is invalid; the daemon continues with" in unread.out
 
 
 def test_new_and_removed_files_are_told_and_leave_the_table(
@@ -138,7 +138,7 @@ def test_new_and_removed_files_are_told_and_leave_the_table(
     (headrace.folder / "edited" / "sales.yaml").unlink()
     gone = edited("plan", "sales", "--diff")
     assert gone.code == 0
-    assert "the file is gone; the daemon runs version" in gone.out
+    assert "the file is missing; the daemon runs version" in gone.out
     assert edited("plan", "sale", "--diff").code == 1
 
     shutil.copy(headrace.folder / "edited" / "new.yaml", headrace.folder / "pipelines")
@@ -153,7 +153,7 @@ def test_new_and_removed_files_are_told_and_leave_the_table(
 def test_without_a_daemon_or_a_database_it_says_so_and_ends_2(headrace: Headrace, tmp_path: Path):
     idle = headrace("plan", "sales", "--diff")
     assert idle.code == 2
-    assert "no daemon is up" in idle.err
+    assert "no active daemon" in idle.err
     away = Headrace(headrace.folder, {"DATABASE_URL": "postgresql://127.0.0.1:1/x"})
     assert away("plan", "sales", "--diff").code == 2
     embedded = Headrace(headrace.folder, {"HEADRACE_HOME": str(tmp_path / "home")})

@@ -127,7 +127,7 @@ def test_what_an_earlier_step_makes_is_a_note_and_what_another_makes_a_hint(head
     stray = steps + '- {id: stray, job: RunSql, with: {sql: "TABLE made"}} # headrace: ignore'
     unordered = explain(headrace, stray + "[unordered-read] for this test\n")
     assert unordered.code == 1
-    assert 'step "make" makes it: depends_on: [make]' in unordered.out
+    assert 'step "make" creates it: depends_on: [make]' in unordered.out
     silenced = explain(headrace, stray + "[unordered-read, undefined-table] for this test\n")
     assert silenced.code == 0, silenced.out
 
@@ -189,7 +189,7 @@ def test_without_a_database_it_ends_2_and_starts_none(headrace: Headrace):
     alone = Headrace(headrace.folder, {"HEADRACE_HOME": str(home)})
     done = explain(alone, "- {id: a, job: RunSql, with: {sql: SELECT 1}}\n")
     assert done.code == 2
-    assert "no database is up: the embedded servers" in done.err
+    assert "no database is running: the embedded servers" in done.err
     assert not home.exists()
     assert explain(alone, "- {id: a, job: Fibonacci, with: {n: 3}}\n").code == 0
 

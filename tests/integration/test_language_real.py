@@ -110,7 +110,7 @@ def test_a_retried_run_tidies_up_again_and_is_told_how_to_run_the_present_plan(u
     said = up.headrace("retry", run["id"])
 
     assert said.code == 0, said.err
-    assert "It goes on with the plan that it was started with." in said.out
+    assert "It continues with the plan with which it was started." in said.out
     (line,) = re.findall(r"^  headrace (run divides --logical-date .*)$", said.out, re.MULTILINE)
     again = up.wait(run["id"])
     assert again["status"] == "completed"
@@ -244,7 +244,7 @@ def test_schedules_tells_when_each_pipeline_is_due_while_a_daemon_leads(up: Up) 
     assert "30 4 1 1 * Europe/Berlin" in line
     assert "-01-01 04:30" in line.replace("T", " ")
     assert " in " in line
-    assert "No daemon leads" not in said.err
+    assert "No daemon is active" not in said.err
 
 
 def test_a_job_tells_which_workers_are_new_enough_for_it(up: Up) -> None:
@@ -290,6 +290,6 @@ def test_schedules_tells_why_nothing_starts(tmp_path: Path) -> None:
 
         said = headrace("schedules")
 
-    assert "No daemon leads: nothing starts by itself until one does." in said.err
+    assert "No daemon is active: no runs start automatically until one is." in said.err
     assert "yearly is remembered as dealt with up to" in said.err
     assert "which is still to come: a clock was ahead" in said.err

@@ -111,10 +111,10 @@ def test_a_schedule_that_was_seen_by_a_clock_ahead_goes_on_from_now(
     daemon.start()
     daemon.declare(NOON, EVERY_15)
 
-    assert "which is still to come" in caplog.text
+    assert "which is in the future" in caplog.text
     assert daemon.row()["seen_until"] == NOON
     assert daemon.row()["next_instant"] == NOON + timedelta(minutes=14, seconds=30)
-    assert daemon.tick(NOON + 4 * HOUR) == 4, "those that have had their run get no second one"
+    assert daemon.tick(NOON + 4 * HOUR) == 4, "those that already had their run get no second one"
     assert len(daemon.dates()) == len(set(daemon.dates())) == 16
     assert daemon.row()["skipped"] == 0
 
@@ -126,7 +126,7 @@ def test_a_clock_that_is_set_back_leaves_no_schedule_standing_still(
     daemon.tick(NOON + HOUR)
 
     assert daemon.tick(NOON - 2 * HOUR) == 0
-    assert "which is still to come" in caplog.text
+    assert "which is in the future" in caplog.text
     assert daemon.tick(NOON - HOUR) == 4
 
 

@@ -85,7 +85,7 @@ def forms() -> list[str]:
 
 def test_what_the_settings_take_is_shown_and_stored_nowhere(headrace: Headrace):
     with headrace.started("up", "--no-web", "--workers", "1") as up:
-        up.wait_for("are in force")
+        up.wait_for("are active")
         ran = headrace("run", "leaks")
         run = headrace("runs", "--json").json["items"][0]["id"]
         jobs = headrace("jobs", "--json").json["items"]

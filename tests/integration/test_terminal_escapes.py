@@ -46,7 +46,7 @@ def headrace(tmp_path: Path) -> Headrace:
 
 def test_no_command_passes_a_job_s_escapes_on(headrace: Headrace):
     with headrace.started("up", "--no-web", "--workers", "1") as up:
-        up.wait_for("are in force")
+        up.wait_for("are active")
         shown = [headrace("run", "speaks")]
         run = headrace("runs", "--json").json["items"][0]["id"]
         job = headrace("jobs", "--status", "failed", "--json").json["items"][0]["id"]

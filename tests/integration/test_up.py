@@ -60,9 +60,9 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
     with headrace.started("up") as up:
         _ready(headrace, up)
         said = up.output()
-        assert "2 pipelines are in force" in said
+        assert "2 pipelines are active" in said
         assert "minutely               next due" in said
-        assert "slow                   starts by hand" in said
+        assert "slow                   starts manually" in said
         up.wait_for("pipelines/broken.yaml:1:1")
         run_id = headrace("run", "slow", "--detach").out.strip()
         give_up = time.monotonic() + 20
@@ -93,7 +93,7 @@ def test_a_part_that_dies_is_started_again(headrace: Headrace):
         for pid in [pid for pid in up.tree() if _parent(pid) == up.process.pid]:
             os.kill(pid, signal.SIGKILL)
         for part in ("servers", "daemon", "worker 1", "web"):
-            up.wait_for(f"{part} has ended (signal SIGKILL); starting it again")
+            up.wait_for(f"{part} has exited (signal SIGKILL); restarting it")
         _ready(headrace, up)
         assert len(up.tree()) == 5
         # A job runs: it has its grace of 10 s.

@@ -40,8 +40,8 @@ def test_a_killed_server_is_started_again_and_work_goes_on(
 
         os.kill(killed, signal.SIGKILL)
 
-        up.wait_for("an embedded server has ended; starting it again")
-        up.wait_for("the embedded servers run again")
+        up.wait_for("an embedded server has exited; restarting it")
+        up.wait_for("the embedded servers are running again")
         wait_until(lambda: find(own_home) is not None, limit_s=30)
         assert _pid(own_home, server) != killed
         before = int(headrace("runs", "--json", "--limit", "1").json["items"][0]["id"][:8], 16)
@@ -52,5 +52,5 @@ def test_a_killed_server_is_started_again_and_work_goes_on(
 
         wait_until(later, limit_s=60, what="a run after that")
         assert "Traceback" not in up.output()
-        assert up.output().count("daemon   going on after redis") <= 1
+        assert up.output().count("daemon   continuing after redis") <= 1
         assert up.stop() < 15

@@ -249,11 +249,11 @@ def test_a_token_file_of_somebody_else_or_open_to_others_is_refused(
     with installation(database, redis_url, tmp_path) as found:
         file.write_text("known-to-the-attacker\n")
         file.chmod(0o644)
-        with pytest.raises(ConfigError, match="others may read it"):
+        with pytest.raises(ConfigError, match="other users can read it"):
             create_app(found)
         file.chmod(0o600)
         os.chown(file, STRANGER, STRANGER)
-        with pytest.raises(ConfigError, match="is no file of ours"):
+        with pytest.raises(ConfigError, match="does not belong to Headrace"):
             create_app(found)
         file.unlink()
         file.symlink_to("/etc/hostname")

@@ -26,7 +26,7 @@ def test_no_message_ends_a_worker_s_parent(cluster: Cluster) -> None:
         cluster.redis.publish(channel, message)
 
     wait_until(
-        lambda: worker.log.read_text().count("is no command of RQ") >= 8, what="the warnings"
+        lambda: worker.log.read_text().count("is not a command of RQ") >= 8, what="the warnings"
     )
     job = cluster.dispatch("EffectJob")
     cluster.wait_for_status(job, "completed")

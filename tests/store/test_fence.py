@@ -158,7 +158,7 @@ def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -
 
     sessions.roll_back()
     assert rows.status(job) == "started"
-    assert sessions.verdict() == "its SQL ended the transaction; what it did before stands"
+    assert sessions.verdict() == "its SQL ended the transaction; its earlier changes are committed"
 
 
 def test_a_job_cannot_sign_in_another_transaction_than_its_own(
@@ -176,7 +176,7 @@ def test_a_job_cannot_sign_in_another_transaction_than_its_own(
         sessions.commit_targets()
 
     sessions.roll_back()
-    assert sessions.verdict() == "its SQL ended the transaction; what it did before stands"
+    assert sessions.verdict() == "its SQL ended the transaction; its earlier changes are committed"
     sessions.dirty = sessions.used = True
     sessions.clean()
 

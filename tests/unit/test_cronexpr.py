@@ -111,9 +111,9 @@ def test_iana_names_are_time_zones(name):
         ("CEST", "IANA names are expected"),
         ("+02:00", "IANA names are expected"),
         ("", "empty"),
-        ("../../etc/passwd", "is no known time zone"),
-        ("/etc/localtime", "is no known time zone"),
-        ("UTC\0", "is no known time zone"),
+        ("../../etc/passwd", "is not a known time zone"),
+        ("/etc/localtime", "is not a known time zone"),
+        ("UTC\0", "is not a known time zone"),
     ],
 )
 def test_other_time_zones_are_refused_with_the_one_that_was_meant(name, said):

@@ -264,5 +264,5 @@ def test_a_home_that_another_user_made_is_refused_by_root_too(own_home):
 def test_a_home_that_everybody_may_write_into_is_refused(own_home):
     own_home.chmod(0o777)
 
-    with pytest.raises(EmbeddedError, match="can be written by everybody"):
+    with pytest.raises(EmbeddedError, match="everybody can write to it"):
         embedded.start(own_home)

@@ -126,7 +126,7 @@ def test_output_folders_apart_from_code_pipelines_and_settings_only(
 ) -> None:
     (project / "config.yaml").write_text(f"output_folders: [out, {folder}]\n")
 
-    with pytest.raises(ConfigError, match=r"config\.yaml:1:\d+: what jobs write may not go to"):
+    with pytest.raises(ConfigError, match=r"config\.yaml:1:\d+: jobs must not write to"):
         load_settings({}, config_file=project / "config.yaml")
 
 

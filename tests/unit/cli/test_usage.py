@@ -176,9 +176,7 @@ def test_plan_tells_that_items_are_known_when_their_step_starts(headrace: Headra
     done = headrace("plan", "fan")
     assert done.code == 0, done.out
     assert "each: RunSql on medium after list" in done.out
-    told = (
-        'foreach region in "{{ steps.list.result.rows }}": how many is known when the step starts'
-    )
+    told = 'foreach region in "{{ steps.list.result.rows }}": their number is known at its start'
     assert told in done.out
     assert "| select :p1, :p2" in done.out
     listed = headrace("plan", "fan", "--json").json["steps"]

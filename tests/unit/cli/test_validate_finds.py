@@ -136,7 +136,9 @@ def test_an_item_beside_steps_in_one_text(found: Found):
         "  - {id: b, job: RunSql, depends_on: [a], foreach: {items: [1], as: i},\n"
         '     with: {sql: select 1, params: {x: "{{ i }} {{ steps.a.result }}"}}}\n'
     )
-    assert "one text cannot speak of the item and of steps" in one(found(text))["message"]
+    assert (
+        "one value cannot refer to both the foreach item and `steps`" in one(found(text))["message"]
+    )
 
 
 def test_a_default_that_speaks_of_a_parameter_below_it(found: Found):
@@ -160,7 +162,7 @@ def test_a_default_that_does_not_become_its_type(found: Found):
     [
         ("select {{ i }}", 'params: {i: "{{ i }}"}'),
         ("select {{ params.m }}", 'params has no "m"'),
-        ("select {{ steps.a.result }}", "hand it over"),
+        ("select {{ steps.a.result }}", "pass it on"),
         ("select '{{ params.n }}'", "inside quotes"),
         ("select 1 -- {{ params.n }}", "inside a comment"),
         ("select a{{ params.n }}", "touches what stands beside it"),

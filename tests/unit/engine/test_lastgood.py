@@ -61,4 +61,4 @@ def test_what_a_leader_of_an_earlier_version_has_left_in_the_row_is_not_taken_fo
 
     found = last_good.version({**row, "version": "v2"}, BROKEN[1])
     assert isinstance(found, NotRestored)
-    assert "mend the file" in found.why
+    assert "fix the file" in found.why
