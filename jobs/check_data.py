@@ -1,7 +1,7 @@
 """CheckData: fail where rows break a rule."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,7 @@ class CheckData(BaseJob):
     """
 
     binds_sql = True
-    result_keys = ("checks",)
+    result_keys: ClassVar = {"checks": int}
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

@@ -67,7 +67,7 @@ class HttpExtract(BaseJob):
     """
 
     paths: ClassVar = {"path": to_write}
-    result_keys = ("row_count", "table", "size_bytes", "path")
+    result_keys: ClassVar = {"row_count": int, "table": str, "size_bytes": int, "path": str}
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
 

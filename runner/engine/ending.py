@@ -19,8 +19,8 @@ from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
 from runner.secrecy import redacted
 from runner.store.attempts import Claimed, Completed
-from runner.store.connect import transient
 from runner.store.faults import crash_point
+from runner.store.outages import transient
 
 log = logging.getLogger("headrace.worker")
 

@@ -18,8 +18,8 @@ from psycopg2 import errors
 from sqlalchemy import Connection
 
 from runner.errors import StoreUnavailable, TransactionEnded
-from runner.store.connect import unavailable_message
 from runner.store.jobline import JobConnection
+from runner.store.outages import unavailable_message
 from runner.store.session_settings import OWN_SEARCH_PATH
 from runner.store.session_state import IN_ORDER
 from runner.store.statements import STATEMENTS

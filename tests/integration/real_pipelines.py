@@ -20,6 +20,12 @@ steps:
   - {id: goes_on, job: RunSql, depends_on: [last], trigger_rule: none_failed, with: {sql: select 1}}
   - {id: warns, job: RunSql, depends_on: [last], trigger_rule: one_failed, with: {sql: select 1}}
   - {id: always, job: RunSql, depends_on: [last], trigger_rule: all_done, with: {sql: select 1}}
+  - {id: told, job: RunSql, depends_on: [bad, last], trigger_rule: all_failed,
+     with: {sql: select 1}}
+  - {id: any, job: RunSql, depends_on: [bad, "off"], trigger_rule: one_done, with: {sql: select 1}}
+  - {id: some, job: RunSql, depends_on: ["off"], trigger_rule: none_failed_min_one_success,
+     with: {sql: select 1}}
+  - {id: free, job: RunSql, depends_on: [bad], trigger_rule: always, with: {sql: select 1}}
 """,
     "nothing": """
 params: {regions: {type: list, default: []}}

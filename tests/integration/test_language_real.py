@@ -67,6 +67,7 @@ def test_trigger_rules_see_a_failure_two_steps_up(up: Up) -> None:
     assert statuses == {
         "off": "skipped", "bad": "failed", "middle": "skipped", "last": "skipped",
         "goes_on": "skipped", "warns": "completed", "always": "completed",
+        "told": "completed", "any": "completed", "some": "skipped", "free": "completed",
     }  # fmt: skip
     jobs = jobs_of(run)
     assert {step: job["skip_reason"] for step, job in jobs.items() if job["skip_reason"]} == {
@@ -74,6 +75,7 @@ def test_trigger_rules_see_a_failure_two_steps_up(up: Up) -> None:
         "middle": "upstream_failed",
         "last": "upstream_failed",
         "goes_on": "upstream_failed",
+        "some": "condition",
     }
 
 
