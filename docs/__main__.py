@@ -43,7 +43,7 @@ def _job(kind: JobType) -> Iterator[str]:
     yield text.strip()
     if not kind.transactional:
         yield ""
-        yield "Not transactional: it runs at least once; its effect and its completion are separate."
+        yield "Not transactional: it runs at least once; effect and completion are separate."
     told = {name: meaning.replace("|", "\\|") for name, meaning in kind.meanings.items()}
     told.pop("connection", None)  # The page describes it once for all jobs.
     if not told:

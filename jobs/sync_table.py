@@ -21,7 +21,9 @@ class SyncTable(BaseJob):
     An existing target keeps its definition, owner, privileges and other columns; a missing one is
     created, with the key, and NOT NULL, constant defaults and comments of the source. The
     sequences of its columns continue after the copied values. Two values differ if they are
-    stored differently: 1.0 and 1.00 do. The result is `{inserted, updated, deleted, table}`.
+    stored differently: 1.0 and 1.00 do. A trigger or a rule of the target that prevents the insert,
+    update or deletion of a row fails the job. The result is
+    `{inserted, updated, deleted, table}`.
 
     Parameters:
         source_table: the table or view to read.

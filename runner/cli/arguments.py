@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     main = _Parser(
         prog="headrace",
         description="Runs YAML pipelines on RQ queues, with their state in PostgreSQL.",
-        epilog="exit codes: 0 success; 1 the pipeline, run or job failed; 2 wrong usage or configuration",
+        epilog="exit codes: 0 success; 1 failure; 2 wrong usage or configuration",
     )
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
