@@ -119,13 +119,13 @@ def plain_host(host: str) -> str:
     """Return a host as the list has it: lower case, in ASCII, without the dot at its end.
 
     Raises:
-        HostRefused: it is no host's name.
+        HostRefused: it is not a host name.
     """
     try:
         # An address of IPv6 may name a zone, which a list cannot.
         ascii_host = host if ":" in host else host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise HostRefused(f"{host!r} is no host's name") from None
+        raise HostRefused(f"{host!r} is not a host name") from None
     return ascii_host.lower().removesuffix(".")
 
 
@@ -157,7 +157,7 @@ def _read(entry: str) -> Allowed:
     except ValueError:
         if "/" in text or ":" in text:
             raise JobFailure(
-                f"http.allowed_hosts in config.yaml: {entry!r} is no address or network"
+                f"http.allowed_hosts in config.yaml: {entry!r} is not an address or network"
             ) from None
     return Allowed(text.lower().removesuffix("."), None, port)
 
@@ -173,4 +173,4 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 
 def _not_listed(host: str) -> str:
-    return f"{host} is not among http.allowed_hosts in config.yaml, so no job may speak to it"
+    return f"{host} is not among http.allowed_hosts in config.yaml, so jobs cannot connect to it"

@@ -43,10 +43,10 @@ def refuse_no_rows(answer: Answer, name: str, kind: str, mode: str) -> None:
     if _MARKUP.match(answer.start):
         what = "an HTML page" if _PAGE.match(answer.start) else "markup (HTML or XML)"
         raise JobFailure(f"{name}: the answer is {what}, no {kind}: it begins {_begins(answer)}")
-    packed = "packed with gzip" if answer.start.startswith(_GZIP) else foreign_kind(answer.start)
+    packed = "a gzip stream" if answer.start.startswith(_GZIP) else foreign_kind(answer.start)
     if packed:
         raise JobFailure(
-            f"{name}: the answer is {packed}, no {kind}: keep it with `path`, and load that file"
+            f"{name}: the answer is {packed}, no {kind}: store it with `path`, and load that file"
         )
 
 
@@ -58,10 +58,10 @@ def refuse_no_file(answer: Answer, name: str, path: str) -> None:
     """
     suffix = PurePosixPath(path).suffix.lower()
     if not answer.has_content or (answer.size_bytes == 0 and suffix in _NEVER_EMPTY):
-        raise JobFailure(f"{name}: the answer {answer.status} has no content to keep as {path}")
+        raise JobFailure(f"{name}: the answer {answer.status} has no content to store as {path}")
     if _PAGE.match(answer.start) and suffix not in _PAGES:
         raise JobFailure(
-            f"{name}: the answer is an HTML page, which is not kept as {path}: it begins"
+            f"{name}: the answer is an HTML page, which is not stored as {path}: it begins"
             f" {_begins(answer)}"
         )
 
@@ -79,7 +79,7 @@ def text_of(spool: IO[bytes], answer: Answer, name: str) -> IO[str]:
         return io.TextIOWrapper(spool, encoding=charset, newline="")
     except (LookupError, ValueError):
         raise JobFailure(
-            f"{name}: the answer is written in {charset!r}, which nobody can read"
+            f"{name}: the answer is written in {charset!r}, which is unknown"
         ) from None
 
 
@@ -107,7 +107,7 @@ def records_of(text: str, name: str, path: str | None, declared: Sequence[str] |
     rows = items_of(found) if found[0] == "[" else [found]
     if not all(row[0] == "{" for row in rows):
         where = repr(path) if path else "the document"
-        raise JobFailure(f"{name}: {where} is no list of objects; `records` tells where it is")
+        raise JobFailure(f"{name}: {where} is not a list of objects; set `records` to its path")
     return rows
 
 
@@ -115,7 +115,7 @@ def _at(found: str, keys: Sequence[str], name: str, path: str) -> str:
     """Return the value at a path; a key may hold dots itself."""
     places = _places(found, tuple(keys))
     if len(places) > 1:
-        raise JobFailure(f"{name}: {path!r} is more than one place: a key of the answer has a dot")
+        raise JobFailure(f"{name}: {path!r} is ambiguous: a key of the answer contains a dot")
     if places:
         return places[0]
     raise JobFailure(

@@ -61,9 +61,9 @@ class ArchiveRows(BaseJob):
         if (older_than is None) == (before is None):
             raise InvalidPayload("ArchiveRows takes either older_than or before")
         if table == into:
-            raise InvalidPayload(f"into is the table itself, {table}: name another one")
+            raise InvalidPayload(f"into is the table itself, {table}: choose another one")
         if limit is not None and limit < 1:
-            raise InvalidPayload(f"limit is at least 1, not {limit}")
+            raise InvalidPayload(f"limit must be at least 1, not {limit}")
         self.table, self.into, self.column = table, into, column
         self.age = None if older_than is None else _duration(older_than)
         self.before = before
@@ -107,8 +107,8 @@ class ArchiveRows(BaseJob):
         yield Preview(
             self._statement(ALL_COLUMNS),
             self.connection,
-            f"the columns of {self.table} are read from the catalogue",
-            unexplained="it reads rows that are picked first",
+            f"the columns of {self.table} are read from the catalog",
+            unexplained="it reads rows that are selected first",
         )
 
     def _pick(self, cutoff: str) -> RenderedSql:
@@ -141,5 +141,5 @@ class ArchiveRows(BaseJob):
 def _duration(text: str) -> Span:
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise InvalidPayload(f"older_than {text!r} is no age: write one such as 12h or 90d")
+        raise InvalidPayload(f"older_than {text!r} is not an age: write one such as 12h or 90d")
     return _UNITS[match[2]](int(match[1]))

@@ -41,11 +41,11 @@ def refuse_unfit_table(session: Session, table: str, into: str, column: str) -> 
             "not by time: name a column of type date, timestamp or timestamptz"
         )
     if found.same:
-        raise JobFailure(f"{into} is {table} itself, or a part of it: name another table in into")
+        raise JobFailure(f"{into} is {table} itself, or a part of it: choose another one")
     if found.heirs:
         raise JobFailure(
             f"the tables {found.heirs} inherit from {table}; their own columns would be lost: "
-            "archive each of them by a step of its own"
+            "archive each of them in its own step"
         )
 
 
@@ -97,7 +97,7 @@ def refuse_lost_children(session: Session, table: str) -> None:
     if lost:
         raise JobFailure(
             f"rows refer to the old rows of {table} and would be deleted or changed with them: "
-            f"{', '.join(lost)}; archive those first, in a step before this one"
+            f"{', '.join(lost)}; archive those first, in an earlier step"
         )
 
 

@@ -140,8 +140,8 @@ def readable_table(session: Session, table: str) -> Table:
         raise JobFailure(f"{table} is no table but {_with_article(found.what)}")
     if not found.readable:
         raise JobFailure(
-            f"the role {found.role} may not read {table}: GRANT SELECT ON {found.sql.display} "
-            f"TO {quote_name(found.role)}, and USAGE on its schema"
+            f"the role {found.role} has no right to read {table}: GRANT SELECT ON"
+            f" {found.sql.display} TO {quote_name(found.role)}, and USAGE on its schema"
         )
     if not found.columns:
         raise JobFailure(f"{table} has no columns: there is nothing to copy")
@@ -157,7 +157,7 @@ def writable_table(session: Session, table: str) -> Table | None:
     found = find_table(session, table)
     if found is not None and found.kind not in _WRITABLE:
         raise JobFailure(
-            f"{table} is {_with_article(found.what)}, and no rows can be written to it"
+            f"{table} is {_with_article(found.what)}, and rows cannot be written to it"
         )
     return found
 
@@ -179,7 +179,7 @@ def named(columns: Sequence[Column], wanted: Iterable[str], table: str) -> list[
     """Return the columns that a user names: as they are called, or in double quotes as in SQL.
 
     Raises:
-        JobFailure: there is no such column, or it is named twice.
+        JobFailure: there is no such column, or it occurs twice.
     """
     by_name = {column.name: column for column in columns}
     found: dict[str, Column] = {}
@@ -188,7 +188,7 @@ def named(columns: Sequence[Column], wanted: Iterable[str], table: str) -> list[
         if exact not in by_name:
             raise JobFailure(f"{table} has no column {name!r}; it has: {', '.join(by_name)}")
         if exact in found:
-            raise JobFailure(f"the column {name!r} is named twice")
+            raise JobFailure(f"the column {name!r} occurs twice")
         found[exact] = by_name[exact]
     return list(found.values())
 

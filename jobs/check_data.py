@@ -82,7 +82,7 @@ class CheckData(BaseJob):
 
     def preview(self) -> Iterator[Preview]:
         for told, sql in self._rules():
-            yield Preview(sql, self.connection, f"no row may come: {told}")
+            yield Preview(sql, self.connection, f"expects no rows: {told}")
         if self._has_query:
             source = load_source(self.sql_text, self.sql_path)
             previews = of_script(source, self.params, self.connection)
@@ -93,7 +93,7 @@ class CheckData(BaseJob):
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:
-            raise RefusedSql(f"{self.sql_path or 'sql'}: a check is one query")
+            raise RefusedSql(f"{self.sql_path or 'sql'}: a check must be one query")
         for statement in statements:
             refuse_outside_transaction(statement)
 
@@ -152,7 +152,7 @@ class CheckData(BaseJob):
         if all(queries):
             raise InvalidPayload("CheckData takes either sql or sql_path")
         if rules and self.table is None:
-            raise InvalidPayload("CheckData needs the table that its rules are about")
+            raise InvalidPayload("CheckData needs the table for its rules")
         if not rules and not any(queries):
             raise InvalidPayload("CheckData has nothing to check: give a rule, or sql")
 

@@ -66,7 +66,7 @@ class CsvRecords:
                 return passed
         if self._open:
             raise JobFailure(
-                f"{self._name}:{self._open}: a quoted field begins here and never ends"
+                f"{self._name}:{self._open}: a quoted field begins here and is never closed"
             )
         return ""
 
@@ -149,7 +149,7 @@ class CsvRecords:
             if outside and index < last and part[-1] not in ends:
                 break
         raise JobFailure(
-            f"{self._name}:{line}: a quote stands inside a field. A field that holds quotes is "
+            f"{self._name}:{line}: a quote is inside a field. A field that holds quotes is "
             'quoted itself, and each quote in it is written twice: "5"" pipe". A backslash before '
             "it does not help, nor may a blank stand beside the outer ones"
         )
@@ -165,7 +165,7 @@ class CsvRecords:
                 before = '"'.join([*parts[:index], part[: part.index("\r")]])
                 raise JobFailure(
                     f"{self._name}:{self._line + before.count(chr(10))}: a carriage return stands "
-                    "in the line: write the field in quotes, or make all lines end alike"
+                    "in the line: write the field in quotes, or use the same line end everywhere"
                 )
             parts[index] = part.replace("\r", "\n")
 
@@ -217,7 +217,7 @@ def read_names(file: IO[str], name: str, delimiter: str) -> tuple[list[str], int
         what = "begins with an empty line" if record else "the file is empty"
         raise JobFailure(f"{name}: {what}, a header was expected")
     if record.count('"') % 2 or len(record) >= _LONGEST_HEADER:
-        raise JobFailure(f"{name}:1: a quoted name in the header never ends")
+        raise JobFailure(f"{name}:1: a quoted name in the header is never closed")
     return _fields(record.rstrip("\r\n"), name, delimiter), max(lines, 1), old_mac
 
 
@@ -229,11 +229,11 @@ def _fields(record: str, name: str, delimiter: str) -> list[str]:
             end = record.find(delimiter, start)
             field = record[start:] if end < 0 else record[start:end]
             if '"' in field:
-                raise JobFailure(f"{name}:1: a quote stands inside a name of the header: {field!r}")
+                raise JobFailure(f"{name}:1: a quote is inside a name of the header: {field!r}")
         else:
             field, end = _quoted(record, start)
             if record[end : end + 1] not in ("", delimiter):
-                raise JobFailure(f"{name}:1: a quote stands inside a name of the header: {field!r}")
+                raise JobFailure(f"{name}:1: a quote is inside a name of the header: {field!r}")
             end = end if end < len(record) else -1
         fields.append(field.strip())
         if end < 0:

@@ -123,7 +123,7 @@ class DataAggregation(BaseJob):
         columns = [*self.group_by, *(a.alias for a in self.aggregates)]
         if self.sort_by is not None and self.sort_by not in columns:
             raise InvalidPayload(
-                f"sort_by {self.sort_by!r} is no column of the result: {', '.join(columns)}"
+                f"sort_by {self.sort_by!r} is not a column of the result: {', '.join(columns)}"
             )
 
 

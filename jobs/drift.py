@@ -84,7 +84,7 @@ class Drift:
         table = self.target.written
         words = [f"it has no column {c.name} ({c.type})" for c in self.new if new]
         words += [
-            f"its column {p.target.name} is {p.target.type}, which takes no {p.given.type}"
+            f"its column {p.target.name} is {p.target.type}, which cannot take {p.given.type}"
             for p in self.unlike
         ]
         words += [
@@ -174,6 +174,6 @@ def _remedies(drift: Drift, policy: str, *, replaces: bool) -> str:
     else:
         words = ["append_new_columns", "ignore (leaves new columns out)"]
     if replaces:
-        words.append("recreate (drops the table with its rights and makes it anew)")
+        words.append("recreate (drops the table with its privileges and creates it again)")
     offered = [word for word in words if word.split()[0] != policy]
     return f"{change}, or set on_schema_change: {', or '.join(offered)}" if offered else change

@@ -78,7 +78,7 @@ class ExportQuery(BaseJob):
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:
-            raise RefusedSql(f"an export is one query, not {len(statements)} statements")
+            raise RefusedSql(f"an export must be one query, not {len(statements)} statements")
 
     def _copy(self, query: RenderedSql, columns: RenderedSql = ALL) -> RenderedSql:
         if self.format == "jsonl":

@@ -19,7 +19,7 @@ def refuse_delimiter(delimiter: str) -> None:
     """
     if len(delimiter) != 1 or delimiter in '"\n\r' or not delimiter.isascii():
         raise InvalidPayload(
-            f"delimiter is one character, neither a quote nor a line's end: {delimiter!r}"
+            f"delimiter must be one character, neither a quote nor a line end: {delimiter!r}"
         )
 
 
@@ -38,7 +38,7 @@ def described(session: Session, query: RenderedSql) -> RenderedSql:
     name, times = Counter(name for name, _ in columns).most_common(1)[0]
     if times > 1:
         raise JobFailure(
-            f"the query has {times} columns called {name!r}: give each a name of its own (AS …)"
+            f"the query has {times} columns called {name!r}: give each a different name (AS …)"
         )
     built = execute(session, packaged_sql("built_types", oids=[oid for _, oid in columns]))
     known = {row.oid: row.of_json for row in built}

@@ -33,8 +33,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _WITH_DATA = (200, 201, 203)
 _EMPTY = (204, 205)
 _WHY_NO_DATA = {
-    202: "the server has taken the request, and has no answer yet: ask again later (`retry`)",
-    206: "that is a part, and nobody asked for one (no header Range)",
+    202: "the server has accepted the request, but has no answer yet: try again later (`retry`)",
+    206: "that is a partial answer, which was not requested (no header Range)",
 }
 
 
@@ -130,7 +130,7 @@ def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> 
     except JobFailure:
         told = ""  # The status says more than that its text is cut.
     text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
-    why = _WHY_NO_DATA.get(status, "that is no data" if 200 <= status < 300 else "")
+    why = _WHY_NO_DATA.get(status, "that is not data" if 200 <= status < 300 else "")
     told = "; it says: ".join(filter(None, (why, text))) or "without a word"
     raise JobFailure(f"{place} answered {status} {answer.reason or ''}: {told}")
 
@@ -268,7 +268,7 @@ def _redirected(
         raise JobFailure(f"{shown(url)} is redirected to more than one place")
     following = followed(url, targets[0])
     if request.method != "GET":
-        raise JobFailure(f"{request.method} {shown(url)} is redirected; give the URL it leads to")
+        raise JobFailure(f"{request.method} {shown(url)} is redirected; write its target URL")
     try:
         allowed.refuse_unlisted(following.hostname or "", port_of(following))
     except HostRefused as error:

@@ -18,7 +18,7 @@ class Fibonacci(BaseJob):
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= n <= LARGEST:
-            raise InvalidPayload(f"n is between 0 and {LARGEST}, not {n!r}")
+            raise InvalidPayload(f"n must be between 0 and {LARGEST}, not {n!r}")
         self.n = n
 
     def handle(self) -> int:

@@ -52,7 +52,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError as error:
         if error.filename != str(partial):
             raise
-        raise JobFailure(f"{path.name}: another attempt of this job writes it by now") from None
+        raise JobFailure(f"{path.name}: a newer attempt of this job is writing it") from None
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

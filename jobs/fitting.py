@@ -58,7 +58,7 @@ def fit(
     except DBAPIError as error:
         raise _misfit(session, target, pairs, model) or error from None
     if stored != rows:
-        raise JobFailure(f"{stored} of {rows} staged rows are left: a fault of Headrace")
+        raise JobFailure(f"{stored} of {rows} staged rows are left: this is a bug in Headrace")
     drop_staged(session)
     execute(session, packaged_sql("rename_staged", old=_FITTED, new=STAGED))
 

@@ -53,7 +53,7 @@ def read_header(file: IO[str], name: str, delimiter: str) -> Header:
                 f"{MAX_BYTES} bytes that PostgreSQL takes"
             )
         if column in names[: position - 1]:
-            raise JobFailure(f"{name}:1: the column {column!r} stands twice in the header")
+            raise JobFailure(f"{name}:1: the column {column!r} occurs twice in the header")
     return Header(names, lines, unnamed_last, old_mac)
 
 

@@ -100,7 +100,7 @@ class HttpExtract(BaseJob):
         if records is not None and format != "json":
             raise InvalidPayload("records needs format: json")
         if max_mb < 1:
-            raise InvalidPayload("max_mb is at least 1")
+            raise InvalidPayload("max_mb must be at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
         self.headers = headers or {}
         refuse_headers(self.headers)

@@ -48,7 +48,7 @@ class Intake:
         statement = packaged_sql("load_csv", table=into, columns=names, **options)
         written = self._copy(statement, records)
         if records.lines.left_out:
-            logger.info("%s: %d blank lines were left out", self.name, records.lines.left_out)
+            logger.info("%s: %d blank lines were skipped", self.name, records.lines.left_out)
         return self._published(columns, records.rows, written)
 
     def json(self, columns: Sequence[Column], records: JsonRecords, *, staged: bool) -> int:
@@ -111,7 +111,7 @@ class Intake:
             return written
         if written < read and self._drops_rows():
             logger.warning(
-                "%s: a trigger of %s kept %d of %d rows away",
+                "%s: a trigger of %s rejected %d of %d rows",
                 self.name, self.target.written, read - written, read,
             )  # fmt: skip
         else:
@@ -149,5 +149,5 @@ def _literal(text: str) -> str:
 def _account(name: str, read: int, written: int) -> None:
     if read != written:
         raise JobFailure(
-            f"{name}: {read} records were read, but PostgreSQL took {written}: nothing is stored"
+            f"{name}: {read} records were read, but PostgreSQL stored {written}: nothing is saved"
         )

@@ -170,7 +170,7 @@ class Keys:
             return None
         raise JobFailure(
             f"{self._name}:{number}: no column for {key!r}: {self._table} takes "
-            f"{', '.join(self._columns)}; add the column, or leave the key out of the file"
+            f"{', '.join(self._columns)}; add the column, or remove the key from the file"
         )
 
 
@@ -192,7 +192,7 @@ def parse_record(line: str, name: str, number: int) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise JobFailure(f"{name}:{number}: no JSON object but {line.strip()[:60]}")
     if isinstance(record, Repeated):
-        raise JobFailure(f"{name}:{number}: the key {_repeated(line)!r} stands twice in the object")
+        raise JobFailure(f"{name}:{number}: the key {_repeated(line)!r} occurs twice in the object")
     return record
 
 

@@ -45,7 +45,7 @@ def whole(text: str) -> str:
 
     Raises:
         ValueError: it is no JSON.
-        RecursionError: it is nested too deeply.
+        RecursionError: it is nested too deeplyly.
     """
     decode(text)
     return text.strip(" \t\n\r")

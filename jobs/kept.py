@@ -16,7 +16,7 @@ def refuse_missing(session: Session, target: Table, key: Sequence[str]) -> None:
     missing = execute(session, statement).scalar()
     if missing:
         raise JobFailure(
-            f"{target.written} did not take {missing} of the rows: a trigger of it keeps them away"
+            f"{target.written} did not store {missing} of the rows: a trigger rejects them"
         )
 
 

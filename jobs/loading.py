@@ -53,7 +53,7 @@ class TableLoad:
         if is_csv and not self.header and self.columns is None:
             raise InvalidPayload("a CSV file without a header needs columns")
         if self.columns is not None and not self.columns:
-            raise InvalidPayload("columns names no column")
+            raise InvalidPayload("columns is empty")
 
     def csv(self, session: Session, file: IO[str]) -> int:
         """Load CSV from its beginning; returns the number of rows.
@@ -129,14 +129,14 @@ class TableLoad:
             self._check_types(session, found)
             return found
         if not self.create:
-            raise JobFailure(f"there is no table {self.table}; `create: true` makes it")
+            raise JobFailure(f"there is no table {self.table}; `create: true` creates it")
         if not columns:
-            raise JobFailure(f"{self.name}: {self.table} cannot be made without columns")
+            raise JobFailure(f"{self.name}: {self.table} cannot be created without columns")
         create_schema(session, self.table)
         execute(session, self._create_table(columns))
-        logger.info("Made the table %s", self.table)
+        logger.info("Created the table %s", self.table)
         made = writable_table(session, self.table)
-        assert made is not None, "the table was made just now"
+        assert made is not None, "the table was just created"
         return made
 
     def preview(

@@ -37,7 +37,7 @@ def make_table(
     body = RenderedSql(", ".join(declared), {})
     execute(session, packaged_sql("create_typed", table=table, body=body))
     made = writable_table(session, table)
-    assert made is not None, "the table was made just now"
+    assert made is not None, "the table was just created"
     stored = execute(session, insert_statement(made.sql, names, always=False)).rowcount
     if stored != rows:
         raise JobFailure(f"{table} took {stored} of {rows} rows")

@@ -15,19 +15,12 @@ from runner.template import Preview
 class MirrorTable(BaseJob):
     """Replace all rows of one table with those of another, also across databases.
 
-<<<<<<< HEAD
     The rows are staged first; the target changes in one step when the job commits. An existing
     target keeps its definition, owner, privileges, indexes and other columns; a missing one is
     created, with the source's primary key, NOT NULL, constant defaults and comments. The
-    sequences of its columns continue after the copied values. The result is `{row_count, table}`.
-=======
-    The rows are staged first; the target changes in one step when the job commits. A target that
-    is there keeps its definition, owner, rights, indexes and other columns; one that is missing
-    is made, with the source's primary key, NOT NULL, constant defaults and comments. Sequences
-    behind its columns are moved past the copied values. Where a trigger or a rule of the target
-    keeps an old row or a new one away, or where rows of a table that inherits from it would be
-    deleted, the job fails. The result is `{row_count, table}`.
->>>>>>> main
+    sequences of its columns continue after the copied values. The job fails if a trigger or a rule
+    of the target prevents the deletion of an old row or the insert of a new one, or if rows of a
+    table that inherits from it would be deleted. The result is `{row_count, table}`.
 
     Parameters:
         source_table: the table or view to copy.

@@ -17,14 +17,14 @@ _LONGEST_LINE_BYTES = 1 << 28
 
 # What begins so is no text, and nothing that is unpacked here.
 _FOREIGN = (
-    (b"\x28\xb5\x2f\xfd", "packed with zstd"),
-    (b"BZh", "packed with bzip2"),
-    (b"\xfd7zXZ\x00", "packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
     (b"PK\x03\x04", "a zip archive (or a spreadsheet, which is one)"),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"\x04\x22\x4d\x18", "packed with lz4"),
-    (b"\x1f\x9d", "packed with compress"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4"),
+    (b"\x1f\x9d", "compressed with compress"),
     (b"PAR1", "a Parquet file"),
     (b"\xd0\xcf\x11\xe0", "an old Excel file"),
     (b"SQLite format 3\x00", "an SQLite database"),
@@ -36,7 +36,7 @@ _MARKS = (
     (b"\xfe\xff", "UTF-16"),
 )
 _CONTROL = re.compile(rb"[\x00-\x08]")
-_ENCODINGS = "write it anew as UTF-8, as in: iconv -f {} -t UTF-8"
+_ENCODINGS = "convert it to UTF-8, as in: iconv -f {} -t UTF-8"
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _beginning(plain: io.BufferedReader) -> bytes:
 
 def _cut_short(name: str, error: Exception) -> JobFailure:
     if isinstance(error, EOFError):
-        return JobFailure(f"{name}: is cut short: its gzip stream ends before its end mark")
+        return JobFailure(f"{name}: is truncated: its gzip stream ends before its end mark")
     return JobFailure(f"{name}: its gzip stream is damaged: {error}")
 
 
@@ -109,7 +109,7 @@ def _refuse_foreign(start: bytes, name: str) -> None:
             )
     if b"\x00" in start:
         wide = len(start) > 3 and start.count(b"\x00") * 3 >= len(start)
-        what = "UTF-16 without a byte order mark" if wide else "no text: it holds NUL bytes"
+        what = "UTF-16 without a byte order mark" if wide else "not a text: it contains NUL bytes"
         raise JobFailure(f"{name}:{start[: start.index(0)].count(10) + 1}: is {what}")
 
 

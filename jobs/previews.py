@@ -37,7 +37,7 @@ def of_script(
     whole = rendered_whole(source, params)
     statements = whole.statements()
     if not statements:
-        raise RefusedSql(f"{source.name}: holds no statement")
+        raise RefusedSql(f"{source.name}: contains no statement")
     previews, end = [], 0
     for statement in statements:
         start = whole.marked.index(statement.marked, end)
@@ -77,7 +77,7 @@ def of_stage_table(
     table: str, columns: list[str] | None, source: str | None, target: str | None
 ) -> Iterator[Preview]:
     """Yield what `stage_table` does: the rows of a table are put aside in the target's database."""
-    note = "" if columns else f"the columns of {table} are read from the catalogue"
+    note = "" if columns else f"the columns of {table} are read from the catalog"
     known = [unquoted(name) for name in columns or ALL_COLUMNS]
     select = packaged_sql("select_names", table=named_table(table), columns=known)
     # Without the columns' names the table itself can be looked at.

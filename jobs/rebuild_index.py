@@ -48,13 +48,13 @@ class RebuildIndex(BaseJob):
         if invalid:
             raise JobFailure(
                 f"after REINDEX these indexes cannot be used: {', '.join(invalid)}; "
-                "drop and create them anew"
+                "drop and create them again"
             )
 
     def _drop_leftovers(self, connection: Connection) -> None:
         """Drop what earlier attempts, stopped on their way, have left: writers keep it up."""
         for index in self._named(connection, "rebuild_leftovers"):
-            logger.info("Dropping %s, left by a REINDEX that was stopped", index)
+            logger.info("Dropping %s, left by a stopped REINDEX", index)
             drop = self.sql("drop_index_concurrently", index=RenderedSql(index, {}))
             execute(connection, drop)
 

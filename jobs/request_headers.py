@@ -42,9 +42,9 @@ def refuse_headers(headers: Mapping[str, Any]) -> None:
             )
         other = seen.setdefault(name.lower(), name)
         if other != name:
-            raise HeaderRefused(f"the header {name} stands twice: {other} is the same one")
+            raise HeaderRefused(f"the header {name} occurs twice: {other} is the same one")
         if name.lower() in _OWN:
-            raise HeaderRefused(f"the header {name} is written by Headrace itself")
+            raise HeaderRefused(f"the header {name} is set by Headrace itself")
         # `validate` knows no value that a run makes: it is no text yet.
         if isinstance(text, str) and not jobapi.names_secret(text):
             _refuse_value(name, text.strip())
@@ -85,13 +85,13 @@ def _refuse_value(name: str, value: str) -> None:
     if not value:
         raise HeaderRefused(f"the header {name} has no value")
     if _LINE_BREAK.search(value):
-        raise HeaderRefused(f"the header {name} holds a line break")
+        raise HeaderRefused(f"the header {name} contains a line break")
     if _CONTROL.search(value):
-        raise HeaderRefused(f"the header {name} holds a control character")
+        raise HeaderRefused(f"the header {name} contains a control character")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError as error:
         raise HeaderRefused(
             f"the header {name} holds a character outside Latin-1 (number {error.start + 1} of its"
-            " value), which HTTP does not carry: encode it as the server expects it"
+            " value), which HTTP does not allow: encode it as the server expects"
         ) from None

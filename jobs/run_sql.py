@@ -24,20 +24,12 @@ _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
 class RunSql(BaseJob):
     """Run SQL, inline or from a file, written as a Jinja template.
 
-<<<<<<< HEAD
     `{{ params.region }}` and `{{ logical_date }}` are bound as values; names go through
     `| identifier`. The result is `{row_count}` of the last statement; if it returns rows, also
     their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
     `truncated: true` means that rows were left out to stay below that. Numbers keep every digit;
-    intervals with months, infinite dates and years outside 1 to 9999 are the text that
+    intervals with months, infinite dates, 24:00 and years outside 1 to 9999 are the text that
     PostgreSQL writes.
-=======
-    `{{ params.region }}` and `{{ logical_date }}` are bound as values, names go through
-    `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
-    also their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
-    `truncated: true` says that rows were left out for that. Numbers keep every digit; spans with
-    months, infinite dates, 24:00 and years beyond 1 to 9999 are the text that PostgreSQL writes.
->>>>>>> main
 
     Parameters:
         sql: the SQL itself.
@@ -79,7 +71,7 @@ class RunSql(BaseJob):
         if (sql is None) == (sql_path is None):
             raise InvalidPayload("RunSql takes either sql or sql_path")
         if into is not None and not transaction:
-            raise InvalidPayload("into needs the transaction: leave out transaction: false")
+            raise InvalidPayload("into needs the transaction: remove transaction: false")
         if not 0 <= keep_rows <= MOST_KEPT:
             raise InvalidPayload(f"keep_rows is a number from 0 to {MOST_KEPT}, not {keep_rows}")
         self.sql_text, self.sql_path = sql, sql_path

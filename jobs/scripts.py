@@ -70,7 +70,7 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
     """
     statements = rendered_whole(source, params).statements()
     if not statements:
-        raise RefusedSql(f"{source.name}: holds no statement")
+        raise RefusedSql(f"{source.name}: contains no statement")
     return statements
 
 

@@ -38,4 +38,4 @@ def advance_sequences(session: Session, target: Table, columns: Sequence[str]) -
             ),
         ).scalar()
         if moved is not None:
-            logger.info("The sequence %s goes on after %d", sequence, moved)
+            logger.info("The sequence %s continues after %d", sequence, moved)

@@ -62,7 +62,7 @@ class ShellCommand(BaseJob):
         if isinstance(command, str) and any(mark in command for mark in ("{{", "{%", "{#")):
             yield (
                 "command",
-                "a command that is one text cannot hold a template: its value would become code",
+                "a command that is one text cannot contain a template: its value would become code",
                 'write a list of arguments, or set a variable in `env` and write "$NAME"',
             )
 

@@ -18,7 +18,7 @@ class SlowQuery(BaseJob):
     def __init__(self, duration: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= duration <= 86_400:
-            raise InvalidPayload(f"duration is between 0 and 86400 seconds, not {duration!r}")
+            raise InvalidPayload(f"duration must be between 0 and 86400 seconds, not {duration!r}")
         self.duration = duration
 
     def handle(self) -> str:

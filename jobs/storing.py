@@ -84,7 +84,7 @@ def _store_in(
     agreed = _agreed(session, target, staged, policy, replaces=True)
     if agreed.anew:
         logger.warning(
-            "%s is dropped and made anew, without its rights and indexes", target.written
+            "%s is dropped and created again, without its privileges and indexes", target.written
         )
         execute(session, packaged_sql("drop_exactly", table=target.sql))
         make_table(session, target.written, staged.rows, model=staged.model)

@@ -57,7 +57,7 @@ class SyncTable(BaseJob):
         self.source_table, self.target_table = source_table, target_table
         self.key = [key] if isinstance(key, str) else key
         if not self.key:
-            raise InvalidPayload("key names at least one column")
+            raise InvalidPayload("key must have at least one column")
         if columns is not None and not set(map(unquoted, self.key)) <= set(map(unquoted, columns)):
             raise InvalidPayload("columns must include the key")
         self.columns, self.delete, self.on_schema_change = columns, delete, on_schema_change

@@ -55,7 +55,7 @@ class Unpacker:
         """
         if self._stream is not None or not self._ended:
             raise JobFailure(
-                f"{self._place}: the answer is cut short: its {self._kind} stream ends before its"
+                f"{self._place}: the answer is truncated: its {self._kind} stream ends before its"
                 " end mark"
             )
 
@@ -76,7 +76,7 @@ class Unpacker:
             if not piece:
                 return piece
             if self._kind != "gzip" or piece[:1] != b"\x1f":
-                raise JobFailure(self._damaged("other bytes stand behind its end"))
+                raise JobFailure(self._damaged("there are other bytes after its end"))
         window = _GZIP_WINDOW
         if self._kind == "deflate":
             # The name means zlib's frame, and some servers leave it out.

@@ -61,7 +61,7 @@ def followed(url: SplitResult, location: str) -> SplitResult:
     """
     what = f"{shown(url)} is redirected, and where it leads"
     if _CONTROL.search(location):
-        raise JobFailure(f"{what} holds a control character")
+        raise JobFailure(f"{what} contains a control character")
     raw = location.strip().encode("latin-1", "replace")  # Headers are read so, whatever they are.
     try:
         text = raw.decode()

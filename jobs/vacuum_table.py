@@ -49,7 +49,7 @@ class VacuumTable(BaseJob):
             raise JobFailure(f"there is no table {self.table}")
         own = next(one for one in found if one.itself)
         if own.kind not in _VACUUMED:
-            raise JobFailure(f"{self.table} is no table: VACUUM would skip it")
+            raise JobFailure(f"{self.table} is not a table: VACUUM would skip it")
         parts = [one for one in found if one.kind != "p"] or found
         skipped = [one.name for one in parts if not one.allowed]
         if len(skipped) == len(parts):

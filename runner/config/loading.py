@@ -138,7 +138,7 @@ class _Loading:
                 continue
             if seconds == 0 and path == ("timeout",):
                 self._report(
-                    path, "bad-duration", '"timeout" has to be more than 0s', "use 1s or more"
+                    path, "bad-duration", '"timeout" must be more than 0s', "use 1s or more"
                 )
         self._check_connections()
         queues = self._value(("queues",))

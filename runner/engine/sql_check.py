@@ -60,7 +60,7 @@ def faults_of_sql(text: SqlText, step: Step, kind: JobType, shapes: StepShapes) 
                 told.add(fault.message)
                 yield fault
     if not found_statement:
-        yield Fault("refused-sql", "it holds no statement", "write one, or remove the step")
+        yield Fault("refused-sql", "it contains no statement", "write one, or remove the step")
 
 
 def statements_of(step: Step) -> list[RenderedSql]:

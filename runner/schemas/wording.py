@@ -152,7 +152,7 @@ def _type_hint(error: ValidationError, kinds: list[str], value: Any) -> str:
     elif kinds == ["string"] and isinstance(value, int | float | bool):
         hint = f'quote it: "{_shown(value)}"'
         if _code(error, "") == "bad-duration" and not isinstance(value, bool):
-            hint = f"name its unit: {value}s for seconds, {value}m for minutes"
+            hint = f"add a unit: {value}s for seconds, {value}m for minutes"
     elif isinstance(value, str):
         hint = _hint_for_text(kinds, value)
     return hint or str(_from_schema(error, "description"))
@@ -229,7 +229,7 @@ def _key_names(error: ValidationError, path: KeyPath, owner: str) -> Report:
     hint = str(_from_schema(error, "patternErrorMessage"))
     key = str(error.instance)
     yield Departure(
-        (*path, key), "bad-name", f'{owner} cannot hold the name "{key}"', hint, of_key=True
+        (*path, key), "bad-name", f'{owner} cannot contain the name "{key}"', hint, of_key=True
     )
 
 
@@ -251,7 +251,7 @@ def _empty(error: ValidationError, path: KeyPath, owner: str) -> Report:
 def _twice(error: ValidationError, path: KeyPath, owner: str) -> Report:
     listed: Any = error.instance
     item = listed[path[-1]] if isinstance(listed, list) and isinstance(path[-1], int) else owner
-    yield Departure(path, "duplicate-item", f'"{item}" is named twice', "keep one of the two")
+    yield Departure(path, "duplicate-item", f'"{item}" occurs twice', "keep one of the two")
 
 
 def _other(error: ValidationError, path: KeyPath, owner: str) -> Report:
@@ -265,11 +265,11 @@ _WORDINGS: dict[str, Callable[[ValidationError, KeyPath, str], Report]] = {
     "required": _required,
     "enum": _enum,
     "pattern": _pattern,
-    "minimum": _bound("is {given}, and the least it can be is {limit}"),
-    "maximum": _bound("is {given}, and the most it can be is {limit}"),
-    "exclusiveMinimum": _bound("is {given}, and has to be more than {limit}"),
+    "minimum": _bound("is {given}; the minimum is {limit}"),
+    "maximum": _bound("is {given}; the maximum is {limit}"),
+    "exclusiveMinimum": _bound("is {given}, but must be more than {limit}"),
     "maxLength": _bound("is longer than {limit} characters"),
-    "maxItems": _bound("holds more than {limit} items"),
+    "maxItems": _bound("contains more than {limit} items"),
     "uniqueItems": _twice,
     "minLength": _empty,
     "minItems": _empty,

@@ -66,7 +66,8 @@ def scan(text: str | bytes, file: str) -> tuple[Document | None, list[Problem]]:
         known = any(problem.line == found.line for problem in builder.problems)
         return None, builder.problems if known else [*builder.problems, found]
     if root is None or root.data is None:
-        return None, [Problem(file, 1, 1, "empty-file", "the file is empty", "fill or remove it")]
+        hint = "write its content, or remove it"
+        return None, [Problem(file, 1, 1, "empty-file", "the file is empty", hint)]
     return Document(file, root, decoded), builder.problems
 
 
@@ -81,13 +82,13 @@ def read(path: Path) -> bytes | Problem:
     except TooLarge:
         return _too_large(MAX_BYTES + 1, file) or b""
     except NotRegular as error:
-        message = f"{error.strerror}, and no file that can be read"
+        message = f"{error.strerror}, not a file that can be read"
         hint = "move it elsewhere, or give it another name"
         return Problem(file, 0, 0, "unreadable-file", message, hint)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
         message = f"the file cannot be read: {reason}"
-        return Problem(file, 0, 0, "unreadable-file", message, "check its path and its rights")
+        return Problem(file, 0, 0, "unreadable-file", message, "check its path and permissions")
 
 
 def shown_path(path: Path) -> str:
@@ -102,7 +103,7 @@ def shown_path(path: Path) -> str:
 def _too_large(size: int, file: str) -> Problem | None:
     if size <= MAX_BYTES:
         return None
-    hint = "keep data in a data file that a step reads, or split the file"
+    hint = "put data into a data file that a step reads, or split the file"
     message = f"the file is larger than {MAX_BYTES // 1_000_000} MB"
     return Problem(file, 1, 1, "too-large", message, hint)
 

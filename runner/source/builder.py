@@ -105,7 +105,7 @@ class TreeBuilder:
                     _place(following),
                     "several-documents",
                     "a second document starts here",
-                    "a file holds one document: remove the line `---` or use two files",
+                    "a file contains one document: remove the line `---` or use two files",
                 )
             return root
         finally:
@@ -148,29 +148,29 @@ class TreeBuilder:
     def _check_size(self, event: Any) -> None:
         if self._values > MAX_VALUES:
             code = "alias-limit" if self._aliases else "too-large"
-            what = " once its aliases are followed" if self._aliases else ""
+            what = " after its aliases are expanded" if self._aliases else ""
             raise self._stop(
                 event,
                 code,
                 f"the file holds more than {MAX_VALUES:,} values{what}",
-                "split the file, or keep data in a data file that a step reads",
+                "split the file, or put data into a data file that a step reads",
             )
 
     def _alias(self, event: Any) -> Node:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
-            hint = "repeat fewer values by alias"
+            hint = "use fewer aliases"
             message = f"the file uses more than {MAX_ALIASES:,} aliases"
             raise self._stop(event, "alias-limit", message, hint)
         name = event.anchor
         target = self._anchors.get(name)
         if target is None:
             if name in self._anchors:
-                message = f"alias *{name} stands inside its own anchor &{name}"
-                hint = "write the value out"
+                message = f"alias *{name} is inside its own anchor &{name}"
+                hint = "write the value itself"
             else:
                 message = f"alias *{name} has no anchor &{name} above it"
-                hint = "quote the value if it is meant as text that begins with *"
+                hint = "quote the value if it is text that begins with *"
             self._report(_place(event), "unknown-alias", message, hint)
             return Node(_place(event))
         self._values += target.size - 1
@@ -192,7 +192,7 @@ class TreeBuilder:
         if self._meant:
             text = text.translate(self._meant)
         if "\0" in text or not (text.isascii() or _encodable(text)):
-            message, hint = "this text holds a character that cannot be stored", "remove its escape"
+            message, hint = "this text has a character that cannot be stored", "remove its escape"
             self._report(_place(event), "bad-value", message, hint)
         if tag is None and event.style not in (None, ""):
             return text
@@ -275,7 +275,7 @@ class TreeBuilder:
             message = "`{{` starts a YAML mapping unless it is quoted"
             hint = 'put the whole value in quotes, as in "{{ params.day }}"'
         else:
-            message, hint = "a key is text, not a list or a mapping", "use a text as key"
+            message, hint = "a key is text, not a list or a mapping", "use text as a key"
         self._report(node.position, "bad-key", message, hint)
         return None
 

@@ -12,12 +12,12 @@ _WORDING = (
     (
         "mapping values are not allowed",
         "a second `: ` on one line, or a line indented too deep",
-        'quote a value that contains ": ", and line the key up with its neighbours',
+        'quote a value that contains ": ", and align the key with its neighbours',
     ),
     (
         "did not find expected key",
         "this line does not fit the indentation of the mapping above it",
-        "line it up with the keys it belongs to; check the line above, too",
+        "align it with the keys to which it belongs; check the line above, too",
     ),
     (
         "did not find expected '-' indicator",
@@ -41,7 +41,7 @@ _WORDING = (
     ),
     (
         "did not find expected <document start>",
-        "what stands here belongs to nothing above it",
+        "this does not belong to anything above it",
         "a file is one mapping: check the indentation here and quotes and brackets above",
     ),
     (
@@ -56,7 +56,7 @@ _WORDING = (
     ),
     (
         "directive",
-        "a line that begins with % is an instruction to the parser",
+        "a line that begins with % is a YAML directive",
         "quote the text, or remove the line",
     ),
     ("could not find expected ':'", "a key without `:`", "write `key: value`"),
@@ -72,7 +72,7 @@ _WORDING = (
     ),
     (
         "did not find expected hexdecimal number",
-        "an escape in double quotes lacks its digits",
+        "an escape in double quotes has no digits",
         "use single quotes, or write \\\\ for a backslash",
     ),
 )
@@ -125,7 +125,7 @@ def _worded(fault: str, context: str, lines: list[str], line: int, column: int) 
     if fault == _CANNOT_START and column < len(source):
         return f"an unquoted value cannot begin with {source[column]}", "put the value in quotes"
     if fault in _UNCLOSED:
-        return "a quoted value is not closed", "end it with the quote that it begins with"
+        return "a quoted value is not closed", "end it with the quote with which it begins"
     for part, message, hint in _WORDING:
         if part in fault:
             return message, hint

@@ -121,7 +121,7 @@ def _misfits(file: Declared, reference: Reference, target: Pipeline) -> Iterator
             yield file.file, Problem(*given.name_at, "unknown-parameter", message, hint)
         elif given.literal and (fault := _fault(declared[given.name], given.value, zone)):
             message = f'{reference.label}: parameter "{given.name}" of {target.name} {fault}'
-            hint = f"the file {target.file} declares what it takes"
+            hint = f"see `params` in {target.file}"
             yield file.file, Problem(*given.value_at, "wrong-type", message, hint)
     names = {given.name for given in reference.arguments}
     for name, param in declared.items():
@@ -158,11 +158,11 @@ def _without_end(files: Sequence[Declared]) -> Iterator[Fault]:
             file = by_name[name]
             reference = next(one for one in file.references if one.pipeline == following)
             message, hint = (
-                f"a run would start runs without end: {way}",
+                f"a run would start runs endlessly: {way}",
                 "remove one of these steps",
             )
             if name == following:
-                message = f"{reference.label} runs its own pipeline, without end"
+                message = f"{reference.label} runs its own pipeline endlessly"
                 hint = "remove the step, or name another pipeline"
             yield file.file, Problem(*reference.at, "pipeline-cycle", message, hint)
 
@@ -181,8 +181,8 @@ def _waiting_for_themselves(
         why = f"this pipeline's concurrency group {wait.held}, too"
         if wait.wanted != wait.held:
             why = f"the group {wait.wanted}, whose runs wait for some of this one's, {wait.held}"
-        message = f"{wait.reference.label}: {wait.name} is of {why}; both could wait without end"
-        hint = "give one of the two another group"
+        message = f"{wait.reference.label}: {wait.name} is in {why}; both could wait forever"
+        hint = "use a different group for one of them"
         yield wait.file, Problem(*wait.reference.at, "pipeline-cycle", message, hint)
 
 

@@ -93,8 +93,8 @@ def locate(name: str, folder: Path, settings: Settings) -> Path | tuple[str, str
         except (OSError, ValueError, RuntimeError):  # Too long a name, links in a circle.
             continue
     if outside >= len(candidates):
-        message = f'the calendar "{name}" leaves the pipelines folder'
-        return "bad-path", message, "keep it beside the pipelines that use it"
+        message = f'the calendar "{name}" is outside the pipelines folder'
+        return "bad-path", message, "put it beside the pipelines that use it"
     return "missing-file", f'there is no calendar file "{name}"', _guess(name, folder, settings)
 
 
@@ -108,7 +108,7 @@ def _guess(name: str, folder: Path, settings: Settings) -> str:
         meant = closest(candidate.name, beside)
         if meant is not None:
             return f'did you mean "{PurePath(name).with_name(meant)}"?'
-    return "it is looked up from the pipeline's folder, then from the pipelines folder"
+    return "it is searched in the pipeline's folder, then in the pipelines folder"
 
 
 def _candidates(name: str, folder: Path, settings: Settings) -> list[str]:
@@ -130,7 +130,7 @@ def _read(path: str, _version: Stamp) -> CalendarFile:
     dates, problems = parsed(content, file)
     if not dates and not problems:
         hint = "list the days, as in 2026-12-24, or remove `file`"
-        problems = [Problem(file, 1, 1, "empty-file", "the calendar holds no day", hint)]
+        problems = [Problem(file, 1, 1, "empty-file", "the calendar contains no days", hint)]
     digest = hashlib.sha256(content).digest()
     return CalendarFile(tuple(sorted(set(dates))), digest, tuple(problems[:_MOST_PROBLEMS]))
 
@@ -152,7 +152,7 @@ def _lines(content: bytes, file: str) -> tuple[list[date], list[Problem]]:
         word = written.split()[0]
         day = day_of(word)
         if day is None:
-            hint = f"{DATE_HINT}, one a line; what follows it is its name"
+            hint = f"{DATE_HINT}, one per line, followed by its name"
             place = (number, written.index(word) + 1)
             problems.append(Problem(file, *place, "bad-date", _no_day(word), hint))
         else:
@@ -190,6 +190,6 @@ def day_of(text: str) -> date | None:
 
 def _no_day(item: object) -> str:
     if not isinstance(item, str | int | float):
-        return "the item is no day of the calendar"
+        return "the item is not a valid date"
     text = str(item)
-    return f'"{text if len(text) <= 40 else text[:39] + "…"}" is no day of the calendar'
+    return f'"{text if len(text) <= 40 else text[:39] + "…"}" is not a valid date'

@@ -21,7 +21,7 @@ def calendars_count_days(draft: Draft) -> Iterator[Finding]:
             "dates",
             "file",
         }:
-            message = f'"days: {kind}" names no holidays'
+            message = f'"days: {kind}" has no holidays'
             hint = "add a country, dates or a file"
             yield Finding((*path, "days"), "missing-key", message, hint)
 
@@ -29,7 +29,7 @@ def calendars_count_days(draft: Draft) -> Iterator[Finding]:
 def _places(path: KeyPath, calendar: Mapping[str, Any]) -> Iterator[Finding]:
     country, subdivision = calendar.get("country"), calendar.get("subdivision")
     if "subdivision" in calendar and "country" not in calendar:
-        message = "a subdivision is one of a country, and none is named"
+        message = "a subdivision needs a country, and none is given"
         yield Finding((*path, "subdivision"), "missing-key", message, "add the country", True)
     if not isinstance(country, str) or not country:
         return
@@ -47,7 +47,7 @@ def _dates(path: KeyPath, calendar: Mapping[str, Any]) -> Iterator[Finding]:
     for index, text in enumerate(dates if isinstance(dates, list) else ()):
         # What does not even look like one has been reported by the schema.
         if isinstance(text, str) and text[:4].isdecimal() and len(text) == 10 and not day_of(text):
-            message = f'"{text}" is no day of the calendar'
+            message = f'"{text}" is not a valid date'
             yield Finding((*path, "dates", index), "bad-date", message, DATE_HINT)
 
 

@@ -21,9 +21,9 @@ def variables_may_be_set(draft: Draft) -> Iterator[Finding]:
 
 def _remedy(name: str) -> str:
     return {
-        "PATH": "call the program by its whole path, or set the worker's PATH",
+        "PATH": "call the program by its full path, or set the worker's PATH",
         "PYTHONPATH": "set it for the worker, or put the module into the project's jobs/",
-    }.get(name, "give it another name, or set it where the worker is started")
+    }.get(name, "use another name, or set it where the worker is started")
 
 
 def references_are_names(draft: Draft) -> Iterator[Finding]:
@@ -33,13 +33,13 @@ def references_are_names(draft: Draft) -> Iterator[Finding]:
             continue
         wrong = malformed(value)
         if wrong is not None:
-            message = f"{wrong} names no environment variable"
+            message = f"{wrong} does not name an environment variable"
             yield Finding(path, "bad-reference", message, _NAMED_HINT)
         for name in dict.fromkeys(referred(value)):
             reason = why_not_read(name)
             if reason:
                 message = f"${{{name}}} cannot be read by a job: {reason}"
-                hint = "give the worker what the job needs under another name"
+                hint = "set another variable for the job in the worker's environment"
                 yield Finding(path, "reserved-variable", message, hint)
 
 
@@ -56,10 +56,10 @@ def folder_templates_are_well_formed(draft: Draft) -> Iterator[Finding]:
         fault = references(value).fault if is_template(value) else ""
         if fault:
             message = f"this is no template: {fault.rstrip('.')}"
-            yield Finding(path, "bad-template", message, "an expression stands in {{ }}")
+            yield Finding(path, "bad-template", message, "write an expression in {{ }}")
 
 
 def _steps_used(path: KeyPath, value: str) -> Iterator[Finding]:
     for name in sorted(references(value).steps):
-        message = f'a variable of all steps cannot speak of step "{name}"'
-        yield Finding(path, "step-not-before", message, "set it in the steps that come after")
+        message = f'a variable of all steps cannot refer to step "{name}"'
+        yield Finding(path, "step-not-before", message, "set it in the steps that run after it")

@@ -222,12 +222,12 @@ def _unknown(step: DraftStep, name: str, known: Mapping[str, StepTemplate]) -> F
 def _refused(use: Use, error: NoText | TooLarge) -> Finding:
     path = (*use.path, "template")
     if isinstance(error, TooLarge):
-        message = "the templates of this file expand to more than can be read"
+        message = "the templates of this file expand to more than the limit"
         return Finding(path, "too-large", message, "use shorter values, or split the file")
     message = f'{use.label}: the parameter "{error.name}" of template "{use.template.name}": '
     if error.name in use.given:
         path = (*use.path, "with", error.name)
-    hint = "give it a text, or give the template a default"
+    hint = "write a text, or declare a default in the template"
     return Finding(path, "wrong-type", f"{message}{error}", hint)
 
 

@@ -136,7 +136,7 @@ def _without_where(steps: list[_Checked]) -> Iterator[_Warning]:
     for one in steps:
         for word, table in one.use.unbounded:
             message = f'step "{one.step.id}": {word} without WHERE changes every row of {table}'
-            hint = "add a WHERE; TruncateTable empties a table faster, where that is meant"
+            hint = "add a WHERE; to empty the table, TruncateTable is faster"
             yield one, "no-where", message, hint
 
 
@@ -146,7 +146,8 @@ def _unordered(steps: list[_Checked]) -> Iterator[_Warning]:
             continue
         for table in sorted(first.use.writes & second.use.writes):
             message = (
-                f'steps "{first.step.id}" and "{second.step.id}" both write {table}, in any order'
+                f'steps "{first.step.id}" and "{second.step.id}" both write {table},'
+                " in undefined order"
             )
             hint = f"order them: depends_on: [{first.step.id}]"
             yield second, "parallel-write", message, hint
@@ -175,7 +176,7 @@ def _too_early(steps: list[_Checked]) -> Iterator[_Warning]:
             if late:
                 message = (
                     f'step "{reader.step.id}" reads {table}, which only the later step'
-                    f' "{late[0].step.id}" fills: it reads what the run before has left'
+                    f' "{late[0].step.id}" fills: it reads what the previous run left'
                 )
                 hint = "change their order, or say why: # headrace: ignore[read-before-write] …"
                 yield reader, "read-before-write", message, hint

@@ -62,7 +62,7 @@ def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadR
     """Load every pipeline file below a folder."""
     if not folder.is_dir():
         message = "there is no such folder"
-        hint = "`pipelines` in config.yaml or HEADRACE_PIPELINES names the folder of the pipelines"
+        hint = "`pipelines` in config.yaml or HEADRACE_PIPELINES sets the pipelines folder"
         return LoadResult({}, [Problem(shown_path(folder), 0, 0, "missing-folder", message, hint)])
     return load_files(pipeline_files(folder), catalogue, settings, root=folder)
 
@@ -70,7 +70,7 @@ def load_folder(folder: Path, catalogue: Catalogue, settings: Settings) -> LoadR
 def load_files(
     files: Iterable[Path], catalogue: Catalogue, settings: Settings, *, root: Path | None = None
 ) -> LoadResult:
-    """Load these files, one that is named twice once. A bad one never hides the others.
+    """Load these files, one that occurs twice once. A bad one never hides the others.
 
     `root` is where the defaults of folders begin to count, for files outside the pipelines
     folder. Where a file names a pipeline that is none of theirs, those of the pipelines folder
@@ -204,7 +204,7 @@ def _built(
 
 def _not_a_mapping(document: Document) -> Problem:
     kind = "a list" if isinstance(document.data, list) else "a single value"
-    message = f"the file holds {kind}, and a pipeline is a mapping"
+    message = f"the file contains {kind}, but a pipeline is a mapping"
     hint = "begin with `name: …` and `steps:`"
     return Problem(document.file, *document.at(()), "not-a-mapping", message, hint)
 
@@ -271,6 +271,6 @@ def _shared_name(name: str, sharing: list[LoadedFile]) -> Iterator[Problem]:
         others = ", ".join(
             f"{other.file}:{other.name_at.line}" for other in sharing if other is not loaded
         )
-        message = f'the name "{name}" is used by {others}, too'
-        hint = "give each pipeline a name of its own; neither is loaded until then"
+        message = f'the name "{name}" is also used by {others}'
+        hint = "give each pipeline a unique name; until then none of them is loaded"
         yield Problem(loaded.file, *loaded.name_at, "duplicate-name", message, hint)

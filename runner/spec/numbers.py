@@ -25,7 +25,7 @@ def numbers_stay_as_written(expansion: Expansion, draft: Draft) -> Iterator[Find
         as_text |= set(_handed_to_texts(draft))
     for path, value, text in numbers:
         if path in respelt and any(path[:end] in as_text for end in range(3, len(path) + 1)):
-            message = f"the number {text} would be given as the text {value}"
+            message = f"the number {text} would become the text {value}"
             yield Finding(path, "changed-number", message, _remedy(draft, path, text))
         elif isinstance(value, float) and _loses_digits(text, value):
             message = f"the number {text} has more digits than are kept: it becomes {value!r}"

@@ -32,7 +32,7 @@ def _enum(name: str, param: Mapping[str, Any]) -> Iterator[Finding]:
     for index, value in enumerate(listed):
         fault = param_fault(kind, value)
         if fault:
-            message = f'the enum of parameter "{name}" holds {fault}'
+            message = f'the enum of parameter "{name}" contains {fault}'
             hint = f"the parameter's type is {kind}"
             yield Finding(("params", name, "enum", index), "bad-enum", message, hint)
 
@@ -43,7 +43,7 @@ def _pattern(name: str, param: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(pattern, str):
         return
     if kind != "string":
-        message = f'parameter "{name}" is of type {kind}, and a pattern is for a string'
+        message = f'parameter "{name}" is of type {kind}, but a pattern is for strings'
         yield Finding(path, "bad-pattern", message, "remove it, or use enum, min and max", True)
         return
     try:
@@ -51,8 +51,8 @@ def _pattern(name: str, param: Mapping[str, Any]) -> Iterator[Finding]:
             warnings.simplefilter("ignore")  # Of what a later Python may read differently.
             re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        message = f'the pattern of parameter "{name}" is no regular expression: {error}'
-        yield Finding(path, "bad-pattern", message, "see Python's re for what may stand there")
+        message = f'the pattern of parameter "{name}" is not a regular expression: {error}'
+        yield Finding(path, "bad-pattern", message, "see the syntax of Python's module re")
 
 
 def _bounds(name: str, param: Mapping[str, Any]) -> Iterator[Finding]:
@@ -74,8 +74,8 @@ def _bounds(name: str, param: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             bounds[key] = bound if kind in _SIZED else read(kind, bound)
     if len(bounds) == 2 and bounds["min"] > bounds["max"]:
-        message = f'the max of parameter "{name}" is less than its min: no value would fit'
-        yield Finding(("params", name, "max"), "bad-bound", message, "exchange the two")
+        message = f'the max of parameter "{name}" is less than its min: no value is possible'
+        yield Finding(("params", name, "max"), "bad-bound", message, "swap them")
 
 
 def _endless(bound: float | str) -> str | None:
@@ -99,7 +99,7 @@ def defaults_fit(draft: Draft) -> Iterator[Finding]:
         broken = f"is {fault}" if fault else _broken(name, param)
         if broken:
             message = f'the default of parameter "{name}" {broken}'
-            hint = _hint(kind, default) if fault else "change the default or what it has to keep"
+            hint = _hint(kind, default) if fault else "change the default or the rule"
             yield Finding(path, "bad-default", message, hint)
 
 

@@ -17,5 +17,5 @@ def retried_errors_make_sense(draft: Draft) -> Iterator[Finding]:
         try:
             re.compile(when)
         except (re.error, RecursionError, OverflowError) as error:
-            message = f"this is no regular expression: {error}"
+            message = f"this is not a regular expression: {error}"
             yield Finding((*path, "when"), "bad-pattern", message, _HINT)

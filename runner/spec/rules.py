@@ -57,7 +57,7 @@ def step_ids_are_unique(draft: Draft) -> Iterator[Finding]:
         name = f"{'handler' if step.is_handler else 'step'} {int(step.path[-1]) + 1}"
         if step.id in first:
             message = f'{name} has the id "{step.id}" of {first[step.id]}'
-            yield Finding((*step.path, "id"), "duplicate-step", message, "give it an id of its own")
+            yield Finding((*step.path, "id"), "duplicate-step", message, "give it a unique id")
         first.setdefault(step.id, name)
 
 
@@ -90,7 +90,7 @@ def dependencies_have_no_cycle(draft: Draft) -> Iterator[Finding]:
         first, second = cycle[0], cycle[1]
         path = next(path for path, name in steps[first].dependencies() if name == second)
         chain = ", ".join(f"{a} needs {b}" for a, b in pairwise(cycle))
-        message = f"the steps wait for each other: {chain}"
+        message = f"the steps wait for each other in a cycle: {chain}"
         yield Finding(path, "cycle", message, "remove one of these dependencies")
 
 
@@ -98,7 +98,7 @@ def trigger_rules_have_dependencies(draft: Draft) -> Iterator[Finding]:
     """How other steps end means something only to a step that waits for some."""
     for step in draft.steps:
         if "trigger_rule" in step.data and not step.data.get("depends_on"):
-            message = f"{step.label} has a trigger_rule and depends on no step"
+            message = f"{step.label} has a trigger_rule but depends on no step"
             hint = "add depends_on, or remove the trigger_rule"
             yield Finding((*step.path, "trigger_rule"), "no-dependencies", message, hint, True)
 
@@ -108,8 +108,8 @@ def handlers_wait_for_all_steps(draft: Draft) -> Iterator[Finding]:
     for step in draft.handlers:
         for key in ("depends_on", "trigger_rule"):
             if key in step.data:
-                message = f"{step.label} has a {key}, and a handler waits for all steps"
-                hint = "remove it; steps.ID.status in its `when` tells how a step has ended"
+                message = f"{step.label} has a {key}, but a handler waits for all steps"
+                hint = "remove it; steps.ID.status in its `when` gives the outcome of a step"
                 yield Finding((*step.path, key), "handler-dependency", message, hint, True)
 
 

@@ -9,7 +9,7 @@ from runner.model.duration import parse_duration_s
 from runner.model.moments import moment
 from runner.spec.draft import Draft, Finding
 
-_CRON_HINT = "five fields (minute, hour, day of month, month, day of week) or @daily and its like"
+_CRON_HINT = "five fields (minute, hour, day of month, month, day of week) or @daily and the like"
 _ZONE_HINT = "use an IANA name such as Europe/Berlin; the default is UTC"
 
 
@@ -45,11 +45,11 @@ def moments_exist(draft: Draft) -> Iterator[Finding]:
             try:
                 moments[key] = moment(text, _zone(schedule))
             except (ValueError, OverflowError):
-                message = f'"{text}" is no day or time of the calendar'
+                message = f'"{text}" is not a valid date or time'
                 yield Finding((*path, key), "bad-moment", message, "check the day and the time")
         if len(moments) == 2 and moments["end"] <= moments["start"]:
-            message = '"end" is not after "start": nothing would ever be due'
-            yield Finding((*path, "end"), "bad-moment", message, "exchange the two")
+            message = '"end" is not after "start": it would never be due'
+            yield Finding((*path, "end"), "bad-moment", message, "swap them")
 
 
 def _zone(schedule: Mapping[str, Any]) -> str:
@@ -70,7 +70,7 @@ def durations_make_sense(draft: Draft) -> Iterator[Finding]:
             continue
         if seconds == 0 and not may_be_zero:
             yield Finding(
-                path, "bad-duration", f'"{path[-1]}" has to be more than 0s', "use 1s or more"
+                path, "bad-duration", f'"{path[-1]}" must be more than 0s', "use 1s or more"
             )
         elif path[-1] == "interval" and seconds < 1:
-            yield Finding(path, "bad-duration", '"interval" is at least 1s', "use 1s or more")
+            yield Finding(path, "bad-duration", '"interval" must be at least 1s', "use 1s or more")

@@ -33,7 +33,7 @@ _LABEL = f'step "{_SPECIMEN}"'
 # What only a step that uses it knows: which steps come before.
 _UNKNOWN_HERE = frozenset({"unknown-step", "step-not-before", "no-dependencies"})
 
-_PLAIN_HINT = "write {{ template.NAME }} by itself: it is replaced when the file is loaded"
+_PLAIN_HINT = "write only {{ template.NAME }}: it is replaced when the file is loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _of_specimen(
         elsewhere = departed[:2] != ("steps", 0) or code in _UNKNOWN_HERE
         if elsewhere or (params is None and code == "unknown-param"):
             continue
-        # Without a path: that it names no job, which is told in other words.
+        # Without a path: that it has no job, which is told in other words.
         if path and not template.of_params(path):
             yield Finding(path, code, message, _without_own(hint), of_key, line, word)
 
@@ -160,14 +160,14 @@ def _own(template: StepTemplate) -> Iterator[Finding]:
     """Yield what only a template can have wrong."""
     if not template.body.keys() & {"job", "pipeline"}:
         hint = "its step needs `job: …`: a class of the folder jobs/, or a dotted path"
-        yield Finding((), "missing-key", f"{_LABEL} names no job", hint)
+        yield Finding((), "missing-key", f"{_LABEL} has no job", hint)
     for path, text in scalars(template.body, ()):
         if isinstance(text, str):
             for code, message, hint in _misused(template, path, text):
                 yield Finding(path, code, message, hint)
     for path in _keys_with_names(template.body, ()):
-        message = f"{_LABEL} has a key that names a parameter"
-        yield Finding(path, "bad-template", message, "only values are replaced", True)
+        message = f"{_LABEL} has a key that contains a parameter"
+        yield Finding(path, "bad-template", message, "only values can contain parameters", True)
 
 
 def _misused(template: StepTemplate, path: KeyPath, text: str) -> Iterator[tuple[str, str, str]]:
@@ -190,7 +190,7 @@ def _misused(template: StepTemplate, path: KeyPath, text: str) -> Iterator[tuple
             yield "unknown-param", message, hint
         elif param.get("type") == "list" and name_of_whole(text) is None:
             message = f'{_LABEL} has the list "template.{name}" inside a text'
-            yield "bad-template", message, "a list has to be the whole value"
+            yield "bad-template", message, "a list must be the whole value"
 
 
 def _keys_with_names(value: Any, path: KeyPath) -> Iterator[KeyPath]:

@@ -17,5 +17,5 @@ def pipelines_have_keys_of_their_own(draft: Draft) -> Iterator[Finding]:
         for key in _OF_JOBS:
             if key in step.data:
                 message = f'{step.label} has a {key} and runs the pipeline "{name}"'
-                hint = f"remove it; the steps of {name} say so themselves"
+                hint = f"remove it; the steps of {name} have their own"
                 yield Finding((*step.path, key), "conflicting-keys", message, hint, True)

@@ -24,7 +24,7 @@ class NoText(Exception):
     """A null or a list stands inside a text. `name` is the parameter."""
 
     def __init__(self, name: str, kind: str) -> None:
-        super().__init__(f"{kind} cannot stand inside a text")
+        super().__init__(f"{kind} cannot be inside a text")
         self.name = name
 
 

@@ -100,7 +100,7 @@ def conditions_are_expressions(draft: Draft) -> Iterator[Finding]:
         used = of_condition(text)
         if used.fault:
             fault = used.fault.rstrip(".") if text.strip() else "it is empty"
-            message = f'the "when" of {step.label} is no expression: {fault}'
+            message = f'the "when" of {step.label} is not an expression: {fault}'
             yield Finding(path, "bad-expression", message, _EXPRESSION_HINT)
             continue
         yield from _unknown_params(draft, path, used)
@@ -129,7 +129,7 @@ def _no_item(step: DraftStep) -> dict[str, str]:
     foreach = step.data.get("foreach")
     if not isinstance(foreach, dict):
         return {}
-    hint = "the item has a value in `with` and `env` only"
+    hint = "the item is available only in `with` and `env`"
     return {template_names.item_name(foreach): hint}
 
 
@@ -141,8 +141,8 @@ def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
         # SQL is rendered by the job itself, and may have a value of this name.
         in_sql = "sql" in path and path[path.index("sql") - 1] == "with"
         if not in_sql and speaks_of_templates(text, expression=expression):
-            message = "{{ template.NAME }} has a value in the step of a template only"
-            hint = "read a parameter of the run as {{ params.NAME }}"
+            message = "{{ template.NAME }} is available only in the step of a template"
+            hint = "write {{ params.NAME }} for a parameter of the run"
             yield Finding(path, "unknown-param", message, hint)
 
 
@@ -162,7 +162,7 @@ def items_have_a_name_of_their_own(draft: Draft) -> Iterator[Finding]:
         path = (*step.path, "foreach")
         if foreach.get("as") in ("params", "run", "steps", "template"):
             message = f'the item of {step.label} cannot be called "{foreach["as"]}"'
-            yield Finding((*path, "as"), "bad-name", message, "templates know it as something else")
+            yield Finding((*path, "as"), "bad-name", message, "templates use this name already")
         items = foreach.get("items")
         if isinstance(items, str) and items and not is_template(items):
             message = f"the foreach of {step.label} needs a list of items, or a template of one"
@@ -181,8 +181,8 @@ def _unknown_params(
     order = list(declared)
     if above is not None and above in declared:
         for name in sorted(used.params & set(order[order.index(above) :])):
-            message = f'the default of parameter "{above}" speaks of "params.{name}", not above it'
-            yield Finding(path, "unknown-param", message, "declare that one first")
+            message = f'the default of parameter "{above}" refers to "params.{name}", not above it'
+            yield Finding(path, "unknown-param", message, "declare that parameter first")
 
 
 def _steps_not_before(
@@ -192,19 +192,19 @@ def _steps_not_before(
     before = set(above) if step.is_handler else above.get(step.id or "", set())
     for name in sorted(used.steps - before):
         if name in above:
-            message = f'{step.label} speaks of step "{name}", which may not have ended by then'
+            message = f'{step.label} refers to step "{name}", which may not have ended by then'
             hint = f"add {name} to its depends_on"
             if step.starts_at_once:
-                hint = "under the trigger rule `always` it waits for no step; choose another rule"
+                hint = "with the trigger rule `always` it waits for no step; choose another rule"
             if name == step.id:
-                message, hint = f"{step.label} speaks of itself", "name a step before it"
+                message, hint = f"{step.label} refers to itself", "refer to an earlier step"
             yield Finding(path, "step-not-before", message, hint)
         else:
             hyphened = next((one for one in above if one.startswith(f"{name}-")), None)
             hint = did_you_mean(name, before or above, listed_as="steps")
             if hyphened is not None:
                 hint = f"a name with a hyphen is written steps['{hyphened}']"
-            hint = hint or "steps.ID names a step that has ended by then, and there is none"
+            hint = hint or "steps.ID refers to a step that has ended by then, but there is none"
             yield Finding(path, "unknown-step", f'unknown step "steps.{name}"', hint)
 
 

@@ -223,7 +223,7 @@ def _circles(
     """Yield each place that has pipelines start each other for ever, in every file of a circle."""
     starts = _starts(everyone, kept)
     for group in starts.groups():
-        message = f"the pipelines start each other: {starts.told(group)}"
+        message = f"the pipelines start each other in a cycle: {starts.told(group)}"
         hint = "remove one of these triggers or steps"
         for one in files:
             if one.name not in group:

@@ -47,7 +47,7 @@ def triggers_give_what_is_taken(draft: Draft) -> Iterator[Finding]:
     for name, param in declared.items():
         if isinstance(param, dict) and param.get("required") is True and name not in given:
             message = f'the trigger does not give the required parameter "{name}"'
-            hint = f"name {name} in its `with`, or declare a default"
+            hint = f"give {name} in its `with`, or declare a default"
             yield Finding(("trigger",), "missing-parameter", message, hint, True)
 
 
@@ -62,8 +62,8 @@ def triggers_speak_of_upstream(draft: Draft) -> Iterator[Finding]:
         for code, message, hint, line, word in check_value(value, variables).faults:
             yield Finding(path, code, message, hint, False, line, word)
         for kind in sorted({"params", "steps"} & used.names):
-            message = f'a trigger cannot speak of "{kind}": its run has not begun'
-            hint = "upstream.PIPELINE.params has those of the run that has ended"
+            message = f'a trigger cannot refer to "{kind}": its run has not started'
+            hint = "upstream.PIPELINE.params has the parameters of the run that has ended"
             yield Finding(path, "bad-template", message, hint)
         for name, part in sorted(used.upstream):
             if name not in named:

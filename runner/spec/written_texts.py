@@ -11,7 +11,7 @@ from runner.errors import Problem
 from runner.source import Document, KeyPath, Node
 from runner.template.lexer import Kind, tokens
 
-_LITERAL_HINT = "write the text in a block that begins with | (its lines stay lines)"
+_LITERAL_HINT = "write the text in a block that begins with | (it keeps the lines)"
 _QUOTE_HINT = "quote the text, or write it in a block that begins with |"
 _SILENCE = re.compile(r"#\s*headrace:\s*ignore\[")
 # `echo a # b`, outside of quotes.
@@ -26,20 +26,20 @@ def warnings_of_texts(document: Document) -> Iterator[Problem]:
         if comment is not None:
             line, begins, swallowed = comment
             message = (
-                f'the comment "{_short(begins)}" swallows what follows it: "{_short(swallowed)}"'
+                f'the comment "{_short(begins)}" comments out what follows: "{_short(swallowed)}"'
             )
             yield Problem(
                 document.file,
                 line,
                 document.lines[line - 1].index(begins[:2]) + 1,
                 "swallowed-comment",
-                f"{message}: YAML makes one line of this text",
+                f"{message}: YAML joins the lines of this text",
                 _LITERAL_HINT,
                 "warning",
             )
         cut = _cut(path, node, document.lines)
         if cut:
-            message = f'YAML reads "{_short(cut)}" as a comment: it is no part of the text'
+            message = f'YAML reads "{_short(cut)}" as a comment: it is not part of the text'
             yield Problem(document.file, *place, "cut-by-comment", message, _QUOTE_HINT, "warning")
 
 

@@ -182,5 +182,5 @@ class Calls(Expressions):
         return of_value(made) if exact else like(made)
 
     def _wrong(self, node: nodes.Node, name: str, cause: str) -> None:
-        message = f'"{name}" cannot be used so: {cause}'
+        message = f'"{name}" cannot be used like this: {cause}'
         self.report(node, "wrong-type", message, GUIDE, name)

@@ -18,7 +18,7 @@ from runner.template.sql import environment as sql_environment
 from runner.template.syntax import bound_by, tree_of, tree_of_expression
 from runner.template.values import environment as value_environment
 
-BRACES_HINT = "an expression stands in {{ }}; {{ '{{' }} writes the braces themselves"
+BRACES_HINT = "write an expression in {{ }}; {{ '{{' }} writes the braces themselves"
 
 
 class Fault(NamedTuple):
@@ -87,7 +87,7 @@ def check_sql(
     return tuple(checker.faults)
 
 
-_TOO_DEEP = Fault("bad-template", "this is no template: it is nested too deep", "nest less")
+_TOO_DEEP = Fault("bad-template", "this is no template: it is nested too deeply", "nest less")
 
 
 @lru_cache(maxsize=256)

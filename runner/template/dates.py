@@ -48,7 +48,7 @@ def as_date(value: Any) -> date:
         return value.date()
     if isinstance(value, date):
         return value
-    raise TemplateError(f"{value!r} is no date: write it as 2026-01-31")
+    raise TemplateError(f"{value!r} is not a date: write it as 2026-01-31")
 
 
 def as_datetime(value: Any) -> datetime:
@@ -64,7 +64,7 @@ def as_datetime(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise TemplateError(f"{value!r} is no date: write it as 2026-01-31") from error
+        raise TemplateError(f"{value!r} is not a date: write it as 2026-01-31") from error
 
 
 @pass_context

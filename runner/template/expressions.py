@@ -48,15 +48,15 @@ class Expressions:
     def printed(self, node: nodes.Node, shape: Shape) -> None:
         """Look at what is written out."""
         if self.environment.refuses_null and shape.exact and shape.sample is None:
-            message = "a null stands inside a text"
-            self.report(node, "bad-template", message, "leave it out, or write a text", "")
+            message = "a null is inside a text"
+            self.report(node, "bad-template", message, "remove it, or write a text", "")
 
     def item_of(self, node: nodes.Node, shape: Shape) -> Shape:
         """Return what a loop over a value goes through."""
         if not shape.known:
             return ANY
         if shape.members is None and not isinstance(shape.sample, Iterable):
-            message = f"{called(node, shape)} is {shape.kind}, over which nothing can loop"
+            message = f"{called(node, shape)} is {shape.kind}, which cannot be looped over"
             self.report(node, "wrong-type", message, "loop over a list", "")
             return ANY
         if isinstance(shape.sample, str) or shape.members is not None:

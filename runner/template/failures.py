@@ -13,7 +13,7 @@ GUIDE = "docs/reference/templates.md lists what templates may use"
 _HINTS = {
     "No filter named": f"{GUIDE}; values are bound, not escaped",
     "No test named": GUIDE,
-    "unexpected char": "inside {{ }} only an expression may stand",
+    "unexpected char": "inside {{ }} only an expression is allowed",
 }
 _OWN_BRACES = (
     " (where {{, {% or {# is the SQL's own, as in '{{1,2},{3,4}}' or LIKE '{%', write it between"
@@ -45,7 +45,7 @@ def told_with_place(name: str, *, braces: bool = False) -> Iterator[None]:
         raise TemplateError(f"{_place(name, error)}: {error}") from None
     except RecursionError:
         raise TemplateError(
-            f"{name}: it nests too deeply, or its macros call each other without end"
+            f"{name}: it is nested too deeply, or its macros call each other endlessly"
         ) from None
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"

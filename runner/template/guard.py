@@ -193,7 +193,7 @@ def _refuse(statement: str, *, streams: bool) -> None:
     if not streams and _COPY_STREAM.match(skeleton):
         raise RefusedSql("COPY from or to the client has no data here: use LoadFile or ExportQuery")
     if _PLAIN_STRINGS_OFF.match(skeleton):
-        raise RefusedSql("standard_conforming_strings may not be changed: write E'…' for escapes")
+        raise RefusedSql("standard_conforming_strings must not be changed: write E'…' for escapes")
 
 
 def _skeleton(statement: str) -> str:

@@ -30,15 +30,15 @@ def split_name(name: object, *, max_parts: int = 3) -> list[str]:
         RefusedSql: `name` is anything else.
     """
     if not isinstance(name, str):
-        raise RefusedSql(f"{name!r} is no identifier: a name is a text such as auth.users")
+        raise RefusedSql(f"{name!r} is not an identifier: a name is a text such as auth.users")
     parts, end = [], 0
     while match := _PART.match(name, end):
         written, end = match[1], match.end()
         parts.append(written[1:-1].replace('""', '"') if written[0] == '"' else written)
     if end != len(name) or not 0 < len(parts) <= max_parts:
         raise RefusedSql(
-            f"{_short(name)} is no identifier: a name is letters, digits and underscores, "
-            "with a dot between schema and table; any other part is written in double quotes, "
+            f"{_short(name)} is not an identifier: a name has letters, digits and underscores, "
+            "with a dot between schema and table; write any other part in double quotes, "
             'public."Order-Items"'
         )
     for part in parts:
@@ -67,7 +67,7 @@ def quote_name(name: object) -> str:
         RefusedSql: it is empty, longer than 63 bytes, or holds a NUL character.
     """
     if not isinstance(name, str) or not name or "\x00" in name:
-        raise RefusedSql(f"{name!r} is no name: a name is a text without NUL characters")
+        raise RefusedSql(f"{name!r} is not a name: a name is a text without NUL characters")
     _refuse_long(name)
     return '"' + name.replace('"', '""') + '"'
 
@@ -84,7 +84,7 @@ def column_type(name: object) -> str:
         RefusedSql: it is anything else.
     """
     if not isinstance(name, str) or not _TYPE.fullmatch(name.strip()):
-        raise RefusedSql(f"{name!r} is no column type: write one such as {', '.join(_TYPES[:8])}")
+        raise RefusedSql(f"{name!r} is not a column type: use one such as {', '.join(_TYPES[:8])}")
     return name.strip()
 
 
@@ -92,7 +92,7 @@ def _listed(names: object, quote: Callable[[object], str]) -> str:
     if isinstance(names, str):
         names = [names]
     if not isinstance(names, Iterable):
-        raise RefusedSql(f"{names!r} is no list of identifiers")
+        raise RefusedSql(f"{names!r} is not a list of identifiers")
     quoted = [quote(name) for name in names]
     if not quoted:
         raise RefusedSql("a list of identifiers is empty")

@@ -39,7 +39,7 @@ def characters(value: Any) -> int:
         elif isinstance(one, list | tuple | set | frozenset):
             waiting += one
         elif isinstance(one, Namespace):
-            raise TemplateError("a namespace has no text; write out one of its attributes")
+            raise TemplateError("a namespace has no text; write one of its attributes")
         if counted + len(waiting) > budget.MAX_WORK:
             raise TemplateError(
                 f"values of more than {budget.MAX_WORK:,} characters in all are made"

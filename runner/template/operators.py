@@ -71,7 +71,7 @@ class Operators(Calls):
         except TypeError:
             kinds = f"{left.kind or 'this'} and {right.kind or 'that'}"
             text = f"{said(node.left)} {symbol} {said(node.right)}"
-            message = f"{symbol} does not go with {kinds}: {text}"
+            message = f"{symbol} cannot be used with {kinds}: {text}"
             self.report(node, "wrong-type", message, remedy(left, right), symbol)
             return ANY
         except Exception as error:  # noqa: BLE001 - it depends on the values
@@ -93,7 +93,7 @@ class Operators(Calls):
         if name is None:
             return False
         hint = f"a name with a hyphen is written {holder.name}['{name}']"
-        message = f'"{written}" is read as a difference'
+        message = f'"{written}" is read as a subtraction'
         self.report(node, "unknown-name", message, hint, written)
         return True
 
@@ -164,7 +164,7 @@ class Operators(Calls):
             return
         for words, word in ((left.words, right), (right.words, left)):
             if words and word.exact and isinstance(word.sample, str) and word.sample not in words:
-                message = f'{text} never holds: there is no "{word.sample}"'
+                message = f'{text} is never true: there is no "{word.sample}"'
                 hint = did_you_mean(word.sample, words, listed_as="it is one of")
                 if "did you mean" in hint and len(words) <= 9:
                     hint += f" It is one of: {', '.join(words)}"

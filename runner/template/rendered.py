@@ -124,9 +124,9 @@ def _taken(after: list[Token]) -> bool:
 def _misplaced(token: Token) -> str:
     shown = _MARKER.sub("{{ … }}", token.text)[:80]
     if token.kind is Kind.COMMENT:
-        return f"a value stands inside a comment: {shown} (write such comments as {{# … #}})"
+        return f"a value is inside a comment: {shown} (write such comments as {{# … #}})"
     return (
-        f"a value stands inside quotes: {shown} (write {{{{ … }}}} without quotes, "
+        f"a value is inside quotes: {shown} (write {{{{ … }}}} without quotes, "
         "it is bound as a parameter; for parts of a string use ||; braces that are meant as "
         "text stand between {% raw %} and {% endraw %})"
     )
@@ -146,7 +146,7 @@ def _glued(read: list[Token], token: Token) -> str:
     ):
         shown = _MARKER.sub("{{ … }}", before.text + token.text)[:80]
         return (
-            f"a value touches what stands beside it: {shown} (leave a space; for a name made of "
+            f"a value is directly next to other text: {shown} (leave a space; for a name made of "
             "parts write {{ ('a_' ~ b) | identifier }})"
         )
     return ""

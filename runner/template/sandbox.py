@@ -158,7 +158,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str | bytes):
-            raise SecurityError("formatting with % is not available: join texts with ~")
+            raise SecurityError("formatting with % is not available: join strings with ~")
         if operator in ("+", "*"):
             _check_growth(operator, left, right)
         if operator == "**" and (abs(left) > 10**6 or abs(right) > 64):
@@ -227,7 +227,7 @@ def _counted(tokens: Iterable[Token]) -> Iterator[Token]:
         if number > budget.MAX_TOKENS:
             raise TemplateSyntaxError(
                 f"the template is too long: inside and around its braces it has more than"
-                f" {budget.MAX_TOKENS:,} words and signs; hand lists on as parameters",
+                f" {budget.MAX_TOKENS:,} words and signs; pass lists as parameters",
                 token.lineno,
             )
         yield token

@@ -118,7 +118,7 @@ def _later(moment: date, span: timedelta) -> date:
     if not isinstance(moment, datetime):
         if span % _DAY:
             raise TemplateError(
-                f"{moment} is a date, which has no hours: make a time of it first, as in"
+                f"{moment} is a date, which has no hours: convert it to a time first, as in"
                 " params.day | datetime"
             )
         return moment + timedelta(days=span // _DAY)

@@ -62,7 +62,7 @@ def render(source: str, variables: Mapping[str, Any], *, name: str = "sql") -> R
     """
     with budget.rendering(variables) as spent, told_with_place(name, braces=True):
         if "\x00" in source or len(source) > _SOURCE_LIMIT:
-            raise TemplateError("the template holds NUL characters, or over 1 MB")
+            raise TemplateError("the template contains NUL characters, or is over 1 MB")
         chunks: list[str] = []
         for chunk in _compiled(source, name).generate(dict(variables)):
             spent.spend_characters(len(chunk))
@@ -80,7 +80,7 @@ class _SqlRewriter(Rewriter):
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         if self._is_macro_call(node):
             raise TemplateAssertionError(
-                "a macro's result is SQL: it can only be written out, {{ name(…) }}", node.lineno
+                "a macro's result is SQL: it can only be written as {{ name(…) }}", node.lineno
             )
         return self.generic_visit(node)
 
@@ -152,7 +152,7 @@ def _inlist(context: Context, values: Any) -> _Sql:
         raise RefusedSql(f"inlist needs a list, not {values!r}")
     names = [_bound(value) for value in values]
     if not names:
-        raise RefusedSql("inlist of an empty list: write = ANY({{ … }}), which takes it")
+        raise RefusedSql("inlist of an empty list: write = ANY({{ … }}), which accepts it")
     return _Sql(f"({', '.join(names)})")
 
 
@@ -160,7 +160,7 @@ def _inlist(context: Context, values: Any) -> _Sql:
 def _order(context: Context, direction: Any) -> _Sql:
     word = direction.lower() if isinstance(direction, str) else direction
     if word not in ("asc", "desc"):
-        raise RefusedSql(f"{direction!r} is no sort order: write asc or desc")
+        raise RefusedSql(f"{direction!r} is not a sort order: write asc or desc")
     return _Sql(word.upper())
 
 
@@ -181,7 +181,7 @@ def bindable(value: Any) -> Any:
         return None
     if isinstance(value, str):
         if "\x00" in value:
-            raise TemplateError("a text holds a NUL character, which PostgreSQL cannot store")
+            raise TemplateError("a text contains a NUL character, which PostgreSQL cannot store")
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -88,7 +88,7 @@ def _read(text: str, expression: bool) -> Reading:
     except TemplateSyntaxError as error:
         return Reading(fault=error.message or "it cannot be read", fault_line=error.lineno)
     except RecursionError:
-        return Reading(fault="it is nested too deep", fault_line=1)
+        return Reading(fault="it is nested too deeply", fault_line=1)
     return Reading(frozenset(found.names), frozenset(found.chains))
 
 

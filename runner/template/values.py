@@ -110,7 +110,7 @@ class _ValueRewriter(Rewriter):
 @pass_context
 def _text(context: Context, value: Any) -> str:
     if value is None:
-        raise TemplateError("a null stands inside a text: give it a default, | default('', true)")
+        raise TemplateError("a null is inside a text: give it a default, | default('', true)")
     return text_of(value)
 
 

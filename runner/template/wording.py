@@ -32,9 +32,9 @@ def remedy(left: Shape, right: Shape) -> str:
     """Return what to do where two types do not go together."""
     kinds = {left.kind, right.kind}
     if kinds in ({"a date", "a text"}, {"a time", "a text"}):
-        return "make the text a date: … | date, or … | datetime"
+        return "convert the text to a date: … | date, or … | datetime"
     if kinds == {"a date", "a time"}:
-        return "take the time's day: … | date"
+        return "take the day of the time: … | date"
     if kinds == {"a number", "a text"}:
-        return "make the text a number: … | int, or … | float; a number stands without quotes"
+        return "convert the text to a number: … | int, or … | float; write a number without quotes"
     return GUIDE

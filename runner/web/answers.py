@@ -59,7 +59,7 @@ def page(
     try:
         before = None if cursor is None else UUID(cursor)
     except ValueError:
-        raise InvalidParams("cursor takes what the page before gave as `next`") from None
+        raise InvalidParams("cursor takes the `next` of the previous page") from None
     rows = read(before, limit + 1)
     items = [public(row) for row in rows[:limit]]
     return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}

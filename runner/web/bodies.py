@@ -69,7 +69,7 @@ class NewRun(Body):
 
     params: dict[str, Any] = Field(default_factory=dict)
     logical_date: str | None = Field(
-        None, description="What the run stands for (now); on the schedule's clock without an offset"
+        None, description="Logical date (now); in the schedule's time zone unless it has an offset"
     )
 
 
@@ -86,9 +86,9 @@ def _check_storable(value: Any, depth: int) -> None:
         raise ValueError(f"nested deeper than {_DEEPEST} levels")
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValueError("a text holds a character that cannot be stored")
+            raise ValueError("a text has a character that cannot be stored")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("NaN and Infinity are no JSON numbers")
+        raise ValueError("NaN and Infinity are not JSON numbers")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_storable(key, depth + 1)

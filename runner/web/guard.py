@@ -85,7 +85,7 @@ class Guard:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if answer.started:
                 raise
-            await _refuse(answer, Refusal(500, "internal", "an internal error; the log has it"))
+            await _refuse(answer, Refusal(500, "internal", "internal error; see the log"))
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -107,7 +107,7 @@ class Guard:
         if scope["method"] in _SAFE_METHODS:
             return
         if not _same_origin(headers, host):
-            raise Refusal(403, "origin-not-allowed", "another site's page may change nothing here")
+            raise Refusal(403, "origin-not-allowed", "pages of other sites cannot change anything")
         if _has_body(headers):
             _check_type(headers, form=scope["path"] == SIGN_IN_PATH)
 
@@ -193,7 +193,7 @@ def _too_large() -> Refusal:
     return Refusal(
         413,
         "body-too-large",
-        f"a body holds {MAX_BODY_BYTES} bytes at most",
+        f"a body may have {MAX_BODY_BYTES} bytes at most",
         {"Connection": "close"},
     )
 

@@ -13,8 +13,8 @@ from runner.web.bodies import ExactRoute, NewJob
 from runner.web.demonstration import create_demonstration
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="The most rows of one page")]
-Cursor = Annotated[str | None, Query(max_length=64, description="The `next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Greatest number of rows on one page")]
+Cursor = Annotated[str | None, Query(max_length=64, description="The `next` of the previous page")]
 
 
 def installed(request: Request) -> Headrace:

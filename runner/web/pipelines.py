@@ -31,7 +31,7 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="All pipelines, and what is wrong with files")
+@router.get("", summary="All pipelines, and problems of their files")
 def list_pipelines(headrace: Installed) -> Response:
     """Answer every pipeline in force with its schedule and last run; `problems` has the rest.
 
@@ -76,7 +76,7 @@ def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Res
     return Answer(public(row), status_code=201)
 
 
-@router.post("/{name}/pause", summary="Let no schedule or trigger start a run")
+@router.post("/{name}/pause", summary="Stop its schedule and trigger")
 def pause(name: str, headrace: Installed) -> Response:
     """Answer the pipeline."""
     pipeline = _pipeline(headrace, name)
@@ -84,7 +84,7 @@ def pause(name: str, headrace: Installed) -> Response:
     return Answer(_State(headrace).row(pipeline))
 
 
-@router.post("/{name}/resume", summary="Let schedule and trigger start runs again")
+@router.post("/{name}/resume", summary="Resume its schedule and trigger")
 def resume(name: str, headrace: Installed) -> Response:
     """Answer the pipeline; what fell due meanwhile is not made up for."""
     pipeline = _pipeline(headrace, name)
@@ -92,7 +92,7 @@ def resume(name: str, headrace: Installed) -> Response:
     return Answer(_State(headrace).row(pipeline))
 
 
-@router.post("/{name}/backfill", status_code=201, summary="One run a missed instant")
+@router.post("/{name}/backfill", status_code=201, summary="Create the missing runs of a period")
 def fill(name: str, body: BackfillRange, headrace: Installed) -> Response:
     """Answer the runs that were started; an instant that has a run gets no second one."""
     pipeline = _pipeline(headrace, name)

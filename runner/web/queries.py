@@ -25,7 +25,7 @@ def known_query_only(request: Request) -> None:
             "type": "extra_forbidden",
             "loc": ("query", name),
             "msg": did_you_mean(name, known, listed_as="this route knows")
-            or "this route knows no parameters",
+            or "this route has no parameters",
             "input": value,
         }
         for name, value in request.query_params.items()

@@ -56,7 +56,7 @@ def show_run(run_id: str, headrace: Installed) -> Response:
 
 @router.get(
     "/{run_id}/events",
-    summary="A run as it happens (server-sent events)",
+    summary="Live events of a run (server-sent events)",
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 def watch_run(run_id: str, request: Request, headrace: Installed) -> Response:

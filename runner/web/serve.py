@@ -117,7 +117,7 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror};"
+            f"{host}:{port} cannot be used for listening: {error.strerror};"
             f" set HEADRACE_PORT to a free one, or stop what uses port {port}"
         ) from None
     return listener

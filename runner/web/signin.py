@@ -9,5 +9,5 @@ _PAGE = Path(__file__).parent / "static" / "signin.html"
 
 def sign_in_page(*, wrong: bool = False) -> bytes:
     """Return the page that asks for the token; it needs no script."""
-    notice = "That is not the token." if wrong else ""
+    notice = "Wrong token." if wrong else ""
     return _PAGE.read_bytes().replace(b"<!-- notice -->", notice.encode())

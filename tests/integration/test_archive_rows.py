@@ -30,7 +30,7 @@ def test_rows_that_others_refer_to_are_not_taken_from_under_them(run_job, execut
     execute("INSERT INTO orders VALUES (1, '2025-01-01'), (2, '2025-01-01'), (3, '2026-02-01')")
     execute("INSERT INTO lines VALUES (1, 10), (1, 11), (3, 12)")
 
-    with pytest.raises(JobFailure, match=rf"2 of lines \(ON DELETE {action}\).*in a step before"):
+    with pytest.raises(JobFailure, match=rf"2 of lines \(ON DELETE {action}\).*in an earlier step"):
         run_job(ArchiveRows, table="orders", into="old_orders", **OLD)
 
     assert query("SELECT count(*) FROM orders") == [(3,)]

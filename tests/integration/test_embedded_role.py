@@ -260,7 +260,7 @@ def test_a_hand_over_that_fails_is_told_and_begun_again(
         monkeypatch.setattr(
             role, "_sql", lambda name, b=broken: sql(name) + ("SELECT 1 / 0;\n\n" * (name == b))
         )
-        with pytest.raises(EmbeddedError, match="cannot be made"):
+        with pytest.raises(EmbeddedError, match="cannot be created"):
             embedded.start(home)
         assert not role.settled(home / "postgres")
     monkeypatch.undo()

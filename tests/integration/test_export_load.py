@@ -354,7 +354,7 @@ def test_a_line_break_between_the_parts_of_a_json_value_does_not_cut_the_line(ru
 
 def test_a_delimiter_that_cannot_be_one_is_refused():
     for delimiter in ("", ";;", '"', "\n", "ä"):
-        with pytest.raises(InvalidPayload, match="delimiter is one character"):
+        with pytest.raises(InvalidPayload, match="delimiter must be one character"):
             ExportQuery(path="x", sql="SELECT 1", delimiter=delimiter)
 
 

@@ -245,7 +245,7 @@ def test_an_address_that_is_none_is_refused(run: JobRunner, url: str, told: str)
 def test_a_document_without_records_is_told(run: JobRunner, server: HttpServer) -> None:
     for body, told in [
         (b"{", "no JSON"),
-        (b"[1]", "no list of objects"),
+        (b"[1]", "not a list of objects"),
         (b'{"a": {}}', "'items' is missing"),
         (b"\xff", "is not utf-8"),
         (b"[" * 100_000, "no JSON"),

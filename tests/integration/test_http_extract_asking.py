@@ -105,8 +105,8 @@ def test_a_header_that_is_given_in_another_case_replaces_the_built_in_one(
         ({"X-Key\n": "1"}, r"the header 'X-Key\\n' has no name"),
         ({"X-Key": "1", "x-key": "2"}, "the header x-key stands twice: X-Key is the same one"),
         ({"X-Key": "5 €"}, "the header X-Key holds a character outside Latin-1"),
-        ({"X-Key": "a\nb"}, "the header X-Key holds a line break"),
-        ({"X-Key": "a\x07b"}, "the header X-Key holds a control character"),
+        ({"X-Key": "a\nb"}, "the header X-Key contains a line break"),
+        ({"X-Key": "a\x07b"}, "the header X-Key contains a control character"),
         ({"X-Key": " "}, "the header X-Key has no value"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_redirect_is_followed_as_its_bytes_mean_it(
         (b"http://127.0.0.1:99999/", "is redirected, and where it leads cannot be read"),
         (b"http://[::1/", "is redirected, and where it leads cannot be read"),
         (b"/a\r\nLocation: /b", "/start is redirected to more than one place"),
-        (b"/a\x01b", "is redirected, and where it leads holds a control character"),
+        (b"/a\x01b", "is redirected, and where it leads contains a control character"),
         (b"file:///etc/passwd", "is redirected, and where it leads is no http"),
     ],
 )

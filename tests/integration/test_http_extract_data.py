@@ -48,17 +48,17 @@ def old_row(execute: Any) -> None:
         (200, b'{"status": "pending"}', "is one object, which is a row only .*pending"),
         (200, b"{}", "is one object"),
         (200, b"", "answer 200 has no content, which does not replace a table's rows"),
-        (200, b"null", "no list of objects"),
-        (200, b'"ok"', "no list of objects"),
+        (200, b"null", "not a list of objects"),
+        (200, b'"ok"', "not a list of objects"),
         (200, b'[{"error": "quota"}]', "none of the columns that are wanted|no column for 'error'"),
         (200, PAGE, "is an HTML page, no json: it begins .*sign in"),
         (200, b"<?xml version='1.0'?><error/>", r"is markup \(HTML or XML\), no json"),
-        (202, b'{"status": "pending"}', "answered 202 Accepted: .*ask again later.*pending"),
-        (202, b"", "answered 202 Accepted: .*ask again later"),
+        (202, b'{"status": "pending"}', "answered 202 Accepted: .*try again later.*pending"),
+        (202, b"", "answered 202 Accepted: .*try again later"),
         (204, b"", "answer 204 has no content, which does not replace"),
         (205, b"", "answer 205 has no content, which does not replace"),
-        (206, b'[{"id": 1}]', "answered 206 Partial Content: that is a part, and nobody asked"),
-        (207, b'[{"id": 1}]', "answered 207 Multi-Status: that is no data"),
+        (206, b'[{"id": 1}]', "answered 206 Partial Content: that is a partial answer"),
+        (207, b'[{"id": 1}]', "answered 207 Multi-Status: that is not data"),
     ],
 )
 def test_what_is_not_the_data_does_not_replace_the_data(
@@ -188,11 +188,11 @@ def test_a_declared_column_that_some_records_lack_takes_its_default(
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (200, PAGE, "is an HTML page, which is not kept as x.csv"),
+        (200, PAGE, "is an HTML page, which is not stored as x.csv"),
         (202, b"x", "answered 202"),
-        (200, b"", "answer 200 has no content to keep as x.csv"),
-        (204, b"", "answer 204 has no content to keep as x.csv"),
-        (206, b"x", "nobody asked for one"),
+        (200, b"", "answer 200 has no content to store as x.csv"),
+        (204, b"", "answer 204 has no content to store as x.csv"),
+        (206, b"x", "which was not requested"),
     ],
 )
 def test_what_is_not_the_data_does_not_become_the_file(
@@ -259,10 +259,10 @@ def test_the_place_of_the_records(
 @pytest.mark.parametrize(
     ("records", "body", "told"),
     [
-        ("a.b", b'{"a.b": [], "a": {"b": []}}', "'a.b' is more than one place"),
+        ("a.b", b'{"a.b": [], "a": {"b": []}}', "'a.b' is ambiguous"),
         ("data", b'{"error": "quota"}', "no 'data': 'data' is missing; it begins .*quota"),
         ("a.b", b'{"a": null}', "'b' is missing"),
-        ("a", b'{"a": "x"}', "'a' is no list of objects"),
+        ("a", b'{"a": "x"}', "'a' is not a list of objects"),
     ],
 )
 def test_a_place_that_is_none_is_told(
@@ -307,7 +307,7 @@ def test_an_encoding_that_nobody_knows_is_told(
 ) -> None:
     server.routes["/"] = Answered(b"[]", headers={"Content-Type": f"x/y; charset={charset}"})
 
-    with pytest.raises(JobFailure, match="which nobody can read"):
+    with pytest.raises(JobFailure, match="which is unknown"):
         run(HttpExtract, url=server.url(), into="t", create=True)
 
 

@@ -99,7 +99,7 @@ def test_a_cut_packed_answer_fails_and_the_table_keeps_its_rows(
     name = "deflate" if encoding == "raw" else encoding
     server.routes["/"] = Answered(raw=sends(head(name), packed_until(kind, encoding, cut)))
 
-    with pytest.raises(JobFailure, match=f"cut short: its {name} stream ends before its end mark"):
+    with pytest.raises(JobFailure, match=f"truncated: its {name} stream ends before its end mark"):
         run(HttpExtract, url=server.url(), format=kind, into="t", mode="replace")
 
     assert query("SELECT * FROM t") == [(7,)]
@@ -199,7 +199,7 @@ def test_a_packed_answer_that_has_ended_is_loaded(
         (
             "gzip",
             gzip.compress(b"id\n1\n", mtime=0) + b"garbage",
-            "other bytes stand behind its end",
+            "there are other bytes after its end",
         ),
         (
             "gzip",
@@ -208,10 +208,10 @@ def test_a_packed_answer_that_has_ended_is_loaded(
         ),
         ("gzip", gzip.compress(b"id\n1\n", mtime=0)[:-4] + b"abcd", "gzip stream is damaged"),
         ("gzip", b"id\n1\n", "gzip stream is damaged"),
-        ("deflate", zlib.compress(b"id\n1\n") + b"x", "other bytes stand behind its end"),
+        ("deflate", zlib.compress(b"id\n1\n") + b"x", "there are other bytes after its end"),
         ("br", b"\x0b\x02\x80", "packed with 'br', though only gzip and deflate"),
         ("zstd", b"\x28\xb5\x2f\xfd", "packed with 'zstd', though"),
-        ("", b"\x28\xb5\x2f\xfd", "is packed with zstd, no csv"),
+        ("", b"\x28\xb5\x2f\xfd", "is compressed with zstd, no csv"),
         ("", gzip.compress(b"id\n1\n", mtime=0), "is packed with gzip, no csv"),
     ],
 )

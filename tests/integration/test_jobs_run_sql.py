@@ -134,7 +134,7 @@ def test_vacuum_is_refused_with_the_remedy_and_runs_with_it(run_job, execute):
     ("with_", "error", "told"),
     [
         ({"sql": "SELECT {{ params.a }}"}, TemplateError, r"^sql:1: 'a' is undefined"),
-        ({"sql": "-- nothing"}, RefusedSql, "holds no statement"),
+        ({"sql": "-- nothing"}, RefusedSql, "contains no statement"),
         ({"sql": "UPDATE t SET a = 1", "into": "x"}, RefusedSql, "needs a SELECT"),
         ({"sql": "SELECT 1", "into": "x; DROP TABLE y"}, RefusedSql, "no identifier"),
     ],

@@ -17,7 +17,7 @@ from tests.integration.test_jobs_targets import JOBS, SOURCE
         ("DROP COLUMN amount CASCADE", r"has no column amount \(numeric\).*append_new_columns"),
         (
             "ALTER COLUMN amount TYPE date USING NULL",
-            "amount is date, which takes no numeric.*sync_all_columns.*recreate",
+            "amount is date, which cannot take numeric.*sync_all_columns.*recreate",
         ),
         ("ADD must int NOT NULL", "must is NOT NULL without a default.*recreate"),
     ],
@@ -127,7 +127,7 @@ def test_what_is_no_table_is_told(run_job, execute, made, told):
     execute(SOURCE)
     execute(made)
 
-    with pytest.raises(JobFailure, match=f"target {told}, and no rows can be written to it"):
+    with pytest.raises(JobFailure, match=f"target {told}, and rows cannot be written to it"):
         run_job(MirrorTable, source_table="source", target_table="target")
 
 

@@ -147,7 +147,7 @@ def test_drop_removes_the_table_once(run_job, query, users):
     ],
 )
 def test_sql_hidden_in_a_name_is_refused(run_job, query, users, job, with_):
-    with pytest.raises(RefusedSql, match="is no identifier"):
+    with pytest.raises(RefusedSql, match="is not an identifier"):
         run_job(job, **with_)
 
     assert query("SELECT count(*) FROM auth.users") == [(1000,)]

@@ -96,7 +96,7 @@ def test_rows_that_a_trigger_keeps_away_fail_the_synchronisation(run_job, execut
             " 'BEGIN IF NEW.id % 2 = 0 THEN RETURN NULL; END IF; RETURN NEW; END'")  # fmt: skip
     execute("CREATE TRIGGER odd BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION odd()")
 
-    with pytest.raises(JobFailure, match="target did not take 1 of the rows"):
+    with pytest.raises(JobFailure, match="target did not store 1 of the rows"):
         run_job(SyncTable, **WITH)
 
     assert query("SELECT count(*) FROM target") == [(0,)]
@@ -128,7 +128,9 @@ def test_a_source_that_the_role_may_not_read_is_a_sentence(run_job, second):
     run_job.engines["there"] = second
     run(second, "CREATE TABLE source (id int)", "REVOKE ALL ON source FROM etl")
 
-    with pytest.raises(JobFailure, match=r'may not read source: GRANT SELECT ON "public"."source"'):
+    with pytest.raises(
+        JobFailure, match=r'no right to read source: GRANT SELECT ON "public"."source"'
+    ):
         run_job(MirrorTable, source_table="source", target_table="t", source_connection="there")
 
 

@@ -62,5 +62,5 @@ def test_targets_keep_what_they_are_through_pipeline_and_worker(tmp_path, databa
         "clear": "completed",
     }, run.out  # fmt: skip
     assert jobs["sync"]["result"]["inserted"] == jobs["sync"]["result"]["updated"] == 0
-    assert "its column region is integer, which takes no text" in jobs["narrow"]["error"]
+    assert "its column region is integer, which cannot take text" in jobs["narrow"]["error"]
     assert jobs["clear"]["result"]["emptied"] == ['shop."Order-Items"', "shop.child"]

@@ -162,12 +162,12 @@ def test_a_list_of_columns_is_matched_with_the_header_by_name(load, execute, que
         ("id,name,more\n1,2,3\n", {"columns": ["id", "name"]}, "a column 'more' that `columns`"),
         ("id,name,more\n1,2,3\n", {}, r"in\.csv:1: t has no column 'more'.*id, name"),
         ("id,,name\n1,2,3\n", {}, "the column 2 of the header has no name"),
-        ("id,name,id\n1,2,3\n", {}, "'id' stands twice in the header"),
+        ("id,name,id\n1,2,3\n", {}, "'id' occurs twice in the header"),
         ("id,name,\n1,x,\n2,y,z\n", {}, r"in\.csv:3: a value stands under the last column"),
         ("id;name\n1;x\n", {}, "with `delimiter: ';'` it is several"),
         ("\nid,name\n", {}, "begins with an empty line"),
         (f"id,{'n' * 200_000}\n", {}, "longer than the 63 bytes"),
-        ('id,"name\n1,2\n', {}, "a quoted name in the header never ends"),
+        ('id,"name\n1,2\n', {}, "a quoted name in the header is never closed"),
     ],
 )
 def test_a_header_that_does_not_fit_is_told(load, execute, content, with_, told):
@@ -241,13 +241,13 @@ def test_a_quoted_empty_field_is_no_value_where_the_type_has_no_empty_one(load, 
 )
 def test_a_quote_inside_a_field_is_an_error_with_its_line(load, execute, content, line):
     execute("CREATE TABLE t (a text, b text)")
-    with pytest.raises(JobFailure, match=rf"in\.csv:{line}: a quote stands inside a field"):
+    with pytest.raises(JobFailure, match=rf"in\.csv:{line}: a quote is inside a field"):
         load(content)
 
 
 def test_a_quoted_field_that_never_ends_is_told_with_its_line(load, execute):
     execute("CREATE TABLE t (a text, b text)")
-    with pytest.raises(JobFailure, match=r"in\.csv:3: a quoted field begins here and never ends"):
+    with pytest.raises(JobFailure, match=r"in\.csv:3: a quoted field begins here"):
         load('a,b\n1,2\n3,"4\n5,6\n')
 
 
@@ -318,12 +318,12 @@ def test_content_tells_how_a_file_is_packed_whatever_its_name(load, execute, que
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b"a\n" + b"1\n" * 100_000, mtime=0)[:-9], "in.csv: is cut short"),
-        (gzip.compress(b"a\n1\n", mtime=0)[:12], "in.csv: is cut short"),
+        (gzip.compress(b"a\n" + b"1\n" * 100_000, mtime=0)[:-9], "in.csv: is truncated"),
+        (gzip.compress(b"a\n1\n", mtime=0)[:12], "in.csv: is truncated"),
         (gzip.compress(b"a\n1\n", mtime=0)[:-8] + b"\0" * 8, "in.csv: its gzip stream is damaged"),
-        (b"\x28\xb5\x2f\xfd\x24\x04", "in.csv: is packed with zstd"),
-        (bz2.compress(b"a\n1\n"), "in.csv: is packed with bzip2"),
-        (lzma.compress(b"a\n1\n"), "in.csv: is packed with xz"),
+        (b"\x28\xb5\x2f\xfd\x24\x04", "in.csv: is compressed with zstd"),
+        (bz2.compress(b"a\n1\n"), "in.csv: is compressed with bzip2"),
+        (lzma.compress(b"a\n1\n"), "in.csv: is compressed with xz"),
         (b"PK\x03\x04\x14\0", "in.csv: is a zip archive"),
         (b"PAR1\0\0", "in.csv: is a Parquet file"),
         ("a\n1\n".encode("utf-16"), "in.csv:1: is written in UTF-16"),
@@ -385,7 +385,7 @@ def test_a_sequence_goes_on_after_the_values_that_were_loaded(load, execute, que
 
 
 def test_a_missing_table_is_told_with_the_key_that_makes_it(load):
-    with pytest.raises(JobFailure, match="there is no table t; `create: true` makes it"):
+    with pytest.raises(JobFailure, match="there is no table t; `create: true` creates it"):
         load("a\n1\n")
 
 

@@ -21,7 +21,7 @@ from tests.support.by_hand import ByHand
 _OF_DATA = re.compile(
     r"there is no file '[^']*(?<!\.sql)'|answered \d{3}|exit code|the command cannot be started"
     r"|checks? |is null|is not unique|is not in|has \d+ rows|: has no column|gave no answer"
-    r"|cannot be reached|the answer|the document|is no list of objects|\.csv:\d|has no keys"
+    r"|cannot be reached|the answer|the document|is not a list of objects|\.csv:\d|has no keys"
     r"|custom exception|rows that should not|ended with|there is no column|no such index"
     r"|there is no table|has no column '|which its result holds"
     # Tables and types are the catalogue's: a declared type may be one of the user's own.

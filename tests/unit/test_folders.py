@@ -55,7 +55,7 @@ def test_a_path_never_leaves_the_folders(project: Path, folders: Folders, path: 
     put(project / "outside" / "x")
     (project / "pipelines" / "link").symlink_to(project / "outside")
 
-    with pytest.raises(JobFailure, match="looked up from the pipeline file's folder, then"):
+    with pytest.raises(JobFailure, match="searched from the pipeline file's folder, then"):
         folders.find(path.format(project=project))
     with pytest.raises(JobFailure, match="never leaves them"):
         folders.find_sql(path.format(project=project))

@@ -127,7 +127,7 @@ def test_the_item_of_a_foreach_in_when(found: Found):
     text = step("Fibonacci", "n: 3", more=', foreach: {items: [1, 2], as: i}, when: "i > 1"')
     item = one(found(text))
     assert (item["code"], item["line"]) == ("unknown-name", 3)
-    assert "in `with` and `env` only" in item["hint"]
+    assert "only in `with` and `env`" in item["hint"]
 
 
 def test_an_item_beside_steps_in_one_text(found: Found):
@@ -165,14 +165,14 @@ def test_a_default_that_does_not_become_its_type(found: Found):
         ("select {{ steps.a.result }}", "pass it on"),
         ("select '{{ params.n }}'", "inside quotes"),
         ("select 1 -- {{ params.n }}", "inside a comment"),
-        ("select a{{ params.n }}", "touches what stands beside it"),
+        ("select a{{ params.n }}", "is directly next to other text"),
         ("select {{ params.n | upcase }}", 'unknown filter "upcase"'),
         ("select * from {{ 'a b c'.__class__ }}", "__class__"),
         ("select 1; commit", "COMMIT is not allowed"),
         ("select 1; vacuum s.t", "VACUUM cannot run inside a transaction"),
         ("create index concurrently i on t (a)", "transaction: false"),
         ("set standard_conforming_strings to off", "standard_conforming_strings"),
-        ("-- nothing", "holds no statement"),
+        ("-- nothing", "contains no statement"),
         ("select {% if params.n %}1", "no template"),
         ("select {{ run.pipeline }}", 'run has no "pipeline"'),
     ],
@@ -230,21 +230,21 @@ def test_sql_that_runs_is_content(found: Found, sql: str):
         ("RunSql", "sql: delete from t, into: s.t", "into needs a SELECT"),
         ("RunSql", "sql: vacuum, into: s.t, transaction: false", "into needs the transaction"),
         ("RunSql", "sql: select 1, into: a.b.c", "too many dots"),
-        ("Fibonacci", "n: -1", "n is between 0"),
+        ("Fibonacci", "n: -1", "n must be between 0"),
         ("Fibonacci", "n: \"{{ 'x' }}\"", "takes a whole number"),
         ("Fibonacci", 'n: "{{ run.logical_date }}"', "takes a whole number"),
-        ("SlowQuery", "duration: 100000", "duration is between"),
-        ("TruncateTable", "table: a.b.c.d", "is no identifier"),
+        ("SlowQuery", "duration: 100000", "duration must be between"),
+        ("TruncateTable", "table: a.b.c.d", "is not an identifier"),
         ("TruncateTable", "table: \"{{ ''.__class__ }}\"", "__class__"),
-        ("LoadFile", "path: a.csv, table: t, delimiter: ab", "delimiter is one character"),
+        ("LoadFile", "path: a.csv, table: t, delimiter: ab", "delimiter must be one character"),
         ("LoadFile", "path: ../../../etc/passwd, table: t", "leaves"),
-        ("ArchiveRows", "table: t, into: u, column: c, older_than: 3 months", "is no age"),
+        ("ArchiveRows", "table: t, into: u, column: c, older_than: 3 months", "is not an age"),
         ("ArchiveRows", "table: t, into: u, column: c", "either older_than or before"),
         ("CheckData", "table: t", "nothing to check"),
-        ("CheckData", "sql: select 1; select 2", "a check is one query"),
-        ("ExportQuery", "path: a.csv, sql: select 1; select 2", "an export is one query"),
+        ("CheckData", "sql: select 1; select 2", "a check must be one query"),
+        ("ExportQuery", "path: a.csv, sql: select 1; select 2", "an export must be one query"),
         ("DataAggregation", "table: t, group_by: a, aggregates: {x: summ(a)}", "none of sum"),
-        ("DataAggregation", "table: t, group_by: a, sort_by: b", "no column of the result"),
+        ("DataAggregation", "table: t, group_by: a, sort_by: b", "not a column of the result"),
         ("SyncTable", "source_table: a, target_table: b, key: id, columns: [c]", "include the key"),
         (
             "SyncTable",
@@ -281,7 +281,7 @@ def test_a_header_is_refused_though_only_a_run_knows_the_url(found: Found):
         '"https://api.example.com/{{ steps.load.result.row_count }}", '
         'headers: {X-Run: "{{ steps.load.result.row_count }}", X-Key: "a\\nb"}}}\n'
     )
-    assert "the header X-Key holds a line break" in one(found(text))["message"]
+    assert "the header X-Key contains a line break" in one(found(text))["message"]
 
 
 def test_what_only_a_run_knows_is_left_alone(found: Found):
@@ -316,7 +316,7 @@ name: p
 params: {table: {default: "no.such.table.name"}}
 steps: [{id: a, job: TruncateTable, with: {table: "{{ params.table }}"}}]
 """
-    assert "is no identifier" in one(found(text))["message"]
+    assert "is not an identifier" in one(found(text))["message"]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_a_number_that_stays_is_content(found: Found):
         ("RunSql", "keep_rows: 10", "either sql or sql_path"),
         ("RunSql", "sql: delete from t, into: s.t", "into needs a SELECT"),
         ("ExportQuery", "path: a.csv, sql: select 1; select 2", "one query"),
-        ("CheckData", "sql: select 1; select 2", "a check is one query"),
+        ("CheckData", "sql: select 1; select 2", "a check must be one query"),
     ],
 )
 def test_one_value_that_only_a_run_knows_hides_no_other_mistake(

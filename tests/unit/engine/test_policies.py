@@ -32,7 +32,7 @@ FACTOR = "retry.factor takes a number from 1"
         ({"delay": -1}, "is not a duration"),
         ({"delay": True}, "is not a duration"),
         ({"when": []}, "retry.when takes a list"),
-        ({"when": "("}, "no regular expression"),
+        ({"when": "("}, "not a regular expression"),
         ({"limits": 3}, 'has no key "limits"'),
         (True, "takes a number or a mapping"),
         ("3", "takes a number or a mapping"),

@@ -64,7 +64,7 @@ def test_any_other_aggregate_is_refused(expression):
         (
             DataAggregation,
             {"table": "t", "group_by": "a", "sort_by": "b"},
-            "no column of the result",
+            "not a column of the result",
         ),
         (DataAggregation, {"table": "t", "group_by": "a", "aggregates": {}}, "empty"),
         (LoadFile, {"path": "x", "table": "t", "delimiter": "::"}, "one character"),

@@ -104,9 +104,9 @@ def test_a_job_tells_its_statements_in_order(name: str, project: Path) -> None:
 def test_columns_that_only_the_catalogue_knows_are_told_so() -> None:
     archived = preview("ArchiveRows", table="t", into="u", column="at", older_than="1d")
     assert archived[1].sql.binds == {"p1": "2026-01-30T00:00:00+00:00"}
-    assert archived[2].note == "the columns of t are read from the catalogue"
+    assert archived[2].note == "the columns of t are read from the catalog"
     synced = preview("SyncTable", source_table="t", target_table="u", key="id")
-    assert "are read from the catalogue" in synced[0].note
+    assert "are read from the catalog" in synced[0].note
     known = preview("MirrorTable", source_table="t", target_table="u", columns=["a"])
     assert known[0].note == ""
     loaded = preview("LoadFile", path="missing.csv", table="t")

@@ -209,7 +209,7 @@ def test_enum_pattern_min_and_max_are_kept(param, good, bad, said):
 
 
 def test_a_broken_pattern_is_told_and_breaks_nothing():
-    assert "no regular expression" in problem({"p": "x"}, Param("p", pattern="("))
+    assert "not a regular expression" in problem({"p": "x"}, Param("p", pattern="("))
 
 
 def test_a_long_value_is_shortened_in_the_message():

@@ -60,7 +60,7 @@ def test_a_condition_stays_a_text_whatever_the_parameters_type():
 
 @pytest.mark.parametrize("name", ["list", "none"])
 def test_neither_a_list_nor_null_stands_inside_a_text(name: str):
-    with pytest.raises(NoText, match="cannot stand inside a text"):
+    with pytest.raises(NoText, match="cannot be inside a text"):
         Substitution().step({"with": f"x{{{{ template.{name} }}}}"}, VALUES)
 
 
