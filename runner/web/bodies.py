@@ -1,11 +1,23 @@
 """What the bodies of requests may hold, in the YAML's words."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _DEEPEST = 64
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Any text: a second request with it makes nothing new",
+    ),
+]
 
 
 class Body(BaseModel):
