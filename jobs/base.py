@@ -1,10 +1,9 @@
 """The class that every job inherits from, and what its code may use."""
 
 import inspect
-import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.orm import Session
 
-from runner import jobapi
+from runner import exact, jobapi
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql, render
 
@@ -42,8 +41,9 @@ class BaseJob:
     `payload`: what was given in `with`.
     `referring`: the parameters in whose texts `${NAME}` names a variable of the worker; what
     was written by the pipeline's author stays a reference until `jobapi.reveal` reads it.
-    `result_keys`: the keys that the result can have, where it is a mapping: templates that
-    speak of another one are refused when a pipeline is validated.
+    `result_keys`: the keys that the result can have, where it is a mapping, with the types of
+    their values if they are known: templates that speak of another one, or that no value of the
+    type can bear, are refused when a pipeline is validated.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
@@ -53,7 +53,7 @@ class BaseJob:
     transactional: bool = True
     any_parameters: ClassVar[bool] = False
     referring: ClassVar[tuple[str, ...]] = ()
-    result_keys: ClassVar[tuple[str, ...] | None] = None
+    result_keys: ClassVar[Collection[str] | Mapping[str, type] | None] = None
     binds_sql: ClassVar[bool] = False
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
     payload: Mapping[str, Any]
@@ -247,7 +247,7 @@ def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
         if parameter.default is inspect.Parameter.empty and name not in payload:
             raise InvalidPayload(f"{cls.__name__} needs the parameter {name!r}")
     try:
-        json.dumps(payload, allow_nan=False)
+        exact.dumps(payload, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
 

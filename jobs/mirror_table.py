@@ -1,7 +1,7 @@
 """MirrorTable: a full copy of a table."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.drift import OnSchemaChange
@@ -35,7 +35,7 @@ class MirrorTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys = ("row_count", "table")
+    result_keys: ClassVar = {"row_count": int, "table": str}
 
     def __init__(
         self,

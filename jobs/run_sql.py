@@ -1,7 +1,7 @@
 """RunSql: whatever SQL a step needs."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.drift import OnSchemaChange
@@ -47,7 +47,13 @@ class RunSql(BaseJob):
     """
 
     binds_sql = True
-    result_keys = ("row_count", "columns", "rows", "into")
+    result_keys: ClassVar = {
+        "row_count": int,
+        "columns": list,
+        "rows": list,
+        "into": str,
+        "truncated": bool,
+    }
 
     def __init__(
         self,

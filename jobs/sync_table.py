@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.catalogue import named, unquoted
@@ -36,7 +36,7 @@ class SyncTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys = ("inserted", "updated", "deleted", "table")
+    result_keys: ClassVar = {"inserted": int, "updated": int, "deleted": int, "table": str}
 
     def __init__(
         self,

@@ -147,10 +147,12 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
-    def result_keys(self, job: str) -> Collection[str] | None:
+    def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
         """Return the keys that a job's result can have, None where its class does not say."""
         try:
-            found: Collection[str] | None = getattr(self.get(job).cls, "result_keys", None)
+            found: Collection[str] | Mapping[str, type] | None = getattr(
+                self.get(job).cls, "result_keys", None
+            )
         except UnknownJobClass:
             return None
         return found
