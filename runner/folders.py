@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.errors import JobFailure
-from runner.model.spelling import OTHERWISE, written_otherwise
+from runner.spelling import OTHERWISE, written_otherwise
 
 CODE = Path(__file__).resolve().parents[1]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
-from runner.model.spelling import OTHERWISE, written_otherwise
+from runner.spelling import OTHERWISE, written_otherwise
 
 # Comparing takes some 10 µs a candidate, and a file may hold thousands of typos.
 _MOST_CANDIDATES = 1_000

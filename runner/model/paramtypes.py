@@ -11,7 +11,7 @@ from typing import Any
 from runner import exact
 from runner.model.moments import on_clock
 from runner.model.pipeline import Param
-from runner.model.spelling import OTHERWISE, written_otherwise
+from runner.spelling import OTHERWISE, written_otherwise
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
