@@ -1,7 +1,6 @@
 """The class that every job inherits from, and what its code may use."""
 
 import inspect
-import json
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.orm import Session
 
-from runner import jobapi
+from runner import exact, jobapi
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql, render
 
@@ -248,7 +247,7 @@ def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
         if parameter.default is inspect.Parameter.empty and name not in payload:
             raise InvalidPayload(f"{cls.__name__} needs the parameter {name!r}")
     try:
-        json.dumps(payload, allow_nan=False)
+        exact.dumps(payload, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
 

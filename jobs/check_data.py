@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import of_script
-from jobs.results import outcome
+from jobs.results import outcome_of
 from jobs.scripts import load_source, refuse_outside_transaction, render_script
 from runner.errors import InvalidPayload, JobFailure, RefusedSql
 from runner.template import Preview, RenderedSql
@@ -158,8 +158,7 @@ class CheckData(BaseJob):
 
 
 def _broken(session: Session, told: str, query: RenderedSql) -> list[str]:
-    with execute(session, query, stream=True) as cursor:
-        found = outcome(cursor)
+    found = outcome_of(session, query, stream=True)
     count = found["row_count"]
     if count == 0:
         return []

@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from runner.template.syntax import has_template
@@ -58,8 +59,8 @@ def _fits_plain(value: Any, hint: Any) -> bool:
     if hint is type(None):
         return value is None
     if hint in (int, float):
-        # JSON's true is no number, Python's is.
-        numbers = (int, float) if hint is float else int
+        # JSON's true is no number, Python's is. More digits than a float keeps are a Decimal.
+        numbers = (int, float, Decimal) if hint is float else int
         return isinstance(value, numbers) and not isinstance(value, bool)
     return isinstance(value, hint) if isinstance(hint, type) else True
 

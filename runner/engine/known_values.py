@@ -104,8 +104,9 @@ class Known:
         sure: set[str] = set()
         for name in topological_order({one.id: one.depends_on for one in steps.values()}):
             step = steps[name]
-            always = step.when is None and step.trigger_rule == "all_success"
-            if always and sure.issuperset(step.depends_on):
+            # Under `always` it depends on none.
+            goes_on = step.when is None and step.trigger_rule in ("all_success", "always")
+            if goes_on and sure.issuperset(step.depends_on):
                 sure.add(name)
         return frozenset(sure)
 

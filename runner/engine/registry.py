@@ -13,6 +13,7 @@ from typing import Any
 from runner.config import Settings
 from runner.engine.docstrings import meanings_of
 from runner.engine.hints import describe, fits, takes_text_and_numbers, templated
+from runner.engine.jobfiles import digest_of, folders_of
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.model.plan import FOREACH
 from runner.suggest import did_you_mean
@@ -109,6 +110,17 @@ class Registry:
         self._types: dict[str, JobType] = {}
         self._broken: dict[str, str] = {}
         self._scanned = False
+        self._loaded = ""
+
+    @property
+    def loaded(self) -> str:
+        """The digest of the job files as they were when this process loaded them."""
+        self._scan()
+        return self._loaded
+
+    def on_disk(self) -> str:
+        """Return the digest of the job files as they are now."""
+        return digest_of(folders_of(self._allowed, self._folder))
 
     def names(self) -> Collection[str]:
         """Return the names of the classes under `jobs/`, sorted."""
@@ -215,6 +227,8 @@ class Registry:
         if self._scanned:
             return
         self._scanned = True
+        # First: what is changed meanwhile counts as not loaded.
+        self._loaded = self.on_disk()
         package = importlib.import_module(self._package)
         own = self._folder
         if own is not None and own.is_dir() and not _within(own, package.__path__):

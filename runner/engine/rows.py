@@ -15,6 +15,11 @@ from runner.store.database import Row
 # know it. A worker before that leaves the job to newer ones. Whoever adds a column that changes
 # what an attempt does adds it here, with the number of its migration.
 SINCE: Mapping[str, int] = {"env": 5, "pool": 4}
+# The same for trigger rules: whoever ends a job decides about those below it, so that all jobs
+# of a run with such a rule are left to workers that know it.
+RULES_SINCE: Mapping[str, int] = dict.fromkeys(
+    ("all_failed", "one_done", "none_failed_min_one_success"), 18
+)
 
 
 def needs_of(row: Mapping[str, Any]) -> int | None:
@@ -47,9 +52,11 @@ def planned_row(**values: Any) -> dict[str, Any]:
         "pool_slots": None,
         "env": None,
         "timezone": None,
+        "rules_need": None,
         **values,
     }
-    return {**row, "needs": needs_of(row)}
+    needs = [since for since in (needs_of(row), row.pop("rules_need")) if since is not None]
+    return {**row, "needs": max(needs, default=None)}
 
 
 def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
@@ -88,6 +95,7 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
     # the order in which rows are locked.
     ids = {job.step: str(new_id(MOST_ITEMS if job.foreach else 0)) for job in plan.jobs}
     dependents = dict.fromkeys(ids, 0)
+    rules_need = max((RULES_SINCE.get(job.trigger_rule, 0) for job in plan.jobs), default=0)
     for job in plan.jobs:
         for upstream in job.depends_on:
             dependents[upstream] += 1
@@ -118,6 +126,7 @@ def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[
             folder=plan.folder,
             logical_date=plan.logical_date.isoformat(),
             timezone=plan.timezone,
+            rules_need=rules_need or None,
         )
         for job in plan.jobs
     )

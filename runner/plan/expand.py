@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from runner.errors import HeadraceError, TemplateError
@@ -255,8 +256,13 @@ class _Rendering:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: dates and times as ISO 8601 texts."""
+    """Return `value` as JSON can hold it: dates and times as ISO 8601 texts.
+
+    A number of more digits than a float keeps stays a number, a Decimal.
+    """
     if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
         return value
     if isinstance(value, date):
         return value.isoformat()

@@ -78,11 +78,13 @@ def _step(
 ) -> Step:
     layered = {**defaults, **data}
     runs = data.get("pipeline")
+    rule = data.get("trigger_rule", "all_success")
     return Step(
         id=data["id"],
         job=data["job"] if runs is None else job_class_of(runs),
-        depends_on=tuple(data.get("depends_on", ())),
-        trigger_rule=data.get("trigger_rule", "all_success"),
+        # Under `always` a step waits for none of them, and speaks of none.
+        depends_on=() if rule == "always" else tuple(data.get("depends_on", ())),
+        trigger_rule=rule,
         when=data.get("when"),
         allow_failure=data.get("allow_failure", False),
         foreach=_foreach(data.get("foreach")),

@@ -81,6 +81,11 @@ class DraftStep:
             if isinstance(name, str):
                 yield (*self.path, "depends_on", index), name
 
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether it waits for no step, whatever it depends on."""
+        return self.data.get("trigger_rule") == "always"
+
 
 class Draft:
     """One file's content with what it is checked against.

@@ -194,6 +194,8 @@ def _steps_not_before(
         if name in above:
             message = f'{step.label} speaks of step "{name}", which may not have ended by then'
             hint = f"add {name} to its depends_on"
+            if step.starts_at_once:
+                hint = "under the trigger rule `always` it waits for no step; choose another rule"
             if name == step.id:
                 message, hint = f"{step.label} speaks of itself", "name a step before it"
             yield Finding(path, "step-not-before", message, hint)
@@ -209,7 +211,7 @@ def _steps_not_before(
 def _above(draft: Draft) -> dict[str, set[str]]:
     """Return the steps that have ended before each one starts: all above it."""
     needs = {
-        step.id: [name for _, name in step.dependencies()]
+        step.id: [] if step.starts_at_once else [name for _, name in step.dependencies()]
         for step in draft.steps
         if step.id is not None
     }

@@ -8,6 +8,7 @@ that no value of the type can bear is a mistake that needs no run to be found.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 
@@ -22,7 +23,7 @@ UNKNOWN = _Unknown()
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"),
-    ((int, float), "a number"),
+    ((int, float, Decimal), "a number"),
     (str, "a text"),
     (datetime, "a time"),
     (date, "a date"),

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL hands out an ordinary role, in new homes and in those of before."""
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -273,6 +274,17 @@ _START = "import sys; from pathlib import Path; from runner import embedded;"
 _START += "embedded.start(Path(sys.argv[1]))"
 
 
+def _kill_with_all_below(starting: subprocess.Popen[bytes]) -> None:
+    """Kill a process and return once its children are gone: they die after it, one by one."""
+    children = Path(f"/proc/{starting.pid}/task/{starting.pid}/children").read_text().split()
+    handles = [os.pidfd_open(int(child)) for child in children]
+    starting.send_signal(signal.SIGKILL)
+    starting.wait()
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0], "a child has outlived its namespace"
+        os.close(handle)
+
+
 @pytest.mark.parametrize("after_s", [0.3, 0.5, 0.7, 1.0, 1.4])
 def test_a_hand_over_that_is_killed_at_any_point_is_gone_on_with(
     home: Path, after_s: float
@@ -285,8 +297,7 @@ def test_a_hand_over_that_is_killed_at_any_point_is_gone_on_with(
         stderr=subprocess.DEVNULL,
     )
     time.sleep(after_s)  # Not for an event: any moment will do.
-    starting.send_signal(signal.SIGKILL)
-    starting.wait()
+    _kill_with_all_below(starting)
 
     embedded.start(home)
 

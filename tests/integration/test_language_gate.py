@@ -36,6 +36,15 @@ RULES = {
     ("none_failed", "good, bad"): "skipped",
     ("all_success", "good, off"): "skipped",
     ("one_success", "off, left"): "skipped",
+    ("all_failed", "bad, left"): "completed",
+    ("all_failed", "bad, good"): "skipped",
+    ("all_failed", "bad, off"): "skipped",
+    ("one_done", "off, bad"): "completed",
+    ("one_done", "off, left"): "skipped",
+    ("none_failed_min_one_success", "good, off"): "completed",
+    ("none_failed_min_one_success", "off"): "skipped",
+    ("none_failed_min_one_success", "good, left"): "skipped",
+    ("always", "bad, off"): "completed",
 }
 # What a step that was skipped tells those below it.
 REASONS = {
@@ -45,6 +54,10 @@ REASONS = {
     ("one_success", "off, left"): "upstream_failed",
     ("one_failed", "good, off"): "condition",
     ("none_failed", "good, left"): "upstream_failed",
+    ("all_failed", "bad, good"): "condition",
+    ("one_done", "off, left"): "upstream_failed",
+    ("none_failed_min_one_success", "off"): "condition",
+    ("none_failed_min_one_success", "good, left"): "upstream_failed",
 }
 
 
@@ -115,6 +128,22 @@ steps:
     assert statuses["middle"] == "skipped"
     assert statuses["goes_on"] == "skipped"
     assert statuses["warns"] == "completed"
+
+
+def test_always_waits_for_no_step_above_it(hand: ByHand) -> None:
+    hand.declare(
+        f"""
+name: free
+steps:
+  - {{id: first, {OK}}}
+  - {{id: free, {OK}, depends_on: [first], trigger_rule: always}}
+  - {{id: after, {OK}, depends_on: [free]}}
+"""
+    )
+
+    run = hand.headrace.start_run("free", {})
+
+    assert hand.statuses(run) == {"first": "queued", "free": "queued", "after": "waiting"}
 
 
 CONDITIONS = {

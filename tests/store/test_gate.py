@@ -1,10 +1,13 @@
 """The trigger rules, whichever way and in whichever order the jobs above end."""
 
+import re
 from itertools import permutations
 
 import pytest
 
 from runner.engine.gate import close_below, decide, recount
+from runner.schemas import schema
+from runner.store.trigger_rules import trigger_rules
 from tests.support.rows import Rows
 
 # rule → what becomes of the job below, by how the two above it end (in any order).
@@ -39,6 +42,29 @@ RULES: dict[str, dict[tuple[str, str], str]] = {
         ("completed", "skipped"): "queued",
         ("failed", "skipped"): "skipped",
     },
+    "all_failed": {
+        ("completed", "completed"): "skipped",
+        ("completed", "failed"): "skipped",
+        ("failed", "failed"): "queued",
+        ("failed", "skipped"): "skipped",
+        ("failed", "blocked"): "queued",
+    },
+    "one_done": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "queued",
+        ("completed", "skipped"): "queued",
+        ("failed", "skipped"): "queued",
+        ("skipped", "skipped"): "skipped",
+        ("blocked", "skipped"): "skipped",
+    },
+    "none_failed_min_one_success": {
+        ("completed", "completed"): "queued",
+        ("completed", "failed"): "skipped",
+        ("completed", "skipped"): "queued",
+        ("failed", "skipped"): "skipped",
+        ("skipped", "skipped"): "skipped",
+        ("completed", "blocked"): "skipped",
+    },
 }
 CASES = [
     (rule, order, after)
@@ -63,7 +89,8 @@ def end(rows: Rows, job, outcome: str) -> None:
             tx.rows("fail_attempt", id=job, attempt=1, **values)
         else:
             rows.sql(f"UPDATE headrace.job SET status = 'waiting' WHERE id = '{job}'")
-            tx.rows("skip_jobs", ids=[job], reason="condition")
+            reason = "upstream_failed" if outcome == "blocked" else "condition"
+            tx.rows("skip_jobs", ids=[job], reason=reason)
         close_below(tx, [job])
 
 
@@ -84,13 +111,38 @@ def test_the_gate_follows_the_trigger_rule(
 def test_a_recount_decides_as_the_gate_does(
     rows: Rows, rule: str, order: tuple[str, ...], after: str
 ) -> None:
-    above = [rows.add(outcome) for outcome in order]
+    above = [rows.add("skipped" if one == "blocked" else one) for one in order]
+    for job, outcome in zip(above, order, strict=True):
+        if outcome == "blocked":
+            rows.sql(f"UPDATE headrace.job SET skip_reason = 'upstream_failed' WHERE id = '{job}'")
     below = rows.add("waiting", upstream=above, rule=rule)
 
     with rows.database.transaction() as tx:
         recount(tx, [below])
 
     assert rows.status(below) == after
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed"])
+def test_one_done_does_not_wait_for_the_others(rows: Rows, outcome: str) -> None:
+    above = [rows.add("started"), rows.add("started")]
+    below = rows.add("waiting", upstream=above, rule="one_done")
+
+    end(rows, above[0], outcome)
+
+    assert rows.status(below) == "queued"
+
+
+def test_the_rules_stand_in_the_gate_the_schema_and_the_database(rows: Rows) -> None:
+    enum = schema("pipeline")["$defs"]["step"]["properties"]["trigger_rule"]["enum"]
+    (domain,) = rows.sql(
+        "SELECT pg_get_constraintdef(oid) AS check FROM pg_constraint"
+        " WHERE contypid = 'headrace.trigger_rule'::regtype"
+    )
+
+    assert set(enum) == set(trigger_rules())
+    assert set(re.findall(r"'(\w+)'", domain["check"])) == set(trigger_rules())
+    assert set(RULES) == set(enum) - {"always"}
 
 
 def test_what_is_skipped_is_skipped_all_the_way_down(rows: Rows) -> None:

@@ -5,20 +5,20 @@
 -- What a trigger rule says of a job, by how many of the jobs above it are unfinished, have
 -- completed, have failed, were skipped after a failure (`blocked`) and were skipped without one:
 -- `queued`, `waiting`, or else the reason for which it is skipped. The only place where the rules
--- are spelled out. Where there is a condition or a pool, all that a job waits for has to have
--- ended before it is queued. A verdict on unfinished ones holds whatever becomes of them.
-CASE
-    WHEN upstream.trigger_rule IN ('all_success', 'none_failed') AND failed + blocked > 0
-        THEN 'upstream_failed'
-    WHEN conditional AND unfinished > 0 THEN 'waiting'
-    WHEN upstream.trigger_rule = 'one_success' AND completed > 0 THEN 'queued'
-    WHEN upstream.trigger_rule = 'one_failed' AND failed + blocked > 0 THEN 'queued'
-    WHEN unfinished > 0 THEN 'waiting'
-    WHEN upstream.trigger_rule = 'all_success' AND skipped > 0 THEN 'condition'
-    WHEN upstream.trigger_rule = 'one_success' AND failed + blocked > 0 THEN 'upstream_failed'
-    WHEN upstream.trigger_rule = 'one_success' AND skipped > 0 THEN 'condition'
-    WHEN upstream.trigger_rule = 'one_failed' AND completed + skipped > 0 THEN 'condition'
-    ELSE 'queued'
+-- are spelled out, one a line: the migration takes their names from here. Where there is a
+-- condition or a pool, all that a job waits for has to have ended before it is queued. A verdict
+-- on unfinished ones holds whatever becomes of them. A job under `always` has nothing above it:
+-- the declaration is read so.
+CASE upstream.trigger_rule
+    WHEN 'all_success' THEN CASE WHEN failed + blocked > 0 THEN 'upstream_failed' WHEN unfinished > 0 THEN 'waiting' WHEN skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'all_failed' THEN CASE WHEN unfinished > 0 THEN 'waiting' WHEN completed + skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'all_done' THEN CASE WHEN unfinished > 0 THEN 'waiting' ELSE 'queued' END
+    WHEN 'one_success' THEN CASE WHEN (unfinished = 0 OR NOT conditional) AND completed > 0 THEN 'queued' WHEN unfinished > 0 THEN 'waiting' WHEN failed + blocked > 0 THEN 'upstream_failed' WHEN skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'one_failed' THEN CASE WHEN (unfinished = 0 OR NOT conditional) AND failed + blocked > 0 THEN 'queued' WHEN unfinished > 0 THEN 'waiting' WHEN completed + skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'one_done' THEN CASE WHEN (unfinished = 0 OR NOT conditional) AND completed + failed > 0 THEN 'queued' WHEN unfinished > 0 THEN 'waiting' WHEN blocked > 0 THEN 'upstream_failed' WHEN skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'none_failed' THEN CASE WHEN failed + blocked > 0 THEN 'upstream_failed' WHEN unfinished > 0 THEN 'waiting' ELSE 'queued' END
+    WHEN 'none_failed_min_one_success' THEN CASE WHEN failed + blocked > 0 THEN 'upstream_failed' WHEN unfinished > 0 THEN 'waiting' WHEN completed = 0 AND skipped > 0 THEN 'condition' ELSE 'queued' END
+    WHEN 'always' THEN 'queued'
 END
 
 -- name: upstream_counts_part
