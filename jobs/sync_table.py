@@ -21,7 +21,9 @@ class SyncTable(BaseJob):
     A target that is there keeps its definition, owner, rights and other columns; one that is
     missing is made, with the key, and NOT NULL, constant defaults and comments of the source.
     Sequences behind its columns are moved past the copied values. Two values differ where they
-    are stored differently: 1.0 and 1.00 do. The result is `{inserted, updated, deleted, table}`.
+    are stored differently: 1.0 and 1.00 do. A trigger or a rule of the target that keeps a row
+    from being inserted, updated or deleted fails the job. The result is
+    `{inserted, updated, deleted, table}`.
 
     Parameters:
         source_table: the table or view to read.
