@@ -32,8 +32,9 @@ class ArchiveRows(BaseJob):
 
     If the archive table is missing, it is created like the source table; an existing one keeps
     its definition and must have the columns. Rows to which others refer by ON DELETE CASCADE,
-    SET NULL or SET DEFAULT are not moved: archive the referring rows in an earlier step. The
-    result is `{row_count, into, before}`.
+    SET NULL or SET DEFAULT are not moved: archive the referring rows in an earlier step. All of it
+    is one transaction: with a large backlog, use `limit` to move a part per run, so that no run
+    holds its locks and the server's space for long. The result is `{row_count, into, before}`.
 
     Parameters:
         table: the table to take rows from.
