@@ -158,8 +158,8 @@ def test_a_parameter_that_those_who_start_the_run_give_is_not_taken_for_null(
     ("values", "said"),
     [
         ('params: {x: "{{ row.name() }}"}', "is a value, and cannot be called"),
-        ('params: {x: "{{ row + 1 }}"}', "+ does not go with"),
-        ("sql: \"select {{ ['a'] | inlist - 1 }}\"", "- does not go with"),
+        ('params: {x: "{{ row + 1 }}"}', "+ cannot be used with"),
+        ("sql: \"select {{ ['a'] | inlist - 1 }}\"", "- cannot be used with"),
         ('sql: "select {{ params.x() }}"', "cannot be called"),
     ],
 )
