@@ -1,13 +1,11 @@
 """The class that every job inherits from, and what its code may use."""
 
 import inspect
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,15 +13,22 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.orm import Session
 
-from runner import jobapi
+from runner import exact, jobapi
 from runner.errors import InvalidPayload
+from runner.model.job_parameters import (
+    VARIADIC,
+    Parameter,
+    parameters_of,
+    refused_names,
+    take_class_defaults,
+    written,
+)
 from runner.template import Preview, RenderedSql, render
 
 logger = logging.getLogger("headrace.job")
 
 _TEMPLATES = Path(__file__).parent / "sql"
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?[smhd]", re.ASCII)
-_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 class BaseJob:
@@ -64,6 +69,7 @@ class BaseJob:
         if handle is not None and len(inspect.signature(handle).parameters) > 1:
             cls.any_parameters = _takes_any(handle)
             cls.handle = _with_payload(handle)  # type: ignore[assignment, method-assign]
+        take_class_defaults(cls)
 
     def __new__(cls, *_positional: Any, **payload: Any) -> Self:
         # Kept here and not in __init__: a subclass need not pass its own parameters on.
@@ -75,7 +81,9 @@ class BaseJob:
         self, connection: str | None = None, lock_timeout: str | None = None, **kwargs: Any
     ) -> None:
         if kwargs and not self.any_parameters:
-            raise InvalidPayload(_unknown(type(self), kwargs))
+            _refuse_names(type(self), {**self.payload, **kwargs})
+            name = next(iter(kwargs))
+            raise InvalidPayload(f'{type(self).__name__} passes "{name}" on, which no class takes')
         if lock_timeout is not None and not _DURATION.fullmatch(str(lock_timeout)):
             raise InvalidPayload(f'lock_timeout is a duration, as in 10s, not "{lock_timeout}"')
         self.connection, self.lock_timeout = connection, lock_timeout
@@ -135,10 +143,11 @@ class BaseJob:
         Raises:
             InvalidPayload: the parameters do not fit the class.
         """
-        check_payload(cls, with_)
+        payload = {name: written(value) for name, value in with_.items()}
+        check_payload(cls, payload)
         return jobapi.dispatch(
             class_name(cls),
-            with_,
+            payload,
             queue=queue,
             depends_on=depends_on,
             retry=retry,
@@ -148,20 +157,9 @@ class BaseJob:
         )
 
     @classmethod
-    def init_parameters(cls) -> dict[str, inspect.Parameter]:
+    def init_parameters(cls) -> Mapping[str, Parameter]:
         """Return the parameters that `with` may hold, those of the parent classes included."""
-        found: dict[str, inspect.Parameter] = {}
-        for owner in cls.__mro__:
-            init = owner.__dict__.get("__init__")
-            if init is None or owner is object:
-                continue
-            taken = list(inspect.signature(init).parameters.values())[1:]
-            for parameter in taken:
-                if parameter.kind not in _VARIADIC:
-                    found.setdefault(parameter.name, parameter)
-            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken):
-                break
-        return found
+        return parameters_of(cls)
 
     @contextmanager
     def session(
@@ -240,27 +238,30 @@ def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
     Raises:
         InvalidPayload: naming the parameter.
     """
-    known = cls.init_parameters()
-    if set(payload) - set(known) and not cls.any_parameters:
-        raise InvalidPayload(_unknown(cls, payload))
-    for name, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and name not in payload:
-            raise InvalidPayload(f"{cls.__name__} needs the parameter {name!r}")
+    _refuse_names(cls, payload)
     try:
-        json.dumps(payload, allow_nan=False)
+        exact.dumps(payload, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
+
+
+def _refuse_names(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
+    found = refused_names(cls.__name__, cls, payload, anything=cls.any_parameters)
+    for _keys, _code, message, hint in found:
+        raise InvalidPayload(f"{message}; {hint}" if hint else message)
 
 
 def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
     """Let `handle(self, args, **kwargs)` be called as `handle()`: it is given the payload."""
     taken = list(inspect.signature(handle).parameters.values())[1:]
-    positional = any(p.kind not in _VARIADIC for p in taken)
+    positional = any(p.kind not in VARIADIC for p in taken)
 
     @wraps(handle)
-    def called(self: BaseJob) -> Any:
-        given = [self.payload] if positional else []
-        return handle(self, *given, **(self.payload if _takes_any(handle) else {}))
+    def called(self: BaseJob, *given: Any, **named: Any) -> Any:
+        if given or named:  # A class that builds on this one hands its own on.
+            return handle(self, *given, **named)
+        first = [self.payload] if positional else []
+        return handle(self, *first, **(self.payload if _takes_any(handle) else {}))
 
     return called
 
@@ -268,14 +269,6 @@ def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
 def _takes_any(function: Any) -> bool:
     taken = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
-
-
-def _unknown(cls: type[BaseJob], payload: Mapping[str, Any]) -> str:
-    known = list(cls.init_parameters())
-    name = next(name for name in payload if name not in known)
-    guess = get_close_matches(name, known, n=1)
-    hint = f"did you mean {guess[0]!r}?" if guess else f"it takes: {', '.join(known)}"
-    return f"{cls.__name__} takes no parameter {name!r} ({hint})"
 
 
 @lru_cache(maxsize=256)

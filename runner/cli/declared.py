@@ -250,6 +250,7 @@ def _signature(kind: "JobType") -> str:
 
 def _type_row(kind: "JobType") -> dict[str, Any]:
     from runner.engine.hints import describe
+    from runner.model.job_parameters import written
 
     return {
         "name": kind.name,
@@ -260,7 +261,7 @@ def _type_row(kind: "JobType") -> dict[str, Any]:
                 "name": one.name,
                 "type": "anything" if one.type is None else describe(one.type),
                 "required": one.required,
-                "default": one.default,
+                "default": written(one.default),
             }
             for one in kind.parameters.values()
         ],

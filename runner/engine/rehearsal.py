@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.config import Settings
 from runner.engine.given_params import faults_of_given
+from runner.engine.hints import reads_text
 from runner.engine.known_values import Known, Rendered
 from runner.engine.preview import NoDatabase, entered
 from runner.engine.registry import JobType, Registry
@@ -107,12 +108,16 @@ class _Rehearsal:
 
     def _wrong_types(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at values whose type the parameters' declarations tell."""
-        samples = dict(self._known.samples(step))
-        if kind.takes_anything or not samples:
-            return
-        for key, code, message, hint in self._registry.check(step.job, samples):
-            if code == "wrong-type" and key is not None:
-                yield self._told(step, (key,), code, message, hint or _HINT)
+        samples = {
+            key: sample
+            for key, sample in self._known.samples(step)
+            # Which text it will be is not known.
+            if key in kind.parameters
+            and not (isinstance(sample, str) and reads_text(kind.parameters[key].type))
+        }
+        for keys, code, message, hint in self._registry.check(step.job, samples):
+            if code == "wrong-type":
+                yield self._told(step, keys, code, message, hint or _HINT)
 
     def _of_sql(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at the SQL of a step before any value is put in."""

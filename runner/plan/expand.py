@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from runner import exact
 from runner.errors import HeadraceError, TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import Plan, PlannedJob
@@ -255,7 +256,12 @@ class _Rendering:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: dates and times as ISO 8601 texts."""
+    """Return `value` as JSON can hold it: dates and times as ISO 8601 texts.
+
+    A number of a file that no float holds is one with all its digits.
+    """
+    if isinstance(value, float) and hasattr(value, "spelt"):
+        return exact.number(value.spelt)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, date):

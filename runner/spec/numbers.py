@@ -1,7 +1,7 @@
 """Numbers that would not stay what the file says: `1.50` in a text, digits that no float keeps."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 
 from runner.spec.draft import Draft, Finding
@@ -10,7 +10,9 @@ from runner.spec.expansion import Expansion
 
 def numbers_stay_as_written(expansion: Expansion, draft: Draft) -> Iterator[Finding]:
     """A number that a job takes for a text is spelt as in the file, and none loses digits."""
-    as_text = set(_places_of_texts(draft))
+    catalogue = draft.catalogue
+    as_text = set(_arguments(draft, catalogue.kept_as_text))
+    with_digits = set(_arguments(draft, catalogue.kept_digits))
     for path, value in draft.values():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
@@ -21,17 +23,21 @@ def numbers_stay_as_written(expansion: Expansion, draft: Draft) -> Iterator[Find
             if str(value) != node.text:
                 message = f"the number {node.text} would be given as the text {value}"
                 yield Finding(path, "changed-number", message, f'quote it: "{node.text}"')
+        elif any(path[:end] in with_digits for end in range(3, len(path) + 1)):
+            continue
         elif isinstance(value, float) and _loses_digits(node.text, value):
             message = f"the number {node.text} has more digits than are kept: it becomes {value!r}"
             yield Finding(path, "changed-number", message, f'quote it: "{node.text}"')
 
 
-def _places_of_texts(draft: Draft) -> list[tuple[str | int, ...]]:
+def _arguments(
+    draft: Draft, of_job: Callable[[str], Collection[str]]
+) -> list[tuple[str | int, ...]]:
     return [
         (*step.path, "with", key)
         for step in draft.all_steps
         if (job := step.text("job")) and step.with_
-        for key in draft.catalogue.kept_as_text(job)
+        for key in of_job(job)
     ]
 
 
