@@ -26,8 +26,11 @@ run: install ## Start the daemon, two workers and the web page on 127.0.0.1:8000
 demo: install ## Run one example pipeline to its end
 	@exec $(HEADRACE) run $(DEMO) $(ARGS)
 
-test: install-dev ## Pass the tests, on real servers
-	@exec $(PY) -m pytest $(ARGS)
+test: install-dev ## Pass the tests, on real servers, in two processes
+	@exec $(PY) -m pytest $(PROCESSES) $(ARGS)
+
+# One process where a person looks on, or where ARGS itself says how many.
+PROCESSES = $(if $(filter -s -x -n% --pdb --exitfirst --capture=no --numprocesses%,$(ARGS)),,-n 2 --dist loadfile)
 
 lint: install-dev ## ruff, mypy --strict, import contracts
 	$(PY) -m ruff check .

@@ -16,8 +16,9 @@ import redis
 
 from runner.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on, effect_job
+from tests.support.ports import free_port
 from tests.support.processes import wait_until
-from tests.support.redis_server import RedisServer, free_port, redis_server
+from tests.support.redis_server import RedisServer, redis_server
 from tests.support.silence import silent_redis
 from tests.support.web import client_of
 

@@ -12,6 +12,7 @@ import pytest
 
 from runner import embedded
 from tests.support.cli import Headrace, Running, alive
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
@@ -27,12 +28,6 @@ steps:
 SLOW = "name: slow\nsteps:\n  - {id: wait, job: SlowQuery, with: {duration: 60}}\n"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def headrace(tmp_path: Path, own_home: Path) -> Headrace:
     folder = tmp_path / "pipelines"
@@ -40,7 +35,7 @@ def headrace(tmp_path: Path, own_home: Path) -> Headrace:
     (folder / "minutely.yaml").write_text(EACH_MINUTE)
     (folder / "slow.yaml").write_text(SLOW)
     (folder / "broken.yaml").write_text("name: broken\n")
-    environ = {"HEADRACE_HOME": str(own_home), "HEADRACE_PORT": str(_free_port())}
+    environ = {"HEADRACE_HOME": str(own_home), "HEADRACE_PORT": str(free_port())}
     return Headrace(tmp_path, environ)
 
 

@@ -20,6 +20,7 @@ from runner.errors import ConfigError
 from runner.home import token_of
 from runner.web.access import describe_access
 from runner.web.app import create_app
+from tests.support.ports import free_port
 from tests.support.web import client_of, installation, served
 
 as_root = pytest.mark.skipif(
@@ -141,12 +142,6 @@ def send_as_stranger(address: tuple[str, int], ending: str) -> None:
         connection.close()
         os._exit(0)
     os.waitpid(child, 0)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_up(address: tuple[str, int]) -> None:

@@ -16,7 +16,8 @@ from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, pairs
 from tests.matrix.places import NAMES, Place, places_on, servers
 from tests.support.cli import Headrace
 from tests.support.http import Answered, http_server
-from tests.support.places import NotInstalled, Server, free_port, run_as_owner
+from tests.support.places import NotInstalled, Server, run_as_owner
+from tests.support.ports import free_port
 from tests.support.servers import embedded_servers
 
 _LIMIT_S = 120.0

@@ -11,7 +11,8 @@ from tests.matrix.cells import CELLS
 from tests.matrix.conftest import Matrix, configure, filled, project, wait_ready, write_cell
 from tests.matrix.places import Place
 from tests.support.attempts import engine_for
-from tests.support.places import PASSWORD, Server, free_port, pgbouncer
+from tests.support.places import PASSWORD, Server, pgbouncer
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

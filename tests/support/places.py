@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psycopg2
 
+from tests.support.ports import free_port
 from tests.support.servers import connect
 
 PASSWORD = "throw-away"
@@ -162,13 +163,6 @@ logfile = {folder}/log
         process.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def server_user() -> str | None:

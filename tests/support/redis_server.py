@@ -1,7 +1,6 @@
 """A Redis of a test's own: Debian's redis-server, or the embedded wheel's Valkey."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+
+from tests.support.ports import free_port
 
 
 @dataclass
@@ -34,13 +35,6 @@ def program() -> str:
     assert spec is not None
     assert spec.origin is not None
     return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

@@ -37,7 +37,7 @@ steps:
 def installation(
     database_url: str, redis_url: str, folder: Path, **settings: Any
 ) -> Iterator[Headrace]:
-    """Yield an installation whose pipelines are `PIPELINES`, below `folder`."""
+    """Yield an installation whose pipelines are `PIPELINES`, below `folder`; any port will do."""
     pipelines = folder / "pipelines"
     pipelines.mkdir(exist_ok=True)
     for name, text in PIPELINES.items():
@@ -48,7 +48,7 @@ def installation(
         pipelines=pipelines,
         database_url=database_url,
         redis_url=redis_url,
-        **{"job_packages": ("tests",), **settings},
+        **{"job_packages": ("tests",), "port": 0, **settings},
     )
     with connect(chosen, role="web") as headrace:
         yield headrace
