@@ -46,6 +46,8 @@ class ArchiveRows(BaseJob):
     """
 
     result_keys = ("row_count", "into", "before")
+    tables_written = ("table", "into")
+    tables_made = ("into",)
 
     def __init__(
         self,

@@ -51,6 +51,10 @@ class BaseJob:
     speak of another one are refused when a pipeline is validated.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
+    `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
+    changes or empties, and those that it creates, fills, or gives other columns; a name with a
+    dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
+    leads. `headrace validate` and `plan` take them into account; what `sql` does they read.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
     """
@@ -60,6 +64,9 @@ class BaseJob:
     referring: ClassVar[tuple[str, ...]] = ()
     result_keys: ClassVar[tuple[str, ...] | None] = None
     binds_sql: ClassVar[bool] = False
+    tables_read: ClassVar[tuple[str, ...]] = ()
+    tables_written: ClassVar[tuple[str, ...]] = ()
+    tables_made: ClassVar[tuple[str, ...]] = ()
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
     payload: Mapping[str, Any]
 
@@ -109,8 +116,10 @@ class BaseJob:
         `paths` are looked up, and the statements of `preview` are put together.
         """
         for name, look_up in self.paths.items():
-            if isinstance(self.payload.get(name), str):
-                look_up(self.payload[name])
+            # A class may give it itself.
+            path = self.payload.get(name, getattr(self, name, None))
+            if isinstance(path, str):
+                look_up(path)
         for _statement in self.preview():
             pass
 

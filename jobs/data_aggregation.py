@@ -55,6 +55,10 @@ class DataAggregation(BaseJob):
             table with its rights.
     """
 
+    tables_read = ("table",)
+    tables_written = ("into",)
+    tables_made = ("into",)
+
     def __init__(
         self,
         table: str,

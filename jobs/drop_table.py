@@ -20,6 +20,7 @@ class DropTable(BaseJob):
     """
 
     result_keys = ("table", "dropped_with")
+    tables_written = ("table",)
 
     def __init__(
         self, table: str, if_exists: bool = False, cascade: bool = False, **kwargs: Any

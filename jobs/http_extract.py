@@ -71,6 +71,8 @@ class HttpExtract(BaseJob):
     result_keys = ("row_count", "table", "size_bytes", "path")
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
+    tables_written = ("into",)
+    tables_made = ("into",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

@@ -36,6 +36,9 @@ class MirrorTable(BaseJob):
     """
 
     result_keys = ("row_count", "table")
+    tables_read = ("source_table",)
+    tables_written = ("target_table",)
+    tables_made = ("target_table",)
 
     def __init__(
         self,

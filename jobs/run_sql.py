@@ -48,6 +48,8 @@ class RunSql(BaseJob):
 
     binds_sql = True
     result_keys = ("row_count", "columns", "rows", "into")
+    tables_written = ("into",)
+    tables_made = ("into",)
 
     def __init__(
         self,

@@ -37,6 +37,9 @@ class SyncTable(BaseJob):
     """
 
     result_keys = ("inserted", "updated", "deleted", "table")
+    tables_read = ("source_table",)
+    tables_written = ("target_table",)
+    tables_made = ("target_table",)
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from runner.cli.printing import print_items, print_table, span, until, zoned
 from runner.model.moments import clock_of
 
 if TYPE_CHECKING:
-    from runner.engine.registry import JobType
+    from runner.engine.catalog.job_type import JobType
     from runner.engine.wiring import Headrace
     from runner.model.pipeline import Calendar, Pipeline
 

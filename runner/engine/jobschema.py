@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.config import Settings
-from runner.engine.registry import JobType, Registry
+from runner.engine.catalog.job_type import JobType
+from runner.engine.registry import Registry
 from runner.model.argument_types import schema_of
 from runner.model.job_parameters import Parameter, written
 from runner.schemas import schema
 
 # What is none of text is written as a template where its value comes from a parameter.
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}
-
-
-_CONNECTIONS = frozenset({"connection", "source_connection", "target_connection"})
 
 
 def pipeline_schema(registry: Registry, settings: Settings | None = None) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def _with(kind: JobType, connections: Sequence[str] | None) -> dict[str, Any]:
         for one in kind.parameters.values()
     }
     if connections is not None:
-        for name in described.keys() & _CONNECTIONS:
+        for name in kind.connections:
             forms: list[dict[str, Any]] = [{"enum": [*connections, None]}, _TEMPLATE]
             described[name] = {**_meaning(kind, name), "anyOf": forms}
     return {

@@ -1,65 +1,23 @@
 """Job classes by name: the files under `jobs/`, and dotted paths."""
 
 import importlib
-import inspect
 import pkgutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config import Settings
-from runner.engine.docstrings import meanings_of
+from runner.engine.catalog.job_type import JobType
 from runner.engine.hints import describe, takes_decimals, takes_text_and_numbers
 from runner.errors import InvalidPayload, UnknownJobClass
-from runner.model.job_parameters import Finding, Parameter, parameters_of, refused_names
+from runner.model.job_parameters import Finding, refused_names
 from runner.model.plan import FOREACH
+from runner.spec import SqlUse
 from runner.suggest import did_you_mean
 from runner.template.syntax import has_template
 
 if TYPE_CHECKING:
     from runner.model.argument_types import IsTemplate
-
-
-class JobType:
-    """A job class as the registry knows it."""
-
-    def __init__(self, name: str, cls: type) -> None:
-        self.name = name
-        self.cls = cls
-
-    @property
-    def transactional(self) -> bool:
-        """Whether the effect commits with the completion."""
-        return bool(getattr(self.cls, "transactional", True))
-
-    @property
-    def summary(self) -> str:
-        """The first line of the class's docstring."""
-        told = (one.__doc__ for one in self.cls.__mro__ if one.__name__ != "BaseJob")
-        return inspect.cleandoc(next(filter(None, told))).partition("\n")[0]
-
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """The parameters that `with` may hold, those of the classes above included."""
-        return parameters_of(self.cls)
-
-    @cached_property
-    def meanings(self) -> dict[str, str]:
-        """What the docstrings say of the parameters, by their names."""
-        return meanings_of(self.cls)
-
-    @cached_property
-    def takes_anything(self) -> bool:
-        """Whether `with` may hold keys that no constructor names."""
-        return bool(getattr(self.cls, "any_parameters", False))
-
-    @cached_property
-    def faults_of(self) -> Callable[[Mapping[str, Any]], Iterable[Any]] | None:
-        """What finds the arguments that the class refuses whatever their type, if it does."""
-        found: Callable[[Mapping[str, Any]], Iterable[Any]] | None
-        found = getattr(self.cls, "faults_of", None)
-        return found
 
 
 class Registry:
@@ -112,6 +70,13 @@ class Registry:
             return None
         return found
 
+    def tables(self, job: str, with_: Mapping[str, Any], connection: str | None) -> SqlUse:
+        """Return what a job does to tables of one database beside its SQL, as its class says."""
+        try:
+            return self.get(job).tables(with_, connection)
+        except UnknownJobClass:
+            return SqlUse()
+
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
         try:
@@ -134,13 +99,22 @@ class Registry:
         Raises:
             UnknownJobClass, InvalidPayload: As their messages say.
         """
+        arguments = self.arguments(name, payload)
+        job = self.get(name).cls(**arguments)
+        job.payload = payload
+        return job
+
+    def arguments(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the constructor is given, a text as the date that its hint wants.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
         arguments: dict[str, Any] = {}
         for _path, code, message, hint in self._judge(name, payload, None, arguments):
             kind = UnknownJobClass if code == "unknown-job" else InvalidPayload
             raise kind(f"{message}; {hint}" if hint else message)
-        job = self.get(name).cls(**arguments)
-        job.payload = payload
-        return job
+        return arguments
 
     def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
         """Return what is wrong with these arguments, templates left to be judged when rendered."""

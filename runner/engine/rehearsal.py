@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.catalog.job_type import JobType
 from runner.engine.given_params import faults_of_given
 from runner.engine.hints import reads_text
 from runner.engine.known_values import Known, Rendered
 from runner.engine.preview import NoDatabase, entered
-from runner.engine.registry import JobType, Registry
+from runner.engine.registry import Registry
 from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
 from runner.engine.untouchable import Touched
 from runner.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
@@ -155,7 +156,7 @@ class _Rehearsal:
             yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
             return
         yield from self._of_paths(step, kind, one.payload)
-        yield from self._of_connections(step, one.payload)
+        yield from self._of_connections(step, kind, one.payload)
         job, refused = self._made(step, kind, one)
         if refused is not None:
             yield self._problem(self._argument(step, one.payload, refused), refused, step)
@@ -201,10 +202,12 @@ class _Rehearsal:
                 except HeadraceError as error:
                     yield self._problem(self._path(step, key), error, step)
 
-    def _of_connections(self, step: Step, payload: Mapping[str, Any]) -> Iterator[Problem]:
-        for key, value in payload.items():
-            named = key == "connection" or key.endswith("_connection")
-            if named and isinstance(value, str) and value not in self._settings.connections:
+    def _of_connections(
+        self, step: Step, kind: JobType, payload: Mapping[str, Any]
+    ) -> Iterator[Problem]:
+        for key in kind.connections:
+            value = payload.get(key)
+            if isinstance(value, str) and value not in self._settings.connections:
                 message = f'uses an unknown connection "{value}"'
                 hint = "name it under `connections` in config.yaml"
                 yield self._told(step, (key,), "unknown-connection", message, hint)

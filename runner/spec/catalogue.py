@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from runner.model.job_parameters import Finding
+from runner.spec.tables import SqlUse
 
 
 class Catalogue(Protocol):
@@ -27,3 +28,6 @@ class Catalogue(Protocol):
 
     def kept_digits(self, job: str) -> Collection[str]:
         """Return the arguments of a job in which a number keeps digits that no float has."""
+
+    def tables(self, job: str, with_: Mapping[str, Any], connection: str | None) -> SqlUse:
+        """Return what a job does to tables of one database beside its SQL, as its class says."""

@@ -64,12 +64,34 @@ class Late(BaseJob):
     def handle(self):
         return self.first
 '''
+TABLES = '''
+from jobs.base import BaseJob
+from jobs.load_file import LoadFile
+from jobs.own import LoadOrders
+
+
+class LoadEurope(LoadOrders):
+    def __init__(self, **kwargs):
+        super().__init__("eu", **kwargs)
+
+
+class Refresh(BaseJob):
+    """Refresh the totals."""
+
+    tables_read = ("staging.orders",)
+    tables_written = tables_made = ("mart.totals",)
+
+
+class LoadStaging(LoadFile):
+    table = "staging.orders"
+'''
 GOOD = """
 name: good
 params:
   day: {type: date, default: 2025-01-31}
 steps:
   - {id: orders, job: LoadOrders, with: {region: eu, table: orders}}
+  - {id: europe, job: LoadEurope, with: {table: europe}}
   - {id: fixed, job: LoadFixed, with: {table: fixed}}
   - {id: daily, job: Daily, with: {day: "{{ params.day }}", wait: 5m, price: 1234567890123.4567891}}
 """
@@ -86,6 +108,14 @@ REFUSED = """
 name: refused
 steps:
   - {id: a, job: Broken, with: {table: orders}}
+"""
+UNORDERED = """
+name: unordered
+steps:
+  - {id: load, job: LoadStaging, with: {path: data/orders.csv}}
+  - {id: refresh, job: Refresh}
+  - {id: clear, job: TruncateTable, with: {table: mart.totals}}
+  - {id: elsewhere, job: LoadStaging, with: {path: data/orders.csv, table: staging.other}}
 """
 LATE = """
 name: late
@@ -106,8 +136,10 @@ def headrace(tmp_path: Path) -> Headrace:
     for folder in ("jobs", "pipelines", "pipelines/data"):
         (tmp_path / folder).mkdir()
     (tmp_path / "jobs" / "own.py").write_text(JOBS)
+    (tmp_path / "jobs" / "own_tables.py").write_text(TABLES)
     (tmp_path / "pipelines/data/orders.csv").write_text("id,amount\n1,5\n2,7\n")
-    for name, text in (("good", GOOD), ("bad", BAD), ("refused", REFUSED), ("late", LATE)):
+    files = {"good": GOOD, "bad": BAD, "refused": REFUSED, "unordered": UNORDERED, "late": LATE}
+    for name, text in files.items():
         (tmp_path / "pipelines" / f"{name}.yaml").write_text(text.lstrip())
     return Headrace(tmp_path, {})
 
@@ -122,6 +154,7 @@ def test_a_job_that_builds_on_a_built_in_one_runs_from_yaml(headrace: Headrace) 
     results = {job["step"]: job["result"] for job in ran.json["jobs"]}
     assert results == {
         "orders": {"row_count": 2, "table": "orders"},
+        "europe": {"row_count": 2, "table": "europe"},
         "fixed": {"row_count": 2, "table": "fixed", "source": "data/orders.csv"},
         "daily": [
             "datetime.date(2025, 1, 31)",
@@ -187,3 +220,13 @@ def test_a_type_error_of_a_constructor_is_not_tried_again(headrace: Headrace) ->
     [late] = [job for job in ran.json["jobs"] if job["step"] == "late"]
     assert (late["status"], late["attempt"], late["retry_count"]) == ("failed", 1, 0)
     assert "Late does not take its arguments: TypeError" in late["error"]
+
+
+def test_what_it_says_of_its_tables_counts_in_the_warnings(headrace: Headrace) -> None:
+    told = headrace("validate", "pipelines/unordered.yaml")
+
+    assert told.code == 0, told.out + told.err
+    warnings = re.findall(r"steps? .* \[[a-z-]+\]", told.out + told.err)
+    read, written = sorted(warnings)
+    assert read.startswith('step "refresh" reads staging.orders, which step "load" writes before')
+    assert written.startswith('steps "refresh" and "clear" both write mart.totals, in any order')

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from runner.model.job_parameters import Finding
+from runner.spec import SqlUse
 from runner.suggest import did_you_mean
 
 # Job → its parameters with the types they take; those in `_REQUIRED` have no default.
@@ -64,3 +65,6 @@ class SmallCatalogue:
 
     def kept_digits(self, _job: str) -> Collection[str]:
         return ()
+
+    def tables(self, _job: str, _with: Mapping[str, Any], _connection: str | None) -> SqlUse:
+        return SqlUse()

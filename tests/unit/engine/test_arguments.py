@@ -13,9 +13,10 @@ from pydantic import BaseModel, Field
 
 from jobs.base import BaseJob
 from runner import jobapi
+from runner.engine.catalog.job_type import JobType
 from runner.engine.hints import describe
 from runner.engine.jobschema import of_hint
-from runner.engine.registry import JobType, Registry
+from runner.engine.registry import Registry
 from runner.errors import InvalidPayload
 from runner.model.argument_types import Mismatch, fit
 from runner.template.syntax import has_template
@@ -206,7 +207,7 @@ def test_a_rule_that_a_hint_adds_is_told(registry: Registry):
 def test_a_template_in_a_dispatched_job_is_what_it_is(registry: Registry):
     assert registry.check("Fibonacci", {"n": "{{ params.n }}"}) == []
     with pytest.raises(InvalidPayload, match='"n" of Fibonacci takes a whole number'):
-        registry.make("Fibonacci", {"n": "{{ params.n }}"})
+        registry.arguments("Fibonacci", {"n": "{{ params.n }}"})
 
 
 def test_a_job_that_takes_any_key_has_its_own_ones_judged():
