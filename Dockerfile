@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for daemon, worker and web; the compose file gives each its command.
 
 FROM python:3.13.9-slim-trixie AS build

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
@@ -45,7 +45,7 @@ class ArchiveRows(BaseJob):
         limit: move at most so many rows, the oldest first.
     """
 
-    result_keys = ("row_count", "into", "before")
+    result_keys: ClassVar = {"row_count": int, "into": str, "before": str}
     tables_written = ("table", "into")
     tables_made = ("into",)
 

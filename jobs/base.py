@@ -3,7 +3,7 @@
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache, wraps
@@ -47,8 +47,9 @@ class BaseJob:
     `payload`: what was given in `with`.
     `referring`: the parameters in whose texts `${NAME}` names a variable of the worker; what
     was written by the pipeline's author stays a reference until `jobapi.reveal` reads it.
-    `result_keys`: the keys that the result can have, where it is a mapping: templates that
-    speak of another one are refused when a pipeline is validated.
+    `result_keys`: the keys that the result can have, where it is a mapping, with the types of
+    their values if they are known: templates that speak of another one, or that no value of the
+    type can bear, are refused when a pipeline is validated.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
@@ -62,7 +63,7 @@ class BaseJob:
     transactional: bool = True
     any_parameters: ClassVar[bool] = False
     referring: ClassVar[tuple[str, ...]] = ()
-    result_keys: ClassVar[tuple[str, ...] | None] = None
+    result_keys: ClassVar[Collection[str] | Mapping[str, type] | None] = None
     binds_sql: ClassVar[bool] = False
     tables_read: ClassVar[tuple[str, ...]] = ()
     tables_written: ClassVar[tuple[str, ...]] = ()

@@ -78,7 +78,8 @@ class Table:
 
     `readable` tells whether the session's `role` may read it, `filtered` whether row level
     security hides rows from it, `referenced` whether a foreign key of another table points here,
-    `sifted` whether a trigger may keep rows from being inserted.
+    `sifted` whether a trigger or a rule may keep rows from being written. `heirs` names the tables
+    that inherit from it and are no partitions.
     """
 
     written: str
@@ -91,6 +92,7 @@ class Table:
     filtered: bool
     referenced: bool
     sifted: bool
+    heirs: str | None
     comment: str | None
     columns: tuple[Column, ...]
 

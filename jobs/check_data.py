@@ -1,13 +1,13 @@
 """CheckData: fail where rows break a rule."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
 from jobs.base import BaseJob, execute, logger
 from jobs.previews import of_script
-from jobs.results import outcome
+from jobs.results import outcome_of
 from jobs.scripts import load_source, refuse_outside_transaction, render_script
 from runner.errors import InvalidPayload, JobFailure, RefusedSql
 from runner.template import Preview, RenderedSql
@@ -37,7 +37,7 @@ class CheckData(BaseJob):
     """
 
     binds_sql = True
-    result_keys = ("checks",)
+    result_keys: ClassVar = {"checks": int}
     tables_read = ("table",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
@@ -159,8 +159,7 @@ class CheckData(BaseJob):
 
 
 def _broken(session: Session, told: str, query: RenderedSql) -> list[str]:
-    with execute(session, query, stream=True) as cursor:
-        found = outcome(cursor)
+    found = outcome_of(session, query, stream=True)
     count = found["row_count"]
     if count == 0:
         return []

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.base import BaseJob, execute, logger
+from jobs.base import BaseJob, logger
 from jobs.catalogue import unquoted, written_column
 from jobs.drift import OnSchemaChange
 from jobs.previews import of_replace
-from jobs.results import outcome
+from jobs.results import outcome_of
 from jobs.storing import replace_table
 from runner.errors import InvalidPayload
 from runner.template import Preview, RenderedSql, quote_name
@@ -88,8 +88,7 @@ class DataAggregation(BaseJob):
                     session, self.into, self._statement(), on_schema_change=self.on_schema_change
                 )
                 return {"groups": groups, "into": self.into}
-            with execute(session, self._statement(), stream=True) as cursor:
-                found = outcome(cursor)
+            found = outcome_of(session, self._statement(), stream=True)
         if self.tells_rows:
             return {"groups": found["row_count"], "rows": found["rows"]}
         return f"Aggregation complete. {found['row_count']} groups found."

@@ -31,7 +31,12 @@ def refuse_other_types(
         column = matching(unquoted(key), table.columns)
         if column is None:
             continue  # Told with the other names.
-        same = stored[column.name] == given.get(position)
+        if given.get(position) is None:
+            raise JobFailure(
+                f"{name}: `columns` declares {column.name} as {type_}, and the database has no"
+                f" type of that name; {table.written} has the column as {column.type}"
+            )
+        same = stored[column.name] == given[position]
         if not same or _limits(types[position - 1]) not in ("", _limits(column.type)):
             raise JobFailure(_told(table, column, type_, name))
 

@@ -1,7 +1,7 @@
 """DropTable: remove a table."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, execute, logger
 from runner.template import Preview, RenderedSql, quote_identifier
@@ -19,7 +19,7 @@ class DropTable(BaseJob):
         cascade: also remove the views and foreign keys that depend on it.
     """
 
-    result_keys = ("table", "dropped_with")
+    result_keys: ClassVar = {"table": str, "dropped_with": list}
     tables_written = ("table",)
 
     def __init__(

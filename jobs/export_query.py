@@ -38,7 +38,7 @@ class ExportQuery(BaseJob):
 
     binds_sql = True
     paths: ClassVar = {"path": to_write}
-    result_keys = ("row_count", "path")
+    result_keys: ClassVar = {"row_count": int, "path": str}
 
     def __init__(
         self,

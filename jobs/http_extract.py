@@ -1,6 +1,5 @@
 """HttpExtract: rows from an HTTP API into a table, or an answer into a file."""
 
-import json
 from collections.abc import Iterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, Literal, cast
@@ -16,7 +15,7 @@ from jobs.files import to_write, written_whole
 from jobs.loading import TableLoad
 from jobs.request_headers import refuse_headers, with_defaults
 from jobs.urls import with_query, without_query
-from runner import jobapi
+from runner import exact, jobapi
 from runner.errors import InvalidPayload, JobFailure
 
 _IN_MEMORY_BYTES = 8_000_000
@@ -68,7 +67,7 @@ class HttpExtract(BaseJob):
     """
 
     paths: ClassVar = {"path": to_write}
-    result_keys = ("row_count", "table", "size_bytes", "path")
+    result_keys: ClassVar = {"row_count": int, "table": str, "size_bytes": int, "path": str}
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
     tables_written = ("into",)
@@ -166,7 +165,7 @@ class HttpExtract(BaseJob):
         body = None
         if self.body is not None:
             revealed = _revealed(self.body)
-            text = revealed if isinstance(revealed, str) else json.dumps(revealed)
+            text = revealed if isinstance(revealed, str) else exact.dumps(revealed)
             body = text.encode()
             if not isinstance(self.body, str):
                 defaults["Content-Type"] = "application/json"

@@ -42,7 +42,7 @@ class LoadFile(BaseJob):
     """
 
     paths: ClassVar = {"path": to_read}
-    result_keys = ("row_count", "table")
+    result_keys: ClassVar = {"row_count": int, "table": str}
     tables_written = ("table",)
     tables_made = ("table",)
 

@@ -1,7 +1,7 @@
 """MirrorTable: a full copy of a table."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.drift import OnSchemaChange
@@ -18,7 +18,9 @@ class MirrorTable(BaseJob):
     The rows are staged first; the target changes in one step when the job commits. A target that
     is there keeps its definition, owner, rights, indexes and other columns; one that is missing
     is made, with the source's primary key, NOT NULL, constant defaults and comments. Sequences
-    behind its columns are moved past the copied values. The result is `{row_count, table}`.
+    behind its columns are moved past the copied values. Where a trigger or a rule of the target
+    keeps an old row or a new one away, or where rows of a table that inherits from it would be
+    deleted, the job fails. The result is `{row_count, table}`.
 
     Parameters:
         source_table: the table or view to copy.
@@ -35,7 +37,7 @@ class MirrorTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys = ("row_count", "table")
+    result_keys: ClassVar = {"row_count": int, "table": str}
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)

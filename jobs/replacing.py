@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from jobs.base import execute, logger, packaged_sql
 from jobs.catalogue import Column, Table
+from jobs.kept import refuse_heirs, refuse_kept, refuse_missing, refuse_unchanged
+from jobs.results import outcome_of
 from jobs.sequences import advance_sequences
 from jobs.tables import STAGED
 from runner.errors import JobFailure
@@ -55,13 +57,16 @@ def replace_rows(
     `changes` are made to the table when its rows are gone.
 
     Raises:
-        JobFailure: the table cannot be replaced, or did not take every row.
+        JobFailure: the table cannot be replaced, kept an old row, or did not take every new one.
     """
     if target.referenced or keep_others:
         _replace_by_key(session, target, columns, changes)
     else:
+        refuse_heirs(session, target)
         template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
         execute(session, packaged_sql(template, table=target.sql))
+        if target.sifted:
+            refuse_kept(session, target)
         for change in changes:
             execute(session, change)
         _insert_all(session, target, columns, rows)
@@ -90,15 +95,24 @@ def write_by_key(
         delete=delete,
         fixed=fixed,
         always=_overriding(columns),
+        count_differing=target.sifted,
     )
     execute(session, packaged_sql("analyze_staged", staged=STAGED))
     if fixed:
         _refuse_renumbering(session, target, key, fixed)
-    row = execute(session, statement).mappings().one()
+    if delete:
+        refuse_heirs(session, target, key)
+    row = dict(execute(session, statement).mappings().one())
+    differing = row.pop("differing", None)
+    written = Written(**row)
     if target.sifted:
-        _refuse_missing(session, target, key)
+        refuse_missing(session, target, key)
+        if differing is not None:
+            refuse_unchanged(target, differing - written.updated)
+        if delete:
+            refuse_kept(session, target, key)
     advance_sequences(session, target, [column.name for column in columns])
-    return Written(**row)
+    return written
 
 
 def written_by_key(
@@ -109,17 +123,23 @@ def written_by_key(
     delete: bool,
     fixed: Sequence[str] = (),
     always: bool = False,
+    count_differing: bool = False,
 ) -> RenderedSql:
-    """Return the statement of `write_by_key`; columns that are `fixed` are not updated."""
+    """Return the statement of `write_by_key`; columns that are `fixed` are not updated.
+
+    With `count_differing` it also counts the rows that were to be updated.
+    """
+    rest = [name for name in columns if name not in (*key, *fixed)]
     return packaged_sql(
         "write_by_key",
         table=table,
         staged=STAGED,
         columns=columns,
         key=key,
-        rest=[name for name in columns if name not in (*key, *fixed)],
+        rest=rest,
         delete=delete,
         always=always,
+        count_differing=count_differing and bool(rest),
     )
 
 
@@ -130,8 +150,9 @@ def check_keys(session: Session, key: Sequence[str], source: str) -> None:
         JobFailure: naming the first such key.
     """
     statement = packaged_sql("check_staged_keys", staged=STAGED, key=key)
-    row = execute(session, statement).mappings().first()
-    if row is not None:
+    rows = outcome_of(session, statement, keep=1)["rows"]
+    if rows:
+        row = rows[0]
         values = ", ".join(f"{name}={row[name]}" for name in key)
         raise JobFailure(f"{source}: the key {values} is null or stands {row['times']} times")
 
@@ -155,16 +176,6 @@ def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows
 def _overriding(columns: Sequence[Column]) -> bool:
     """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
     return any(column.identity == "a" for column in columns)
-
-
-def _refuse_missing(session: Session, target: Table, key: Sequence[str]) -> None:
-    """Refuse to have lost rows to a trigger: each key that was staged has to be there."""
-    statement = packaged_sql("missing_keys", table=target.sql, staged=STAGED, key=key)
-    missing = execute(session, statement).scalar()
-    if missing:
-        raise JobFailure(
-            f"{target.written} did not take {missing} of the rows: a trigger of it keeps them away"
-        )
 
 
 def _refuse_renumbering(

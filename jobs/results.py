@@ -13,6 +13,7 @@ from psycopg2.extensions import (
     PYDATETIME,
     PYDATETIMETZ,
     PYINTERVAL,
+    PYTIME,
     new_array_type,
     new_type,
     register_type,
@@ -20,13 +21,24 @@ from psycopg2.extensions import (
 from sqlalchemy import Connection, CursorResult, event
 from sqlalchemy.orm import Session
 
+from jobs.base import execute
 from runner import exact
+from runner.template import RenderedSql
 
 ROWS_KEPT = 100
 BYTES_KEPT = 1_000_000
 """What the rows of a result take as JSON at most: each listing of jobs sends them."""
 
 _INT_DIGITS = 4300  # Python writes no int of more digits.
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def outcome_of(
+    target: Session | Connection, sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
+) -> dict[str, Any]:
+    """Send one statement and return its `outcome`, with each value as it is in the database."""
+    with _values_as_written(target), execute(target, sql, stream=stream) as cursor:
+        return outcome(cursor, keep)
 
 
 def outcome(cursor: CursorResult[Any], keep: int = ROWS_KEPT) -> dict[str, Any]:
@@ -56,8 +68,8 @@ def as_json(value: Any) -> Any:
     """Return a column's value as JSON has it.
 
     Numbers keep every digit. Dates and times are ISO 8601, a span is its seconds. What Python
-    has no value for (years before 1 or after 9999, infinity, spans with months) is the text that
-    PostgreSQL writes.
+    has no value for (years before 1 or after 9999, infinity, 24:00, spans with months) is the
+    text that PostgreSQL writes.
     """
     if isinstance(value, Decimal):
         return _number(value)
@@ -66,7 +78,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        seconds = value.total_seconds()
+        exactly = Decimal(value // _MICROSECOND).scaleb(-6)
+        return seconds if Decimal(repr(seconds)) == exactly else exactly
     if isinstance(value, bytes | memoryview):
         return "\\x" + bytes(value).hex()
     if isinstance(value, list | tuple):
@@ -77,11 +91,11 @@ def as_json(value: Any) -> Any:
 
 
 @contextmanager
-def values_as_written(target: Session | Connection) -> Iterator[None]:
+def _values_as_written(target: Session | Connection) -> Iterator[None]:
     """Have what Python cannot hold read as PostgreSQL writes it, within the block.
 
-    The driver refuses a date before the year 1, takes infinity for the year 9999 and a month
-    for thirty days.
+    The driver refuses a date before the year 1, takes infinity for the year 9999, a month for
+    thirty days and 24:00 for 00:00.
     """
     connection = target.connection() if isinstance(target, Session) else target
 
@@ -117,9 +131,11 @@ def _number(value: Decimal) -> int | Decimal | str:
     return int(value) if whole else value
 
 
-def _or_text(cast: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _or_text(cast: Callable[[Any, Any], Any], other: tuple[str, ...]) -> Callable[[Any, Any], Any]:
+    """Read by `cast`, but not what it makes another value of: a text that has one of `other`."""
+
     def _read(text: Any, cursor: Any) -> Any:
-        if text is None or "infinity" in text or "mon" in text or "year" in text:
+        if text is None or any(word in text for word in other):
             return text
         try:
             return cast(text, cursor)
@@ -131,13 +147,15 @@ def _or_text(cast: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _types() -> Iterator[Any]:
     # Type and array type by their numbers in pg_type, which never change.
-    for name, cast, oid, array in (
-        ("DATE", PYDATE, 1082, 1182),
-        ("TIMESTAMP", PYDATETIME, 1114, 1115),
-        ("TIMESTAMPTZ", PYDATETIMETZ, 1184, 1185),
-        ("INTERVAL", PYINTERVAL, 1186, 1187),
+    for name, cast, other, oid, array in (
+        ("DATE", PYDATE, ("infinity",), 1082, 1182),
+        ("TIMESTAMP", PYDATETIME, ("infinity",), 1114, 1115),
+        ("TIMESTAMPTZ", PYDATETIMETZ, ("infinity",), 1184, 1185),
+        ("INTERVAL", PYINTERVAL, ("infinity", "mon", "year"), 1186, 1187),
+        ("TIME", PYTIME, ("24:00",), 1083, 1183),
+        ("TIMETZ", PYTIME, ("24:00",), 1266, 1270),
     ):
-        one = new_type((oid,), name, _or_text(cast))
+        one = new_type((oid,), name, _or_text(cast, other))
         yield one
         yield new_array_type((array,), f"{name}[]", one)
 

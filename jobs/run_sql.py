@@ -1,7 +1,7 @@
 """RunSql: whatever SQL a step needs."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.drift import OnSchemaChange
@@ -28,7 +28,7 @@ class RunSql(BaseJob):
     `| identifier`. The result is `{row_count}` of the last statement; where it returns rows,
     also their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
     `truncated: true` says that rows were left out for that. Numbers keep every digit; spans with
-    months, infinite dates and years beyond 1 to 9999 are the text that PostgreSQL writes.
+    months, infinite dates, 24:00 and years beyond 1 to 9999 are the text that PostgreSQL writes.
 
     Parameters:
         sql: the SQL itself.
@@ -47,7 +47,13 @@ class RunSql(BaseJob):
     """
 
     binds_sql = True
-    result_keys = ("row_count", "columns", "rows", "into")
+    result_keys: ClassVar = {
+        "row_count": int,
+        "columns": list,
+        "rows": list,
+        "into": str,
+        "truncated": bool,
+    }
     tables_written = ("into",)
     tables_made = ("into",)
 

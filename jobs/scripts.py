@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from jobs.base import execute
 from jobs.indexes import refuse_half_built
-from jobs.results import ROWS_KEPT, outcome, values_as_written
+from jobs.results import ROWS_KEPT, outcome_of
 from runner import jobapi
 from runner.errors import JobFailure, RefusedSql
 from runner.template import (
@@ -99,8 +98,7 @@ def run_statements(
         if isinstance(target, Session):
             refuse_outside_transaction(statement)
         reads = isinstance(target, Session) and _only_reads(statement)
-        with values_as_written(target), execute(target, statement, stream=reads) as cursor:
-            result = outcome(cursor, keep)
+        result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)
     return result

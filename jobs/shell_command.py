@@ -42,7 +42,7 @@ class ShellCommand(BaseJob):
     """
 
     paths: ClassVar = {"cwd": to_read}
-    result_keys = ("exit_code", "output")
+    result_keys: ClassVar = {"exit_code": int, "output": str}
 
     transactional = False
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, logger
 from jobs.catalogue import named, unquoted
@@ -21,7 +21,9 @@ class SyncTable(BaseJob):
     A target that is there keeps its definition, owner, rights and other columns; one that is
     missing is made, with the key, and NOT NULL, constant defaults and comments of the source.
     Sequences behind its columns are moved past the copied values. Two values differ where they
-    are stored differently: 1.0 and 1.00 do. The result is `{inserted, updated, deleted, table}`.
+    are stored differently: 1.0 and 1.00 do. A trigger or a rule of the target that keeps a row
+    from being inserted, updated or deleted fails the job. The result is
+    `{inserted, updated, deleted, table}`.
 
     Parameters:
         source_table: the table or view to read.
@@ -36,7 +38,7 @@ class SyncTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys = ("inserted", "updated", "deleted", "table")
+    result_keys: ClassVar = {"inserted": int, "updated": int, "deleted": int, "table": str}
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)

@@ -1,7 +1,7 @@
 """TruncateTable: empty a table."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs.base import BaseJob, execute, logger
 from runner.template import Preview, RenderedSql, quote_identifier
@@ -19,7 +19,7 @@ class TruncateTable(BaseJob):
             point to them, and so on. `false` fails where there are any.
     """
 
-    result_keys = ("table", "emptied")
+    result_keys: ClassVar = {"table": str, "emptied": list}
     tables_written = ("table",)
 
     def __init__(self, table: str, cascade: bool = True, **kwargs: Any) -> None:

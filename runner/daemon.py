@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.engine.clock import ServerClock
 from runner.engine.inforce import InForce
+from runner.engine.jobfiles import JobFilesWatch
 from runner.engine.outage import Outage
 from runner.engine.partials import remove_partials
 from runner.engine.recovery import Recovery
@@ -18,7 +19,8 @@ from runner.engine.wiring import Headrace, has_ended, process_name
 from runner.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from runner.queue.former import remove_former
 from runner.store.bell import listen
-from runner.store.database import Transaction
+from runner.store.database import Database, Transaction
+from runner.store.writable import demand_writes
 
 log = logging.getLogger("headrace.daemon")
 
@@ -42,11 +44,14 @@ class Daemon:
         self._term: int | None = None
         self._standing_by = False
         self._next_prune = 0.0
+        # The last turn ended in an outage, during which nobody could renew the lease.
+        self._interrupted = False
         # The files have changed since schedules and triggers were last taken over from them.
         self._outdated = False
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
+        self._jobs = JobFilesWatch(headrace.registry, headrace.database, time.monotonic)
         self._recovery = Recovery(
             headrace.database,
             headrace.sender,
@@ -83,6 +88,7 @@ class Daemon:
                 log.warning("%s; what is due is the next leader's", error)
                 self._term = None
             except (StoreUnavailable, QueueUnavailable) as error:
+                self._interrupted = True
                 self._stop.wait(self._outage.pause_s(error))
             except Exception:
                 # Whatever it was, tomorrow's runs must not wait for a person.
@@ -91,9 +97,14 @@ class Daemon:
         self._resign()
 
     def _turn(self) -> None:
+        back = self._interrupted
+        if back:
+            self._come_back()
         if self._term is not None and self._outdated is False:
             # Before the files are read again: what is due by now was declared as it is.
             self._scheduler.tick(self._clock.now(), self._term)
+        # It may be another server, which has not learnt all that was written to the one before.
+        self._outdated |= back
         self._reload()
         if self._term is None:
             self._apply()
@@ -102,14 +113,28 @@ class Daemon:
         if self._outdated:
             self._take_over(self._term)
             self._scheduler.tick(self._clock.now(), self._term)
-        done = self._recovery.tick(self._renew, self._term)
+        done = self._recovery.tick(self._lead, self._term)
         self._prune()
+        self._jobs.look()
         self._keep_in_force(self._term)
         if done.resent or done.lost:
             log.info(
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
             )
         self._triggers.tick(self._term)
+
+    def _come_back(self) -> None:
+        """Go on after an outage with the lead as it was, where nobody else has led meanwhile.
+
+        Raises:
+            LeadershipLost: Somebody else has.
+            StoreUnavailable: It is not over: some rows still fit on a disk that is full.
+        """
+        if self._term is not None:
+            self._renew(self._headrace.database)
+        with self._headrace.database.transaction() as tx:
+            demand_writes(tx)
+        self._interrupted = False
 
     def _apply(self) -> None:
         """Lead if nobody does."""
@@ -183,15 +208,18 @@ class Daemon:
         self._triggers.refresh(term)
         self._outdated = False
 
-    def _renew(self, tx: Transaction) -> None:
+    def _lead(self, tx: Transaction) -> None:
         """Renew the lease in the transaction of the repairs: one commit a second in all.
 
         What has ended since is looked for in it, too.
         """
+        self._renew(tx)
+        self._triggers.look(tx)
+
+    def _renew(self, tx: Transaction | Database) -> None:
         row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
         if row is None or row["term"] != self._term:
             raise LeadershipLost(f"term {self._term} is over")
-        self._triggers.look(tx)
 
     def _prune(self) -> None:
         """Delete what is left over, in a thread: the lease must not wait for it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli.declared import types
 from runner.cli.installation import installation
+from runner.cli.outdated import outdated, tell_of
 from runner.cli.printing import print_items, print_table, span, took
 from runner.errors import ConfigError
 from runner.suggest import did_you_mean
@@ -102,9 +103,11 @@ def workers(given: argparse.Namespace) -> int:
     """List the workers that live, and those of the last ten minutes."""
     with installation(given) as headrace:
         rows = headrace.database.rows("workers")
+        names = outdated(headrace, rows)
     if given.json:
-        print_items(rows)
+        print_items([{**row, "other_job_files": row["name"] in names} for row in rows])
         return 0
+    tell_of(names)
     now = datetime.now(UTC)
     print_table(
         [

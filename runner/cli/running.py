@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import outlet
 from runner.cli.installation import settings_of
+from runner.cli.outdated import outdated, tell_of
 from runner.cli.printing import moment, params_of, print_json, public, span, took, zoned
 from runner.errors import HeadraceError, StoreUnavailable
 from runner.model.moments import clock_of
@@ -102,7 +103,9 @@ def _served_queues(headrace: "Headrace") -> set[str]:
     row = headrace.database.row("clock")
     now = row["now"] if row else datetime.now(UTC)
     queues: set[str] = set()
-    for worker in headrace.database.rows("workers"):
+    workers = headrace.database.rows("workers")
+    tell_of(outdated(headrace, workers))
+    for worker in workers:
         if worker["status"] == "running" and _lives(worker, now):
             queues.update(worker["queues"])
     return queues

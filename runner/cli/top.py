@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli.installation import installation
 from runner.cli.listings import queue_rows
+from runner.cli.outdated import outdated
 from runner.cli.printing import span, table, took
 from runner.errors import StoreUnavailable
 from runner.visible import VisibleStream
@@ -48,6 +49,8 @@ def _clear() -> None:
 
 
 def _overview(headrace: "Headrace") -> list[str]:
+    from runner.engine.jobfiles import told
+
     now = datetime.now(UTC)
     database = headrace.database
     leader = database.row("leader")
@@ -78,6 +81,7 @@ def _overview(headrace: "Headrace") -> list[str]:
             ("WORKER", "STATUS", "QUEUES", "BUSY", "SEEN"),
         ),
     ]
+    lines += [told(name) for name in outdated(headrace, workers)]
     lines += [
         "",
         *table(

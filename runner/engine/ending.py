@@ -19,14 +19,18 @@ from runner.queue.slots import Slot
 from runner.queue.taker import Taken, Taker
 from runner.secrecy import redacted
 from runner.store.attempts import Claimed, Completed
-from runner.store.connect import transient
 from runner.store.faults import crash_point
+from runner.store.outages import transient
 
 log = logging.getLogger("headrace.worker")
 
 # How many jobs go by before it is tried again to take the next message ahead of time.
 _LONGEST_ABSTENTION = 64
 _LOST = "the connection to the control database was lost"
+_OWN_RECORD = (
+    "it changes what Headrace records of this very job in the schema headrace, and cannot be"
+    " completed; what it did is undone: leave the rows of the running job alone"
+)
 
 
 class Ending:
@@ -51,7 +55,7 @@ class Ending:
             return action()
         except StaleAttempt as error:
             self._executor.sessions.roll_back()
-            log.warning("%s; its effect was rolled back", error)
+            self._look_again(claimed, error, server)
         except StoreUnavailable as error:
             self._executor.sessions.roll_back()
             # With the server's reason, where it gave one: a session that idled too long, say.
@@ -63,6 +67,18 @@ class Ending:
             self._store.drop()
             self.recover([claimed], server, redacted(f"the worker failed: {error}"))
         return None
+
+    def _look_again(self, claimed: Claimed, stale: StaleAttempt, server: object) -> None:
+        """Fail a job for good whose attempt is over in its own transaction, and not outside of it.
+
+        Nobody else has ended it: its own SQL has changed its row, and would do so each time.
+        """
+        try:
+            self.fail(claimed, Raised(_OWN_RECORD, "", permanent=True))
+        except StaleAttempt:
+            log.warning("%s; its effect was rolled back", stale)
+        except StoreUnavailable as error:
+            self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
 
     def fail(self, claimed: Claimed, why: Raised) -> None:
         """Record a failure of the job's own."""

@@ -47,10 +47,10 @@ from runner.observe.logs import at_hand
 from runner.queue.message import Message
 from runner.secrecy import forget, redacted_json
 from runner.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch
-from runner.store.connect import unavailable_message
 from runner.store.faults import crash_point
 from runner.store.loglines import LogLines
 from runner.store.notices import notices_heard
+from runner.store.outages import unavailable_message
 from runner.store.sessions import EffectApplied, JobSessions
 from runner.template.written import forget_texts
 

@@ -44,13 +44,19 @@ def takes_decimals(hint: Any) -> bool:
     return hint is Decimal or any(map(takes_decimals, typing.get_args(hint)))
 
 
-def reads_text(hint: Any) -> bool:
-    """Tell whether a hint takes some texts and refuses others, as a date does."""
-    if hint in _FROM_TEXT or typing.get_origin(hint) is typing.Literal:
-        return True
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return True
-    return any(map(reads_text, typing.get_args(hint)))
+def judges_value(hint: Any, sample: Any) -> bool:
+    """Tell whether a hint takes some values of a sample's type and refuses others.
+
+    As a date does of texts, and a pair of lists.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(sample, list) and origin is tuple:
+        return ... not in arguments
+    if isinstance(sample, str):
+        of_enum = isinstance(hint, type) and issubclass(hint, Enum)
+        if hint in _FROM_TEXT or of_enum or origin is typing.Literal:
+            return True
+    return any(judges_value(argument, sample) for argument in arguments)
 
 
 def describe(hint: Any) -> str:

@@ -1,6 +1,6 @@
 """What is known of the values of a pipeline's steps before any run: constants and defaults."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.engine.registry import Registry
 from runner.engine.runparams import with_params
+from runner.engine.step_shapes import StepShapes
 from runner.engine.untouchable import UNTOUCHABLE
 from runner.errors import HeadraceError, InvalidParams
 from runner.model.pipeline import Param, Pipeline, Step
@@ -19,7 +20,7 @@ from runner.plan.params import resolve_params
 from runner.plan.variables import run_variables
 from runner.source import KeyPath
 from runner.template.checking import check_value
-from runner.template.shapes import ANY, Shape, as_json, mapping_of, of_param
+from runner.template.shapes import Shape, as_json
 from runner.template.syntax import has_template, reading
 from runner.template.values import render_value
 
@@ -40,11 +41,25 @@ class Rendered:
 class Known:
     """What is known of one pipeline's values. `fault`: its defaults do not fit."""
 
-    def __init__(self, pipeline: Pipeline, now: datetime) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        registry: Registry,
+        shapes: StepShapes,
+        now: datetime,
+        given: Collection[str] = (),
+    ) -> None:
+        """`given` are parameters that those who start its runs give them."""
+        self._shapes = shapes
         self._pipeline = pipeline
+        self._registry = registry
         self.fault: HeadraceError | None = None
         run = run_variables(pipeline, now, {"trigger": "manual"})
-        self._unknown = set(_not_given(pipeline.params))
+        self._unknown = {
+            param.name
+            for param in pipeline.params
+            if param.required or (param.default is None and param.name in given)
+        }
         params: dict[str, Any] = {}
         try:
             params = self._resolved(run)
@@ -52,6 +67,12 @@ class Known:
             self.fault = error
             self._unknown = {param.name for param in pipeline.params}
         self._variables: dict[str, Any] = {"params": params, "run": run}
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters of a run that is given none, as far as they are known."""
+        params: Mapping[str, Any] = self._variables["params"]
+        return params
 
     def _resolved(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a run that is given nothing; the unknown ones are left out."""
@@ -71,8 +92,13 @@ class Known:
             lines = str(error).splitlines()[1:]
             raise InvalidParams("; ".join(line.strip() for line in lines)) from None
 
+    def is_reached(self, step: Step) -> bool:
+        """Tell whether the step's condition is looked at in every run that goes well."""
+        in_time = step.trigger_rule not in ("all_failed", "one_failed")
+        return in_time and step.handler != "failure" and self.surely.issuperset(step.depends_on)
+
     @cached_property
-    def _surely(self) -> frozenset[str]:
+    def surely(self) -> frozenset[str]:
         """The steps that run in every run that goes well."""
         steps = {step.id: step for step in self._pipeline.steps}
         sure: set[str] = set()
@@ -84,15 +110,16 @@ class Known:
                 sure.add(name)
         return frozenset(sure)
 
-    def jobs(self, step: Step, registry: Registry) -> Iterator[Rendered]:
+    def jobs(self, step: Step) -> Iterator[Rendered]:
         """Yield the jobs that the step becomes; one where its items are not known."""
-        keys = Keys(frozenset(sql_is_verbatim(step.job)), frozenset(registry.referring(step.job)))
+        referring = frozenset(self._registry.referring(step.job))
+        keys = Keys(frozenset(sql_is_verbatim(step.job)), referring)
         if step.foreach is None:
-            yield self._job(step, keys, {}, set(), registry)
+            yield self._job(step, keys, {}, set())
             return
         name, items = step.foreach.as_, step.foreach.items
         if speaks_later(items, step.handler) or self._not_known(step, items, set()):
-            yield self._job(step, keys, {}, {name}, registry)
+            yield self._job(step, keys, {}, {name})
             return
         try:
             found = render_value(items, self._variables)
@@ -104,16 +131,9 @@ class Known:
             yield Rendered(fault=(("foreach", "items"), HeadraceError(fault)))
             return
         for item in found:
-            yield self._job(step, keys, {name: item}, set(), registry)
+            yield self._job(step, keys, {name: item}, set())
 
-    def _job(
-        self,
-        step: Step,
-        keys: Keys,
-        item: Mapping[str, Any],
-        unknown: set[str],
-        registry: Registry,
-    ) -> Rendered:
+    def _job(self, step: Step, keys: Keys, item: Mapping[str, Any], unknown: set[str]) -> Rendered:
         variables = {**self._variables, **item}
         payload: dict[str, Any] = {}
         complete = True
@@ -128,32 +148,30 @@ class Known:
             except HeadraceError as error:
                 return Rendered(fault=((key,), error))
         for name, text in step.env.items():
-            if not self._not_known(step, text, unknown):
+            if not speaks_later(text, step.handler) and not self._is_unknown(text, unknown):
                 try:
                     as_variables(render_value)(text, variables)
                 except HeadraceError as error:
                     return Rendered(fault=(("env", name), error))
-        return Rendered(*self._with_params(step, payload, complete, registry))
+        return Rendered(*self._with_params(step, payload, complete))
 
     def _with_params(
-        self, step: Step, payload: dict[str, Any], complete: bool, registry: Registry
+        self, step: Step, payload: dict[str, Any], complete: bool
     ) -> tuple[dict[str, Any], bool]:
         """Give a job that runs SQL the run's parameters, where what it reads of them is known."""
         if not complete or step.pipeline is not None:
             return payload, complete
-        params = self._variables["params"]
+        params = self.params
         known = {param.name for param in self._pipeline.params} <= set(params)
-        in_question = not known or (bool(params) and step.id not in self._surely)
-        if "params" in registry.get(step.job).parameters and in_question:
+        in_question = not known or (bool(params) and step.id not in self.surely)
+        if "params" in self._registry.get(step.job).parameters and in_question:
             return payload, False
-        return dict(with_params(registry, step.job, payload, params, of_item=False)), complete
+        given = with_params(self._registry, step.job, payload, params, of_item=False)
+        return dict(given), complete
 
     def samples(self, step: Step) -> Iterator[tuple[str, Any]]:
         """Yield arguments whose value is not known, with one of the type that it will have."""
-        shapes = {param.name: of_param({"type": param.type}) for param in self._pipeline.params}
-        variables = {"params": mapping_of(shapes), "run": ANY, "steps": ANY}
-        if step.foreach is not None:
-            variables[step.foreach.as_] = ANY
+        variables = self._shapes.of_step(step)
         for key, value in step.with_.items():
             if has_template(value) and key not in sql_is_verbatim(step.job):
                 shape = as_json(check_value(value, variables).shape)
@@ -168,7 +186,10 @@ class Known:
         unknown: set[str],
         render: Render,
     ) -> Any:
-        """Return a value rendered text by text, as a plan does, as far as it is known."""
+        """Return a value rendered text by text, as a plan does, as far as it is known.
+
+        A plan renders the values of all steps, of those that may not run, too.
+        """
         if isinstance(value, Mapping):
             return {
                 str(key): self._rendered(step, part, variables, unknown, render)
@@ -176,16 +197,17 @@ class Known:
             }
         if isinstance(value, list | tuple):
             return [self._rendered(step, part, variables, unknown, render) for part in value]
-        if self._not_known(step, value, unknown):
+        if speaks_later(value, step.handler) or self._is_unknown(value, unknown):
             return UNTOUCHABLE
-        return plain(render(value, variables)) if isinstance(value, str) else plain(value)
+        rendered = plain(render(value, variables)) if isinstance(value, str) else plain(value)
+        return UNTOUCHABLE if self._not_known(step, value, unknown) else rendered
 
     def _not_known(self, step: Step, value: Any, unknown: set[str]) -> bool:
         """Tell whether a value depends on what only a run knows."""
         if speaks_later(value, step.handler) or self._is_unknown(value, unknown):
             return True
         # What may not run is held to what it says by itself only.
-        return step.id not in self._surely and _depends(value)
+        return step.id not in self.surely and _depends(value)
 
     def _is_unknown(self, value: Any, unknown: set[str]) -> bool:
         if isinstance(value, Mapping):
@@ -198,13 +220,6 @@ class Known:
         read = {str(chain[0]) for chain in said.of("params")}
         whole = ("params",) in said.chains
         return bool(read & self._unknown or (whole and self._unknown) or said.names & unknown)
-
-
-def _not_given(params: tuple[Param, ...]) -> Iterator[str]:
-    """Yield the parameters that a run may have to be given."""
-    for param in params:
-        if param.required or param.default is None:
-            yield param.name
 
 
 def _depends(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.config import Settings
 from runner.engine.catalog.job_type import JobType
 from runner.engine.hints import describe, takes_decimals, takes_text_and_numbers
+from runner.engine.jobfiles import digest_of, folders_of
 from runner.errors import InvalidPayload, UnknownJobClass
 from runner.model.job_parameters import Finding, refused_names
 from runner.model.plan import FOREACH
@@ -36,6 +37,17 @@ class Registry:
         self._types: dict[str, JobType] = {}
         self._broken: dict[str, str] = {}
         self._scanned = False
+        self._loaded = ""
+
+    @property
+    def loaded(self) -> str:
+        """The digest of the job files as they were when this process loaded them."""
+        self._scan()
+        return self._loaded
+
+    def on_disk(self) -> str:
+        """Return the digest of the job files as they are now."""
+        return digest_of(folders_of(self._allowed, self._folder))
 
     def names(self) -> Collection[str]:
         """Return the names of the classes under `jobs/`, sorted."""
@@ -62,10 +74,12 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
-    def result_keys(self, job: str) -> Collection[str] | None:
+    def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
         """Return the keys that a job's result can have, None where its class does not say."""
         try:
-            found: Collection[str] | None = getattr(self.get(job).cls, "result_keys", None)
+            found: Collection[str] | Mapping[str, type] | None = getattr(
+                self.get(job).cls, "result_keys", None
+            )
         except UnknownJobClass:
             return None
         return found
@@ -160,6 +174,8 @@ class Registry:
         if self._scanned:
             return
         self._scanned = True
+        # First: what is changed meanwhile counts as not loaded.
+        self._loaded = self.on_disk()
         # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
         import runner.model.argument_types  # noqa: F401
 

@@ -6,6 +6,7 @@ in the same words. A value that only a run knows is left alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -15,11 +16,13 @@ from typing import Any
 from runner.config import Settings
 from runner.engine.catalog.job_type import JobType
 from runner.engine.given_params import faults_of_given
-from runner.engine.hints import reads_text
+from runner.engine.hints import judges_value
 from runner.engine.known_values import Known, Rendered
+from runner.engine.null_params import faults_of_null, told_of_null
 from runner.engine.preview import NoDatabase, entered
 from runner.engine.registry import Registry
 from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
+from runner.engine.step_shapes import StepShapes
 from runner.engine.untouchable import Touched
 from runner.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from runner.model.pipeline import Pipeline, Step
@@ -70,20 +73,33 @@ class _Rehearsal:
         self._pipeline = pipeline
         self._settings = settings
         self._registry = registry
-        self._known = Known(pipeline, datetime.now(UTC))
+        self._shapes = StepShapes(pipeline, registry)
+        given = frozenset(_given(pipeline, others.values()))
+        self._known = Known(pipeline, registry, self._shapes, datetime.now(UTC), given)
 
     def problems(self) -> Iterator[Problem]:
         if self._known.fault is not None:
             yield self._problem(("params",), self._known.fault)
         for step in (*self._pipeline.steps, *self._pipeline.handlers):
+            of_null = list(self._of_null(step))
+            yield from of_null
+            if of_null:
+                continue
             if step.pipeline is None:
                 yield from self._of_step(step)
             elif step.pipeline in self._others:
                 yield from self._of_pipeline(step, self._others[step.pipeline])
 
+    def _of_null(self, step: Step) -> Iterator[Problem]:
+        for path, fault in faults_of_null(self._pipeline, step, self._shapes, self._known):
+            at = written_at(self._document.data, self._path(step, *path))
+            place = place_of_finding(self._document, at, line=fault.line, word=fault.word)
+            message = f"{_label(step)}: {fault.message}"
+            yield Problem(self._document.file, *place, fault.code, message, fault.hint)
+
     def _of_pipeline(self, step: Step, target: Pipeline) -> Iterator[Problem]:
         samples = dict(self._known.samples(step))
-        for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
+        for one in islice(self._known.jobs(step), _MOST_ITEMS):
             if one.fault is not None:
                 yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
                 return
@@ -101,7 +117,7 @@ class _Rehearsal:
             yield from self._wrong_types(step, kind)
             told = list(self._of_sql(step, kind))
             yield from told
-            for one in islice(self._known.jobs(step, self._registry), _MOST_ITEMS):
+            for one in islice(self._known.jobs(step), _MOST_ITEMS):
                 problems = list(self._of_job(step, kind, one, sql=not told))
                 yield from problems
                 if problems:
@@ -112,9 +128,8 @@ class _Rehearsal:
         samples = {
             key: sample
             for key, sample in self._known.samples(step)
-            # Which text it will be is not known.
-            if key in kind.parameters
-            and not (isinstance(sample, str) and reads_text(kind.parameters[key].type))
+            # Which text it will be, say, is not known.
+            if key in kind.parameters and not judges_value(kind.parameters[key].type, sample)
         }
         for keys, code, message, hint in self._registry.check(step.job, samples):
             if code == "wrong-type":
@@ -137,7 +152,7 @@ class _Rehearsal:
                 return
         else:
             return
-        for code, message, hint, line, word in faults_of_sql(text, step, kind, self._pipeline):
+        for code, message, hint, line, word in faults_of_sql(text, step, kind, self._shapes):
             at = self._place_in_sql(step, key, text, line, word)
             yield Problem(*at, code, f"{_label(step)}: {message}", hint or _HINT)
 
@@ -153,13 +168,13 @@ class _Rehearsal:
     def _of_job(self, step: Step, kind: JobType, one: Rendered, *, sql: bool) -> Iterator[Problem]:
         """Make a job, and have it tell its statements, where all that it needs is known."""
         if one.fault is not None:
-            yield self._problem(self._path(step, *one.fault[0]), one.fault[1], step)
+            yield self._refused(step, *one.fault)
             return
         yield from self._of_paths(step, kind, one.payload)
         yield from self._of_connections(step, kind, one.payload)
         job, refused = self._made(step, kind, one)
         if refused is not None:
-            yield self._problem(self._argument(step, one.payload, refused), refused, step)
+            yield self._refused(step, self._argument(one.payload, refused), refused)
         elif job is not None and sql:
             yield from self._statements(step, job, one)
 
@@ -180,6 +195,14 @@ class _Rehearsal:
             told = told or HeadraceError(f"{type(error).__name__}: {error}")
             return None, told if one.complete else None
 
+    def _refused(self, step: Step, at: KeyPath, refused: HeadraceError) -> Problem:
+        """Return what a step is refused for; with the remedy where that is a parameter's null."""
+        found = self._problem(self._path(step, *at), refused, step)
+        of_null = told_of_null(_value_at(step, at), self._known)
+        if of_null is None:
+            return found
+        return replace(found, message=f"{found.message} ({of_null[0]})", hint=of_null[1])
+
     def _statements(self, step: Step, job: Any, one: Rendered) -> Iterator[Problem]:
         try:
             if one.complete:
@@ -189,7 +212,8 @@ class _Rehearsal:
         except (NoDatabase, Touched):
             return
         except HeadraceError as error:
-            yield self._problem(self._argument(step, one.payload, error), error, step)
+            at = self._argument(one.payload, error)
+            yield self._problem(self._path(step, *at), error, step)
         except Exception:  # noqa: BLE001 - what a user's preview stumbles over, a run may not
             return
 
@@ -219,20 +243,24 @@ class _Rehearsal:
 
     # -- places --------------------------------------------------------------------------
 
-    def _argument(self, step: Step, payload: Mapping[str, Any], error: Exception) -> KeyPath:
+    def _argument(self, payload: Mapping[str, Any], error: Exception) -> KeyPath:
         """Return the argument that an error names, or that of its SQL."""
         said = str(error)
-        named = [key for key in payload if f" {key} " in f" {said} " or f"{key!r}" in said]
+        named = [
+            key
+            for key in payload
+            if f" {key} " in f" {said} " or f"{key!r}" in said or f'parameter "{key}"' in said
+        ]
         quoted = [
             key for key, value in payload.items() if isinstance(value, str) and f"{value!r}" in said
         ]
         of_sql = [key for key in ("sql", "sql_path") if key in payload and error_of_sql(said, key)]
         key = next(iter([*of_sql, *quoted, *named]), None)
-        return self._path(step, *((key,) if key else ()))
+        return (key,) if key else ()
 
     def _path(self, step: Step, *keys: str | int) -> KeyPath:
         head: KeyPath = ("steps",) if step.handler is None else ("handlers", step.handler)
-        rest = keys if keys and keys[0] in ("env", "foreach") else ("with", *keys)
+        rest = keys if keys and keys[0] in ("env", "foreach", "when") else ("with", *keys)
         return (*head, step.id, *rest)
 
     def _told(self, step: Step, keys: KeyPath, code: str, message: str, hint: str) -> Problem:
@@ -249,6 +277,26 @@ class _Rehearsal:
 def error_of_sql(said: str, key: str) -> bool:
     """Tell whether an error's text begins with the place of a statement."""
     return said.startswith(("sql:", "sql ")) if key == "sql" else ".sql" in said
+
+
+def _given(pipeline: Pipeline, others: Iterable[Pipeline]) -> Iterator[str]:
+    """Yield the parameters that a trigger, or a step of another pipeline, gives its runs."""
+    if all(param.required or param.default is not None for param in pipeline.params):
+        return
+    if pipeline.trigger is not None:
+        yield from pipeline.trigger.with_
+    for other in others:
+        for step in (*other.steps, *other.handlers):
+            if step.pipeline == pipeline.name:
+                yield from step.with_
+
+
+def _value_at(step: Step, at: KeyPath) -> Any:
+    if at[:1] == ("foreach",):
+        return step.foreach.items if step.foreach is not None else None
+    if at[:1] == ("env",):
+        return step.env.get(str(at[1]))
+    return step.with_.get(str(at[0])) if at else None
 
 
 def _label(step: Step) -> str:

@@ -1,13 +1,14 @@
 """What is wrong with the SQL of a step, whatever values it is given."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner.engine.catalog.job_type import JobType
+from runner.engine.step_shapes import StepShapes, of_argument
 from runner.errors import JobFailure, RefusedSql
-from runner.model.pipeline import Pipeline, Step
+from runner.model.pipeline import Step
 from runner.template.checking import Fault, check_sql
 from runner.template.guard import (
     first_word,
@@ -16,7 +17,7 @@ from runner.template.guard import (
     split_statements,
 )
 from runner.template.rendered import RenderedSql, misplaced_bind
-from runner.template.shapes import ANY, NUMBER, TEXT, Shape, as_json, mapping_of, of_param, of_value
+from runner.template.shapes import ANY, NUMBER, TEXT, Shape, as_json, mapping_of, of_param
 from runner.template.skeleton import Skeleton, skeletons
 
 _QUOTES_HINT = "write {{ … }} without quotes: it is bound as a value; for parts of a text use ||"
@@ -44,9 +45,9 @@ class SqlText:
         return cls(source.text, source.path)
 
 
-def faults_of_sql(text: SqlText, step: Step, kind: JobType, pipeline: Pipeline) -> Iterator[Fault]:
+def faults_of_sql(text: SqlText, step: Step, kind: JobType, shapes: StepShapes) -> Iterator[Fault]:
     """Yield what is wrong with a template of a job that binds its values."""
-    found = check_sql(text.text, _variables(step, kind, pipeline), _hints(step))
+    found = check_sql(text.text, _variables(step, kind, shapes), _hints(step))
     yield from found
     if found:
         return
@@ -94,18 +95,17 @@ def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:
             yield Fault("refused-sql", message, hint, line)
 
 
-def _variables(step: Step, kind: JobType, pipeline: Pipeline) -> Mapping[str, Shape]:
+def _variables(step: Step, kind: JobType, shapes: StepShapes) -> Mapping[str, Shape]:
     """Return what the SQL of a step sees: the run's parameters and its own, as rows keep them."""
     own = step.with_.get("params")
     params = ANY
     if "params" not in kind.parameters:
         params = mapping_of({}, "params")
     elif own is None or isinstance(own, Mapping):
-        members = {
-            param.name: as_json(of_param({"type": param.type}, f"params.{param.name}"))
-            for param in pipeline.params
-        }
-        members |= {str(name): _of_own(value) for name, value in (own or {}).items()}
+        members = dict(as_json(shapes.params).members or {})
+        seen = shapes.of_step(step)
+        for name, value in (own or {}).items():
+            members[str(name)] = replace(of_argument(value, seen), name=f"params.{name}")
         params = mapping_of(members, "params")
     logical = of_param({"type": "datetime"})
     return {
@@ -114,15 +114,6 @@ def _variables(step: Step, kind: JobType, pipeline: Pipeline) -> Mapping[str, Sh
         "run": mapping_of({"id": TEXT, "logical_date": logical}, "run"),
         "job": mapping_of({"id": TEXT, "attempt": NUMBER, "step": TEXT}, "job"),
     }
-
-
-def _of_own(value: Any) -> Shape:
-    # What a template of the file yields may be of any type.
-    return ANY if isinstance(value, str) else of_value(value) if _is_plain(value) else ANY
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float)
 
 
 def _hints(step: Step) -> dict[str, str]:

@@ -275,6 +275,7 @@ class WorkerSide:
             "birth_ticks": birth_ticks(pid) or 0,
             "queues": self._queues,
             "processes": self._processes,
+            "job_files": self._registry.loaded,
         }
 
 

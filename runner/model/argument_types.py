@@ -81,6 +81,10 @@ def _number(value: Any) -> Any:
     raise ValueError("no number")
 
 
+def _digits(value: Any) -> Any:
+    return value if isinstance(value, Decimal) else _number(value)
+
+
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, Decimal):
         return value
@@ -124,6 +128,9 @@ _OR_TEMPLATE = WrapValidator(_or_template)
 
 def _ours(kind: Any, reader: Callable[[Any], Any], in_json: Any) -> Any:
     return Annotated[kind, PlainValidator(reader, json_schema_input_type=in_json)]
+
+
+_DIGITS = _ours(float, _digits, float)
 
 
 def _text(**more: Any) -> Any:
@@ -171,6 +178,9 @@ def _strict(hint: Any) -> Any:
     if origin is Annotated:
         return Annotated[(_strict(arguments[0]), *hint.__metadata__)]
     if origin in (typing.Union, types.UnionType):
+        if str in arguments and float in arguments:
+            # What is written as text keeps the digits that no float has.
+            arguments = tuple(_DIGITS if one is float else one for one in arguments)
         either = reduce(or_, map(_typed, arguments))
         # In the order that is written: "text or a date" is a text.
         return Annotated[either, Field(union_mode="left_to_right")]

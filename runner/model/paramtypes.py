@@ -5,8 +5,10 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
+from runner import exact
 from runner.model.moments import on_clock
 from runner.model.pipeline import Param
 
@@ -90,10 +92,14 @@ def _integer(value: Any) -> int:
     raise _expected("an integer", value)
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any) -> int | float | Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = int(value) if _INTEGER.fullmatch(value.strip()) else float(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        value = int(value) if _INTEGER.fullmatch(value.strip()) else exact.number(value.strip())
+    if (
+        isinstance(value, int | float | Decimal)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    ):
         return value
     raise _expected("a number", value)
 
@@ -138,7 +144,7 @@ def _list(value: Any) -> list[Any]:
         return list(value)
     if isinstance(value, str) and value.strip().startswith("["):
         try:
-            return list(json.loads(value))
+            return list(exact.loads(value))
         except ValueError:
             raise _expected("a list in JSON", value) from None
     if isinstance(value, str):

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from runner.errors import TemplateError
@@ -105,7 +106,7 @@ def render_late_env(
 def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return str(value)
     if isinstance(value, date):
         return value.isoformat()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from runner import exact
@@ -258,11 +259,13 @@ class _Rendering:
 def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: dates and times as ISO 8601 texts.
 
-    A number of a file that no float holds is one with all its digits.
+    A number of more digits than a float keeps stays a number, a Decimal.
     """
     if isinstance(value, float) and hasattr(value, "spelt"):
         return exact.number(value.spelt)
     if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
         return value
     if isinstance(value, date):
         return value.isoformat()

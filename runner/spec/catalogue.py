@@ -20,8 +20,11 @@ class Catalogue(Protocol):
         refused-value.
         """
 
-    def result_keys(self, job: str) -> Collection[str] | None:
-        """Return the keys that a job's result can have, None where they are not known."""
+    def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
+        """Return the keys that a job's result can have, None where they are not known.
+
+        A mapping tells the types of their values, too.
+        """
 
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the arguments of a job in which a number stands for its text."""

@@ -94,6 +94,8 @@ class _Resolving:
                 self._complete(step)
             if handler and step.get("trigger_rule") == Sourced("all_success", BUILT_IN):
                 del step["trigger_rule"]
+            if _waits_for_none(step):
+                step.pop("depends_on", None)
         return tree
 
     def _steps_of(self, tree: dict[str, Tree]) -> Iterator[tuple[dict[str, Tree], bool]]:
@@ -213,3 +215,8 @@ class _Resolving:
 def _short(number: float) -> float:
     """Return a whole number without its `.0`."""
     return int(number) if number == int(number) else number
+
+
+def _waits_for_none(step: Mapping[str, Tree]) -> bool:
+    rule = step.get("trigger_rule")
+    return isinstance(rule, Sourced) and rule.value == "always"

@@ -30,7 +30,11 @@ def _is_text_of(kind: str, value: Any) -> bool:
 _FITS: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    # In quotes where it has more digits than YAML keeps.
+    "number": lambda value: (
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        or _is_text_of("number", value)
+    ),
     "boolean": lambda value: isinstance(value, bool),
     "date": partial(_is_text_of, "date"),
     "datetime": partial(_is_text_of, "datetime"),

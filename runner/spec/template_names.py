@@ -3,9 +3,11 @@
 One table for all: a name that a run knows and this table does not is refused before it runs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from runner.model.status import FINAL, JobStatus, Trigger
+from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft, DraftStep
 from runner.template.shapes import (
     ANY,
@@ -14,6 +16,7 @@ from runner.template.shapes import (
     Shape,
     mapping_of,
     of_param,
+    of_type,
     of_value,
     one_of,
 )
@@ -35,34 +38,53 @@ def of_default(draft: Draft, name: str) -> Variables:
     declared = draft.mapping("params")
     above = list(declared)[: list(declared).index(name)]
     params = _params({one: declared[one] for one in above})
-    return {"params": params, "run": _run(handler=False), **_TOLD_ELSEWHERE}
+    return {"params": params, "run": of_run(handler=False), **_TOLD_ELSEWHERE}
 
 
 def of_all_steps(draft: Draft) -> Variables:
     """Return what a variable of all steps may speak of."""
     params = _params(draft.mapping("params"))
     told = {"steps": HIDDEN, **_TOLD_ELSEWHERE}
-    return {"params": params, "run": _run(handler=False), **told}
+    return {"params": params, "run": of_run(handler=False), **told}
 
 
 def of_trigger() -> Variables:
     """Return what a trigger may speak of; which upstream runs there are is told elsewhere."""
     elsewhere = {"upstream": ANY, "params": HIDDEN, "steps": HIDDEN, **_TOLD_ELSEWHERE}
-    return {"run": _run(handler=False), **elsewhere}
+    return {"run": of_run(handler=False), **elsewhere}
 
 
 def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) -> Variables:
     """Return what a step's values may speak of: with `item` also of that of its foreach."""
     variables = {
         "params": _params(draft.mapping("params")),
-        "run": _run(handler=step.is_handler),
-        "steps": _steps(draft, _FINAL_STATUS if when else _ANY_STATUS),
+        "run": of_run(handler=step.is_handler),
+        "steps": of_steps(_said(draft), draft.catalogue, when=when),
         **_TOLD_ELSEWHERE,
     }
     foreach = step.data.get("foreach")
     if item and isinstance(foreach, Mapping):
-        variables[item_name(foreach)] = _item(foreach)
+        variables[item_name(foreach)] = of_item(foreach.get("items"))
     return variables
+
+
+class Said(NamedTuple):
+    """What a file says of a step that the shape of its result depends on.
+
+    `job` is None for a step that runs a pipeline, or that names no job.
+    """
+
+    id: str
+    job: str | None
+    pipeline: bool = False
+    foreach: bool = False
+
+
+def _said(draft: Draft) -> Iterable[Said]:
+    for step in draft.steps:
+        if step.id is not None:
+            foreach = isinstance(step.data.get("foreach"), dict)
+            yield Said(step.id, step.text("job"), "pipeline" in step.data, foreach)
 
 
 def item_name(foreach: Mapping[str, object]) -> str:
@@ -71,8 +93,8 @@ def item_name(foreach: Mapping[str, object]) -> str:
     return name if isinstance(name, str) else "item"
 
 
-def _item(foreach: Mapping[str, object]) -> Shape:
-    items = foreach.get("items")
+def of_item(items: Any) -> Shape:
+    """Return what the items of a foreach have in common, where the file lists them."""
     return of_value(items).item or ANY if isinstance(items, list) and items else ANY
 
 
@@ -82,7 +104,8 @@ def _params(declared: Mapping[str, object]) -> Shape:
     return Shape({}, members=members, name="params", open=True)
 
 
-def _run(*, handler: bool) -> Shape:
+def of_run(*, handler: bool) -> Shape:
+    """Return what is known of the run, in a handler of its end, too."""
     members = {
         "pipeline": TEXT,
         "trigger": one_of(map(str, Trigger)),
@@ -99,23 +122,27 @@ def _run(*, handler: bool) -> Shape:
     return mapping_of(members, "run")
 
 
-def _steps(draft: Draft, statuses: Collection[str]) -> Shape:
-    steps: dict[str, Shape] = {}
-    for step in draft.steps:
-        if step.id is not None and step.id not in steps:
+def of_steps(steps: Iterable[Said], catalogue: Catalogue, *, when: bool) -> Shape:
+    """Return what is known of a run's steps; in a condition all above it have ended."""
+    found: dict[str, Shape] = {}
+    for step in steps:
+        if step.id not in found:
             name = f"steps.{step.id}" if step.id.isidentifier() else f"steps['{step.id}']"
-            status = one_of(statuses, f"{name}.status")
-            result = _result(draft, step, f"{name}.result")
+            status = one_of(_FINAL_STATUS if when else _ANY_STATUS, f"{name}.status")
+            result = _result(step, catalogue, f"{name}.result")
             members = {"status": status, "result": result, "error": ANY}
-            steps[step.id] = mapping_of(members, name)
-    return Shape({}, members=steps, name="steps", open=True)
+            found[step.id] = mapping_of(members, name)
+    return Shape({}, members=found, name="steps", open=True)
 
 
-def _result(draft: Draft, step: DraftStep, name: str) -> Shape:
-    keys: Collection[str] | None = None
-    if "pipeline" in step.data:
-        keys = ("run", "status")
-    elif job := step.text("job"):
-        keys = draft.catalogue.result_keys(job)
-    one = ANY if keys is None else mapping_of(dict.fromkeys(keys, ANY), name)
-    return Shape([], item=one, name=name) if isinstance(step.data.get("foreach"), dict) else one
+def _result(step: Said, catalogue: Catalogue, name: str) -> Shape:
+    keys: Collection[str] | Mapping[str, type] | None = None
+    if step.pipeline:
+        keys = {"run": str, "status": str}
+    elif step.job:
+        keys = catalogue.result_keys(step.job)
+    one = ANY
+    if keys is not None:
+        types = keys if isinstance(keys, Mapping) else {}
+        one = mapping_of({key: of_type(types.get(key), f"{name}.{key}") for key in keys}, name)
+    return Shape([], item=one, name=name) if step.foreach else one

@@ -1,8 +1,7 @@
 """How Headrace reaches PostgreSQL: what the URL says, and the session's settings on top of it."""
 
 import select
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +9,14 @@ import psycopg2
 import psycopg2.extras
 from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register_type
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import DisconnectionError
 
 from runner import exact
 from runner.errors import ConfigError, StoreUnavailable
 from runner.store import dsn
 from runner.store.jobline import JobConnection
-from runner.store.parting import keep_parting_words, note_parting_words, parting_words
+from runner.store.outages import refuses_writes, unavailable_message
+from runner.store.parting import note_parting_words
 from runner.store.poolers import refuse_transaction_mode
 from runner.store.server_session import ABOUT, Base, ServerSession
 from runner.store.session_settings import Use, Wanted, sign, statement
@@ -234,61 +234,3 @@ def connect_raw(database_url: str, *, application_name: str, use: Use = Use.OWN)
         return open_session(database_url, Wanted(use, application_name))
     except psycopg2.Error as error:
         raise StoreUnavailable(unavailable_message(error)) from error
-
-
-def tells_of_a_break(error: BaseException) -> bool:
-    """Tell whether an error may mean that its connection is gone.
-
-    The driver does not always know yet: a server that shuts down, or ends a session for having
-    idled too long, says so in an ordinary error.
-    """
-    cause = getattr(error, "orig", error)
-    if not isinstance(cause, psycopg2.Error):
-        return False
-    return cause.pgcode is None or cause.pgcode.startswith(_BREAKS)
-
-
-# A shutdown, a connection's failure; idle in a transaction, or in one, for longer than allowed.
-_BREAKS = ("57P", "08", "25P03", "25P04")
-
-
-def refuses_writes(error: BaseException) -> bool:
-    """Tell whether a server has refused bookkeeping because it is read-only: an outage."""
-    return getattr(getattr(error, "orig", error), "pgcode", None) == READ_ONLY
-
-
-READ_ONLY = "25006"
-
-
-def transient(error: BaseException) -> bool:
-    """Tell whether a transaction was undone for another one's sake: a deadlock, say."""
-    code = getattr(getattr(error, "orig", error), "pgcode", None)
-    return str(code).startswith("40")
-
-
-def unavailable_message(error: BaseException) -> str:
-    """Return one line for the user; libpq's text carries host and reason, never a password."""
-    cause = getattr(error, "orig", error)
-    keep_parting_words(cause)
-    reason = " ".join([*parting_words(cause).split(), *str(cause).split()])
-    if refuses_writes(error):
-        return f"PostgreSQL takes no writes: it is a standby, or read-only for now ({reason})"
-    return f"PostgreSQL does not answer: {reason}"
-
-
-@contextmanager
-def reported() -> Iterator[None]:
-    """Turn a lost connection, or a read-only server, into `StoreUnavailable`; pass other errors."""
-    try:
-        yield
-    except OperationalError as error:
-        raise StoreUnavailable(unavailable_message(error)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StoreUnavailable(unavailable_message(error)) from error
-        raise
-    except psycopg2.Error as error:
-        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-        if lost or refuses_writes(error) or tells_of_a_break(error):
-            raise StoreUnavailable(unavailable_message(error)) from error
-        raise

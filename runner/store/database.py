@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import psycopg2
 from sqlalchemy import Connection, PoolProxiedConnection
 
-from runner.store.connect import make_engine, reported
+from runner.store.connect import make_engine
+from runner.store.outages import reported
 from runner.store.statements import STATEMENTS, Statement
 
 Row = dict[str, Any]

@@ -135,3 +135,10 @@ def _check(found: Mapping[str, str]) -> None:
                 f"{shown} of the database URL is none of libpq's; server settings go into"
                 " options=-c%20name%3Dvalue"
             ) from None
+
+
+def place_of(database_url: str) -> tuple[str, str, str]:
+    """Return host, port and database of a URL, as they are written."""
+    found = parameters(database_url)
+    host = found.get("host", "")
+    return host, found.get("port") or "5432", found.get("dbname") or found.get("user", "")

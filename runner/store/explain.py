@@ -9,7 +9,8 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from runner.errors import StoreUnavailable
-from runner.store.connect import connect_raw, tells_of_a_break, unavailable_message
+from runner.store.connect import connect_raw
+from runner.store.outages import tells_of_a_break, unavailable_message
 from runner.store.session_settings import Use
 
 _Seen = TypeVar("_Seen")

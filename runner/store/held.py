@@ -18,8 +18,8 @@ from psycopg2 import errors
 from sqlalchemy import Connection
 
 from runner.errors import StoreUnavailable, TransactionEnded
-from runner.store.connect import unavailable_message
 from runner.store.jobline import JobConnection
+from runner.store.outages import unavailable_message
 from runner.store.session_settings import OWN_SEARCH_PATH
 from runner.store.session_state import IN_ORDER
 from runner.store.statements import STATEMENTS
@@ -34,16 +34,21 @@ _LOOK_EVERY_S = 0.1
 
 @dataclass(slots=True)
 class Held:
-    """A transaction that the attempt commits. `applied`: the ledger there has the job already."""
+    """A transaction that the attempt commits. `applied`: the ledger there has the job already.
+
+    `committing`: the attempt has sent its COMMIT, and nothing of the job's can run any more.
+    """
 
     opened: Connection
     raw: JobConnection
     number: str
     savepoint: str
     applied: bool = False
+    committing: bool = False
 
     def commit(self) -> None:
         """Commit, whatever the job's code has done to the connection's wrapping."""
+        self.committing = True
         self.raw.held = False
         self.raw.commit()
         self.opened.close()
@@ -57,8 +62,11 @@ class Held:
     def ended_inside(self) -> bool | None:
         """Tell whether this is another transaction than the attempt's by now.
 
-        None where the connection is gone. What was done is undone by the question.
+        None where the connection is gone. What was done is undone by the question. A COMMIT that
+        the server has refused, for a deferred constraint, has ended it from outside.
         """
+        if self.committing:
+            return None if self.raw.closed else False
         try:
             with self.raw.plain() as cursor:
                 cursor.execute(f"ROLLBACK TO SAVEPOINT {self.savepoint}")

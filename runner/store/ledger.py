@@ -4,13 +4,17 @@ It is looked for before a job writes, and made where it is missing and may be ma
 not, or where the server takes no writes, a job can still read.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
+from runner.errors import StoreUnavailable
 from runner.store.statements import STATEMENTS
 
 # Any number; only that nobody else takes it.
@@ -24,10 +28,12 @@ GONE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPriv
 class Ledgers:
     """Which targets have their ledger, as far as one child knows.
 
-    `reasons` are those why others have none.
+    `reasons` are those why others have none. `beside` gives the engines of the other connections
+    to a connection's database.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Callable[[str], Iterable[Engine]]) -> None:
+        self._beside = beside
         self._there: set[str] = set()
         self.reasons: dict[str, str] = {}
 
@@ -39,7 +45,7 @@ class Ledgers:
         if name in self._there and not anew:
             return None
         self._there.discard(name)
-        reason = ready(engine)
+        reason = ready(engine, self._beside(name))
         if reason is None:
             self._there.add(name)
             self.reasons.pop(name, None)
@@ -73,11 +79,38 @@ class _State:
         )
 
 
-def ready(engine: Engine) -> str | None:
+def ready(engine: Engine, beside: Iterable[Engine]) -> str | None:
     """Make the ledger where it is missing; return why a job may only read, None if it may write.
 
-    In a transaction of its own: the job's may stand open for hours, and others would wait.
+    In a transaction of its own: the job's may stand open for hours, and others would wait. Where
+    the ledger is one of the others', which are `beside`, that one's role opens it for this one.
     """
+    state, reason = _made(engine)
+    if reason is None or state.read_only or not state.ledger:
+        return reason
+    for other in beside:
+        if _opened(other, state):
+            return _made(engine)[1]
+    return reason
+
+
+def _opened(other: Engine, state: "_State") -> bool:
+    """Have another connection's role open its ledger for a role; tell whether it could."""
+    try:
+        with other.begin() as connection:
+            # Two that grant at once fail each other.
+            _run(connection, f"SELECT pg_advisory_xact_lock({_LOCK})")
+            database, may = _run(connection, STATEMENTS["may_open_ledger"].pyformat, {})[0]
+            if database != state.database or not may:
+                return False
+            role = quote_ident(state.role, _raw(connection))
+            _run(connection, f"GRANT SELECT, INSERT ON headrace.ledger TO {role}")
+            return True
+    except (DBAPIError, psycopg2.Error, StoreUnavailable):
+        return False  # What the job's own role lacks is told.
+
+
+def _made(engine: Engine) -> tuple["_State", str | None]:
     with engine.begin() as connection:
         state = _state(connection)
         if state.makeable:
@@ -89,7 +122,7 @@ def ready(engine: Engine) -> str | None:
             if state.makeable:
                 _make(connection, state)
                 state = _state(connection)
-        return None if state.usable else _reason(connection, state)
+        return state, None if state.usable else _reason(connection, state)
 
 
 def _make(connection: Connection, state: _State) -> None:
@@ -98,7 +131,6 @@ def _make(connection: Connection, state: _State) -> None:
     if not state.schema or state.owns_schema:
         _run(connection, STATEMENTS["open_schema"].sql)
     _run(connection, STATEMENTS["make_ledger"].sql)
-    _run(connection, STATEMENTS["open_ledger"].sql)
 
 
 def _state(connection: Connection) -> _State:
@@ -109,7 +141,9 @@ def _reason(connection: Connection, state: _State) -> str:
     if state.read_only:
         return (
             f'the database "{state.database}" takes no writes from the role "{state.role}" (it is'
-            " a standby, or default_transaction_read_only is on): jobs can only read there"
+            " a standby, or default_transaction_read_only is on): jobs can only read there. For"
+            " those that write the connection's URL has to name the primary, or all servers with"
+            " target_session_attrs=read-write"
         )
     role = quote_ident(state.role, _raw(connection))
     commands = [

@@ -12,13 +12,9 @@ from psycopg2 import errors as pg_errors
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from runner.errors import StoreUnavailable
-from runner.store.connect import (
-    connect_raw,
-    refuses_writes,
-    tells_of_a_break,
-    unavailable_message,
-)
+from runner.store.connect import connect_raw
 from runner.store.database import Row
+from runner.store.outages import lacks_means, refuses_writes, tells_of_a_break, unavailable_message
 from runner.store.parting import keep_parting_words
 from runner.store.session_settings import Use
 from runner.store.session_state import RESET
@@ -169,8 +165,8 @@ class Line:
             raise
 
     def _lost(self, error: psycopg2.Error) -> None:
-        """Raise `StoreUnavailable` where the line is gone; return where only the SQL failed."""
-        if self.broken(error) or self._read_only(error):
+        """Raise `StoreUnavailable` where the server is at fault; return where the SQL is."""
+        if self.broken(error) or self._read_only(error) or lacks_means(error):
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error
 

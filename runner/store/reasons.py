@@ -8,7 +8,8 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from runner.errors import ConfigError, StoreUnavailable
-from runner.store.connect import READ_ONLY, connect_raw
+from runner.store.connect import connect_raw
+from runner.store.outages import READ_ONLY
 from runner.store.parting import keep_parting_words, parting_words
 from runner.store.statements import STATEMENTS
 
@@ -49,7 +50,8 @@ class Reasons:
             case errorcodes.UNTRANSLATABLE_CHARACTER:
                 return _character(str(cause))
             case state if state == READ_ONLY and name is not None:
-                return self._read_only.get(name)
+                why = self._read_only.get(name)
+                return why and f"in the connection {name}: {why}"
         return parting_words(cause) or None
 
     def _lock(self, cause: psycopg2.Error, raw: Any, name: str | None) -> str:

@@ -18,6 +18,8 @@ from runner import exact
 from runner.errors import ConfigError, JobFailure, StoreUnavailable
 from runner.model.connection import NamedConnection
 from runner.store.attempts import AttemptStore
+from runner.store.connect import make_engine
+from runner.store.dsn import place_of
 from runner.store.forked import keep_from_forks
 from runner.store.held import Held, fate, hold, reading
 from runner.store.jobline import Guard, JobConnection
@@ -78,7 +80,7 @@ class JobSessions:
         self._worker = worker
         self._control_engine: Engine | None = None
         self._engines: dict[str, Engine] = {}
-        self._ledgers = Ledgers()
+        self._ledgers = Ledgers(self._beside)
         self._reasons = Reasons(self._url, self._ledgers.reasons)
         # Of a job that sets its own; None leaves the connection's.
         self.lock_timeout_s: float | None = None
@@ -390,6 +392,21 @@ class JobSessions:
             event.listen(engine, "connect", partial(self._guarded, name=name))
             self._engines[name] = engine
         return self._engines[name]
+
+    def _beside(self, name: str) -> Iterator[Engine]:
+        """Give engines of the other ways to a connection's database, one after the other.
+
+        Of their own: a job of this attempt may have its transaction open on one of them.
+        """
+        here = place_of(self._connections[name].url)
+        urls = [self._store.url, *(one.url for one in self._connections.values())]
+        for url in dict.fromkeys(urls):
+            if url != self._connections[name].url and place_of(url) == here:
+                engine = make_engine(url, application_name=f"headrace:{self._worker}:ledger")
+                try:
+                    yield engine
+                finally:
+                    engine.dispose()
 
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw line, so that SQLAlchemy works in our transaction."""

@@ -7,8 +7,9 @@ import psycopg2
 from sqlalchemy import Engine, event
 
 from runner.model.connection import NamedConnection
-from runner.store.connect import engine_of, make_engine, reported
+from runner.store.connect import engine_of, make_engine
 from runner.store.database import SqlTransaction
+from runner.store.outages import reported
 from runner.store.session_settings import Use, Wanted, milliseconds
 from runner.store.session_state import RESET
 

@@ -10,7 +10,17 @@ from runner.suggest import did_you_mean
 from runner.template.expressions import Expressions
 from runner.template.failures import GUIDE
 from runner.template.sandbox import DICT_METHODS
-from runner.template.shapes import ANY, BOOLEAN, Shape, joined, like, of_value
+from runner.template.shapes import (
+    ANY,
+    BOOLEAN,
+    LIST,
+    NUMBER,
+    TEXT,
+    Shape,
+    joined,
+    like,
+    of_value,
+)
 
 # These take what is not there.
 _LENIENT_TESTS = ("defined", "undefined", "none")
@@ -18,6 +28,12 @@ _LENIENT_FILTERS = ("default", "d")
 # Their first argument is the name of a filter, or of a test.
 _NAMES_FILTER = ("map",)
 _NAMES_TEST = ("select", "reject")
+# What these give is of one type, whatever they are given.
+_MAKES: dict[str, Shape] = dict.fromkeys(
+    "upper lower title capitalize trim join replace tojson iso strftime".split(), TEXT
+)
+_MAKES |= dict.fromkeys("length count round int float".split(), NUMBER)
+_MAKES |= dict.fromkeys("list sort dictsort".split(), LIST)
 
 
 class Calls(Expressions):
@@ -60,7 +76,7 @@ class Calls(Expressions):
             return joined([given, *args[:1]]) if args else ANY
         if given.members is not None or not given.known:
             self._binds(node, self.environment.filters[node.name], given, args, kwargs)
-            return ANY
+            return _MAKES.get(node.name, ANY)
 
         def call(*values: Any, **named: Any) -> Any:
             return self.environment.call_filter(
@@ -74,8 +90,11 @@ class Calls(Expressions):
         lenient = node.name in _LENIENT_TESTS
         given = self.shape(node.node, lenient=lenient)
         args, kwargs, known = self._arguments(node)
-        if not self._exists(node, "test", node.name, self.environment.tests) or lenient:
+        if not self._exists(node, "test", node.name, self.environment.tests):
             return BOOLEAN
+        if lenient:
+            is_none = node.name == "none" and given.exact and given.members is None
+            return Shape(given.sample is None, exact=True) if is_none else BOOLEAN
 
         def call(*values: Any, **named: Any) -> Any:
             return self.environment.call_test(
@@ -83,7 +102,10 @@ class Calls(Expressions):
             )
 
         if given.known and given.members is None:
-            self._applied(node, node.name, call, [given, *args], kwargs, known, exact=given.exact)
+            made = self._applied(
+                node, node.name, call, [given, *args], kwargs, known, exact=given.exact
+            )
+            return made if made.exact else BOOLEAN
         return BOOLEAN
 
     def _exists(self, node: nodes.Node, kind: str, name: str, table: Mapping[str, object]) -> bool:

@@ -13,7 +13,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from runner.template import budget
 from runner.template.operators import Operators
 from runner.template.sandbox import BoundedEnvironment
-from runner.template.shapes import ANY, Shape, joined
+from runner.template.shapes import ANY, Shape, decided, joined
 from runner.template.sql import environment as sql_environment
 from runner.template.syntax import bound_by, tree_of, tree_of_expression
 from runner.template.values import environment as value_environment
@@ -142,9 +142,11 @@ class _Checker(Operators):
                 self.printed(child, self.shape(child))
 
     def _If(self, node: nodes.If) -> None:
-        self.shape(node.test)
-        for body in (node.body, node.elif_, node.else_):
-            self.statements(list(body))
+        known = decided(self.shape(node.test))
+        if known is not False:
+            self.statements(list(node.body))
+        if known is not True:
+            self.statements([*node.elif_, *node.else_])
 
     def _For(self, node: nodes.For) -> None:
         item = self.item_of(node.iter, self.shape(node.iter))

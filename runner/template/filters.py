@@ -1,6 +1,5 @@
 """Filters that count what they make: Jinja's own would make it first."""
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from jinja2.filters import sync_do_map, sync_do_sum
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
+from runner import exact
 from runner.errors import TemplateError
 from runner.template import budget
 from runner.template.measure import bounded, characters, compared, made, round_number, text_of
@@ -85,7 +85,7 @@ def _tojson(value: Any) -> str:
     if isinstance(value, Undefined):
         str(value)  # Raises, naming what is undefined.
     budget.check_length(characters(value))
-    text = json.dumps(value, ensure_ascii=False, default=_jsonable)
+    text = exact.dumps(value, ensure_ascii=False, default=_jsonable)
     budget.check_length(len(text))
     return text
 

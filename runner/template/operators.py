@@ -11,7 +11,17 @@ from jinja2.exceptions import SecurityError
 from runner.suggest import did_you_mean
 from runner.template.calls import Calls
 from runner.template.failures import GUIDE
-from runner.template.shapes import ANY, BOOLEAN, TEXT, Shape, joined, like, never_equal, of_value
+from runner.template.shapes import (
+    ANY,
+    BOOLEAN,
+    TEXT,
+    Shape,
+    decided,
+    joined,
+    like,
+    never_equal,
+    of_value,
+)
 from runner.template.syntax import chain_of
 from runner.template.wording import remedy, said
 
@@ -21,6 +31,13 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "lteq": operator.le,
     "gt": operator.gt,
     "gteq": operator.ge,
+}
+_DECIDES: dict[str, Callable[[Any, Any], Any]] = {
+    **_COMPARE,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "in": lambda left, right: operator.contains(right, left),
+    "notin": lambda left, right: not operator.contains(right, left),
 }
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -87,16 +104,23 @@ class Operators(Calls):
         return TEXT
 
     def _of_Not(self, node: nodes.Not) -> Shape:
-        self.shape(node.node)
-        return BOOLEAN
+        known = decided(self.shape(node.node))
+        return BOOLEAN if known is None else Shape(not known, exact=True)
 
-    def _of_And(self, node: nodes.And) -> Shape:
-        return joined([self.shape(node.left), self.shape(node.right)])
+    def _of_And(self, node: nodes.And | nodes.Or) -> Shape:
+        left = self.shape(node.left)
+        known = decided(left)
+        if known is not None:  # Then one side only is ever looked at.
+            return left if known == isinstance(node, nodes.Or) else self.shape(node.right)
+        return joined([left, self.shape(node.right)])
 
     _of_Or = _of_And
 
     def _of_CondExpr(self, node: nodes.CondExpr) -> Shape:
-        self.shape(node.test)
+        known = decided(self.shape(node.test))
+        if known is not None:
+            branch = node.expr1 if known else node.expr2
+            return ANY if branch is None else self.shape(branch)
         branches = [self.shape(one) for one in (node.expr1, node.expr2) if one is not None]
         return joined(branches) if node.expr2 is not None else ANY
 
@@ -106,6 +130,8 @@ class Operators(Calls):
             operand.lineno = node.lineno  # Jinja gives it none.
             right = self.shape(operand.expr)
             self._compared(operand, (left_node, left), (operand.expr, right))
+            if len(node.ops) == 1:
+                return _outcome(operand.op, left, right)
             left_node, left = operand.expr, right
         return BOOLEAN
 
@@ -160,3 +186,13 @@ class Operators(Calls):
                 self.report(operand, "bad-comparison", message, remedy(left, right), "")
 
     _of_Add = _of_Sub = _of_Mul = _of_Div = _of_FloorDiv = _of_Mod = _of_Pow = _binary
+
+
+def _outcome(symbol: str, left: Shape, right: Shape) -> Shape:
+    """Return what a comparison gives: which of the two, where both values are known."""
+    if decided(left) is None or decided(right) is None:
+        return BOOLEAN
+    try:
+        return Shape(bool(_DECIDES[symbol](left.sample, right.sample)), exact=True)
+    except TypeError:
+        return BOOLEAN

@@ -5,9 +5,10 @@ operation makes of a sample tells the type of what it will make of the value, an
 that no value of the type can bear is a mistake that needs no run to be found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 
@@ -22,7 +23,7 @@ UNKNOWN = _Unknown()
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"),
-    ((int, float), "a number"),
+    ((int, float, Decimal), "a number"),
     (str, "a text"),
     (datetime, "a time"),
     (date, "a date"),
@@ -82,6 +83,15 @@ _OF_PARAMS: dict[str, Shape] = {
     "list": LIST,
 }
 
+_OF_TYPES: dict[type, Shape] = {
+    bool: BOOLEAN,
+    int: NUMBER,
+    float: NUMBER,
+    str: TEXT,
+    list: LIST,
+    dict: MAPPING,
+}
+
 
 def mapping_of(members: Mapping[str, Shape], name: str = "") -> Shape:
     """Return the shape of a mapping that has these entries and no others."""
@@ -92,6 +102,12 @@ def one_of(words: Iterable[str], name: str = "") -> Shape:
     """Return the shape of a text that is one of these words."""
     listed = tuple(words)
     return Shape(listed[0], words=listed, name=name)
+
+
+def of_type(kind: type | None, name: str = "") -> Shape:
+    """Return the shape of a value of one of JSON's types; ANY for None."""
+    shape = _OF_TYPES.get(kind, ANY) if kind is not None else ANY
+    return Shape(shape.sample, item=shape.item, name=name)
 
 
 def of_param(declared: Any, name: str = "") -> Shape:
@@ -129,6 +145,8 @@ def joined(shapes: Iterable[Shape]) -> Shape:
     first = found[0]
     if all(one == first for one in found):
         return first
+    if all(one.members is not None for one in found):
+        return _joined_mappings(found)
     if first.kind and all(one.kind == first.kind for one in found):
         if isinstance(first.sample, Mapping):
             return MAPPING if all(one.known for one in found) else ANY
@@ -136,11 +154,25 @@ def joined(shapes: Iterable[Shape]) -> Shape:
     return ANY
 
 
+def _joined_mappings(found: Sequence[Shape]) -> Shape:
+    """Return what mappings have in common; an entry that some of them lack may be there."""
+    entries = [one.members or {} for one in found]
+    names = [name for name in entries[0] if all(name in one for one in entries)]
+    members = {name: joined(one[name] for one in entries) for name in names}
+    extra = any(one.open for one in found) or any(len(one) != len(names) for one in entries)
+    return Shape({}, members=members, open=extra)
+
+
+def decided(shape: Shape) -> bool | None:
+    """Return whether the value counts as true, None where that is not known."""
+    return bool(shape.sample) if shape.exact and shape.members is None else None
+
+
 def as_json(shape: Shape) -> Shape:
     """Return the shape of a value once it is stored: dates and times are texts then."""
     if shape.members is not None:
         members = {name: as_json(one) for name, one in shape.members.items()}
-        return Shape({}, members=members, name=shape.name)
+        return Shape({}, members=members, name=shape.name, open=shape.open)
     if isinstance(shape.sample, date | time):
         return Shape(shape.sample.isoformat(), exact=shape.exact, name=shape.name)
     if isinstance(shape.sample, timedelta):

@@ -1,11 +1,40 @@
 """What the bodies of requests may hold, in the YAML's words."""
 
+import json
 import math
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from runner import exact
+
 _DEEPEST = 64
+
+
+class _ExactRequest(Request):
+    async def json(self) -> Any:
+        body = await self.body()
+        try:
+            return exact.loads(body.decode())
+        except ValueError:
+            # What is no JSON the standard library says in words that FastAPI answers with.
+            return json.loads(body)
+
+
+class ExactRoute(APIRoute):
+    """A route that reads the numbers of its body with every digit."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, given a request of our own."""
+        handle = super().get_route_handler()
+
+        async def _handle(request: Request) -> Response:
+            return await handle(_ExactRequest(request.scope, request.receive))
+
+        return _handle
 
 
 class Body(BaseModel):

@@ -15,6 +15,7 @@ from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
 from runner.store.database import Row
 from runner.store.migrations import look
 from runner.store.waiting import within
+from runner.store.writable import demand_writes
 from runner.web.answers import Answer
 from runner.web.failures import RETRY_AFTER_S
 from runner.web.guard import ADMITTED
@@ -35,6 +36,8 @@ async def live() -> Response:
 @router.get("/health/ready", summary="Whether requests can be served")
 async def ready(request: Request) -> Response:
     """Answer 503 with what is missing while PostgreSQL or Redis cannot be used.
+
+    PostgreSQL has to take writes: a standby, or a server whose disk is full, is not ready.
 
     Whether a daemon leads and how many workers live is told, but keeps nobody from
     dispatching: their work waits. Who has no token learns one word.
@@ -82,6 +85,7 @@ def _database_state(headrace: Headrace) -> dict[str, Any]:
         workers = tx.rows("workers")
         leader = tx.row("leader")
         clock = tx.row("clock")
+        demand_writes(tx)
     assert clock is not None
     return {
         "schema": schema.version,

@@ -9,7 +9,7 @@ from runner.engine.wiring import Headrace
 from runner.model.status import JobStatus
 from runner.store.database import Row
 from runner.web.answers import Answer, found, page, public
-from runner.web.bodies import NewJob
+from runner.web.bodies import ExactRoute, NewJob
 from runner.web.demonstration import create_demonstration
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -36,7 +36,7 @@ def usable(request: Request) -> Headrace:
 
 Installed = Annotated[Headrace, Depends(usable)]
 
-router = APIRouter(tags=["jobs"], default_response_class=Answer)
+router = APIRouter(tags=["jobs"], default_response_class=Answer, route_class=ExactRoute)
 
 
 @router.post("/create-jobs/", status_code=201, summary="Dispatch the demonstration set")

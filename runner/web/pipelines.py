@@ -16,14 +16,19 @@ from runner.model.status import Trigger
 from runner.plan.due import next_instants
 from runner.store.database import Row
 from runner.web.answers import Answer, public
-from runner.web.bodies import BackfillRange, NewRun
+from runner.web.bodies import BackfillRange, ExactRoute, NewRun
 from runner.web.failures import problem_row
 from runner.web.jobs import Installed
 
 _UPCOMING = 5
 _LATEST = 10
 
-router = APIRouter(prefix="/pipelines", tags=["pipelines"], default_response_class=Answer)
+router = APIRouter(
+    prefix="/pipelines",
+    tags=["pipelines"],
+    default_response_class=Answer,
+    route_class=ExactRoute,
+)
 
 
 @router.get("", summary="All pipelines, and what is wrong with files")

@@ -1,5 +1,8 @@
 """The ledger in targets: what it asks of a role, and what can be done without it."""
 
+import pytest
+from psycopg2.errors import InsufficientPrivilege
+
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.places import PASSWORD, Server
 
@@ -16,6 +19,35 @@ def test_two_roles_work_in_one_database(working: Working, debian: Server, place:
 
     assert [row["status"] for row in rows] == ["completed"] * 2, rows
     assert len(query(debian.url_for(place, "etl"), "select * from headrace.ledger")) == 2
+
+
+def test_a_role_that_no_connection_names_cannot_have_a_job_counted_as_done(
+    working: Working, debian: Server, place: str
+):
+    debian.execute(
+        f"DO $$ BEGIN CREATE ROLE outsider LOGIN PASSWORD '{PASSWORD}';"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    hand = working(there=debian.url_for(place, "etl"))
+    assert run_sql(hand, "create table t (n int)", connection="there")["status"] == "completed"
+    job = hand.headrace.dispatcher.dispatch(
+        "RunSql", {"sql": "insert into t values (1)", "connection": "there"}, retry=0
+    )
+
+    with pytest.raises(InsufficientPrivilege):
+        query(debian.url_for(place, "outsider"), f"insert into headrace.ledger values ('{job}', 1)")
+    hand.work()
+
+    assert query(debian.url_for(place, "etl"), "select n from t") == [(1,)]
+
+
+def test_the_control_databases_ledger_is_not_open_to_everybody(database: str):
+    granted = query(
+        database,
+        "select grantee from information_schema.role_table_grants"
+        " where table_schema = 'headrace' and table_name = 'ledger' and grantee = 'PUBLIC'",
+    )
+    assert granted == []
 
 
 def test_a_role_that_may_make_nothing_can_read(working: Working, debian: Server, place: str):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from runner.queue.process import birth_ticks
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
@@ -130,3 +132,24 @@ def test_a_failed_attempt_leaves_no_effect_and_is_tried_again(cluster: Cluster) 
 
     assert (row["attempt"], row["retry_count"]) == (3, 2)
     assert [one["outcome"] for one in cluster.attempts(job)] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE headrace.job SET status = 'completed' WHERE status = 'started'",
+        "DELETE FROM headrace.job WHERE created_at < clock_timestamp()",
+        "UPDATE headrace.job SET attempt = attempt + 1",
+    ],
+)
+def test_a_job_that_changes_its_own_record_fails_for_good_and_changes_nothing(
+    cluster: Cluster, sql: str
+) -> None:
+    cluster.worker()
+    job = cluster.headrace.dispatcher.dispatch("RunSql", {"sql": sql})
+
+    row = cluster.wait_for_status(job, "failed")
+
+    assert row["error"].startswith("it changes what Headrace records of this very job")
+    assert [one["outcome"] for one in cluster.attempts(job)] == ["failed"]
+    pool_lives(cluster)

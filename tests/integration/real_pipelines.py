@@ -147,5 +147,36 @@ steps:
     with: {sql: select 1}
   - {id: known, job: RunSql, pool: narrow, foreach: {items: [1]}, with: {sql: select 1}}
 """,
+    "digits": """
+params: {given: {type: number, default: "98765432109876543.21"}}
+steps:
+  - id: read
+    job: RunSql
+    with:
+      sql: select n, jsonb_build_object('n', n) j from (values (12345678901234567.89)) v (n)
+  - id: hands_on
+    job: RunSql
+    depends_on: [read]
+    with:
+      sql: >-
+        select {{ params.given }}::text given, {{ params.n }} + 1 more, {{ params.j }}::jsonb j,
+        {{ params.row | tojson }}::jsonb -> 'n' n, {{ params.told }} told
+      params:
+        given: "{{ params.given }}"
+        n: "{{ steps.read.result.rows[0].n }}"
+        j: "{{ steps.read.result.rows[0].j }}"
+        row: "{{ steps.read.result.rows[0] }}"
+        told: "it is {{ steps.read.result.rows[0].j | tojson }}"
+  - id: each
+    job: RunSql
+    depends_on: [read]
+    foreach: {items: "{{ steps.read.result.rows }}", as: row}
+    with: {sql: "select {{ params.n }} + 1 as more", params: {n: "{{ row.n }}"}}
+  - id: program
+    job: ShellCommand
+    depends_on: [read]
+    env: {N: "{{ steps.read.result.rows[0].n }}"}
+    with: {command: [sh, -c, 'echo "$N $0"', "{{ steps.read.result.rows[0].n }}"]}
+""",
     "eight": "steps: [{id: only, job: SlowQuery, with: {duration: 8}}]\n",
 }

@@ -1,5 +1,6 @@
 """What the language promises, as a user meets it: YAML, one `headrace up`, a worker."""
 
+import json
 import re
 import shlex
 import signal
@@ -46,7 +47,7 @@ def write(headrace: Headrace, config: str, *names: str) -> None:
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("language")
     headrace = project(folder)
-    write(headrace, "pools: {narrow: 2}\n", *PIPELINES)
+    write(headrace, "pools: {narrow: 2}\nshell_commands: true\n", *PIPELINES)
     with embedded_servers(folder / "home") as own:
         made = Up(headrace, own.database_url)
         made.query(_SETUP)
@@ -145,6 +146,25 @@ def test_a_handler_can_say_what_failed_and_why(up: Up) -> None:
     assert row["run"] == run["id"]
     assert 'relation "nowhere" does not exist' in row["why"]
     assert jobs_of(run)["cheer"]["status"] == "skipped"
+
+
+def test_a_number_keeps_its_digits_wherever_a_result_or_a_parameter_goes(up: Up) -> None:
+    run = up.run("digits", given="76543210987654321.09")
+
+    assert run["status"] == "completed", jobs_of(run)
+    rows = "select step, result::text from headrace.job where run_id = %s order by step"
+    said = dict(up.query(rows, run["id"]))
+    assert said.keys() == {"each", "each[0]", "hands_on", "program", "read"}
+    assert '[{"more": 12345678901234568.89}]' in said["each[0]"]
+    assert '"12345678901234567.89 12345678901234567.89"' in said["program"]
+    handed = json.loads(said["hands_on"], parse_float=str)["rows"][0]
+    assert handed == {
+        "given": "76543210987654321.09",
+        "more": "12345678901234568.89",
+        "j": {"n": "12345678901234567.89"},
+        "n": "12345678901234567.89",
+        "told": 'it is {"n": 12345678901234567.89}',
+    }
 
 
 @pytest.mark.parametrize(

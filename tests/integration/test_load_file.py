@@ -210,6 +210,12 @@ def test_a_declared_type_that_an_existing_table_does_not_have_is_told(load, exec
     assert query("SELECT sum(amount) FROM t") == [(6,)]
 
 
+def test_a_declared_type_that_the_database_does_not_have_is_told(load, execute):
+    execute("CREATE TABLE t (id int, amount numeric)")
+    with pytest.raises(JobFailure, match=r"amount as numric, and the database has no type of"):
+        load("id,amount\n1,2\n", columns={"amount": "numric"})
+
+
 # -- CSV: values --------------------------------------------------------------------------
 
 

@@ -1,12 +1,16 @@
 """What a query's rows become as a job's result, and as a value in the next step."""
 
-import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from jobs.check_data import CheckData
+from jobs.data_aggregation import DataAggregation
 from jobs.run_sql import RunSql
+from jobs.sync_table import SyncTable
 from runner import exact
+from runner.errors import JobFailure
 
 
 def rows(result: Any) -> Any:
@@ -34,6 +38,12 @@ def test_a_number_of_more_digits_than_python_reads_survives(run_job):
         ("'1 month'::interval", "1 mon"),
         ("'1 year 2 days'::interval", "1 year 2 days"),
         ("'36 hours'::interval", 129600.0),
+        ("'24:00'::interval", 86400.0),
+        ("'100000000 days 00:00:00.000001'::interval", Decimal("8640000000000.000001")),
+        ("'24:00'::time", "24:00:00"),
+        ("'24:00+02'::timetz", "24:00:00+02"),
+        ("array['24:00'::time, '23:59:59.5']", ["24:00:00", "23:59:59.500000"]),
+        ("'12:00+02:30'::timetz", "12:00:00+02:30"),
         ("'infinity'::date", "infinity"),
         ("'-infinity'::timestamptz", "-infinity"),
         ("'0044-03-15 BC'::date", "0044-03-15 BC"),
@@ -51,7 +61,7 @@ def test_what_python_has_no_value_for_is_postgresqls_text(run_job, sql, value):
     result = run_job(RunSql, sql=f"select {sql} as v")
 
     assert rows(result) == [{"v": value}]
-    json.dumps(result, allow_nan=False)
+    exact.dumps(result, allow_nan=False)
 
 
 def test_two_columns_of_one_name_are_both_kept(run_job):
@@ -76,3 +86,24 @@ def test_a_value_larger_than_the_bound_is_counted_and_left_out(run_job):
     result = run_job(RunSql, sql="select repeat('x', 2000000) as t")
 
     assert result == {"row_count": 1, "columns": ["t"], "rows": [], "truncated": True}
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("'infinity'::date", "infinity"),
+        ("'0044-03-15 BC'::date", "0044-03-15 BC"),
+        ("'24:00'::time", "24:00:00"),
+        ("'1 mon'::interval", "1 mon"),
+    ],
+)
+def test_every_job_that_tells_values_tells_them_as_they_are(run_job, execute, sql, value):
+    execute(f"CREATE TABLE source AS SELECT 1 AS id, {sql} AS v FROM generate_series(1, 2)")
+    of_table = {"table": "source", "group_by": "id", "aggregates": {"v": "max(v)"}}
+    with_ = {"source_table": "source", "target_table": "target", "key": "v"}
+
+    assert run_job(DataAggregation, **of_table)["rows"] == [{"id": 1, "v": value}]
+    with pytest.raises(JobFailure, match=f"v='{value}'"):
+        run_job(CheckData, table="source", unique=["v"])
+    with pytest.raises(JobFailure, match=f"the key v={value} is null or stands 2 times"):
+        run_job(SyncTable, **with_)

@@ -132,9 +132,9 @@ def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
             continue
         if verdict.refused and not told:
             findings.append(f"{seed} {name}: {what}\n   only the run: {verdict.refused[:300]}")
-        elif verdict.completed and told:
+        elif verdict.contradicts(told):
             findings.append(f"{seed} {name}: {what}\n   only validate: {told[0][:300]}")
-        elif planned and (verdict.completed or not told):
+        elif planned and (not told or verdict.contradicts(told)):
             findings.append(f"{seed} {name}: {what}\n   only plan: {planned[:300]}")
         elif verdict.at_load:
             counts["at load"] += 1

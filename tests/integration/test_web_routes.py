@@ -149,6 +149,15 @@ def test_a_body_that_is_no_storable_json_is_refused(client: TestClient, body: by
     assert answer.json().keys() >= {"detail", "code"}
 
 
+def test_a_number_in_a_body_keeps_its_digits(client: TestClient):
+    body = b'{"job": "RunSql", "with": {"sql": "select 1", "params": {"n": 12345678901234567.89}}}'
+
+    made = client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    assert made.status_code == 201, made.text
+    assert '"n":12345678901234567.89' in client.get(f"/jobs/{made.json()['id']}").text
+
+
 def test_an_upstream_job_that_does_not_exist_answers_404(client: TestClient):
     answer = client.post("/jobs", json={**JOB, "depends_on": [str(uuid4())]})
 

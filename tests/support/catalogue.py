@@ -57,7 +57,7 @@ class SmallCatalogue:
         ]
         return faults
 
-    def result_keys(self, _job: str) -> Collection[str] | None:
+    def result_keys(self, _job: str) -> Collection[str] | Mapping[str, type] | None:
         return None
 
     def kept_as_text(self, _job: str) -> Collection[str]:

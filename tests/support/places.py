@@ -86,18 +86,43 @@ def wheel_programs() -> Path:
 
 
 @contextlib.contextmanager
-def second_server(programs: Path, *settings: str) -> Iterator[Server]:
-    """Yield a new PostgreSQL made by the programs of one folder; `settings` are `name=value`."""
-    # A socket's path ends at 107 bytes, so a short one.
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    folder.chmod(0o755)
-    data = folder / "data"
-    data.mkdir()
-    _give(data, folder)
-    make = [str(programs / "initdb"), "-D", str(data), "-U", _SUPERUSER, "-E", "UTF8"]
+def second_server(programs: Path, *settings: str, under: Path | None = None) -> Iterator[Server]:
+    """Yield a new PostgreSQL made by the programs of one folder; `settings` are `name=value`.
+
+    Its data lie in a new folder, in `under` where that is given.
+    """
+    folder = _short_folder(under)
+    make = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", _SUPERUSER, "-E", "UTF8"]
     make += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]
     _as_server_user(make, cwd=folder)
-    port = free_port()
+    with _serving(programs, folder, settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def standby(primary: Server, programs: Path) -> Iterator[Server]:
+    """Yield a streaming standby of `primary`, which `pg_promote()` makes a server of its own."""
+    folder = _short_folder()
+    source = f"host={primary.socket_folder} port={primary.port} user={_SUPERUSER}"
+    copy = [str(programs / "pg_basebackup"), "-D", str(folder / "data"), "-d", source, "-R"]
+    _as_server_user([*copy, "--checkpoint=fast", "--no-sync"], cwd=folder)
+    with _serving(programs, folder, ()) as server:
+        yield server
+
+
+def _short_folder(under: Path | None = None) -> Path:
+    """Make a folder for a server: a socket's path ends at 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=under))
+    folder.chmod(0o755)
+    (folder / "data").mkdir(mode=0o700)
+    _give(folder / "data", folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _serving(programs: Path, folder: Path, settings: Sequence[str]) -> Iterator[Server]:
+    """Start the server whose data lie in `folder`, and remove the folder at the end."""
+    data, port = folder / "data", free_port()
     options = [f"unix_socket_directories={folder}", "listen_addresses=127.0.0.1", f"port={port}"]
     command = [str(programs / "postgres"), "-D", str(data)]
     for option in (*options, "fsync=off", "max_connections=60", *settings):

@@ -58,17 +58,6 @@ def docker_wanted(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("TEST_WITH_DOCKER") == "1"
 
 
-def docker_answers() -> bool:
-    """Tell whether a Docker engine can be used here."""
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        return bool(docker.from_env(timeout=5).ping())
-    except (DockerException, OSError):
-        return False
-
-
 def connect(database_url: str) -> connection:
     """Return an autocommit connection, for what a test arranges or looks at from outside."""
     opened = psycopg2.connect(database_url)

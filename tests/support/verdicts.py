@@ -24,20 +24,32 @@ _OF_DATA = re.compile(
     r"|cannot be reached|the answer|the document|is no list of objects|\.csv:\d|has no keys"
     r"|custom exception|rows that should not|ended with|there is no column|no such index"
     r"|there is no table|has no column '|which its result holds"
+    # Tables and types are the catalogue's: a declared type may be one of the user's own.
+    r"|does not fit the rows|`columns` declares"
 )
-
-
 _RAISED = re.compile(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b")
+_KINDS = ("step", "handler")
 _OURS = ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`refused`: in Headrace's own words, before or while it ran. `completed`: to its end."""
+    """`refused`: in Headrace's own words, before or while it ran. `completed`: to its end.
+
+    `unheard` are the steps that have not run, of which a run says nothing.
+    """
 
     refused: str = ""
     completed: bool = False
     at_load: bool = False
+    unheard: frozenset[str] = frozenset()
+
+    def contradicts(self, told: list[str]) -> bool:
+        """Tell whether the run has done well what `validate` refuses."""
+        return self.completed and any(not self._is_of_unheard(one) for one in told)
+
+    def _is_of_unheard(self, told: str) -> bool:
+        return any(f'{kind} "{step}"' in told for step in self.unheard for kind in _KINDS)
 
 
 def of_validate(folder: Path, settings: Settings) -> list[str]:
@@ -76,7 +88,8 @@ def of_run(hand: ByHand, pipeline: str) -> Verdict:
     for step, row in jobs.items():
         if row["error"] and _is_ours(row):
             return Verdict(f"{step}: {row['error']}")
-    return Verdict(completed=run["status"] == "completed")
+    unheard = frozenset(step for step, row in jobs.items() if row["status"] == "skipped")
+    return Verdict(completed=run["status"] == "completed", unheard=unheard)
 
 
 def _is_outside(row: dict[str, Any]) -> bool:
@@ -90,15 +103,9 @@ def _is_ours(row: dict[str, Any]) -> bool:
         return False
     last = (row["traceback"] or "").strip().rpartition("\n")[2]
     raised = next(
-        (
-            line
-            for line in reversed((row["traceback"] or "").splitlines())
-            if re.match(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b", line)
-        ),
+        (line for line in reversed((row["traceback"] or "").splitlines()) if _RAISED.match(line)),
         last,
     )
     if not row["traceback"]:
         return True
-    return raised.startswith(
-        ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
-    )
+    return raised.startswith(_OURS)

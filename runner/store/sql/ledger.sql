@@ -36,10 +36,16 @@ CREATE TABLE headrace.ledger (
     applied_at  pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )
 
--- name: open_ledger
--- One ledger for all connections to this database, with whatever roles. It holds numbers of jobs.
--- An administrator who makes it beforehand decides who may use it.
-GRANT SELECT, INSERT ON headrace.ledger TO PUBLIC
+-- name: may_open_ledger
+-- Who owns the table lets the other connections' roles use it, by name: whoever can write there can
+-- have a job that has not run counted as done, so that is not for everybody.
+SELECT pg_catalog.current_database()::pg_catalog.text,
+       coalesce((SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION')
+                    AND pg_catalog.has_table_privilege(c.oid, 'INSERT WITH GRANT OPTION')
+                   FROM pg_catalog.pg_class c
+                   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                  WHERE n.nspname OPERATOR(pg_catalog.=) 'headrace'
+                    AND c.relname OPERATOR(pg_catalog.=) 'ledger'), false)
 
 -- name: ledger_entry
 SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid

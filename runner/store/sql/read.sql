@@ -68,7 +68,7 @@ SELECT id, pipeline, version, status, trigger, logical_date, params, error, crea
  LIMIT :limit::integer
 
 -- name: workers
-SELECT name, hostname, pid, queues, processes, status, started_at, seen_at,
+SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_files,
        (SELECT count(*) FROM headrace.job j
          WHERE j.worker = w.name AND j.status = 'started') AS running
   FROM headrace.worker w

@@ -56,3 +56,16 @@ SELECT status, count(*) AS runs
 
 -- name: clock
 SELECT clock_timestamp() AS now
+
+-- name: refuse_read_only
+-- Fails on a server that takes no writes, and writes nothing on the others.
+UPDATE headrace.installation SET id = id WHERE false
+
+-- name: spill_soon
+-- For `spill`: so little memory that it goes to the disk of the database's own tablespace.
+SELECT set_config('work_mem', '64kB', true), set_config('temp_tablespaces', '', true)
+
+-- name: spill
+-- Fails where the disk is full: some hundred kilobytes go to a file that is gone at once. No row is
+-- written for it, so that nothing is left for VACUUM by those who ask every few seconds.
+SELECT count(*) FROM generate_series(1, 5000)

@@ -1,9 +1,9 @@
 -- Workers, and the lease of the leading daemon.
 
 -- name: register_worker
-INSERT INTO headrace.worker (name, hostname, pid, birth_ticks, queues, processes)
+INSERT INTO headrace.worker (name, hostname, pid, birth_ticks, queues, processes, job_files)
 VALUES (:name::text, :hostname::text, :pid::integer, :birth_ticks::bigint, :queues::text[],
-        :processes::integer)
+        :processes::integer, :job_files::text)
     ON CONFLICT (name) DO UPDATE
    SET status = 'running', seen_at = clock_timestamp()
 

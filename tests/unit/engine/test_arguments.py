@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from jobs.base import BaseJob
 from runner import jobapi
 from runner.engine.catalog.job_type import JobType
-from runner.engine.hints import describe
+from runner.engine.hints import describe, judges_value
 from runner.engine.jobschema import of_hint
 from runner.engine.registry import Registry
 from runner.errors import InvalidPayload
@@ -54,6 +54,7 @@ def test_what_is_of_another_type_is_refused(value: Any, hint: Any):
         (5, float, 5),
         (2**60 + 1, float, 2**60 + 1),
         (Decimal("0.1234567890123456789"), float, 0.12345678901234568),
+        (Decimal("0.1234567890123456789"), str | float, Decimal("0.1234567890123456789")),
         ("2025-01-31", date, date(2025, 1, 31)),
         ("2025-01-31T06:00:00", datetime, datetime(2025, 1, 31, 6, tzinfo=UTC)),
         ("5m", timedelta, timedelta(minutes=5)),
@@ -134,6 +135,26 @@ def test_beside_a_template_the_rest_is_judged():
 )
 def test_a_hint_is_told_in_the_users_words(hint: Any, words: str):
     assert describe(hint) == words
+
+
+@pytest.mark.parametrize(
+    ("hint", "sample", "judges"),
+    [
+        (date | None, "x", True),
+        (Literal["a", "b"], "x", True),
+        (Colour, "x", True),
+        (tuple[int, int], [], True),
+        (tuple[int, ...], [], False),
+        (int, "x", False),
+        (str, "x", False),
+        (date, [], False),
+        (None, "x", False),
+    ],
+)
+def test_a_value_that_is_not_known_yet_is_judged_by_its_type_only(
+    hint: Any, sample: Any, judges: bool
+):
+    assert judges_value(hint, sample) is judges
 
 
 def test_editors_are_told_the_form_of_a_value():

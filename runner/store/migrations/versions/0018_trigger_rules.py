@@ -5,7 +5,7 @@ from alembic import op
 from runner.store.trigger_rules import trigger_rules
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0016"
 
 
 def upgrade() -> None:

@@ -1,0 +1,79 @@
+"""A control database whose disk is full: told, waited for, and gone on after."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.connections.test_read_only import asked, goes_on, running, wait_for, write
+from tests.matrix.conftest import project
+from tests.support.places import PASSWORD, Server, debian_programs, second_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A small disk of its own, as only root may mount one."""
+    # Not below the tests' folder, where the server's account may not go.
+    place = Path(tempfile.mkdtemp(prefix="disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "none", str(place)]
+    try:
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("only root may mount a disk that can be filled")
+        yield place
+        subprocess.run(["umount", "-l", str(place)], check=True)
+    finally:
+        place.rmdir()
+
+
+@pytest.fixture
+def server(disk: Path) -> Iterator[Server]:
+    with second_server(debian_programs(), under=disk) as made:
+        made.execute(f"CREATE ROLE etl LOGIN PASSWORD '{PASSWORD}'", "CREATE DATABASE w OWNER etl")
+        yield made
+
+
+def fill(disk: Path) -> Path:
+    path = disk / "fill"
+    with path.open("wb", buffering=0) as out:
+        try:
+            while True:
+                out.write(bytes(4096))
+        except OSError:
+            return path
+
+
+def test_a_full_disk_is_told_by_readiness_and_waited_for(
+    disk: Path, server: Server, tmp_path: Path
+):
+    url = server.url_for("w", "etl")
+    headrace = project(tmp_path, DATABASE_URL=url)
+    write(headrace, {})
+    with running(headrace, url) as (up, started):
+        held = up.start("held")
+        up.wait_started(held, "wait")
+        filled = fill(disk)
+
+        wait_for("unready", lambda: asked(up, "/health/ready")[0] == 503)
+        missing = asked(up, "/health/ready")[1]["missing"]
+        assert "PostgreSQL's disk is full" in missing["postgresql"]
+        assert "No space left on device" in missing["postgresql"]
+
+        # Some rows still fit into pages that are there.
+        def refused() -> bool:
+            code, answer = asked(up, "/pipelines/once/runs", {})
+            return code == 503 and "disk is full" in answer["detail"]
+
+        wait_for("a refusal with its reason", refused)
+        wait_for("the daemon's word", lambda: "disk is full" in started.output())
+        up.query("select pg_sleep(8)")
+        filled.unlink()
+
+        wait_for("readiness", lambda: asked(up, "/health/ready")[0] == 200)
+        goes_on(up, held)
+        for said in ("leading, term", "daemon   warning: PostgreSQL's disk is full"):
+            assert started.output().count(said) == 1, started.output()
