@@ -32,8 +32,9 @@ class ArchiveRows(BaseJob):
 
     The archive table is created like the other where it is missing; one that exists keeps its
     definition, and has to have the columns. Rows that others refer to by ON DELETE CASCADE,
-    SET NULL or SET DEFAULT are not moved: archive the referring rows in a step before. The
-    result is `{row_count, into, before}`.
+    SET NULL or SET DEFAULT are not moved: archive the referring rows in a step before. All of it
+    is one transaction: of a large backlog `limit` moves a part a run, so that none holds its
+    locks and the server's space for long. The result is `{row_count, into, before}`.
 
     Parameters:
         table: the table to take rows from.

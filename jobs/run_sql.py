@@ -50,7 +50,7 @@ class RunSql(BaseJob):
     result_keys: ClassVar = {
         "row_count": int,
         "columns": list,
-        "rows": list,
+        "rows": list[dict[str, Any]],
         "into": str,
         "truncated": bool,
     }

@@ -2,10 +2,12 @@
 
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.errors import JobFailure
+from runner.spelling import OTHERWISE, written_otherwise
 
 CODE = Path(__file__).resolve().parents[1]
 
@@ -149,8 +151,19 @@ def _existing(relative: str, found: Path, places: Iterable[Path]) -> Path:
         raise MissingFile(f"{relative!r} is no file")
     raise MissingFile(
         f"there is no file {relative!r} beside the pipeline, in the pipelines folder or in the"
-        f" output folders: it was looked for in {_listed(places)}"
+        f" output folders: it was looked for in {_listed(places)}{_twin(relative, places)}"
     )
+
+
+def _twin(relative: str, places: Iterable[Path]) -> str:
+    """Tell of a file whose name looks like the one that is looked for."""
+    for place in places:
+        wanted = place / relative
+        with suppress(OSError):
+            for there in wanted.parent.iterdir():
+                if written_otherwise(wanted.name, there.name):
+                    return f"; {there.name!r} in {there.parent} {OTHERWISE}"
+    return ""
 
 
 def _resolved(path: Path, relative: str) -> Path:

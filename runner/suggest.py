@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
+from runner.spelling import OTHERWISE, written_otherwise
+
 # Comparing takes some 10 µs a candidate, and a file may hold thousands of typos.
 _MOST_CANDIDATES = 1_000
 _LONGEST = 100
@@ -26,6 +28,9 @@ def did_you_mean(name: str, candidates: Iterable[str], *, listed_as: str = "know
     hint is empty.
     """
     known = list(dict.fromkeys(candidates))
+    for same in known:
+        if written_otherwise(name, same):
+            return f'"{same}" {OTHERWISE}'
     guess = closest(name, known)
     if guess is not None:
         return f'did you mean "{guess}"?'

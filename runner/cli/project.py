@@ -1,10 +1,14 @@
 """`headrace init`: a new project folder that runs as it is."""
 
 import argparse
+import json
+import shutil
+import sys
 from pathlib import Path
 
 from runner.errors import ConfigError
 
+_SCHEMA = "schema/pipeline.schema.json"
 _FILES = {
     "config.yaml": """\
 # What differs from the defaults; `config.example.yaml` of Headrace shows every key.
@@ -15,6 +19,7 @@ pipelines: pipelines
 .headrace/
 """,
     "pipelines/hello.yaml": """\
+# yaml-language-server: $schema=../schema/pipeline.schema.json
 name: hello
 description: A first pipeline. Two steps, the second after the first.
 # schedule: "*/15 * * * *"
@@ -59,7 +64,7 @@ class CountGreetings(BaseJob):
 def init(given: argparse.Namespace) -> int:
     """Write the files of a project; existing ones are never touched."""
     folder = Path(given.folder)
-    taken = [name for name in _FILES if (folder / name).exists()]
+    taken = [name for name in (*_FILES, _SCHEMA) if (folder / name).exists()]
     if taken:
         raise ConfigError(f"{folder / taken[0]} exists already; init overwrites nothing")
     try:
@@ -67,9 +72,31 @@ def init(given: argparse.Namespace) -> int:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        (folder / _SCHEMA).parent.mkdir(exist_ok=True)
+        (folder / _SCHEMA).write_text(_schema_of(folder), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
-    for name in _FILES:
+    for name in (*_FILES, _SCHEMA):
         print(folder / name)
-    print(f"\nNow: cd {folder} && headrace run hello")
+    call = _call()
+    print(f"\nEditors check pipelines by {_SCHEMA}. For new jobs: {call} schema > {_SCHEMA}")
+    print(f"Now: cd {folder} && {call} run hello")
     return 0
+
+
+def _schema_of(folder: Path) -> str:
+    """Return the schema of pipelines with the parameters of the new project's jobs in it."""
+    from runner.config import load_settings
+    from runner.engine.jobschema import pipeline_schema
+    from runner.engine.registry import registry_of
+
+    settings = load_settings({"HEADRACE_CONFIG": str(folder / "config.yaml")})
+    return json.dumps(pipeline_schema(registry_of(settings), settings), indent=2) + "\n"
+
+
+def _call() -> str:
+    """Return how `headrace` is called here, where it may not be on the PATH."""
+    if shutil.which("headrace"):
+        return "headrace"
+    beside = Path(sys.executable).with_name("headrace")
+    return str(beside) if beside.exists() else f"{sys.executable} -m {__name__.partition('.')[0]}"

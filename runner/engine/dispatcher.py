@@ -125,8 +125,11 @@ class Dispatcher:
 
     # -- runs -------------------------------------------------------------------------
 
-    def start_run(self, plan: Plan, trigger: Trigger) -> Row:
+    def start_run(self, plan: Plan, trigger: Trigger, *, idempotency_key: str | None = None) -> Row:
         """Insert a run and its jobs, send the first ones; returns the run's row.
+
+        A second one of the pipeline under one `idempotency_key` starts nothing and returns the
+        first one's row.
 
         Raises:
             TooManyRuns: The pipeline's `concurrency` has it fail.
@@ -134,6 +137,11 @@ class Dispatcher:
         """
         self._sender.prepare()
         with self._database.transaction() as tx:
+            known = {"pipeline": plan.pipeline, "idempotency_key": idempotency_key}
+            if idempotency_key is not None:
+                tx.rows("lock_run_key", **known)
+                if first := tx.row("run_by_key", **known):
+                    return first
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
                 raise HeadraceError(
@@ -142,6 +150,9 @@ class Dispatcher:
             if rows[0]["status"] == "failed" and rows[0]["error"]:
                 # Nobody has to look for a failed run: whoever wants one is here to be told.
                 raise TooManyRuns(f"no run of {plan.pipeline} was started: {rows[0]['error']}")
+            if idempotency_key is not None:
+                tx.rows("keep_run_key", id=rows[0]["id"], idempotency_key=idempotency_key)
+                rows[0]["idempotency_key"] = idempotency_key
         self.send_soon(messages + self.admitted([plan]))
         return rows[0]
 

@@ -27,7 +27,7 @@ class StepShapes:
             "steps": self._steps,
         }
         if step.foreach is not None:
-            variables[step.foreach.as_] = of_item(step.foreach.items)
+            variables[step.foreach.as_] = of_item(step.foreach.items, variables)
         return variables
 
     def of_condition(self, step: Step) -> Variables:

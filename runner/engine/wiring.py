@@ -137,9 +137,11 @@ class Headrace:
         *,
         trigger: Trigger = Trigger.MANUAL,
         logical_date: datetime | str | None = None,
+        idempotency_key: str | None = None,
     ) -> Row:
         """Start a run of a pipeline and return its row.
 
+        A second start with one `idempotency_key` returns the row of the first.
         A `logical_date` that is a text without an offset is on the clock of its schedule.
 
         Raises:
@@ -151,7 +153,7 @@ class Headrace:
         if isinstance(logical_date, str):
             logical_date = instant_of("logical_date", logical_date, clock_of(declared))
         plan = self.planner.plan(declared, params, logical_date or datetime.now(UTC), trigger)
-        row = self.dispatcher.start_run(plan, trigger)
+        row = self.dispatcher.start_run(plan, trigger, idempotency_key=idempotency_key)
         log.info("run %s of %s started (%s)", row["id"], pipeline, trigger)
         return row
 

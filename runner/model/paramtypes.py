@@ -11,6 +11,7 @@ from typing import Any
 from runner import exact
 from runner.model.moments import on_clock
 from runner.model.pipeline import Param
+from runner.spelling import OTHERWISE, written_otherwise
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -45,7 +46,9 @@ def _violations(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:
         allowed = [read(param.type, item, zone) if typed else item for item in param.enum]
         wrong = [v for v in (value if isinstance(value, list) else [value]) if v not in allowed]
         if wrong:
-            yield f"is {_shown(wrong[0])}, not one of {', '.join(map(str, allowed))}"
+            same = [f"; {one} {OTHERWISE}" for one in allowed if _looks_the_same(wrong[0], one)]
+            listed = ", ".join(map(str, allowed))
+            yield f"is {_shown(wrong[0])}, not one of {listed}{''.join(same[:1])}"
     if param.pattern is not None and isinstance(value, str):
         try:
             if not re.fullmatch(param.pattern, value):
@@ -53,6 +56,10 @@ def _violations(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:
         except re.error as error:
             yield f"has a pattern that is no regular expression: {error}"
     yield from _bounds(param, value, zone)
+
+
+def _looks_the_same(one: Any, other: Any) -> bool:
+    return isinstance(one, str) and isinstance(other, str) and written_otherwise(one, other)
 
 
 def _bounds(param: Param, value: Any, zone: str | tzinfo) -> Iterator[str]:

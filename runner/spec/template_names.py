@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from runner.model.status import FINAL, JobStatus, Trigger
 from runner.spec.catalogue import Catalogue
 from runner.spec.draft import Draft, DraftStep
+from runner.spec.references import is_template
+from runner.template.checking import check_value
 from runner.template.shapes import (
     ANY,
     HIDDEN,
     TEXT,
     Shape,
+    as_json,
     mapping_of,
     of_param,
     of_type,
@@ -64,7 +67,7 @@ def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) ->
     }
     foreach = step.data.get("foreach")
     if item and isinstance(foreach, Mapping):
-        variables[item_name(foreach)] = of_item(foreach.get("items"))
+        variables[item_name(foreach)] = of_item(foreach.get("items"), variables)
     return variables
 
 
@@ -93,8 +96,10 @@ def item_name(foreach: Mapping[str, object]) -> str:
     return name if isinstance(name, str) else "item"
 
 
-def of_item(items: Any) -> Shape:
-    """Return what the items of a foreach have in common, where the file lists them."""
+def of_item(items: Any, variables: Variables) -> Shape:
+    """Return what the items of a foreach have in common: of a list, or of what a template gives."""
+    if is_template(items):
+        return as_json(check_value(items, variables).shape.item or ANY)
     return of_value(items).item or ANY if isinstance(items, list) and items else ANY
 
 

@@ -9,7 +9,7 @@ from jinja2 import Undefined, nodes
 from runner.suggest import did_you_mean
 from runner.template.expressions import Expressions
 from runner.template.failures import GUIDE
-from runner.template.sandbox import DICT_METHODS
+from runner.template.sandbox import DICT_METHODS, METHODS
 from runner.template.shapes import (
     ANY,
     BOOLEAN,
@@ -33,6 +33,7 @@ _MAKES: dict[str, Shape] = dict.fromkeys(
     "upper lower title capitalize trim join replace tojson iso strftime".split(), TEXT
 )
 _MAKES |= dict.fromkeys("length count round int float".split(), NUMBER)
+_METHODS = frozenset({"cycle", "changed"}).union(*METHODS.values())
 _MAKES |= dict.fromkeys("list sort dictsort".split(), LIST)
 
 
@@ -52,6 +53,11 @@ class Calls(Expressions):
             function = self.shape(target)
         args, kwargs, known = self._arguments(node)
         if not function.known:
+            # Data is never called: what an unknown value may have is a method.
+            if not isinstance(target, nodes.Getattr) or target.attr in _METHODS:
+                return ANY
+            message = f'"{target.attr}" is a value, and cannot be called'
+            self.report(node, "unsafe-template", message, GUIDE, target.attr)
             return ANY
         name = target.attr if isinstance(target, nodes.Getattr) else getattr(target, "name", "it")
         if not callable(function.sample) or not self.environment.is_safe_callable(function.sample):
@@ -76,7 +82,7 @@ class Calls(Expressions):
             return joined([given, *args[:1]]) if args else ANY
         if given.members is not None or not given.known:
             self._binds(node, self.environment.filters[node.name], given, args, kwargs)
-            return _MAKES.get(node.name, ANY)
+            return self._made(node.name)
 
         def call(*values: Any, **named: Any) -> Any:
             return self.environment.call_filter(
@@ -84,7 +90,13 @@ class Calls(Expressions):
             )
 
         exact = given.exact
-        return self._applied(node, node.name, call, [given, *args], kwargs, known, exact=exact)
+        made = self._applied(node, node.name, call, [given, *args], kwargs, known, exact=exact)
+        return made if made.known else self._made(node.name)
+
+    def _made(self, filter_name: str) -> Shape:
+        """Return what a filter gives, whatever it is given."""
+        made = self.environment.makes.get(filter_name)
+        return _MAKES.get(filter_name, ANY) if made is None else Shape(made)
 
     def _of_Test(self, node: nodes.Test) -> Shape:
         lenient = node.name in _LENIENT_TESTS

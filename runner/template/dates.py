@@ -1,7 +1,8 @@
 """Dates in templates: `{{ params.day - days(1) }}`, `{{ run.logical_date | iso }}`."""
 
+from calendar import monthrange
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from typing import Any
 
 from jinja2.runtime import Context
@@ -9,6 +10,9 @@ from jinja2.utils import pass_context
 
 from runner.errors import TemplateError
 from runner.template.spans import Span
+
+# A text of this length has no time: 2026-01-31.
+_DATE = 10
 
 
 def days(count: float) -> Span:
@@ -98,6 +102,33 @@ def month_start(value: Any) -> date:
     return as_date(value).replace(day=1)
 
 
+def add_months(value: Any, count: Any) -> date:
+    """Return a date or time so many months later, or earlier; the month's last day at most.
+
+    Raises:
+        TemplateError: it is no date, or there is no such one.
+    """
+    timeless = isinstance(value, date) and not isinstance(value, datetime)
+    timeless |= isinstance(value, str) and len(value) <= _DATE
+    start = as_date(value) if timeless else as_datetime(value)
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TemplateError(f"months and years are added in whole numbers, not {count!r}")
+    year, month = divmod(start.year * 12 + start.month - 1 + count, 12)
+    if not MINYEAR <= year <= MAXYEAR:
+        raise TemplateError(f"the year {year} is beyond {MINYEAR} to {MAXYEAR}")
+    last = monthrange(year, month + 1)[1]
+    return start.replace(year=year, month=month + 1, day=min(start.day, last))
+
+
+def add_years(value: Any, count: Any) -> date:
+    """Return a date or time so many years later, or earlier; 29 February becomes the 28th.
+
+    Raises:
+        TemplateError: see `add_months`.
+    """
+    return add_months(value, count * 12 if isinstance(count, int) else count)
+
+
 DATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "days": days,
     "weeks": weeks,
@@ -111,4 +142,6 @@ DATE_FILTERS: dict[str, Callable[..., Any]] = {
     "iso": iso,
     "strftime": strftime,
     "month_start": month_start,
+    "add_months": add_months,
+    "add_years": add_years,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_origin
 
 
 class _Unknown:
@@ -83,7 +83,7 @@ _OF_PARAMS: dict[str, Shape] = {
     "list": LIST,
 }
 
-_OF_TYPES: dict[type, Shape] = {
+_OF_TYPES: dict[Any, Shape] = {
     bool: BOOLEAN,
     int: NUMBER,
     float: NUMBER,
@@ -105,9 +105,10 @@ def one_of(words: Iterable[str], name: str = "") -> Shape:
 
 
 def of_type(kind: type | None, name: str = "") -> Shape:
-    """Return the shape of a value of one of JSON's types; ANY for None."""
-    shape = _OF_TYPES.get(kind, ANY) if kind is not None else ANY
-    return Shape(shape.sample, item=shape.item, name=name)
+    """Return the shape of a value of one of JSON's types, `list[dict]` too; ANY for None."""
+    shape = _OF_TYPES.get(get_origin(kind) or kind, ANY)
+    item = of_type(*get_args(kind)[:1]) if shape is LIST and get_args(kind) else shape.item
+    return Shape(shape.sample, item=item, name=name)
 
 
 def of_param(declared: Any, name: str = "") -> Shape:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from jinja2 import Template, Undefined, nodes
@@ -203,6 +203,9 @@ def _bindable_list(items: list[Any]) -> Any:
 
 class _SqlEnvironment(BoundedEnvironment):
     rewriter = _SqlRewriter
+    makes: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        "identifier identifiers name names column_type inlist order".split(), _Sql("it")
+    )
 
     def __init__(self) -> None:
         super().__init__()

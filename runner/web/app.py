@@ -14,6 +14,7 @@ from runner.web import health, jobs, pipelines, runs
 from runner.web.access import Access
 from runner.web.failures import add_failures
 from runner.web.guard import Guard
+from runner.web.heads import Heads
 from runner.web.pages import add_pages
 from runner.web.queries import known_query_only
 
@@ -36,12 +37,15 @@ def create_app(headrace: Headrace) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        # The functions of a generated client are called as the routes are here.
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.headrace = headrace
     app.state.stopping = False
     # Raises here and now, not at the first request.
     access = Access(headrace.settings)
     app.add_middleware(Guard, settings=headrace.settings, access=access)
+    app.add_middleware(Heads)
     add_failures(app)
     for module in (jobs, pipelines, runs, health):
         app.include_router(module.router, dependencies=[Depends(known_query_only)])

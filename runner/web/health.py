@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from runner.engine.recovery import LEASE_S
 from runner.engine.wiring import Headrace, has_ended
@@ -70,7 +70,7 @@ def _readiness(headrace: Headrace, whole: bool) -> Response:
     return Answer(told, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-@router.get("/metrics", summary="Metrics for Prometheus")
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     """Answer the text exposition; servers that do not answer are `headrace_up` 0."""
     headrace = installed(request)

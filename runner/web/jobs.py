@@ -9,7 +9,7 @@ from runner.engine.wiring import Headrace
 from runner.model.status import JobStatus
 from runner.store.database import Row
 from runner.web.answers import Answer, found, page, public
-from runner.web.bodies import ExactRoute, NewJob
+from runner.web.bodies import ExactRoute, IdempotencyKey, NewJob
 from runner.web.demonstration import create_demonstration
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -47,8 +47,11 @@ def create_jobs(headrace: Installed) -> Response:
 
 
 @router.post("/jobs", status_code=201, summary="Dispatch a job")
-def dispatch_job(body: NewJob, headrace: Installed) -> Response:
-    """Answer the job's row; a second dispatch with one idempotency key, the first one's."""
+def dispatch_job(body: NewJob, headrace: Installed, header: IdempotencyKey = None) -> Response:
+    """Answer the job's row; a second dispatch with one idempotency key, the first one's.
+
+    The key is that of the body, or the header `Idempotency-Key`.
+    """
     row = headrace.dispatcher.dispatch_row(
         body.job,
         body.with_,
@@ -56,7 +59,7 @@ def dispatch_job(body: NewJob, headrace: Installed) -> Response:
         depends_on=[body.depends_on] if isinstance(body.depends_on, str) else body.depends_on,
         retry=body.retry,
         timeout=body.timeout,
-        idempotency_key=body.idempotency_key,
+        idempotency_key=body.idempotency_key or header,
     )
     return Answer(public(row), status_code=201)
 
@@ -84,7 +87,7 @@ def list_jobs(
     )
 
 
-@router.get("/job-status/{job_id}", summary="One job")
+@router.get("/job-status/{job_id}", summary="One job", name="job_status")
 @router.get("/jobs/{job_id}", summary="One job")
 def show_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row, the ids of the jobs that it depends on, and what those are."""
@@ -92,7 +95,7 @@ def show_job(job_id: str, headrace: Installed) -> Response:
 
 
 @router.get("/jobs/{job_id}/attempts", summary="A job's attempts")
-def attempts(job_id: str, headrace: Installed) -> Response:
+def list_attempts(job_id: str, headrace: Installed) -> Response:
     """Answer every attempt so far, the first one first."""
     row = found(headrace, "job", job_id)
     items = headrace.database.rows("attempts_of_job", id=row["id"])
@@ -100,7 +103,7 @@ def attempts(job_id: str, headrace: Installed) -> Response:
 
 
 @router.get("/jobs/{job_id}/logs", summary="A job's log lines")
-def logs(job_id: str, headrace: Installed) -> Response:
+def list_logs(job_id: str, headrace: Installed) -> Response:
     """Answer what the job logged, in order."""
     row = found(headrace, "job", job_id)
     items = headrace.database.rows("logs_of_job", id=row["id"])
@@ -108,13 +111,13 @@ def logs(job_id: str, headrace: Installed) -> Response:
 
 
 @router.post("/jobs/{job_id}/retry", summary="Run a failed or cancelled job again")
-def retry(job_id: str, headrace: Installed) -> Response:
+def retry_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
     return Answer(public(headrace.interventions.retry_job(job_id)))
 
 
 @router.post("/jobs/{job_id}/cancel", summary="Cancel a job that has not ended")
-def cancel(job_id: str, headrace: Installed) -> Response:
+def cancel_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
     return Answer(public(headrace.interventions.cancel_job(job_id)))
 

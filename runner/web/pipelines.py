@@ -16,7 +16,7 @@ from runner.model.status import Trigger
 from runner.plan.due import next_instants
 from runner.store.database import Row
 from runner.web.answers import Answer, public
-from runner.web.bodies import BackfillRange, ExactRoute, NewRun
+from runner.web.bodies import BackfillRange, ExactRoute, IdempotencyKey, NewRun
 from runner.web.failures import problem_row
 from runner.web.jobs import Installed
 
@@ -66,18 +66,27 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
 
 
 @router.post("/{name}/runs", status_code=201, summary="Start a run")
-def start_run(name: str, headrace: Installed, body: NewRun | None = None) -> Response:
-    """Answer the run's row."""
+def start_run(
+    name: str,
+    headrace: Installed,
+    body: NewRun | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Answer the run's row; a second request with one `Idempotency-Key`, the first one's."""
     given = body or NewRun(logical_date=None)
     _pipeline(headrace, name)
     row = headrace.start_run(
-        name, given.params, trigger=Trigger.API, logical_date=given.logical_date
+        name,
+        given.params,
+        trigger=Trigger.API,
+        logical_date=given.logical_date,
+        idempotency_key=key,
     )
     return Answer(public(row), status_code=201)
 
 
 @router.post("/{name}/pause", summary="Let no schedule or trigger start a run")
-def pause(name: str, headrace: Installed) -> Response:
+def pause_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline."""
     pipeline = _pipeline(headrace, name)
     headrace.interventions.pause(pipeline.name)
@@ -85,7 +94,7 @@ def pause(name: str, headrace: Installed) -> Response:
 
 
 @router.post("/{name}/resume", summary="Let schedule and trigger start runs again")
-def resume(name: str, headrace: Installed) -> Response:
+def resume_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline; what fell due meanwhile is not made up for."""
     pipeline = _pipeline(headrace, name)
     headrace.interventions.resume(pipeline.name)
@@ -93,7 +102,7 @@ def resume(name: str, headrace: Installed) -> Response:
 
 
 @router.post("/{name}/backfill", status_code=201, summary="One run a missed instant")
-def fill(name: str, body: BackfillRange, headrace: Installed) -> Response:
+def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Response:
     """Answer the runs that were started; an instant that has a run gets no second one."""
     pipeline = _pipeline(headrace, name)
     start, end = bounds(pipeline, body.from_, body.to)

@@ -71,12 +71,12 @@ def watch_run(run_id: str, request: Request, headrace: Installed) -> Response:
 
 
 @router.post("/{run_id}/cancel", summary="Cancel a run that has not ended")
-def cancel(run_id: str, headrace: Installed) -> Response:
+def cancel_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row."""
     return Answer(public(headrace.interventions.cancel_run(run_id)))
 
 
 @router.post("/{run_id}/retry", summary="Run the failed and cancelled steps again")
-def retry(run_id: str, headrace: Installed) -> Response:
+def retry_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row; plan and logical date stay what they were."""
     return Answer(public(headrace.interventions.retry_run(run_id)))

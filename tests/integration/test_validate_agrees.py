@@ -20,7 +20,7 @@ from tests.support.by_hand import by_hand
 from tests.support.cli import Headrace
 from tests.support.http import Answered, HttpServer, http_server
 from tests.support.mistakes import spoil, written
-from tests.support.verdicts import Verdict, of_plan, of_run, of_validate
+from tests.support.verdicts import Verdict, fed_by_rows, of_plan, of_run, of_validate
 
 BASES = Path(__file__).parents[1] / "support" / "agreement"
 CASES = int(os.environ.get("AGREEMENT_CASES", "60"))
@@ -108,7 +108,7 @@ def three(ground: Ground, document: Any, sql: dict[str, str]) -> tuple[list[str]
     name = name if isinstance(name, str) else "p"
     planned = of_plan(settings, name)
     with by_hand(ground.url, ground.redis, project, **PERMITTED) as hand:
-        return told, planned, of_run(hand, name)
+        return told, planned, of_run(hand, name, fed_by_rows(document))
 
 
 @pytest.mark.parametrize("name", ["copies", "orders", "small", "web"])

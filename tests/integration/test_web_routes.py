@@ -562,3 +562,37 @@ def test_a_broken_pipeline_that_the_daemon_keeps_in_force_is_shown_and_can_be_pa
     assert (paused.status_code, paused.json()["paused"]) == (200, True)
     assert (resumed.status_code, resumed.json()["paused"]) == (200, False)
     assert started.status_code == 201
+
+
+def test_a_second_request_with_one_idempotency_key_makes_nothing_new(client: TestClient):
+    key = {"Idempotency-Key": "order 7"}
+    jobs = [client.post("/jobs", json={"job": "Fibonacci", "with": {"n": 1}}, headers=key)
+            for _ in range(2)]  # fmt: skip
+    assert [one.status_code for one in jobs] == [201, 201]
+    assert jobs[0].json()["id"] == jobs[1].json()["id"]
+
+    runs = [client.post("/pipelines/plain/runs", headers=key) for _ in range(2)]
+    other = client.post("/pipelines/plain/runs", headers={"Idempotency-Key": "order 8"})
+    assert [one.status_code for one in (*runs, other)] == [201] * 3, runs[0].text
+    assert runs[0].json()["id"] == runs[1].json()["id"]
+    assert runs[0].json()["idempotency_key"] == "order 7"
+    assert other.json()["id"] != runs[0].json()["id"]
+    refused = client.post("/pipelines/plain/runs", headers={"Idempotency-Key": ""})
+    assert refused.status_code == 422
+
+
+def test_head_answers_as_get_does_without_the_body(client: TestClient):
+    for path in ("/runs", "/health/live", "/health/ready", "/metrics", "/", "/no-such-page"):
+        asked, told = client.head(path), client.get(path)
+        assert (asked.status_code, asked.content) == (told.status_code, b""), path
+        assert asked.headers["content-type"] == told.headers["content-type"]
+
+
+def test_the_functions_of_a_generated_client_have_names_of_their_own(client: TestClient):
+    paths = client.get("/openapi.json").json()["paths"]
+    named = [one["operationId"] for path in paths.values() for one in path.values()]
+
+    assert len(set(named)) == len(named)
+    assert {"dispatch_job", "cancel_job", "cancel_run", "start_run", "pause_pipeline"} <= set(named)
+    told = paths["/metrics"]["get"]["responses"]["200"]["content"]
+    assert list(told) == ["text/plain"]

@@ -28,6 +28,10 @@ _OF_DATA = re.compile(
     r"|does not fit the rows|`columns` declares"
 )
 _RAISED = re.compile(r"[\w.]+(Error|Failure|Payload|Sql|Refused)\b")
+# What a value of another type would have borne.
+_OF_TYPES = re.compile(
+    r"unsupported operand|has no such entry|can only concatenate|not supported between"
+)
 _KINDS = ("step", "handler")
 _OURS = ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
 
@@ -73,8 +77,18 @@ def of_plan(settings: Settings, pipeline: str) -> str:
     return next((f"{one.step}: {one.error}" for one in told), "")
 
 
-def of_run(hand: ByHand, pipeline: str) -> Verdict:
-    """Run a pipeline through the engine, and say how it ended."""
+def fed_by_rows(document: Any) -> frozenset[str]:
+    """Return the steps that are given rows of a query: their types are the database's."""
+    steps = document.get("steps") if isinstance(document, dict) else None
+    return frozenset(
+        str(step.get("id"))
+        for step in (steps if isinstance(steps, list) else [])
+        if isinstance(step, dict) and ".result.rows" in str(step)
+    )
+
+
+def of_run(hand: ByHand, pipeline: str, fed: frozenset[str] = frozenset()) -> Verdict:
+    """Run a pipeline through the engine, and say how it ended; see `fed_by_rows`."""
     try:
         run = hand.run(pipeline)
     except ProblemsError as error:
@@ -86,6 +100,8 @@ def of_run(hand: ByHand, pipeline: str) -> Verdict:
         # What comes of it further down, in a handler for example, is no word of its own.
         return Verdict()
     for step, row in jobs.items():
+        if step.partition("[")[0] in fed and _OF_TYPES.search(row["error"] or ""):
+            return Verdict()
         if row["error"] and _is_ours(row):
             return Verdict(f"{step}: {row['error']}")
     unheard = frozenset(step for step, row in jobs.items() if row["status"] == "skipped")

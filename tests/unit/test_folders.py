@@ -159,3 +159,9 @@ def test_no_output_folder_means_that_nothing_is_written(project: Path) -> None:
 
     with pytest.raises(JobFailure, match="output_folders is empty"):
         folders.to_write("x.csv")
+
+
+def test_a_name_that_only_looks_like_a_files_is_told_so(project: Path, folders: Folders) -> None:
+    put(project / "pipelines" / "gr\u00f6\u00dfen.csv")
+    with pytest.raises(JobFailure, match="looks the same, but its letters with marks are other"):
+        folders.find("gro\u0308\u00dfen.csv")

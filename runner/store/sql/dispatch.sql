@@ -93,3 +93,15 @@ SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint
 RETURNING id, pipeline, version, status, trigger, logical_date, params, error, term, created_at,
           started_at, finished_at, updated_at, concurrency_group, concurrency_limit,
           has_handlers, parent_job
+
+-- name: lock_run_key
+-- Two requests with one key come one after the other: the second one finds the first one's run.
+SELECT pg_advisory_xact_lock(hashtextextended(:pipeline::text || ' ' || :idempotency_key::text, 0))
+
+-- name: run_by_key
+SELECT * FROM headrace.run
+ WHERE pipeline = :pipeline::text
+   AND idempotency_key = :idempotency_key::text
+
+-- name: keep_run_key
+UPDATE headrace.run SET idempotency_key = :idempotency_key::text WHERE id = :id::uuid

@@ -1,5 +1,6 @@
 """What the command line answers without any server."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -220,6 +221,19 @@ def test_init_writes_a_project_that_is_valid_and_never_overwrites(tmp_path: Path
     assert again.code == 2
     assert "exists already" in again.err
     assert (tmp_path / "shop" / "config.yaml").read_text() == "# mine\n"
+
+
+def test_init_tells_a_call_that_works_here_and_editors_the_schema(tmp_path: Path):
+    environ = {"PATH": "/usr/bin:/bin"}
+    said = Headrace(tmp_path, environ)("init", "shop").out
+    (call,) = re.findall(r"^Now: cd shop && (.*) run hello$", said, re.MULTILINE)
+    assert call != "headrace"
+    asked = subprocess.run([*call.split(), "validate"], cwd=tmp_path / "shop",
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert asked.stdout == "1 pipeline is valid\n", asked.stderr
+    first = (tmp_path / "shop/pipelines/hello.yaml").read_text().partition("\n")[0]
+    schema = tmp_path / "shop/pipelines" / first.partition("$schema=")[2]
+    assert "CountGreetings" in schema.read_text()
 
 
 def test_a_job_class_of_the_projects_own_folder_is_listed(tmp_path: Path):

@@ -152,3 +152,46 @@ def test_a_parameter_that_those_who_start_the_run_give_is_not_taken_for_null(
     )
     said = "when: params.day.year > 2000, with: {sql: select 1}"
     assert found(NULLS + LATER.format(said), code=0) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ('params: {x: "{{ row.name() }}"}', "is a value, and cannot be called"),
+        ('params: {x: "{{ row + 1 }}"}', "+ does not go with"),
+        ("sql: \"select {{ ['a'] | inlist - 1 }}\"", "- does not go with"),
+        ('sql: "select {{ params.x() }}"', "cannot be called"),
+    ],
+)
+def test_a_row_is_a_mapping_and_no_data_is_called(found: Found, values: str, said: str):
+    rest = 'params: {x: "{{ row.name }}"}' if values.startswith("sql") else "sql: select 1"
+    text = (
+        "  - {id: q, job: RunSql, with: {sql: select 1}}\n"
+        "  - id: a\n    job: RunSql\n    depends_on: [q]\n"
+        '    foreach: {items: "{{ steps.q.result.rows }}", as: row}\n'
+        f"    with:\n      {values}\n      {rest}\n"
+    )
+    assert said in one(found(text))["message"]
+
+
+def test_a_single_row_is_no_list_of_items(found: Found):
+    text = (
+        "  - {id: q, job: RunSql, with: {sql: select 1}}\n"
+        "  - id: a\n    job: RunSql\n    depends_on: [q]\n    with: {sql: select 1}\n"
+        '    foreach: {items: "{{ steps.q.result.rows[0] }}", as: row}\n'
+    )
+    assert one(found(text))["code"] == "bad-items"
+
+
+def test_methods_of_what_only_a_run_knows_are_content(found: Found):
+    text = (
+        "  - {id: q, job: RunSql, with: {sql: select 1}}\n"
+        "  - id: a\n    job: RunSql\n    depends_on: [q]\n    with:\n      sql: >-\n"
+        "        {% macro m(x) %}{{ x }}{% endmacro %}\n"
+        "        select {{ m(params.x.upper()) }}, {{ loop_ | default(1) }}\n"
+        "      params:\n"
+        '        x: "{{ steps.q.result.rows[0].name.strip() }}"\n'
+        '        y: "{% for k, v in steps.q.result.rows[0].items() %}{{ loop.cycle(1, 2) }}'
+        '{{ k.upper() }}{% endfor %}"\n'
+    )
+    assert found(text, code=0) == []

@@ -181,6 +181,12 @@ def test_the_schedule_that_fired_decides_about_the_clock():
     ("param", "good", "bad", "said"),
     [
         (Param("p", "string", enum=("eu", "us")), "us", "apac", 'is "apac", not one of eu, us'),
+        (
+            Param("p", "string", enum=("gr\u00f6\u00dfe",)),
+            "gr\u00f6\u00dfe",
+            "gro\u0308\u00dfe",
+            "looks the same",
+        ),
         (Param("p", "list", enum=("eu", "us")), "us,eu", "us,x", 'is "x", not one of eu, us'),
         (Param("p", "date", enum=("2025-01-01",)), "2025-01-01", "2025-01-02", "not one of 2025"),
         (Param("p", pattern="[a-z]+"), "abc", "abc1", "does not match the pattern [a-z]+"),

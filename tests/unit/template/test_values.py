@@ -28,6 +28,12 @@ CONTEXT = {
         ("{{ run.logical_date }}", "2024-03-01T12:00:00+00:00"),
         ("{{ run.logical_date | strftime('%Y%m') }}", "202403"),
         ("{{ '2024-03-15' | date | month_start }}", "2024-03-01"),
+        ("{{ '2024-03-31' | date | add_months(-1) }}", "2024-02-29"),
+        ("{{ '2023-12-31' | add_months(2) }}", "2024-02-29"),
+        (
+            "{{ ('2024-02-29T08:30' | datetime | add_years(1)) | strftime('%Y%m%d%H%M') }}",
+            "202502280830",
+        ),
         ("{{ params.n }}{{ params.n }}", "33"),
         ("{% if params.n > 2 %}many{% endif %}", "many"),
         ("{{ '}}' }}", "}}"),

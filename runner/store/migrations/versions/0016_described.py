@@ -1,4 +1,4 @@
-"""What workers have loaded, and what the tables and columns mean, for who reads them with SQL."""
+"""What workers have loaded, a key for runs, and what tables mean for who reads them by SQL."""
 
 from runner.store.migrations import run_sql
 

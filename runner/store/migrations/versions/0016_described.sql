@@ -1,6 +1,11 @@
 -- Python imports a file once: a worker that runs goes on with the job files that it has loaded.
 ALTER TABLE headrace.worker ADD COLUMN job_files text;
 
+-- What a caller gave so that a repeated request makes no second run.
+ALTER TABLE headrace.run ADD COLUMN idempotency_key text;
+CREATE UNIQUE INDEX run_idempotency ON headrace.run (pipeline, idempotency_key)
+ WHERE idempotency_key IS NOT NULL;
+
 COMMENT ON SCHEMA headrace IS 'Headrace: pipelines, runs and jobs. Read it freely; change it through headrace''s commands.';
 
 COMMENT ON TABLE headrace.job IS 'One dispatched unit of work: a step of a run, or a job by itself.';
@@ -44,6 +49,8 @@ COMMENT ON COLUMN headrace.run.logical_date IS 'The instant that it stands for: 
 COMMENT ON COLUMN headrace.run.plan IS 'The steps as they were planned at its start.';
 COMMENT ON COLUMN headrace.run.concurrency_group IS 'Runs of one group share a limit.';
 COMMENT ON COLUMN headrace.run.parent_job IS 'The job whose step has started it.';
+
+COMMENT ON COLUMN headrace.run.idempotency_key IS 'What a caller gave so that a repeated request makes no second run.';
 
 COMMENT ON TABLE headrace.pipeline IS 'The pipelines in force, as the leading daemon has read them.';
 COMMENT ON TABLE headrace.schedule IS 'How far each pipeline''s schedule has been dealt with.';
