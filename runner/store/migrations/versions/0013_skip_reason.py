@@ -1,6 +1,6 @@
 """Why a job was skipped, and when a run was cancelled."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0013"
 down_revision = "0012"
