@@ -238,7 +238,7 @@ def dispatch(
     """
     if not _dispatcher:
         # By its entry point: the door knows nothing of the engine behind it.
-        (found,) = entry_points(group="headrace.parts", name="dispatcher")
+        found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
         use_dispatcher(found.load()())
     upstream = [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
     return _dispatcher[0].dispatch(

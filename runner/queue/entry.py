@@ -19,5 +19,5 @@ def perform() -> None:
         raise ValueError("RQ calls this function only for Headrace's own messages")
     job_id, attempt = parsed
     # By its entry point: the queue knows nothing of the engine.
-    (found,) = entry_points(group="headrace.parts", name="attempt")
+    found = next(iter(entry_points(group="headrace.parts", name="attempt")))
     found.load()(job_id, attempt)

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,12 @@ def _is_job(cls: Any) -> bool:
     )
 
 
+def _as_loaded(module_name: str) -> str:
+    """Return the name under which a module of `jobs/` is loaded already, else the one given."""
+    known = former_names.present_name(module_name)
+    return known if known is not None and known in sys.modules else module_name
+
+
 def _by_path(path: str, allowed: Collection[str]) -> type:
     module_name, _, name = path.rpartition(".")
     if not any(f"{module_name}.".startswith(f"{package}.") for package in allowed):
@@ -248,7 +255,7 @@ def _by_path(path: str, allowed: Collection[str]) -> type:
         )
     try:
         with former_names.answered():
-            cls = getattr(importlib.import_module(module_name), name)
+            cls = getattr(importlib.import_module(_as_loaded(module_name)), name)
     except Exception as error:  # noqa: BLE001 - a user's file may raise anything
         raise UnknownJobClass(
             f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
