@@ -86,6 +86,7 @@ def test_a_foreign_program_gets_no_former_names_even_after_it_has_dispatched(tmp
     program = """
 import sys
 from pathlib import Path
+sys.path.remove("")
 from headrace.engine.catalog.job_registry import Registry
 registry = Registry(folder=Path("jobs").resolve())
 print("LoadOrders" in registry.names(), registry.check("jobs.load_orders.LoadOrders", {}))
