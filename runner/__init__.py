@@ -5,6 +5,8 @@ What a job file needs: `from headrace import BaseJob, JobFailure, get_db, logger
 
 from typing import TYPE_CHECKING, Any
 
+from headrace.model.version import __version__
+
 if __name__ == "runner":  # Found by its folder's name, in a clone.
     from headrace.jobapi import former_names
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from headrace.jobs.base import BaseJob, get_db, logger
     from headrace.template import Preview, RenderedSql, SqlSource
 
-__version__ = "0.1.0"
-
 __all__ = [
     "BaseJob",
     "InvalidPayload",
@@ -24,6 +24,7 @@ __all__ = [
     "Preview",
     "RenderedSql",
     "SqlSource",
+    "__version__",
     "get_db",
     "logger",
 ]

@@ -26,7 +26,7 @@ _MOVED = {
     "runner.folders": "headrace.jobapi.folders",
     "runner.secrecy": "headrace.observe.redaction",
     "jobs.scripts": "headrace.jobs.statements.user_sql",
-    "jobs.results": "headrace.jobs.statements.query_result",
+    "jobs.results": "headrace.jobs.sql.query_result",
     "jobs.previews": "headrace.jobs.statements.previews",
     "jobs.catalogue": "headrace.jobs.tables.table_catalog",
 }
