@@ -26,7 +26,7 @@ for name in ("jobs.base", "runner.errors"):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built of a copy of what git knows, so that nothing else can be in it."""
     folder = tmp_path_factory.mktemp("wheel")
     known = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel, tmp_path_factory) -> Path:
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment in which nothing is but the wheel and what it needs.
 
     In CI that comes from the index, as the lock has it; on a desk from this environment.
