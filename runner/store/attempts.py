@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.store.connection import Line
-from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
 from headrace.store.migrations import LATEST
+from headrace.store.row_types import EndedRun
 from headrace.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -97,7 +97,6 @@ class CompletedBatch:
 
 _COMPLETED = 6
 _BATCH_COLUMNS = 5
-_CLOSED = ("id", "pipeline", "status", "concurrency_group", "parent_job")
 
 
 class AttemptStore(Line):
@@ -203,13 +202,18 @@ class AttemptStore(Line):
         places = (row[_BATCH_COLUMNS - 1 :] for row in rows)
         return completed, [Claimed(*row[1:]) for row in places if row[0] is not None]
 
-    def close_run(self, run_id: UUID) -> list[Row]:
+    def close_run(self, run_id: UUID) -> list[EndedRun]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
 
         Returns what `finish_run` does.
         """
         rows = self._run(_CLOSE_RUN, {"ids": [run_id]})
-        return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
+        return [
+            EndedRun(
+                id=run, pipeline=pipeline, status=status, concurrency_group=group, parent_job=job
+            )
+            for run, pipeline, status, group, job in rows
+        ]
 
     def _run_logged(
         self, sql: str, values: dict[str, Any], log: LogLines | None

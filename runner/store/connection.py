@@ -13,7 +13,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from headrace.errors import StoreUnavailable
 from headrace.store.connect import connect_raw
-from headrace.store.database import Row
+from headrace.store.database import Row, Transaction
 from headrace.store.outages import (
     lacks_means,
     refuses_writes,
@@ -26,7 +26,7 @@ from headrace.store.session_state import RESET
 from headrace.store.statements import STATEMENTS
 
 
-class Line:
+class Line(Transaction):
     """A worker's line to the control database, with `prepared` statements. For one thread."""
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
@@ -103,15 +103,6 @@ class Line:
 
     # -- statements -------------------------------------------------------------------
 
-    def rows(self, statement: str, **values: Any) -> list[Row]:
-        """Run any named statement (see `Transaction`)."""
-        return self._run_named(statement, values)
-
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """Run any named statement and return its first row."""
-        rows = self._run_named(statement, values)
-        return rows[0] if rows else None
-
     @contextmanager
     def transaction(self) -> Iterator[Self]:
         """Open a block in which several named statements are one transaction.
@@ -137,7 +128,8 @@ class Line:
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error
 
-    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        """See `Transaction`."""
         raw = self.raw
         try:
             with raw.plain() as cursor:

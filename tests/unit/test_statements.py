@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.store import queries
 from headrace.store.statements import FOLDER, STATEMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,8 @@ def calls_in(name: str, tree: ast.AST) -> Iterator[Call]:
         named: tuple[str, ...] = ()
         if isinstance(first, ast.Constant):
             named = (str(first.value),)
+        elif ast.unparse(first).startswith("queries."):
+            named = (getattr(queries, ast.unparse(first).removeprefix("queries.")).name,)
         elif node.keywords and all(one.arg for one in node.keywords):
             named = CHOSEN[name]
         for statement in named:

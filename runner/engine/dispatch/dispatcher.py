@@ -30,8 +30,10 @@ from headrace.observe.redaction import NOT_AUTHORED, names_any
 from headrace.plan.retry_policy import policy_from, policy_to_row, seconds
 from headrace.queue.message import Message
 from headrace.queue.sender import Sender
+from headrace.store import queries
 from headrace.store.caller_session import on_commit, transaction_of
-from headrace.store.database import Database, Row, SqlTransaction, Transaction
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import JobRow, KeyedRun, NewRun
 
 log = logging.getLogger("headrace.engine")
 
@@ -73,7 +75,7 @@ class Dispatcher:
         timeout: Any = None,
         session: Any = None,
         idempotency_key: str | None = None,
-    ) -> Row:
+    ) -> JobRow:
         """Dispatch one job and return its row.
 
         `timeout` and the times in `retry` are seconds or durations such as `5m`. With
@@ -125,7 +127,9 @@ class Dispatcher:
 
     # -- runs -------------------------------------------------------------------------
 
-    def start_run(self, plan: Plan, trigger: Trigger, *, idempotency_key: str | None = None) -> Row:
+    def start_run(
+        self, plan: Plan, trigger: Trigger, *, idempotency_key: str | None = None
+    ) -> NewRun:
         """Insert a run and its jobs, send the first ones; returns the run's row.
 
         A second one of the pipeline under one `idempotency_key` starts nothing and returns the
@@ -140,7 +144,7 @@ class Dispatcher:
             known = {"pipeline": plan.pipeline, "idempotency_key": idempotency_key}
             if idempotency_key is not None:
                 tx.rows("lock_run_key", **known)
-                if first := tx.row("run_by_key", **known):
+                if first := tx.row(queries.RUN_BY_KEY, **known):
                     return first
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
@@ -152,7 +156,8 @@ class Dispatcher:
                 raise TooManyRuns(f"no run of {plan.pipeline} was started: {rows[0]['error']}")
             if idempotency_key is not None:
                 tx.rows("keep_run_key", id=rows[0]["id"], idempotency_key=idempotency_key)
-                rows[0]["idempotency_key"] = idempotency_key
+                keyed: KeyedRun = {**rows[0], "idempotency_key": idempotency_key}
+                rows = [keyed]
         self.send_soon(messages + self.admitted([plan]))
         return rows[0]
 
@@ -163,7 +168,7 @@ class Dispatcher:
         *,
         term: int | None = None,
         ids: Sequence[UUID] | None = None,
-    ) -> tuple[list[Row], list[Message]]:
+    ) -> tuple[list[NewRun], list[Message]]:
         """Insert runs and all their jobs in a few statements; messages are sent by the caller.
 
         Runs that exist already for their instant are left out, and all of them where `term`
@@ -175,7 +180,7 @@ class Dispatcher:
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
-        inserted = tx.rows("insert_runs", runs=exact_json.dumps(runs, default=str), term=term)
+        inserted = tx.rows(queries.INSERT_RUNS, runs=exact_json.dumps(runs, default=str), term=term)
         inserted, messages = settle_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
@@ -251,13 +256,13 @@ class Dispatcher:
             "idempotency_key": idempotency_key,
         }
 
-    def _insert_root(self, tx: Any, values: Mapping[str, Any]) -> Row:
-        row: Row | None = tx.row("insert_job", **values)
+    def _insert_root(self, tx: Transaction, values: Mapping[str, Any]) -> JobRow:
+        row = tx.row(queries.INSERT_JOB, **values)
         return row or _first_dispatch(tx, values)
 
     def _insert(
-        self, tx: SqlTransaction, values: Mapping[str, Any], depends_on: Sequence[str]
-    ) -> Row:
+        self, tx: Transaction, values: Mapping[str, Any], depends_on: Sequence[str]
+    ) -> JobRow:
         if not depends_on:
             return self._insert_root(tx, values)
         upstream = tx.rows("lock_upstream", ids=_ids(depends_on))
@@ -265,20 +270,20 @@ class Dispatcher:
         lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
         if lost:
             raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
-        row = tx.row("insert_dependent_job", **values, deps_left=len(upstream))
+        row = tx.row(queries.INSERT_DEPENDENT_JOB, **values, deps_left=len(upstream))
         if row is None:
             return _first_dispatch(tx, values)
         tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
         tx.rows("note_dependant", ids=[one["id"] for one in upstream])
         if any(one["status"] in FINAL for one in upstream):
             recount(tx, [row["id"]])
-            row = tx.row("job", id=row["id"])
+            row = tx.row(queries.JOB, id=row["id"])
             assert row is not None
         return row
 
 
 def _decide_roots(
-    tx: Transaction, runs: Sequence[Row], jobs: Sequence[Mapping[str, Any]]
+    tx: Transaction, runs: Sequence[NewRun], jobs: Sequence[Mapping[str, Any]]
 ) -> list[Message]:
     """Decide first steps that have a condition; runs of which nothing is left are closed."""
     running = {str(run["id"]): run["id"] for run in runs if run["status"] == "running"}
@@ -300,8 +305,9 @@ def _ids(depends_on: Sequence[str]) -> list[UUID]:
         raise InvalidPayload(f"depends_on takes job ids: {error}") from None
 
 
-def _first_dispatch(tx: Any, values: Mapping[str, Any]) -> Row:
-    row: Row = tx.row("job_by_key", idempotency_key=values["idempotency_key"])
+def _first_dispatch(tx: Transaction, values: Mapping[str, Any]) -> JobRow:
+    row = tx.row(queries.JOB_BY_KEY, idempotency_key=values["idempotency_key"])
+    assert row is not None
     return row
 
 
@@ -309,5 +315,5 @@ def _message(values: Mapping[str, Any]) -> Message:
     return Message(UUID(values["id"]), 0, values["queue"], values["timeout_s"])
 
 
-def _queued(rows: Iterable[Row]) -> list[Message]:
+def _queued(rows: Iterable[JobRow]) -> list[Message]:
     return [message_for(row) for row in rows if row["status"] == "queued" and row["attempt"] == 0]

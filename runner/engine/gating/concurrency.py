@@ -8,7 +8,9 @@ from uuid import UUID
 from headrace.engine.gating.run_completion import Within, cancel_run, follow
 from headrace.model.pipeline import Concurrency
 from headrace.queue.message import Message
-from headrace.store.database import Row, Transaction
+from headrace.store import queries
+from headrace.store.database import Transaction
+from headrace.store.row_types import NewRun, OpenRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class _Group:
 class Groups:
     """The open runs of some groups, held by the caller's transaction. New ones are added."""
 
-    def __init__(self, open_runs: Iterable[Row] = ()) -> None:
+    def __init__(self, open_runs: Iterable[OpenRun] = ()) -> None:
         self._groups: dict[str, _Group] = {}
         for row in open_runs:
             group = self._group(row["concurrency_group"])
@@ -99,12 +101,12 @@ def lock_groups(tx: Transaction, rules: Mapping[str, Concurrency | None]) -> Gro
     if not names:
         return Groups()
     tx.rows("lock_groups", groups=names)
-    return Groups(tx.rows("open_runs_of_groups", groups=names))
+    return Groups(tx.rows(queries.OPEN_RUNS_OF_GROUPS, groups=names))
 
 
 def settle_runs(
-    tx: Transaction, runs: list[Row], rules: Mapping[str, Concurrency | None], groups: Groups
-) -> tuple[list[Row], list[Message]]:
+    tx: Transaction, runs: Sequence[NewRun], rules: Mapping[str, Concurrency | None], groups: Groups
+) -> tuple[list[NewRun], list[Message]]:
     """Settle what was inserted as queued. `rules` are by run id, `groups` from `lock_groups`.
 
     Returns the rows as they are now and messages to send: others may wait for jobs that were
@@ -132,7 +134,7 @@ def settle_runs(
         {"id": str(run_id), "status": one.status, "error": one.error}
         for run_id, one in settled.items()
     ]
-    rows = tx.rows("settle_runs", runs=json.dumps(entries)) if entries else []
+    rows = tx.rows(queries.SETTLE_RUNS, runs=json.dumps(entries)) if entries else []
     now = {row["id"]: row for row in rows}
     return [now.get(run["id"], run) for run in runs], messages
 
