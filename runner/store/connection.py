@@ -134,21 +134,17 @@ class Line(Transaction):
         try:
             with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(STATEMENTS[statement].pyformat), values)
-                if cursor.description is None:
-                    return []
-                names = [column.name for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+                return _by_name(cursor)
         except psycopg2.Error as error:
             self._lost(error)
             raise
 
-    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, values: dict[str, Any]) -> list[Row]:
         raw = self.raw
         try:
             with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(sql), values)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
-                return rows
+                return _by_name(cursor)
         except pg_errors.InvalidSqlStatementName:
             # A job has deallocated what was prepared. Only outside its transaction can the
             # statement be tried again; inside, the attempt fails and a new line is opened.
@@ -178,6 +174,13 @@ class Line(Transaction):
     def _with_ahead(self, sql: str) -> str:
         ahead, self._ahead = self._ahead, ""
         return ahead + sql
+
+
+def _by_name(cursor: Any) -> list[Row]:
+    if cursor.description is None:
+        return []
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")

@@ -1,5 +1,6 @@
 """The types of rows say what PostgreSQL returns: the same columns, each of its type."""
 
+import dataclasses
 from contextlib import closing
 from datetime import datetime
 from types import UnionType
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from headrace.store import queries
+from headrace.store.attempts import Claimed
 from headrace.store.statements import STATEMENTS, Query
 from tests.support.servers import connect
 
@@ -59,3 +61,14 @@ def test_a_typed_row_has_the_columns_of_its_statement(database: str, name: str) 
     for column, hint in hints.items():
         if found[column] not in JSON:
             assert plain(hint) is PYTHON[found[column]], column
+
+
+def test_a_claim_by_each_way_has_the_fields_of_a_claimed_attempt(database: str) -> None:
+    fields = {one.name for one in dataclasses.fields(Claimed)}
+    own = {"ended_id", "ended_run", "ended_dependents", "recount", "released", "undecided"}
+
+    assert columns(database, "claim_attempt").keys() == fields
+    for name in ("complete_and_claim", "complete_alone_and_claim"):
+        assert columns(database, name).keys() == fields | own
+    batch = {"ids", "recount", "released", "undecided", "place"}
+    assert columns(database, "complete_batch").keys() == fields | batch
