@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from headrace.declarations.config import Settings
@@ -22,6 +22,7 @@ from headrace.errors import (
     StoreUnavailable,
     TooManyRuns,
 )
+from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.model import exact_json
 from headrace.model.ids import new_id
 from headrace.model.plan import Plan
@@ -37,8 +38,6 @@ from headrace.store.row_types import JobRow, KeyedRun, NewRun
 
 log = logging.getLogger("headrace.engine")
 
-_CHOICES = ("queue", "retry", "timeout", "idempotency_key")
-
 
 class Dispatcher:
     """Dispatches jobs and runs. Safe to share by threads."""
@@ -53,49 +52,30 @@ class Dispatcher:
 
     # -- single jobs ------------------------------------------------------------------
 
-    def dispatch(self, job_class: str, payload: Mapping[str, Any], **options: Any) -> str:
-        """Dispatch one job; returns its id. See `dispatch_row` for the options."""
+    def dispatch(
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
+    ) -> str:
+        """Dispatch one job; returns its id. Raises what `dispatch_row` does."""
         if options.get("session") is not None or options.get("depends_on"):
             return str(self.dispatch_row(job_class, payload, **options)["id"])
-        chosen = {key: value for key, value in options.items() if key in _CHOICES}
-        values = self._values(job_class, payload, **chosen)
+        values = self._values(job_class, payload, options)
         if not self._database.prepared("insert_job_id", **values):
             return str(_first_dispatch(self._database, values)["id"])
         self.send_soon([_message(values)])
         return str(values["id"])
 
     def dispatch_row(
-        self,
-        job_class: str,
-        payload: Mapping[str, Any],
-        *,
-        queue: str | None = None,
-        depends_on: Sequence[str] = (),
-        retry: Any = None,
-        timeout: Any = None,
-        session: Any = None,
-        idempotency_key: str | None = None,
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
     ) -> JobRow:
-        """Dispatch one job and return its row.
-
-        `timeout` and the times in `retry` are seconds or durations such as `5m`. With
-        `session` (an SQLAlchemy session on the control database) the row belongs to the
-        caller's transaction, and the message follows its commit. A second dispatch with one
-        `idempotency_key` returns the first one's row.
+        """Dispatch one job and return its row; with a `session`, its message follows the commit.
 
         Raises:
             UnknownJobClass, InvalidPayload: The job cannot be dispatched like this.
             NotFound: `depends_on` names a job that does not exist.
             StoreUnavailable: PostgreSQL does not answer; nothing was dispatched.
         """
-        values = self._values(
-            job_class,
-            payload,
-            queue=queue,
-            retry=retry,
-            timeout=timeout,
-            idempotency_key=idempotency_key,
-        )
+        values = self._values(job_class, payload, options)
+        session, depends_on = options.get("session"), _ids(options.get("depends_on"))
         if session is not None:
             row = self._insert(transaction_of(session), values, depends_on)
             on_commit(session, lambda: self.send_soon(_queued([row])))
@@ -118,7 +98,7 @@ class Dispatcher:
         """
         rows = []
         for payload in payloads:
-            values = self._values(job_class, payload, queue=queue)
+            values = self._values(job_class, payload, {"queue": queue})
             rows.append(planned_row(**values))
         with self._database.transaction() as tx:
             tx.rows("insert_jobs", jobs=exact_json.dumps(rows, default=str))
@@ -227,15 +207,9 @@ class Dispatcher:
         return json.dumps(policy_to_row(policy_from(retry, self._settings.retry)))
 
     def _values(
-        self,
-        job_class: str,
-        payload: Mapping[str, Any],
-        *,
-        queue: str | None = None,
-        retry: Any = None,
-        timeout: Any = None,
-        idempotency_key: str | None = None,
+        self, job_class: str, payload: Mapping[str, Any], options: DispatchOptions
     ) -> dict[str, Any]:
+        queue, retry, timeout = (options.get(key) for key in ("queue", "retry", "timeout"))
         self._sender.prepare()
         self._registry.arguments(job_class, payload)  # Raises where they do not fit.
         for key in self._registry.referring(job_class):
@@ -253,7 +227,7 @@ class Dispatcher:
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
             "retry": self._default_retry if retry is None else self._retry_json(retry),
-            "idempotency_key": idempotency_key,
+            "idempotency_key": options.get("idempotency_key"),
         }
 
     def _insert_root(self, tx: Transaction, values: Mapping[str, Any]) -> JobRow:
@@ -261,13 +235,13 @@ class Dispatcher:
         return row or _first_dispatch(tx, values)
 
     def _insert(
-        self, tx: Transaction, values: Mapping[str, Any], depends_on: Sequence[str]
+        self, tx: Transaction, values: Mapping[str, Any], depends_on: Sequence[UUID]
     ) -> JobRow:
         if not depends_on:
             return self._insert_root(tx, values)
-        upstream = tx.rows("lock_upstream", ids=_ids(depends_on))
+        upstream = tx.rows("lock_upstream", ids=list(depends_on))
         there = {str(row["id"]) for row in upstream}
-        lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
+        lost = [str(job_id) for job_id in depends_on if str(job_id) not in there]
         if lost:
             raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
         row = tx.row(queries.INSERT_DEPENDENT_JOB, **values, deps_left=len(upstream))
@@ -298,9 +272,10 @@ def _decide_roots(
     return messages + close(Within(tx), settled)[1]
 
 
-def _ids(depends_on: Sequence[str]) -> list[UUID]:
+def _ids(depends_on: str | Sequence[str] | None) -> list[UUID]:
+    given = [depends_on] if isinstance(depends_on, str) else depends_on or ()
     try:
-        return list(dict.fromkeys(UUID(str(job_id)) for job_id in depends_on))
+        return list(dict.fromkeys(UUID(str(job_id)) for job_id in given))
     except ValueError as error:
         raise InvalidPayload(f"depends_on takes job ids: {error}") from None
 
