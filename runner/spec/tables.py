@@ -1,4 +1,4 @@
-"""Which tables a step reads and writes, as far as its text tells."""
+"""Finds the tables that a step reads and writes, as far as its text shows."""
 
 import logging
 from collections.abc import Mapping
