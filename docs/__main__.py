@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from runner.cli.arguments import parser
+from runner.engine.catalog.job_type import JobType
 from runner.engine.hints import describe
-from runner.engine.registry import JobType, Registry
+from runner.engine.registry import Registry
 from runner.template.sandbox import METHODS
 
 HERE = Path(__file__).parent

@@ -47,6 +47,8 @@ class ArchiveRows(BaseJob):
     """
 
     result_keys: ClassVar = {"row_count": int, "into": str, "before": str}
+    tables_written = ("table", "into")
+    tables_made = ("into",)
 
     def __init__(
         self,

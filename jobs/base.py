@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,13 +15,20 @@ from sqlalchemy.orm import Session
 
 from runner import exact, jobapi
 from runner.errors import InvalidPayload
+from runner.model.job_parameters import (
+    VARIADIC,
+    Parameter,
+    parameters_of,
+    refused_names,
+    take_class_defaults,
+    written,
+)
 from runner.template import Preview, RenderedSql, render
 
 logger = logging.getLogger("headrace.job")
 
 _TEMPLATES = Path(__file__).parent / "sql"
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?[smhd]", re.ASCII)
-_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 class BaseJob:
@@ -46,6 +52,10 @@ class BaseJob:
     type can bear, are refused when a pipeline is validated.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
+    `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
+    changes or empties, and those that it creates, fills, or gives other columns; a name with a
+    dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
+    leads. `headrace validate` and `plan` take them into account; what `sql` does they read.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
     """
@@ -55,6 +65,9 @@ class BaseJob:
     referring: ClassVar[tuple[str, ...]] = ()
     result_keys: ClassVar[Collection[str] | Mapping[str, type] | None] = None
     binds_sql: ClassVar[bool] = False
+    tables_read: ClassVar[tuple[str, ...]] = ()
+    tables_written: ClassVar[tuple[str, ...]] = ()
+    tables_made: ClassVar[tuple[str, ...]] = ()
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
     payload: Mapping[str, Any]
 
@@ -64,6 +77,7 @@ class BaseJob:
         if handle is not None and len(inspect.signature(handle).parameters) > 1:
             cls.any_parameters = _takes_any(handle)
             cls.handle = _with_payload(handle)  # type: ignore[assignment, method-assign]
+        take_class_defaults(cls)
 
     def __new__(cls, *_positional: Any, **payload: Any) -> Self:
         # Kept here and not in __init__: a subclass need not pass its own parameters on.
@@ -75,7 +89,9 @@ class BaseJob:
         self, connection: str | None = None, lock_timeout: str | None = None, **kwargs: Any
     ) -> None:
         if kwargs and not self.any_parameters:
-            raise InvalidPayload(_unknown(type(self), kwargs))
+            _refuse_names(type(self), {**self.payload, **kwargs})
+            name = next(iter(kwargs))
+            raise InvalidPayload(f'{type(self).__name__} passes "{name}" on, which no class takes')
         if lock_timeout is not None and not _DURATION.fullmatch(str(lock_timeout)):
             raise InvalidPayload(f'lock_timeout is a duration, as in 10s, not "{lock_timeout}"')
         self.connection, self.lock_timeout = connection, lock_timeout
@@ -101,8 +117,10 @@ class BaseJob:
         `paths` are looked up, and the statements of `preview` are put together.
         """
         for name, look_up in self.paths.items():
-            if isinstance(self.payload.get(name), str):
-                look_up(self.payload[name])
+            # A class may give it itself.
+            path = self.payload.get(name, getattr(self, name, None))
+            if isinstance(path, str):
+                look_up(path)
         for _statement in self.preview():
             pass
 
@@ -135,10 +153,11 @@ class BaseJob:
         Raises:
             InvalidPayload: the parameters do not fit the class.
         """
-        check_payload(cls, with_)
+        payload = {name: written(value) for name, value in with_.items()}
+        check_payload(cls, payload)
         return jobapi.dispatch(
             class_name(cls),
-            with_,
+            payload,
             queue=queue,
             depends_on=depends_on,
             retry=retry,
@@ -148,20 +167,9 @@ class BaseJob:
         )
 
     @classmethod
-    def init_parameters(cls) -> dict[str, inspect.Parameter]:
+    def init_parameters(cls) -> Mapping[str, Parameter]:
         """Return the parameters that `with` may hold, those of the parent classes included."""
-        found: dict[str, inspect.Parameter] = {}
-        for owner in cls.__mro__:
-            init = owner.__dict__.get("__init__")
-            if init is None or owner is object:
-                continue
-            taken = list(inspect.signature(init).parameters.values())[1:]
-            for parameter in taken:
-                if parameter.kind not in _VARIADIC:
-                    found.setdefault(parameter.name, parameter)
-            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken):
-                break
-        return found
+        return parameters_of(cls)
 
     @contextmanager
     def session(
@@ -240,27 +248,30 @@ def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
     Raises:
         InvalidPayload: naming the parameter.
     """
-    known = cls.init_parameters()
-    if set(payload) - set(known) and not cls.any_parameters:
-        raise InvalidPayload(_unknown(cls, payload))
-    for name, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and name not in payload:
-            raise InvalidPayload(f"{cls.__name__} needs the parameter {name!r}")
+    _refuse_names(cls, payload)
     try:
         exact.dumps(payload, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
 
 
+def _refuse_names(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
+    found = refused_names(cls.__name__, cls, payload, anything=cls.any_parameters)
+    for _keys, _code, message, hint in found:
+        raise InvalidPayload(f"{message}; {hint}" if hint else message)
+
+
 def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
     """Let `handle(self, args, **kwargs)` be called as `handle()`: it is given the payload."""
     taken = list(inspect.signature(handle).parameters.values())[1:]
-    positional = any(p.kind not in _VARIADIC for p in taken)
+    positional = any(p.kind not in VARIADIC for p in taken)
 
     @wraps(handle)
-    def called(self: BaseJob) -> Any:
-        given = [self.payload] if positional else []
-        return handle(self, *given, **(self.payload if _takes_any(handle) else {}))
+    def called(self: BaseJob, *given: Any, **named: Any) -> Any:
+        if given or named:  # A class that builds on this one hands its own on.
+            return handle(self, *given, **named)
+        first = [self.payload] if positional else []
+        return handle(self, *first, **(self.payload if _takes_any(handle) else {}))
 
     return called
 
@@ -268,14 +279,6 @@ def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
 def _takes_any(function: Any) -> bool:
     taken = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
-
-
-def _unknown(cls: type[BaseJob], payload: Mapping[str, Any]) -> str:
-    known = list(cls.init_parameters())
-    name = next(name for name in payload if name not in known)
-    guess = get_close_matches(name, known, n=1)
-    hint = f"did you mean {guess[0]!r}?" if guess else f"it takes: {', '.join(known)}"
-    return f"{cls.__name__} takes no parameter {name!r} ({hint})"
 
 
 @lru_cache(maxsize=256)

@@ -38,6 +38,7 @@ class CheckData(BaseJob):
 
     binds_sql = True
     result_keys: ClassVar = {"checks": int}
+    tables_read = ("table",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

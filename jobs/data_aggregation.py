@@ -55,6 +55,10 @@ class DataAggregation(BaseJob):
             drops the table with its privileges.
     """
 
+    tables_read = ("table",)
+    tables_written = ("into",)
+    tables_made = ("into",)
+
     def __init__(
         self,
         table: str,

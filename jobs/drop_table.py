@@ -20,6 +20,7 @@ class DropTable(BaseJob):
     """
 
     result_keys: ClassVar = {"table": str, "dropped_with": list}
+    tables_written = ("table",)
 
     def __init__(
         self, table: str, if_exists: bool = False, cascade: bool = False, **kwargs: Any

@@ -71,6 +71,8 @@ class HttpExtract(BaseJob):
     result_keys: ClassVar = {"row_count": int, "table": str, "size_bytes": int, "path": str}
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
+    tables_written = ("into",)
+    tables_made = ("into",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

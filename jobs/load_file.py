@@ -43,6 +43,8 @@ class LoadFile(BaseJob):
 
     paths: ClassVar = {"path": to_read}
     result_keys: ClassVar = {"row_count": int, "table": str}
+    tables_written = ("table",)
+    tables_made = ("table",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,

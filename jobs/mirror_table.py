@@ -38,6 +38,9 @@ class MirrorTable(BaseJob):
     """
 
     result_keys: ClassVar = {"row_count": int, "table": str}
+    tables_read = ("source_table",)
+    tables_written = ("target_table",)
+    tables_made = ("target_table",)
 
     def __init__(
         self,

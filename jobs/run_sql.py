@@ -55,6 +55,8 @@ class RunSql(BaseJob):
         "into": str,
         "truncated": bool,
     }
+    tables_written = ("into",)
+    tables_made = ("into",)
 
     def __init__(
         self,

@@ -39,6 +39,9 @@ class SyncTable(BaseJob):
     """
 
     result_keys: ClassVar = {"inserted": int, "updated": int, "deleted": int, "table": str}
+    tables_read = ("source_table",)
+    tables_written = ("target_table",)
+    tables_made = ("target_table",)
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ class TruncateTable(BaseJob):
     """
 
     result_keys: ClassVar = {"table": str, "emptied": list}
+    tables_written = ("table",)
 
     def __init__(self, table: str, cascade: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)

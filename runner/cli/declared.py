@@ -11,7 +11,7 @@ from runner.cli.printing import print_items, print_table, span, until, zoned
 from runner.model.moments import clock_of
 
 if TYPE_CHECKING:
-    from runner.engine.registry import JobType
+    from runner.engine.catalog.job_type import JobType
     from runner.engine.wiring import Headrace
     from runner.model.pipeline import Calendar, Pipeline
 
@@ -254,6 +254,7 @@ def _signature(kind: "JobType") -> str:
 
 def _type_row(kind: "JobType") -> dict[str, Any]:
     from runner.engine.hints import describe
+    from runner.model.job_parameters import written
 
     return {
         "name": kind.name,
@@ -264,7 +265,7 @@ def _type_row(kind: "JobType") -> dict[str, Any]:
                 "name": one.name,
                 "type": "anything" if one.type is None else describe(one.type),
                 "required": one.required,
-                "default": one.default,
+                "default": written(one.default),
             }
             for one in kind.parameters.values()
         ],

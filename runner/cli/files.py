@@ -114,9 +114,10 @@ def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
 
 
 def _warnings(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
+    from runner.engine.registry import registry_of
     from runner.spec import lint
 
-    return lint(loaded.pipelines.values(), settings)
+    return lint(loaded.pipelines.values(), settings, registry_of(settings))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

@@ -232,9 +232,7 @@ class Dispatcher:
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         self._sender.prepare()
-        findings = self._registry.check(job_class, payload)
-        if findings:
-            self._registry.make(job_class, payload)
+        self._registry.arguments(job_class, payload)  # Raises where they do not fit.
         for key in self._registry.referring(job_class):
             if names_any(payload.get(key)):
                 raise InvalidPayload(f"{key}: {NOT_AUTHORED}")

@@ -89,7 +89,7 @@ class Explaining:
 
     def _plan(self, plan: Plan, places: Places) -> None:
         previews = {one.step: one for one in preview_sql(plan, self._settings, self._registry)}
-        made = Made(plan, previews)
+        made = Made(plan, previews, self._registry)
         seen: set[tuple[str, str | None, str]] = set()
         for job in plan.jobs:
             told = previews.get(job.step)

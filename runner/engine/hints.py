@@ -1,14 +1,17 @@
-"""Holding JSON values against type hints, for arguments that come from YAML and HTTP."""
+"""Says what a type hint takes, in the user's words."""
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
-
-from runner.template.syntax import has_template
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
 
 _WORDS: dict[Any, str] = {
+    Any: "anything",
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -16,10 +19,15 @@ _WORDS: dict[Any, str] = {
     type(None): "nothing",
     list: "a list",
     dict: "a mapping",
+    Decimal: "a number",
+    date: "a date as in 2025-01-31",
+    datetime: "a time as in 2025-01-31T06:00:00+01:00",
+    timedelta: "a duration as in 5m",
+    Path: "text",
+    UUID: "a UUID",
 }
 
-
-templated = has_template
+_FROM_TEXT = (Decimal, date, datetime, timedelta, UUID)
 
 
 def takes_text_and_numbers(hint: Any) -> bool:
@@ -31,50 +39,40 @@ def takes_text_and_numbers(hint: Any) -> bool:
     return any(takes_text_and_numbers(argument) for argument in arguments)
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a JSON value fits a type hint; where there is no hint, all fits."""
-    if hint is None or hint is Any or templated(value):
-        return True
+def takes_decimals(hint: Any) -> bool:
+    """Tell whether a hint takes a Decimal, which has the digits that were written."""
+    return hint is Decimal or any(map(takes_decimals, typing.get_args(hint)))
+
+
+def judges_value(hint: Any, sample: Any) -> bool:
+    """Tell whether a hint takes some values of a sample's type and refuses others.
+
+    As a date does of texts, and a pair of lists.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, argument) for argument in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if isinstance(origin, type):
-        return _fits_container(value, origin, arguments)
-    return _fits_plain(value, hint)
-
-
-def _fits_container(value: Any, origin: type, arguments: tuple[Any, ...]) -> bool:
-    if issubclass(origin, Mapping):
-        inner = arguments[1] if len(arguments) > 1 else None
-        return isinstance(value, Mapping) and all(fits(item, inner) for item in value.values())
-    if issubclass(origin, Sequence):
-        inner = arguments[0] if arguments else None
-        return isinstance(value, list | tuple) and all(fits(item, inner) for item in value)
-    return True
-
-
-def _fits_plain(value: Any, hint: Any) -> bool:
-    if hint is type(None):
-        return value is None
-    if hint in (int, float):
-        # JSON's true is no number, Python's is. More digits than a float keeps are a Decimal.
-        numbers = (int, float, Decimal) if hint is float else int
-        return isinstance(value, numbers) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True
+    if isinstance(sample, list) and origin is tuple:
+        return ... not in arguments
+    if isinstance(sample, str):
+        of_enum = isinstance(hint, type) and issubclass(hint, Enum)
+        if hint in _FROM_TEXT or of_enum or origin is typing.Literal:
+            return True
+    return any(judges_value(argument, sample) for argument in arguments)
 
 
 def describe(hint: Any) -> str:
     """Return a type hint in the user's words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return describe(arguments[0])
     if origin in (typing.Union, types.UnionType):
         named = [describe(argument) for argument in arguments if argument is not type(None)]
         return " or ".join(dict.fromkeys(named))
     if origin is typing.Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "one of " + ", ".join(str(one.value) for one in hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"a mapping to {describe(arguments[1])}" if len(arguments) > 1 else "a mapping"
-    if isinstance(origin, type) and issubclass(origin, Sequence):
+    if isinstance(origin, type) and issubclass(origin, Sequence | Set):
         return f"a list of {describe(arguments[0])}" if arguments else "a list"
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))

@@ -1,31 +1,18 @@
 """The pipeline schema with every installed job's parameters in it, for editors."""
 
 import copy
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.config import Settings
-from runner.engine.registry import JobType, Parameter, Registry
+from runner.engine.catalog.job_type import JobType
+from runner.engine.registry import Registry
+from runner.model.argument_types import schema_of
+from runner.model.job_parameters import Parameter, written
 from runner.schemas import schema
-
-_PLAIN: dict[Any, str] = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-    list: "array",
-    tuple: "array",
-    dict: "object",
-}
 
 # What is none of text is written as a template where its value comes from a parameter.
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}
-
-
-_CONNECTIONS = frozenset({"connection", "source_connection", "target_connection"})
 
 
 def pipeline_schema(registry: Registry, settings: Settings | None = None) -> dict[str, Any]:
@@ -74,7 +61,7 @@ def _with(kind: JobType, connections: Sequence[str] | None) -> dict[str, Any]:
         for one in kind.parameters.values()
     }
     if connections is not None:
-        for name in described.keys() & _CONNECTIONS:
+        for name in kind.connections:
             forms: list[dict[str, Any]] = [{"enum": [*connections, None]}, _TEMPLATE]
             described[name] = {**_meaning(kind, name), "anyOf": forms}
     return {
@@ -94,36 +81,31 @@ def _meaning(kind: JobType, name: str) -> dict[str, str]:
 
 def _parameter(one: Parameter) -> dict[str, Any]:
     described = of_hint(one.type)
-    if described and not _takes_text(described):
-        described = {"anyOf": [described, _TEMPLATE]}
-    if one.default is not None:
-        described["default"] = one.default
+    if described:
+        described = _or_template(described)
+    default = written(one.default)
+    if isinstance(default, str | int | float | list | dict):
+        described["default"] = default
     return described
-
-
-def _takes_text(described: Mapping[str, Any]) -> bool:
-    if described.get("type") == "string":
-        return True
-    return any(_takes_text(part) for part in described.get("anyOf", ()))
 
 
 def of_hint(hint: Any) -> dict[str, Any]:
     """Return the JSON Schema of a type hint; empty, which takes anything, where there is none."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _of_union([of_hint(argument) for argument in arguments])
-    if origin is typing.Literal:
-        return {"enum": list(arguments)}
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        inner = of_hint(arguments[1]) if len(arguments) > 1 else {}
-        return {"type": "object", "additionalProperties": inner or True}
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        inner = of_hint(arguments[0]) if arguments else {}
-        return {"type": "array", "items": inner or True}
-    return {"type": _PLAIN[hint]} if hint in _PLAIN else {}
+    described = schema_of(hint)
+    # Of a class of the user's own that is described beside the hint an editor knows nothing.
+    return {} if "$defs" in described else described
 
 
-def _of_union(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    if not all(parts):
-        return {}
-    return {"anyOf": list(parts)}
+def _or_template(described: dict[str, Any]) -> dict[str, Any]:
+    """Let a template stand for each value that is none of text."""
+    for part in (described, *described.get("anyOf", ())):
+        for key in ("items", "additionalProperties"):
+            if isinstance(part.get(key), dict) and part[key]:
+                part[key] = _or_template(part[key])
+    return described if _takes_text(described) else {"anyOf": [described, _TEMPLATE]}
+
+
+def _takes_text(described: Mapping[str, Any]) -> bool:
+    if described.get("type") == "string":
+        return not described.keys() & {"enum", "const", "pattern", "format"}
+    return any(_takes_text(part) for part in described.get("anyOf", ()))

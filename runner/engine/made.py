@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runner.engine.preview import PreviewedJob
+from runner.engine.registry import Registry
 from runner.model.plan import Plan, PlannedJob
-from runner.spec import SqlUse, tables_of_job, uses_of_sql
+from runner.spec import SqlUse, uses_of_sql
 from runner.store.explain import Fault
 from runner.template import Preview, first_word
 
@@ -29,7 +30,10 @@ class Maker:
 class Made:
     """Knows which tables each job of a plan creates, alters or fills, and in which database."""
 
-    def __init__(self, plan: Plan, previews: Mapping[str, PreviewedJob]) -> None:
+    def __init__(
+        self, plan: Plan, previews: Mapping[str, PreviewedJob], registry: Registry
+    ) -> None:
+        self._registry = registry
         self._jobs = {job.step: job for job in plan.jobs}
         self._previews = previews
         self._uses: dict[int, SqlUse] = {}
@@ -63,10 +67,10 @@ class Made:
         for step, job in self._jobs.items():
             told = self._previews.get(step)
             statements = told.statements if told is not None else ()
-            by_job = tables_of_job(job.job_class, job.payload).makes
-            own = job.payload.get("target_connection") or job.payload.get("connection")
-            named = own == connection and _share(by_job, names)
-            if named or any(self._makes(one, names, connection) for one in statements):
+            by_job = self._registry.tables(job.job_class, job.payload, connection).makes
+            if _share(by_job, names) or any(
+                self._makes(one, names, connection) for one in statements
+            ):
                 yield step
 
     def _makes(self, one: Preview, names: frozenset[str], connection: str | None) -> bool:

@@ -1,97 +1,24 @@
 """Job classes by name: the files under `jobs/`, and dotted paths."""
 
 import importlib
-import inspect
 import pkgutil
-import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.config import Settings
-from runner.engine.docstrings import meanings_of
-from runner.engine.hints import describe, fits, takes_text_and_numbers, templated
+from runner.engine.catalog.job_type import JobType
+from runner.engine.hints import describe, takes_decimals, takes_text_and_numbers
 from runner.engine.jobfiles import digest_of, folders_of
 from runner.errors import InvalidPayload, UnknownJobClass
+from runner.model.job_parameters import Finding, refused_names
 from runner.model.plan import FOREACH
+from runner.spec import SqlUse
 from runner.suggest import did_you_mean
+from runner.template.syntax import has_template
 
-Finding = tuple[str | None, str, str, str]
-"""(offending key of `with`, code, message, hint)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a job class; `type` is None where the class does not say."""
-
-    name: str
-    type: Any
-    required: bool
-    default: Any
-
-
-class JobType:
-    """A job class as the registry knows it."""
-
-    def __init__(self, name: str, cls: type) -> None:
-        self.name = name
-        self.cls = cls
-
-    @property
-    def transactional(self) -> bool:
-        """Whether the effect commits with the completion."""
-        return bool(getattr(self.cls, "transactional", True))
-
-    @property
-    def summary(self) -> str:
-        """The first line of the class's docstring."""
-        return (inspect.getdoc(self.cls) or "").partition("\n")[0]
-
-    @cached_property
-    def parameters(self) -> dict[str, Parameter]:
-        """The parameters that `with` may hold, base classes' included."""
-        found: dict[str, Parameter] = {}
-        for cls in reversed(self.cls.__mro__):
-            if "__init__" in vars(cls) and cls is not object:
-                found |= _own_parameters(cls)
-        return found
-
-    @cached_property
-    def meanings(self) -> dict[str, str]:
-        """What the docstrings say of the parameters, by their names."""
-        return meanings_of(self.cls)
-
-    @cached_property
-    def takes_anything(self) -> bool:
-        """Whether no class in the line but the base names its parameters."""
-        return bool(getattr(self.cls, "any_parameters", False))
-
-    @cached_property
-    def faults_of(self) -> Callable[[Mapping[str, Any]], Iterable[Any]] | None:
-        """What finds the arguments that the class refuses whatever their type, if it does."""
-        found: Callable[[Mapping[str, Any]], Iterable[Any]] | None
-        found = getattr(self.cls, "faults_of", None)
-        return found
-
-
-def _own_parameters(cls: type) -> dict[str, Parameter]:
-    init = vars(cls)["__init__"]
-    try:
-        hints = typing.get_type_hints(init)
-    except Exception:  # noqa: BLE001 - a user's annotation may name anything
-        hints = {}
-    return {
-        parameter.name: Parameter(
-            parameter.name,
-            hints.get(parameter.name),
-            parameter.default is parameter.empty,
-            None if parameter.default is parameter.empty else parameter.default,
-        )
-        for parameter in list(inspect.signature(init).parameters.values())[1:]
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
+if TYPE_CHECKING:
+    from runner.model.argument_types import IsTemplate
 
 
 class Registry:
@@ -157,6 +84,13 @@ class Registry:
             return None
         return found
 
+    def tables(self, job: str, with_: Mapping[str, Any], connection: str | None) -> SqlUse:
+        """Return what a job does to tables of one database beside its SQL, as its class says."""
+        try:
+            return self.get(job).tables(with_, connection)
+        except UnknownJobClass:
+            return SqlUse()
+
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
         try:
@@ -165,57 +99,70 @@ class Registry:
             return ()
         return [name for name, one in known.items() if takes_text_and_numbers(one.type)]
 
+    def kept_digits(self, job: str) -> Collection[str]:
+        """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
+        try:
+            known = self.get(job).parameters
+        except UnknownJobClass:
+            return ()
+        return [name for name, one in known.items() if takes_decimals(one.type)]
+
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
-        """Return an instance, its arguments checked.
+        """Return an instance, its arguments checked and read by their type hints.
 
         Raises:
             UnknownJobClass, InvalidPayload: As their messages say.
         """
-        problems = self.check(name, payload)
-        if problems:
-            _key, code, message, hint = problems[0]
+        arguments = self.arguments(name, payload)
+        job = self.get(name).cls(**arguments)
+        job.payload = payload
+        return job
+
+    def arguments(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the constructor is given, a text as the date that its hint wants.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        arguments: dict[str, Any] = {}
+        for _path, code, message, hint in self._judge(name, payload, None, arguments):
             kind = UnknownJobClass if code == "unknown-job" else InvalidPayload
             raise kind(f"{message}; {hint}" if hint else message)
-        return self.get(name).cls(**payload)
+        return arguments
 
     def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
-        """Return what is wrong with dispatching `job` with these arguments."""
+        """Return what is wrong with these arguments, templates left to be judged when rendered."""
+        return list(self._judge(job, with_, has_template, {}))
+
+    def _judge(
+        self,
+        job: str,
+        with_: Mapping[str, Any],
+        is_template: "IsTemplate | None",
+        arguments: dict[str, Any],
+    ) -> Iterator[Finding]:
+        """Yield what is wrong, and put what is right into `arguments`."""
+        from runner.model.argument_types import Mismatch, fit
+
         try:
             kind = self.get(job)
         except UnknownJobClass as error:
             message, _, hint = str(error).partition("; ")
-            return [(None, "unknown-job", message, hint)]
-        if kind.takes_anything:
-            return []
+            yield (), "unknown-job", message, hint
+            return
+        yield from refused_names(job, kind.cls, with_, anything=kind.takes_anything)
         known = kind.parameters
-        findings: list[Finding] = [
-            (
-                key,
-                "unknown-parameter",
-                f'{job} has no parameter "{key}"',
-                did_you_mean(key, known, listed_as="it takes"),
-            )
-            for key in with_
-            if key not in known
-        ]
-        findings += [
-            (None, "missing-parameter", f'{job} needs the parameter "{name}"', "")
-            for name, parameter in known.items()
-            if parameter.required and name not in with_
-        ]
         for key, value in with_.items():
-            if key in known and not templated(value) and not fits(value, known[key].type):
-                findings.append(
-                    (
-                        key,
-                        "wrong-type",
-                        f'the parameter "{key}" of {job} takes {describe(known[key].type)}',
-                        "",
-                    )
-                )
+            type_ = known[key].type if key in known else None
+            try:
+                arguments[key] = fit(value, type_, is_template)
+            except Mismatch as found:
+                message = f'the parameter "{key}" of {job} '
+                message += found.rule or f"takes {describe(type_)}"
+                yield (key, *found.path), "wrong-type", message, ""
         if kind.faults_of is not None:
-            findings += [(key, "refused-value", *told) for key, *told in kind.faults_of(with_)]
-        return findings
+            for key, message, remedy in kind.faults_of(with_):
+                yield (key,), "refused-value", message, remedy
 
     def _unknown(self, name: str) -> str:
         if name in self._broken:
@@ -229,6 +176,9 @@ class Registry:
         self._scanned = True
         # First: what is changed meanwhile counts as not loaded.
         self._loaded = self.on_disk()
+        # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
+        import runner.model.argument_types  # noqa: F401
+
         package = importlib.import_module(self._package)
         own = self._folder
         if own is not None and own.is_dir() and not _within(own, package.__path__):

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Settings
+from runner.engine.catalog.job_type import JobType
 from runner.engine.given_params import faults_of_given
+from runner.engine.hints import judges_value
 from runner.engine.known_values import Known, Rendered
 from runner.engine.null_params import faults_of_null, told_of_null
 from runner.engine.preview import NoDatabase, entered
-from runner.engine.registry import JobType, Registry
+from runner.engine.registry import Registry
 from runner.engine.sql_check import SqlText, faults_of_sql, statements_of
 from runner.engine.step_shapes import StepShapes
 from runner.engine.untouchable import Touched
@@ -123,12 +125,15 @@ class _Rehearsal:
 
     def _wrong_types(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at values whose type the parameters' declarations tell."""
-        samples = dict(self._known.samples(step))
-        if kind.takes_anything or not samples:
-            return
-        for key, code, message, hint in self._registry.check(step.job, samples):
-            if code == "wrong-type" and key is not None:
-                yield self._told(step, (key,), code, message, hint or _HINT)
+        samples = {
+            key: sample
+            for key, sample in self._known.samples(step)
+            # Which text it will be, say, is not known.
+            if key in kind.parameters and not judges_value(kind.parameters[key].type, sample)
+        }
+        for keys, code, message, hint in self._registry.check(step.job, samples):
+            if code == "wrong-type":
+                yield self._told(step, keys, code, message, hint or _HINT)
 
     def _of_sql(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at the SQL of a step before any value is put in."""
@@ -166,7 +171,7 @@ class _Rehearsal:
             yield self._refused(step, *one.fault)
             return
         yield from self._of_paths(step, kind, one.payload)
-        yield from self._of_connections(step, one.payload)
+        yield from self._of_connections(step, kind, one.payload)
         job, refused = self._made(step, kind, one)
         if refused is not None:
             yield self._refused(step, self._argument(one.payload, refused), refused)
@@ -221,10 +226,12 @@ class _Rehearsal:
                 except HeadraceError as error:
                     yield self._problem(self._path(step, key), error, step)
 
-    def _of_connections(self, step: Step, payload: Mapping[str, Any]) -> Iterator[Problem]:
-        for key, value in payload.items():
-            named = key == "connection" or key.endswith("_connection")
-            if named and isinstance(value, str) and value not in self._settings.connections:
+    def _of_connections(
+        self, step: Step, kind: JobType, payload: Mapping[str, Any]
+    ) -> Iterator[Problem]:
+        for key in kind.connections:
+            value = payload.get(key)
+            if isinstance(value, str) and value not in self._settings.connections:
                 message = f'uses an unknown connection "{value}"'
                 hint = "name it under `connections` in config.yaml"
                 yield self._told(step, (key,), "unknown-connection", message, hint)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.engine.registry import JobType
+from runner.engine.catalog.job_type import JobType
 from runner.engine.step_shapes import StepShapes, of_argument
 from runner.errors import JobFailure, RefusedSql
 from runner.model.pipeline import Step

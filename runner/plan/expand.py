@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from runner import exact
 from runner.errors import HeadraceError, TemplateError
 from runner.model.pipeline import Foreach, Pipeline, Step
 from runner.model.plan import Plan, PlannedJob
@@ -261,6 +262,8 @@ def plain(value: Any) -> Any:
 
     A number of more digits than a float keeps stays a number, a Decimal.
     """
+    if isinstance(value, float) and hasattr(value, "spelt"):
+        return exact.number(value.spelt)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Decimal) and value.is_finite():

@@ -16,7 +16,7 @@ from runner.spec.load import (
     watched_files,
 )
 from runner.spec.places import place_in_text, place_of
-from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
+from runner.spec.tables import SqlUse, uses_of_sql
 
 __all__ = [
     "DEFAULTS_FILE",
@@ -37,7 +37,6 @@ __all__ = [
     "place_of",
     "silences",
     "stamp",
-    "tables_of_job",
     "uses_of_sql",
     "watched_files",
 ]

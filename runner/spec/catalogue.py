@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from runner.model.job_parameters import Finding
+from runner.spec.tables import SqlUse
+
 
 class Catalogue(Protocol):
     """The job classes that a step may name."""
@@ -10,11 +13,11 @@ class Catalogue(Protocol):
     def names(self) -> Collection[str]:
         """Return the names of all job classes."""
 
-    def check(self, job: str, with_: Mapping[str, Any]) -> list[tuple[str | None, str, str, str]]:
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
         """Return what is wrong with a step's job and its arguments.
 
-        Each is (the offending key of `with` or None, code, message, hint) with a code of
-        unknown-job, unknown-parameter, missing-parameter, wrong-type or refused-value.
+        Its codes are unknown-job, unknown-parameter, missing-parameter, wrong-type and
+        refused-value.
         """
 
     def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
@@ -25,3 +28,9 @@ class Catalogue(Protocol):
 
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the arguments of a job in which a number stands for its text."""
+
+    def kept_digits(self, job: str) -> Collection[str]:
+        """Return the arguments of a job in which a number keeps digits that no float has."""
+
+    def tables(self, job: str, with_: Mapping[str, Any], connection: str | None) -> SqlUse:
+        """Return what a job does to tables of one database beside its SQL, as its class says."""

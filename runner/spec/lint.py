@@ -14,8 +14,9 @@ from runner.config import Settings
 from runner.errors import HeadraceError, Problem
 from runner.model.pipeline import Pipeline, Step
 from runner.source import Document, Position, read, scan
+from runner.spec.catalogue import Catalogue
 from runner.spec.lint_schedules import either_day
-from runner.spec.tables import SqlUse, tables_of_job, uses_of_sql
+from runner.spec.tables import SqlUse, uses_of_sql
 from runner.spec.written_texts import warnings_of_texts
 
 # Every two steps are compared: beyond this many it would take minutes.
@@ -38,8 +39,10 @@ class _Checked:
         return self.step.id in other.above
 
 
-def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
+def lint(pipelines: Iterable[Pipeline], settings: Settings, catalogue: Catalogue) -> list[Problem]:
     """Return the warnings about these valid pipelines, in the order of their places.
+
+    What a job does to tables beside its SQL, its class in the catalogue says.
 
     A comment `# headrace: ignore[code] why` on the line of a warning, or on the first line of
     its step, silences it; the reason is part of it.
@@ -52,7 +55,7 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
         document, problems = scan(content, pipeline.file)
         if document is not None and not problems:
             lines = content.decode("utf-8-sig").splitlines()
-            found += _of_pipeline(pipeline, document, lines, settings)
+            found += _of_pipeline(pipeline, document, lines, settings, catalogue)
             found += _unused_templates(document, lines)
             found += (
                 one
@@ -64,12 +67,18 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings) -> list[Problem]:
 
 
 def _of_pipeline(
-    pipeline: Pipeline, document: Document, lines: list[str], settings: Settings
+    pipeline: Pipeline,
+    document: Document,
+    lines: list[str],
+    settings: Settings,
+    catalogue: Catalogue,
 ) -> Iterator[Problem]:
     small = len(pipeline.steps) <= MOST_COMPARED
     above = _above(pipeline.steps) if small else {}
     steps = [
-        _Checked(step, index, _use(step, pipeline, settings), above.get(step.id, frozenset()))
+        _Checked(
+            step, index, _use(step, pipeline, settings, catalogue), above.get(step.id, frozenset())
+        )
         for index, step in enumerate(pipeline.steps)
     ]
     findings = [
@@ -182,10 +191,10 @@ def _too_early(steps: list[_Checked]) -> Iterator[_Warning]:
                 yield reader, "read-before-write", message, hint
 
 
-def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
+def _use(step: Step, pipeline: Pipeline, settings: Settings, catalogue: Catalogue) -> SqlUse:
     if step.pipeline is not None:
         return SqlUse()
-    use = tables_of_job(step.job, step.with_)
+    use = SqlUse()
     sql = step.with_.get("sql")
     path = step.with_.get("sql_path")
     if isinstance(sql, str):
@@ -199,7 +208,9 @@ def _use(step: Step, pipeline: Pipeline, settings: Settings) -> SqlUse:
         if isinstance(content, bytes):
             use = use.also(uses_of_sql(content.decode("utf-8", "replace")))
     # One database's table is not another one's: only the control database's are compared.
-    return use if step.with_.get("connection") is None else SqlUse(unbounded=use.unbounded)
+    if step.with_.get("connection") is not None:
+        use = SqlUse(unbounded=use.unbounded)
+    return use.also(catalogue.tables(step.job, step.with_, None))
 
 
 def _above(steps: Iterable[Step]) -> dict[str, frozenset[str]]:

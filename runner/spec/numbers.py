@@ -1,7 +1,7 @@
 """Numbers that would not stay what the file says: `1.50` in a text, digits that no float keeps."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -19,14 +19,17 @@ _Number = tuple[KeyPath, int | float, str]
 def numbers_stay_as_written(expansion: Expansion, draft: Draft) -> Iterator[Finding]:
     """A number that becomes a text is spelt as in the file, and none loses digits."""
     numbers = list(_numbers(expansion, draft))
+    exact = set(_arguments(draft, draft.catalogue.kept_digits))
     respelt = {path for path, value, text in numbers if str(value) != text}
-    as_text = set(_places_of_texts(draft)) if respelt else set()
+    as_text = set(_arguments(draft, draft.catalogue.kept_as_text)) if respelt else set()
     if any(path[0] == "params" or "foreach" in path for path in respelt):
         as_text |= set(_handed_to_texts(draft))
     for path, value, text in numbers:
         if path in respelt and any(path[:end] in as_text for end in range(3, len(path) + 1)):
             message = f"the number {text} would become the text {value}"
             yield Finding(path, "changed-number", message, _remedy(draft, path, text))
+        elif any(path[:end] in exact for end in range(3, len(path) + 1)):
+            continue  # All digits that are written arrive.
         elif isinstance(value, float) and _loses_digits(text, value):
             message = f"the number {text} has more digits than are kept: it becomes {value!r}"
             yield Finding(path, "changed-number", message, f'quote it: "{text}"')
@@ -49,12 +52,12 @@ def _remedy(draft: Draft, path: KeyPath, text: str) -> str:
     return f'quote it: "{text}"'
 
 
-def _places_of_texts(draft: Draft) -> Iterator[KeyPath]:
-    """Yield the keys that take a number for its text."""
+def _arguments(draft: Draft, of_job: Callable[[str], Collection[str]]) -> Iterator[KeyPath]:
+    """Yield where the arguments stand that are named for a step's job."""
     for step in draft.all_steps:
         job = step.text("job")
         if job and step.with_:
-            for key in draft.catalogue.kept_as_text(job):
+            for key in of_job(job):
                 yield (*step.path, "with", key)
 
 

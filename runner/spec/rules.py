@@ -119,7 +119,7 @@ def jobs_fit(draft: Draft) -> Iterator[Finding]:
         job = step.text("job")
         if not job:
             continue
-        for key, code, message, hint in draft.catalogue.check(job, step.with_):
+        for keys, code, message, hint in draft.catalogue.check(job, step.with_):
             if code == "unknown-job":
                 names = draft.catalogue.names()
                 guess = hint or did_you_mean(job, names, listed_as="jobs") or _JOB_HINT
@@ -128,13 +128,13 @@ def jobs_fit(draft: Draft) -> Iterator[Finding]:
                     told = f"{step.label}: {message}"
                 yield Finding((*step.path, "job"), code, told, guess)
             else:
-                path, of_key = _argument_place(step, key, code)
+                path, of_key = _argument_place(step, keys, code)
                 yield Finding(path, code, f"{step.label}: {message}", hint or _JOB_HINT, of_key)
 
 
-def _argument_place(step: DraftStep, key: str | None, code: str) -> tuple[KeyPath, bool]:
-    if key is not None and key in step.with_:
-        return (*step.path, "with", key), code == "unknown-parameter"
+def _argument_place(step: DraftStep, keys: KeyPath, code: str) -> tuple[KeyPath, bool]:
+    if keys and keys[0] in step.with_:
+        return (*step.path, "with", *keys), code == "unknown-parameter"
     return (*step.path, "with" if "with" in step.data else "job"), "with" in step.data
 
 

@@ -1,40 +1,10 @@
-"""Finds the tables that a step reads and writes, as far as its text shows."""
+"""Finds the tables that SQL reads, writes and creates."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runner.template.skeleton import UNKNOWN, sql_for_parsers
-from runner.template.syntax import has_template
-
-# Of the jobs that come with Headrace, the keys of `with` that name tables.
-_READS = {
-    "DataAggregation": ("table",),
-    "MirrorTable": ("source_table",),
-    "SyncTable": ("source_table",),
-    "CheckData": ("table",),
-}
-_WRITES = {
-    "LoadFile": ("table",),
-    "DataAggregation": ("into",),
-    "TruncateTable": ("table",),
-    "DropTable": ("table",),
-    "ArchiveRows": ("table", "into"),
-    "MirrorTable": ("target_table",),
-    "SyncTable": ("target_table",),
-    "RunSql": ("into",),
-    "HttpExtract": ("into",),
-}
-
-_MAKES = {
-    "LoadFile": ("table",),
-    "DataAggregation": ("into",),
-    "ArchiveRows": ("into",),
-    "MirrorTable": ("target_table",),
-    "SyncTable": ("target_table",),
-    "RunSql": ("into",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +27,6 @@ class SqlUse:
             self.unbounded + other.unbounded,
             self.makes | other.makes,
         )
-
-
-def tables_of_job(job: str, with_: Mapping[str, Any]) -> SqlUse:
-    """Return the tables that a known job's arguments name."""
-    return SqlUse(
-        _named(_READS.get(job, ()), with_),
-        _named(_WRITES.get(job, ()), with_),
-        makes=_named(_MAKES.get(job, ()), with_),
-    )
-
-
-def _named(keys: tuple[str, ...], with_: Mapping[str, Any]) -> frozenset[str]:
-    values = [with_.get(key) for key in keys]
-    return frozenset(
-        value.lower() for value in values if isinstance(value, str) and not has_template(value)
-    )
 
 
 def uses_of_sql(sql: str) -> SqlUse:

@@ -226,3 +226,22 @@ def test_a_job_of_ones_own_cannot_have_anything_run_by_its_preview(
     assert done.code == 0, done.out
     assert "0 statements explained, 2 skipped" in done.out
     assert execute(database, "SELECT * FROM orders") == []
+
+
+def test_a_table_that_a_job_of_ones_own_makes_is_not_missing(headrace: Headrace):
+    (headrace.folder / "jobs").mkdir()
+    (headrace.folder / "jobs" / "refresh.py").write_text(
+        "from jobs.base import BaseJob\n\n"
+        "class Refresh(BaseJob):\n"
+        '    tables_written = tables_made = ("mart.refreshed",)\n'
+    )
+    done = explain(
+        headrace,
+        "- {id: refresh, job: Refresh}\n"
+        "- id: use\n"
+        "  job: RunSql\n"
+        "  depends_on: [refresh]\n"
+        "  with: {sql: 'SELECT count(*) FROM mart.refreshed'}\n",
+    )
+    assert done.code == 0, done.out
+    assert 'relation "mart.refreshed" does not exist yet; step "refresh" makes it' in done.out

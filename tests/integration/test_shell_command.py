@@ -68,7 +68,7 @@ def test_it_is_off_unless_the_configuration_allows_it() -> None:
 def test_a_script_with_a_template_is_refused_when_it_is_validated() -> None:
     findings = Registry().check("ShellCommand", {"command": "rm {{ params.file }}"})
 
-    assert [(key, code) for key, code, _, _ in findings] == [("command", "refused-value")]
+    assert [(keys, code) for keys, code, _, _ in findings] == [(("command",), "refused-value")]
     assert Registry().check("ShellCommand", {"command": ["rm", "{{ params.file }}"]}) == []
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from runner.model.job_parameters import Finding
+from runner.spec import SqlUse
 from runner.suggest import did_you_mean
 
 # Job → its parameters with the types they take; those in `_REQUIRED` have no default.
@@ -28,8 +30,6 @@ _REQUIRED = {
     "SlowQuery": ("duration",),
 }
 
-Fault = tuple[str | None, str, str, str]
-
 
 class SmallCatalogue:
     """Job classes for tests that need none to run."""
@@ -37,21 +37,21 @@ class SmallCatalogue:
     def names(self) -> Collection[str]:
         return sorted(_JOBS)
 
-    def check(self, job: str, with_: Mapping[str, Any]) -> list[Fault]:
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
         if job not in _JOBS:
-            return [(None, "unknown-job", f'unknown job "{job}"', "")]
+            return [((), "unknown-job", f'unknown job "{job}"', "")]
         takes = {**_JOBS[job], "connection": str}
-        faults: list[Fault] = []
+        faults: list[Finding] = []
         for key, value in with_.items():
             if key not in takes:
                 hint = did_you_mean(key, takes, listed_as="it takes")
-                faults.append((key, "unknown-parameter", f'{job} takes no "{key}"', hint))
+                faults.append(((key,), "unknown-parameter", f'{job} takes no "{key}"', hint))
             elif not isinstance(value, takes[key]) and not isinstance(value, str):
                 faults.append(
-                    (key, "wrong-type", f'"{key}" of {job} has the wrong type', "see its docs")
+                    ((key,), "wrong-type", f'"{key}" of {job} has the wrong type', "see its docs")
                 )
         faults += [
-            (key, "missing-parameter", f'{job} needs "{key}"', f"add {key}: …")
+            ((), "missing-parameter", f'{job} needs "{key}"', f"add {key}: …")
             for key in _REQUIRED.get(job, ())
             if key not in with_
         ]
@@ -62,3 +62,9 @@ class SmallCatalogue:
 
     def kept_as_text(self, _job: str) -> Collection[str]:
         return ()
+
+    def kept_digits(self, _job: str) -> Collection[str]:
+        return ()
+
+    def tables(self, _job: str, _with: Mapping[str, Any], _connection: str | None) -> SqlUse:
+        return SqlUse()

@@ -432,6 +432,22 @@ steps:
     ]
 
 
+def test_a_text_that_only_a_run_knows_may_be_any_word(found: Found):
+    text = """\
+name: p
+params: {text: {required: true}, count: {type: integer, required: true}}
+steps:
+  - {id: a, job: LoadFile, with: {path: a.csv, table: t, format: "{{ params.text }}"}}
+  - {id: b, job: LoadFile, with: {path: a.csv, table: t, format: "{{ params.count }}"}}
+  - {id: c, job: Fibonacci, with: {n: "{{ params.text }}"}}
+"""
+    items = [item for item in found(text) if item["severity"] == "error"]
+    assert [(item["line"], item["code"]) for item in items] == [
+        (5, "wrong-type"),
+        (6, "wrong-type"),
+    ]
+
+
 def test_no_built_in_job_returns_a_key_that_it_does_not_name():
     # Templates that speak of another key are refused before a run.
     registry = Registry()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.config import Settings
+from runner.engine.registry import Registry
 from runner.model.connection import NamedConnection
 from runner.spec import lint, load_folder
 from tests.support.catalogue import SmallCatalogue
@@ -15,7 +16,7 @@ def warnings(folder: Path, steps: str) -> list[str]:
     (folder / "p.yaml").write_text("name: p\nsteps:\n" + steps)
     loaded = load_folder(folder, SmallCatalogue(), settings)
     assert loaded.problems == []
-    found = lint(loaded.pipelines.values(), settings)
+    found = lint(loaded.pipelines.values(), settings, Registry())
     assert {problem.severity for problem in found} <= {"warning"}
     return [f"{p.line}:{p.column} {p.code} {p.message}" for p in found]
 
@@ -105,7 +106,7 @@ def test_another_database_has_tables_of_its_own(tmp_path: Path) -> None:
     )
     loaded = load_folder(tmp_path, SmallCatalogue(), settings)
 
-    assert lint(loaded.pipelines.values(), settings) == []
+    assert lint(loaded.pipelines.values(), settings, Registry()) == []
 
 
 def test_a_chain_of_a_thousand_writers_is_checked(tmp_path: Path) -> None:

@@ -164,13 +164,13 @@ def test_an_unused_template_is_a_warning_and_can_be_silenced(tmp_path: Path, set
     path = tmp_path / "p.yaml"
     path.write_text(f"name: p\n{LOAD}steps: [{{id: a, job: FailedJob}}]\n")
 
-    (found,) = lint(load(tmp_path, settings).pipelines.values(), settings)
+    (found,) = lint(load(tmp_path, settings).pipelines.values(), settings, SmallCatalogue())
 
     assert (found.code, found.line, found.severity) == ("unused-template", 3, "warning")
     path.write_text(
         path.read_text().replace("  load:", "  load: # headrace: ignore[unused-template] for later")
     )
-    assert lint(load(tmp_path, settings).pipelines.values(), settings) == []
+    assert lint(load(tmp_path, settings).pipelines.values(), settings, SmallCatalogue()) == []
 
 
 def test_a_warning_about_a_templates_sql_is_told_once_at_the_template(
@@ -180,12 +180,12 @@ def test_a_warning_about_a_templates_sql_is_told_once_at_the_template(
     steps = "steps: [{id: a, template: load, with: {table: t}}, {id: b, template: load, with: "
     path.write_text(f"name: p\n{LOAD}{steps}{{table: u}}}}]\n".replace("select 1", "delete from x"))
 
-    found = lint(load(tmp_path, settings).pipelines.values(), settings)
+    found = lint(load(tmp_path, settings).pipelines.values(), settings, SmallCatalogue())
 
     assert [(one.code, one.line) for one in found] == [("no-where", 5), ("parallel-write", 6)]
     silenced = path.read_text().replace('"}}}\n', '"}}} # headrace: ignore[no-where] meant\n', 1)
     path.write_text(silenced)
-    found = lint(load(tmp_path, settings).pipelines.values(), settings)
+    found = lint(load(tmp_path, settings).pipelines.values(), settings, SmallCatalogue())
     assert [one.code for one in found] == ["parallel-write"]
 
 
@@ -198,7 +198,7 @@ def test_a_template_that_a_handler_uses_is_used(tmp_path: Path, settings: Settin
     result = load(tmp_path, settings)
 
     assert result.pipelines["p"].handlers[0].job == "RunSql"
-    assert lint(result.pipelines.values(), settings) == []
+    assert lint(result.pipelines.values(), settings, SmallCatalogue()) == []
 
 
 def test_ten_thousand_steps_of_one_template_load(settings: Settings):

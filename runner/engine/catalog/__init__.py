@@ -1,0 +1,1 @@
+"""What exists: job classes and pipelines, read from files and kept through broken edits."""
