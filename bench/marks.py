@@ -1,4 +1,4 @@
-"""Where every system's job leaves its mark: memory that all processes of one run share.
+"""Shared memory in which every system's jobs record their times.
 
 The body of each benchmark job, in every system, is one call of `mark`: it writes the time into
 the job's own place. So the controller sees when work began and ended without asking the system

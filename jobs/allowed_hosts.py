@@ -1,4 +1,4 @@
-"""Which hosts a job may speak to: the list of the configuration, held against each address.
+"""Checks hosts and addresses against the configured list before a job connects to them.
 
 A name is resolved once, and the connection goes to an address that was looked at: what the name
 means a moment later does not count. A listed name that leads to a private address (loopback,

@@ -1,4 +1,4 @@
-"""What jobs tell about their statements before they run: the parts that several have in common."""
+"""Previews of statements before they run: the parts that several jobs share."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a job's SQL may not do to the transaction that it runs in."""
+"""Refuses SQL of jobs that would change the transaction in which it runs."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""How much a value of a template is, all that it holds counted, and filters that are told so."""
+"""Measures the values of a template, with all that they contain, and guards filters by it."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, time
