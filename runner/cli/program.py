@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.cli import outlet
 from headrace.errors import HeadraceError
+from headrace.jobapi import former_names
 from headrace.observe.redaction import redacted
 from headrace.observe.terminal_text import VisibleStream
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns 0 where all is fine, 1 where what was asked about failed, 2 at wrong usage or
     configuration.
     """
+    former_names.answer()
     outlet.prepare()
     _write_controls_out()
     # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = parser().parse_args(arguments)
         module, _, function = given.command.partition(":")
-        code: int = getattr(import_module(f"headrace.cli.{module}"), function)(given) or 0
+        code: int = getattr(import_module(f"{__package__}.{module}"), function)(given) or 0
         sys.stdout.flush()
     except HeadraceError as error:
         _say(str(error))

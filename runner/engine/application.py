@@ -244,6 +244,11 @@ def connect(settings: Settings | None = None, *, role: str = "cli") -> Headrace:
     return headrace
 
 
+def local_dispatcher() -> Dispatcher:
+    """Return what dispatches in a program of the user's own, connected as its settings say."""
+    return connect().dispatcher
+
+
 def process_name() -> str:
     """Return a name for this process that no other one ever has.
 

@@ -5,7 +5,6 @@ here imports the engine: a worker hands its side over when it starts, and a prog
 user's own that calls `MyJob.dispatch(...)` gets it at the first call.
 """
 
-import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -237,7 +237,9 @@ def dispatch(
     if that transaction commits.
     """
     if not _dispatcher:
-        use_dispatcher(importlib.import_module("headrace.engine.application").connect().dispatcher)
+        # By its entry point: the door knows nothing of the engine behind it.
+        found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
+        use_dispatcher(found.load()())
     upstream = [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
     return _dispatcher[0].dispatch(
         job_class,

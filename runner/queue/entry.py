@@ -1,6 +1,6 @@
 """Entry point of a stock `rq worker` for our messages: slower than our worker, as correct."""
 
-import importlib
+from importlib.metadata import entry_points
 
 from rq import get_current_job
 
@@ -18,5 +18,6 @@ def perform() -> None:
     if parsed is None:
         raise ValueError("RQ calls this function only for Headrace's own messages")
     job_id, attempt = parsed
-    # By name: the queue knows nothing of the engine.
-    importlib.import_module("headrace.engine.workers.stock_rq").perform(job_id, attempt)
+    # By its entry point: the queue knows nothing of the engine.
+    found = next(iter(entry_points(group="headrace.parts", name="attempt")))
+    found.load()(job_id, attempt)

@@ -3,21 +3,12 @@
 RQ calls a message a "job" and keeps it as a hash `<prefix>:job:<id>` whose id stands in the list
 `<prefix>:queue:<name>` (see `keys.py`). Our message id is `<job id>_<attempt>`, so that the list
 alone tells all: Headrace's own worker never reads the hash, let alone unpickles it. The hash is
-there for `rq worker`, which calls `ENTRY_POINT`, and for `rq info` and rq-dashboard.
+there for `rq worker`, which calls `perform` of `entry.py`, and for `rq info` and rq-dashboard.
 """
 
-import pickle
 import re
-import zlib
 from typing import NamedTuple
 from uuid import UUID
-
-ENTRY_POINT = "headrace.queue.entry.perform"
-
-# One constant for all messages: a function without arguments, as RQ's default serializer writes
-# it; the id is taken from RQ's own job id. Written without RQ, which takes its prefix for good
-# when it is first imported: dispatching happens in programs that have an RQ of their own.
-DATA = zlib.compress(pickle.dumps((ENTRY_POINT, None, (), {}), protocol=5))
 
 _MESSAGE_ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,9})")
 

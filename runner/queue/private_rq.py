@@ -5,7 +5,6 @@ A job may use RQ, too, for queues of its own application: what it imports is ano
 whatever prefix its own environment says.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 from headrace.queue.keys import Keys
 
 _VARIABLE = "RQ_KEY_PREFIX"
-_OURS = "headrace.queue.worker"
+_OURS = f"{__package__}.worker"
 
 
 def worker_class(keys: Keys) -> Any:
@@ -26,7 +25,7 @@ def worker_class(keys: Keys) -> Any:
     """
     if _OURS not in sys.modules:
         with _imported_anew(), _variable(keys.prefix):
-            importlib.import_module(_OURS)
+            from headrace.queue import worker as _worker  # noqa: F401
     module = sys.modules[_OURS]
     if keys.prefix != module.KEY_PREFIX:
         raise RuntimeError(f"this process serves {module.KEY_PREFIX}, not {keys.prefix}")

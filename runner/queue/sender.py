@@ -1,6 +1,8 @@
 """Sending messages, and telling which of them Redis has lost."""
 
+import pickle
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +16,14 @@ from redis.exceptions import NoScriptError
 from headrace.errors import QueueUnavailable
 from headrace.queue.connect import connect, reported
 from headrace.queue.keys import Keys
-from headrace.queue.message import DATA, ENTRY_POINT, Message
+from headrace.queue.message import Message
+
+ENTRY_POINT = "headrace.queue.entry.perform"
+
+# One constant for all messages: a function without arguments, as RQ's default serializer writes
+# it; the id is taken from RQ's own job id. Written without RQ, which takes its prefix for good
+# when it is first imported: dispatching happens in programs that have an RQ of their own.
+DATA = zlib.compress(pickle.dumps((ENTRY_POINT, None, (), {}), protocol=5))
 
 # Pairs of a limit and the ids of messages that have it. The hash is written where the list is, in
 # one command for many messages: messages of one limit have equal hashes, and a copy costs a fifth.

@@ -9,8 +9,8 @@ from rq.job import Job
 
 from headrace.queue.consumer import Taker
 from headrace.queue.keys import Keys
-from headrace.queue.message import DATA, Message
-from headrace.queue.sender import Sender
+from headrace.queue.message import Message
+from headrace.queue.sender import DATA, Sender
 
 WEEK_S = 604_800
 # As RQ has them in this process.

@@ -33,7 +33,7 @@ _OF_TYPES = re.compile(
     r"unsupported operand|has no such entry|can only concatenate|not supported between"
 )
 _KINDS = ("step", "handler")
-_OURS = ("runner.errors.", "jobs.", "TypeError", "AttributeError", "ValueError")
+_OURS = ("headrace.errors.", "headrace.jobs.", "TypeError", "AttributeError", "ValueError")
 
 
 @dataclass(frozen=True, slots=True)

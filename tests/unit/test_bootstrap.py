@@ -46,9 +46,14 @@ def bootstrap() -> ModuleType:
 def machine(bootstrap, tmp_path, monkeypatch) -> Machine:
     for lock in ("requirements.lock", "requirements-dev.lock"):
         (tmp_path / lock).write_text("one==1 \\\n    --hash=sha256:0\n")
+    (tmp_path / "pyproject.toml").write_text("")
+    for room in ("queue", "store"):
+        (tmp_path / "runner" / room).mkdir(parents=True)
+        (tmp_path / "runner" / room / "__init__.py").touch()
     made = Machine(tmp_path)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "IMPORTS", tmp_path / ".venv" / "imports")
     monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / ".venv" / "bin" / "python")
     monkeypatch.setattr(bootstrap, "_run", made.run)
     return made
@@ -107,3 +112,43 @@ def test_another_python_counts_only_when_it_is_asked_for(bootstrap, machine, mon
 
     assert bootstrap._made("requirements.lock")
     assert not bootstrap._made("requirements.lock", exact=True)
+
+
+def links(root: Path) -> dict[str, Path]:
+    package = root / ".venv" / "imports" / "headrace"
+    return {link.name: link.resolve() for link in package.iterdir()}
+
+
+def test_the_package_is_made_of_links_to_the_folders(bootstrap, machine, tmp_path):
+    bootstrap.main([])
+
+    rooms = {name: tmp_path / "runner" / name for name in ("queue", "store")}
+    assert links(tmp_path) == {
+        **rooms,
+        "jobs": tmp_path / "jobs",
+        "schema": tmp_path / "schema",
+    }
+
+
+def test_a_room_that_comes_or_goes_is_followed_without_an_install(bootstrap, machine, tmp_path):
+    bootstrap.main([])
+    machine.did()
+    # As git leaves it: bytecode stays.
+    (tmp_path / "runner" / "queue" / "__init__.py").unlink()
+    (tmp_path / "runner" / "errors.py").touch()
+
+    bootstrap.main([])
+
+    assert links(tmp_path).keys() == {"errors.py", "store", "jobs", "schema"}
+    assert machine.did() == []
+
+
+def test_changed_metadata_are_installed_without_the_packages(bootstrap, machine, tmp_path):
+    bootstrap.main([])
+    machine.did()
+    (tmp_path / "pyproject.toml").write_text("[project.scripts]\n")
+
+    bootstrap.main([])
+
+    (only,) = machine.did()
+    assert only.endswith(f"-e {tmp_path}")

@@ -25,6 +25,7 @@ def test_every_built_in_job_runs_in_every_place_of_the_matrix():
 def test_every_command_is_called_by_a_test_as_a_process_of_its_own(command: str):
     # `headrace("runs", …)` and `headrace.started("up")` of tests/support/cli.py, or the program.
     called = (
-        rf'(?:\bheadrace|\brun|\.started|\bcommand|\bcalled?)\(\s*"{command}"|"runner", "{command}"'
+        rf'(?:\bheadrace|\brun|\.started|\bcommand|\bcalled?)\(\s*"{command}"'
+        rf'|"headrace", "{command}"'
     )
     assert re.search(called, SOURCES), f"no test calls headrace {command}"

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from headrace.engine.catalog.job_type import JobType
 from headrace.engine.catalog.type_hints import describe, takes_decimals, takes_text_and_numbers
 from headrace.errors import InvalidPayload, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
+from headrace.jobapi import former_names
 from headrace.model.job_parameters import Finding, refused_names
 from headrace.model.plan import FOREACH
 from headrace.template.syntax import has_template
@@ -35,8 +37,9 @@ class Registry:
 
         `packages` are others that a dotted path may lead into; nothing else is imported.
         """
-        self._allowed = (package, *packages)
+        self._allowed = (package, "jobs", *packages)
         self._package = package
+        self._packages = packages
         self._folder = folder
         self._types: dict[str, JobType] = {}
         self._broken: dict[str, str] = {}
@@ -51,7 +54,9 @@ class Registry:
 
     def on_disk(self) -> str:
         """Return the digest of the job files as they are now."""
-        return digest_of(folders_of(self._allowed, self._folder))
+        ours = Path(importlib.import_module(self._package).__path__[0]).resolve()
+        folders = [ours, *folders_of(self._packages, self._folder)]
+        return digest_of(dict.fromkeys(folders))
 
     def names(self) -> Collection[str]:
         """Return the names of the classes under `jobs/`, sorted."""
@@ -197,13 +202,20 @@ class Registry:
         # First: what is changed meanwhile counts as not loaded.
         self._loaded = self.on_disk()
         # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
-        import headrace.model.argument_types  # noqa: F401
+        from headrace.model import argument_types  # noqa: F401
 
+        with former_names.answered(self._folder):
+            self._scan_folders()
+
+    def _scan_folders(self) -> None:
         package = importlib.import_module(self._package)
         own = self._folder
         if own is not None and own.is_dir() and not _within(own, package.__path__):
             # Last, so that no file of the project stands before one that is installed.
             package.__path__.append(str(own))
+            if (own / "__init__.py").is_file():
+                # A package `jobs` of the project's own: what it does comes before its modules.
+                self._load("jobs")
         for module in pkgutil.iter_modules(package.__path__):
             self._load(f"{self._package}.{module.name}")
 
@@ -244,6 +256,12 @@ def _is_job(cls: Any) -> bool:
     )
 
 
+def _as_loaded(module_name: str) -> str:
+    """Return the name under which a module of `jobs/` is loaded already, else the one given."""
+    known = former_names.present_name(module_name)
+    return known if known is not None and known in sys.modules else module_name
+
+
 def _by_path(path: str, allowed: Collection[str]) -> type:
     module_name, _, name = path.rpartition(".")
     if not any(f"{module_name}.".startswith(f"{package}.") for package in allowed):
@@ -253,7 +271,8 @@ def _by_path(path: str, allowed: Collection[str]) -> type:
             " in config.yaml lists"
         )
     try:
-        cls = getattr(importlib.import_module(module_name), name)
+        with former_names.answered():
+            cls = getattr(importlib.import_module(_as_loaded(module_name)), name)
     except Exception as error:  # noqa: BLE001 - a user's file may raise anything
         raise UnknownJobClass(
             f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'

@@ -17,7 +17,7 @@ from headrace.engine.attempts.executor import Executor, Surroundings
 from headrace.engine.attempts.log_keeper import LogKeeper
 from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.errors import StaleAttempt, StoreUnavailable
-from headrace.jobapi import Permissions
+from headrace.jobapi import Permissions, former_names
 from headrace.observe.joblog import JOB_LOGGER, JobLog
 from headrace.queue.process import birth_ticks
 from headrace.store.attempts import AttemptStore, Claimed
@@ -36,6 +36,7 @@ class JobTimeout(BaseException):
 
 def perform(job_id: str, attempt: int) -> None:
     """Claim and execute one attempt; nothing happens where it is not to be had."""
+    former_names.answer()
     with connect(role="rq") as headrace:
         settings, name = headrace.settings, process_name()
         keeper = LogKeeper(headrace.database, 1)

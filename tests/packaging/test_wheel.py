@@ -1,0 +1,114 @@
+"""What is installed is the package `headrace`, and it works away from the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import jobs, runner
+from headrace import BaseJob, JobFailure, get_db, logger
+assert jobs.OURS == runner.OURS == "a company's own"
+import jobs.orders, runner.fast
+for name in ("jobs.base", "runner.errors"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    raise SystemExit(f"{name} is there")
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built of a copy of what git knows, so that nothing else can be in it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    known = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
+    for name in filter(None, known.split("\0")):
+        if name.startswith(("runner/", "jobs/", "schema/")) or "/" not in name:
+            place = folder / "source" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, place)
+    pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "-w", str(folder), str(folder / "source")], check=True)
+    (found,) = folder.glob("headrace-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment in which nothing is but the wheel and what it needs.
+
+    In CI that comes from the index, as the lock has it; on a desk from this environment.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    program = folder / "bin" / "python"
+    pip = [str(program), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    if os.environ.get("CI"):
+        lock = ["--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements.lock")]
+        subprocess.run([*pip, *lock], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
+    return program
+
+
+@pytest.fixture
+def environ(tmp_path) -> dict[str, str]:
+    ours = ("HEADRACE_", "JOB_", "DATABASE_URL", "REDIS_URL", "PYTHON")
+    found = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    if not os.environ.get("CI"):
+        # Only what lies there: its .pth files, and so this repository, count for nothing.
+        found["PYTHONPATH"] = sysconfig.get_path("purelib")
+    return {**found, "HOME": str(tmp_path)}
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
+    known = subprocess.check_output(
+        ["git", "ls-files", "runner", "jobs", "schema"], cwd=ROOT, text=True
+    ).split()
+    wanted = {
+        name.replace("runner/", "headrace/", 1)
+        if name.startswith("runner/")
+        else f"headrace/{name}"
+        for name in known
+    }
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == wanted
+
+
+@pytest.mark.timeout(600)
+def test_a_new_project_runs_its_first_pipeline_away_from_the_repository(python, environ, tmp_path):
+    def headrace(*words: str, folder: Path) -> str:
+        done = subprocess.run(
+            [str(python.with_name("headrace")), *words],
+            cwd=folder, env=environ, capture_output=True, text=True, timeout=250, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    headrace("init", "x", folder=tmp_path)
+    assert "1 pipeline is valid" in headrace("validate", folder=tmp_path / "x")
+    assert "completed" in headrace("run", "hello", folder=tmp_path / "x")
+
+
+def test_a_program_with_packages_jobs_and_runner_of_its_own_imports_headrace_beside_them(
+    python, environ, tmp_path
+):
+    for package, module in (("jobs", "orders"), ("runner", "fast")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text('OURS = "a company\'s own"\n')
+        (tmp_path / package / f"{module}.py").write_text("")
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    done = subprocess.run(
+        [str(python), "program.py"],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")

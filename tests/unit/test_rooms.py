@@ -1,0 +1,172 @@
+"""The house as a stranger finds it: rooms, names and the one import name, read from the code."""
+
+import ast
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("runner", "jobs")
+OURS = ("runner", "jobs", "tests", "bench", "docs", "tools")
+MOST_ENTRIES = 16
+_NAME = re.compile(r"headrace(?:\.[A-Za-z_]\w*)+")
+_COMMAND = re.compile(r"[a-z_]+:[a-z_]+")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    found = ".".join(parts if parts[0] == "jobs" else parts[1:]).removesuffix("__init__")
+    return f"headrace.{found}".rstrip(".")
+
+
+MODULES = {name_of(path): path for folder in CODE for path in (ROOT / folder).rglob("*.py")}
+
+
+def module_in(name: str) -> str | None:
+    """The module that a dotted name names, or that holds what it names."""
+    parts = name.split(".")
+    known = (".".join(parts[:count]) for count in range(len(parts), 1, -1))
+    return next((one for one in known if one in MODULES), None)
+
+
+def imported(tree: ast.AST, *, types_too: bool = False) -> Iterator[str]:
+    """Every name that is imported, in functions too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types_too:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imported(node, types_too=types_too)
+
+
+def spelled(tree: ast.AST) -> Iterator[str]:
+    """Every text that names a module, or something in one; docstrings only speak of them."""
+    spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        text = node.value.replace(":", ".")
+        if id(node) not in spoken and _NAME.fullmatch(text):
+            yield text
+
+
+def needs() -> dict[str, set[str]]:
+    """What each module needs: by an import, or by a text that names it."""
+    found: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # The table of former names is asked for a name by whoever imports it.
+        named = [*imported(tree), *(spelled(tree) if not name.endswith("former_names") else ())]
+        if name == "headrace.cli.program":
+            # It imports the module of the command that was given.
+            commands = (MODULES["headrace.cli.arguments"]).read_text(encoding="utf-8")
+            named += [
+                f"headrace.cli.{text.value.replace(':', '.')}"
+                for text in ast.walk(ast.parse(commands))
+                if isinstance(text, ast.Constant)
+                and isinstance(text.value, str)
+                and _COMMAND.fullmatch(text.value)
+            ]
+        modules = {module_in(one) for one in named} - {None, name}
+        found[name] = {one for one in modules if one is not None and not name.startswith(f"{one}.")}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Modules that need each other, by taking away again and again what needs none that is left."""
+    left = {name: set(others) for name, others in graph.items()}
+    while True:
+        free = {name for name, others in left.items() if not others & left.keys()}
+        needed = set().union(*left.values()) if left else set()
+        free |= {name for name in left if name not in needed}
+        if not free:
+            return [sorted(left)] if left else []
+        left = {name: others for name, others in left.items() if name not in free}
+
+
+def test_no_modules_need_each_other_by_imports_or_by_texts_that_name_them():
+    assert circles(needs()) == []
+
+
+def test_a_circle_that_a_text_closes_is_seen():
+    graph = needs()
+    text = 'import_module("headrace.engine.application")'
+    graph["headrace.jobapi"] |= {module_in(one) or "" for one in spelled(ast.parse(text))}
+
+    (circle,) = circles(graph)
+
+    assert {"headrace.jobapi", "headrace.engine.application"} <= set(circle)
+
+
+def test_nothing_is_imported_by_the_names_of_the_folders():
+    wrong = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for folder in OURS
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")), types_too=True)
+        if name.split(".")[0] in CODE
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("function", ["import_module", "__import__"])
+def test_no_module_of_ours_is_imported_by_a_text(function):
+    wrong = [
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(function)
+        and any(isinstance(one, ast.Constant) and "headrace" in str(one.value) for one in node.args)
+    ]
+    assert wrong == []
+
+
+def test_no_more_than_two_modules_have_one_name():
+    names = Counter(path.stem for path in MODULES.values() if path.stem != "__init__")
+    assert {name: count for name, count in names.items() if count > 2} == {}
+
+
+def entries(folder: Path) -> set[str]:
+    return {
+        path.name
+        for path in folder.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+
+
+def test_the_first_level_can_be_taken_in_at_a_glance():
+    assert len(entries(ROOT / "runner")) <= MOST_ENTRIES
+
+
+def test_jobs_holds_jobs_and_their_base_and_rooms():
+    files = [path for path in (ROOT / "jobs").glob("*.py") if path.stem not in ("__init__", "base")]
+    without = [path.name for path in files if "(BaseJob)" not in path.read_text(encoding="utf-8")]
+    assert without == []
+
+
+def rooms() -> list[str]:
+    found = [f"runner/{name}" for name in entries(ROOT / "runner") if not name.startswith("__")]
+    for folder in ("runner/engine", "runner/declarations", "jobs"):
+        found += [f"{folder}/{name}" for name in entries(ROOT / folder) if not name.endswith(".py")]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_each_room_has_a_line_in_the_architecture(room):
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\|.*`{room}/?`.*\|.*\|$", page, re.MULTILINE)
+
+
+def test_the_contracts_list_every_room():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contracts = {one["id"]: one for one in settings["contracts"]}
+    for contract in ("layers", "engine"):
+        assert contracts[contract]["exhaustive"]
+        assert "ignore_imports" not in contracts[contract]
