@@ -107,7 +107,7 @@ def test_replacing_from_json_lines_takes_defaults_too(load, execute, query, stra
     [
         ('{"id": 1}\n{"id": 2, "nota": "x"}\n', {}, r"in\.jsonl:2: no column for 'nota'.*id, note"),
         ('{"id": 1}\n', {"columns": ["id", "note"]}, "no record has the column 'note'"),
-        ('{"id": 1, "id": 2}\n', {}, r":1: the key 'id' stands twice"),
+        ('{"id": 1, "id": 2}\n', {}, r":1: the key 'id' occurs twice"),
         ('{"id": 1}\n{"note": "\\ud800"}\n', {}, r"in\.jsonl:2: holds half a character"),
         ('{"id": 1}\n{"note": "a\\u0000"}\n', {}, r"in\.jsonl:2"),
         ('[{"id": 1}]\n', {}, r":1: no JSON object but \[\{"),
