@@ -272,7 +272,7 @@ def test_an_answer_whose_end_nothing_tells_is_warned_of(
     with caplog.at_level(logging.WARNING):
         run(HttpExtract, url=server.url(), format="csv", into="t", create=True)
 
-    assert "nothing tells whether all of it has come" in caplog.text
+    assert "nothing shows whether it is complete" in caplog.text
 
 
 def test_a_hint_before_the_answer_is_not_the_answer(
