@@ -63,7 +63,7 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 
 clean: ## Remove .venv and caches; the data in .headrace/ stays
 	@if [ -d .headrace ] && [ -x $(PY) ]; then \
-		$(PY) -c "from pathlib import Path; from runner.embedded import stop; stop(Path('.headrace'))" || true; \
+		$(PY) -c "from pathlib import Path; from headrace.store.embedded import stop; stop(Path('.headrace'))" || true; \
 	fi
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

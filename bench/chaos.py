@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from runner.embedded import Servers
-from runner.store.migrations import upgrade
+from headrace.store.embedded import Servers
+from headrace.store.migrations import upgrade
 from tests.support.chaos import PIPELINE, Faults, Load
 from tests.support.cluster import Cluster, cluster_on, effect_job
 from tests.support.invariants import violations

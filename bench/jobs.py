@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.marks import mark
-from jobs.base import BaseJob
+from headrace.jobs.base import BaseJob
 
 
 class Noop(BaseJob):

@@ -90,14 +90,14 @@ def table(default: Costs, hasty: Costs, single: Costs) -> str:
 
 def instrument() -> Stages:
     """Wrap the worker's stages, outermost first."""
-    from runner.engine.child import ChildLoop
-    from runner.engine.executor import Executor
-    from runner.engine.registry import Registry
-    from runner.engine.sharing import Sharing
-    from runner.queue.slots import Slot
-    from runner.queue.taker import Taker
-    from runner.store.attempts import AttemptStore
-    from runner.store.sessions import JobSessions
+    from headrace.engine.attempts.executor import Executor
+    from headrace.engine.catalog.job_registry import Registry
+    from headrace.engine.workers.child_loop import ChildLoop
+    from headrace.engine.workers.group_commit import Sharing
+    from headrace.queue.consumer import Taker
+    from headrace.queue.shared_memory import Slot
+    from headrace.store.attempts import AttemptStore
+    from headrace.store.sessions import JobSessions
 
     stages = Stages()
     stages.wrap(Taker, "_exchange", "take: the round trip to Redis")
@@ -123,8 +123,8 @@ def instrument() -> Stages:
 
 def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs:
     """Drain `jobs` jobs as the only child of a worker; returns µs and calls a job by stage."""
-    from runner.engine.worker import WorkerSide
-    from runner.queue.slots import Slots
+    from headrace.engine.workers.rq_callbacks import WorkerSide
+    from headrace.queue.shared_memory import Slots
 
     marks = prepare(adapter, jobs)
     adapter.enqueue_many(range(jobs))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from runner.store.migrations import upgrade
+from headrace.store.migrations import upgrade
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.processes import Process, wait_until
 from tests.support.servers import embedded_servers

@@ -12,7 +12,7 @@ import psycopg2
 import redis
 from sqlalchemy.engine import make_url
 
-from runner import embedded
+from headrace.store import embedded
 
 
 @dataclass

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from runner.cli.arguments import parser
-from runner.engine.catalog.job_type import JobType
-from runner.engine.hints import describe
-from runner.engine.registry import Registry
-from runner.template.sandbox import METHODS
+from headrace.cli.arguments import parser
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.job_type import JobType
+from headrace.engine.catalog.type_hints import describe
+from headrace.template.sandbox import METHODS
 
 HERE = Path(__file__).parent
 _NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n"
@@ -72,7 +72,7 @@ def commands_page() -> str:
         "# Commands",
         "",
         _NOTE,
-        "`.venv/bin/headrace COMMAND`, or `python -m runner COMMAND`.",
+        "`.venv/bin/headrace COMMAND`, or `python -m headrace COMMAND`.",
         "",
         "Exit codes: 0 success; 1 failure (an invalid pipeline, a failed run);",
         "2 wrong usage or configuration.",

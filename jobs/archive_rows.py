@@ -7,21 +7,22 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
-from jobs.archiving import (
+from headrace import jobapi
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.packaged import execute
+from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.tables.archive_losses import (
     PICKED,
     archived_columns,
     refuse_lost_children,
     refuse_unfit_table,
 )
-from jobs.base import BaseJob, execute, logger
-from jobs.catalogue import split_table
-from jobs.previews import ALL_COLUMNS
-from jobs.tables import create_schema, lock_name
-from runner import jobapi
-from runner.errors import InvalidPayload, JobFailure
-from runner.template import Preview, RenderedSql
-from runner.template.dates import days, hours, minutes, seconds, weeks
-from runner.template.spans import Span, add
+from headrace.jobs.tables.staging_table import create_schema, lock_name
+from headrace.jobs.tables.table_catalog import split_table
+from headrace.template import Preview, RenderedSql
+from headrace.template.dates import days, hours, minutes, seconds, weeks
+from headrace.template.spans import Span, add
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}

@@ -1,21 +1,21 @@
 """The class that every job inherits from, and what its code may use."""
 
 import inspect
-import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache, wraps
-from pathlib import Path
+from functools import wraps
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from runner import exact, jobapi
-from runner.errors import InvalidPayload
-from runner.model.job_parameters import (
+from headrace import jobapi
+from headrace.errors import InvalidPayload
+from headrace.jobs.sql.packaged import packaged_sql
+from headrace.model import exact_json
+from headrace.model.job_parameters import (
     VARIADIC,
     Parameter,
     parameters_of,
@@ -23,11 +23,10 @@ from runner.model.job_parameters import (
     take_class_defaults,
     written,
 )
-from runner.template import Preview, RenderedSql, render
+from headrace.template import Preview, RenderedSql
 
-logger = logging.getLogger("headrace.job")
+logger = jobapi.logger
 
-_TEMPLATES = Path(__file__).parent / "sql"
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?[smhd]", re.ASCII)
 
 
@@ -106,9 +105,9 @@ class BaseJob:
         `headrace plan` shows them, `headrace validate --explain` has PostgreSQL look at them.
         By default they are those of `sql` or `sql_path` in `with`.
         """
-        from jobs.previews import of_own_sql  # it builds on this module
+        from headrace.jobs.statements.previews import of_own_sql
 
-        return of_own_sql(self)
+        return of_own_sql(self.payload)
 
     def rehearse(self) -> None:
         """Do what `handle` does before it needs a database, and raise what it would raise.
@@ -199,7 +198,7 @@ class BaseJob:
         Raises:
             JobFailure: there is none.
         """
-        from jobs.scripts import load_source  # it builds on this module
+        from headrace.jobs.statements.user_sql import load_source
 
         return load_source(None, sql_path)
 
@@ -215,29 +214,9 @@ def get_db(connection: str | None = None) -> Iterator[Session]:
         yield session
 
 
-def execute(
-    target: Session | Connection, sql: RenderedSql, *, stream: bool = False
-) -> CursorResult[Any]:
-    """Send one rendered statement. With `stream` rows come in batches, not all at once."""
-    connection = target.connection() if isinstance(target, Session) else target
-    options: dict[str, Any] = {}
-    if stream:
-        options |= {"stream_results": True, "max_row_buffer": 1000}
-    if not sql.binds:
-        # Without parameters the driver leaves percent signs alone.
-        options["no_parameters"] = True
-        return connection.exec_driver_sql(sql.display, execution_options=options)
-    return connection.exec_driver_sql(sql.pyformat, dict(sql.binds), execution_options=options)
-
-
-def packaged_sql(template: str, /, **values: Any) -> RenderedSql:
-    """Render `jobs/sql/<template>.sql.j2`."""
-    return render(_template(template), values, name=f"jobs/sql/{template}.sql.j2")
-
-
 def class_name(cls: type[BaseJob]) -> str:
     """Return the name by which the registry finds the class: short for jobs/, else dotted."""
-    if cls.__module__.split(".")[0] == __package__:
+    if cls.__module__.startswith(f"{__package__}."):
         return cls.__name__
     return f"{cls.__module__}.{cls.__qualname__}"
 
@@ -250,7 +229,7 @@ def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
     """
     _refuse_names(cls, payload)
     try:
-        exact.dumps(payload, allow_nan=False)
+        exact_json.dumps(payload, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
 
@@ -279,8 +258,3 @@ def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
 def _takes_any(function: Any) -> bool:
     taken = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
-
-
-@lru_cache(maxsize=256)
-def _template(name: str) -> str:
-    return (_TEMPLATES / f"{name}.sql.j2").read_text(encoding="utf-8").rstrip()

@@ -5,12 +5,13 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
-from jobs.base import BaseJob, execute, logger
-from jobs.previews import of_script
-from jobs.results import outcome_of
-from jobs.scripts import load_source, refuse_outside_transaction, render_script
-from runner.errors import InvalidPayload, JobFailure, RefusedSql
-from runner.template import Preview, RenderedSql
+from headrace.errors import InvalidPayload, JobFailure, RefusedSql
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.packaged import execute
+from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.statements.previews import of_script
+from headrace.jobs.statements.user_sql import load_source, refuse_outside_transaction, render_script
+from headrace.template import Preview, RenderedSql
 
 _SHOWN = 5
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.base import BaseJob, logger
-from jobs.catalogue import unquoted, written_column
-from jobs.drift import OnSchemaChange
-from jobs.previews import of_replace
-from jobs.results import outcome_of
-from jobs.storing import replace_table
-from runner.errors import InvalidPayload
-from runner.template import Preview, RenderedSql, quote_name
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.statements.previews import of_replace
+from headrace.jobs.tables.row_storage import replace_table
+from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.jobs.tables.table_catalog import unquoted, written_column
+from headrace.template import Preview, RenderedSql, quote_name
 
 _AGGREGATE = re.compile(
     r"\s*(?P<function>sum|avg|min|max|count)\s*"

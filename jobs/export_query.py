@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, cast
 
-from jobs.base import BaseJob, logger
-from jobs.exporting import ALL, described, refuse_delimiter
-from jobs.files import to_write, written_whole
-from jobs.portable import make_read_only, portable
-from jobs.previews import of_script
-from jobs.scripts import load_source, render_script
-from jobs.streams import copy_out
-from runner import jobapi
-from runner.errors import InvalidPayload, RefusedSql
-from runner.template import Preview, RenderedSql
+from headrace import jobapi
+from headrace.errors import InvalidPayload, RefusedSql
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.copying.portable_text import make_read_only, portable
+from headrace.jobs.copying.query_export import ALL, described, refuse_delimiter
+from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.files.copy_streams import copy_out
+from headrace.jobs.statements.previews import of_script
+from headrace.jobs.statements.user_sql import load_source, render_script
+from headrace.template import Preview, RenderedSql
 
 
 class ExportQuery(BaseJob):

@@ -1,6 +1,6 @@
 """FailedJob: a job that fails, to see what a failure looks like."""
 
-from jobs.base import BaseJob, logger
+from headrace.jobs.base import BaseJob, logger
 
 
 class MyException(Exception):

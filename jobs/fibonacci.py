@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jobs.base import BaseJob, logger
-from runner.errors import InvalidPayload
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob, logger
 
 LARGEST = 20_000  # The longest number that Python writes as text, 4300 digits, is close above.
 

@@ -6,17 +6,18 @@ from typing import IO, Any, ClassVar, Literal, cast
 
 from sqlalchemy.orm import Session
 
-from jobs.allowed_hosts import AllowedHosts
-from jobs.answers import records_of, refuse_no_file, refuse_no_rows, text_of
-from jobs.base import BaseJob, logger
-from jobs.catalogue import unquoted, writable_table
-from jobs.fetching import Answer, Request, fetch, refuse_request
-from jobs.files import to_write, written_whole
-from jobs.loading import TableLoad
-from jobs.request_headers import refuse_headers, with_defaults
-from jobs.urls import with_query, without_query
-from runner import exact, jobapi
-from runner.errors import InvalidPayload, JobFailure
+from headrace import jobapi
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.http.allowed_hosts import AllowedHosts
+from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
+from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
+from headrace.jobs.http.request_headers import refuse_headers, with_defaults
+from headrace.jobs.http.urls import with_query, without_query
+from headrace.jobs.tables.table_catalog import unquoted, writable_table
+from headrace.model import exact_json
 
 _IN_MEMORY_BYTES = 8_000_000
 _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/x-ndjson"}
@@ -166,7 +167,7 @@ class HttpExtract(BaseJob):
         body = None
         if self.body is not None:
             revealed = _revealed(self.body)
-            text = revealed if isinstance(revealed, str) else exact.dumps(revealed)
+            text = revealed if isinstance(revealed, str) else exact_json.dumps(revealed)
             body = text.encode()
             if not isinstance(self.body, str):
                 defaults["Content-Type"] = "application/json"

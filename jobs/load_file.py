@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from jobs.base import BaseJob, logger
-from jobs.files import to_read
-from jobs.loading import TableLoad
-from jobs.packing import open_text
-from jobs.previews import ALL_COLUMNS
-from jobs.replacing import ReplaceStrategy
-from runner import jobapi
-from runner.errors import JobFailure
-from runner.template import Preview
+from headrace import jobapi
+from headrace.errors import JobFailure
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.files.atomic_files import to_read
+from headrace.jobs.files.packed_files import open_text
+from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.template import Preview
 
 
 class LoadFile(BaseJob):

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob, logger
-from jobs.drift import OnSchemaChange
-from jobs.previews import of_stage_table, of_store
-from jobs.replacing import ReplaceStrategy
-from jobs.staging import stage_table
-from jobs.storing import store_staged
-from runner.template import Preview
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.statements.previews import of_stage_table, of_store
+from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.tables.row_storage import store_staged
+from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.jobs.tables.staged_copy import stage_table
+from headrace.template import Preview
 
 
 class MirrorTable(BaseJob):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jobs.base import BaseJob, logger
-from jobs.scripts import load_source, render_script, run_statements
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
 
 
 class PopulateRecords(BaseJob):

@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob, logger
-from jobs.drift import OnSchemaChange
-from jobs.previews import of_replace, of_script
-from jobs.results import ROWS_KEPT
-from jobs.scripts import (
+from headrace.errors import InvalidPayload, RefusedSql
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.query_result import ROWS_KEPT
+from headrace.jobs.statements.previews import of_replace, of_script
+from headrace.jobs.statements.user_sql import (
     load_source,
     refuse_outside_transaction,
     render_script,
     run_statements,
 )
-from jobs.storing import replace_table
-from runner.errors import InvalidPayload, RefusedSql
-from runner.template import Preview, RenderedSql, first_word, has_word
+from headrace.jobs.tables.row_storage import replace_table
+from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.template import Preview, RenderedSql, first_word, has_word
 
 MOST_KEPT = 10_000
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob
-from jobs.files import to_read
-from jobs.programs import SHELL, run_program
-from runner import jobapi
-from runner.errors import InvalidPayload, JobFailure
+from headrace import jobapi
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.base import BaseJob
+from headrace.jobs.files.atomic_files import to_read
+from headrace.jobs.programs.child_program import SHELL, run_program
 
 LINES_KEPT = 50
 _LINES_TOLD = 10

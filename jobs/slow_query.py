@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.base import BaseJob, execute, logger
-from runner.errors import InvalidPayload
-from runner.template import Preview, RenderedSql
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.packaged import execute
+from headrace.template import Preview, RenderedSql
 
 
 class SlowQuery(BaseJob):

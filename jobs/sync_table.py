@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob, logger
-from jobs.catalogue import named, unquoted
-from jobs.drift import KeepingTable
-from jobs.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
-from jobs.replacing import written_by_key
-from jobs.staging import stage_table
-from jobs.storing import Staged, merge_staged
-from runner.errors import InvalidPayload, JobFailure
-from runner.template import Preview
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
+from headrace.jobs.tables.row_replacement import written_by_key
+from headrace.jobs.tables.row_storage import Staged, merge_staged
+from headrace.jobs.tables.schema_drift import KeepingTable
+from headrace.jobs.tables.staged_copy import stage_table
+from headrace.jobs.tables.table_catalog import named, unquoted
+from headrace.template import Preview
 
 
 class SyncTable(BaseJob):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from jobs.base import BaseJob, execute, logger
-from runner.template import Preview, RenderedSql, quote_identifier
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.packaged import execute
+from headrace.template import Preview, RenderedSql, quote_identifier
 
 
 class TruncateTable(BaseJob):

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from jobs.base import BaseJob, execute, logger
-from runner.errors import JobFailure
-from runner.template import Preview, RenderedSql, quote_identifier
+from headrace.errors import JobFailure
+from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.sql.packaged import execute
+from headrace.template import Preview, RenderedSql, quote_identifier
 
 # Tables, materialised views, TOAST tables, partitioned tables.
 _VACUUMED = ("r", "m", "t", "p")

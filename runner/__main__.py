@@ -1,8 +1,8 @@
-"""`python -m runner`: the command line."""
+"""`python -m headrace`: the command line."""
 
 import sys
 
-from runner.cli import main
+from headrace.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from runner.embedded import Servers
-from runner.errors import EmbeddedError
+from headrace.errors import EmbeddedError
+from headrace.store.embedded import Servers
 from tests.support.servers import (
     available_servers,
     create_database,
@@ -39,7 +39,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def template_database(servers: Servers) -> Iterator[str]:
     """The URL of a migrated database that nobody connects to, so that it can be cloned."""
-    from runner.store.migrations import upgrade
+    from headrace.store.migrations import upgrade
 
     url = create_database(servers.database_url)
     upgrade(url)

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.peers.headrace.adapter import NOOP, Adapter
 from bench.workloads.warm import START_LIMIT_S, WARM_JOBS, prepare, warm_up
-from runner.model.status import Trigger
+from headrace.model.status import Trigger
 
 STEPS = 5
 

@@ -1,5 +1,5 @@
 """The command line: arguments and printing only. What it does is the engine's work."""
 
-from runner.cli.program import main
+from headrace.cli.program import main
 
 __all__ = ["main"]

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
-from runner import __version__
-from runner.suggest import did_you_mean
+from headrace.errors.suggestions import did_you_mean
+from headrace.model.version import __version__
 
 _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, skipped"
 
@@ -28,7 +28,7 @@ class _Group:
         self._commands = commands
 
     def add(self, name: str, function: str, text: str, *, json: bool = False) -> _Parser:
-        """Add a command. `function` is `module:function` below `runner.cli`."""
+        """Add a command. `function` is `module:function` below `headrace.cli`."""
         first = text[0].upper() + text[1:]
         command = self._commands.add_parser(name, help=text, description=f"{first}.")
         command.set_defaults(command=function)
@@ -72,11 +72,11 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def _parts(group: _Group) -> None:
-    up = group.add("up", "parts:up", "start daemon, workers and web page in one process tree")
+    up = group.add("up", "services:up", "start daemon, workers and web page in one process tree")
     up.add_argument("--workers", type=_count(0), metavar="N", help="number of workers (2)")
     up.add_argument("--no-web", action="store_true", help="do not start the web page")
-    group.add("daemon", "parts:daemon", "start only the daemon: schedules and repairs")
-    worker = group.add("worker", "parts:worker", "start only one worker")
+    group.add("daemon", "services:daemon", "start only the daemon: schedules and repairs")
+    worker = group.add("worker", "services:worker", "start only one worker")
     worker.add_argument("--queues", metavar="A,B", help="queues to serve, most urgent first (all)")
     worker.add_argument(
         "--processes",
@@ -85,7 +85,7 @@ def _parts(group: _Group) -> None:
         metavar="N",
         help="number of jobs at the same time (1)",
     )
-    group.add("web", "parts:web", "start only the HTTP service and the web page")
+    group.add("web", "services:web", "start only the HTTP service and the web page")
 
 
 def _files(group: _Group) -> None:
@@ -171,7 +171,10 @@ def _runs(group: _Group) -> None:
 
 def _listings(group: _Group) -> None:
     group.add(
-        "pipelines", "declared:pipelines", "list the pipelines that the files declare", json=True
+        "pipelines",
+        "declaration_lists:pipelines",
+        "list the pipelines that the files declare",
+        json=True,
     )
     runs = group.add("runs", "listings:runs", "list runs, newest first", json=True)
     runs.add_argument("--status", help="queued, running, completed, failed, cancelled, skipped")
@@ -185,7 +188,9 @@ def _listings(group: _Group) -> None:
         command.add_argument(
             "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
         )
-    group.add("schedules", "declared:schedules", "show when each pipeline is due next", json=True)
+    group.add(
+        "schedules", "declaration_lists:schedules", "show when each pipeline is due next", json=True
+    )
     group.add("workers", "listings:workers", "list workers", json=True)
     group.add("queues", "listings:queues", "show how much work each queue has", json=True)
     show = group.add(

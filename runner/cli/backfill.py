@@ -6,22 +6,22 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from runner.cli.installation import installation
-from runner.cli.printing import print_items, zoned
-from runner.model.moments import clock_of
+from headrace.cli.installation_access import installation
+from headrace.cli.printing import print_items, zoned
+from headrace.model.moments import clock_of
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
-    from runner.model.pipeline import Pipeline
-    from runner.store.database import Row
+    from headrace.engine.application import Headrace
+    from headrace.model.pipeline import Pipeline
+    from headrace.store.database import Row
 
 _LOOK_S = 1.0
 
 
 def backfill(given: argparse.Namespace) -> int:
     """Start the missing runs; with --max-active no more of them at a time."""
-    from runner.engine.backfill import backfill as fill
-    from runner.engine.backfill import bounds
+    from headrace.engine.operations.backfill import backfill as fill
+    from headrace.engine.operations.backfill import bounds
 
     with installation(given) as headrace:
         pipeline = headrace.pipelines.get(given.pipeline)
@@ -46,8 +46,8 @@ def backfill(given: argparse.Namespace) -> int:
 
 def _reason(headrace: "Headrace", pipeline: "Pipeline", start: datetime, end: datetime) -> str:
     """Return why nothing was started, and what runs an instant again."""
-    from runner.engine.again import line_for
-    from runner.engine.backfill import last_taken
+    from headrace.engine.catalog.repeat_command import line_for
+    from headrace.engine.operations.backfill import last_taken
 
     run = last_taken(headrace, pipeline, start, end)
     if run is None:
@@ -65,7 +65,7 @@ def _paced(
 
     Interrupted, it is resumed by the same command: what was started is not started again.
     """
-    from runner.engine.backfill import backfill as fill
+    from headrace.engine.operations.backfill import backfill as fill
 
     zone = clock_of(headrace.pipelines.get(given.pipeline))
     missing = fill(headrace, given.pipeline, start, end, dry_run=True)
@@ -85,7 +85,7 @@ def _paced(
 
 
 def _still_open(headrace: "Headrace", ids: set[str]) -> set[str]:
-    from runner.model.status import RUN_FINAL
+    from headrace.model.status import RUN_FINAL
 
     states = {run_id: headrace.database.row("run_progress", id=run_id) for run_id in ids}
     return {

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from runner.cli.installation import settings_of
+from headrace.cli.installation_access import settings_of
 
 
 def db(given: argparse.Namespace) -> int:
@@ -12,7 +12,7 @@ def db(given: argparse.Namespace) -> int:
 
 
 def _upgrade(given: argparse.Namespace) -> int:
-    from runner.engine.wiring import connect
+    from headrace.engine.application import connect
 
     with connect(settings_of(given)) as headrace:
         headrace.migrate()
@@ -22,7 +22,7 @@ def _upgrade(given: argparse.Namespace) -> int:
 
 
 def _url(given: argparse.Namespace) -> int:
-    from runner import embedded
+    from headrace.store import embedded
 
     settings = settings_of(given)
     if settings.database_url is not None:

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from runner.cli.installation import control_url
-from runner.errors import InvalidParams
-from runner.suggest import did_you_mean
+from headrace.cli.installation_access import control_url
+from headrace.errors import InvalidParams
+from headrace.errors.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from runner.config import Settings
-    from runner.engine.explain import Explained, Looked
-    from runner.model.pipeline import Pipeline
+    from headrace.declarations.config import Settings
+    from headrace.engine.explain.explain import Explained, Looked
+    from headrace.model.pipeline import Pipeline
 
 
 def explain(
@@ -23,8 +23,8 @@ def explain(
     Raises:
         InvalidParams: None of them declares a parameter that is given.
     """
-    from runner.engine.explain import Explaining
-    from runner.engine.registry import registry_of
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.explain.explain import Explaining
 
     listed = list(pipelines)
     declared = {param.name for pipeline in listed for param in pipeline.params}

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.installation import settings_of
-from runner.cli.printing import params_of, print_json
-from runner.errors import ConfigError, Problem
+from headrace.cli.installation_access import settings_of
+from headrace.cli.printing import params_of, print_json
+from headrace.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from runner.config import Settings
-    from runner.engine.explain import Explained
-    from runner.spec import LoadResult
+    from headrace.declarations.config import Settings
+    from headrace.declarations.load import LoadResult
+    from headrace.engine.explain.explain import Explained
 
 
 def validate(given: argparse.Namespace) -> int:
@@ -46,15 +46,15 @@ def validate(given: argparse.Namespace) -> int:
 
 
 def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings") -> "Explained":
-    from runner.cli.explaining import explain
+    from headrace.cli.explaining import explain
 
     return explain(loaded.pipelines.values(), params, settings)
 
 
 def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
     """Return what a run would be refused for, and take its pipelines out of the valid ones."""
-    from runner.engine.registry import registry_of
-    from runner.engine.rehearsal import rehearse
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.explain.dry_run import rehearse
 
     registry = registry_of(settings)
     refused: list[Problem] = []
@@ -80,7 +80,7 @@ def _print_problems(
     errors: list[Problem],
     explained: "Explained | None",
 ) -> None:
-    from runner.cli.explaining import print_estimates, print_summary
+    from headrace.cli.explaining import print_estimates, print_summary
 
     for problem in problems:
         print(problem)
@@ -101,8 +101,8 @@ def _print_problems(
 
 
 def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
-    from runner.engine.registry import registry_of
-    from runner.spec import load_files, load_folder
+    from headrace.declarations.load import load_files, load_folder
+    from headrace.engine.catalog.job_registry import registry_of
 
     registry = registry_of(settings)
     if not paths:
@@ -114,14 +114,14 @@ def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
 
 
 def _warnings(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
-    from runner.engine.registry import registry_of
-    from runner.spec import lint
+    from headrace.declarations.lint.sql_warnings import lint
+    from headrace.engine.catalog.job_registry import registry_of
 
     return lint(loaded.pipelines.values(), settings, registry_of(settings))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    from runner.spec import pipeline_files
+    from headrace.declarations.load import pipeline_files
 
     files: list[Path] = []
     for path in paths:
@@ -143,8 +143,8 @@ def _several(count: int, noun: str) -> str:
 
 def schema(given: argparse.Namespace) -> int:
     """Print the pipeline schema with the parameters of every job that is installed."""
-    from runner.engine.jobschema import pipeline_schema
-    from runner.engine.registry import registry_of
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.catalog.job_schema import pipeline_schema
 
     settings = settings_of(given)
     print_json(pipeline_schema(registry_of(settings), settings))

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from runner.cli.installation import installation
-from runner.cli.printing import print_json, public
-from runner.cli.showing import find
-from runner.errors import ConfigError, NotFound
+from headrace.cli.installation_access import installation
+from headrace.cli.printing import print_json, public
+from headrace.cli.showing import find
+from headrace.errors import ConfigError, NotFound
 
 
 def retry(given: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def retry(given: argparse.Namespace) -> int:
 
 def _plan_kept(headrace: Any, run_id: Any) -> str | None:
     """Return that the old plan is run, and what would run the present one."""
-    from runner.engine.again import line_for
+    from headrace.engine.catalog.repeat_command import line_for
 
     run = headrace.database.row("run", id=run_id) if run_id is not None else None
     if run is None or run["parent_job"] is not None:
@@ -95,9 +95,9 @@ def resume(given: argparse.Namespace) -> int:
 
 def prune(given: argparse.Namespace) -> int:
     """Delete runs and jobs that ended long ago, with all that belongs to them."""
-    from runner.engine.partials import remove_partials
-    from runner.engine.retention import prune as prune_older
-    from runner.model.duration import parse_duration_s
+    from headrace.engine.operations.partial_files import remove_partials
+    from headrace.engine.operations.retention import prune as prune_older
+    from headrace.model.duration import parse_duration_s
 
     with installation(given) as headrace:
         age_s = headrace.settings.retention_s

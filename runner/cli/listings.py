@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.declared import types
-from runner.cli.installation import installation
-from runner.cli.outdated import outdated, tell_of
-from runner.cli.printing import print_items, print_table, span, took
-from runner.errors import ConfigError
-from runner.suggest import did_you_mean
+from headrace.cli.declaration_lists import types
+from headrace.cli.installation_access import installation
+from headrace.cli.outdated import outdated, tell_of
+from headrace.cli.printing import print_items, print_table, span, took
+from headrace.errors import ConfigError
+from headrace.errors.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
+    from headrace.engine.application import Headrace
 
 
 def runs(given: argparse.Namespace) -> int:
     """List runs, newest first."""
-    from runner.model.status import RunStatus
+    from headrace.model.status import RunStatus
 
     _known(given.status, RunStatus, "status")
     with installation(given) as headrace:
@@ -54,7 +54,7 @@ def runs(given: argparse.Namespace) -> int:
 
 def jobs(given: argparse.Namespace) -> int:
     """List jobs, newest first, or the job classes."""
-    from runner.model.status import JobStatus
+    from headrace.model.status import JobStatus
 
     if given.types:
         return types(given)
@@ -167,7 +167,7 @@ def rq_line(headrace: "Headrace") -> str:
 
 def queue_rows(headrace: "Headrace") -> list[dict[str, Any]]:
     """Return the counts of each queue; `messages` is None where Redis does not answer."""
-    from runner.errors import QueueUnavailable
+    from headrace.errors import QueueUnavailable
 
     names = headrace.settings.queues
     counts = headrace.database.rows("open_counts")

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
+    from headrace.engine.application import Headrace
 
 
 def outdated(headrace: "Headrace", rows: Iterable[dict[str, Any]]) -> Sequence[str]:
     """Return the names of the workers among `rows` that have loaded other files."""
-    from runner.engine.jobfiles import others
+    from headrace.engine.catalog.job_files import others
 
     return others(rows, headrace.registry.on_disk())
 
 
 def tell_of(names: Iterable[str]) -> None:
     """Say it on standard error, a line each."""
-    from runner.engine.jobfiles import told
+    from headrace.engine.catalog.job_files import told
 
     for name in names:
         print(f"headrace: {told(name)}", file=sys.stderr)

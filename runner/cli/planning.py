@@ -1,38 +1,36 @@
 """`headrace plan`, `headrace cron`: what would happen, and when."""
 
 import argparse
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.installation import control_url, settings_of
-from runner.cli.previewing import as_text, sql_json, sql_lines
-from runner.cli.printing import moment, params_of, print_json, zoned
-from runner.errors import ConfigError
+from headrace.cli.installation_access import control_url, settings_of
+from headrace.cli.instants import next_instants
+from headrace.cli.previewing import as_text, sql_json, sql_lines
+from headrace.cli.printing import moment, params_of, print_json, zoned
+from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.engine.preview import PreviewedJob
-    from runner.model.pipeline import Calendar, Pipeline, Schedule
-    from runner.model.plan import Plan, PlannedJob
-    from runner.plan.preview import PreviewRow
-
-_UPCOMING = 5
+    from headrace.engine.explain.sql_preview import PreviewedJob
+    from headrace.model.pipeline import Calendar, Pipeline
+    from headrace.model.plan import Plan, PlannedJob
+    from headrace.plan.upcoming_instants import PreviewRow
 
 
 def plan(given: argparse.Namespace) -> int:
     """Show a run's steps in order with their SQL, and the next fire times."""
     if given.diff:
-        from runner.cli.differing import diff
+        from headrace.cli.plan_diff import diff
 
         return diff(given)
-    from runner.engine.pipelines import Pipelines
-    from runner.engine.planner import Planner
-    from runner.engine.preview import preview_sql
-    from runner.engine.registry import registry_of
-    from runner.engine.touched import with_touched
-    from runner.model.moments import clock_of
-    from runner.model.status import Trigger
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.catalog.pipeline_catalog import Pipelines
+    from headrace.engine.explain.affected_relations import with_touched
+    from headrace.engine.explain.sql_preview import preview_sql
+    from headrace.engine.planning.planner import Planner
+    from headrace.model.moments import clock_of
+    from headrace.model.status import Trigger
 
     settings = settings_of(given)
     registry = registry_of(settings)
@@ -72,17 +70,8 @@ def _waves(planned: "Plan") -> dict[str, int]:
     return wave
 
 
-def next_instants(schedules: "Sequence[Schedule]") -> "list[PreviewRow]":
-    """Return the next instants of all schedules together."""
-    from runner.plan.preview import preview
-
-    now = datetime.now(UTC)
-    rows = [row for one in schedules for row in preview(one, now, _UPCOMING)]
-    return sorted(rows, key=lambda row: row.instant)[:_UPCOMING]
-
-
 def _trigger(pipeline: "Pipeline") -> dict[str, Any] | None:
-    from runner.engine.upstream import trigger_row
+    from headrace.engine.scheduling.trigger_params import trigger_row
 
     return trigger_row(pipeline.trigger)
 
@@ -185,8 +174,8 @@ def _print_step(job: "PlannedJob", sql: "PreviewedJob | None") -> None:
 
 def cron(given: argparse.Namespace) -> int:
     """Show the next instants of a cron expression."""
-    from runner.cronexpr import check_cron, check_timezone
-    from runner.plan.preview import preview_cron
+    from headrace.plan.cron import check_cron, check_timezone
+    from headrace.plan.upcoming_instants import preview_cron
 
     fault = check_timezone(given.timezone) or check_cron(given.expression)
     if fault:
@@ -205,8 +194,8 @@ def cron(given: argparse.Namespace) -> int:
 
 def _calendar_of(given: argparse.Namespace) -> "Calendar | None":
     """Return the calendar that the options mean, or None where there are none."""
-    from runner.calendars import check_country, check_subdivision
-    from runner.model.pipeline import Calendar
+    from headrace.model.pipeline import Calendar
+    from headrace.plan.calendars import check_country, check_subdivision
 
     if given.days is None and given.country is None and given.subdivision is None:
         return None

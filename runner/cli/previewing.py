@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.printing import plain
+from headrace.cli.printing import plain
 
 if TYPE_CHECKING:
-    from runner.engine.preview import PreviewedJob
-    from runner.template import Preview
+    from headrace.engine.explain.sql_preview import PreviewedJob
+    from headrace.template import Preview
 
 
 def sql_json(told: "PreviewedJob") -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from runner import exact
-from runner.cli.outlet import takes_everything
-from runner.errors import InvalidParams
-from runner.model.moments import instant_of
-from runner.visible import visible
+from headrace.cli.outlet import takes_everything
+from headrace.errors import InvalidParams
+from headrace.model import exact_json
+from headrace.model.moments import instant_of
+from headrace.observe.terminal_text import visible
 
 Row = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ _NEVER_CUT = 40
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
     ascii_only = not takes_everything()
-    print(visible(exact.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
+    print(visible(exact_json.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
 
 
 def print_items(rows: Iterable[Row]) -> None:
@@ -122,7 +122,7 @@ def zoned(at: datetime, zone: str) -> str:
 
 
 def moment(text: str | None, name: str, zone: str) -> datetime:
-    """Return the moment that an option names, now without one; see `runner.model.moments`.
+    """Return the moment that an option names, now without one; see `headrace.model.moments`.
 
     Raises:
         InvalidParams: The text is no date or time.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from runner.cli import outlet
-from runner.errors import HeadraceError
-from runner.secrecy import redacted
-from runner.visible import VisibleStream
+from headrace.cli import outlet
+from headrace.errors import HeadraceError
+from headrace.observe.redaction import redacted
+from headrace.observe.terminal_text import VisibleStream
 
 # As a shell tells of a program that a signal has ended.
 _INTERRUPTED = 130
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outlet.prepare()
     _write_controls_out()
     # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
-    from runner.cli.arguments import parser
+    from headrace.cli.arguments import parser
 
     # Ending has to go through every `finally`: embedded servers are stopped there.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = parser().parse_args(arguments)
         module, _, function = given.command.partition(":")
-        code: int = getattr(import_module(f"runner.cli.{module}"), function)(given) or 0
+        code: int = getattr(import_module(f"headrace.cli.{module}"), function)(given) or 0
         sys.stdout.flush()
     except HeadraceError as error:
         _say(str(error))

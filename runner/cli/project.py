@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from runner.errors import ConfigError
+from headrace.errors import ConfigError
 
 _SCHEMA = "schema/pipeline.schema.json"
 _FILES = {
@@ -42,7 +42,7 @@ steps:
 
 from typing import Any
 
-from jobs.base import BaseJob, logger
+from headrace import BaseJob, logger
 from sqlalchemy import text
 
 
@@ -86,9 +86,9 @@ def init(given: argparse.Namespace) -> int:
 
 def _schema_of(folder: Path) -> str:
     """Return the schema of pipelines with the parameters of the new project's jobs in it."""
-    from runner.config import load_settings
-    from runner.engine.jobschema import pipeline_schema
-    from runner.engine.registry import registry_of
+    from headrace.declarations.config import load_settings
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.catalog.job_schema import pipeline_schema
 
     settings = load_settings({"HEADRACE_CONFIG": str(folder / "config.yaml")})
     return json.dumps(pipeline_schema(registry_of(settings), settings), indent=2) + "\n"

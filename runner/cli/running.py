@@ -10,19 +10,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import outlet
-from runner.cli.installation import settings_of
-from runner.cli.outdated import outdated, tell_of
-from runner.cli.printing import moment, params_of, print_json, public, span, took, zoned
-from runner.errors import HeadraceError, StoreUnavailable
-from runner.model.moments import clock_of
-from runner.model.status import FINAL, RUN_FINAL, RunStatus
-from runner.model.subpipeline import pipeline_of
-from runner.visible import hanging
+from headrace.cli import outlet
+from headrace.cli.installation_access import settings_of
+from headrace.cli.outdated import outdated, tell_of
+from headrace.cli.printing import moment, params_of, print_json, public, span, took, zoned
+from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.model.moments import clock_of
+from headrace.model.status import FINAL, RUN_FINAL, RunStatus
+from headrace.model.subpipeline import pipeline_of
+from headrace.observe.terminal_text import hanging
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
-    from runner.supervisor import Part
+    from headrace.cli.supervisor import Part
+    from headrace.engine.application import Headrace
 
 _LEASE = timedelta(seconds=10)
 _INTERRUPTED = 130
@@ -33,9 +33,9 @@ _LONGEST_LOOK_S = 0.5
 
 def run(given: argparse.Namespace) -> int:
     """Start a run and show its progress; 0 if it was completed."""
-    from runner.cli.parts import patience_of
-    from runner.engine.wiring import connect
-    from runner.supervisor import Part, Supervisor
+    from headrace.cli.services import patience_of
+    from headrace.cli.supervisor import Part, Supervisor
+    from headrace.engine.application import connect
 
     settings = settings_of(given)
     params = params_of(given.params)
@@ -112,7 +112,7 @@ def _served_queues(headrace: "Headrace") -> set[str]:
 
 
 def _lives(worker: dict[str, Any], now: datetime) -> bool:
-    from runner.queue.process import birth_ticks
+    from headrace.queue.process import birth_ticks
 
     if now - worker["seen_at"] > _LEASE:
         return False
@@ -120,14 +120,14 @@ def _lives(worker: dict[str, Any], now: datetime) -> bool:
 
 
 def _manual() -> Any:
-    from runner.model.status import Trigger
+    from headrace.model.status import Trigger
 
     return Trigger.MANUAL
 
 
 def _own_parts(headrace: "Headrace", missing: int) -> "list[Part]":
     """Return the parts that this run brings: they end with it, and start no schedule's runs."""
-    from runner.cli.parts import live_worker, part_of
+    from headrace.cli.services import live_worker, part_of
 
     headrace.registry.names()
     # What happens to the run's jobs, its client tells.
@@ -146,8 +146,8 @@ def _own_parts(headrace: "Headrace", missing: int) -> "list[Part]":
 
 def _live_repairs(headrace: "Headrace") -> None:
     """Do a daemon's repairs (retries that are due, messages that were lost), no schedules."""
-    from runner.engine.recovery import Recovery
-    from runner.store.bell import listen
+    from headrace.engine.operations.recovery import Recovery
+    from headrace.store.listen_notify import listen
 
     recovery = Recovery(
         headrace.database,

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from runner import exact
-from runner.cli.installation import installation, settings_of
-from runner.cli.printing import clock, plain, print_items, print_json, print_table, public, took
-from runner.cli.resolved import show_pipeline
-from runner.errors import NotFound, UnknownPipeline
-from runner.visible import hanging, visible
+from headrace.cli.installation_access import installation, settings_of
+from headrace.cli.printing import clock, plain, print_items, print_json, print_table, public, took
+from headrace.cli.resolved_pipeline import show_pipeline
+from headrace.errors import NotFound, UnknownPipeline
+from headrace.model import exact_json
+from headrace.observe.terminal_text import hanging, visible
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
+    from headrace.engine.application import Headrace
 
 # What sets off the further lines of a message.
 _FURTHER = " " * 18 + "| "
@@ -170,7 +170,7 @@ def _text(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return clock(value)
     if isinstance(value, dict | list | tuple):
-        return exact.dumps(value, default=plain, ensure_ascii=False)
+        return exact_json.dumps(value, default=plain, ensure_ascii=False)
     return str(value)
 
 

@@ -7,15 +7,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from runner.cli.installation import installation
-from runner.cli.listings import queue_rows
-from runner.cli.outdated import outdated
-from runner.cli.printing import span, table, took
-from runner.errors import StoreUnavailable
-from runner.visible import VisibleStream
+from headrace.cli.installation_access import installation
+from headrace.cli.listings import queue_rows
+from headrace.cli.outdated import outdated
+from headrace.cli.printing import span, table, took
+from headrace.errors import StoreUnavailable
+from headrace.observe.terminal_text import VisibleStream
 
 if TYPE_CHECKING:
-    from runner.engine.wiring import Headrace
+    from headrace.engine.application import Headrace
 
 _CLEAR = "\x1b[H\x1b[2J"
 _RUNS = 10
@@ -49,7 +49,7 @@ def _clear() -> None:
 
 
 def _overview(headrace: "Headrace") -> list[str]:
-    from runner.engine.jobfiles import told
+    from headrace.engine.catalog.job_files import told
 
     now = datetime.now(UTC)
     database = headrace.database

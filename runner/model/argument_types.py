@@ -26,8 +26,8 @@ from pydantic import (
 )
 from pydantic.errors import PydanticUserError
 
-from runner.model.duration import PATTERN, parse_duration_s
-from runner.model.paramtypes import read
+from headrace.model.duration import PATTERN, parse_duration_s
+from headrace.model.paramtypes import read
 
 KeyPath = tuple[str | int, ...]
 IsTemplate = Callable[[object], bool]

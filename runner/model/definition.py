@@ -6,8 +6,8 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
-from runner.model.duration import format_duration, parse_duration_s
-from runner.model.pipeline import Calendar, Concurrency, Pipeline, Schedule
+from headrace.model.duration import format_duration, parse_duration_s
+from headrace.model.pipeline import Calendar, Concurrency, Pipeline, Schedule
 
 # Where a pipeline stands and which bytes it is; not what it says.
 _PLACES = frozenset({"name", "file", "folder", "version", "source"})

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from runner.model.duration import format_duration
-from runner.model.passed_on import Passed, passed_on
-from runner.suggest import did_you_mean
+from headrace.errors.suggestions import did_you_mean
+from headrace.model.duration import format_duration
+from headrace.model.passed_on import Passed, passed_on
 
 VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from runner.errors import InvalidParams
+from headrace.errors import InvalidParams
 
 if TYPE_CHECKING:
-    from runner.model.pipeline import Pipeline
+    from headrace.model.pipeline import Pipeline
 
 
 def clock_of(pipeline: "Pipeline") -> str:

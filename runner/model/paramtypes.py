@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from runner import exact
-from runner.model.moments import on_clock
-from runner.model.pipeline import Param
-from runner.spelling import OTHERWISE, written_otherwise
+from headrace.errors.spelling import OTHERWISE, written_otherwise
+from headrace.model import exact_json
+from headrace.model.moments import on_clock
+from headrace.model.pipeline import Param
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -101,7 +101,9 @@ def _integer(value: Any) -> int:
 
 def _number(value: Any) -> int | float | Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = int(value) if _INTEGER.fullmatch(value.strip()) else exact.number(value.strip())
+        value = (
+            int(value) if _INTEGER.fullmatch(value.strip()) else exact_json.number(value.strip())
+        )
     if (
         isinstance(value, int | float | Decimal)
         and not isinstance(value, bool)
@@ -151,7 +153,7 @@ def _list(value: Any) -> list[Any]:
         return list(value)
     if isinstance(value, str) and value.strip().startswith("["):
         try:
-            return list(exact.loads(value))
+            return list(exact_json.loads(value))
         except ValueError:
             raise _expected("a list in JSON", value) from None
     if isinstance(value, str):

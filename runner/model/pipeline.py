@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from runner.model.retry import RetryPolicy
-from runner.model.subpipeline import pipeline_of
+from headrace.model.retry import RetryPolicy
+from headrace.model.subpipeline import pipeline_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class Foreach:
 class Step:
     """One node of a pipeline: which job class runs, after which steps, with what.
 
-    `env` are environment variables that hold while the job runs; see `runner.secrecy`.
-    `job` may stand for a pipeline instead: see `runner.model.subpipeline`.
+    `env` are environment variables that hold while the job runs; see `headrace.observe.redaction`.
+    `job` may stand for a pipeline instead: see `headrace.model.subpipeline`.
     """
 
     id: str

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runner.model.pipeline import Concurrency
-from runner.model.retry import RetryPolicy
+from headrace.model.pipeline import Concurrency
+from headrace.model.retry import RetryPolicy
 
 # Of a job that makes one job an item once its step's items are known; no class has this name.
 FOREACH = "foreach"

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
-from runner.model.pipeline import (
+from headrace.model.pipeline import (
     Calendar,
     Concurrency,
     Foreach,
@@ -19,7 +19,7 @@ from runner.model.pipeline import (
     Schedule,
     Step,
 )
-from runner.model.retry import RetryPolicy
+from headrace.model.retry import RetryPolicy
 
 # Where the file is is told by who reads it again; its bytes are stored by themselves.
 _PLACES = frozenset({"file", "folder", "source"})

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from runner.observe.logpage import LONGEST_BYTES, Line, LogPage
-from runner.observe.records import said
-from runner.secrecy import redacted
+from headrace.observe.logpage import LONGEST_BYTES, Line, LogPage
+from headrace.observe.records import said
+from headrace.observe.redaction import redacted
 
 JOB_LOGGER = "headrace.job"
 _OWN = "headrace."

@@ -6,10 +6,10 @@ import sys
 import time
 from typing import Any, TextIO
 
-from runner.observe.joblog import JOB_LOGGER
-from runner.observe.records import said
-from runner.secrecy import hides, redacted
-from runner.visible import hanging, visible
+from headrace.observe.joblog import JOB_LOGGER
+from headrace.observe.records import said
+from headrace.observe.redaction import hides, redacted
+from headrace.observe.terminal_text import hanging, visible
 
 LEVELS = {
     "debug": logging.DEBUG,

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from runner.errors import QueueUnavailable, StoreUnavailable
+from headrace.errors import QueueUnavailable, StoreUnavailable
 
 RECENT = timedelta(minutes=5)
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from runner.linewise import Linewise
-from runner.observe.joblog import JobLog
+from headrace.observe.joblog import JobLog
+from headrace.observe.line_assembly import Linewise
 
 _PIECE = 1 << 16
 _LONGEST = 1 << 16

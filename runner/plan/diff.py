@@ -45,7 +45,7 @@ class Change:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Return the differences between two definitions, see `runner.model.definition`."""
+    """Return the differences between two definitions, see `headrace.model.definition`."""
     return list(_of_mappings(before, after, ()))
 
 

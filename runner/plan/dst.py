@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from runner.cronexpr import CronExpression
-from runner.cronexpr.zones import end_of_gap, is_missing, is_repeated, offset, utc_to_wall
-from runner.model.pipeline import Schedule
-from runner.plan.due import cron_of
+from headrace.model.pipeline import Schedule
+from headrace.plan.cron import CronExpression
+from headrace.plan.cron.zones import end_of_gap, is_missing, is_repeated, offset, utc_to_wall
+from headrace.plan.due import cron_of
 
 
 def dst_note(schedule: Schedule, instant: datetime) -> str | None:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from runner.cronexpr import CronExpression, compiled
-from runner.model.pipeline import Schedule
-from runner.plan.counted import counted_instants
+from headrace.model.pipeline import Schedule
+from headrace.plan.calendar_instants import counted_instants
+from headrace.plan.cron import CronExpression, compiled
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

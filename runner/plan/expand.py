@@ -6,16 +6,16 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from runner import exact
-from runner.errors import HeadraceError, TemplateError
-from runner.model.pipeline import Foreach, Pipeline, Step
-from runner.model.plan import Plan, PlannedJob
-from runner.model.retry import RetryPolicy
-from runner.model.subpipeline import pipeline_of
-from runner.plan.environment import Keys, as_variables, no_keys
-from runner.plan.graph import topological_order
-from runner.plan.later import fault_of_items, speaks_later, speaks_of
-from runner.plan.variables import run_variables
+from headrace.errors import HeadraceError, TemplateError
+from headrace.model import exact_json
+from headrace.model.pipeline import Foreach, Pipeline, Step
+from headrace.model.plan import Plan, PlannedJob
+from headrace.model.retry import RetryPolicy
+from headrace.model.subpipeline import pipeline_of
+from headrace.plan.deferred_values import fault_of_items, speaks_later, speaks_of
+from headrace.plan.environment_references import Keys, as_variables, no_keys
+from headrace.plan.graph import topological_order
+from headrace.plan.variables import run_variables
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
 
@@ -263,7 +263,7 @@ def plain(value: Any) -> Any:
     A number of more digits than a float keeps stays a number, a Decimal.
     """
     if isinstance(value, float) and hasattr(value, "spelt"):
-        return exact.number(value.spelt)
+        return exact_json.number(value.spelt)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Decimal) and value.is_finite():

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.errors import HeadraceError, InvalidParams
-from runner.model.moments import clock_of
-from runner.model.paramtypes import read as read_value
-from runner.model.paramtypes import violations
-from runner.model.pipeline import Param, Pipeline
-from runner.suggest import did_you_mean
+from headrace.errors import HeadraceError, InvalidParams
+from headrace.errors.suggestions import did_you_mean
+from headrace.model.moments import clock_of
+from headrace.model.paramtypes import read as read_value
+from headrace.model.paramtypes import violations
+from headrace.model.pipeline import Param, Pipeline
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.model.moments import clock_of
-from runner.model.pipeline import Pipeline
+from headrace.model.moments import clock_of
+from headrace.model.pipeline import Pipeline
 
 
 def run_variables(

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runner.descent import adopt_orphans
-from runner.queue.hooks import Ended, WorkerHooks
-from runner.queue.process import die_with_parent
-from runner.queue.slots import Slots
-from runner.queue.traces import Traces
+from headrace.queue.process import die_with_parent
+from headrace.queue.process_tree import adopt_orphans
+from headrace.queue.shared_memory import Slots
+from headrace.queue.traces import Traces
+from headrace.queue.worker_callbacks import Ended, WorkerHooks
 
 
 @dataclass(frozen=True, slots=True)

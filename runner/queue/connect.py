@@ -19,7 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from runner.errors import ConfigError, QueueUnavailable
+from headrace.errors import ConfigError, QueueUnavailable
 
 _CONNECT_S = 5.0
 _MOST_REASON = 300

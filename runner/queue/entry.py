@@ -4,7 +4,7 @@ import importlib
 
 from rq import get_current_job
 
-from runner.queue.message import parse_id
+from headrace.queue.message import parse_id
 
 
 def perform() -> None:
@@ -19,4 +19,4 @@ def perform() -> None:
         raise ValueError("RQ calls this function only for Headrace's own messages")
     job_id, attempt = parsed
     # By name: the queue knows nothing of the engine.
-    importlib.import_module("runner.engine.foreign").perform(job_id, attempt)
+    importlib.import_module("headrace.engine.workers.stock_rq").perform(job_id, attempt)

@@ -12,7 +12,7 @@ import zlib
 from typing import NamedTuple
 from uuid import UUID
 
-ENTRY_POINT = "runner.queue.entry.perform"
+ENTRY_POINT = "headrace.queue.entry.perform"
 
 # One constant for all messages: a function without arguments, as RQ's default serializer writes
 # it; the id is taken from RQ's own job id. Written without RQ, which takes its prefix for good

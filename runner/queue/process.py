@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from runner.descent import descendants, kill, read_process
+from headrace.queue.process_tree import descendants, kill, read_process
 
 _PR_SET_PDEATHSIG = 1
 
@@ -81,3 +81,9 @@ def kill_tree(pid: int) -> None:
     kill_group(pid)
     for process in found:
         kill(process)
+
+
+def reset_signals() -> None:
+    """Undo what a supervising process has installed, in a process forked from it."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)

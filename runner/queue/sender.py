@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from redis.exceptions import NoScriptError
 
-from runner.errors import QueueUnavailable
-from runner.queue.connect import connect, reported
-from runner.queue.keys import Keys
-from runner.queue.message import DATA, ENTRY_POINT, Message
+from headrace.errors import QueueUnavailable
+from headrace.queue.connect import connect, reported
+from headrace.queue.keys import Keys
+from headrace.queue.message import DATA, ENTRY_POINT, Message
 
 # Pairs of a limit and the ids of messages that have it. The hash is written where the list is, in
 # one command for many messages: messages of one limit have equal hashes, and a copy costs a fifth.

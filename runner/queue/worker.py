@@ -24,14 +24,14 @@ from rq.defaults import RQ_KEY_PREFIX
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
-from runner.descent import Strays, adopting_orphans
-from runner.queue.child import Child, Patience, spawn
-from runner.queue.commands import command_in
-from runner.queue.connect import unavailable
-from runner.queue.hooks import Ended, WorkerHooks
-from runner.queue.process import kill_group, kill_tree, resident_bytes
-from runner.queue.slots import AT_WORK, IDLE, RUNNING, Slots, SlotView
-from runner.queue.traces import Traces
+from headrace.queue.child import Child, Patience, spawn
+from headrace.queue.commands import command_in
+from headrace.queue.connect import unavailable
+from headrace.queue.process import kill_group, kill_tree, resident_bytes
+from headrace.queue.process_tree import Strays, adopting_orphans
+from headrace.queue.shared_memory import AT_WORK, IDLE, RUNNING, Slots, SlotView
+from headrace.queue.traces import Traces
+from headrace.queue.worker_callbacks import Ended, WorkerHooks
 
 # Whose keys RQ uses here; see `own_rq.py`.
 KEY_PREFIX = RQ_KEY_PREFIX

@@ -11,12 +11,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
-from runner.store.database import Row
-from runner.store.line import Line
-from runner.store.loglines import LogLines
-from runner.store.migrations import LATEST
-from runner.store.statements import STATEMENTS
+from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from headrace.store.connection import Line
+from headrace.store.database import Row
+from headrace.store.log_lines import LogLines
+from headrace.store.migrations import LATEST
+from headrace.store.statements import STATEMENTS
 
 _PREPARED = (
     "claim_attempt",

@@ -11,16 +11,16 @@ from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
-from runner import exact
-from runner.errors import ConfigError, StoreUnavailable
-from runner.store import dsn
-from runner.store.jobline import JobConnection
-from runner.store.outages import refuses_writes, unavailable_message
-from runner.store.parting import note_parting_words
-from runner.store.poolers import refuse_transaction_mode
-from runner.store.server_session import ABOUT, Base, ServerSession
-from runner.store.session_settings import Use, Wanted, sign, statement
-from runner.template.spans import Span
+from headrace.errors import ConfigError, StoreUnavailable
+from headrace.model import exact_json
+from headrace.store import dsn
+from headrace.store.job_connection import JobConnection
+from headrace.store.outages import refuses_writes, unavailable_message
+from headrace.store.poolers import refuse_transaction_mode
+from headrace.store.server_session import ABOUT, Base, ServerSession
+from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_settings import Use, Wanted, sign, statement
+from headrace.template.spans import Span
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
@@ -132,8 +132,8 @@ def _settle(
             raw.settings_sql += sign(wanted.application_name)
         if raw.settings_sql:
             cursor.execute(raw.settings_sql)
-    psycopg2.extras.register_default_json(raw, loads=exact.loads)
-    psycopg2.extras.register_default_jsonb(raw, loads=exact.loads)
+    psycopg2.extras.register_default_json(raw, loads=exact_json.loads)
+    psycopg2.extras.register_default_jsonb(raw, loads=exact_json.loads)
     register_type(_IN_UTC, raw)
     register_type(_ARRAY_IN_UTC, raw)
 
@@ -197,8 +197,8 @@ def engine_of(
         pool_size=pool_size,
         max_overflow=10,
         isolation_level="AUTOCOMMIT" if autocommit else None,
-        json_serializer=exact.dumps,
-        json_deserializer=exact.loads,
+        json_serializer=exact_json.dumps,
+        json_deserializer=exact_json.loads,
     )
     event.listen(engine, "checkout", _refuse_dead)
     event.listen(engine, "handle_error", note_parting_words)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import psycopg2
 from sqlalchemy import Connection, PoolProxiedConnection
 
-from runner.store.connect import make_engine
-from runner.store.outages import reported
-from runner.store.statements import STATEMENTS, Statement
+from headrace.store.connect import make_engine
+from headrace.store.outages import reported
+from headrace.store.statements import STATEMENTS, Statement
 
 Row = dict[str, Any]
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from runner.errors import ConfigError
+from headrace.errors import ConfigError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"([^@/]*)@")

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import errorcodes
 
-from runner.errors import StoreUnavailable
-from runner.store.connect import connect_raw
-from runner.store.outages import tells_of_a_break, unavailable_message
-from runner.store.session_settings import Use
+from headrace.errors import StoreUnavailable
+from headrace.store.connect import connect_raw
+from headrace.store.outages import tells_of_a_break, unavailable_message
+from headrace.store.session_settings import Use
 
 _Seen = TypeVar("_Seen")
 

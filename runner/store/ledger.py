@@ -14,8 +14,8 @@ from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from runner.errors import StoreUnavailable
-from runner.store.statements import STATEMENTS
+from headrace.errors import StoreUnavailable
+from headrace.store.statements import STATEMENTS
 
 # Any number; only that nobody else takes it.
 _LOCK = 1751474532

@@ -7,8 +7,8 @@ import psycopg2
 from psycopg2 import errorcodes
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from runner.errors import StoreUnavailable
-from runner.store.parting import keep_parting_words, parting_words
+from headrace.errors import StoreUnavailable
+from headrace.store.session_end_reason import keep_parting_words, parting_words
 
 
 def tells_of_a_break(error: BaseException) -> bool:

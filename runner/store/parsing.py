@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import _psycopg, errors
 
-from runner.errors import RefusedSql
+from headrace.errors import RefusedSql
 
 _COMMAND_OK = 1
 _SEVERAL = "cannot insert multiple commands into a prepared statement"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 
-from runner.errors import ConfigError
+from headrace.errors import ConfigError
 
 _PATIENCE_S = 2.0
 _LOOKS = 3

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2.extensions
 from psycopg2.extensions import connection as DriverConnection  # noqa: N812 - it is a class
 
-from runner.model.connection import DEFAULT_LOCK_TIMEOUT_S
+from headrace.model.connection import DEFAULT_LOCK_TIMEOUT_S
 
 # What is known of a session once it is open; the path and the timeouts are those of before ours.
 ABOUT = """SELECT pg_catalog.pg_backend_pid(),

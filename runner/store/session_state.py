@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner.store.session_settings import OWN_SEARCH_PATH
+from headrace.store.session_settings import OWN_SEARCH_PATH
 
 # Sent ahead of the bookkeeping, in one message with it. The path comes before the statement that
 # uses functions, and that one asks first: who is no superuser may not even reset this setting.

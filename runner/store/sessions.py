@@ -14,22 +14,22 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from runner import exact
-from runner.errors import ConfigError, JobFailure, StoreUnavailable
-from runner.model.connection import NamedConnection
-from runner.store.attempts import AttemptStore
-from runner.store.connect import make_engine
-from runner.store.dsn import place_of
-from runner.store.forked import keep_from_forks
-from runner.store.held import Held, fate, hold, reading
-from runner.store.jobline import Guard, JobConnection
-from runner.store.ledger import GONE, Ledgers
-from runner.store.notices import Said, attach, open_waits
-from runner.store.parting import note_parting_words
-from runner.store.reasons import Reasons
-from runner.store.session_settings import milliseconds, statement
-from runner.store.session_state import IN_ORDER, send
-from runner.store.targets import target_engine
+from headrace.errors import ConfigError, JobFailure, StoreUnavailable
+from headrace.model import exact_json
+from headrace.model.connection import NamedConnection
+from headrace.store.attempt_transaction import Held, fate, hold, reading
+from headrace.store.attempts import AttemptStore
+from headrace.store.connect import make_engine
+from headrace.store.dsn import place_of
+from headrace.store.error_reasons import Reasons
+from headrace.store.forked import keep_from_forks
+from headrace.store.job_connection import Guard, JobConnection
+from headrace.store.ledger import GONE, Ledgers
+from headrace.store.notices import Said, attach, open_waits
+from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_settings import milliseconds, statement
+from headrace.store.session_state import IN_ORDER, send
+from headrace.store.targets import target_engine
 
 log = logging.getLogger("headrace.worker")
 
@@ -415,8 +415,8 @@ class JobSessions:
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
-            json_serializer=exact.dumps,
-            json_deserializer=exact.loads,
+            json_serializer=exact_json.dumps,
+            json_deserializer=exact_json.loads,
         )
         event.listen(self._control_engine, "connect", self._name_schema)
         event.listen(self._control_engine, "handle_error", note_parting_words)

@@ -6,12 +6,12 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Engine, event
 
-from runner.model.connection import NamedConnection
-from runner.store.connect import engine_of, make_engine
-from runner.store.database import SqlTransaction
-from runner.store.outages import reported
-from runner.store.session_settings import Use, Wanted, milliseconds
-from runner.store.session_state import RESET
+from headrace.model.connection import NamedConnection
+from headrace.store.connect import engine_of, make_engine
+from headrace.store.database import SqlTransaction
+from headrace.store.outages import reported
+from headrace.store.session_settings import Use, Wanted, milliseconds
+from headrace.store.session_state import RESET
 
 
 def target_engine(connection: NamedConnection, worker: str) -> Engine:

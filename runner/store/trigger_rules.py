@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from runner.store.statements import STATEMENTS
+from headrace.store.statements import STATEMENTS
 
 _RULE = re.compile(r"^\s*WHEN '(\w+)' THEN ", re.MULTILINE)
 

@@ -25,8 +25,8 @@ from psycopg2.extensions import (
     set_wait_callback,
 )
 
-from runner.errors import StoreUnavailable
-from runner.store.connect import connect_raw
+from headrace.errors import StoreUnavailable
+from headrace.store.connect import connect_raw
 
 Look = Callable[[float], float | None]
 """Is told how many seconds the wait has taken; returns how many more it may take before it is

@@ -3,7 +3,7 @@
 from psycopg2 import errorcodes
 from sqlalchemy.exc import OperationalError
 
-from runner.store.database import SqlTransaction
+from headrace.store.database import SqlTransaction
 
 
 def demand_writes(tx: SqlTransaction) -> None:

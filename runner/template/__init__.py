@@ -1,6 +1,6 @@
 """Sandboxed Jinja for SQL and for values: values are bound, identifiers quoted."""
 
-from runner.template.guard import (
+from headrace.template.guard import (
     first_word,
     has_word,
     leaves_session_state,
@@ -10,12 +10,12 @@ from runner.template.guard import (
     split_statements,
     without_comments,
 )
-from runner.template.identifiers import quote_identifier, quote_name, split_name
-from runner.template.preview import Preview, SqlSource
-from runner.template.rendered import RenderedSql
-from runner.template.sql import render
-from runner.template.values import evaluate, render_value
-from runner.template.written import remember_text
+from headrace.template.identifiers import quote_identifier, quote_name, split_name
+from headrace.template.preview import Preview, SqlSource
+from headrace.template.rendered import RenderedSql
+from headrace.template.sql import render
+from headrace.template.values import evaluate, render_value
+from headrace.template.written import remember_text
 
 __all__ = [
     "Preview",

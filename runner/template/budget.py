@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.errors import TemplateError
+from headrace.errors import TemplateError
 
 MAX_CHARACTERS = 1_000_000
 MAX_ITERATIONS = 100_000

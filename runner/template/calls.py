@@ -6,11 +6,11 @@ from typing import Any
 
 from jinja2 import Undefined, nodes
 
-from runner.suggest import did_you_mean
-from runner.template.expressions import Expressions
-from runner.template.failures import GUIDE
-from runner.template.sandbox import DICT_METHODS, METHODS
-from runner.template.shapes import (
+from headrace.errors.suggestions import did_you_mean
+from headrace.template.expressions import Expressions
+from headrace.template.failures import GUIDE
+from headrace.template.sandbox import DICT_METHODS, METHODS
+from headrace.template.shapes import (
     ANY,
     BOOLEAN,
     LIST,

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from runner.template import budget
-from runner.template.operators import Operators
-from runner.template.sandbox import BoundedEnvironment
-from runner.template.shapes import ANY, Shape, decided, joined
-from runner.template.sql import environment as sql_environment
-from runner.template.syntax import bound_by, tree_of, tree_of_expression
-from runner.template.values import environment as value_environment
+from headrace.template import budget
+from headrace.template.operators import Operators
+from headrace.template.sandbox import BoundedEnvironment
+from headrace.template.shapes import ANY, Shape, decided, joined
+from headrace.template.sql import environment as sql_environment
+from headrace.template.syntax import bound_by, tree_of, tree_of_expression
+from headrace.template.values import environment as value_environment
 
 BRACES_HINT = "write an expression in {{ }}; {{ '{{' }} writes the braces themselves"
 

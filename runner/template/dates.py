@@ -8,8 +8,8 @@ from typing import Any
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
-from runner.errors import TemplateError
-from runner.template.spans import Span
+from headrace.errors import TemplateError
+from headrace.template.spans import Span
 
 # A text of this length has no time: 2026-01-31.
 _DATE = 10

@@ -6,11 +6,11 @@ from functools import lru_cache
 from jinja2 import nodes
 from jinja2.runtime import Context
 
-from runner.suggest import did_you_mean
-from runner.template.failures import GUIDE
-from runner.template.sandbox import DICT_METHODS, BoundedEnvironment
-from runner.template.shapes import ANY, HIDDEN, TEXT, UNKNOWN, Shape, joined
-from runner.template.wording import called
+from headrace.errors.suggestions import did_you_mean
+from headrace.template.failures import GUIDE
+from headrace.template.sandbox import DICT_METHODS, BoundedEnvironment
+from headrace.template.shapes import ANY, HIDDEN, TEXT, UNKNOWN, Shape, joined
+from headrace.template.wording import called
 
 _HOLDERS = (nodes.Getattr, nodes.Getitem)
 _PATHS = (nodes.Name, *_HOLDERS)

@@ -6,7 +6,7 @@ from types import TracebackType
 
 import jinja2
 
-from runner.errors import HeadraceError, RefusedSql, TemplateError
+from headrace.errors import HeadraceError, RefusedSql, TemplateError
 
 GUIDE = "docs/reference/templates.md lists what templates may use"
 

@@ -9,11 +9,11 @@ from jinja2.filters import sync_do_map, sync_do_sum
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
-from runner import exact
-from runner.errors import TemplateError
-from runner.template import budget
-from runner.template.measure import bounded, characters, compared, made, round_number, text_of
-from runner.template.spans import instant
+from headrace.errors import TemplateError
+from headrace.model import exact_json
+from headrace.template import budget
+from headrace.template.measure import bounded, characters, compared, made, round_number, text_of
+from headrace.template.spans import instant
 
 
 def bounded_range(*limits: int) -> range:
@@ -85,7 +85,7 @@ def _tojson(value: Any) -> str:
     if isinstance(value, Undefined):
         str(value)  # Raises, naming what is undefined.
     budget.check_length(characters(value))
-    text = exact.dumps(value, ensure_ascii=False, default=_jsonable)
+    text = exact_json.dumps(value, ensure_ascii=False, default=_jsonable)
     budget.check_length(len(text))
     return text
 

@@ -6,9 +6,10 @@ inside DO blocks and procedures that are called within a transaction.
 """
 
 import re
+from functools import lru_cache
 
-from runner.errors import RefusedSql
-from runner.template.lexer import Kind, Token, code, tokens
+from headrace.errors import RefusedSql
+from headrace.template.lexer import Kind, Token, code, tokens
 
 _STARTS_ROUTINE = re.compile(r"CREATE( OR REPLACE)? (FUNCTION|PROCEDURE)\b")
 
@@ -203,3 +204,25 @@ def _skeleton(statement: str) -> str:
 
 def _joined(found: list[Token]) -> str:
     return " ".join(token.text.upper() for token in found if token.kind is Kind.WORD)
+
+
+class JobGuard:
+    """The rules of `headrace.template.guard`, as a job's connection asks for them."""
+
+    def check(self, statement: str, *, copy: bool = False) -> bool:
+        """Tell whether a statement leaves something in the session that a reset does not clear.
+
+        Raises:
+            RefusedSql: The statement would end or begin a transaction.
+        """
+        return _checked(statement, copy)
+
+    def split(self, text: str) -> list[str]:
+        """Return the statements of a text."""
+        return split_statements(text)
+
+
+@lru_cache(maxsize=256)
+def _checked(statement: str, copy: bool) -> bool:
+    refuse_transaction_control(statement, streams=copy)
+    return leaves_session_state(statement)

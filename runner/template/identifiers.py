@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-from runner.errors import RefusedSql
+from headrace.errors import RefusedSql
 
 _TYPES = (
     "smallint integer int bigint numeric decimal real text varchar char boolean bool date time "

@@ -8,8 +8,8 @@ from typing import Any
 from jinja2.filters import do_round
 from jinja2.utils import Namespace
 
-from runner.errors import TemplateError
-from runner.template import budget
+from headrace.errors import TemplateError
+from headrace.template import budget
 
 # What an element takes beside its text, in a list that is written out.
 _AROUND = 2

@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 
-from runner.suggest import did_you_mean
-from runner.template.calls import Calls
-from runner.template.failures import GUIDE
-from runner.template.shapes import (
+from headrace.errors.suggestions import did_you_mean
+from headrace.template.calls import Calls
+from headrace.template.failures import GUIDE
+from headrace.template.shapes import (
     ANY,
     BOOLEAN,
     TEXT,
@@ -22,8 +22,8 @@ from runner.template.shapes import (
     never_equal,
     of_value,
 )
-from runner.template.syntax import chain_of
-from runner.template.wording import remedy, said
+from headrace.template.syntax import chain_of
+from headrace.template.wording import remedy, said
 
 _SYMBOLS = {"lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "eq": "==", "ne": "!="}
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {

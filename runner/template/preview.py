@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.template.rendered import RenderedSql
+from headrace.template.rendered import RenderedSql
 
 
 @dataclass(frozen=True, slots=True)

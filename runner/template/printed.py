@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from runner.template.syntax import Chain, chain_of, single_expression, tree_of
+from headrace.template.syntax import Chain, chain_of, single_expression, tree_of
 
 # These spell what they are given, and change nothing else of it.
 _SPELLING = frozenset({"default", "d", "join", "trim", "first", "last", "list", "unique"})

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.errors import RefusedSql
-from runner.template.guard import split_statements
-from runner.template.lexer import Kind, Token, code, tokens
+from headrace.errors import RefusedSql
+from headrace.template.guard import split_statements
+from headrace.template.lexer import Kind, Token, code, tokens
 
 # NUL can stand in no PostgreSQL text, so a marker cannot be mistaken for anything else.
 _MARKER = re.compile("\x00(p\\d+)\x00")

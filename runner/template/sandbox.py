@@ -21,13 +21,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, missing
 from jinja2.visitor import NodeTransformer
 
-from runner.errors import TemplateError
-from runner.suggest import did_you_mean
-from runner.template import budget
-from runner.template.dates import DATE_FILTERS, DATE_GLOBALS
-from runner.template.filters import COMPARED, CONCAT, COUNTING, EACH, MADE, bounded_range
-from runner.template.measure import bounded, characters, made
-from runner.template.spans import add, subtract
+from headrace.errors import TemplateError
+from headrace.errors.suggestions import did_you_mean
+from headrace.template import budget
+from headrace.template.dates import DATE_FILTERS, DATE_GLOBALS
+from headrace.template.filters import COMPARED, CONCAT, COUNTING, EACH, MADE, bounded_range
+from headrace.template.measure import bounded, characters, made
+from headrace.template.spans import add, subtract
 
 _FILTERS = frozenset(
     "abs capitalize count d default dictsort first float int items last length list lower map "

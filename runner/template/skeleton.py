@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from runner.template.rendered import marker
-from runner.template.syntax import tree_of
+from headrace.template.rendered import marker
+from headrace.template.syntax import tree_of
 
 # What filters write into the text itself.
 _WRITTEN = {

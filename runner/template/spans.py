@@ -7,7 +7,7 @@ time has a zone, so that an hour before a change of the clocks would be none, or
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from runner.errors import TemplateError
+from headrace.errors import TemplateError
 
 _NOTHING = timedelta(0)
 _DAY = timedelta(days=1)

@@ -19,20 +19,20 @@ from jinja2.exceptions import TemplateAssertionError
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
-from runner import exact
-from runner.errors import RefusedSql, TemplateError
-from runner.template import budget
-from runner.template.failures import told_with_place
-from runner.template.identifiers import (
+from headrace.errors import RefusedSql, TemplateError
+from headrace.model import exact_json
+from headrace.template import budget
+from headrace.template.failures import told_with_place
+from headrace.template.identifiers import (
     column_type,
     quote_identifier,
     quote_identifiers,
     quote_name,
     quote_names,
 )
-from runner.template.measure import characters
-from runner.template.rendered import RenderedSql, marker, refuse_misplaced_binds, with_binds_apart
-from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
+from headrace.template.measure import characters
+from headrace.template.rendered import RenderedSql, marker, refuse_misplaced_binds, with_binds_apart
+from headrace.template.sandbox import BoundedEnvironment, Rewriter, filtered
 
 _BIND = "bind value"  # With a space, so that no template can name them.
 _MACRO_OUTPUT = "macro output"
@@ -188,7 +188,7 @@ def bindable(value: Any) -> Any:
     if isinstance(value, _SCALARS):
         return value
     if isinstance(value, Mapping):
-        return exact.dumps(value, default=str)
+        return exact_json.dumps(value, default=str)
     if isinstance(value, Iterable):
         return _bindable_list(list(value))
     raise TemplateError(f"a {type(value).__name__} cannot be bound as a value: {value!r:.80}")
@@ -197,7 +197,7 @@ def bindable(value: Any) -> Any:
 def _bindable_list(items: list[Any]) -> Any:
     budget.check_length(len(items))
     if any(isinstance(item, Mapping) for item in items):
-        return exact.dumps(items, default=str)
+        return exact_json.dumps(items, default=str)
     return [bindable(item) for item in items]
 
 

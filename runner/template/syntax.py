@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
-from runner.template.sandbox import DICT_METHODS
+from headrace.template.sandbox import DICT_METHODS
 
 Link = str | int
 Chain = tuple[Link, ...]

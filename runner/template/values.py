@@ -11,12 +11,12 @@ from jinja2.environment import TemplateExpression
 from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
-from runner.errors import TemplateError
-from runner.template import budget
-from runner.template.failures import told_with_place
-from runner.template.measure import text_of
-from runner.template.sandbox import BoundedEnvironment, Rewriter, filtered
-from runner.template.syntax import has_template, single_expression
+from headrace.errors import TemplateError
+from headrace.template import budget
+from headrace.template.failures import told_with_place
+from headrace.template.measure import text_of
+from headrace.template.sandbox import BoundedEnvironment, Rewriter, filtered
+from headrace.template.syntax import has_template, single_expression
 
 _TEXT = "text value"  # With a space, so that no template can name it.
 

@@ -2,8 +2,8 @@
 
 from jinja2 import nodes
 
-from runner.template.failures import GUIDE
-from runner.template.shapes import Shape
+from headrace.template.failures import GUIDE
+from headrace.template.shapes import Shape
 
 
 def called(node: nodes.Node, shape: Shape) -> str:

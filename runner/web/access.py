@@ -13,10 +13,10 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from runner.config import Settings
-from runner.errors import ConfigError
-from runner.home import SHORTEST_TOKEN, TOKEN_FILE, token_of
-from runner.web.caller import OURS
+from headrace.declarations.config import Settings
+from headrace.errors import ConfigError
+from headrace.store.embedded.home import SHORTEST_TOKEN, TOKEN_FILE, token_of
+from headrace.web.caller import OURS
 
 COOKIE = "headrace_session"
 

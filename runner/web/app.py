@@ -7,16 +7,16 @@ from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
 
-from runner import __version__
-from runner.engine.wiring import Headrace
-from runner.store.waiting import give_up_silent_servers, look_no_more
-from runner.web import health, jobs, pipelines, runs
-from runner.web.access import Access
-from runner.web.failures import add_failures
-from runner.web.guard import Guard
-from runner.web.heads import Heads
-from runner.web.pages import add_pages
-from runner.web.queries import known_query_only
+from headrace.engine.application import Headrace
+from headrace.model.version import __version__
+from headrace.store.waiting import give_up_silent_servers, look_no_more
+from headrace.web import health, jobs, pipelines, runs
+from headrace.web.access import Access
+from headrace.web.error_answers import add_failures
+from headrace.web.guard import Guard
+from headrace.web.heads import Heads
+from headrace.web.pages import add_pages
+from headrace.web.queries import known_query_only
 
 # No more requests at once than the pool has connections: the others wait their turn here,
 # where waiting costs nothing.

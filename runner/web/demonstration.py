@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from runner.engine.dispatcher import Dispatcher
-from runner.store.database import Row
+from headrace.engine.dispatch.dispatcher import Dispatcher
+from headrace.store.database import Row
 
 
 class _Job(NamedTuple):

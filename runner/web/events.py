@@ -8,11 +8,11 @@ from uuid import UUID
 import anyio
 from anyio.to_thread import run_sync
 
-from runner.engine.wiring import Headrace
-from runner.errors import StoreUnavailable
-from runner.model.status import RUN_FINAL
-from runner.store.database import Row
-from runner.web.answers import to_json
+from headrace.engine.application import Headrace
+from headrace.errors import StoreUnavailable
+from headrace.model.status import RUN_FINAL
+from headrace.store.database import Row
+from headrace.web.json_rows import to_json
 
 POLL_S = 0.5
 _LONGEST_S = 5.0

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runner.config import Settings
-from runner.web.access import Access, is_loopback, name_of, only
-from runner.web.signin import SIGN_IN_PATH, sign_in_page
+from headrace.declarations.config import Settings
+from headrace.web.access import Access, is_loopback, name_of, only
+from headrace.web.signin import SIGN_IN_PATH, sign_in_page
 
 log = logging.getLogger("headrace.web")
 

@@ -8,18 +8,18 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from runner.engine.recovery import LEASE_S
-from runner.engine.wiring import Headrace, has_ended
-from runner.errors import HeadraceError, SchemaMismatch
-from runner.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
-from runner.store.database import Row
-from runner.store.migrations import look
-from runner.store.waiting import within
-from runner.store.writable import demand_writes
-from runner.web.answers import Answer
-from runner.web.failures import RETRY_AFTER_S
-from runner.web.guard import ADMITTED
-from runner.web.jobs import installed
+from headrace.engine.application import Headrace, has_ended
+from headrace.engine.operations.recovery import LEASE_S
+from headrace.errors import HeadraceError, SchemaMismatch
+from headrace.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
+from headrace.store.database import Row
+from headrace.store.migrations import look
+from headrace.store.waiting import within
+from headrace.store.writable import demand_writes
+from headrace.web.error_answers import RETRY_AFTER_S
+from headrace.web.guard import ADMITTED
+from headrace.web.jobs import installed
+from headrace.web.json_rows import Answer
 
 # A server that has not said anything for this long is not ready.
 _READY_S = 2.0

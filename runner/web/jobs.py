@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from runner.engine.wiring import Headrace
-from runner.model.status import JobStatus
-from runner.store.database import Row
-from runner.web.answers import Answer, found, page, public
-from runner.web.bodies import ExactRoute, IdempotencyKey, NewJob
-from runner.web.demonstration import create_demonstration
+from headrace.engine.application import Headrace
+from headrace.model.status import JobStatus
+from headrace.store.database import Row
+from headrace.web.demonstration import create_demonstration
+from headrace.web.json_rows import Answer, found, page, public
+from headrace.web.request_bodies import ExactRoute, IdempotencyKey, NewJob
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Greatest number of rows on one page")]

@@ -9,8 +9,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from runner.web.access import COOKIE, equal, session_value
-from runner.web.signin import SIGN_IN_PATH, sign_in_page
+from headrace.web.access import COOKIE, equal, session_value
+from headrace.web.signin import SIGN_IN_PATH, sign_in_page
 
 STATIC = Path(__file__).parent / "static"
 

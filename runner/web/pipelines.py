@@ -8,17 +8,17 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from runner.engine.backfill import backfill, bounds
-from runner.engine.upstream import trigger_row
-from runner.engine.wiring import Headrace
-from runner.model.pipeline import Pipeline, Step
-from runner.model.status import Trigger
-from runner.plan.due import next_instants
-from runner.store.database import Row
-from runner.web.answers import Answer, public
-from runner.web.bodies import BackfillRange, ExactRoute, IdempotencyKey, NewRun
-from runner.web.failures import problem_row
-from runner.web.jobs import Installed
+from headrace.engine.application import Headrace
+from headrace.engine.operations.backfill import backfill, bounds
+from headrace.engine.scheduling.trigger_params import trigger_row
+from headrace.model.pipeline import Pipeline, Step
+from headrace.model.status import Trigger
+from headrace.plan.due import next_instants
+from headrace.store.database import Row
+from headrace.web.error_answers import problem_row
+from headrace.web.jobs import Installed
+from headrace.web.json_rows import Answer, public
+from headrace.web.request_bodies import BackfillRange, ExactRoute, IdempotencyKey, NewRun
 
 _UPCOMING = 5
 _LATEST = 10

@@ -7,7 +7,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from runner.suggest import did_you_mean
+from headrace.errors.suggestions import did_you_mean
 
 
 def known_query_only(request: Request) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from runner.model.status import RunStatus
-from runner.web.answers import Answer, found, page, public
-from runner.web.events import run_events
-from runner.web.jobs import Cursor, Installed, Limit, Word
+from headrace.model.status import RunStatus
+from headrace.web.events import run_events
+from headrace.web.jobs import Cursor, Installed, Limit, Word
+from headrace.web.json_rows import Answer, found, page, public
 
 router = APIRouter(prefix="/runs", tags=["runs"], default_response_class=Answer)
 

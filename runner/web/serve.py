@@ -11,12 +11,12 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from runner.config import Settings
-from runner.engine.wiring import Headrace
-from runner.errors import ConfigError
-from runner.web.access import describe_access, require_token
-from runner.web.app import create_app
-from runner.web.caller import Protocol
+from headrace.declarations.config import Settings
+from headrace.engine.application import Headrace
+from headrace.errors import ConfigError
+from headrace.web.access import describe_access, require_token
+from headrace.web.app import create_app
+from headrace.web.caller import Protocol
 
 log = logging.getLogger("headrace.web")
 

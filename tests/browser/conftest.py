@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.wiring import Headrace
+from headrace.engine.application import Headrace
 from tests.browser.chromium import Chromium
 from tests.support.web import installation, served
 

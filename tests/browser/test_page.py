@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.wiring import Headrace
-from runner.store.database import Row
+from headrace.engine.application import Headrace
+from headrace.store.database import Row
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import Look
 from tests.support.web import installation, served

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from runner.config import Settings
-from runner.model.connection import NamedConnection
-from runner.model.pipeline import Pipeline
-from runner.spec import LoadResult, load_files, load_folder
+from headrace.declarations.config import Settings
+from headrace.declarations.load import LoadResult, load_files, load_folder
+from headrace.model.connection import NamedConnection
+from headrace.model.pipeline import Pipeline
 from tests.support.catalogue import SmallCatalogue
 
 HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runner.errors import ProblemsError
-from runner.schemas import schema
-from runner.source import parse
+from headrace.declarations.schemas import schema
+from headrace.declarations.source import parse
+from headrace.errors import ProblemsError
 
 HERE = Path(__file__).parent
 REFERENCE = HERE.parents[1] / "docs" / "reference" / "pipeline.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.model.connection import NamedConnection
+from headrace.model.connection import NamedConnection
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.places import PASSWORD, NotInstalled, Server, debian_programs, second_server
 from tests.support.servers import connect

@@ -7,14 +7,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from runner.config import mask_url
-from runner.errors import ConfigError, StoreUnavailable
-from runner.model.connection import NamedConnection
-from runner.store import dsn
-from runner.store.connect import connect_raw
-from runner.store.database import Database
-from runner.store.migrations import upgrade
-from runner.store.targets import end_sessions, target_engine
+from headrace.declarations.config import mask_url
+from headrace.errors import ConfigError, StoreUnavailable
+from headrace.model.connection import NamedConnection
+from headrace.store import dsn
+from headrace.store.connect import connect_raw
+from headrace.store.database import Database
+from headrace.store.migrations import upgrade
+from headrace.store.targets import end_sessions, target_engine
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.cli import Headrace
 from tests.support.places import PASSWORD, Server, pgbouncer

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from runner.model.connection import NamedConnection
+from headrace.model.connection import NamedConnection
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.places import Server
 from tests.support.processes import wait_until

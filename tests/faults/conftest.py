@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.embedded import Servers
-from runner.store.migrations import upgrade
+from headrace.store.embedded import Servers
+from headrace.store.migrations import upgrade
 from tests.support.cluster import Cluster, cluster_on
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.queue.process import birth_ticks
+from headrace.queue.process import birth_ticks
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, wait_until
 

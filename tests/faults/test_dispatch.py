@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.orm import Session
 
-from runner.errors import NotFound
-from runner.store.connect import make_engine
+from headrace.errors import NotFound
+from headrace.store.connect import make_engine
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 

@@ -4,7 +4,7 @@ import random
 import time
 from contextlib import suppress
 
-from runner.errors import IllegalTransition
+from headrace.errors import IllegalTransition
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.queue.process import birth_ticks
+from headrace.queue.process import birth_ticks
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 

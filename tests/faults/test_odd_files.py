@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from runner.config import Settings
-from runner.engine.pipelines import Pipelines
-from runner.engine.registry import Registry
+from headrace.declarations.config import Settings
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.pipeline_catalog import Pipelines
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 from tests.support.web import client_of
@@ -34,7 +34,7 @@ def test_a_named_pipe_among_the_pipelines_stops_nobody(cluster: Cluster) -> None
         lambda: cluster.sql("SELECT 1 FROM headrace.run WHERE status = 'completed'"), limit_s=20
     )
     checked = subprocess.run(
-        [sys.executable, "-m", "runner", "validate"],
+        [sys.executable, "-m", "headrace", "validate"],
         env=dict(cluster.environ), capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert checked.returncode == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import embedded
+from headrace.store import embedded
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from runner.queue.process import birth_ticks
+from headrace.queue.process import birth_ticks
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 from tests.support.silence import silent_postgres

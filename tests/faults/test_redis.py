@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runner import embedded
-from runner.queue.message import Message
-from runner.queue.process import birth_ticks
+from headrace.queue.message import Message
+from headrace.queue.process import birth_ticks
+from headrace.store import embedded
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 from tests.support.silence import silent_redis

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on, effect_job
 from tests.support.ports import free_port
 from tests.support.processes import wait_until

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rq import Queue
 
-from runner.embedded import Servers
-from runner.queue.keys import Keys
-from runner.queue.message import Message
-from runner.store.migrations import upgrade
+from headrace.queue.keys import Keys
+from headrace.queue.message import Message
+from headrace.store.embedded import Servers
+from headrace.store.migrations import upgrade
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.processes import wait_until
 
@@ -104,7 +104,7 @@ def test_after_an_upgrade_what_is_queued_is_sent_again_and_of_old_lists_only_our
 def test_the_line_that_queues_prints_makes_rqs_own_programs_work(cluster: Cluster) -> None:
     job = cluster.dispatch("EffectJob", queue="high")
     listed = subprocess.run(
-        [sys.executable, "-m", "runner", "queues"],
+        [sys.executable, "-m", "headrace", "queues"],
         env=dict(cluster.environ), capture_output=True, text=True, check=True,
     )  # fmt: skip
     (line,) = [one for one in listed.stdout.splitlines() if "RQ_KEY_PREFIX=" in one]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runner.model.plan import Plan, PlannedJob
-from runner.model.retry import RetryPolicy
-from runner.model.status import Trigger
+from headrace.model.plan import Plan, PlannedJob
+from headrace.model.retry import RetryPolicy
+from headrace.model.status import Trigger
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
 
 _TABLE = "CREATE TABLE public.effect (job_id uuid, attempt integer, tag text)"

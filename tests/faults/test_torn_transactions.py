@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 import redis
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.servers import create_database, database_name, drop_database
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.errors import SchemaMismatch
-from runner.store.attempts import CAN
-from runner.store.migrations import LATEST
+from headrace.errors import SchemaMismatch
+from headrace.store.attempts import CAN
+from headrace.store.migrations import LATEST
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.archive_rows import ArchiveRows
-from runner.errors import InvalidPayload, JobFailure
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.archive_rows import ArchiveRows
 
 OLD = {"column": "at", "before": "2026-01-01"}
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from jobs.base import execute as send
-from jobs.run_sql import RunSql
-from runner.errors import HeadraceError
-from runner.template import render
+from headrace.errors import HeadraceError
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.sql.packaged import execute as send
+from headrace.template import render
 from tests.support.attempts import engine_for
 
 POSINT = "CREATE DOMAIN posint AS integer CHECK (value > 0)"

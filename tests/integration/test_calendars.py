@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.backfill import backfill, bounds
-from runner.engine.scheduler import Scheduler
+from headrace.engine.operations.backfill import backfill, bounds
+from headrace.engine.scheduling.scheduler import Scheduler
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.cli import Headrace
 

@@ -13,7 +13,7 @@ COMMANDS = ["validate", "cron '0 1 * * *'", "schema", "--help"]
 
 def headrace(command: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m runner {command}"],
+        ["bash", "-c", f"{sys.executable} -m headrace {command}"],
         cwd=ROOT,
         env={**os.environ, **env},
         capture_output=True,

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from runner import embedded
-from runner.embedded import role
-from runner.errors import EmbeddedError
+from headrace.errors import EmbeddedError
+from headrace.store import embedded
+from headrace.store.embedded import role
 from tests.support.cli import Headrace
 from tests.support.old_home import make_old_home, psql
 from tests.support.servers import connect
@@ -270,7 +270,7 @@ def test_a_hand_over_that_fails_is_told_and_begun_again(
     _check_handed_over(home)
 
 
-_START = "import sys; from pathlib import Path; from runner import embedded;"
+_START = "import sys; from pathlib import Path; from headrace.store import embedded;"
 _START += "embedded.start(Path(sys.argv[1]))"
 
 

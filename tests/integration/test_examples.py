@@ -31,7 +31,7 @@ class Headrace:
     def run(self, pipeline: str, **params: Any) -> subprocess.CompletedProcess[str]:
         given = [part for name, value in params.items() for part in ("-p", f"{name}={value}")]
         return subprocess.run(
-            [sys.executable, "-m", "runner", "run", pipeline, *given],
+            [sys.executable, "-m", "headrace", "run", pipeline, *given],
             cwd=PROJECT,
             env=os.environ
             | {

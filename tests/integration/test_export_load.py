@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from jobs.export_query import ExportQuery
-from jobs.load_file import LoadFile
-from runner.errors import InvalidPayload, JobFailure
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.export_query import ExportQuery
+from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.places import NotInstalled, debian_programs, second_server
 
@@ -359,9 +359,9 @@ def test_a_delimiter_that_cannot_be_one_is_refused():
 
 
 def test_a_hidden_file_of_an_earlier_attempt_is_removed_by_the_next(tmp_path):
-    from jobs.files import partial_name, written_whole
-    from runner import jobapi
-    from runner.folders import Folders
+    from headrace import jobapi
+    from headrace.jobapi.folders import Folders
+    from headrace.jobs.files.atomic_files import partial_name, written_whole
 
     exports, job = tmp_path / "exports", "6f1f0d3e-0000-4000-8000-000000000001"
     exports.mkdir()

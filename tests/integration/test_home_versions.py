@@ -8,11 +8,11 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from runner import embedded
-from runner.embedded.place import place_of
-from runner.embedded.postgres import programs
-from runner.store.connect import make_engine
-from runner.store.migrations import FOLDER, LATEST, look, upgrade
+from headrace.store import embedded
+from headrace.store.connect import make_engine
+from headrace.store.embedded.place import place_of
+from headrace.store.embedded.postgres import programs
+from headrace.store.migrations import FOLDER, LATEST, look, upgrade
 from tests.support.cli import Headrace
 from tests.support.servers import connect
 

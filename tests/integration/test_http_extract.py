@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from jobs.allowed_hosts import HostRefused
-from jobs.http_extract import HttpExtract
-from runner import secrecy
-from runner.errors import InvalidPayload, JobFailure
-from runner.jobapi import Permissions
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi import Permissions
+from headrace.jobs.http.allowed_hosts import HostRefused
+from headrace.jobs.http_extract import HttpExtract
+from headrace.observe import redaction
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server
 
@@ -38,7 +38,7 @@ def other() -> Iterator[HttpServer]:
 @pytest.fixture(autouse=True)
 def _nothing_hidden() -> Iterator[None]:
     yield
-    secrecy.forget()
+    redaction.forget()
 
 
 def runner_for(target: Engine, folder: Path, *allowed: str) -> JobRunner:
@@ -352,7 +352,7 @@ def test_secrets_stay_with_the_host_that_they_are_for(
     assert again["X-Key"] == "k"
     assert "Authorization" not in elsewhere and "X-Key" not in elsewhere
     assert elsewhere["Accept"] == "text/plain"
-    assert secrecy.redacted(f"it was {SECRET}") == "it was ***"
+    assert redaction.redacted(f"it was {SECRET}") == "it was ***"
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding"])

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from jobs.http_extract import HttpExtract
-from runner.errors import JobFailure
-from runner.jobapi import Permissions
+from headrace.errors import JobFailure
+from headrace.jobapi import Permissions
+from headrace.jobs.http_extract import HttpExtract
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server
 

@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 from tests.support.cluster import cluster_on
 from tests.support.http import Answered, http_server
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine
 
-from jobs.files import partial_name
-from jobs.http_extract import HttpExtract
-from runner.errors import JobFailure
-from runner.jobapi import Permissions
+from headrace.errors import JobFailure
+from headrace.jobapi import Permissions
+from headrace.jobs.files.atomic_files import partial_name
+from headrace.jobs.http_extract import HttpExtract
 from tests.support import attempts
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server

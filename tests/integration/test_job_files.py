@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.jobfiles import digest_of
+from headrace.engine.catalog.job_files import digest_of
 from tests.matrix.conftest import project, wait_ready
 from tests.support.cli import Headrace
 from tests.support.servers import embedded_servers

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from jobs.mirror_table import MirrorTable
-from jobs.sync_table import SyncTable
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.sync_table import SyncTable
 from tests.support.attempts import JobRunner
 from tests.support.generated_rows import TYPES, generated_rows
 

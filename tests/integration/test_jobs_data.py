@@ -6,15 +6,15 @@ from datetime import date
 import pytest
 from sqlalchemy import Connection, text
 
-from jobs.archive_rows import ArchiveRows
-from jobs.check_data import CheckData
-from jobs.export_query import ExportQuery
-from jobs.load_file import LoadFile
-from jobs.mirror_table import MirrorTable
-from jobs.rebuild_index import RebuildIndex
-from jobs.sync_table import SyncTable
-from jobs.vacuum_table import VacuumTable
-from runner.errors import JobFailure, RefusedSql
+from headrace.errors import JobFailure, RefusedSql
+from headrace.jobs.archive_rows import ArchiveRows
+from headrace.jobs.check_data import CheckData
+from headrace.jobs.export_query import ExportQuery
+from headrace.jobs.load_file import LoadFile
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.rebuild_index import RebuildIndex
+from headrace.jobs.sync_table import SyncTable
+from headrace.jobs.vacuum_table import VacuumTable
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.servers import create_database, drop_database
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from jobs.drop_table import DropTable
-from jobs.truncate_table import TruncateTable
+from headrace.jobs.drop_table import DropTable
+from headrace.jobs.truncate_table import TruncateTable
 from tests.support.cli import Headrace
 
 # Chains, circles, partitions on either side, heirs, a self-reference, and one that stays out.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
 from tests.integration.test_jobs_targets import JOBS, SOURCE
 
 KEEP = "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"

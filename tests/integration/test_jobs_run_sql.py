@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlalchemy.exc import ProgrammingError
 
-from jobs.run_sql import RunSql
-from runner.errors import RefusedSql, TemplateError
-from runner.template import render
+from headrace.errors import RefusedSql, TemplateError
+from headrace.jobs.run_sql import RunSql
+from headrace.template import render
 
 storable = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 

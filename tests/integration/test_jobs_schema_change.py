@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from jobs.mirror_table import MirrorTable
-from jobs.run_sql import RunSql
-from jobs.sync_table import SyncTable
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.sync_table import SyncTable
 from tests.integration.test_jobs_targets import JOBS, SOURCE
 
 

@@ -1,12 +1,12 @@
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from jobs.data_aggregation import DataAggregation
-from jobs.drop_table import DropTable
-from jobs.populate_records import PopulateRecords
-from jobs.slow_query import SlowQuery
-from jobs.truncate_table import TruncateTable
-from runner.errors import JobFailure, RefusedSql
+from headrace.errors import JobFailure, RefusedSql
+from headrace.jobs.data_aggregation import DataAggregation
+from headrace.jobs.drop_table import DropTable
+from headrace.jobs.populate_records import PopulateRecords
+from headrace.jobs.slow_query import SlowQuery
+from headrace.jobs.truncate_table import TruncateTable
 from tests.unit.jobs.test_base import SeedJob
 
 EVIL = "auth.users; DROP TABLE auth.users"

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from jobs.mirror_table import MirrorTable
-from jobs.run_sql import RunSql
-from jobs.sync_table import SyncTable
-from jobs.tables import lock_name
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.sync_table import SyncTable
+from headrace.jobs.tables.staging_table import lock_name
 from tests.support.attempts import JobRunner, engine_for
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from jobs.mirror_table import MirrorTable
-from jobs.sync_table import SyncTable
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.sync_table import SyncTable
 from tests.integration.test_jobs_between_servers import run
 
 WITH = {"source_table": "source", "target_table": "target", "key": "id"}

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from jobs.data_aggregation import DataAggregation
-from jobs.mirror_table import MirrorTable
-from jobs.run_sql import RunSql
-from jobs.sync_table import SyncTable
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.data_aggregation import DataAggregation
+from headrace.jobs.mirror_table import MirrorTable
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.sync_table import SyncTable
 from tests.support.servers import connect
 
 # Everything that DROP and CREATE would have lost; the columns stand in another order.

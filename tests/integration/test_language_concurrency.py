@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from runner.engine.runs import release
-from runner.errors import TooManyRuns
-from runner.model.status import Trigger
-from runner.store.database import Row
+from headrace.engine.gating.run_completion import release
+from headrace.errors import TooManyRuns
+from headrace.model.status import Trigger
+from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 
 STEPS = """

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs import BaseJob
-from jobs.base import logger
-from runner.embedded import Servers
+from headrace.jobs import BaseJob
+from headrace.jobs.base import logger
+from headrace.store.embedded import Servers
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.cluster import Cluster, cluster_on
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from runner.engine.expansion import MOST_BYTES
-from runner.engine.gate import release_stuck
-from runner.engine.outcomes import Handled
-from runner.errors import IllegalTransition, StaleAttempt
-from runner.store.database import Row
+from headrace.engine.attempts.foreach import MOST_BYTES
+from headrace.engine.attempts.outcome import Handled
+from headrace.engine.gating.gate import release_stuck
+from headrace.errors import IllegalTransition, StaleAttempt
+from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.invariants import install_audit, violations
 from tests.support.processes import wait_until
@@ -263,7 +263,7 @@ def test_a_run_that_is_cancelled_while_items_are_made_cancels_them(
             cancel.start()
             wait_until(lambda: waits_for_lock(hand), what="the cancellation's wait")
 
-    monkeypatch.setattr("runner.engine.expansion.crash_point", cancelled_meanwhile)
+    monkeypatch.setattr("headrace.engine.attempts.foreach.crash_point", cancelled_meanwhile)
 
     hand.executor.complete(each, ready)
     cancel.join()
@@ -591,7 +591,7 @@ def test_arguments_that_repeat_a_whole_result_are_refused(
     hand: ByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MOST_BYTES > 10_000_000
-    monkeypatch.setattr("runner.engine.expansion.MOST_BYTES", 100)
+    monkeypatch.setattr("headrace.engine.attempts.foreach.MOST_BYTES", 100)
     hand.declare(
         SIMPLE.replace(
             "with: {sql: select 1}, depends_on: [list]",
@@ -607,7 +607,7 @@ def test_arguments_that_repeat_a_whole_result_are_refused(
 def test_more_dependencies_than_can_be_are_refused(
     hand: ByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.engine.expansion.MOST_EDGES", 5)
+    monkeypatch.setattr("headrace.engine.attempts.foreach.MOST_EDGES", 5)
     hand.declare(
         SIMPLE.replace("depends_on: [each]", "depends_on: [each], foreach: {items: [1, 2]}")
     )

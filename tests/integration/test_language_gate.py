@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.gate import decide
-from runner.engine.outcomes import Handled
-from runner.errors import HeadraceError
+from headrace.engine.attempts.outcome import Handled
+from headrace.engine.gating.gate import decide
+from headrace.errors import HeadraceError
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"

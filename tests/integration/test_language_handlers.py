@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.gate import decide, release_stuck
-from runner.engine.runs import close
+from headrace.engine.gating.gate import decide, release_stuck
+from headrace.engine.gating.run_completion import close
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import InvalidParams
+from headrace.errors import InvalidParams
 from tests.support.by_hand import ByHand, by_hand
 
 

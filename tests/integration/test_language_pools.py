@@ -9,11 +9,11 @@ from threading import Thread
 
 import pytest
 
-from runner.engine.gate import decide, release_stuck
-from runner.engine.planner import Planner
-from runner.engine.pools import admit
-from runner.engine.recovery import Recovery
-from runner.model.status import Trigger
+from headrace.engine.gating.gate import decide, release_stuck
+from headrace.engine.gating.pools import admit
+from headrace.engine.operations.recovery import Recovery
+from headrace.engine.planning.planner import Planner
+from headrace.model.status import Trigger
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"

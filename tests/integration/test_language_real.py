@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import embedded
+from headrace.store import embedded
 from tests.integration.real_pipelines import PIPELINES
 from tests.matrix.conftest import project, wait_ready
 from tests.support.cli import Headrace

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import InvalidPayload
+from headrace.errors import InvalidPayload
 from tests.support.by_hand import ByHand, by_hand
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.backfill import backfill
-from runner.engine.scheduler import Scheduler
+from headrace.engine.operations.backfill import backfill
+from headrace.engine.scheduling.scheduler import Scheduler
 from tests.support.by_hand import ByHand, by_hand
 
 START = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)

@@ -7,12 +7,12 @@ from threading import Event, Thread
 
 import pytest
 
-from runner.engine.recovery import Recovery
-from runner.engine.retention import prune
-from runner.engine.subpipelines import MOST_RUNS
-from runner.errors import LeadershipLost
-from runner.store.bell import listen
-from runner.store.database import Row
+from headrace.engine.operations.recovery import Recovery
+from headrace.engine.operations.retention import prune
+from headrace.engine.scheduling.subpipelines import MOST_RUNS
+from headrace.errors import LeadershipLost
+from headrace.store.database import Row
+from headrace.store.listen_notify import listen
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.cli import REPOSITORY, Headrace
 from tests.support.processes import wait_until

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from runner.engine.backfill import backfill
-from runner.engine.triggers import Triggers
-from runner.errors import LeadershipLost
-from runner.model.status import Trigger
-from runner.store.database import Row
+from headrace.engine.operations.backfill import backfill
+from headrace.engine.scheduling.triggers import Triggers
+from headrace.errors import LeadershipLost
+from headrace.model.status import Trigger
+from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.processes import wait_until
 from tests.support.servers import connect
@@ -326,7 +326,7 @@ def test_what_ended_while_no_daemon_was_up_counts_afterwards(there: Installation
 def test_a_backlog_is_worked_off_in_order_however_long(
     there: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.engine.triggers._MOST_AT_ONCE", 3)
+    monkeypatch.setattr("headrace.engine.scheduling.triggers._MOST_AT_ONCE", 3)
     there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
     runs = [there.run("load") for _ in range(10)]
 

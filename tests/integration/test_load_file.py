@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from jobs.load_file import LoadFile
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner
 
 

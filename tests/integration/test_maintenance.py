@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from jobs.rebuild_index import RebuildIndex
-from jobs.run_sql import RunSql
-from jobs.vacuum_table import VacuumTable
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.rebuild_index import RebuildIndex
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.vacuum_table import VacuumTable
 from tests.support.attempts import JobRunner, engine_for
 
 INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"

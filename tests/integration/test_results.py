@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from jobs.check_data import CheckData
-from jobs.data_aggregation import DataAggregation
-from jobs.run_sql import RunSql
-from jobs.sync_table import SyncTable
-from runner import exact
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.check_data import CheckData
+from headrace.jobs.data_aggregation import DataAggregation
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.sync_table import SyncTable
+from headrace.model import exact_json
 
 
 def rows(result: Any) -> Any:
     """The rows as a reader of the stored JSON has them."""
-    return exact.loads(exact.dumps(result))["rows"]
+    return exact_json.loads(exact_json.dumps(result))["rows"]
 
 
 def test_a_numeric_keeps_every_digit(run_job):
     result = run_job(RunSql, sql="select 1234567890123.4567 as a, 12345678901234567890 as b, 1.5 c")
 
-    assert exact.dumps(result["rows"]) == (
+    assert exact_json.dumps(result["rows"]) == (
         '[{"a": 1234567890123.4567, "b": 12345678901234567890, "c": 1.5}]'
     )
 
@@ -61,7 +61,7 @@ def test_what_python_has_no_value_for_is_postgresqls_text(run_job, sql, value):
     result = run_job(RunSql, sql=f"select {sql} as v")
 
     assert rows(result) == [{"v": value}]
-    exact.dumps(result, allow_nan=False)
+    exact_json.dumps(result, allow_nan=False)
 
 
 def test_two_columns_of_one_name_are_both_kept(run_job):

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from runner.engine.again import line_for
-from runner.engine.inforce import InForce
-from runner.engine.pipelines import Pipelines
-from runner.engine.planner import Planner
-from runner.engine.registry import Registry
-from runner.engine.runs import release
-from runner.engine.scheduler import Scheduler
-from runner.model.status import Trigger
+from headrace.engine.catalog.active_definitions import InForce
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.catalog.repeat_command import line_for
+from headrace.engine.gating.run_completion import release
+from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.model.status import Trigger
 from tests.support.by_hand import ByHand, by_hand
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -230,7 +230,7 @@ def keep_and_lead(hand: ByHand) -> None:
 def start_anew(hand: ByHand, *, without_classes: bool = False) -> Pipelines:
     """Have a process that has seen the files only as they are now, and not the tests' classes."""
     headrace = hand.headrace
-    headrace.registry = Registry("jobs", packages=() if without_classes else ("tests",))
+    headrace.registry = Registry("headrace.jobs", packages=() if without_classes else ("tests",))
     headrace.pipelines = Pipelines(headrace.settings, headrace.registry)
     return headrace.pipelines
 

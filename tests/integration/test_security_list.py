@@ -16,11 +16,11 @@ import redis
 from fastapi.testclient import TestClient
 from rq import Queue
 
-from runner.embedded import Servers
-from runner.errors import JobFailure
-from runner.folders import Folders
-from runner.jobapi import Attempt, Sessions
-from runner.web.app import create_app
+from headrace.errors import JobFailure
+from headrace.jobapi import Attempt, Sessions
+from headrace.jobapi.folders import Folders
+from headrace.store.embedded import Servers
+from headrace.web.app import create_app
 from tests.support.cluster import Cluster, cluster_on, effect_job
 from tests.support.http import Answered, http_server
 from tests.support.processes import wait_until

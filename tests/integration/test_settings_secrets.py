@@ -7,9 +7,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from runner import secrecy
-from runner.config import Settings, hidden_values, load_settings
-from runner.embedded.place import place_of
+from headrace.declarations.config import Settings, hidden_values, load_settings
+from headrace.observe import redaction
+from headrace.store.embedded.place import place_of
 from tests.support.cli import Headrace
 from tests.support.old_home import psql
 
@@ -162,7 +162,7 @@ def test_a_caller_cannot_have_the_worker_s_variables_sent_anywhere(headrace: Hea
 @pytest.fixture
 def _forgotten():
     yield
-    secrecy.keep((), ())
+    redaction.keep((), ())
 
 
 def load(tmp_path: Path, config: object, environ: dict[str, str]) -> Settings:
@@ -214,12 +214,12 @@ def test_a_password_that_is_the_user_s_name_hides_nothing(tmp_path: Path):
 
 @pytest.mark.usefixtures("_forgotten")
 def test_the_settings_values_stay_hidden_from_job_to_job():
-    secrecy.keep(["of-the-settings", "xy"], ["NAME"])
-    secrecy.hide("of-the-job")
-    secrecy.forget()
+    redaction.keep(["of-the-settings", "xy"], ["NAME"])
+    redaction.hide("of-the-job")
+    redaction.forget()
 
-    shown = secrecy.redacted("of-the-settings of-the-job xy xyz taxy")
+    shown = redaction.redacted("of-the-settings of-the-job xy xyz taxy")
 
     assert shown == "*** of-the-job *** xyz taxy"
-    assert secrecy.why_not_read("NAME")
-    assert secrecy.why_not_set("NAME")
+    assert redaction.why_not_read("NAME")
+    assert redaction.why_not_set("NAME")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from jobs.shell_command import ShellCommand
-from runner.embedded import Servers
-from runner.engine.registry import Registry
-from runner.errors import InvalidPayload, JobFailure
-from runner.jobapi import Permissions
+from headrace.engine.catalog.job_registry import Registry
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi import Permissions
+from headrace.jobs.shell_command import ShellCommand
+from headrace.store.embedded import Servers
 from tests.support.attempts import JobRunner
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.processes import wait_until

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.check_data import CheckData
-from jobs.run_sql import RunSql
-from runner.engine.outcomes import raised
-from runner.template.written import forget_texts
+from headrace.engine.attempts.outcome import raised
+from headrace.jobs.check_data import CheckData
+from headrace.jobs.run_sql import RunSql
+from headrace.template.written import forget_texts
 from tests.support.attempts import JobRunner
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import embedded
+from headrace.store import embedded
 from tests.support.cli import Headrace, Running, alive
 from tests.support.ports import free_port
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.embedded import find
-from runner.embedded.place import place_of
+from headrace.store.embedded import find
+from headrace.store.embedded.place import place_of
 from tests.support.cli import Headrace
 from tests.support.processes import wait_until
 

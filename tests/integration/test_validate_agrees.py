@@ -15,7 +15,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from runner.config import Settings
+from headrace.declarations.config import Settings
 from tests.support.by_hand import by_hand
 from tests.support.cli import Headrace
 from tests.support.http import Answered, HttpServer, http_server

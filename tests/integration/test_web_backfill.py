@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from runner.engine.backfill import MOST_INSTANTS, backfill, bounds
-from runner.engine.wiring import Headrace
-from runner.errors import InvalidParams
-from runner.model.pipeline import Pipeline, Schedule
+from headrace.engine.application import Headrace
+from headrace.engine.operations.backfill import MOST_INSTANTS, backfill, bounds
+from headrace.errors import InvalidParams
+from headrace.model.pipeline import Pipeline, Schedule
 from tests.support.web import client_of, installation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

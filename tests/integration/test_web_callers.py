@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runner.engine.wiring import Headrace
-from runner.errors import ConfigError
-from runner.home import token_of
-from runner.web.access import describe_access
-from runner.web.app import create_app
+from headrace.engine.application import Headrace
+from headrace.errors import ConfigError
+from headrace.store.embedded.home import token_of
+from headrace.web.access import describe_access
+from headrace.web.app import create_app
 from tests.support.ports import free_port
 from tests.support.web import client_of, installation, served
 
@@ -104,7 +104,7 @@ def test_whoever_sends_and_closes_before_the_server_looks_is_nobody(
     environ["HEADRACE_PORT"] = str(free_port())
     environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     web = subprocess.Popen(
-        [sys.executable, "-m", "runner", "web"], cwd=tmp_path, env=environ,
+        [sys.executable, "-m", "headrace", "web"], cwd=tmp_path, env=environ,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = "127.0.0.1", int(environ["HEADRACE_PORT"])
@@ -211,7 +211,7 @@ def test_every_loopback_address_knows_its_user(
 def test_where_callers_cannot_be_known_the_token_is_asked_for(
     database: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("runner.web.caller._TABLES", (tmp_path / "none",))
+    monkeypatch.setattr("headrace.web.caller._TABLES", (tmp_path / "none",))
     with service(database, redis_url, tmp_path) as (address, found):
         assert httpx.get(f"{address}/jobs").status_code == 401
         sent = {"Authorization": f"Bearer {token_of(found.settings.home)}"}
@@ -262,7 +262,9 @@ def test_a_token_file_of_somebody_else_or_open_to_others_is_refused(
 
 
 def test_processes_that_start_at_once_agree_on_one_token(tmp_path: Path):
-    code = "import sys; from pathlib import Path; from runner.home import token_of;"
+    code = (
+        "import sys; from pathlib import Path; from headrace.store.embedded.home import token_of;"
+    )
     code += "print(token_of(Path(sys.argv[1])))"
     started = [
         subprocess.Popen(

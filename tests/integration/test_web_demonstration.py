@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runner.config import Settings
-from runner.engine.wiring import connect
+from headrace.declarations.config import Settings
+from headrace.engine.application import connect
 from tests.support.web import PROJECT, client_of
 
 _WORKER = (
-    "import logging; from runner.engine.wiring import connect\n"
-    "from runner.engine.work import run_worker\n"
+    "import logging; from headrace.engine.application import connect\n"
+    "from headrace.engine.workers.main import run_worker\n"
     "logging.basicConfig(level=logging.INFO)\n"
     "run_worker(connect(), processes=2)"
 )

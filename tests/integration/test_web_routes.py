@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from runner.engine.inforce import InForce
-from runner.engine.pipelines import Pipelines
-from runner.engine.triggers import Triggers
-from runner.engine.wiring import Headrace, process_name
+from headrace.engine.application import Headrace, process_name
+from headrace.engine.catalog.active_definitions import InForce
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.scheduling.triggers import Triggers
 from tests.support.web import client_of, installation
 
 JOB = {"job": "Fibonacci", "with": {"n": 3}}

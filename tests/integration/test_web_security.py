@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runner.engine.wiring import Headrace
-from runner.errors import ConfigError
-from runner.model.connection import NamedConnection
-from runner.web.app import create_app
-from runner.web.serve import listen
+from headrace.engine.application import Headrace
+from headrace.errors import ConfigError
+from headrace.model.connection import NamedConnection
+from headrace.web.app import create_app
+from headrace.web.serve import listen
 from tests.support.web import client_of, installation
 
 TOKEN = "a-token-of-the-tests"

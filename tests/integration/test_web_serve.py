@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runner import embedded
-from runner.embedded import Servers
-from runner.engine.wiring import Headrace
-from runner.errors import ConfigError
-from runner.store.migrations import upgrade
-from runner.web.serve import listen, serve
+from headrace.engine.application import Headrace
+from headrace.errors import ConfigError
+from headrace.store import embedded
+from headrace.store.embedded import Servers
+from headrace.store.migrations import upgrade
+from headrace.web.serve import listen, serve
 from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served
 
@@ -100,7 +100,7 @@ def test_sigterm_stops_the_process_in_time_and_without_a_traceback(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = (
-        "from runner.engine.wiring import connect; from runner.web.serve import serve\n"
+        "from headrace.engine.application import connect; from headrace.web.serve import serve\n"
         "serve(connect()); print('left')"
     )
     environ = {

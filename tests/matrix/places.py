@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from runner.store.statements import STATEMENTS
+from headrace.store.statements import STATEMENTS
 from tests.support.places import (
     PASSWORD,
     Server,

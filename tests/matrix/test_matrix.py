@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from runner.engine.registry import Registry
+from headrace.engine.catalog.job_registry import Registry
 from tests.matrix.cells import CELLS, COPIES, NO_DATABASE, Cell, pairs
 from tests.matrix.conftest import Matrix, filled
 from tests.matrix.places import NAMES, Place

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.queue.commands import command_in
+from headrace.queue.commands import command_in
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 

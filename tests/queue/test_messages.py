@@ -7,10 +7,10 @@ import pytest
 import redis
 from rq.job import Job
 
-from runner.queue.keys import Keys
-from runner.queue.message import DATA, Message
-from runner.queue.sender import Sender
-from runner.queue.taker import Taker
+from headrace.queue.consumer import Taker
+from headrace.queue.keys import Keys
+from headrace.queue.message import DATA, Message
+from headrace.queue.sender import Sender
 
 WEEK_S = 604_800
 # As RQ has them in this process.

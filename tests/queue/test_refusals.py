@@ -3,8 +3,8 @@
 import pytest
 from redis import exceptions
 
-from runner.errors import QueueUnavailable
-from runner.queue.connect import reported, unavailable
+from headrace.errors import QueueUnavailable
+from headrace.queue.connect import reported, unavailable
 
 CASES = [
     (exceptions.OutOfMemoryError("command not allowed when used memory"), "full"),

@@ -1,6 +1,6 @@
 """Several attempts closed and several jobs claimed in one commit."""
 
-from runner.store.attempts import Claimed
+from headrace.store.attempts import Claimed
 from tests.support.rows import Rows
 
 NOOP = "tests.support.jobs_effects.NoopJob"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from runner.engine.gate import release_stuck
-from runner.engine.guarding import JobGuard
-from runner.errors import StaleAttempt, StoreUnavailable, TransactionEnded
-from runner.model.connection import NamedConnection
-from runner.store.sessions import EffectApplied, JobSessions
+from headrace.engine.gating.gate import release_stuck
+from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from headrace.model.connection import NamedConnection
+from headrace.store.sessions import EffectApplied, JobSessions
+from headrace.template.guard import JobGuard
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
 from tests.support.servers import connect

@@ -5,9 +5,9 @@ from itertools import permutations
 
 import pytest
 
-from runner.engine.gate import close_below, decide, recount
-from runner.schemas import schema
-from runner.store.trigger_rules import trigger_rules
+from headrace.declarations.schemas import schema
+from headrace.engine.gating.gate import close_below, decide, recount
+from headrace.store.trigger_rules import trigger_rules
 from tests.support.rows import Rows
 
 # rule → what becomes of the job below, by how the two above it end (in any order).

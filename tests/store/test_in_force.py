@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runner.engine.inforce import InForce, running
-from runner.model.pipeline import Pipeline, Step
-from runner.store.database import Database
+from headrace.engine.catalog.active_definitions import InForce, running
+from headrace.model.pipeline import Pipeline, Step
+from headrace.store.database import Database
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.engine.wiring import has_ended, process_name
-from runner.queue.process import host_mark
-from runner.store.database import Database
+from headrace.engine.application import has_ended, process_name
+from headrace.queue.process import host_mark
+from headrace.store.database import Database
 
 HOLD = {"lease_s": 3.0}
 

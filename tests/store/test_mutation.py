@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.embedded import Servers
+from headrace.store.embedded import Servers
 
 ROOT = Path(__file__).resolve().parents[2]
 

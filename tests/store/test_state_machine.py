@@ -14,9 +14,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runner.engine.gate import CRASH_BUDGET
-from runner.errors import StaleAttempt
-from runner.store.attempts import Claimed
+from headrace.engine.gating.gate import CRASH_BUDGET
+from headrace.errors import StaleAttempt
+from headrace.store.attempts import Claimed
 from tests.support.invariants import install_audit, violations
 from tests.support.rows import Rows
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from runner.engine.gate import close_below
-from runner.errors import StaleAttempt
-from runner.model.status import FINAL, TRANSITIONS, JobStatus
+from headrace.engine.gating.gate import close_below
+from headrace.errors import StaleAttempt
+from headrace.model.status import FINAL, TRANSITIONS, JobStatus
 from tests.support.rows import Rows
 
 S = JobStatus

@@ -11,9 +11,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
 from sqlalchemy.orm import Session
 
-from jobs.base import BaseJob
-from runner import jobapi
-from runner.folders import Folders
+from headrace import jobapi
+from headrace.jobapi.folders import Folders
+from headrace.jobs.base import BaseJob
 
 PROJECT = Path(__file__).resolve().parents[2]
 

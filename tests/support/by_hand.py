@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.config import Settings
-from runner.engine.executor import Executor, Surroundings
-from runner.engine.guarding import JobGuard
-from runner.engine.outcomes import Raised
-from runner.engine.wiring import Headrace, connect
-from runner.jobapi import Permissions
-from runner.model.connection import NamedConnection
-from runner.observe.joblog import JOB_LOGGER, JobLog
-from runner.store.attempts import AttemptStore
-from runner.store.database import Row
-from runner.store.sessions import JobSessions
-from runner.template.values import render_value
+from headrace.declarations.config import Settings
+from headrace.engine.application import Headrace, connect
+from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.outcome import Raised
+from headrace.jobapi import Permissions
+from headrace.model.connection import NamedConnection
+from headrace.observe.joblog import JOB_LOGGER, JobLog
+from headrace.store.attempts import AttemptStore
+from headrace.store.database import Row
+from headrace.store.sessions import JobSessions
+from headrace.template.guard import JobGuard
+from headrace.template.values import render_value
 
 _NONE: Mapping[str, NamedConnection] = {}
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from runner.model.job_parameters import Finding
-from runner.spec import SqlUse
-from runner.suggest import did_you_mean
+from headrace.declarations.lint.tables_of_sql import SqlUse
+from headrace.errors.suggestions import did_you_mean
+from headrace.model.job_parameters import Finding
 
 # Job → its parameters with the types they take; those in `_REQUIRED` have no default.
 _JOBS: dict[str, dict[str, type | tuple[type, ...]]] = {

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg2
 from redis.exceptions import RedisError
 
-from runner import embedded
-from runner.errors import HeadraceError
+from headrace.errors import HeadraceError
+from headrace.store import embedded
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import Process, wait_until
 

@@ -44,7 +44,7 @@ class Headrace:
 
     def __call__(self, *arguments: str, timeout: float = 50) -> Done:
         ended = subprocess.run(
-            [sys.executable, "-m", "runner", *arguments],
+            [sys.executable, "-m", "headrace", *arguments],
             cwd=self.folder,
             env=environment(self.environ),
             capture_output=True,
@@ -61,7 +61,7 @@ class Headrace:
         log = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runner", *arguments],
+                [sys.executable, "-m", "headrace", *arguments],
                 cwd=self.folder,
                 env=environment(self.environ),
                 stdout=stream,

@@ -15,11 +15,11 @@ import psycopg2
 import psycopg2.extras
 import redis
 
-from runner.config import load_settings
-from runner.embedded import Servers
-from runner.engine.wiring import Headrace, connect
-from runner.queue.keys import Keys
-from runner.queue.process import birth_ticks
+from headrace.declarations.config import load_settings
+from headrace.engine.application import Headrace, connect
+from headrace.queue.keys import Keys
+from headrace.queue.process import birth_ticks
+from headrace.store.embedded import Servers
 from tests.support.invariants import check_invariants, install_audit
 from tests.support.processes import Process, wait_until
 

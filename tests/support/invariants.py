@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.engine.gate import CRASH_BUDGET
-from runner.model.status import TRANSITIONS
+from headrace.engine.gating.gate import CRASH_BUDGET
+from headrace.model.status import TRANSITIONS
 from tests.support.servers import connect
 
 _FOLDER = Path(__file__).parent

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from jobs import BaseJob
-from jobs.base import logger
-from runner import jobapi
+from headrace import jobapi
+from headrace.jobs import BaseJob
+from headrace.jobs.base import logger
 
 _INSERT = text("INSERT INTO public.effect (job_id, attempt, tag) VALUES (:id, :attempt, :tag)")
 

@@ -17,8 +17,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from jobs import BaseJob
-from runner import jobapi
+from headrace import jobapi
+from headrace.jobs import BaseJob
 
 _files: list[object] = []
 

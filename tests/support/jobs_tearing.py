@@ -10,8 +10,8 @@ import psycopg2.extensions
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from jobs import BaseJob
-from runner import jobapi
+from headrace import jobapi
+from headrace.jobs import BaseJob
 
 
 class TextJob(BaseJob):

@@ -7,7 +7,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from runner import embedded
+from headrace.store import embedded
 from tests.support.cli import REPOSITORY
 
 # The last version of that kind.
@@ -106,8 +106,8 @@ def psql(url: str, *statements: str, check: bool = True) -> str:
 
 def _make_by_hand(home: Path) -> None:
     """As the code of then did: initdb in the role's name, then its database."""
-    from runner.embedded import place, postgres, process
-    from runner.store.migrations import upgrade
+    from headrace.store.embedded import place, postgres, process
+    from headrace.store.migrations import upgrade
 
     where = place.place_of(home)
     place.prepare(where)

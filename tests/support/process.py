@@ -5,10 +5,10 @@ import os
 import sys
 from dataclasses import replace
 
-from runner.config import load_settings
-from runner.daemon import Daemon
-from runner.engine.wiring import connect
-from runner.engine.work import run_worker
+from headrace.declarations.config import load_settings
+from headrace.engine.application import connect
+from headrace.engine.daemon import Daemon
+from headrace.engine.workers.main import run_worker
 
 
 def main(role: str, processes: int) -> None:

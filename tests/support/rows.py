@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from runner.engine.gate import CRASH_BUDGET
-from runner.model.ids import new_id
-from runner.store.attempts import AttemptStore, Claimed
-from runner.store.database import Database
+from headrace.engine.gating.gate import CRASH_BUDGET
+from headrace.model.ids import new_id
+from headrace.store.attempts import AttemptStore, Claimed
+from headrace.store.database import Database
 
 _FINAL = ("completed", "failed", "cancelled", "skipped")
 

@@ -17,8 +17,8 @@ import psycopg2
 import psycopg2.errors
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection
 
-from runner import embedded
-from runner.embedded import Servers
+from headrace.store import embedded
+from headrace.store.embedded import Servers
 
 POSTGRES_IMAGE = "postgres:18-alpine"
 REDIS_IMAGE = "valkey/valkey:9-alpine"

@@ -10,7 +10,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from runner.store import statements
+from headrace.store import statements
 
 _NAME = os.environ["UNFENCED"]
 _LINE = os.environ.get("UNFENCED_LINE", "fencing token")

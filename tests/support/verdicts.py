@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.config import Settings
-from runner.engine.pipelines import Pipelines
-from runner.engine.planner import Planner
-from runner.engine.preview import preview_sql
-from runner.engine.registry import Registry
-from runner.engine.rehearsal import rehearse
-from runner.errors import HeadraceError, ProblemsError
-from runner.model.status import Trigger
-from runner.spec import load_folder
+from headrace.declarations.config import Settings
+from headrace.declarations.load import load_folder
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.explain.dry_run import rehearse
+from headrace.engine.explain.sql_preview import preview_sql
+from headrace.engine.planning.planner import Planner
+from headrace.errors import HeadraceError, ProblemsError
+from headrace.model.status import Trigger
 from tests.support.by_hand import ByHand
 
 # Headrace's own, but said of data, files and programs, which are there or not when it runs.

@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from runner.config import Settings
-from runner.engine.wiring import Headrace, connect
-from runner.home import token_of
-from runner.web.app import create_app
-from runner.web.serve import Server, listen
+from headrace.declarations.config import Settings
+from headrace.engine.application import Headrace, connect
+from headrace.store.embedded.home import token_of
+from headrace.web.app import create_app
+from headrace.web.serve import Server, listen
 
 PROJECT = Path(__file__).resolve().parents[2]
 

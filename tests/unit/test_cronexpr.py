@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim
 
-from runner.cronexpr import CronError, CronExpression, check_cron, check_timezone
+from headrace.plan.cron import CronError, CronExpression, check_cron, check_timezone
 
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 

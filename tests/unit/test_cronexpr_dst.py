@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim
 
-from runner.cronexpr import CronExpression
+from headrace.plan.cron import CronExpression
 
 # How often each zone changed its clocks from 2015 to 2025; what follows until 2030 may still be
 # decided otherwise. São Paulo ended it in 2019, Cairo began again in 2023; their changes are at

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.descent import descendants, kill, read_process
+from headrace.queue.process_tree import descendants, kill, read_process
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
@@ -42,7 +42,7 @@ def test_what_is_spared_is_not_found(sleeper: "subprocess.Popen[bytes]") -> None
 def test_a_process_reaps_what_it_has_adopted_and_ends_only_that() -> None:
     program = """
 import os, subprocess, time
-from runner.descent import Strays, adopting_orphans, descendants, reap_adopted
+from headrace.queue.process_tree import Strays, adopting_orphans, descendants, reap_adopted
 
 kept = subprocess.Popen(["sleep", "60"])
 strays = Strays()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from docs.__main__ import jobs_page
-from runner.cli.arguments import parser
-from runner.model.status import TRANSITIONS
+from headrace.cli.arguments import parser
+from headrace.model.status import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

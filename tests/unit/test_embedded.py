@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from runner import embedded
-from runner.embedded import Servers, process
-from runner.embedded.place import place_of
-from runner.errors import EmbeddedError
+from headrace.errors import EmbeddedError
+from headrace.store import embedded
+from headrace.store.embedded import Servers, process
+from headrace.store.embedded.place import place_of
 from tests.support.servers import connect
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -63,7 +63,7 @@ def test_a_second_start_finds_the_running_servers(home):
 
 
 def test_processes_that_start_at_once_share_one_pair_of_servers(home):
-    code = "import sys; from pathlib import Path; from runner import embedded;"
+    code = "import sys; from pathlib import Path; from headrace.store import embedded;"
     code += "print(embedded.start(Path(sys.argv[1])).database_url)"
 
     def start() -> str:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import load_settings
-from runner.errors import ConfigError, JobFailure
-from runner.folders import Folders
+from headrace.declarations.config import load_settings
+from headrace.errors import ConfigError, JobFailure
+from headrace.jobapi.folders import Folders
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from runner.model.ids import new_id
+from headrace.model.ids import new_id
 
 
 def test_ids_grow():

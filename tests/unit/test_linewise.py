@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.linewise import Linewise
+from headrace.observe.line_assembly import Linewise
 
 
 def lines(*pieces: bytes, longest: int = 1 << 20) -> list[bytes]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.arguments import parser
-from runner.engine.registry import Registry
+from headrace.cli.arguments import parser
+from headrace.engine.catalog.job_registry import Registry
 from tests.matrix.cells import CELLS, COPIES, NO_DATABASE
 
 TESTS = Path(__file__).parents[1]

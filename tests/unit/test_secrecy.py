@@ -6,17 +6,17 @@ from urllib.parse import quote
 
 import pytest
 
-from runner import secrecy
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.observe import redaction
 
 SECRET = "p@ss word/'7"
 
 
 @pytest.fixture(autouse=True)
 def _nothing_hidden() -> Iterator[None]:
-    secrecy.forget()
+    redaction.forget()
     yield
-    secrecy.forget()
+    redaction.forget()
 
 
 @pytest.mark.parametrize(
@@ -34,18 +34,18 @@ def _nothing_hidden() -> Iterator[None]:
 def test_a_reference_becomes_its_value_once(text: str, value: str) -> None:
     environ = {"A": "one", "B": "two", "HOLDS": "${A}"}
 
-    assert secrecy.reveal(text, environ) == value
+    assert redaction.reveal(text, environ) == value
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(JobFailure, match="SHOP_TOKEN is not set in the worker"):
-        secrecy.reveal("${SHOP_TOKEN}", {})
+        redaction.reveal("${SHOP_TOKEN}", {})
 
 
 def test_the_worker_s_own_variables_cannot_be_read() -> None:
     for name in ("DATABASE_URL", "REDIS_URL", "HEADRACE_API_TOKEN"):
         with pytest.raises(JobFailure, match="Headrace's own"):
-            secrecy.reveal(f"${{{name}}}", {name: SECRET})
+            redaction.reveal(f"${{{name}}}", {name: SECRET})
 
 
 @pytest.mark.parametrize(
@@ -60,45 +60,45 @@ def test_the_worker_s_own_variables_cannot_be_read() -> None:
     ],
 )
 def test_a_value_is_hidden_in_every_form(shown: str) -> None:
-    secrecy.hide(SECRET)
+    redaction.hide(SECRET)
 
-    hidden = secrecy.redacted(shown)
+    hidden = redaction.redacted(shown)
 
     assert "***" in hidden
     assert "p@ss" not in hidden and "p%40ss" not in hidden
 
 
 def test_each_line_of_a_value_is_hidden() -> None:
-    secrecy.hide("-----BEGIN-----\nabcdefgh\n-----END-----\n")
+    redaction.hide("-----BEGIN-----\nabcdefgh\n-----END-----\n")
 
-    assert secrecy.redacted("it says abcdefgh here") == "it says *** here"
+    assert redaction.redacted("it says abcdefgh here") == "it says *** here"
 
 
 def test_the_longer_of_two_values_is_hidden_whole() -> None:
-    secrecy.hide("abcd")
-    secrecy.hide("abcdefgh")
+    redaction.hide("abcd")
+    redaction.hide("abcdefgh")
 
-    assert secrecy.redacted("abcdefgh abcd") == "*** ***"
+    assert redaction.redacted("abcdefgh abcd") == "*** ***"
 
 
 def test_short_values_hide_nothing() -> None:
-    secrecy.hide("eu")
-    secrecy.hide("")
+    redaction.hide("eu")
+    redaction.hide("")
 
-    assert secrecy.redacted("the queue of europe") == "the queue of europe"
+    assert redaction.redacted("the queue of europe") == "the queue of europe"
 
 
 def test_json_stays_json() -> None:
-    secrecy.hide("true")
-    secrecy.hide("12345")
+    redaction.hide("true")
+    redaction.hide("12345")
 
-    hidden = secrecy.redacted_json('{"a": true, "b": 12345, "is true": ["12345", null]}')
+    hidden = redaction.redacted_json('{"a": true, "b": 12345, "is true": ["12345", null]}')
 
     assert json.loads(hidden or "") == {"a": True, "b": 12345, "is ***": ["***", None]}
 
 
 def test_what_is_forgotten_is_shown() -> None:
-    secrecy.hide(SECRET)
-    secrecy.forget()
+    redaction.hide(SECRET)
+    redaction.forget()
 
-    assert secrecy.redacted(SECRET) == SECRET
+    assert redaction.redacted(SECRET) == SECRET

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from runner.model.pipeline import (
+from headrace.model.pipeline import (
     Calendar,
     Concurrency,
     Foreach,
@@ -14,8 +14,8 @@ from runner.model.pipeline import (
     Schedule,
     Step,
 )
-from runner.model.retry import RetryPolicy
-from runner.model.stored import restored, stored
+from headrace.model.retry import RetryPolicy
+from headrace.model.stored import restored, stored
 
 PLACES = {"file": "a/b.yaml", "folder": "/x/a", "source": b"text"}
 WITH = {

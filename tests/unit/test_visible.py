@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from runner.cli.printing import print_json, table
-from runner.observe.logs import JsonLines, PlainLines
-from runner.visible import VisibleStream, hanging, visible
+from headrace.cli.printing import print_json, table
+from headrace.observe.logs import JsonLines, PlainLines
+from headrace.observe.terminal_text import VisibleStream, hanging, visible
 
 ESCAPES = [
     "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x9d0;title\x9c", "\x08\x08", "\r", "\x7f",

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg2
 
 from bench.contender import Contender, Place
-from runner.engine.wiring import Headrace, connect
-from runner.model.ids import new_id
-from runner.model.plan import Plan, PlannedJob
-from runner.model.retry import RetryPolicy
-from runner.model.status import Trigger
+from headrace.engine.application import Headrace, connect
+from headrace.model.ids import new_id
+from headrace.model.plan import Plan, PlannedJob
+from headrace.model.retry import RetryPolicy
+from headrace.model.status import Trigger
 
 NOOP = "bench.jobs.Noop"
 
@@ -46,7 +46,7 @@ class Adapter(Contender):
         self.headrace.migrate()
 
     def worker_commands(self, processes: int) -> list[list[str]]:
-        command = [sys.executable, "-m", "runner"]
+        command = [sys.executable, "-m", "headrace"]
         if self.whole:
             return [[*command, "up", "--workers", str(processes)]]
         return [[*command, "worker", "--processes", str(processes)]]

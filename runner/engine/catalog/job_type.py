@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from runner.engine.docstrings import meanings_of
-from runner.model.job_parameters import Parameter, parameters_of
-from runner.spec import SqlUse
-from runner.template.syntax import has_template
+from headrace.declarations.lint.tables_of_sql import SqlUse
+from headrace.engine.catalog.docstrings import meanings_of
+from headrace.model.job_parameters import Parameter, parameters_of
+from headrace.template.syntax import has_template
 
 
 class JobType:

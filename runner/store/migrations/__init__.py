@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from runner import __version__
-from runner.errors import SchemaMismatch
-from runner.store.connect import make_engine
-from runner.store.migrations.schema import give_search_path, make_schema
-from runner.store.outages import reported
+from headrace.errors import SchemaMismatch
+from headrace.model.version import __version__
+from headrace.store.connect import make_engine
+from headrace.store.migrations.schema import give_search_path, make_schema
+from headrace.store.outages import reported
 
 FOLDER = Path(__file__).parent
 # Of both kinds of files: a migration need not have SQL.

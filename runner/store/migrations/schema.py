@@ -7,7 +7,7 @@ from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from runner.errors import ConfigError
+from headrace.errors import ConfigError
 
 log = logging.getLogger("headrace.engine")
 

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from runner.calendars import CountedDays, check_country, check_subdivision
-from runner.calendars.countries import country_year
-from runner.model.pipeline import Calendar
+from headrace.model.pipeline import Calendar
+from headrace.plan.calendars import CountedDays, check_country, check_subdivision
+from headrace.plan.calendars.countries import country_year
 from tests.support.cli import REPOSITORY, environment
 
 # From the laws of the country, the federal state and the Office of Personnel Management.
@@ -168,8 +168,8 @@ def test_an_unknown_subdivision_is_told_with_what_was_meant(country, name, hint)
 
 def test_without_a_country_the_library_is_not_loaded():
     code = (
-        "import sys; from datetime import date; from runner.calendars import CountedDays;"
-        "from runner.model.pipeline import Calendar;"
+        "import sys; from datetime import date; from headrace.plan.calendars import CountedDays;"
+        "from headrace.model.pipeline import Calendar;"
         "CountedDays(Calendar()).first_from(date(2026, 1, 1));"
         "print('holidays' in sys.modules)"
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
-from runner.config import Settings
-from runner.engine.jobschema import of_hint, pipeline_schema
-from runner.engine.registry import Registry
-from runner.model.connection import NamedConnection
-from runner.source import parse
+from headrace.declarations.config import Settings
+from headrace.declarations.source import parse
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.job_schema import of_hint, pipeline_schema
+from headrace.model.connection import NamedConnection
 from tests.support.cli import REPOSITORY
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.observe import logs
+from headrace.observe import logs
 
 
 @pytest.fixture(autouse=True)

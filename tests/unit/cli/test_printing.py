@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.cli.printing import moment, params_of, span, table
-from runner.errors import InvalidParams
+from headrace.cli.printing import moment, params_of, span, table
+from headrace.errors import InvalidParams
 
 
 def test_columns_are_aligned_and_nothing_is_a_dash():

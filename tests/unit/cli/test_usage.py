@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.arguments import COMMANDS
+from headrace.cli.arguments import COMMANDS
 from tests.support.cli import REPOSITORY, Headrace, environment
 
 VALID = "name: good\nsteps:\n  - {id: one, job: Fibonacci, with: {n: 3}}\n"
@@ -24,7 +24,7 @@ def test_help_names_every_command_and_loads_nothing_slow(headrace: Headrace):
     assert done.code == 0
     assert all(f"    {name} " in done.out for name in COMMANDS)
     loaded = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "runner", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "headrace", "--help"],
         cwd=REPOSITORY,
         env=environment({}),
         capture_output=True,
@@ -37,7 +37,7 @@ def test_help_names_every_command_and_loads_nothing_slow(headrace: Headrace):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
-    from runner.cli.arguments import parser
+    from headrace.cli.arguments import parser
 
     with pytest.raises(SystemExit) as ended:
         parser().parse_args([command, "--help"])
@@ -198,7 +198,7 @@ def test_plan_ends_1_where_a_steps_sql_cannot_be_rendered(headrace: Headrace):
 
 def test_a_closed_pipe_is_no_error(headrace: Headrace):
     process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "schema"],
+        [sys.executable, "-m", "headrace", "schema"],
         cwd=headrace.folder,
         env=environment({}),
         stdout=subprocess.PIPE,

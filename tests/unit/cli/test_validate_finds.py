@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from runner.cli.program import main
-from runner.engine.registry import Registry
+from headrace.cli.program import main
+from headrace.engine.catalog.job_registry import Registry
 
 Found = Callable[..., list[dict[str, Any]]]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from runner.config import ConfigProblems, Settings, load_settings, mask_url
-from runner.config.environment import VARIABLES
-from runner.errors import ConfigError, ProblemsError
-from runner.model.connection import NamedConnection
-from runner.model.retry import RetryPolicy
-from runner.schemas import schema
-from runner.source import parse
+from headrace.declarations.config import ConfigProblems, Settings, load_settings, mask_url
+from headrace.declarations.config.environment import VARIABLES
+from headrace.declarations.schemas import schema
+from headrace.declarations.source import parse
+from headrace.errors import ConfigError, ProblemsError
+from headrace.model.connection import NamedConnection
+from headrace.model.retry import RetryPolicy
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
 CANARY = "s3cret-canary"

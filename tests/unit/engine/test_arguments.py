@@ -11,15 +11,15 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, Field
 
-from jobs.base import BaseJob
-from runner import jobapi
-from runner.engine.catalog.job_type import JobType
-from runner.engine.hints import describe, judges_value
-from runner.engine.jobschema import of_hint
-from runner.engine.registry import Registry
-from runner.errors import InvalidPayload
-from runner.model.argument_types import Mismatch, fit
-from runner.template.syntax import has_template
+from headrace import jobapi
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.job_schema import of_hint
+from headrace.engine.catalog.job_type import JobType
+from headrace.engine.catalog.type_hints import describe, judges_value
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob
+from headrace.model.argument_types import Mismatch, fit
+from headrace.template.syntax import has_template
 
 
 class Colour(Enum):

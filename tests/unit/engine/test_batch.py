@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
-from runner.engine.batch import Batch
-from runner.engine.outcomes import Handled
-from runner.store.attempts import Claimed
+from headrace.engine.attempts.outcome import Handled
+from headrace.engine.workers.batch import Batch
+from headrace.store.attempts import Claimed
 
 
 def claimed(dependents: int = 0) -> Claimed:

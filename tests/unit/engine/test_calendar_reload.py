@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.engine.pipelines import Pipelines
-from runner.engine.registry import Registry
+from headrace.declarations.config import Settings
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.pipeline_catalog import Pipelines
 
 PIPELINE = """\
 name: {name}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.registry import Registry
-from runner.errors import UnknownJobClass
+from headrace.engine.catalog.job_registry import Registry
+from headrace.errors import UnknownJobClass
 
 BOMB = """
 from pathlib import Path
@@ -39,7 +39,7 @@ def imported(bomb: Path) -> list[str]:
     [
         "some_installed.jobs.Job", "some_installed.Job", "antigravity.x", "this.s", "os.system",
         "jobsx.Job", "jobs_.Job", ".jobs.Job", "..jobs.Job", "some_installed..Job", ".", "..",
-        "runner.supervisor.Part", "pip.main", "idlelib.idle.x",
+        "headrace.cli.supervisor.Part", "pip.main", "idlelib.idle.x",
     ],
 )  # fmt: skip
 def test_no_other_module_is_imported_for_a_job(bomb: Path, path: str):

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from jobs.base import BaseJob
-from jobs.mirror_table import MirrorTable
-from runner.engine.catalog.job_type import JobType
-from runner.engine.registry import Registry
-from runner.spec import SqlUse
+from headrace.declarations.lint.tables_of_sql import SqlUse
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.job_type import JobType
+from headrace.jobs.base import BaseJob
+from headrace.jobs.mirror_table import MirrorTable
 
 
 def use(reads: str = "", writes: str = "", makes: str = "") -> SqlUse:

@@ -1,8 +1,8 @@
 """How `retry.when` calls an error."""
 
-from runner.engine.kinds import TIMEOUT_KINDS, kinds_of
-from runner.model.retry import RetryPolicy
-from runner.plan.retry import is_worth_a_retry
+from headrace.model.retry import RetryPolicy
+from headrace.plan.error_kinds import TIMEOUT_KINDS, kinds_of
+from headrace.plan.retry_delay import is_worth_a_retry
 
 
 class Refused(ConnectionError):

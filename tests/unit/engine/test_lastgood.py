@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.engine.lastgood import LastGood, NotRestored
-from runner.engine.registry import Registry
-from runner.model.pipeline import Pipeline, Step
-from runner.model.stored import stored
-from runner.spec import LoadedFile
+from headrace.declarations.config import Settings
+from headrace.declarations.load import LoadedFile
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.last_good_version import LastGood, NotRestored
+from headrace.model.pipeline import Pipeline, Step
+from headrace.model.stored import stored
 
 BROKEN = ("/now/pipelines/a.yaml", "/now/pipelines/sub/a.yaml", "/now/pipelines/_defaults.yaml")
 KEPT = Pipeline("a", "", "", "v1", (Step("only", "GoneJob"),))
@@ -20,7 +20,7 @@ def last_good() -> LastGood:
     settings = Settings(
         project=Path("/now"), home=Path("/now/home"), pipelines=Path("/now/pipelines")
     )
-    return LastGood(settings, Registry("jobs"))
+    return LastGood(settings, Registry("headrace.jobs"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """How long a worker's child lives."""
 
-from runner.engine.life import Life
+from headrace.engine.workers.child_lifetime import Life
 
 
 def test_a_child_that_has_grown_too_large_takes_nothing_more() -> None:

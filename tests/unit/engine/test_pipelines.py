@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.engine.pipelines import Pipelines
-from runner.engine.registry import Registry
-from runner.errors import ProblemsError, UnknownPipeline
+from headrace.declarations.config import Settings
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.errors import ProblemsError, UnknownPipeline
 
 GOOD = "name: {name}\ndescription: {text}\nsteps:\n  - {{id: only, job: FailedJob}}\n"
 BROKEN = "name: {name}\nsteps:\n  - {{id: only, job: FaildJob}}\n"

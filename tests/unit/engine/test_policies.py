@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runner.engine.policies import policy_from
-from runner.errors import InvalidPayload
-from runner.model.retry import RetryPolicy
+from headrace.errors import InvalidPayload
+from headrace.model.retry import RetryPolicy
+from headrace.plan.retry_policy import policy_from
 
 LIMIT = "retry.limit takes a whole number from 0 to 1000"
 FACTOR = "retry.factor takes a number from 1"

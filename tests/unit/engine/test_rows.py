@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner.engine.rows import planned_row
-from runner.model.plan import FOREACH
+from headrace.engine.dispatch.rows import planned_row
+from headrace.model.plan import FOREACH
 
 
 @pytest.mark.parametrize(

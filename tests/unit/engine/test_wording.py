@@ -6,10 +6,10 @@ import psycopg2
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from runner.engine.kinds import is_lasting
-from runner.engine.outcomes import raised
-from runner.engine.results import MOST_BYTES, stored
-from runner.errors import InvalidResult, JobFailure
+from headrace.engine.attempts.job_result import MOST_BYTES, stored
+from headrace.engine.attempts.outcome import raised
+from headrace.errors import InvalidResult, JobFailure
+from headrace.plan.error_kinds import is_lasting
 
 _RETRY = {"limit": 3, "delay_s": 60.0, "jitter": False}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jobs.allowed_hosts import AllowedHosts, HostRefused, is_public
-from runner.errors import JobFailure
+from headrace.errors import JobFailure
+from headrace.jobs.http.allowed_hosts import AllowedHosts, HostRefused, is_public
 
 
 @pytest.fixture

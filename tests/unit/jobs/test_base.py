@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from jobs.base import BaseJob, class_name, get_db, logger
-from jobs.data_aggregation import DataAggregation
-from jobs.fibonacci import Fibonacci
-from runner import jobapi
-from runner.errors import InvalidPayload, JobFailure
+from headrace import jobapi
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.base import BaseJob, class_name, get_db, logger
+from headrace.jobs.data_aggregation import DataAggregation
+from headrace.jobs.fibonacci import Fibonacci
 
 
 class SeedJob(BaseJob):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from jobs.base import BaseJob
-from jobs.load_file import LoadFile
-from jobs.run_sql import RunSql
-from runner.errors import InvalidPayload
-from runner.model.job_parameters import parameters_of
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob
+from headrace.jobs.load_file import LoadFile
+from headrace.jobs.run_sql import RunSql
+from headrace.model.job_parameters import parameters_of
 
 BASE = {"connection", "lock_timeout"}
 

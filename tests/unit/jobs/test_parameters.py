@@ -2,22 +2,22 @@
 
 import pytest
 
-from jobs.archive_rows import ArchiveRows
-from jobs.check_data import CheckData
-from jobs.data_aggregation import Aggregate, DataAggregation, parse_aggregate
-from jobs.export_query import ExportQuery
-from jobs.failed_job import FailedJob, MyException
-from jobs.fibonacci import Fibonacci
-from jobs.json_records import Field, JsonRecords, Keys
-from jobs.load_file import LoadFile
-from jobs.rebuild_index import RebuildIndex
-from jobs.results import as_json
-from jobs.run_sql import RunSql
-from jobs.shapes import Shape
-from jobs.slow_query import SlowQuery
-from jobs.streams import Lines
-from jobs.sync_table import SyncTable
-from runner.errors import InvalidPayload, JobFailure
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.archive_rows import ArchiveRows
+from headrace.jobs.check_data import CheckData
+from headrace.jobs.data_aggregation import Aggregate, DataAggregation, parse_aggregate
+from headrace.jobs.export_query import ExportQuery
+from headrace.jobs.failed_job import FailedJob, MyException
+from headrace.jobs.fibonacci import Fibonacci
+from headrace.jobs.files.column_shapes import Shape
+from headrace.jobs.files.copy_streams import Lines
+from headrace.jobs.files.json_records import Field, JsonRecords, Keys
+from headrace.jobs.load_file import LoadFile
+from headrace.jobs.rebuild_index import RebuildIndex
+from headrace.jobs.run_sql import RunSql
+from headrace.jobs.slow_query import SlowQuery
+from headrace.jobs.sql.query_result import as_json
+from headrace.jobs.sync_table import SyncTable
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from jobs.base import BaseJob
-from runner import jobapi
-from runner.engine.registry import Registry
-from runner.errors import RefusedSql
-from runner.folders import Folders
-from runner.template import Preview
+from headrace import jobapi
+from headrace.engine.catalog.job_registry import Registry
+from headrace.errors import RefusedSql
+from headrace.jobapi.folders import Folders
+from headrace.jobs.base import BaseJob
+from headrace.template import Preview
 
 
 class Nowhere:

@@ -4,8 +4,8 @@ import os
 import signal
 from uuid import UUID, uuid4
 
-from runner.observe.joblog import packed, unkept
-from runner.observe.logpage import FIRST_LINES, LAST_LINES, LogPage
+from headrace.observe.joblog import packed, unkept
+from headrace.observe.logpage import FIRST_LINES, LAST_LINES, LogPage
 
 
 def page_of(*lines: str, job: UUID | None = None) -> LogPage:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.model.pipeline import Calendar, Schedule
-from runner.plan.counted import counted_instants
-from runner.plan.due import catch_up, due_between, last_between, next_instants
-from runner.plan.preview import preview
+from headrace.model.pipeline import Calendar, Schedule
+from headrace.plan.calendar_instants import counted_instants
+from headrace.plan.due import catch_up, due_between, last_between, next_instants
+from headrace.plan.upcoming_instants import preview
 
 DAY = timedelta(days=1)
 BERLIN = "Europe/Berlin"

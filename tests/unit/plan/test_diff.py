@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from runner.config import Settings
-from runner.model.definition import definition, schedules_of
-from runner.model.pipeline import Pipeline
-from runner.plan.diff import differences
-from runner.source import scan
-from runner.spec import load_text, place_of
+from headrace.declarations.config import Settings
+from headrace.declarations.file_places import place_of
+from headrace.declarations.load import load_text
+from headrace.declarations.source import scan
+from headrace.model.definition import definition, schedules_of
+from headrace.model.pipeline import Pipeline
+from headrace.plan.diff import differences
 from tests.support.catalogue import SmallCatalogue
 
 BEFORE = """\

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from runner.model.pipeline import Schedule
-from runner.plan.due import (
+from headrace.model.pipeline import Schedule
+from headrace.plan.due import (
     catch_up,
     due_between,
     jitter_offset_s,

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from runner.errors import TemplateError
-from runner.model.pipeline import Foreach, Pipeline, Step
-from runner.model.plan import PlannedJob
-from runner.plan.environment import keeping_references, render_late_env
-from runner.plan.expand import expand
-from runner.plan.later import speaks_later
-from runner.template.values import render_value
+from headrace.errors import TemplateError
+from headrace.model.pipeline import Foreach, Pipeline, Step
+from headrace.model.plan import PlannedJob
+from headrace.plan.deferred_values import speaks_later
+from headrace.plan.environment_references import keeping_references, render_late_env
+from headrace.plan.expand import expand
+from headrace.template.values import render_value
 
 PARAMS = {"day": date(2026, 1, 31), "n": 3, "on": True, "evil": "${HOME}", "cost": "5$"}
 

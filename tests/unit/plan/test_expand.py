@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from runner.errors import TemplateError
-from runner.model.pipeline import Foreach, Pipeline, Schedule, Step
-from runner.model.plan import Plan
-from runner.model.retry import RetryPolicy
-from runner.plan.expand import ExpandDefaults, expand
-from runner.plan.late_values import render_late
-from runner.template.values import render_value
+from headrace.errors import TemplateError
+from headrace.model.pipeline import Foreach, Pipeline, Schedule, Step
+from headrace.model.plan import Plan
+from headrace.model.retry import RetryPolicy
+from headrace.plan.deferred_rendering import render_late
+from headrace.plan.expand import ExpandDefaults, expand
+from headrace.template.values import render_value
 
 LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from runner.model.pipeline import Step
-from runner.plan.graph import find_cycle, topological_order, waves
+from headrace.model.pipeline import Step
+from headrace.plan.graph import find_cycle, topological_order, waves
 
 
 def steps(**edges: list[str]) -> list[Step]:

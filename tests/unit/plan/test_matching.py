@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from runner.plan.matching import Ended, Matched, known, match
+from headrace.plan.trigger_matching import Ended, Matched, known, match
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR_S = 3600.0

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from runner.errors import InvalidParams, TemplateError
-from runner.model.pipeline import Param, Pipeline, Schedule
-from runner.plan.params import resolve_params
-from runner.plan.variables import run_variables
-from runner.template.values import render_value
+from headrace.errors import InvalidParams, TemplateError
+from headrace.model.pipeline import Param, Pipeline, Schedule
+from headrace.plan.params import resolve_params
+from headrace.plan.variables import run_variables
+from headrace.template.values import render_value
 
 LOGICAL_DATE = datetime(2025, 6, 30, 22, tzinfo=UTC)
 

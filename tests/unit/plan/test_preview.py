@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.cronexpr import CronError
-from runner.model.pipeline import Schedule
-from runner.plan.preview import preview, preview_cron
+from headrace.model.pipeline import Schedule
+from headrace.plan.cron import CronError
+from headrace.plan.upcoming_instants import preview, preview_cron
 
 NEW_YORK, LORD_HOWE, CAIRO = "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"
 SAO_PAULO = "America/Sao_Paulo"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.model.retry import RetryPolicy
-from runner.plan.retry import retry_delay_s
+from headrace.model.retry import RetryPolicy
+from headrace.plan.retry_delay import retry_delay_s
 
 
 def never() -> float:

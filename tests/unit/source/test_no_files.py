@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import Problem
-from runner.source import MAX_BYTES, read
+from headrace.declarations.source import MAX_BYTES, read
+from headrace.errors import Problem
 
 
 def _fifo(path: Path) -> None:

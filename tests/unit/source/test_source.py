@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runner.errors import Problem, ProblemsError
-from runner.source import parse, read, scan, shown_path
+from headrace.declarations.source import parse, read, scan, shown_path
+from headrace.errors import Problem, ProblemsError
 
 
 def problem(text: str | bytes) -> Problem:

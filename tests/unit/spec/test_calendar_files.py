@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.spec import LoadedFile, load_file, load_folder
+from headrace.declarations.config import Settings
+from headrace.declarations.load import LoadedFile, load_file, load_folder
 from tests.support.catalogue import SmallCatalogue
 
 PIPELINE = """\

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.source import parse
-from runner.spec import pipeline_files
+from headrace.declarations.load import pipeline_files
+from headrace.declarations.source import parse
 
 
 def test_linked_folders_are_followed_each_real_one_once(tmp_path: Path):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.engine.registry import Registry
-from runner.model.connection import NamedConnection
-from runner.spec import lint, load_folder
+from headrace.declarations.config import Settings
+from headrace.declarations.lint.sql_warnings import lint
+from headrace.declarations.load import load_folder
+from headrace.engine.catalog.job_registry import Registry
+from headrace.model.connection import NamedConnection
 from tests.support.catalogue import SmallCatalogue
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.model.retry import RetryPolicy
-from runner.schemas import schema
-from runner.spec import load_files, load_folder
-from runner.spec.cycles import cycles
+from headrace.declarations.config import Settings
+from headrace.declarations.load import load_files, load_folder
+from headrace.declarations.rules.cycles import cycles
+from headrace.declarations.schemas import schema
+from headrace.model.retry import RetryPolicy
 from tests.support.catalogue import SmallCatalogue
 
 GOOD = "name: {name}\nsteps:\n  - {{id: only, job: FailedJob}}\n"

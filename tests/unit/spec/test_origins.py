@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from runner.cli.resolved import yaml_with_comments
-from runner.config import Settings, load_settings
-from runner.model.connection import NamedConnection
-from runner.model.duration import parse_duration_s
-from runner.model.origin import BUILT_IN as ORIGIN
-from runner.model.pipeline import Pipeline, Step
-from runner.model.retry import RetryPolicy
-from runner.source import parse
-from runner.spec import load_files
-from runner.spec.origins import Sourced, resolved
+from headrace.cli.resolved_pipeline import yaml_with_comments
+from headrace.declarations.config import Settings, load_settings
+from headrace.declarations.load import load_files
+from headrace.declarations.source import parse
+from headrace.declarations.value_origins import Sourced, resolved
+from headrace.model.connection import NamedConnection
+from headrace.model.duration import parse_duration_s
+from headrace.model.origin import BUILT_IN as ORIGIN
+from headrace.model.pipeline import Pipeline, Step
+from headrace.model.retry import RetryPolicy
 from tests.support.catalogue import SmallCatalogue
 
 VALID = Path(__file__).parents[2] / "conformance" / "valid"

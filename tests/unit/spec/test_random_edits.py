@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import Settings
-from runner.model.connection import NamedConnection
-from runner.spec import load_text
+from headrace.declarations.config import Settings
+from headrace.declarations.load import load_text
+from headrace.model.connection import NamedConnection
 from tests.support.catalogue import SmallCatalogue
 
 VALID = sorted((Path(__file__).parents[2] / "conformance" / "valid").glob("*.yaml"))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runner.config import ConfigProblems, load_settings
-from runner.schemas import schema
-from runner.source import parse
+from headrace.declarations.config import ConfigProblems, load_settings
+from headrace.declarations.schemas import schema
+from headrace.declarations.source import parse
 
 VALID = Path(__file__).parents[2] / "conformance" / "valid"
 

@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 
-from runner.config import Settings
-from runner.schemas import schema
-from runner.spec import Defaults, LoadResult, lint, load_file, load_folder, load_text
-from runner.spec.substitution import NoText, Substitution, TooLarge, names_in
+from headrace.declarations.config import Settings
+from headrace.declarations.defaults import Defaults
+from headrace.declarations.lint.sql_warnings import lint
+from headrace.declarations.load import LoadResult, load_file, load_folder, load_text
+from headrace.declarations.schemas import schema
+from headrace.declarations.step_templates.substitution import (
+    NoText,
+    Substitution,
+    TooLarge,
+    names_in,
+)
 from tests.support.catalogue import SmallCatalogue
 
 VALUES = {"text": "a b", "n": 5, "x": 1.5, "yes": True, "list": [1, [2]], "none": None}

@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from runner.source import scan
-from runner.spec.written_texts import warnings_of_texts
+from headrace.declarations.lint.text_warnings import warnings_of_texts
+from headrace.declarations.source import scan
 
 
 def warned(with_: str, *, job: str = "RunSql") -> list[tuple[str, int]]:

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from runner.errors import HeadraceError
-from runner.template import evaluate, render, render_value
+from headrace.errors import HeadraceError
+from headrace.template import evaluate, render, render_value
 
 LONG = "x" * 900_000
 COSTLY = [

@@ -1,14 +1,14 @@
 import pytest
 
-from runner.errors import RefusedSql
-from runner.template import (
+from headrace.errors import RefusedSql
+from headrace.template import (
     first_word,
     leaves_session_state,
     needs_autocommit,
     refuse_transaction_control,
     split_statements,
 )
-from runner.template.lexer import tokens
+from headrace.template.lexer import tokens
 
 
 @pytest.mark.parametrize(

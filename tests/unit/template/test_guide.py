@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from docs.__main__ import templates_page
-from runner.template.failures import GUIDE
-from runner.template.sql import environment as sql
-from runner.template.values import environment as values
+from headrace.template.failures import GUIDE
+from headrace.template.sql import environment as sql
+from headrace.template.values import environment as values
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "templates.md"
 

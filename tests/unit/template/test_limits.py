@@ -6,8 +6,8 @@ from resource import RUSAGE_SELF, getrusage
 
 import pytest
 
-from runner.errors import HeadraceError
-from runner.template import evaluate, render, render_value
+from headrace.errors import HeadraceError
+from headrace.template import evaluate, render, render_value
 
 DOUBLED = "{% set a = [0] %}" + "{% set a = [a, a] %}" * 60
 TWICE = DOUBLED + "{% set b = [0] %}" + "{% set b = [b, b] %}" * 60

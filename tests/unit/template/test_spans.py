@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from runner.errors import TemplateError
-from runner.model.pipeline import Schedule
-from runner.plan.due import due_between
-from runner.template import evaluate, render_value
+from headrace.errors import TemplateError
+from headrace.model.pipeline import Schedule
+from headrace.plan.due import due_between
+from headrace.template import evaluate, render_value
 
 YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.errors import RefusedSql
-from runner.template import refuse_transaction_control, split_statements
+from headrace.errors import RefusedSql
+from headrace.template import refuse_transaction_control, split_statements
 
 pglast = pytest.importorskip("pglast")
 

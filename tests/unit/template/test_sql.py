@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import HeadraceError, RefusedSql, TemplateError
-from runner.template import render
+from headrace.errors import HeadraceError, RefusedSql, TemplateError
+from headrace.template import render
 
 
 def test_a_value_becomes_a_bound_parameter_and_never_text():

@@ -2,8 +2,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from runner.errors import TemplateError
-from runner.template import evaluate, render_value
+from headrace.errors import TemplateError
+from headrace.template import evaluate, render_value
 
 CONTEXT = {
     "params": {"day": date(2024, 3, 1), "n": 3, "list": [1, 2], "none": None, "text": "{{ 1 }}"},

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from runner.errors import (
+from headrace.errors import (
     ConfigError,
     HeadraceError,
     IllegalTransition,
@@ -15,8 +15,8 @@ from runner.errors import (
     StoreUnavailable,
     UnknownJobClass,
 )
-from runner.web.answers import page, public, to_json
-from runner.web.failures import status_of
+from headrace.web.error_answers import status_of
+from headrace.web.json_rows import page, public, to_json
 
 
 def test_ids_and_times_become_iso_texts():

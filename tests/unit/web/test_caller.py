@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.web import caller
+from headrace.web import caller
 
 Name = tuple[Any, ...]
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid ...\n"

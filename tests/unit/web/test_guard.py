@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.web.access import is_loopback, name_of, session_value
+from headrace.web.access import is_loopback, name_of, session_value
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The core tables."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0001"
 down_revision = None

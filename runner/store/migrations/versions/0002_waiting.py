@@ -1,6 +1,6 @@
 """An index of what waits."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """Conditions on steps, and steps that may fail."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0003"
 down_revision = "0002"

@@ -1,6 +1,6 @@
 """Limits on how many runs and jobs run at a time, and steps that run after the others."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0004"
 down_revision = "0003"

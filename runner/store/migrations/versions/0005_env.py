@@ -1,6 +1,6 @@
 """Environment variables of a step's job."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0005"
 down_revision = "0004"

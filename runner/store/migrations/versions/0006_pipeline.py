@@ -1,6 +1,6 @@
 """Definitions that the active daemon runs."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0006"
 down_revision = "0005"

@@ -1,6 +1,6 @@
 """Steps that run another pipeline, and which run was started by which."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0007"
 down_revision = "0006"

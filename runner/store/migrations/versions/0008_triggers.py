@@ -1,6 +1,6 @@
 """Runs that start when runs of other pipelines have ended."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0008"
 down_revision = "0007"

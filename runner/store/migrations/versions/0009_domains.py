@@ -1,6 +1,6 @@
 """Rules for the columns of a job that cost less to hold."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0009"
 down_revision = "0008"

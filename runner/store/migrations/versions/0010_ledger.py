@@ -1,6 +1,6 @@
 """The ledger of effects also in the control database: connections lead there with other roles."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0010"
 down_revision = "0009"

@@ -1,6 +1,6 @@
 """The clock that a job's times are on; what was declared when, and what has been removed."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0012"
 down_revision = "0010"

@@ -1,6 +1,6 @@
 """Reason of a skipped job, and the time at which a run was cancelled."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0013"
 down_revision = "0012"

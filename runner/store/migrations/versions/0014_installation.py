@@ -1,6 +1,6 @@
 """An id for each installation, and what tells versions apart that work side by side."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0014"
 down_revision = "0013"

@@ -1,6 +1,6 @@
 """Pipelines as they were read, so that they can stay in force whatever is broken now."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0015"
 down_revision = "0014"

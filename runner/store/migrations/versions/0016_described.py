@@ -1,6 +1,6 @@
 """What workers have loaded, a key for runs, and what tables mean for who reads them by SQL."""
 
-from runner.store.migrations import run_sql
+from headrace.store.migrations import run_sql
 
 revision = "0016"
 down_revision = "0015"

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from runner.store.trigger_rules import trigger_rules
+from headrace.store.trigger_rules import trigger_rules
 
 revision = "0018"
 down_revision = "0016"

@@ -1,0 +1,1 @@
+"""Moves rows between files and tables by COPY."""

@@ -1,0 +1,63 @@
+"""Holds the types that `columns` declares against those that an existing table has."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.orm import Session
+
+from headrace.errors import JobFailure
+from headrace.jobs.copying.file_columns import matching
+from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.table_catalog import Column, Table, unquoted
+from headrace.template import RenderedSql, quote_name
+
+_SERIAL = {"smallserial": "smallint", "serial": "integer", "bigserial": "bigint"}
+_LIMITS = re.compile(r"\(([\d, ]+)\)")
+
+
+def refuse_other_types(
+    session: Session, table: Table, declared: Mapping[str, str], name: str
+) -> None:
+    """Refuse declared types that the table's columns do not have: they would not be used.
+
+    Raises:
+        JobFailure: naming the first such column, and what can be done.
+    """
+    types = [_SERIAL.get(type_.strip().lower(), type_) for type_ in declared.values()]
+    given = {row.position: row.type for row in execute(session, _looked_up(types))}
+    rows = execute(session, packaged_sql("column_types", oid=table.oid))
+    stored = {row.name: row.type for row in rows}
+    for position, (key, type_) in enumerate(declared.items(), 1):
+        column = matching(unquoted(key), table.columns)
+        if column is None:
+            continue  # Told with the other names.
+        if given.get(position) is None:
+            raise JobFailure(
+                f"{name}: `columns` declares {column.name} as {type_}, and the database has no"
+                f" type of that name; {table.written} has the column as {column.type}"
+            )
+        same = stored[column.name] == given[position]
+        if not same or _limits(types[position - 1]) not in ("", _limits(column.type)):
+            raise JobFailure(_told(table, column, type_, name))
+
+
+def _looked_up(types: Sequence[str]) -> RenderedSql:
+    return packaged_sql("declared_types", types=list(types))
+
+
+def _limits(type_: str) -> str:
+    found = _LIMITS.search(type_)
+    if found is None:
+        return ""
+    limits = found[1].replace(" ", "")
+    is_number = type_.strip().lower().startswith(("numeric", "decimal"))
+    return f"{limits},0" if is_number and "," not in limits else limits
+
+
+def _told(table: Table, column: Column, type_: str, name: str) -> str:
+    alter = f"ALTER TABLE {table.sql.display} ALTER COLUMN {quote_name(column.name)} TYPE {type_}"
+    return (
+        f"{name}: `columns` declares {column.name} as {type_}, but {table.written} exists and "
+        f"has it as {column.type}. Drop the table, or change it "
+        f"({alter} USING {quote_name(column.name)}::{type_}), or leave the type out of `columns`"
+    )

@@ -1,0 +1,175 @@
+"""COPY between files and tables, a piece at a time: no file is ever whole in memory."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Protocol
+
+import psycopg2
+from psycopg2 import errorcodes
+from sqlalchemy.orm import Session
+
+from headrace.errors import JobFailure
+from headrace.template import RenderedSql
+
+_LINE = re.compile(r"line (\d+)(?:, column ([^:]+))?")
+_DATES = (
+    "dates are read as year-month-day (2026-02-03), so that 03/02/2026 is never taken for another"
+    " day than it means; the database's or the role's own DateStyle setting (or `options` in the"
+    " connection's URL) gives another order"
+)
+
+
+# `03/02/04`: read as year-month-day it would be a day that nobody means.
+_SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
+
+
+class Readable(Protocol):
+    """What the driver reads from."""
+
+    def read(self, size: int = -1, /) -> str | bytes: ...
+
+
+class Lines:
+    """Which line of a file a line is that the server has got.
+
+    `before` lines stand in front of the first one; those that are left out on the way are noted.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self.before = before
+        self._left_out: list[int] = []
+
+    def leave_out(self, passed: int) -> None:
+        """Note that the line behind the first `passed` ones is not passed on."""
+        self._left_out.append(passed)
+
+    @property
+    def left_out(self) -> int:
+        """How many lines were left out."""
+        return len(self._left_out)
+
+    def in_file(self, number: int) -> int:
+        """Return the file's line, given the server's; both count from 1."""
+        return self.before + number + bisect_left(self._left_out, number)
+
+
+def refuse_short_year(value: str, place: str, column: str) -> None:
+    """Refuse a date of three short numbers, of which nobody can tell which is the year.
+
+    Raises:
+        JobFailure: with its place and what can be done.
+    """
+    if _SHORT_YEAR.match(value):
+        raise JobFailure(f'{place}: column {column}: which day is "{value.strip()}"? {_DATES}')
+
+
+def copy_in(
+    session: Session, sql: RenderedSql, source: Readable, *, name: str, lines: Lines | None = None
+) -> int:
+    """Run a COPY … FROM STDIN and return the number of rows.
+
+    `name` and `lines` place errors. An error of `source` is raised as it is.
+
+    Raises:
+        JobFailure: a row does not fit, with its line.
+    """
+    watched = _Watched(source)
+    with _cursor(session) as cursor:
+        try:
+            cursor.copy_expert(_statement(cursor, sql), watched)
+        except psycopg2.Error as error:
+            raise _reason(error, watched.error, name, lines or Lines()) from None
+        return int(cursor.rowcount)
+
+
+def server_version(session: Session) -> int:
+    """Return the server's version as PostgreSQL counts: 160004 for 16.4."""
+    with _cursor(session) as cursor:
+        return int(cursor.connection.server_version)
+
+
+def options_of(session: Session) -> str:
+    """Return the server options that the connection's URL gives."""
+    with _cursor(session) as cursor:
+        return str(cursor.connection.get_dsn_parameters().get("options", ""))
+
+
+def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
+    """Run a COPY … TO STDOUT into `target` and return the number of rows."""
+    with _cursor(session) as cursor:
+        try:
+            cursor.copy_expert(_statement(cursor, sql), target)
+        except psycopg2.DatabaseError as error:
+            if cursor.connection.closed and error.pgcode is None:
+                # libpq has no words for it.
+                told = "the server closed the connection while rows were read from it"
+                raise psycopg2.OperationalError(told) from error
+            raise
+        return int(cursor.rowcount)
+
+
+@contextmanager
+def _cursor(session: Session) -> Iterator[Any]:
+    session.flush()
+    connection = session.connection()
+    raw: Any = connection.connection
+    cursor = raw.cursor()
+    try:
+        yield cursor
+    except psycopg2.Error as error:
+        if raw.closed:
+            # Else the session would fail again as it is closed, and hide why.
+            connection.invalidate(error)
+        raise
+    finally:
+        cursor.close()
+
+
+def _statement(cursor: Any, sql: RenderedSql) -> bytes | str:
+    """COPY takes no parameters on the server; the driver writes them as literals."""
+    if not sql.binds:
+        return sql.display
+    written: bytes = cursor.mogrify(sql.pyformat, dict(sql.binds))
+    return written
+
+
+class _Watched:
+    """A source that remembers why it failed: the driver passes on the message only."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self.error: Exception | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            piece = self._source.read(size)
+            # The statement names the encoding, whatever the session's is.
+            return piece.encode() if isinstance(piece, str) else piece
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _reason(
+    error: psycopg2.Error, source_error: Exception | None, name: str, lines: Lines
+) -> Exception:
+    if source_error is not None:
+        return source_error
+    if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
+        return _misfit(error, name, lines)
+    return error
+
+
+def _misfit(error: psycopg2.Error, name: str, lines: Lines) -> JobFailure:
+    message = error.diag.message_primary or str(error)
+    detail = error.diag.message_detail
+    place = _LINE.search(error.diag.context or "")
+    told = f"{message} ({detail})" if detail else message
+    if error.pgcode == errorcodes.DATETIME_FIELD_OVERFLOW:
+        told = f"{told}; {_DATES}"
+    if place is None:
+        return JobFailure(f"{name}: {told}")
+    column = f"column {place[2]}: " if place[2] else ""
+    return JobFailure(f"{name}:{lines.in_file(int(place[1]))}: {column}{told}")

@@ -1,0 +1,217 @@
+"""Reads JSON Lines as the rows of a COPY in text format, one line each."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace import jobapi
+from headrace.errors import JobFailure
+from headrace.jobs.files.column_shapes import SCALAR, Shape
+from headrace.jobs.files.copy_streams import Lines, refuse_short_year
+from headrace.jobs.files.json_text import Number, Repeated, as_text, decode, values_of
+
+_ENOUGH = 1 << 16
+_TOLD_CHARACTERS = 200
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+NULL = "\\N"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that takes values: `absent` is written for a record that has no key for it."""
+
+    name: str
+    shape: Shape = SCALAR
+    absent: str = NULL
+
+
+class JsonRecords:
+    """The records of JSON Lines, for the driver to read.
+
+    `keys` tells which of `fields` a key means. With `lists_absent`
+    each row ends with one more field: the positions that it has no key for. `rows` counts what was
+    passed on, `seen` are the positions that any record had a key for.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[str],
+        name: str,
+        fields: Sequence[Field],
+        keys: "Keys",
+        *,
+        place: Lines,
+        lists_absent: bool = False,
+    ) -> None:
+        self._lines = enumerate(lines, 1)
+        self._name, self._fields, self._keys = name, fields, keys
+        self.lines = place
+        self._lists_absent = lists_absent
+        self._absent = [field.absent for field in fields]
+        self._dates = [field.shape.is_date for field in fields]
+        self.refuses_short_years = False
+        self._raw = [field.shape.kind != "scalar" for field in fields]
+        self.rows = 0
+        self.seen: set[int] = set()
+
+    def read(self, _size: int = -1, /) -> str:
+        """Return the next rows, and "" behind the last one only."""
+        rows: list[str] = []
+        size = 0
+        for number, line in self._lines:
+            if not line.strip():
+                self.lines.leave_out(self.rows)
+                continue
+            row = self._row(line, number)
+            rows.append(row)
+            self.rows += 1
+            size += len(row)
+            if size >= _ENOUGH:
+                break
+        return "".join(rows)
+
+    def _row(self, line: str, number: int) -> str:
+        record = parse_record(line, self._name, number)
+        if not record:
+            raise JobFailure(f"{self._name}:{number}: the object has no keys")
+        row, given, known = self._absent.copy(), set(), self._keys.known
+        for key, value in record.items():
+            at = known[key] if key in known else self._keys.position(key, number)
+            if at is None:
+                continue
+            if at in given:
+                raise JobFailure(
+                    f"{self._name}:{number}: {key!r} and another key mean the same column "
+                    f"{self._fields[at].name!r}"
+                )
+            given.add(at)
+            # Most values are plain, and there are many of them.
+            if type(value) is Number and not self._raw[at]:
+                row[at] = value
+            elif value is None:
+                row[at] = NULL
+            elif self._raw[at] or isinstance(value, dict | list):
+                row[at] = self._structured(values_of(line)[key], at, number)
+            else:
+                row[at] = self._plain(value, at, number)
+        if not given or not given <= self.seen:
+            self._note_seen(given, line, number)
+        if self._lists_absent:
+            absent = [str(at) for at in range(len(row)) if at not in given]
+            row.append(",".join(("", *absent, "")) if absent else NULL)
+        return self._encodable("\t".join(row) + "\n", number)
+
+    def _note_seen(self, given: set[int], line: str, number: int) -> None:
+        if not given:
+            raise JobFailure(
+                f"{self._name}:{number}: the object has none of the columns that are wanted, so it "
+                f"is no row: {jobapi.redacted(line.strip())[:_TOLD_CHARACTERS]}"
+            )
+        self.seen |= given
+
+    def _plain(self, value: Any, at: int, number: int) -> str:
+        if value is True or value is False:
+            return "true" if value else "false"
+        text = str(value)
+        if self._dates[at] and self.refuses_short_years:
+            refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
+        return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+    def _encodable(self, row: str, number: int) -> str:
+        if row.isascii():  # Which is known without looking.
+            return row
+        try:
+            row.encode()
+        except UnicodeEncodeError as error:
+            raise JobFailure(
+                f"{self._name}:{number}: holds half a character ({row[error.start]!r}, a lone "
+                "surrogate), which no database stores"
+            ) from None
+        return row
+
+    def _structured(self, raw: str, at: int, number: int) -> str:
+        field = self._fields[at]
+        try:
+            text = as_text(raw, field.shape)
+        except ValueError as error:
+            raise JobFailure(f"{self._name}:{number}: column {field.name}: {error}") from None
+        return NULL if text is None else _escaped(text)
+
+
+class Keys:
+    """Which column a record's key means: the same name, else the same but for upper case."""
+
+    def __init__(
+        self, name: str, columns: Sequence[str], table: str, *, leave_out: bool = False
+    ) -> None:
+        self._name, self._columns, self._table = name, columns, table
+        self._leave_out = leave_out
+        # Looked up from outside for each key of each record.
+        self.known: dict[str, int | None] = {column: at for at, column in enumerate(columns)}
+
+    def position(self, key: str, number: int) -> int | None:
+        """Return the position of the column, None where the key is left out.
+
+        Raises:
+            JobFailure: no column has this name.
+        """
+        if key not in self.known:
+            self.known[key] = self._folded(key, number)
+        return self.known[key]
+
+    def _folded(self, key: str, number: int) -> int | None:
+        alike = [at for at, one in enumerate(self._columns) if one.casefold() == key.casefold()]
+        if len(alike) == 1:
+            return alike[0]
+        if self._leave_out:
+            return None
+        raise JobFailure(
+            f"{self._name}:{number}: no column for {key!r}: {self._table} takes "
+            f"{', '.join(self._columns)}; add the column, or remove the key from the file"
+        )
+
+
+def parse_record(line: str, name: str, number: int) -> dict[str, Any]:
+    """Return one line of JSON Lines, numbers as they are written.
+
+    Raises:
+        JobFailure: it is no JSON object, or a key stands in it twice.
+    """
+    try:
+        record = decode(line)
+    except json.JSONDecodeError as error:
+        raise JobFailure(
+            f"{name}:{number}: no JSON: {error.msg} (character {error.colno} of the line; "
+            "each line is an object of its own)"
+        ) from None
+    except RecursionError:
+        raise JobFailure(f"{name}:{number}: the JSON is nested too deeply") from None
+    if not isinstance(record, dict):
+        raise JobFailure(f"{name}:{number}: no JSON object but {line.strip()[:60]}")
+    if isinstance(record, Repeated):
+        raise JobFailure(f"{name}:{number}: the key {_repeated(line)!r} occurs twice in the object")
+    return record
+
+
+def keys_in(lines: Iterable[str], name: str) -> list[str]:
+    """Return every key that the records have, in the order in which they come."""
+    found: dict[str, None] = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found |= dict.fromkeys(parse_record(line, name, number))
+    return list(found)
+
+
+def _repeated(line: str) -> str:
+    pairs: list[list[str]] = []
+    hook: Any = lambda members: pairs.append([key for key, _ in members])  # noqa: E731
+    json.JSONDecoder(object_pairs_hook=hook, parse_int=str).decode(line)
+    outer = pairs[-1]  # An object is told when it ends: the outer one last.
+    return next(key for key in outer if outer.count(key) > 1)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text

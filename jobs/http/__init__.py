@@ -1,0 +1,1 @@
+"""Sends the HTTP requests of jobs, to allowed hosts only."""

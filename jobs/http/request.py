@@ -1,0 +1,302 @@
+"""One HTTP request of a job: to hosts that are allowed, to addresses that were looked at.
+
+urllib3 sends it; every redirect is looked at here like the first request. Proxies that the
+environment names are not used: they would resolve the name a second time. Pieces come from it as
+they were sent: it unpacks them without asking whether all has come.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import SplitResult
+
+from headrace import jobapi
+from headrace.errors import JobFailure
+from headrace.jobs.http.allowed_hosts import AllowedHosts, HostRefused
+from headrace.jobs.http.decompression import unpacked, unpackers
+from headrace.jobs.http.request_headers import harmless, refuse_headers, revealed, with_defaults
+from headrace.jobs.http.urls import (
+    checked,
+    followed,
+    host_header,
+    origin,
+    port_of,
+    shown,
+    target_of,
+)
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+MOST_REDIRECTS = 5
+
+_PIECE_BYTES = 1 << 16
+_START_BYTES = 1 << 10
+_TOLD_CHARACTERS = 300
+_GZIP = b"\x1f\x8b"
+_REDIRECTS = (301, 302, 303, 307, 308)
+_WITH_DATA = (200, 201, 203)
+_EMPTY = (204, 205)
+_WHY_NO_DATA = {
+    202: "the server has accepted the request, but has no answer yet: try again later (`retry`)",
+    206: "that is a partial answer, which was not requested (no header Range)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. `headers` may still hold `${NAME}`: not every host may see the value."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came: `size_bytes` of it were written, `start` is how it begins when it is unpacked.
+
+    `charset` is None where nothing says it. `ends_by_closing`: only the closed connection says that
+    all of it has come; without TLS a server that has failed closes it in the same way.
+    """
+
+    status: int
+    size_bytes: int
+    charset: str | None
+    start: bytes = b""
+    ends_by_closing: bool = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether its status lets it have any: 204 does not."""
+        return self.status not in _EMPTY
+
+
+def refuse_request(request: Request, allowed: AllowedHosts) -> None:
+    """Refuse what no server need be asked about: a URL, a host, a header.
+
+    Raises:
+        HostRefused: the host may not be spoken to.
+        JobFailure: the URL or a header cannot be sent.
+    """
+    refuse_headers(request.headers)
+    if not jobapi.names_secret(request.url):
+        url = checked(request.url)
+        allowed.refuse_unlisted(url.hostname or "", port_of(url))
+
+
+def fetch(
+    request: Request,
+    into: IO[bytes],
+    *,
+    allowed: AllowedHosts,
+    most_bytes: int,
+    keep_gzip: bool = False,
+) -> Answer:
+    """Send a request, follow its redirects, and write the body, unpacked, into a file.
+
+    With `keep_gzip` an answer that was packed with gzip on its way is written as it came.
+
+    Raises:
+        HostRefused: the host, or one that a redirect leads to, may not be spoken to.
+        JobFailure: no answer, one without data, one that ended early, or more than `most_bytes`.
+    """
+    url = checked(request.url)
+    headers = revealed(request.headers)
+    for _ in range(MOST_REDIRECTS + 1):
+        with _answered(request, url, headers, allowed) as answer:
+            targets = answer.headers.getlist("location") if answer.status in _REDIRECTS else []
+            if not targets:
+                _refuse_status(request, answer, _place(request, url))
+                taken = _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
+                # TLS tells a connection that was closed from one that was cut.
+                unsure = taken.ends_by_closing and url.scheme != "https"
+                return replace(taken, ends_by_closing=unsure)
+        following = _redirected(request, url, targets, allowed)
+        if origin(following) != origin(url):
+            headers = harmless(request.headers)
+        url = following
+    raise JobFailure(f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
+
+
+def _place(request: Request, url: SplitResult) -> str:
+    return f"{request.method} {shown(url)}"
+
+
+def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> None:
+    status = answer.status
+    if status in (*_WITH_DATA, *_EMPTY):
+        return
+    if status == HTTPStatus.PARTIAL_CONTENT and any(n.lower() == "range" for n in request.headers):
+        return
+    try:
+        told = next(_plain(answer, place), b"").decode("utf-8", "replace")
+    except JobFailure:
+        told = ""  # The status says more than that its text is cut.
+    text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
+    why = _WHY_NO_DATA.get(status, "that is not data" if 200 <= status < 300 else "")
+    told = "; it says: ".join(filter(None, (why, text))) or "without a word"
+    raise JobFailure(f"{place} answered {status} {answer.reason or ''}: {told}")
+
+
+def _taken(
+    answer: "BaseHTTPResponse", into: IO[bytes], place: str, most_bytes: int, keep_gzip: bool
+) -> Answer:
+    size, written, start = 0, 0, b""
+    sent: list[bytes] = []
+    keeps: bool | None = None if keep_gzip and _is_gzip(answer) else False
+    for piece in _plain(answer, place, sent if keeps is None else None):
+        size += len(piece)
+        if size > most_bytes:
+            raise JobFailure(f"{place}: the answer has more than {most_bytes >> 20} MB (max_mb)")
+        if len(start) < _START_BYTES:
+            start = (start + piece)[:_START_BYTES]
+        if keeps is None:
+            # What is gzip below that was packed twice, and the file is what was packed.
+            keeps = not start.startswith(_GZIP)
+        written += sum(map(into.write, sent)) if keeps else into.write(piece)
+        sent.clear()
+    if keeps is not False:
+        written += sum(map(into.write, sent))
+    charset = _charset(answer.headers.get("content-type", ""))
+    packed = answer.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+    unsure = size > 0 and not (packed or _tells_its_end(answer))
+    return Answer(answer.status, written, charset, start, ends_by_closing=unsure)
+
+
+def _is_gzip(answer: "BaseHTTPResponse") -> bool:
+    return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
+
+
+def _plain(
+    answer: "BaseHTTPResponse", place: str, sent: list[bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield an answer's body unpacked, and what came of it into `sent`; demand all of it."""
+    pieces = _pieces(answer, place)
+    first = next(pieces, None)
+    if first is None:
+        if answer.status not in _EMPTY and not _tells_its_end(answer):
+            raise JobFailure(
+                f"{place}: the connection was closed before any of the answer came, and nothing"
+                " shows that it is empty (no Content-Length)"
+            )
+        return
+    layers = unpackers(answer.headers.get("content-encoding", ""), place)
+    whole = chain([first], pieces)
+    yield from unpacked(whole if sent is None else _noted(whole, sent), layers)
+
+
+def _noted(pieces: Iterator[bytes], sent: list[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        sent.append(piece)
+        yield piece
+
+
+def _tells_its_end(answer: "BaseHTTPResponse") -> bool:
+    headers = answer.headers
+    return "content-length" in headers or "transfer-encoding" in headers
+
+
+def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
+    """Yield what came, as it came; that it has its length, or its last chunk, is looked at."""
+    from urllib3.exceptions import HTTPError
+
+    length = answer.headers.get("content-length", "0")
+    if any(not part.strip().isdecimal() for part in length.split(",")):
+        raise JobFailure(f"{place}: the answer's Content-Length is no number: {length!r}")
+    packed = answer.headers.get("transfer-encoding", "chunked").strip().lower()
+    if packed not in ("chunked", "identity"):
+        raise JobFailure(f"{place}: the answer's Transfer-Encoding {packed!r} was not asked for")
+    try:
+        for piece in answer.stream(_PIECE_BYTES, decode_content=False):
+            if piece:
+                yield piece
+    except (HTTPError, OSError) as error:
+        raise JobFailure(f"{place}: the answer broke off: {_why(error)}") from None
+
+
+@contextmanager
+def _answered(
+    request: Request, url: SplitResult, headers: Mapping[str, str], allowed: AllowedHosts
+) -> Iterator["BaseHTTPResponse"]:
+    """Give the answer of the first of the host's addresses that can be connected to."""
+    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+    from headrace.jobs.http.pinned_connection import (
+        pool_to,  # It brings urllib3, which other jobs do not need.
+    )
+
+    assert url.hostname is not None
+    addresses = allowed.addresses(url.hostname, port_of(url))
+    for position, address in enumerate(addresses, 1):
+        pool = pool_to(url, address)
+        try:
+            answer = _send(pool, request, url, headers)
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            pool.close()
+            if position < len(addresses):
+                continue
+            raise JobFailure(f"{shown(url)} cannot be reached: {_why(error)}") from None
+        except (HTTPError, OSError) as error:
+            pool.close()
+            raise JobFailure(f"{shown(url)} gave no answer: {_why(error)}") from None
+        try:
+            yield answer
+        finally:
+            answer.close()
+            pool.close()
+        return
+
+
+def _send(
+    pool: Any, request: Request, url: SplitResult, headers: Mapping[str, str]
+) -> "BaseHTTPResponse":
+    sent: BaseHTTPResponse = pool.urlopen(
+        request.method,
+        target_of(url),
+        body=request.body,
+        headers={
+            **with_defaults(headers, {"User-Agent": "headrace"}),
+            "Accept-Encoding": "gzip, deflate",
+            "Host": host_header(url),
+        },
+        retries=False,
+        redirect=False,
+        preload_content=False,
+    )
+    return sent
+
+
+def _redirected(
+    request: Request, url: SplitResult, targets: list[str], allowed: AllowedHosts
+) -> SplitResult:
+    if len(set(targets)) > 1:
+        raise JobFailure(f"{shown(url)} is redirected to more than one place")
+    following = followed(url, targets[0])
+    if request.method != "GET":
+        raise JobFailure(f"{request.method} {shown(url)} is redirected; write its target URL")
+    try:
+        allowed.refuse_unlisted(following.hostname or "", port_of(following))
+    except HostRefused as error:
+        raise HostRefused(
+            f"{shown(url)} is redirected to a host that is not listed: {error}"
+        ) from None
+    return following
+
+
+def _charset(content_type: str) -> str | None:
+    for part in content_type.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == "charset":
+            return value.strip().strip("\"'") or None
+    return None
+
+
+def _why(error: BaseException) -> str:
+    """Return an error of the library without the objects that it names."""
+    text = str(error.args[-1] if error.args else error)
+    return text.rpartition("object at ")[2].partition(">: ")[2] or text

@@ -1,0 +1,1 @@
+"""Starts programs that do not outlive their job."""

@@ -1,0 +1,1 @@
+"""Renders and sends the statements of jobs; their templates lie here."""

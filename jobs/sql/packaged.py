@@ -1,0 +1,37 @@
+"""Renders the SQL templates of this folder, and sends statements."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult
+from sqlalchemy.orm import Session
+
+from headrace.template import RenderedSql, render
+
+_TEMPLATES = Path(__file__).parent
+
+
+def execute(
+    target: Session | Connection, sql: RenderedSql, *, stream: bool = False
+) -> CursorResult[Any]:
+    """Send one rendered statement. With `stream` rows come in batches, not all at once."""
+    connection = target.connection() if isinstance(target, Session) else target
+    options: dict[str, Any] = {}
+    if stream:
+        options |= {"stream_results": True, "max_row_buffer": 1000}
+    if not sql.binds:
+        # Without parameters the driver leaves percent signs alone.
+        options["no_parameters"] = True
+        return connection.exec_driver_sql(sql.display, execution_options=options)
+    return connection.exec_driver_sql(sql.pyformat, dict(sql.binds), execution_options=options)
+
+
+def packaged_sql(template: str, /, **values: Any) -> RenderedSql:
+    """Render `jobs/sql/<template>.sql.j2`."""
+    return render(_template(template), values, name=f"jobs/sql/{template}.sql.j2")
+
+
+@lru_cache(maxsize=256)
+def _template(name: str) -> str:
+    return (_TEMPLATES / f"{name}.sql.j2").read_text(encoding="utf-8").rstrip()

@@ -1,0 +1,132 @@
+"""Runs SQL that a user wrote: a file or inline, one or more statements."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from headrace import jobapi
+from headrace.errors import JobFailure, RefusedSql
+from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_of
+from headrace.jobs.tables.index_state import refuse_half_built
+from headrace.template import (
+    RenderedSql,
+    first_word,
+    has_word,
+    needs_autocommit,
+    refuse_transaction_control,
+    remember_text,
+    render,
+)
+
+# What is rendered is held in memory several times over.
+MOST_SQL_BYTES = 10_000_000
+_READS = ("SELECT", "VALUES", "TABLE", "WITH")
+_WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """SQL text, and what errors call it."""
+
+    text: str
+    name: str
+    path: Path | None = None
+
+
+def load_source(sql: str | None, sql_path: str | None) -> Source:
+    """Return inline SQL, or the file's; a file is looked up as `Folders.find_sql` says.
+
+    Raises:
+        JobFailure: neither or both are given, or there is no such file.
+    """
+    if (sql is None) == (sql_path is None):
+        raise JobFailure("give either sql or sql_path")
+    if sql_path is None:
+        return Source(sql or "", "sql")
+    path = jobapi.current().folders.find_sql(sql_path)
+    if path.stat().st_size > MOST_SQL_BYTES:
+        raise JobFailure(
+            f"{sql_path} is larger than {MOST_SQL_BYTES // 1_000_000} MB, which no SQL script is;"
+            " rows are loaded by LoadFile"
+        )
+    try:
+        return Source(path.read_text(encoding="utf-8-sig"), sql_path, path)
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise JobFailure(f"{sql_path}:{line}: is not UTF-8: {error.reason}") from None
+
+
+def render_script(source: Source, params: dict[str, Any] | None) -> list[RenderedSql]:
+    """Return the statements of a user's SQL, ready to run in the job's transaction.
+
+    Templates see `params`, `run.id`, `run.logical_date`, `logical_date` and `job`.
+
+    Raises:
+        TemplateError: the template fails.
+        RefusedSql: it holds transaction control, or nothing at all.
+    """
+    statements = rendered_whole(source, params).statements()
+    if not statements:
+        raise RefusedSql(f"{source.name}: contains no statement")
+    return statements
+
+
+def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
+    """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
+    remember_text(source.name, source.text)
+    rendered = render(source.text, _context(params), name=source.name)
+    try:
+        refuse_transaction_control(rendered.marked)
+    except RefusedSql as error:
+        raise RefusedSql(f"{source.name}: {error}") from None
+    return rendered
+
+
+def run_statements(
+    target: Session | Connection, statements: list[RenderedSql], *, keep: int = ROWS_KEPT
+) -> dict[str, Any]:
+    """Run statements in turn and return the last one's outcome, see `outcome`.
+
+    Raises:
+        RefusedSql: one of them cannot run inside a transaction, and `target` is a session.
+    """
+    result: dict[str, Any] = {}
+    for statement in statements:
+        if isinstance(target, Session):
+            refuse_outside_transaction(statement)
+        reads = isinstance(target, Session) and _only_reads(statement)
+        result = outcome_of(target, statement, keep=keep, stream=reads)
+        if isinstance(target, Connection):
+            refuse_half_built(target, statement)
+    return result
+
+
+def refuse_outside_transaction(statement: RenderedSql) -> None:
+    """Refuse a statement that PostgreSQL would refuse inside a transaction, with the remedy.
+
+    Raises:
+        RefusedSql: it is VACUUM or its like.
+    """
+    if needs_autocommit(statement.marked):
+        raise RefusedSql(
+            f"{first_word(statement.marked)} cannot run inside a transaction: "
+            "set transaction: false"
+        )
+
+
+def _only_reads(statement: RenderedSql) -> bool:
+    text = statement.marked
+    return first_word(text) in _READS and not any(has_word(text, word) for word in _WRITES)
+
+
+def _context(params: dict[str, Any] | None) -> dict[str, Any]:
+    attempt = jobapi.current()
+    return {
+        "params": params or {},
+        "logical_date": attempt.logical_date,
+        "run": {"id": attempt.run_id, "logical_date": attempt.logical_date},
+        "job": {"id": attempt.job_id, "attempt": attempt.attempt, "step": attempt.step},
+    }

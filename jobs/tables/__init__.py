@@ -1,0 +1,1 @@
+"""Makes, fills and compares tables."""

@@ -1,0 +1,263 @@
+"""Puts staged rows into a table that is there and stays: in place of its rows, or by key.
+
+The rows are made ready in a temporary table first (`STAGED`, with the target's own types, see
+`staging_table.make_staging` and `type_fitting.fit`), so that the target is held for the shortest
+time. Its definition, owner, rights, indexes, policies and triggers are not touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from headrace.errors import JobFailure
+from headrace.jobapi import logger
+from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.tables.kept_rows import (
+    refuse_heirs,
+    refuse_kept,
+    refuse_missing,
+    refuse_unchanged,
+)
+from headrace.jobs.tables.sequences import advance_sequences
+from headrace.jobs.tables.staging_table import STAGED
+from headrace.jobs.tables.table_catalog import Column, Table
+from headrace.template import RenderedSql, quote_name
+
+ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows of a target were inserted, updated and deleted."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+def replace_rows(
+    session: Session,
+    target: Table,
+    columns: Sequence[Column],
+    rows: int,
+    *,
+    strategy: ReplaceStrategy = "insert_from_staging",
+    changes: Sequence[RenderedSql] = (),
+    keep_others: bool = False,
+) -> None:
+    """Make a table hold exactly the staged rows, `rows` in number, in these columns.
+
+    `columns` are the target's own; its others take their defaults. The target must be locked
+    (`staging_table.lock_rows`), so that nobody else writes to it.
+
+    - `insert_from_staging`: DELETE and INSERT. Readers see the old rows until the job commits,
+      and those of an older snapshot (REPEATABLE READ) even then.
+    - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
+      readers wait meanwhile, and those of an older snapshot find the table empty.
+    - Where another table's foreign key points here, neither can be: rows are written by key.
+      So it is with `keep_others`, too, which keeps the values of the target's other columns.
+
+    `changes` are made to the table when its rows are gone.
+
+    Raises:
+        JobFailure: the table cannot be replaced, kept an old row, or did not take every new one.
+    """
+    if target.referenced or keep_others:
+        _replace_by_key(session, target, columns, changes)
+    else:
+        refuse_heirs(session, target)
+        template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
+        execute(session, packaged_sql(template, table=target.sql))
+        if target.sifted:
+            refuse_kept(session, target)
+        for change in changes:
+            execute(session, change)
+        _insert_all(session, target, columns, rows)
+    advance_sequences(session, target, [column.name for column in columns])
+
+
+def write_by_key(
+    session: Session,
+    target: Table,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    *,
+    delete: bool,
+) -> Written:
+    """Bring a table to the staged rows by key: only rows that differ are written.
+
+    With `delete` rows that are not staged go, first of all. It is one statement, so that foreign
+    keys are looked at when all is done. Values are compared by their stored form, which every
+    type has: `1.0` and `1.00`, or two ways to write one JSON, do differ.
+    """
+    fixed = [c.name for c in columns if c.identity == "a" and c.name not in key]
+    statement = written_by_key(
+        target.sql,
+        [column.name for column in columns],
+        key,
+        delete=delete,
+        fixed=fixed,
+        always=_overriding(columns),
+        count_differing=target.sifted,
+    )
+    execute(session, packaged_sql("analyze_staged", staged=STAGED))
+    if fixed:
+        _refuse_renumbering(session, target, key, fixed)
+    if delete:
+        refuse_heirs(session, target, key)
+    row = dict(execute(session, statement).mappings().one())
+    differing = row.pop("differing", None)
+    written = Written(**row)
+    if target.sifted:
+        refuse_missing(session, target, key)
+        if differing is not None:
+            refuse_unchanged(target, differing - written.updated)
+        if delete:
+            refuse_kept(session, target, key)
+    advance_sequences(session, target, [column.name for column in columns])
+    return written
+
+
+def written_by_key(
+    table: RenderedSql,
+    columns: Sequence[str],
+    key: Sequence[str],
+    *,
+    delete: bool,
+    fixed: Sequence[str] = (),
+    always: bool = False,
+    count_differing: bool = False,
+) -> RenderedSql:
+    """Return the statement of `write_by_key`; columns that are `fixed` are not updated.
+
+    With `count_differing` it also counts the rows that were to be updated.
+    """
+    rest = [name for name in columns if name not in (*key, *fixed)]
+    return packaged_sql(
+        "write_by_key",
+        table=table,
+        staged=STAGED,
+        columns=columns,
+        key=key,
+        rest=rest,
+        delete=delete,
+        always=always,
+        count_differing=count_differing and bool(rest),
+    )
+
+
+def check_keys(session: Session, key: Sequence[str], source: str) -> None:
+    """Refuse staged rows whose key is null, or not unique.
+
+    Raises:
+        JobFailure: naming the first such key.
+    """
+    statement = packaged_sql("check_staged_keys", staged=STAGED, key=key)
+    rows = outcome_of(session, statement, keep=1)["rows"]
+    if rows:
+        row = rows[0]
+        values = ", ".join(f"{name}={row[name]}" for name in key)
+        raise JobFailure(f"{source}: the key {values} is null or occurs {row['times']} times")
+
+
+def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:
+    """Return the INSERT of all staged rows."""
+    return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
+
+
+def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows: int) -> None:
+    names = [column.name for column in columns]
+    statement = insert_statement(target.sql, names, always=_overriding(columns))
+    stored = execute(session, statement).rowcount
+    if stored != rows:
+        raise JobFailure(
+            f"{target.written} took {stored} of {rows} rows: a trigger or a rule of it keeps the "
+            "others away"
+        )
+
+
+def _overriding(columns: Sequence[Column]) -> bool:
+    """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
+    return any(column.identity == "a" for column in columns)
+
+
+def _refuse_renumbering(
+    session: Session, target: Table, key: Sequence[str], fixed: Sequence[str]
+) -> None:
+    """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
+    statement = packaged_sql(
+        "differing_identity", table=target.sql, staged=STAGED, key=key, columns=fixed
+    )
+    count = execute(session, statement).scalar()
+    if count:
+        raise JobFailure(
+            f"{target.written}.{fixed[0]} is GENERATED ALWAYS AS IDENTITY and cannot be updated, "
+            f"but {count} rows have another value for it: leave it out of `columns`, or make it "
+            "the key"
+        )
+
+
+def _replace_by_key(
+    session: Session, target: Table, columns: Sequence[Column], changes: Sequence[RenderedSql]
+) -> None:
+    key = _key_of(session, target, [column.name for column in columns])
+    check_keys(session, key, target.written)
+    for change in changes:
+        execute(session, change)
+    written = write_by_key(session, target, columns, key, delete=True)
+    logger.info(
+        "The rows of %s were written by key (%s), because %s: %d inserted, %d updated, %d deleted",
+        target.written, ", ".join(key), _why_by_key(target),
+        written.inserted, written.updated, written.deleted,
+    )  # fmt: skip
+    if written.deleted:
+        _tell_cascades(session, target)
+
+
+def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
+    statement = packaged_sql("unique_keys", oid=target.oid)
+    for row in execute(session, statement):
+        if set(row.columns) <= set(names):
+            return list(row.columns)
+    raise JobFailure(
+        f"{_why_by_key(target)}, so the rows of {target.written} can only be written by key, and "
+        f"the new ones have none of its unique keys: they have {', '.join(names)}"
+        + ("" if target.referenced else ". Where those values may go, set on_schema_change: ignore")
+    )
+
+
+def has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
+    """Tell whether a row has a value in one of these columns that is not the column's default.
+
+    What a default calculates anew for each row (`now()`) is nobody's data.
+    """
+    filled = []
+    for column in others:
+        name = quote_name(column.name)
+        if not column.has_default:
+            filled.append(f"{name} IS NOT NULL")
+        elif column.constant is not None:
+            filled.append(f"{name}::text IS DISTINCT FROM ({column.default})::text")
+    if not filled:
+        return False
+    condition = RenderedSql(" OR ".join(filled), {})
+    statement = packaged_sql("any_row", table=target.sql, condition=condition)
+    return bool(execute(session, statement).scalar())
+
+
+def _why_by_key(target: Table) -> str:
+    if target.referenced:
+        return "other tables refer to it"
+    return "it has values in columns that the new rows lack"
+
+
+def _tell_cascades(session: Session, target: Table) -> None:
+    statement = packaged_sql("cascading_children", oid=target.oid)
+    for row in execute(session, statement):
+        logger.warning(
+            "Rows of %s that referred to deleted rows of %s %s (%s)",
+            row.child, target.written, row.fate, row.name,
+        )  # fmt: skip

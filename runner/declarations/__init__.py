@@ -1,0 +1,1 @@
+"""Reads what people declare: settings, pipelines, templates of steps, calendars."""

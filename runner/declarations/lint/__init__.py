@@ -1,0 +1,1 @@
+"""Warns about what is valid and may not be meant."""

@@ -1,0 +1,1 @@
+"""Checks what one pipeline file says beyond its schema."""

@@ -1,0 +1,1 @@
+"""Expands steps that use a template."""

@@ -1,0 +1,1 @@
+"""Executes one attempt of one job and records its end."""

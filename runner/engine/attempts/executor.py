@@ -1,0 +1,333 @@
+"""Running one claimed attempt: the job is made, handled, and its end recorded.
+
+One attempt is a straight line: make the job, handle it, commit the other databases, complete.
+Whatever goes wrong on it leads to exactly one of three ends: failed (the job's own fault),
+lost (the database went away in the middle), stale (the attempt is somebody else's by now).
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import starmap
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from headrace import jobapi
+from headrace.engine.attempts.error_text import plain_text
+from headrace.engine.attempts.foreach import complete_items, expand_items
+from headrace.engine.attempts.job_environment import environment
+from headrace.engine.attempts.job_result import stored
+from headrace.engine.attempts.log_keeper import lines_of
+from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.engine.attempts.subpipeline_result import child_result
+from headrace.engine.attempts.unknown_jobs import given_back
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.gating.gate import close_failed, decide, recount_below
+from headrace.engine.gating.pools import admit, admit_to
+from headrace.engine.gating.run_completion import follow
+from headrace.engine.planning.deferred_templates import Render, late_said
+from headrace.errors import (
+    ChildRunFailed,
+    InvalidPayload,
+    JobStopped,
+    StaleAttempt,
+    StoreUnavailable,
+    TransactionEnded,
+)
+from headrace.jobapi.folders import Folders
+from headrace.model.duration import parse_duration_s
+from headrace.model.plan import FOREACH
+from headrace.model.subpipeline import pipeline_of
+from headrace.observe.joblog import JobLog
+from headrace.observe.logs import at_hand
+from headrace.observe.redaction import forget, redacted_json
+from headrace.plan.error_kinds import kinds_of
+from headrace.queue.message import Message
+from headrace.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch
+from headrace.store.crash_points import crash_point
+from headrace.store.log_lines import LogLines
+from headrace.store.notices import notices_heard
+from headrace.store.outages import unavailable_message
+from headrace.store.sessions import EffectApplied, JobSessions
+from headrace.template.written import forget_texts
+
+log = logging.getLogger("headrace.worker")
+
+# What a constructor raises when it is given what it does not take.
+_OF_ARGUMENTS = (TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every attempt of a worker has in common. `render` fills late templates in."""
+
+    project: Path
+    folders: Folders
+    render: Render
+    permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
+
+
+class Executor:
+    """Executes attempts in one child process."""
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        sessions: JobSessions,
+        registry: Registry,
+        surroundings: Surroundings,
+        log: JobLog,
+    ) -> None:
+        self.store = store
+        self.sessions = sessions
+        self._registry = registry
+        self._surroundings = surroundings
+        self._log = log
+        self._pid = os.getpid()
+        # Puts the process back to what it was before the job.
+        self.tidy: Callable[[], None] = lambda: None
+
+    # -- the line ---------------------------------------------------------------------
+
+    def handle(self, claimed: Claimed) -> Handled | Raised:
+        """Run the job's own code. Its effects on the control database stay uncommitted.
+
+        Raises:
+            StaleAttempt: The effect is another attempt's to make.
+            StoreUnavailable: The control database went away.
+        """
+        self.sessions.begin(claimed.id, claimed.attempt)
+        forget()
+        forget_texts()
+        self._log.begin(claimed.id, claimed.attempt)
+        at_hand(claimed)
+        jobapi.enter(self._attempt(claimed))
+        try:
+            crash_point("before-effect")
+            return self._handled(claimed)
+        except EffectApplied:
+            # An earlier attempt has committed its effect on the target and died before it
+            # could say so here: nothing is left to do but to say so.
+            self.sessions.roll_back()
+            ended = self.sessions.verdict()
+            return raised(TransactionEnded(ended)) if ended else Handled(None)
+        except (StaleAttempt, KeyboardInterrupt, JobStopped):
+            raise
+        except ChildRunFailed as error:
+            # Where it failed, the run's own jobs tell.
+            return Raised(str(error), "", permanent=True)
+        except BaseException as error:
+            if self.store.broken(error):
+                raise StoreUnavailable(unavailable_message(error)) from error
+            self.sessions.explain(error)
+            return raised(error)
+        finally:
+            jobapi.enter(None)
+            self.sessions.handled()
+            self._log.finish()
+            self.tidy()
+
+    def _handled(self, claimed: Claimed) -> Handled:
+        if pipeline_of(claimed.job_class) is not None:
+            return Handled(stored(child_result(self.store, claimed.id)))
+        if claimed.late and claimed.job_class == FOREACH:
+            render = self._surroundings.render
+            made = expand_items(self.store, claimed, render, self._registry)
+            return Handled(None, expansion=made)
+        payload, env = self._said(claimed)
+        with environment(env, self.sessions):
+            job = self._make(claimed.job_class, payload)
+            limit = getattr(job, "lock_timeout", None)
+            self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
+            try:
+                result = job.handle()
+            finally:
+                self._end_forked()
+            encoded = redacted_json(stored(result))
+        crash_point("after-effect")
+        self.sessions.commit_targets()
+        crash_point("after-target")
+        self._log.drain()
+        plain = not (self.sessions.used or self._log.said or claimed.pool)
+        return Handled(encoded, plain=plain and getattr(job, "transactional", True))
+
+    def _make(self, job_class: str, payload: dict[str, Any]) -> Any:
+        """Return the job. What its constructor makes of its arguments, it makes of them again.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        try:
+            return self._registry.make(job_class, payload)
+        except _OF_ARGUMENTS as error:
+            told = f"{type(error).__name__}: {plain_text(error)}"
+            raise InvalidPayload(f"{job_class} does not accept its arguments: {told}") from error
+
+    def _end_forked(self) -> None:
+        """End here what is not the worker's process: a job has forked and returned twice."""
+        if os.getpid() != self._pid:
+            # Without any clean-up: the connections are its parent's, who goes on with them.
+            os._exit(0)
+
+    def complete(self, claimed: Claimed, handled: Handled) -> Completed:
+        """Record the success together with the effect.
+
+        Raises:
+            StaleAttempt: The attempt is over; the effect has been rolled back.
+            TransactionEnded: The job has ended its transaction; another may hold its effect.
+        """
+        if handled.expansion is not None:
+            log = self.log_lines(claimed)
+            return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
+        self.sessions.refuse_disorder()
+        number = self.sessions.number
+        lines = self.log_lines(claimed)
+        completed = self.store.complete(claimed, handled.result, lines, xact=number)
+        if number is None:
+            crash_point("after-commit")
+            return completed
+        crash_point("after-fence")
+        self.sessions.commit_control()
+        crash_point("after-commit")
+        return completed
+
+    def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
+        """Undo what is open and record the failure; returns messages to send.
+
+        It is for good where the job has ended its transaction from inside: what it did then is
+        committed without its completion, and another attempt would repeat it.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+            StoreUnavailable: The control database went away.
+        """
+        self.sessions.roll_back()
+        ended = self.sessions.verdict()
+        if ended is not None:
+            told = ended if "TransactionEnded" in why.kinds else f"{ended}\n{why.error}"
+            kinds = why.kinds | kinds_of(TransactionEnded())
+            why = replace(why, error=told, permanent=True, kinds=kinds)
+        messages = self.fail(claimed, why)
+        if not why.unknown:
+            log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
+        return messages
+
+    def fail(self, claimed: Claimed, raised: Raised, outcome: str = "failed") -> list[Message]:
+        """Record a failure, to be tried again or for good. Returns messages to send.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+        """
+        retry = json.loads(claimed.retry)
+        with self.store.transaction() as tx:
+            if raised.unknown and given_back(tx, claimed, raised.error):
+                return []
+            row = tx.row(
+                "fail_attempt",
+                id=claimed.id,
+                attempt=claimed.attempt,
+                outcome=outcome,
+                error=raised.error,
+                traceback=raised.traceback,
+                retry_in=raised.retry_in_s(retry, claimed.retry_count),
+            )
+            if row is None:
+                raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+            self.write_log(claimed)
+            return close_failed(tx, [row])
+
+    def settle(
+        self, ended: Iterable[Claimed], completed: Completed | CompletedBatch
+    ) -> list[Message]:
+        """Finish what the completing statement has left open; returns messages to send."""
+        released = list(starmap(Message, completed.released))
+        if completed.recount:
+            for claimed in ended:
+                with self.store.transaction() as tx:
+                    released += recount_below(tx, claimed.id)
+        if completed.undecided:
+            with self.store.transaction() as tx:
+                messages, runs = decide(tx, completed.undecided)
+            released += messages
+            for run_id in runs:
+                released += self._close_run(run_id)
+            released += admit(self.store)
+        return released
+
+    def close_run(self, claimed: Claimed) -> list[Message]:
+        """Close the run where this was its last job, after the commit; returns messages to send.
+
+        A slot of a pool that the job had is free now, too.
+        """
+        messages: list[Message] = []
+        if claimed.pool is not None and claimed.pool_slots is not None:
+            messages += admit_to(self.store, claimed.pool, claimed.pool_slots)
+        return messages + self.close_runs([claimed.run_id])
+
+    def close_runs(self, run_ids: Iterable[UUID | None]) -> list[Message]:
+        """Close each of these runs of which nothing is left; see `close_run`."""
+        messages: list[Message] = []
+        for run_id in dict.fromkeys(run_ids):
+            if run_id is not None:
+                messages += self._close_run(run_id)
+        return messages
+
+    def _close_run(self, run_id: UUID) -> list[Message]:
+        closed, messages = follow(self.store, self.store.close_run(run_id))
+        for run in closed:
+            log.log(
+                logging.INFO if run["status"] == "completed" else logging.WARNING,
+                "run %s of %s %s",
+                run["id"],
+                run["pipeline"],
+                run["status"],
+            )
+        return messages
+
+    def log_lines(self, claimed: Claimed) -> LogLines | None:
+        """Return what the job said and the database does not have yet, for `add_log_lines`.
+
+        None for a job that is not the one at hand: it has said nothing.
+        """
+        said = self._log.unkept
+        if said is None or (said.job_id, said.attempt) != (claimed.id, claimed.attempt):
+            return None
+        return lines_of(said)
+
+    def write_log(self, claimed: Claimed) -> None:
+        """Store what the job said, in the open transaction where there is one."""
+        lines = self.log_lines(claimed)
+        if lines is not None:
+            key = {"id": claimed.id, "attempt": claimed.attempt, **lines.values}
+            self.store.rows("hold_log", **key)
+            self.store.rows("add_log_lines", **key)
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _attempt(self, claimed: Claimed) -> jobapi.Attempt:
+        place = self._surroundings
+        return jobapi.Attempt(
+            job_id=str(claimed.id),
+            attempt=claimed.attempt,
+            project=place.project,
+            folders=place.folders.of(claimed.folder),
+            sessions=self.sessions,
+            pipeline=claimed.pipeline,
+            step=claimed.step,
+            run_id=str(claimed.run_id) if claimed.run_id else None,
+            logical_date=claimed.due,
+            permissions=place.permissions,
+            say=self._log.say,
+            notices=notices_heard,
+            authored=claimed.pipeline is not None,
+        )
+
+    def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:
+        """Return the job's arguments and environment variables, late templates rendered."""
+        if not claimed.late:
+            return claimed.payload, claimed.env
+        render = self._surroundings.render
+        return late_said(self.store, claimed, render, self._registry.referring)

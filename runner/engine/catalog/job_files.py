@@ -1,0 +1,120 @@
+"""The files of job classes, so that a process with other ones than those on disk is found.
+
+Python imports a file once: a daemon or worker that runs goes on with what it has loaded.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.engine.catalog.file_watch import BackgroundLook
+from headrace.store.database import Database
+
+if TYPE_CHECKING:
+    from headrace.engine.catalog.job_registry import Registry
+
+log = logging.getLogger("headrace.daemon")
+
+_LIVING = timedelta(seconds=15)
+_EVERY_S = 5.0
+# Shorter than the lease: the disk may hang.
+_PATIENCE_S = 1.0
+_DAEMON = (
+    "job files have changed since this daemon loaded them: it does not know new classes and"
+    " parameters; restart it"
+)
+
+
+def folders_of(names: Iterable[str], project: Path | None) -> list[Path]:
+    """Return where the packages' files lie, a project's own `jobs/` among them; none is run."""
+    found = [project] if project is not None else []
+    for name in names:
+        try:
+            spec = find_spec(name.partition(".")[0])
+        except (ImportError, ValueError):
+            continue  # Told where a class of it is named.
+        found += [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    return list(dict.fromkeys(folder.resolve() for folder in found if folder.is_dir()))
+
+
+def digest_of(folders: Iterable[Path]) -> str:
+    """Return a short digest of all Python files below the folders, the same on every host."""
+    parts = sorted(
+        f"{path.relative_to(folder)} {_content(path)}"
+        for folder in folders
+        for path in folder.rglob("*.py")
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def others(workers: Iterable[dict[str, Any]], digest: str) -> Sequence[str]:
+    """Return the names of the workers that live and have loaded other files."""
+    now = datetime.now(UTC)
+    return [
+        row["name"]
+        for row in workers
+        if row["status"] == "running"
+        and row["job_files"] not in (None, digest)
+        and now - row["seen_at"] < _LIVING
+    ]
+
+
+def told(worker: str) -> str:
+    """Say what a worker is to be done with that has loaded other files."""
+    return (
+        f"worker {worker} runs with other job files than those on disk here: it does not know what"
+        " was changed since it started; restart it"
+    )
+
+
+class JobFilesWatch:
+    """Tells, once each, of processes that have loaded other job files than those on disk now."""
+
+    def __init__(
+        self, registry: "Registry", database: Database, clock: Callable[[], float]
+    ) -> None:
+        self._registry = registry
+        self._database = database
+        self._clock = clock
+        self._next = clock() + _EVERY_S
+        self._digest = ""
+        self._disk = BackgroundLook(self._read, what="the folder of the job files")
+        self._told: set[str] = set()
+
+    def look(self) -> None:
+        """Look, every few seconds.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + _EVERY_S
+        self._disk.changed(patience_s=_PATIENCE_S)
+        if not self._digest:
+            return
+        if self._digest != self._registry.loaded:
+            self._tell("this daemon", _DAEMON)
+        for name in others(self._database.rows("workers"), self._digest):
+            self._tell(name, told(name))
+
+    def _read(self) -> bool:
+        self._digest = self._registry.on_disk()
+        return False
+
+    def _tell(self, who: str, text: str) -> None:
+        key = f"{who} {self._digest}"
+        if key not in self._told:
+            self._told.add(key)
+            log.warning("%s", text)
+
+
+def _content(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"

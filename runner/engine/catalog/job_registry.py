@@ -1,0 +1,264 @@
+"""Job classes by name: the files under `jobs/`, and dotted paths."""
+
+import importlib
+import pkgutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.declarations.config import Settings
+from headrace.declarations.lint.tables_of_sql import SqlUse
+from headrace.engine.catalog.job_files import digest_of, folders_of
+from headrace.engine.catalog.job_type import JobType
+from headrace.engine.catalog.type_hints import describe, takes_decimals, takes_text_and_numbers
+from headrace.errors import InvalidPayload, UnknownJobClass
+from headrace.errors.suggestions import did_you_mean
+from headrace.model.job_parameters import Finding, refused_names
+from headrace.model.plan import FOREACH
+from headrace.template.syntax import has_template
+
+if TYPE_CHECKING:
+    from headrace.model.argument_types import IsTemplate
+
+
+class Registry:
+    """All job classes that can be dispatched."""
+
+    def __init__(
+        self,
+        package: str = "headrace.jobs",
+        folder: Path | None = None,
+        packages: Collection[str] = (),
+    ) -> None:
+        """`folder` holds further files of the package: a project's own `jobs/`.
+
+        `packages` are others that a dotted path may lead into; nothing else is imported.
+        """
+        self._allowed = (package, *packages)
+        self._package = package
+        self._folder = folder
+        self._types: dict[str, JobType] = {}
+        self._broken: dict[str, str] = {}
+        self._scanned = False
+        self._loaded = ""
+
+    @property
+    def loaded(self) -> str:
+        """The digest of the job files as they were when this process loaded them."""
+        self._scan()
+        return self._loaded
+
+    def on_disk(self) -> str:
+        """Return the digest of the job files as they are now."""
+        return digest_of(folders_of(self._allowed, self._folder))
+
+    def names(self) -> Collection[str]:
+        """Return the names of the classes under `jobs/`, sorted."""
+        self._scan()
+        return sorted(name for name in self._types if "." not in name)
+
+    def get(self, name: str) -> JobType:
+        """Return a job class by its name or dotted path.
+
+        Raises:
+            UnknownJobClass: There is none; the message says what resembles it.
+        """
+        self._scan()
+        if name not in self._types:
+            if "." not in name:
+                raise UnknownJobClass(self._unknown(name))
+            self._types[name] = JobType(name, _by_path(name, self._allowed))
+        return self._types[name]
+
+    def referring(self, name: str) -> Collection[str]:
+        """Return the parameters in whose texts `${NAME}` names a variable of the worker."""
+        try:
+            return tuple(getattr(self.get(name).cls, "referring", ()))
+        except UnknownJobClass:
+            return ()  # Told when the job is made.
+
+    def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
+        """Return the keys that a job's result can have, None where its class does not say."""
+        try:
+            found: Collection[str] | Mapping[str, type] | None = getattr(
+                self.get(job).cls, "result_keys", None
+            )
+        except UnknownJobClass:
+            return None
+        return found
+
+    def tables(self, job: str, with_: Mapping[str, Any], connection: str | None) -> SqlUse:
+        """Return what a job does to tables of one database beside its SQL, as its class says."""
+        try:
+            return self.get(job).tables(with_, connection)
+        except UnknownJobClass:
+            return SqlUse()
+
+    def kept_as_text(self, job: str) -> Collection[str]:
+        """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
+        try:
+            known = self.get(job).parameters
+        except UnknownJobClass:
+            return ()
+        return [name for name, one in known.items() if takes_text_and_numbers(one.type)]
+
+    def kept_digits(self, job: str) -> Collection[str]:
+        """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
+        try:
+            known = self.get(job).parameters
+        except UnknownJobClass:
+            return ()
+        return [name for name, one in known.items() if takes_decimals(one.type)]
+
+    def make(self, name: str, payload: Mapping[str, Any]) -> Any:
+        """Return an instance, its arguments checked and read by their type hints.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        arguments = self.arguments(name, payload)
+        job = self.get(name).cls(**arguments)
+        job.payload = payload
+        return job
+
+    def make_of_known(self, name: str, payload: Mapping[str, Any], is_unknown: "IsTemplate") -> Any:
+        """Return an instance for the sake of the arguments that are known.
+
+        The others are handed on as they are, and so is what does not fit.
+        """
+        from headrace.model.argument_types import Mismatch, fit
+
+        kind = self.get(name)
+        arguments = dict(payload)
+        for key in payload.keys() & kind.parameters.keys():
+            with suppress(Mismatch):
+                arguments[key] = fit(payload[key], kind.parameters[key].type, is_unknown)
+        job = kind.cls(**arguments)
+        job.payload = payload
+        return job
+
+    def arguments(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the constructor is given, a text as the date that its hint wants.
+
+        Raises:
+            UnknownJobClass, InvalidPayload: As their messages say.
+        """
+        arguments: dict[str, Any] = {}
+        for _path, code, message, hint in self._judge(name, payload, None, arguments):
+            kind = UnknownJobClass if code == "unknown-job" else InvalidPayload
+            raise kind(f"{message}; {hint}" if hint else message)
+        return arguments
+
+    def check(self, job: str, with_: Mapping[str, Any]) -> list[Finding]:
+        """Return what is wrong with these arguments, templates left to be judged when rendered."""
+        return list(self._judge(job, with_, has_template, {}))
+
+    def _judge(
+        self,
+        job: str,
+        with_: Mapping[str, Any],
+        is_template: "IsTemplate | None",
+        arguments: dict[str, Any],
+    ) -> Iterator[Finding]:
+        """Yield what is wrong, and put what is right into `arguments`."""
+        from headrace.model.argument_types import Mismatch, fit
+
+        try:
+            kind = self.get(job)
+        except UnknownJobClass as error:
+            message, _, hint = str(error).partition("; ")
+            yield (), "unknown-job", message, hint
+            return
+        yield from refused_names(job, kind.cls, with_, anything=kind.takes_anything)
+        known = kind.parameters
+        for key, value in with_.items():
+            type_ = known[key].type if key in known else None
+            try:
+                arguments[key] = fit(value, type_, is_template)
+            except Mismatch as found:
+                message = f'the parameter "{key}" of {job} '
+                message += found.rule or f"takes {describe(type_)}"
+                yield (key, *found.path), "wrong-type", message, ""
+        if kind.faults_of is not None:
+            for key, message, remedy in kind.faults_of(with_):
+                yield (key,), "refused-value", message, remedy
+
+    def _unknown(self, name: str) -> str:
+        if name in self._broken:
+            return f'the file of the job "{name}" cannot be loaded; {self._broken[name]}'
+        guess = did_you_mean(name, self.names(), listed_as="known jobs")
+        return f'unknown job "{name}"; {guess} `headrace jobs --types` lists them.'
+
+    def _scan(self) -> None:
+        if self._scanned:
+            return
+        self._scanned = True
+        # First: what is changed meanwhile counts as not loaded.
+        self._loaded = self.on_disk()
+        # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
+        import headrace.model.argument_types  # noqa: F401
+
+        package = importlib.import_module(self._package)
+        own = self._folder
+        if own is not None and own.is_dir() and not _within(own, package.__path__):
+            # Last, so that no file of the project stands before one that is installed.
+            package.__path__.append(str(own))
+        for module in pkgutil.iter_modules(package.__path__):
+            self._load(f"{self._package}.{module.name}")
+
+    def _load(self, module_name: str) -> None:
+        """Register a file's classes; one that does not load leaves the others alone."""
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            stem = module_name.rpartition(".")[2]
+            self._broken[stem] = self._broken[_camel(stem)] = f"{type(error).__name__}: {error}"
+            return
+        for name, cls in vars(module).items():
+            own = isinstance(cls, type) and cls.__module__ == module_name
+            if own and _is_job(cls) and not name.startswith("_") and name != FOREACH:
+                self._types[name] = JobType(name, cls)
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Return the job classes of a project."""
+    return Registry(folder=settings.project / "jobs", packages=settings.job_packages)
+
+
+def _within(folder: Path, path: Iterable[str]) -> bool:
+    return any(Path(known).resolve() == folder.resolve() for known in path)
+
+
+def _camel(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_"))
+
+
+def _is_job(cls: Any) -> bool:
+    """A subclass of BaseJob, told by its marks: the registry imports no job by itself."""
+    return (
+        isinstance(cls, type)
+        and callable(getattr(cls, "dispatch", None))
+        and callable(getattr(cls, "handle", None))
+        and cls.__name__ != "BaseJob"
+    )
+
+
+def _by_path(path: str, allowed: Collection[str]) -> type:
+    module_name, _, name = path.rpartition(".")
+    if not any(f"{module_name}.".startswith(f"{package}.") for package in allowed):
+        # An import runs code: whoever can name a job must not choose which.
+        raise UnknownJobClass(
+            f'unknown job "{path}"; a dotted path leads into jobs/ or a package that job_packages'
+            " in config.yaml lists"
+        )
+    try:
+        cls = getattr(importlib.import_module(module_name), name)
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+        raise UnknownJobClass(
+            f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
+        ) from None
+    if not _is_job(cls):
+        raise UnknownJobClass(f'unknown job "{path}"; it is not a subclass of BaseJob')
+    found: type = cls
+    return found

@@ -1,0 +1,290 @@
+"""The daemon: leadership, schedules and repairs, in one loop that nothing but a signal ends."""
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+from headrace.engine.application import Headrace, has_ended, process_name
+from headrace.engine.catalog.active_definitions import InForce
+from headrace.engine.catalog.job_files import JobFilesWatch
+from headrace.engine.operations.partial_files import remove_partials
+from headrace.engine.operations.recovery import Recovery
+from headrace.engine.operations.retention import prune
+from headrace.engine.scheduling.database_clock import ServerClock
+from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.engine.scheduling.triggers import Triggers
+from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.queue.unprefixed_keys import remove_former
+from headrace.store.backoff import Outage
+from headrace.store.database import Database, Transaction
+from headrace.store.listen_notify import listen
+from headrace.store.writable import demand_writes
+
+log = logging.getLogger("headrace.daemon")
+
+# A standby leads within this and a tick of the leader's death.
+_LEASE_S = 3.0
+_TICK_S = 1.0
+_MOMENT_S = 0.01
+# Shorter than the lease: the pipelines' disk may hang.
+_FILES_S = 1.0
+_PRUNE_EVERY_S = 3600.0
+
+
+class Daemon:
+    """Leads where nobody else does; otherwise waits for the lease to end."""
+
+    def __init__(self, headrace: Headrace) -> None:
+        self._headrace = headrace
+        self._name = process_name()
+        self._stop = threading.Event()
+        self._rung = threading.Event()
+        self._term: int | None = None
+        self._standing_by = False
+        self._next_prune = 0.0
+        # The last turn ended in an outage, during which nobody could renew the lease.
+        self._interrupted = False
+        # The files have changed since schedules and triggers were last taken over from them.
+        self._outdated = False
+        self._outage = Outage(log, first_pause_s=0.1)
+        self._shown: set[str] = set()
+        self._held_back: set[str] = set()
+        self._jobs = JobFilesWatch(headrace.registry, headrace.database, time.monotonic)
+        self._recovery = Recovery(
+            headrace.database,
+            headrace.sender,
+            time.monotonic,
+            headrace.settings.connections,
+            headrace.subpipelines,
+        )
+        self._in_force = InForce(headrace.database)
+        self._clock = ServerClock(headrace.database)
+        self._scheduler = Scheduler(
+            headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+        )
+        self._triggers = Triggers(
+            headrace.database,
+            headrace.dispatcher,
+            headrace.pipelines,
+            headrace.planner,
+            time.monotonic,
+        )
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        bell = f"headrace:{self._headrace.role}:bell"
+        listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
+        log.info("daemon %s has started", self._name)
+        while not self._stop.is_set():
+            try:
+                self._turn()
+                self._outage.over()
+                self._wait()
+            except LeadershipLost as error:
+                log.warning("%s; the next active daemon starts what is due", error)
+                self._term = None
+            except (StoreUnavailable, QueueUnavailable) as error:
+                self._interrupted = True
+                self._stop.wait(self._outage.pause_s(error))
+            except Exception:
+                # Whatever it was, tomorrow's runs must not wait for a person.
+                log.exception("an iteration of the daemon failed; continuing")
+                self._stop.wait(_TICK_S)
+        self._resign()
+
+    def _turn(self) -> None:
+        back = self._interrupted
+        if back:
+            self._come_back()
+        if self._term is not None and self._outdated is False:
+            # Before the files are read again: what is due by now was declared as it is.
+            self._scheduler.tick(self._clock.now(), self._term)
+        # It may be another server, which has not learnt all that was written to the one before.
+        self._outdated |= back
+        self._reload()
+        if self._term is None:
+            self._apply()
+        if self._term is None:
+            return
+        if self._outdated:
+            self._take_over(self._term)
+            self._scheduler.tick(self._clock.now(), self._term)
+        done = self._recovery.tick(self._lead, self._term)
+        self._prune()
+        self._jobs.look()
+        self._keep_in_force(self._term)
+        if done.resent or done.lost:
+            log.info(
+                "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
+            )
+        self._triggers.tick(self._term)
+
+    def _come_back(self) -> None:
+        """Go on after an outage with the lead as it was, where nobody else has led meanwhile.
+
+        Raises:
+            LeadershipLost: Somebody else has.
+            StoreUnavailable: It is not over: some rows still fit on a disk that is full.
+        """
+        if self._term is not None:
+            self._renew(self._headrace.database)
+        with self._headrace.database.transaction() as tx:
+            demand_writes(tx)
+        self._interrupted = False
+
+    def _apply(self) -> None:
+        """Lead if nobody does."""
+        self._end_lease_of_the_dead()
+        row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        if row is None:
+            if not self._standing_by:
+                log.info("another daemon is active; on standby")
+            self._standing_by = True
+            return
+        log.info("leading, term %d", row["term"])
+        self._standing_by = False
+        self._keep_last_good()
+        self._take_over(row["term"])
+        self._term = row["term"]
+        # In a thread: the lease must not wait for what an upgrade has left.
+        threading.Thread(target=self._remove_former, daemon=True).start()
+
+    def _keep_last_good(self) -> None:
+        """Have a broken edit keep the version in force that the leader before had."""
+        for name in self._headrace.keep_last_good():
+            log.warning("%s: its file is broken; the last valid version stays active", name)
+        for name, why in sorted(self._headrace.pipelines.held.items()):
+            log.error("%s: its file is broken, and it is not active: %s", name, why)
+
+    def _remove_former(self) -> None:
+        headrace = self._headrace
+        try:
+            removed = remove_former(
+                headrace.redis_url,
+                headrace.settings.queues,
+                lambda ids: {
+                    str(row["id"]) for row in headrace.database.rows("known_jobs", ids=list(ids))
+                },
+            )
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.debug("%s; messages of an earlier version stay in Redis", error)
+            return
+        if removed:
+            log.info("removed %d messages of an earlier version from Redis", removed)
+
+    def _end_lease_of_the_dead(self) -> None:
+        """End the lease of a leader of this host whose process is gone: it needs no waiting."""
+        leader = self._headrace.database.row("leader")
+        if leader and leader["live"] and has_ended(leader["holder"]):
+            self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
+
+    def _keep_in_force(self, term: int) -> None:
+        before = self._held_back
+        pipelines = self._headrace.pipelines
+        if not self._in_force.keep(pipelines.by_name, term, pipelines.held):
+            return
+        rows = self._headrace.database.rows("held_back")
+        self._held_back = {row["pipeline"] for row in rows}
+        for row in rows:
+            if row["pipeline"] not in before:
+                log.warning(
+                    "%s: its file was removed; %d queued runs wait until it is back, or are"
+                    " cancelled with `headrace cancel`",
+                    row["pipeline"],
+                    row["runs"],
+                )
+
+    def _take_over(self, term: int) -> None:
+        """Have schedules and triggers be what the files declare now.
+
+        Raises:
+            StoreUnavailable: Tried again at the next turn, however far it came.
+        """
+        self._scheduler.refresh(self._clock.now())
+        self._triggers.refresh(term)
+        self._outdated = False
+
+    def _lead(self, tx: Transaction) -> None:
+        """Renew the lease in the transaction of the repairs: one commit a second in all.
+
+        What has ended since is looked for in it, too.
+        """
+        self._renew(tx)
+        self._triggers.look(tx)
+
+    def _renew(self, tx: Transaction | Database) -> None:
+        row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        if row is None or row["term"] != self._term:
+            raise LeadershipLost(f"term {self._term} is over")
+
+    def _prune(self) -> None:
+        """Delete what is left over, in a thread: the lease must not wait for it.
+
+        That is what is older than the retention, and files that killed jobs have half written.
+        """
+        if time.monotonic() < self._next_prune:
+            return
+        self._next_prune = time.monotonic() + _PRUNE_EVERY_S
+        threading.Thread(target=self._prune_now, daemon=True).start()
+
+    def _prune_now(self) -> None:
+        settings, database = self._headrace.settings, self._headrace.database
+        try:
+            partial = remove_partials(database, settings.outputs())
+            if partial:
+                log.info("removed %d incomplete files of stopped jobs", partial)
+            if settings.retention_s is None:
+                return
+            pruned = prune(database, settings.retention_s)
+        except OSError as error:
+            log.warning("the output folders cannot be searched: %s", error)
+            return
+        except StoreUnavailable as error:
+            log.debug("%s; pruning continues in an hour", error)
+            return
+        if pruned.runs or pruned.jobs:
+            log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
+
+    def _reload(self) -> None:
+        if not self._headrace.pipelines.refresh(patience_s=_FILES_S):
+            return
+        self._outdated = True
+        problems = self._headrace.pipelines.problems
+        texts = {str(problem) for problem in problems}
+        for text in sorted(texts - self._shown):
+            log.error("%s", text)
+        self._shown = texts
+        log.info("%d pipelines are active", len(self._headrace.pipelines.by_name))
+
+    def _wait(self) -> None:
+        """Wait for the next turn; the bell ends the wait of a daemon that leads."""
+        waited_for = self._stop if self._term is None else self._rung
+        if waited_for.wait(self._wait_s()):
+            # What is rung for several times in a moment is done in one turn.
+            self._stop.wait(_MOMENT_S)
+            self._rung.clear()
+
+    def _wait_s(self) -> float:
+        """Seconds to the next turn: a tick, or less where a run is due before."""
+        if self._triggers.behind:
+            return 0.0
+        due = self._scheduler.next_due()
+        if self._term is None or due is None:
+            return _TICK_S
+        return min(_TICK_S, max(0.0, (due - self._clock.estimate()).total_seconds()))
+
+    def _resign(self) -> None:
+        if self._term is None:
+            return
+        try:
+            self._headrace.database.rows("give_up_leadership", holder=self._name)
+        except StoreUnavailable:
+            log.debug("the lease will expire")
+
+    def _on_stop(self, _signal: int, _frame: Any) -> None:
+        self._stop.set()
+        self._rung.set()

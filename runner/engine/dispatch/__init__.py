@@ -1,0 +1,1 @@
+"""Writes the rows of runs and jobs, then sends their messages."""

@@ -1,0 +1,1 @@
+"""Decides whether a job or a run may start, and whether a run is over."""

@@ -1,0 +1,24 @@
+"""Pools: how many jobs run at a time, in all runs together or of one step with a foreach."""
+
+from headrace.engine.gating.gate import message_for
+from headrace.engine.gating.run_completion import Store
+from headrace.queue.message import Message
+
+
+def admit(store: Store) -> list[Message]:
+    """Let jobs that have passed the gate take the free slots of their pools.
+
+    To be called after the commit that let them pass; the daemon does it every second. Returns
+    messages to send.
+    """
+    messages: list[Message] = []
+    for row in store.rows("wanted_pools"):
+        messages += admit_to(store, row["pool"], row["slots"])
+    return messages
+
+
+def admit_to(store: Store, pool: str, slots: int) -> list[Message]:
+    """Do the same for one pool of so many slots, after the commit that freed one."""
+    with store.transaction() as tx:
+        tx.rows("lock_pool", pool=pool)
+        return [message_for(job) for job in tx.rows("take_slots", pool=pool, slots=slots)]

@@ -1,0 +1,1 @@
+"""Changes and repairs what exists, for a person or for the leading daemon."""

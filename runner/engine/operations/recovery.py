@@ -1,0 +1,227 @@
+"""Repairs, once a second in the active daemon, what crashes have left undone."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.engine.gating.gate import (
+    CRASH_BUDGET,
+    after_loss,
+    attempts_json,
+    decide,
+    message_for,
+    release_stuck,
+)
+from headrace.engine.gating.pools import admit
+from headrace.engine.gating.run_completion import close, release
+from headrace.engine.scheduling.subpipelines import MOST_RUNS, Subpipelines
+from headrace.errors import ConfigError, QueueUnavailable, StoreUnavailable
+from headrace.model.connection import NamedConnection
+from headrace.queue.message import Message
+from headrace.queue.process import birth_ticks, host_mark
+from headrace.queue.sender import Sender
+from headrace.store.backoff import Outage
+from headrace.store.database import Database, Row, Transaction
+from headrace.store.targets import end_sessions
+
+# How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
+# between two heartbeats.
+LEASE_S = float(os.environ.get("HEADRACE_LEASE_S", "10"))
+# A message needs milliseconds from its row's commit to its queue; what is absent after this
+# long was lost on the way.
+OVERDUE_S = 5.0
+_SWEEP_EVERY_S = 5.0
+
+log = logging.getLogger("headrace.daemon")
+
+
+@dataclass
+class Repaired:
+    """What one pass did, for the log and the metrics."""
+
+    retried: int = 0
+    resent: int = 0
+    lost: int = 0
+    closed_runs: int = 0
+    workers: list[str] = field(default_factory=list)
+    untaken: list[str] = field(default_factory=list)
+
+
+class Recovery:
+    """The repairs. `clock` gives seconds of a monotonic clock."""
+
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        clock: Callable[[], float],
+        connections: Mapping[str, NamedConnection] | None = None,
+        subpipelines: Subpipelines | None = None,
+    ) -> None:
+        self._connections = connections or {}
+        self._subpipelines = subpipelines
+        self._database = database
+        self._sender = sender
+        self._clock = clock
+        self._next_sweep = 0.0
+        self._outage = Outage(log, first_pause_s=0.0)
+        self._refused = False
+        self._trusted_from = 0.0
+        self._hostname = socket.gethostname()
+        self._mark = host_mark()
+
+    def tick(
+        self, lead: Callable[[Transaction], None] = lambda _tx: None, term: int | None = None
+    ) -> Repaired:
+        """Requeue due retries and what dead workers held; every few seconds sweep the rest.
+
+        `lead` runs first, in the same transaction: there the daemon renews its lease, that of
+        its `term`. Runs that steps ask for are started, too.
+
+        What Redis does not take is sent by a later sweep: its outage ends no tick, and no lead.
+
+        Raises:
+            StoreUnavailable, LeadershipLost: Tried again at the next tick.
+        """
+        try:
+            return self._tick(lead, term)
+        except StoreUnavailable:
+            # Nobody could renew a lease meanwhile: silence proves nothing for a while.
+            self._trusted_from = self._clock() + LEASE_S
+            raise
+
+    def _tick(self, lead: Callable[[Transaction], None], term: int | None) -> Repaired:
+        done = Repaired()
+        emptied = self._emptied()
+        sweep = emptied or self._clock() >= self._next_sweep
+        with self._database.transaction() as tx:
+            lead(tx)
+            retries = tx.rows("due_retries")
+            messages = [message_for(row) for row in retries]
+            messages += self._reap(tx, done)
+            wanted = tx.rows("wanted_pools")
+            overdue: list[Row] = []
+            settled: list[Row] = []
+            groups: list[Row] = []
+            if sweep:
+                # Looked for here: a transaction of its own each would triple an idle sweep's.
+                settled = tx.rows("settled_runs")
+                groups = tx.rows("groups_with_queued_runs")
+                messages += decide(tx)[0]
+                messages += release_stuck(tx, OVERDUE_S)
+                messages += [message_for(row) for row in tx.rows("wake_forgotten_parents")]
+                overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
+                tx.rows("forget_old_workers")
+            # After what the sweep lets pass the gate.
+            children = tx.rows("wanted_children", limit=MOST_RUNS)
+        done.retried = len(retries)
+        if sweep:
+            self._next_sweep = self._clock() + _SWEEP_EVERY_S
+        self._forget(done.untaken)
+        self._send(messages)
+        # In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
+        closed, following = close(self._database, [row["id"] for row in settled])
+        done.closed_runs = len(closed)
+        self._send(following)
+        self._send(release(self._database, [row["name"] for row in groups]))
+        if wanted:
+            self._send(admit(self._database))
+        if self._subpipelines is not None:
+            self._send(self._subpipelines.start(children, term))
+        done.resent = self._resend(overdue)
+        if sweep:
+            self._note_end_of_outage()
+        return done
+
+    def _reap(self, tx: Any, done: Repaired) -> list[Message]:
+        """Give the jobs of dead workers back, and end what their sessions still hold."""
+        stale = tx.rows("stale_workers", lease_s=LEASE_S, hostname=self._hostname)
+        dead = [row["name"] for row in stale if self._dead(row)]
+        if dead:
+            tx.rows("lose_workers", names=dead)
+            tx.rows("terminate_backends", application_names=[f"headrace:{name}" for name in dead])
+            log.warning("lost the worker %s", ", ".join(dead))
+            # In a thread: a database that does not answer must not hold up everything else.
+            threading.Thread(target=self._end_sessions, args=(dead,), daemon=True).start()
+        attempts = tx.rows("attempts_of_workers", lease_s=LEASE_S)
+        if not attempts:
+            return []
+        rows = tx.rows(
+            "lose_attempts",
+            attempts=attempts_json((row["id"], row["attempt"]) for row in attempts),
+            outcome="crashed",
+            error="its worker died",
+            crash_budget=CRASH_BUDGET,
+        )
+        done.lost, done.workers = len(rows), dead
+        # The numbers that their messages bore, before the claim.
+        done.untaken = [f"{row['id']}_{row['attempt'] - 1}" for row in rows]
+        return after_loss(tx, rows)
+
+    def _forget(self, message_ids: Sequence[str]) -> None:
+        """Remove what Redis keeps of messages whose attempts ended with their workers."""
+        if not message_ids:
+            return
+        try:
+            self._sender.forget(message_ids)
+        except QueueUnavailable as error:
+            self._note(error)
+
+    def _end_sessions(self, workers: list[str]) -> None:
+        """End what they hold open in other databases: a paused one keeps its locks there."""
+        for name, connection in self._connections.items():
+            try:
+                end_sessions(connection.url, workers)
+            except (StoreUnavailable, ConfigError) as error:
+                log.warning("sessions of lost workers on %s were not terminated: %s", name, error)
+
+    def _dead(self, row: Row) -> bool:
+        if row["expired"] and self._clock() >= self._trusted_from:
+            return True
+        here = row["name"].rpartition(".")[2].startswith(self._mark)
+        if not here or row["hostname"] != self._hostname:
+            return False
+        # On this host the process itself tells, at once.
+        return bool(birth_ticks(row["pid"]) != row["birth_ticks"])
+
+    def _resend(self, overdue: list[Row]) -> int:
+        """Send the messages again that Redis does not have."""
+        if not overdue:
+            return 0
+        try:
+            missing = self._sender.missing([message_for(row) for row in overdue])
+            self._sender.send(missing)
+        except QueueUnavailable as error:
+            self._note(error)
+            return 0
+        return len(missing)
+
+    def _note(self, error: QueueUnavailable) -> None:
+        self._refused = True
+        self._outage.say(error)
+
+    def _note_end_of_outage(self) -> None:
+        """Say that Redis takes messages again, after a whole sweep of which it took all."""
+        if not self._refused:
+            self._outage.over()
+        self._refused = False
+
+    def _emptied(self) -> bool:
+        try:
+            emptied = self._sender.memory_lost()
+        except QueueUnavailable as error:
+            self._note(error)
+            return False
+        if emptied:
+            log.info("Redis has lost Headrace's data; queued jobs are sent again")
+        return emptied
+
+    def _send(self, messages: list[Message]) -> None:
+        try:
+            self._sender.send(messages)
+        except QueueUnavailable as error:
+            self._note(error)

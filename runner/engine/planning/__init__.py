@@ -1,0 +1,1 @@
+"""Turns a pipeline and given values into a plan, and renders what a template may say."""

@@ -1,0 +1,54 @@
+"""Records since when a schedule is declared: earlier instants are not caught up."""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace.model.definition import definition
+from headrace.model.pipeline import Pipeline
+
+log = logging.getLogger("headrace.daemon")
+
+# A clock that is corrected by less says nothing.
+TOLERANCE = timedelta(seconds=1)
+
+# These decide what becomes of an instant, not when there is one.
+_POLICIES = ("catchup", "catchup_window", "start_deadline", "jitter")
+
+
+def declared(pipeline: Pipeline) -> str:
+    """Return which instants a pipeline's schedules have, in a form to compare."""
+    schedules = definition(pipeline).get("schedule", ())
+    return json.dumps(
+        [{key: value for key, value in one.items() if key not in _POLICIES} for one in schedules],
+        sort_keys=True,
+    )
+
+
+def seen_until(pipeline: Pipeline, row: Mapping[str, Any] | None, now: datetime) -> datetime:
+    """Return up to when a pipeline's instants are dealt with, and tell what was set aside.
+
+    `row` is what is remembered of it, None for a pipeline that is new.
+    """
+    if row is None:
+        return now
+    if row["seen_until"] > now:
+        if row["seen_until"] > now + TOLERANCE:
+            log.warning(
+                "%s: its schedule was processed up to %s, which is in the future: a clock was"
+                " ahead. It continues from now; instants that already had their run get no second"
+                " one",
+                pipeline.name,
+                row["seen_until"].isoformat(" ", "seconds"),
+            )
+        return now
+    if row["declared"] is not None and row["declared"] != declared(pipeline):
+        log.info(
+            "%s: its schedule is new or was changed; earlier instants are not caught up",
+            pipeline.name,
+        )
+        return now
+    moment: datetime = row["seen_until"]
+    return moment

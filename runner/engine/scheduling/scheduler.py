@@ -1,0 +1,222 @@
+"""Turning due instants into runs, each once, whatever number of daemons are up."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.dispatch.dispatcher import Dispatcher
+from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
+from headrace.errors import HeadraceError, LeadershipLost
+from headrace.model.pipeline import Pipeline, Schedule
+from headrace.model.plan import Plan
+from headrace.model.status import Trigger
+from headrace.plan.due import (
+    catch_up,
+    due_between,
+    jitter_offset_s,
+    last_between,
+    next_instants,
+)
+from headrace.queue.message import Message
+from headrace.store.crash_points import crash_point
+from headrace.store.database import Database, Row
+
+log = logging.getLogger("headrace.daemon")
+
+# The most missed instants of one schedule that one tick looks at: with `catchup: all` the next
+# tick goes on after them, otherwise older ones are passed over uncounted.
+_MOST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What becomes of one pipeline: its runs, and how far its schedule is dealt with."""
+
+    pipeline: str
+    plans: list[Plan]
+    skipped: int
+    seen_until: datetime
+    upcoming: datetime | None
+
+    def entry(self) -> dict[str, object]:
+        """Return the row for `advance_schedules`."""
+        return {
+            "pipeline": self.pipeline,
+            "seen_until": self.seen_until.isoformat(),
+            "next_instant": self.upcoming.isoformat() if self.upcoming else None,
+            "skipped": self.skipped,
+        }
+
+
+class Scheduler:
+    """Knows when each pipeline is due next, and starts its runs."""
+
+    def __init__(
+        self, database: Database, dispatcher: Dispatcher, pipelines: Pipelines, planner: Planner
+    ) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._pipelines = pipelines
+        self._planner = planner
+        self._next: dict[str, datetime] = {}
+        self._synced = False
+        self._looked_at: datetime | None = None
+
+    def refresh(self, now: datetime) -> None:
+        """Take over what the files declare now. `now` is PostgreSQL's clock, here as in `tick`.
+
+        A pipeline that was there before owes what fell due since it was last looked at, unless
+        its schedule was another one then.
+
+        Raises:
+            StoreUnavailable: Tried again at the next tick.
+        """
+        self._synced = False
+        scheduled = [p for p in self._pipelines.by_name.values() if p.schedules]
+        known = {row["pipeline"]: row for row in self._database.rows("schedules")}
+        self._next = {}
+        entries = []
+        for pipeline in scheduled:
+            at = next_start(pipeline, seen_until(pipeline, known.get(pipeline.name), now))
+            if at is not None:
+                self._next[pipeline.name] = at
+            entries.append(
+                {
+                    "pipeline": pipeline.name,
+                    "next_instant": at.isoformat() if at else None,
+                    "declared": declared(pipeline),
+                }
+            )
+        held = list(self._pipelines.held)
+        self._database.rows("sync_schedules", schedules=json.dumps(entries), now=now, held=held)
+        self._looked_at = now
+        self._synced = True
+
+    def next_due(self) -> datetime | None:
+        """Return when `tick` has something to do next."""
+        return min(self._next.values(), default=None)
+
+    def tick(self, now: datetime, term: int) -> int:
+        """Start what is due at `now`; returns how many runs were started.
+
+        Raises:
+            StoreUnavailable: Nothing was started; tried again at the next tick.
+        """
+        if not self._synced or self._was_set_back(now):
+            self.refresh(now)
+        self._looked_at = now
+        due = sorted(name for name, at in self._next.items() if at <= now)
+        if not due:
+            return 0
+        with self._database.transaction() as tx:
+            rows = tx.rows("lock_schedules", pipelines=due)
+            decisions = [self._decide(row, now) for row in rows]
+            plans = [(plan, Trigger.SCHEDULE) for one in decisions for plan in one.plans]
+            runs: list[Row] = []
+            messages: list[Message] = []
+            if plans:
+                runs, messages = self._dispatcher.insert_runs(tx, plans, term=term)
+            tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in decisions]))
+            # Paused since the lease was taken, so that no run was inserted: what is due is the
+            # next leader's then, and must not be marked as dealt with.
+            if not tx.row("holds_term", term=term):
+                raise LeadershipLost(f"term {term} is over")
+            crash_point("dispatch-uncommitted")
+        crash_point("dispatch-committed")
+        for name in due:
+            self._next.pop(name, None)
+        self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})
+        messages += self._dispatcher.admitted(plan for plan, _trigger in plans)
+        self._dispatcher.send_soon(messages)
+        for run in runs:
+            log.info(
+                "run %s of %s %s (due %s)%s",
+                run["id"],
+                run["pipeline"],
+                "started" if run["status"] == "running" else run["status"],
+                run["logical_date"].isoformat(),
+                f": {run['error']}" if run["error"] else "",
+            )
+        return len(runs)
+
+    def _was_set_back(self, now: datetime) -> bool:
+        """Tell whether the clock went back: what is due next lies too far ahead then."""
+        return self._looked_at is not None and now < self._looked_at - TOLERANCE
+
+    def _decide(self, row: Row, now: datetime) -> _Decision:
+        """Decide about one pipeline: which runs start, how many instants are passed over."""
+        name, seen = row["pipeline"], min(row["seen_until"], now)
+        pipeline = self._pipelines.by_name.get(name)
+        if pipeline is None:
+            return _Decision(name, [], 0, now, None)
+        fire: dict[datetime, Schedule] = {}
+        skipped: set[datetime] = set()
+        handled = now
+        for schedule in pipeline.schedules:
+            offset = _offset(pipeline, schedule)
+            due = _due(schedule, seen - offset, now - offset)
+            decision = catch_up(
+                schedule.catchup,
+                due,
+                now - offset,
+                schedule.catchup_window_s,
+                schedule.start_deadline_s,
+            )
+            fire |= dict.fromkeys(decision.fire, schedule)
+            skipped |= set(decision.skipped)
+            if schedule.catchup == "all" and len(due) == _MOST_AT_ONCE:
+                handled = min(handled, due[-1] + offset)
+        if row["paused"]:
+            plans, passed = [], len(fire.keys() | skipped)
+        else:
+            plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
+        return _Decision(name, plans, passed, handled, next_start(pipeline, handled))
+
+    def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
+        plans = []
+        for instant in sorted(fire):
+            try:
+                plans.append(
+                    self._planner.plan(
+                        pipeline, {}, instant, Trigger.SCHEDULE, timezone=fire[instant].timezone
+                    )
+                )
+            except HeadraceError as error:
+                log.error(
+                    "%s: the run due %s cannot start: %s",
+                    pipeline.name,
+                    instant.isoformat(),
+                    error,
+                )
+        return plans
+
+
+def _due(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+    """Return the due instants; of a long absence the last ones, or for `all` the first."""
+    if schedule.catchup == "all":
+        return due_between(schedule, after, until, limit=_MOST_AT_ONCE)
+    return last_between(schedule, after, until, _MOST_AT_ONCE)
+
+
+def _offset(pipeline: Pipeline, schedule: Schedule) -> timedelta:
+    return timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
+
+
+def next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
+    """Return when the pipeline starts next, jitter included."""
+    starts = [
+        start
+        for schedule in pipeline.schedules
+        if (start := _start_after(pipeline, schedule, after)) is not None
+    ]
+    return min(starts, default=None)
+
+
+def _start_after(pipeline: Pipeline, schedule: Schedule, after: datetime) -> datetime | None:
+    offset = _offset(pipeline, schedule)
+    instants = next_instants(schedule, after - offset, 1)
+    return instants[0] + offset if instants else None

@@ -1,0 +1,93 @@
+"""Stores and logs the decisions of pipeline triggers."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from headrace.model.plan import Plan
+from headrace.plan.trigger_matching import Ended
+from headrace.store.database import Row, Transaction
+
+log = logging.getLogger("headrace.daemon")
+
+
+@dataclass(slots=True)
+class Decision:
+    """What becomes of the upstream runs of one pipeline."""
+
+    pipeline: str
+    waiting: list[Ended]
+    more: bool
+    plans: dict[UUID, Plan] = field(default_factory=dict)
+    used: list[dict[str, Any]] = field(default_factory=list)
+    passed: int = 0
+
+    def use(
+        self,
+        runs: Iterable[Ended],
+        outcome: str,
+        run_id: UUID | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Note that runs are used up: a row each for `note_triggered`."""
+        self.used += [
+            {
+                "pipeline": self.pipeline,
+                "upstream_run": str(one.run),
+                "outcome": outcome,
+                "run_id": str(run_id) if run_id else None,
+                "error": error,
+            }
+            for one in runs
+        ]
+
+    @property
+    def seen(self) -> frozenset[tuple[UUID, datetime]]:
+        """What waits, as `look` sees it."""
+        return frozenset((one.run, one.finished_at) for one in self.waiting)
+
+
+def note(tx: Transaction, decisions: Sequence[Decision], settled: datetime) -> None:
+    """Store what was decided."""
+    used = [row for one in decisions for row in one.used]
+    if used:
+        tx.rows("note_triggered", used=json.dumps(used))
+    passed = [{"pipeline": one.pipeline, "runs": one.passed} for one in decisions if one.passed]
+    if passed:
+        tx.rows("note_passed_over", passed=json.dumps(passed))
+    waiting = [
+        {
+            "pipeline": one.pipeline,
+            "waiting": {held.pipeline: held.finished_at.isoformat() for held in one.waiting},
+        }
+        for one in decisions
+        if not one.more
+    ]
+    if waiting:
+        tx.rows("advance_triggers", done=json.dumps(waiting), settled=settled)
+
+
+def tell(runs: Iterable[Row], decisions: Iterable[Decision]) -> None:
+    """Log what was started, and what could not be."""
+    for run in runs:
+        log.info(
+            "run %s of %s %s (triggered, for %s)%s",
+            run["id"],
+            run["pipeline"],
+            "started" if run["status"] == "running" else run["status"],
+            run["logical_date"].isoformat(),
+            f": {run['error']}" if run["error"] else "",
+        )
+    for one in decisions:
+        for row in one.used:
+            if row["error"]:
+                log.error(
+                    "%s: the run after %s cannot start: %s",
+                    one.pipeline,
+                    row["upstream_run"],
+                    row["error"],
+                )

@@ -1,0 +1,246 @@
+"""Starting runs that wait for runs of other pipelines, each once, whatever is killed."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.dispatch.dispatcher import Dispatcher
+from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.trigger_decisions import Decision, note, tell
+from headrace.engine.scheduling.trigger_params import given_params, statuses_of
+from headrace.errors import HeadraceError, LeadershipLost
+from headrace.model.ids import new_id
+from headrace.model.pipeline import PipelineTrigger
+from headrace.model.status import Trigger
+from headrace.observe.joblog import storable
+from headrace.plan.trigger_matching import Ended, Matched, Start, known, match
+from headrace.queue.message import Message
+from headrace.store.crash_points import crash_point
+from headrace.store.database import Database, Row, Transaction
+
+log = logging.getLogger("headrace.daemon")
+
+# The most runs of one pipeline that one transaction starts; the next turn goes on at once.
+_MOST_AT_ONCE = 200
+# The most upstream runs of one pipeline that one transaction reads for each that waits.
+_MOST_READ = 1000
+# One that waits and one that is new: enough to see that there is something to decide.
+_MOST_SEEN = 2
+# How often what cannot count any more is left behind, so that looking stays cheap.
+_ADVANCE_EVERY_S = 60.0
+_MOST_ERROR = 2000
+
+
+class Triggers:
+    """Knows which pipelines wait for others, and starts their runs.
+
+    `clock` gives seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        pipelines: Pipelines,
+        planner: Planner,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._pipelines = pipelines
+        self._planner = planner
+        self._clock = clock
+        self._declared: dict[str, PipelineTrigger] = {}
+        # What was there when each was decided about last, and is no reason to look again.
+        self._waiting: dict[str, frozenset[tuple[UUID, datetime]]] = {}
+        self._due: set[str] = set()
+        self._next_advance = 0.0
+        self._synced = False
+
+    @property
+    def behind(self) -> bool:
+        """Whether `tick` has something to do at once."""
+        return bool(self._due)
+
+    def refresh(self, term: int) -> None:
+        """Take over what the files declare now: what is new counts from now on.
+
+        Raises:
+            StoreUnavailable: Tried again at the next tick.
+            LeadershipLost: Another daemon may have done so.
+        """
+        self._synced = False
+        declared = {
+            name: pipeline.trigger
+            for name, pipeline in self._pipelines.by_name.items()
+            if pipeline.trigger is not None
+        }
+        wanted = {
+            (name, upstream): statuses_of(trigger)
+            for name, trigger in declared.items()
+            for upstream in trigger.pipelines
+        }
+        with self._database.transaction() as tx:
+            known = {(row["pipeline"], row["upstream"]) for row in tx.rows("triggers")}
+            gone = [pair for pair in known - wanted.keys() if self._is_withdrawn(pair[0])]
+            if wanted:
+                tx.rows("sync_triggers", triggers=_pairs_json(wanted, wanted))
+            if gone:
+                tx.rows("forget_triggers", triggers=_pairs_json(gone, {}))
+            _check_term(tx, term)
+        self._declared = declared
+        self._waiting = {}
+        self._due = set()
+        self._next_advance = 0.0
+        self._synced = True
+
+    def look(self, tx: Transaction) -> None:
+        """See whether anything has ended that a pipeline waits for: one statement, or none."""
+        if not self._declared:
+            return
+        found: dict[str, list[tuple[UUID, datetime]]] = {}
+        pipelines = list(self._declared)
+        for row in tx.rows("unused_upstream", pipelines=pipelines, most=_MOST_SEEN):
+            found.setdefault(row["pipeline"], []).append((row["id"], row["finished_at"]))
+        self._due.update(
+            name for name, runs in found.items() if frozenset(runs) != self._waiting.get(name)
+        )
+
+    def tick(self, term: int) -> int:
+        """Start what `look` has found to be due; returns how many runs were started.
+
+        Raises:
+            StoreUnavailable: Nothing was started; tried again at the next tick.
+            LeadershipLost: What is due is the next leader's.
+        """
+        if not self._synced:
+            self.refresh(term)
+        if self._declared and self._clock() >= self._next_advance:
+            self._due = set(self._declared)
+        due = sorted(self._due & self._declared.keys())
+        if not due:
+            return 0
+        with self._database.transaction() as tx:
+            decisions, settled = self._decisions(tx, due)
+            ids = {run_id: plan for one in decisions for run_id, plan in one.plans.items()}
+            runs: list[Row] = []
+            messages: list[Message] = []
+            if ids:
+                due_runs = [(plan, Trigger.PIPELINE) for plan in ids.values()]
+                runs, messages = self._dispatcher.insert_runs(
+                    tx, due_runs, term=term, ids=list(ids)
+                )
+                if len(runs) < len(ids):
+                    raise LeadershipLost(f"term {term} is over")
+            note(tx, decisions, settled)
+            _check_term(tx, term)
+            crash_point("dispatch-uncommitted")
+        crash_point("dispatch-committed")
+        if len(due) == len(self._declared):
+            self._next_advance = self._clock() + _ADVANCE_EVERY_S
+        self._waiting.update((one.pipeline, one.seen) for one in decisions)
+        self._due = {one.pipeline for one in decisions if one.more}
+        messages += self._dispatcher.admitted(ids.values())
+        self._dispatcher.send_soon(messages)
+        tell(runs, decisions)
+        return len(runs)
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _is_withdrawn(self, pipeline: str) -> bool:
+        """Tell whether a pipeline has this trigger no more: not while its file may be broken."""
+        return pipeline in self._pipelines.by_name or not any(
+            problem.severity == "error" for problem in self._pipelines.problems
+        )
+
+    def _decisions(self, tx: Transaction, due: list[str]) -> tuple[list[Decision], datetime]:
+        paused = {
+            row["pipeline"] for row in tx.rows("lock_triggers", pipelines=due) if row["paused"]
+        }
+        # Before the runs are read: see the statement.
+        moment = tx.row("settled_moment")
+        assert moment is not None
+        found: dict[str, dict[UUID, Row]] = {name: {} for name in due}
+        for row in tx.rows("unused_upstream_runs", pipelines=due, most=_MOST_READ):
+            found[row["waiting"]][row["id"]] = row
+        decisions = [
+            self._decide(name, found[name], name in paused, moment["settled"]) for name in due
+        ]
+        return decisions, moment["settled"]
+
+    def _decide(
+        self, name: str, rows: Mapping[UUID, Row], paused: bool, settled: datetime
+    ) -> Decision:
+        trigger = self._declared[name]
+        ended, until = known(
+            (
+                Ended(row["finished_at"], run, row["pipeline"])
+                for run, row in rows.items()
+                if row["pipeline"] in trigger.pipelines
+            ),
+            _MOST_READ,
+        )
+        matched = match(trigger.pipelines, trigger.window_s, ended, until or settled, _MOST_AT_ONCE)
+        more = until is not None or _left(matched) < len(ended)
+        decision = Decision(name, matched.waiting, more)
+        decision.use(matched.superseded, "superseded")
+        decision.use(matched.expired, "expired")
+        for start in matched.starts:
+            if paused:
+                decision.use(start.runs, "paused")
+                decision.passed += 1
+            else:
+                self._plan(decision, start, rows)
+        return decision
+
+    def _plan(self, decision: Decision, start: Start, rows: Mapping[UUID, Row]) -> None:
+        """Plan one run. Where it cannot start, nobody would succeed later either."""
+        pipeline = self._pipelines.by_name.get(decision.pipeline)
+        if pipeline is None:
+            return
+        upstream = {one.pipeline: rows[one.run] for one in start.runs}
+        try:
+            last = rows[start.last.run]
+            plan = self._planner.plan(
+                pipeline,
+                given_params(pipeline, upstream, last),
+                last["logical_date"],
+                Trigger.PIPELINE,
+                timezone=last["timezone"],
+            )
+        except (HeadraceError, ValueError, OverflowError) as error:
+            decision.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
+            return
+        run_id = new_id()
+        decision.plans[run_id] = plan
+        decision.use(start.runs, "started", run_id)
+
+
+def _left(matched: Matched) -> int:
+    """Return how many runs were decided about."""
+    return (
+        sum(len(start.runs) for start in matched.starts)
+        + len(matched.superseded)
+        + len(matched.expired)
+        + len(matched.waiting)
+    )
+
+
+def _check_term(tx: Transaction, term: int) -> None:
+    # Paused since the lease was taken: another daemon may lead, and nothing may be written.
+    if not tx.row("holds_term", term=term):
+        raise LeadershipLost(f"term {term} is over")
+
+
+def _pairs_json(
+    pairs: Iterable[tuple[str, str]], statuses: Mapping[tuple[str, str], list[str]]
+) -> str:
+    return json.dumps(
+        [
+            {"pipeline": pair[0], "upstream": pair[1], "statuses": statuses.get(pair, [])}
+            for pair in pairs
+        ]
+    )

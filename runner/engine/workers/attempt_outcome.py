@@ -1,0 +1,237 @@
+"""Ends attempts in a child: completed, failed, returned, or recovered after an outage.
+
+Whatever goes wrong, no attempt is left hanging.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from headrace.engine.attempts.executor import Executor
+from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.engine.gating.gate import CRASH_BUDGET, after_loss
+from headrace.engine.workers.child_lifetime import Life
+from headrace.errors import QueueUnavailable, StaleAttempt, StoreUnavailable, TransactionEnded
+from headrace.observe.redaction import redacted
+from headrace.queue.consumer import Taken, Taker
+from headrace.queue.message import Message
+from headrace.queue.shared_memory import Slot
+from headrace.store.attempts import Claimed, Completed
+from headrace.store.crash_points import crash_point
+from headrace.store.outages import transient
+
+log = logging.getLogger("headrace.worker")
+
+# How many jobs go by before it is tried again to take the next message ahead of time.
+_LONGEST_ABSTENTION = 64
+_LOST = "the connection to the control database was lost"
+_OWN_RECORD = (
+    "it changes what Headrace records of this very job in the schema headrace, and cannot be"
+    " completed; what it did is undone: leave the rows of the running job alone"
+)
+
+
+class Ending:
+    """The ends of one child's attempts."""
+
+    def __init__(self, executor: Executor, taker: Taker, slot: Slot, life: Life) -> None:
+        self._executor = executor
+        self._store = executor.store
+        self._taker = taker
+        self._slot = slot
+        self._life = life
+        self._abstain, self._abstention = 0, 1
+        # What else is in hand when the line breaks; see `Sharing`.
+        self.others: Callable[[], list[Claimed]] = list
+
+    # -- ends -------------------------------------------------------------------------
+
+    def guard(self, claimed: Claimed, action: Callable[[], Claimed | None]) -> Claimed | None:
+        """Do something with an attempt, and see to it whatever goes wrong with that."""
+        server = self._store.server_since
+        try:
+            return action()
+        except StaleAttempt as error:
+            self._executor.sessions.roll_back()
+            self._look_again(claimed, error, server)
+        except StoreUnavailable as error:
+            self._executor.sessions.roll_back()
+            # With the server's reason, where it gave one: a session that idled too long, say.
+            self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
+        except Exception as error:
+            # No error of the job's own comes here.
+            log.exception("job %s could not be finished", claimed.id)
+            self._executor.sessions.roll_back()
+            self._store.drop()
+            self.recover([claimed], server, redacted(f"the worker failed: {error}"))
+        return None
+
+    def _look_again(self, claimed: Claimed, stale: StaleAttempt, server: object) -> None:
+        """Fail a job for good whose attempt is over in its own transaction, and not outside of it.
+
+        Nobody else has ended it: its own SQL has changed its row, and would do so each time.
+        """
+        try:
+            self.fail(claimed, Raised(_OWN_RECORD, "", permanent=True))
+        except StaleAttempt:
+            log.warning("%s; its effect was rolled back", stale)
+        except StoreUnavailable as error:
+            self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
+
+    def fail(self, claimed: Claimed, why: Raised) -> None:
+        """Record a failure of the job's own."""
+        self._slot.completing()
+        self._taker.send(self._executor.give_up(claimed, why))
+        self._taker.send(self._executor.close_run(claimed))
+
+    def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
+        """Complete one attempt by itself. With `take` the next job may be claimed with it.
+
+        Raises:
+            StaleAttempt: The attempt is over.
+            StoreUnavailable: The line is gone.
+        """
+        self._slot.completing()
+        try:
+            completed, following = self._complete(claimed, handled, take=take)
+        except (StaleAttempt, StoreUnavailable):
+            raise
+        except Exception as error:
+            if self._store.broken(error):
+                raise StoreUnavailable(str(error)) from error
+            self._refused(claimed, error)
+            return None
+        self._taker.send(self._executor.settle([claimed], completed))
+        # A run of which a job is at hand has not ended: that one will look.
+        may_have_ended = following is None or following.run_id != claimed.run_id
+        if claimed.pool is not None or (not claimed.dependents and may_have_ended):
+            self._taker.send(self._executor.close_run(claimed))
+        log.debug("job %s %s completed", claimed.id, claimed.job_class)
+        return following
+
+    def give_back(self, claimed: Iterable[Claimed]) -> None:
+        """Give attempts back that nobody is to blame for."""
+        claimed = list(claimed)
+        if claimed:
+            self._lose(claimed, "released", "")
+            self._taker.send([_again(one) for one in claimed])
+
+    def recover(self, claimed: Sequence[Claimed], server: object, why: str = _LOST) -> None:
+        """The line broke in the middle: ask the database, when it is back, what became of it.
+
+        What was committed is; what was not is given back. A job that breaks the line each time
+        (it makes its server process crash, say) spends the crash budget; where the whole server
+        was started anew since `server`, no job is to blame.
+        """
+        others = self.others()
+        while True:
+            try:
+                self._fail_ended(claimed)
+                with self._store.transaction() as tx:
+                    restarted = self._store.server_since != server
+                    outcome = "released" if restarted else "crashed"
+                    released = after_loss(tx, self._lose(claimed, outcome, why))
+                    for one in claimed:
+                        self._executor.write_log(one)
+                self.give_back(others)
+                self._taker.send(released)
+                self._taker.send(self._executor.close_runs(one.run_id for one in claimed))
+                return
+            except StoreUnavailable as error:
+                self._life.sit_out(error)
+
+    def _fail_ended(self, claimed: Sequence[Claimed]) -> None:
+        """Fail the job for good that has ended its transaction before the line broke.
+
+        One that was completed is left alone, as is one that is somebody else's.
+        """
+        ended = self._executor.sessions.verdict()
+        if ended is None or len(claimed) != 1:
+            return
+        with suppress(StaleAttempt):
+            why = raised(TransactionEnded(ended))
+            self._taker.send(self._executor.give_up(claimed[0], why))
+
+    # -- taking ahead -----------------------------------------------------------------
+
+    def take_more(self, most: int) -> list[Taken]:
+        """Take up to `most` messages that wait, where it looks worth while to ask."""
+        self._abstain -= 1
+        if most < 1 or self._slot.suspended or self._abstain > 0:
+            return []
+        try:
+            taken = self._taker.take_waiting(most)
+        except QueueUnavailable:
+            taken = []
+        if taken:
+            self._abstention = 1
+        else:
+            # Nothing waits: asking again after each job would cost a round trip for nothing.
+            self._abstention = min(self._abstention * 2, _LONGEST_ABSTENTION)
+            self._abstain = self._abstention
+        return taken
+
+    @contextmanager
+    def put_back_on_failure(self, taken: Sequence[Taken]) -> Iterator[None]:
+        """Put messages back where what is to claim them fails."""
+        try:
+            yield
+        except BaseException:
+            if taken:
+                with suppress(QueueUnavailable):
+                    self._taker.give_back(taken)
+            raise
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _complete(
+        self, claimed: Claimed, handled: Handled, *, take: bool
+    ) -> tuple[Completed, Claimed | None]:
+        """Under load: take the next message first, then end one job and start the next at once."""
+        alone = not take or self._executor.sessions.used or handled.expansion is not None
+        taken = [] if alone else self.take_more(self._life.room(1, at_work=1))
+        if not taken:
+            return self._executor.complete(claimed, handled), None
+        (job_id, number, _), *_none = taken
+        self._slot.holding([(UUID(job_id), number)])
+        crash_point("taken-ahead")
+        with self.put_back_on_failure(taken):
+            lines = self._executor.log_lines(claimed)
+            completed, following = self._store.complete_and_claim(
+                claimed, handled.result, job_id, number, lines
+            )
+        crash_point("after-commit")
+        if following is None:
+            self._taker.done(f"{job_id}_{number}")
+        if completed is None:
+            # The next one is ours all the same.
+            self.give_back([following] if following else [])
+            raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+        return completed, following
+
+    def _refused(self, claimed: Claimed, error: Exception) -> None:
+        """The completion itself was refused: by a deferred constraint, a result that is no JSON."""
+        if transient(error):
+            # Undone for another transaction's sake: the job has done nothing wrong.
+            self._executor.sessions.roll_back()
+            self.give_back([claimed])
+        else:
+            self.fail(claimed, raised(error))
+
+    def _lose(
+        self, claimed: Sequence[Claimed], outcome: str, error: str
+    ) -> list[dict[str, object]]:
+        gone = [{"id": str(one.id), "attempt": one.attempt} for one in claimed]
+        return self._store.rows(
+            "lose_attempts",
+            attempts=json.dumps(gone),
+            outcome=outcome,
+            error=error,
+            crash_budget=CRASH_BUDGET,
+        )
+
+
+def _again(claimed: Claimed) -> Message:
+    return Message(claimed.id, claimed.attempt, claimed.queue, claimed.timeout_s)

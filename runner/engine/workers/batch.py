@@ -1,0 +1,100 @@
+"""Holds a child's short jobs that share a commit.
+
+A job of a class whose last runs were all short is not completed at once. The child claims a few
+more like it in the same commit that completes the ones before, so that a commit, a round trip
+and a lock on a common dependant serve all of them. See docs/adr/0010-short-jobs-share-a-commit.md.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from headrace.engine.attempts.outcome import Handled
+from headrace.store.attempts import Claimed
+
+# A job that takes longer has the others of its batch closed or given back meanwhile.
+LONGEST_S = 0.02
+_SHORT_S = 0.002
+# How many runs of a class have to have been short, one after the other.
+_RUNS = 10
+# Of jobs that have dependants twice as many share a commit, while they take no longer than this
+# together: each commit locks the dependants' rows, and other children wait for them.
+_TOGETHER_S = 0.03
+
+
+@dataclass
+class Batch:
+    """`ended` are to be completed, `ahead` have been claimed and not begun.
+
+    At most `most` share a commit, up to twice as many where they have dependants.
+    """
+
+    most: int
+    ended: list[tuple[Claimed, Handled]] = field(default_factory=list)
+    ahead: deque[Claimed] = field(default_factory=deque)
+    # How many messages are worth taking at once: fewer where other jobs stand between them.
+    _worth: int = field(init=False)
+    _short_runs: dict[str, int] = field(default_factory=dict)
+    # How long a short job takes, in seconds; of the last ones.
+    _mean_s: float = _SHORT_S
+
+    def __post_init__(self) -> None:
+        self._worth = self.most
+
+    def __bool__(self) -> bool:
+        return bool(self.ended or self.ahead)
+
+    def learn(self, job_class: str, took_s: float, *, plain: bool) -> None:
+        """Note how a run of a class has gone; `plain` as in `Handled`."""
+        short = plain and took_s < _SHORT_S
+        self._short_runs[job_class] = self._short_runs.get(job_class, 0) + 1 if short else 0
+        if short:
+            self._mean_s += (took_s - self._mean_s) / self.most
+
+    def is_short(self, job_class: str) -> bool:
+        """Tell whether jobs of this class may share a commit."""
+        return self.most > 1 and self._short_runs.get(job_class, 0) >= _RUNS
+
+    @property
+    def short(self) -> list[str]:
+        """The classes whose jobs may share a commit."""
+        return [name for name, runs in self._short_runs.items() if runs >= _RUNS]
+
+    @property
+    def room(self) -> int:
+        """How many messages to take with the next commit."""
+        most = self.most
+        if any(claimed.dependents for claimed, _ in self.ended):
+            most = min(2 * most, max(most, int(_TOGETHER_S / self._mean_s)))
+        return min(self._worth, most)
+
+    def taken(self, taken: int, *, left: int) -> None:
+        """Note that of as many messages some were left to others: jobs that may take long."""
+        self._worth = max(1, taken - left) if left else min(2 * self.most, self._worth * 2)
+
+    def has_ended(self, claimed: Claimed) -> bool:
+        """Tell whether this one is the last that has ended."""
+        return bool(self.ended) and self.ended[-1][0] is claimed
+
+    def in_order(self) -> list[tuple[Claimed, Handled]]:
+        """Return what has ended in the order in which everybody locks rows: that of ids."""
+        return sorted(self.ended, key=lambda one: one[0].id)
+
+    def messages(self) -> list[tuple[UUID, int]]:
+        """Return the messages of all of its jobs, as a slot holds them."""
+        claimed = [*(one for one, _ in self.ended), *self.ahead]
+        return [(one.id, one.attempt - 1) for one in claimed]
+
+    def take_ended(self) -> list[tuple[Claimed, Handled]]:
+        """Return what is to be completed and forget it."""
+        ended, self.ended = self.ended, []
+        return ended
+
+    def take_ahead(self) -> list[Claimed]:
+        """Return what has not begun and forget it."""
+        ahead, self.ahead = list(self.ahead), deque()
+        return ahead
+
+    def take_all(self) -> list[Claimed]:
+        """Return everything that is in hand and forget it."""
+        return [*(claimed for claimed, _ in self.take_ended()), *self.take_ahead()]

@@ -1,0 +1,156 @@
+"""The life of a worker's child: take, claim, execute, and so on until it is replaced."""
+
+import time
+from contextlib import suppress
+from functools import partial
+
+from headrace.engine.attempts.executor import Executor
+from headrace.engine.attempts.outcome import Raised
+from headrace.engine.attempts.unknown_jobs import say_if_too_new
+from headrace.engine.workers.attempt_outcome import Ending
+from headrace.engine.workers.child_lifetime import Life, Stop
+from headrace.engine.workers.group_commit import Sharing
+from headrace.engine.workers.job_leftovers import ProcessState
+from headrace.errors import HeadraceError, JobStopped, QueueUnavailable, StoreUnavailable
+from headrace.queue.consumer import Taken, Taker
+from headrace.queue.process_tree import reap_adopted
+from headrace.queue.shared_memory import Slot
+from headrace.store.attempts import Claimed
+from headrace.store.crash_points import crash_point
+
+# Jobs between two looks for dead processes that an earlier job has left to this one.
+_REAP_EVERY = 64
+
+
+class ChildLoop:
+    """Takes and executes jobs until it is asked to stop or has done `max_jobs`."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        taker: Taker,
+        slot: Slot,
+        *,
+        jobs_per_commit: int = 1,
+        max_jobs: int = 0,
+        max_memory_bytes: int = 0,
+    ) -> None:
+        self._executor = executor
+        self._store = executor.store
+        self._taker = taker
+        self._slot = slot
+        self._life = Life(slot, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
+        self._process = ProcessState()
+        self._ending = Ending(executor, taker, slot, self._life)
+        self._sharing = Sharing(
+            executor, taker, slot, self._life, self._ending, most=jobs_per_commit
+        )
+
+    def run(self) -> None:
+        """Live. Returns when the child has to end."""
+        self._life.begin()
+        self._sharing.begin()
+        self._process.remember()
+        self._executor.tidy = self._tidy
+        try:
+            while not self._life.ended:
+                try:
+                    self._turn()
+                    self._life.go_on()
+                except (StoreUnavailable, QueueUnavailable) as error:
+                    self._life.sit_out(error)
+        except (Stop, JobStopped):
+            # What was open is rolled back with the connection; the parent tells how it ended.
+            pass
+        finally:
+            with suppress(HeadraceError):
+                self._taker.flush()
+            self._taker.close()
+            self._store.drop()
+
+    # -- one turn ---------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._connect()
+        taken = self._take()
+        if taken is None:
+            return
+        claimed = self._claim(taken)
+        while claimed is not None:
+            claimed = self._execute(claimed) or self._sharing.go_on()
+
+    def _connect(self) -> None:
+        if self._store.lost:
+            self._slot.connected(self._store.raw.backend_pid)
+
+    def _take(self) -> Taken | None:
+        while self._suspended():
+            self._taker.flush()
+            self._life.sleep(1.0)
+        with self._life.waiting():
+            taken = self._taker.take()
+        if taken is not None:
+            self._slot.taken(taken[0], taken[1])
+            crash_point("taken")
+            if self._suspended():
+                self._taker.give_back([taken])
+                self._slot.idle(finished=False)
+                return None
+        return taken
+
+    def _suspended(self) -> bool:
+        return self._slot.suspended
+
+    def _claim(self, taken: Taken) -> Claimed | None:
+        """Claim what was taken. Through an outage the message stays in hand, not on its way."""
+        while True:
+            try:
+                claimed = self._store.claim(taken[0], taken[1])
+                break
+            except StoreUnavailable as error:
+                try:
+                    self._life.sit_out(error)
+                except Stop:
+                    self._taker.give_back([taken])
+                    raise
+        if claimed is None:
+            self._taker.done(f"{taken[0]}_{taken[1]}")
+            self._slot.idle(finished=False)
+            say_if_too_new(self._store, taken[0], taken[1])
+        return claimed
+
+    def _execute(self, claimed: Claimed) -> Claimed | None:
+        """Execute one attempt; returns the next one where it was claimed on the way."""
+        self._running(claimed)
+        crash_point("claimed")
+        following = self._ending.guard(claimed, partial(self._attempt, claimed))
+        self._life.jobs += 1
+        if self._life.jobs % _REAP_EVERY == 0:
+            reap_adopted()
+        if not self._sharing.batch.has_ended(claimed):
+            self._taker.done(f"{claimed.id}_{claimed.attempt - 1}")
+        if following is not None:
+            self._running(following)
+        elif self._sharing.batch:
+            self._slot.finished()
+        else:
+            self._slot.idle()
+        with suppress(StoreUnavailable):
+            self._executor.sessions.clean()
+        return following
+
+    def _attempt(self, claimed: Claimed) -> Claimed | None:
+        handled = self._sharing.handle(claimed)
+        if isinstance(handled, Raised):
+            self._ending.fail(claimed, handled)
+        elif not self._sharing.joins(claimed, handled):
+            return self._ending.succeed(claimed, handled, take=not self._sharing.batch)
+        return None
+
+    def _tidy(self) -> None:
+        """Leave nothing of a job in this process; where something stays, it is the last one."""
+        for left in self._process.put_back():
+            self._life.leave(left)
+
+    def _running(self, claimed: Claimed) -> None:
+        self._slot.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)

@@ -1,0 +1,335 @@
+"""The engine's side of a worker: what its parent reports, what its children run."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from headrace.declarations.config import Settings
+from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.log_keeper import LogKeeper
+from headrace.engine.attempts.outcome import retry_in_s
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.gating.gate import (
+    CRASH_BUDGET,
+    after_loss,
+    attempts_json,
+    close_below,
+    close_failed,
+    message_for,
+)
+from headrace.engine.gating.run_completion import close
+from headrace.engine.workers.child_loop import ChildLoop
+from headrace.errors import QueueUnavailable, StoreUnavailable
+from headrace.jobapi import Permissions
+from headrace.observe.joblog import JOB_LOGGER, JobLog
+from headrace.observe.logs import about, redact_records
+from headrace.observe.output import Output
+from headrace.plan.error_kinds import TIMEOUT_KINDS
+from headrace.queue.consumer import Taker
+from headrace.queue.keys import Keys
+from headrace.queue.message import Message
+from headrace.queue.process import birth_ticks
+from headrace.queue.sender import Sender
+from headrace.queue.shared_memory import AT_WORK, Slot, SlotView
+from headrace.queue.worker_callbacks import Ended
+from headrace.store.attempts import AttemptStore
+from headrace.store.database import Database
+from headrace.store.sessions import JobSessions
+from headrace.store.waiting import look_no_more, look_up
+from headrace.template.guard import JobGuard
+from headrace.template.values import render_value
+
+log = logging.getLogger("headrace.worker")
+
+# The parent waits for Redis in its own loop: within a fraction of the grace that a job has.
+REDIS_TIMEOUT_S = 2.0
+
+
+class WorkerSide:
+    """Implements `WorkerHooks` on the control database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database_url: str,
+        redis_url: str,
+        registry: Registry,
+        name: str,
+        queues: Sequence[str],
+        processes: int,
+        *,
+        keys: Keys,
+    ) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        self._redis_url = redis_url
+        self._keys = keys
+        self._registry = registry
+        self._name = name
+        self._queues = list(queues)
+        self._processes = processes
+        self._database = Database(
+            database_url, application_name=f"headrace:{name}:parent", pool_size=1
+        )
+        self._sender = Sender(redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S)
+        self._keeper = LogKeeper(self._database, processes)
+        self._there = True
+        self._suspects: set[tuple[str, int]] = set()
+
+    # -- in the child -----------------------------------------------------------------
+
+    def run_child(self, slot: Slot) -> None:
+        """Live as a child until it has to be replaced."""
+        look_no_more()
+        settings = self._settings
+        redact_records()
+        job_log = JobLog(self._keeper.pages[slot.index])
+        Output(job_log, self._keeper.pipes[slot.index]).take_over()
+        logging.getLogger().addHandler(job_log)
+        logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
+        store = AttemptStore(self._database_url, self._name)
+        sessions = JobSessions(store, settings.connections, JobGuard(), self._name)
+        sessions.say = job_log.say_one
+        executor = Executor(
+            store,
+            sessions,
+            self._registry,
+            Surroundings(
+                settings.project,
+                settings.folders(),
+                render_value,
+                Permissions(settings.shell_commands, settings.allowed_hosts),
+            ),
+            job_log,
+        )
+        loop = ChildLoop(
+            executor,
+            Taker(self._redis_url, self._keys, self._queues),
+            slot,
+            jobs_per_commit=settings.jobs_per_commit,
+            max_jobs=settings.max_jobs_per_child,
+            max_memory_bytes=settings.max_memory_bytes,
+        )
+        loop.run()
+
+    # -- in the parent ----------------------------------------------------------------
+
+    def while_waiting(self, look: Callable[[float], float | None]) -> None:
+        """See `WorkerHooks`."""
+        look_up(look)
+
+    def register(self) -> bool:
+        """See `WorkerHooks`."""
+        try:
+            self._database.rows("register_worker", **self._description())
+        except StoreUnavailable as error:
+            if self._there:
+                log.warning("%s; waiting for it", error)
+            self._there = False
+        else:
+            self._there = True
+        return self._there
+
+    def heartbeat(
+        self, status: str, running: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], bool]:
+        """See `WorkerHooks`."""
+        try:
+            with self._database.transaction() as tx:
+                if not tx.row("heartbeat_worker", name=self._name, status=status):
+                    tx.rows("register_worker", **self._description())
+                started = _pairs(tx.rows("attempts_of_worker", worker=self._name))
+                self._end_orphans(tx, started - set(running))
+                lost = tx.rows("lost_attempts", attempts=attempts_json(running))
+        except StoreUnavailable as error:
+            if self._there:
+                log.warning("%s; waiting for it", error)
+            self._there = False
+            return {}
+        if not self._there:
+            log.info("PostgreSQL answers again")
+        self._there = True
+        return {(str(row["id"]), row["attempt"]): row["cancelled"] for row in lost}
+
+    def _end_orphans(self, tx: Any, unknown: set[tuple[str, int]]) -> None:
+        """End attempts that no child of this worker is running, twice in a row.
+
+        Once may be a child between its claim and its slot, or between slot and completion.
+        """
+        orphans = unknown & self._suspects
+        self._suspects = unknown - orphans
+        if orphans:
+            rows = _lose(tx, list(orphans), "released", "no process of its worker is running it")
+            self._send(after_loss(tx, rows))
+
+    def ended(self, attempts: Sequence[Ended]) -> bool:
+        """See `WorkerHooks`."""
+        # First: what has ended is looked at, and it has the lines.
+        self._keeper.keep_last_words()
+        messages: list[Message] = []
+        recorded: list[Ended] = []
+        try:
+            for ended in attempts:
+                messages += self._end(ended)
+                recorded.append(ended)
+        except StoreUnavailable:
+            return False
+        finally:
+            # Once for all: a Redis that hangs is waited for once.
+            self._send(messages, after=recorded)
+        return True
+
+    def end_backend(self, backend_pid: int) -> None:
+        """See `WorkerHooks`."""
+        with suppress(StoreUnavailable):
+            self._database.rows(
+                "terminate_backend", pid=backend_pid, application_name=f"headrace:{self._name}"
+            )
+
+    def about_to_fork(self, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.open_pipe(index)
+
+    def forked(self, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.forked(index)
+
+    def child_ended(self, view: SlotView, index: int) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.ended(index, view.job_id, view.attempt if view.state in AT_WORK else 0)
+
+    def keep_logs(self, running: Sequence[tuple[int, UUID, int]]) -> float | None:
+        """See `WorkerHooks`."""
+        self._keeper.keep_last_words()
+        return self._keeper.keep(running)
+
+    def stopped(self) -> None:
+        """See `WorkerHooks`."""
+        self._keeper.keep_last_words()
+        with suppress(StoreUnavailable):
+            self._database.rows("heartbeat_worker", name=self._name, status="stopped")
+        self._database.close()
+        self._sender.close()
+
+    def _end(self, ended: Ended) -> list[Message]:
+        given_back = self._end_held(ended)
+        if ended.outcome == "taken_away":
+            return given_back
+        with self._database.transaction() as tx:
+            if not ended.claimed:
+                messages = _unclaimed(tx, ended.job_id, ended.attempt, ended.outcome, ended.error)
+            elif ended.outcome == "timed_out":
+                messages = _time_out(tx, ended)
+            elif ended.outcome == "cancelled":
+                rows = tx.rows("cancel_jobs", ids=[ended.job_id], run_id=None, keep_finally=False)
+                messages = close_below(tx, [row["id"] for row in rows])
+            else:
+                rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
+                messages = after_loss(tx, rows)
+            of_job = tx.row("run_of_job", id=ended.job_id) or {}
+        run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
+        messages += close(self._database, run_ids)[1]
+        # The number in a message is that of the attempt before.
+        which = (
+            f"attempt {ended.attempt}" if ended.claimed else f"before attempt {ended.attempt + 1}"
+        )
+        log.warning(
+            "job %s %s %s: %s",
+            ended.job_id,
+            which,
+            ended.outcome,
+            ended.error,
+            extra=about(job_id=ended.job_id, attempt=ended.attempt, **of_job),
+        )
+        return given_back + messages
+
+    def _end_held(self, ended: Ended) -> list[Message]:
+        """Give back what the child held beside its job, which is not to blame for its end."""
+        held = [(str(job_id), number) for job_id, number in ended.held]
+        others = [one for one in held if one[0] != ended.job_id]
+        if not others:
+            return []
+        error = "the worker process that had claimed it has ended"
+        with self._database.transaction() as tx:
+            return [
+                message
+                for job_id, number in others
+                for message in _unclaimed(tx, job_id, number, "released", error)
+            ]
+
+    def _send(self, messages: Sequence[Message], *, after: Sequence[Ended] = ()) -> None:
+        # What a child has taken and not ended is nobody's to take any more: without this Redis
+        # would keep it for days.
+        taken = {one for ended in after for one in _messages_of(ended)}
+        # What Redis does not take now is sent by the daemon's sweep.
+        with suppress(QueueUnavailable):
+            if untaken := taken - {message.id for message in messages}:
+                self._sender.forget(sorted(untaken))
+            self._sender.send(messages)
+
+    def _description(self) -> dict[str, Any]:
+        pid = os.getpid()
+        return {
+            "name": self._name,
+            "hostname": socket.gethostname(),
+            "pid": pid,
+            "birth_ticks": birth_ticks(pid) or 0,
+            "queues": self._queues,
+            "processes": self._processes,
+            "job_files": self._registry.loaded,
+        }
+
+
+def _messages_of(ended: Ended) -> list[str]:
+    """Return the ids of the messages that a child had in hand; they bear the number before."""
+    own = f"{ended.job_id}_{ended.attempt - 1 if ended.claimed else ended.attempt}"
+    return [own, *(f"{job_id}_{number}" for job_id, number in ended.held)]
+
+
+def _unclaimed(tx: Any, job_id: str, number: int, outcome: str, error: str) -> list[Message]:
+    """The child died with a message in its hand: the claim may have happened or not."""
+    rows = _lose(tx, [(job_id, number + 1)], outcome, error)
+    if rows:
+        return after_loss(tx, rows)
+    row = tx.row("job", id=job_id)
+    waits = row is not None and row["status"] == "queued" and row["attempt"] == number
+    return [message_for(row)] if waits else []
+
+
+def _lose(
+    tx: Any, attempts: Sequence[tuple[str, int]], outcome: str, error: str
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tx.rows(
+        "lose_attempts",
+        attempts=attempts_json(attempts),
+        outcome=outcome,
+        error=error,
+        crash_budget=CRASH_BUDGET,
+    )
+    return rows
+
+
+def _pairs(rows: Iterable[dict[str, Any]]) -> set[tuple[str, int]]:
+    return {(str(row["id"]), row["attempt"]) for row in rows}
+
+
+def _time_out(tx: Any, ended: Ended) -> list[Message]:
+    """A timeout is the job's own failure: it is tried again within its retry budget."""
+    row = tx.row("job", id=ended.job_id)
+    if row is None:
+        return []
+    error = f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped"
+    failed = tx.row(
+        "fail_attempt",
+        id=ended.job_id,
+        attempt=ended.attempt,
+        outcome="timed_out",
+        error=error,
+        traceback=ended.traceback,
+        retry_in=retry_in_s(row["retry"], row["retry_count"], TIMEOUT_KINDS, error),
+    )
+    return [] if failed is None else close_failed(tx, [failed])

@@ -1,0 +1,145 @@
+"""One attempt in a process that a stock RQ worker has forked."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from headrace.engine.application import connect, process_name
+from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.log_keeper import LogKeeper
+from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.errors import StaleAttempt, StoreUnavailable
+from headrace.jobapi import Permissions
+from headrace.observe.joblog import JOB_LOGGER, JobLog
+from headrace.queue.process import birth_ticks
+from headrace.store.attempts import AttemptStore, Claimed
+from headrace.store.database import Database
+from headrace.store.sessions import JobSessions
+from headrace.template.guard import JobGuard
+from headrace.template.values import render_value
+
+_BEAT_S = 3.0
+_LOOK_S = 0.5
+
+
+class JobTimeout(BaseException):
+    """The attempt ran past its timeout. No Exception: a job cannot swallow it by accident."""
+
+
+def perform(job_id: str, attempt: int) -> None:
+    """Claim and execute one attempt; nothing happens where it is not to be had."""
+    with connect(role="rq") as headrace:
+        settings, name = headrace.settings, process_name()
+        keeper = LogKeeper(headrace.database, 1)
+        job_log = JobLog(keeper.pages[0])
+        logging.getLogger().addHandler(job_log)
+        logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
+        store = AttemptStore(headrace.database_url, name)
+        sessions = JobSessions(store, settings.connections, JobGuard(), name)
+        sessions.say = job_log.say_one
+        executor = Executor(
+            store,
+            sessions,
+            headrace.registry,
+            Surroundings(
+                settings.project,
+                settings.folders(),
+                render_value,
+                Permissions(settings.shell_commands, settings.allowed_hosts),
+            ),
+            job_log,
+        )
+        said = partial(keeper.keep, [(0, UUID(job_id), attempt + 1)])
+        stop = _beat(headrace.database, name, said)
+        try:
+            messages = _execute(executor, store, sessions, job_id, attempt)
+            headrace.dispatcher.send_soon(messages)
+        finally:
+            stop()
+            store.drop()
+            logging.getLogger().removeHandler(job_log)
+
+
+def _execute(
+    executor: Executor, store: AttemptStore, sessions: JobSessions, job_id: str, attempt: int
+) -> list[Any]:
+    claimed = store.claim(job_id, attempt)
+    if claimed is None:
+        return []
+    signal.signal(signal.SIGALRM, _on_timeout)
+    signal.setitimer(signal.ITIMER_REAL, claimed.timeout_s)
+    try:
+        handled = executor.handle(claimed)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if isinstance(handled, Raised):
+            messages = executor.give_up(claimed, handled)
+        else:
+            messages = _complete(executor, claimed, handled)
+    except StaleAttempt:
+        sessions.roll_back()
+        return []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return messages + executor.close_run(claimed)
+
+
+def _complete(executor: Executor, claimed: Claimed, handled: Handled) -> list[Any]:
+    try:
+        completed = executor.complete(claimed, handled)
+    except (StaleAttempt, StoreUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - a deferred constraint, say: the job's own fault
+        return executor.give_up(claimed, raised(error))
+    return executor.settle([claimed], completed)
+
+
+def _on_timeout(_signal: int, _frame: Any) -> None:
+    raise JobTimeout("timed out: the job ran longer than its timeout")
+
+
+def _beat(database: Database, name: str, keep_log: Callable[[], object]) -> Any:
+    """Register as a worker for the time of the attempt; returns what ends that.
+
+    No parent reads over this process's shoulder: its thread writes what the job says.
+    """
+    pid = os.getpid()
+    database.rows(
+        "register_worker",
+        name=name,
+        hostname=socket.gethostname(),
+        pid=pid,
+        birth_ticks=birth_ticks(pid) or 0,
+        queues=[],
+        processes=1,
+    )
+    ended = threading.Event()
+
+    def _loop() -> None:
+        next_beat = time.monotonic() + _BEAT_S
+        while not ended.wait(_LOOK_S):
+            keep_log()
+            if time.monotonic() < next_beat:
+                continue
+            next_beat = time.monotonic() + _BEAT_S
+            # An outage must not end the heartbeats for good.
+            with suppress(StoreUnavailable):
+                database.rows("heartbeat_worker", name=name, status="running")
+
+    thread = threading.Thread(target=_loop, daemon=True)
+    thread.start()
+
+    def _stop() -> None:
+        ended.set()
+        thread.join()
+        with suppress(StoreUnavailable):
+            database.rows("heartbeat_worker", name=name, status="stopped")
+
+    return _stop

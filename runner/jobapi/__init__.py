@@ -1,0 +1,273 @@
+"""The narrow door between jobs and Headrace: what a job class may import.
+
+A job learns here which attempt it is, gets its sessions, and dispatches other jobs. Nothing
+here imports the engine: a worker hands its side over when it starts, and a program of the
+user's own that calls `MyJob.dispatch(...)` gets it at the first call.
+"""
+
+import importlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from headrace.errors import HeadraceError, JobFailure, JobStopped
+from headrace.jobapi.folders import Folders
+from headrace.observe import redaction
+from headrace.observe.line_assembly import Linewise
+from headrace.queue.process_tree import Strays, adopting_orphans
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+
+class Sessions(Protocol):
+    """Where an attempt's sessions come from."""
+
+    def session(
+        self, connection: str | None = None, *, read_only: bool = False
+    ) -> "AbstractContextManager[Session]": ...
+
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the configuration lets jobs do beyond their databases: by default nothing.
+
+    `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
+    them; `shell_commands` tells whether they may start programs.
+    """
+
+    shell_commands: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+
+
+logger = logging.getLogger("headrace.job")
+
+Say = Callable[[Sequence[bytes]], None]
+"""Takes lines as a program has written them, without their ends."""
+
+
+def _log_each(lines: Sequence[bytes]) -> None:
+    for line in lines:
+        logger.info("%s", line.decode("utf-8", "replace"))
+
+
+@contextmanager
+def _no_notices() -> Iterator[list[str]]:
+    yield []
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt that runs in this process.
+
+    `folders` tell where a path of the pipeline is looked up and where files are written;
+    `project` is the folder of the configuration. `authored` tells that a pipeline file says what
+    the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
+    thousands as fast as one.
+    """
+
+    job_id: str
+    attempt: int
+    project: Path
+    folders: Folders
+    sessions: Sessions
+    pipeline: str | None = None
+    step: str | None = None
+    run_id: str | None = None
+    logical_date: datetime | None = None
+    permissions: Permissions = Permissions()
+    say: Say = field(default=_log_each)
+    notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
+    authored: bool = True
+
+    def session(
+        self, connection: str | None = None, *, read_only: bool = False
+    ) -> "AbstractContextManager[Session]":
+        """Return a session whose work commits together with the job's completion.
+
+        On a connection other than the control database the work is entered in
+        `headrace.ledger` there, so that it is applied once; `read_only` leaves no entry.
+        """
+        return self.sessions.session(connection, read_only=read_only)
+
+    def autocommit(
+        self, connection: str | None = None, *, patient: bool = False
+    ) -> "AbstractContextManager[Connection]":
+        """Return a connection on which every statement commits by itself.
+
+        With `patient` it waits for locks without an end where nobody has said otherwise: for
+        statements whose wait holds up nobody, CONCURRENTLY ones.
+        """
+        return self.sessions.autocommit(connection, patient=patient)
+
+    def resolve_path(self, relative: str) -> Path:
+        """Return what `relative` names for reading, links resolved.
+
+        Where it is missing, its place in the first of the folders.
+
+        Raises:
+            JobFailure: The path leaves the folders of the pipeline and the output folders.
+        """
+        return self.folders.look_up(relative)
+
+    def find_file(self, relative: str) -> Path:
+        """Return the file that `relative` names for reading, links resolved.
+
+        Raises:
+            JobFailure: There is none, or the path leaves the folders as above.
+        """
+        return self.folders.find(relative)
+
+    def output_path(self, relative: str) -> Path:
+        """Return where to write the file `relative`: below the first output folder.
+
+        Raises:
+            JobFailure: The path leaves the output folders.
+        """
+        return self.folders.to_write(relative)
+
+
+def reveal(text: str) -> str:
+    """Return a text with each `${NAME}` replaced by that variable of the worker's environment.
+
+    The values are shown as `***` from now on in whatever this job says.
+
+    Raises:
+        JobFailure: A variable is not set, is Headrace's own or the settings', or is named by
+            whoever dispatched the job and not by a pipeline file.
+    """
+    attempt = _current.get()
+    if attempt is not None and not attempt.authored and names_secret(text):
+        raise JobFailure(redaction.NOT_AUTHORED)
+    return redaction.reveal(text)
+
+
+def redacted(text: str) -> str:
+    """Return a text without what `reveal` and the step's `env` have read: for what is cut."""
+    return redaction.redacted(text)
+
+
+def names_secret(text: str) -> bool:
+    """Tell whether a text names a variable as `${NAME}`."""
+    return bool(redaction.referred(text))
+
+
+def environment_for_programs() -> dict[str, str]:
+    """Return the environment for a program that a job starts: all but Headrace's own variables."""
+    return {
+        name: value for name, value in os.environ.items() if redaction.why_not_read(name) is None
+    }
+
+
+def notices_heard() -> "AbstractContextManager[list[str]]":
+    """Yield a list that gets what the servers say in the block: `WARNING:  text`, say."""
+    return current().notices()
+
+
+_current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
+
+
+def current() -> Attempt:
+    """Return the attempt that runs.
+
+    Raises:
+        JobFailure: No job is running in this process.
+    """
+    attempt = _current.get()
+    if attempt is None:
+        raise JobFailure("no job is running here: sessions exist only inside handle()")
+    return attempt
+
+
+def enter(attempt: Attempt | None) -> None:
+    """Say which attempt runs from now on; for workers."""
+    _current.set(attempt)
+
+
+class Dispatcher(Protocol):
+    """What turns a job class and its arguments into a row and a message."""
+
+    def dispatch(
+        self,
+        job_class: str,
+        payload: Mapping[str, Any],
+        *,
+        queue: str | None = None,
+        depends_on: Sequence[str] = (),
+        retry: Any = None,
+        timeout: Any = None,
+        session: "Session | None" = None,
+        idempotency_key: str | None = None,
+    ) -> str: ...
+
+
+_dispatcher: list[Dispatcher] = []
+
+
+def use_dispatcher(dispatcher: Dispatcher) -> None:
+    """Say who dispatches in this process."""
+    _dispatcher[:] = [dispatcher]
+
+
+def dispatch(
+    job_class: str,
+    payload: Mapping[str, Any],
+    *,
+    queue: str | None = None,
+    depends_on: str | Sequence[str] | None = None,
+    retry: Any = None,
+    timeout: Any = None,
+    session: "Session | None" = None,
+    idempotency_key: str | None = None,
+) -> str:
+    """Dispatch a job and return its id.
+
+    With `session` the row belongs to the caller's own transaction: the job exists if and only
+    if that transaction commits.
+    """
+    if not _dispatcher:
+        use_dispatcher(importlib.import_module("headrace.engine.application").connect().dispatcher)
+    upstream = [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
+    return _dispatcher[0].dispatch(
+        job_class,
+        payload,
+        queue=queue,
+        depends_on=upstream,
+        retry=retry,
+        timeout=timeout,
+        session=session,
+        idempotency_key=idempotency_key,
+    )
+
+
+__all__ = [
+    "Attempt",
+    "HeadraceError",
+    "JobFailure",
+    "JobStopped",
+    "Linewise",
+    "Permissions",
+    "Strays",
+    "adopting_orphans",
+    "current",
+    "dispatch",
+    "enter",
+    "environment_for_programs",
+    "logger",
+    "names_secret",
+    "notices_heard",
+    "redacted",
+    "reveal",
+    "use_dispatcher",
+]

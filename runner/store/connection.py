@@ -1,0 +1,191 @@
+"""One psycopg2 connection and the statements that go over it; opened again after it was lost.
+
+No ORM and no pool stand on this path.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+import psycopg2
+from psycopg2 import errors as pg_errors
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+from headrace.errors import StoreUnavailable
+from headrace.store.connect import connect_raw
+from headrace.store.database import Row
+from headrace.store.outages import (
+    lacks_means,
+    refuses_writes,
+    tells_of_a_break,
+    unavailable_message,
+)
+from headrace.store.session_end_reason import keep_parting_words
+from headrace.store.session_settings import Use
+from headrace.store.session_state import RESET
+from headrace.store.statements import STATEMENTS
+
+
+class Line:
+    """A worker's line to the control database, with `prepared` statements. For one thread."""
+
+    def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
+        self.url = database_url
+        self._worker = worker
+        self._prepare = ";".join(STATEMENTS[name].prepare for name in prepared)
+        self._raw: Any = None
+        self._ahead = ""
+        self.server_since: object = None
+        # Counts the connections: attempts are completed over the one that claimed them.
+        self.line = 0
+        self.on_connect: Callable[[Any], None] = lambda _raw: None
+
+    @property
+    def raw(self) -> Any:
+        """The psycopg2 connection, opened where there is none.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if self._raw is None or self._raw.closed:
+            raw = connect_raw(self.url, application_name=f"headrace:{self._worker}", use=Use.WORKER)
+            try:
+                with raw.plain() as cursor:
+                    cursor.execute(self._prepare)
+                    cursor.execute("SELECT pg_postmaster_start_time()")
+                    self.server_since = cursor.fetchone()
+            except psycopg2.Error as error:
+                raw.close()
+                raise StoreUnavailable(unavailable_message(error)) from error
+            self._raw = raw
+            self.line += 1
+            self.on_connect(raw)
+        return self._raw
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection broke since it was last used."""
+        return self._raw is None or bool(self._raw.closed)
+
+    def broken(self, error: BaseException) -> bool:
+        """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        keep_parting_words(error)
+        if not self.lost and tells_of_a_break(error):
+            try:
+                with self._raw.plain() as cursor:
+                    cursor.execute("SELECT 1")
+            except pg_errors.InFailedSqlTransaction:
+                return False
+            except psycopg2.Error:
+                self.drop()
+        return self.lost
+
+    def drop(self) -> None:
+        """Close the connection, and with it whatever a job has left in its session."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+        self._ahead = ""
+
+    def reset(self) -> None:
+        """Make the session as it was before a job used it."""
+        try:
+            raw = self.raw
+            with raw.plain() as cursor:
+                cursor.execute(RESET + raw.settings_sql)
+        except psycopg2.Error:
+            # A new session is clean as well.
+            self.drop()
+
+    def send_ahead(self, commands: str) -> None:
+        """Send `commands`, which are ours and hold no values, in one message with what is next."""
+        self._ahead = commands
+
+    # -- statements -------------------------------------------------------------------
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        """Run any named statement (see `Transaction`)."""
+        return self._run_named(statement, values)
+
+    def row(self, statement: str, **values: Any) -> Row | None:
+        """Run any named statement and return its first row."""
+        rows = self._run_named(statement, values)
+        return rows[0] if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Open a block in which several named statements are one transaction.
+
+        Raises:
+            StoreUnavailable: The line is gone, and what was done in the block with it.
+        """
+        self.raw.autocommit = False
+        try:
+            yield self
+        except BaseException:
+            self._end("rollback")
+            raise
+        self._end("commit")
+
+    def _end(self, how: Literal["commit", "rollback"]) -> None:
+        if self.lost:
+            return
+        try:
+            getattr(self._raw, how)()
+            self._raw.autocommit = True
+        except psycopg2.Error as error:
+            self.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
+
+    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        raw = self.raw
+        try:
+            with raw.plain() as cursor:
+                cursor.execute(self._with_ahead(STATEMENTS[statement].pyformat), values)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except psycopg2.Error as error:
+            self._lost(error)
+            raise
+
+    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        raw = self.raw
+        try:
+            with raw.plain() as cursor:
+                cursor.execute(self._with_ahead(sql), values)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+        except pg_errors.InvalidSqlStatementName:
+            # A job has deallocated what was prepared. Only outside its transaction can the
+            # statement be tried again; inside, the attempt fails and a new line is opened.
+            idle = raw.info.transaction_status == TRANSACTION_STATUS_IDLE
+            self.drop()
+            if not idle:
+                raise
+            return self._run(sql, values)
+        except psycopg2.Error as error:
+            self._lost(error)
+            raise
+
+    def _lost(self, error: psycopg2.Error) -> None:
+        """Raise `StoreUnavailable` where the server is at fault; return where the SQL is."""
+        if self.broken(error) or self._read_only(error) or lacks_means(error):
+            self.drop()
+            raise StoreUnavailable(unavailable_message(error)) from error
+
+    def _read_only(self, error: psycopg2.Error) -> bool:
+        """Tell whether it is the server that takes no writes, and not a job's transaction."""
+        if not refuses_writes(error):
+            return False
+        said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]
+        # A pooler does not pass them on.
+        return any(value in ("on", None) for value in said)
+
+    def _with_ahead(self, sql: str) -> str:
+        ahead, self._ahead = self._ahead, ""
+        return ahead + sql
+
+
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
