@@ -95,8 +95,8 @@ class AllowedHosts:
         allowed = [one for one in found if self._may_reach(one, port) or (own and one.is_loopback)]
         if not allowed:
             raise HostRefused(
-                f"{host} leads to {found[0]}, a private address: http.allowed_hosts in"
-                " config.yaml has to list that address, too"
+                f"{host} resolves to {found[0]}, a private address: http.allowed_hosts in"
+                " config.yaml must also list that address"
             )
         return [str(one) for one in allowed]
 

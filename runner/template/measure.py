@@ -42,7 +42,7 @@ def characters(value: Any) -> int:
             raise TemplateError("a namespace has no text; write one of its attributes")
         if counted + len(waiting) > budget.MAX_WORK:
             raise TemplateError(
-                f"values of more than {budget.MAX_WORK:,} characters in all are made"
+                f"it creates values of more than {budget.MAX_WORK:,} characters in total"
             )
     return counted
 
