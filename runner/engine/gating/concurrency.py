@@ -17,7 +17,7 @@ from headrace.store.row_types import NewRun, OpenRun
 class Settled:
     """What a new run begins as, and the open ones that it takes the place of.
 
-    The status `replace` is settled by `take_place`, once those are cancelled.
+    The status `replace` is settled by `settle_replacement`, once those are cancelled.
     """
 
     status: str
@@ -49,7 +49,10 @@ class Groups:
                 group.running.append(row["id"])
 
     def settle(self, run: UUID, rule: Concurrency) -> Settled:
-        """Decide about one new run; the next one sees it. See `take_place` for `replace`."""
+        """Decide about one new run; the next one sees it.
+
+        For `replace` see `settle_replacement`.
+        """
         group = self._group(rule.group)
         free = rule.limit - len(group.running) - group.ending
         if free > 0 and not (group.queued and rule.on_conflict == "queue"):
@@ -63,7 +66,7 @@ class Groups:
         status = "skipped" if rule.on_conflict == "skip" else "failed"
         return Settled(status, _reason(rule, group))
 
-    def take_place(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
+    def settle_replacement(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
         """Decide about a run once those that it replaces are cancelled.
 
         `ending` of them have `finally` handlers to run first, which the new run waits for.
@@ -128,7 +131,7 @@ def settle_runs(
                 messages += sent
                 ending += goes_on
         if decided.status == "replace":
-            decided = groups.take_place(run["id"], rule, ending)
+            decided = groups.settle_replacement(run["id"], rule, ending)
         settled[run["id"]] = decided
     entries = [
         {"id": str(run_id), "status": one.status, "error": one.error}
