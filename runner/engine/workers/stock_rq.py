@@ -39,6 +39,7 @@ def perform(job_id: str, attempt: int) -> None:
     former_names.answer()
     with connect(role="rq") as headrace:
         settings, name = headrace.settings, process_name()
+        headrace.load_hooks()
         keeper = LogKeeper(headrace.database, 1)
         job_log = JobLog(keeper.pages[0])
         logging.getLogger().addHandler(job_log)
@@ -59,10 +60,11 @@ def perform(job_id: str, attempt: int) -> None:
             job_log,
         )
         said = partial(keeper.keep, [(0, UUID(job_id), attempt + 1)])
-        stop = _beat(headrace.database, name, said)
+        stop = _beat(headrace.database, name, headrace.registry.loaded, said)
         try:
             messages = _execute(executor, store, sessions, job_id, attempt)
             headrace.dispatcher.send_soon(messages)
+            executor.hooks.after()
         finally:
             stop()
             store.drop()
@@ -106,7 +108,7 @@ def _on_timeout(_signal: int, _frame: Any) -> None:
     raise JobTimeout("timed out: the job ran longer than its timeout")
 
 
-def _beat(database: Database, name: str, keep_log: Callable[[], object]) -> Any:
+def _beat(database: Database, name: str, job_files: str, keep_log: Callable[[], object]) -> Any:
     """Register as a worker for the time of the attempt; returns what ends that.
 
     No parent reads over this process's shoulder: its thread writes what the job says.
@@ -120,6 +122,7 @@ def _beat(database: Database, name: str, keep_log: Callable[[], object]) -> Any:
         birth_ticks=birth_ticks(pid) or 0,
         queues=[],
         processes=1,
+        job_files=job_files,
     )
     ended = threading.Event()
 
