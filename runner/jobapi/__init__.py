@@ -220,6 +220,17 @@ def use_dispatcher(dispatcher: Dispatcher) -> None:
     _dispatcher[:] = [dispatcher]
 
 
+@contextmanager
+def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
+    """Say who dispatches in the block."""
+    before = list(_dispatcher)
+    use_dispatcher(dispatcher)
+    try:
+        yield
+    finally:
+        _dispatcher[:] = before
+
+
 def dispatch(
     job_class: str,
     payload: Mapping[str, Any],
@@ -264,6 +275,7 @@ __all__ = [
     "adopting_orphans",
     "current",
     "dispatch",
+    "dispatching_by",
     "enter",
     "environment_for_programs",
     "logger",
