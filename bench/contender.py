@@ -1,4 +1,4 @@
-"""What every system under test implements: one adapter a system, in `bench/peers/NAME`.
+"""Interface of the systems under test: one adapter per system, in `bench/peers/NAME`.
 
 Standard library only: adapters run in the environment of their system.
 """

@@ -1,4 +1,4 @@
-"""Where every system's job leaves its mark: memory that all processes of one run share.
+"""Shared memory in which every system's jobs record their times.
 
 The body of each benchmark job, in every system, is one call of `mark`: it writes the time into
 the job's own place. So the controller sees when work began and ended without asking the system
@@ -9,6 +9,7 @@ The first job of each worker process can be held at a barrier, so that the clock
 workers are up, warm, and have work in their hands, whatever time they took to start.
 """
 
+import ctypes
 import mmap
 import os
 import struct
@@ -24,8 +25,7 @@ class Marks:
     """One file: a gate, a time and an arrival flag for each of `count` jobs."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 0)
+        self._memory = _mapped(path)
         self.count = (len(self._memory) - _HEADER) // (_TIME.size + 1)
         self._arrivals = _HEADER + _TIME.size * self.count
 
@@ -45,7 +45,7 @@ class Marks:
 
     def arrived(self) -> int:
         """Return how many jobs wait at the gate."""
-        return self._memory[self._arrivals :].count(1)
+        return bytes(self._memory[self._arrivals :]).count(1)
 
     def open(self) -> float:
         """Open the gate for all jobs to come; returns the time (monotonic clock)."""
@@ -78,6 +78,29 @@ class Marks:
                 done = sum(1 for at in self.times(first, count) if at)
                 raise TimeoutError(f"{done} of {count} jobs had run after {limit_s:g} s")
             time.sleep(0.005)
+
+
+def _mapped(path: Path) -> memoryview:
+    """Map a file by hand: Python's own mmap keeps a descriptor of it.
+
+    Headrace replaces a process whose job leaves one open, which would be after each job.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        protection = mmap.PROT_READ | mmap.PROT_WRITE
+        found = libc.mmap(
+            None,
+            ctypes.c_size_t(size),
+            protection,
+            mmap.MAP_SHARED,
+            file.fileno(),
+            ctypes.c_long(0),
+        )
+    if found == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), f"{path} could not be mapped")
+    return memoryview((ctypes.c_char * size).from_address(found)).cast("B")
 
 
 _opened: Marks | None = None

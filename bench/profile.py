@@ -1,4 +1,4 @@
-"""Where a job's microseconds go in our worker: `python -m bench.profile [JOBS] [--write]`.
+"""Measures the stages of a job in our worker: `python -m bench.profile [JOBS] [--write]`.
 
 One worker child runs in this process, its functions wrapped from outside with two readings of
 the clock each. A stage's time is its own: what a wrapped function inside it takes is not counted

@@ -1,4 +1,4 @@
-"""What Headrace promises of its speed, mostly as ratios of one run, and whether it holds."""
+"""Checks the promised speed, mostly as ratios within one run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How fast a job starts again: `python -m bench.recovery [--times 20]`.
+"""Measures how fast a job starts again: `python -m bench.recovery [--times 20]`.
 
 Kills a job's process, then a job's whole worker, that many times each, and prints the medians
 of the seconds from the kill to the next start of the job.

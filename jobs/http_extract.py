@@ -157,7 +157,7 @@ class HttpExtract(BaseJob):
         if answer.ends_by_closing and not (self.format == "json" and self.path is None):
             logger.warning(
                 "%s: the answer has no Content-Length and no chunks: it ends where the connection "
-                "was closed, and nothing tells whether all of it has come",
+                "was closed, and nothing shows whether it is complete",
                 self._load.name,
             )
         return answer

@@ -1,4 +1,4 @@
-"""What the whole stack costs while nothing is due: daemon, two workers, web page.
+"""Measures the idle stack: daemon, two workers, web page, nothing due.
 
 CPU seconds and memory of all its processes, the database servers left out; transactions in its
 database and commands in Valkey. Memory is PSS: a page that n processes share counts 1/n.

@@ -1,4 +1,4 @@
-"""How late runs start where many schedules are due in the same second.
+"""Measures the delay of runs when many schedules are due in the same second.
 
 Milliseconds from the instant to the last run's row. The whole stack is up; each run has one job.
 """

@@ -1,4 +1,4 @@
-"""How long a job on `high` waits while `low` is full and both workers are busy with it.
+"""Measures the wait of a job on `high` while `low` is full and both workers are busy.
 
 Milliseconds from the row's creation to the start of the job, as the rows say.
 """

@@ -57,7 +57,7 @@ def _limits(type_: str) -> str:
 def _told(table: Table, column: Column, type_: str, name: str) -> str:
     alter = f"ALTER TABLE {table.sql.display} ALTER COLUMN {quote_name(column.name)} TYPE {type_}"
     return (
-        f"{name}: `columns` declares {column.name} as {type_}, but {table.written} is there and "
-        f"has it as {column.type}: the table was made before. Drop the table, or change it "
+        f"{name}: `columns` declares {column.name} as {type_}, but {table.written} exists and "
+        f"has it as {column.type}. Drop the table, or change it "
         f"({alter} USING {quote_name(column.name)}::{type_}), or leave the type out of `columns`"
     )

@@ -1,4 +1,4 @@
-"""What a query's answer looks like, and how it is written so that it can be read back."""
+"""Writes a query's rows as text that can be read back."""
 
 from collections import Counter
 

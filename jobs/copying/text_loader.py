@@ -151,7 +151,7 @@ class TableLoad:
         look = packaged_sql("select_names", table=table, columns=columns)
         if columns is ALL_COLUMNS:
             look = packaged_sql("count_rows", table=self.table)
-        created = "the step creates its table where it is missing" if self.create else ""
+        created = "the step creates its table if it is missing" if self.create else ""
         replaces = self.mode == "replace"
         into = RenderedSql('pg_temp."headrace_staged_rows"', {}) if replaces else table
         options: dict[str, Any] = {"default_mark": None}

@@ -1,4 +1,4 @@
-"""How the types of a table's columns are built: what a JSON value becomes, what "" can be."""
+"""Reads the types of a table's columns: the value for a JSON value, and for ""."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

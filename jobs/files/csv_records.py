@@ -164,8 +164,8 @@ class CsvRecords:
             if "\r" in part and not self._old_mac:
                 before = '"'.join([*parts[:index], part[: part.index("\r")]])
                 raise JobFailure(
-                    f"{self._name}:{self._line + before.count(chr(10))}: a carriage return stands "
-                    "in the line: write the field in quotes, or use the same line end everywhere"
+                    f"{self._name}:{self._line + before.count(chr(10))}: there is a carriage return"
+                    " in the line: write the field in quotes, or use the same line end everywhere"
                 )
             parts[index] = part.replace("\r", "\n")
 
@@ -192,7 +192,7 @@ class CsvRecords:
             if self._unnamed_last and (ended or (ends and one)):
                 if not one.endswith(self._delimiter):
                     raise JobFailure(
-                        f"{self._name}:{line + number}: a value stands under the last column, "
+                        f"{self._name}:{line + number}: there is a value in the last column, "
                         "which has no name in the header"
                     )
                 one = one[: -len(self._delimiter)]  # noqa: PLW2901 - the same line, shortened

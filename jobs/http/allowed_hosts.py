@@ -1,4 +1,4 @@
-"""Which hosts a job may speak to: the list of the configuration, held against each address.
+"""Checks hosts and addresses against the configured list before a job connects to them.
 
 A name is resolved once, and the connection goes to an address that was looked at: what the name
 means a moment later does not count. A listed name that leads to a private address (loopback,
@@ -95,8 +95,8 @@ class AllowedHosts:
         allowed = [one for one in found if self._may_reach(one, port) or (own and one.is_loopback)]
         if not allowed:
             raise HostRefused(
-                f"{host} leads to {found[0]}, a private address: http.allowed_hosts in"
-                " config.yaml has to list that address, too"
+                f"{host} resolves to {found[0]}, a private address: http.allowed_hosts in"
+                " config.yaml must also list that address"
             )
         return [str(one) for one in allowed]
 

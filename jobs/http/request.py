@@ -182,7 +182,7 @@ def _plain(
         if answer.status not in _EMPTY and not _tells_its_end(answer):
             raise JobFailure(
                 f"{place}: the connection was closed before any of the answer came, and nothing"
-                " tells that it is empty (no Content-Length)"
+                " shows that it is empty (no Content-Length)"
             )
         return
     layers = unpackers(answer.headers.get("content-encoding", ""), place)

@@ -1,4 +1,4 @@
-"""What a URL of a job may be, how it is put together, and how it is sent and shown."""
+"""Checks, composes, sends and shows the URLs of jobs."""
 
 import re
 from collections.abc import Iterable

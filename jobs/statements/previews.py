@@ -1,4 +1,4 @@
-"""What jobs tell about their statements before they run: the parts that several have in common."""
+"""Previews of statements before they run: the parts that several jobs share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -62,10 +62,10 @@ def of_store(
     """Yield what `store_staged` does where the table is there and nothing refers to it."""
     split_table(table)
     known = [unquoted(name) for name in columns or ALL_COLUMNS]
-    note = f"where {table} is there; otherwise it is made. By key where foreign keys refer to it"
+    note = f"if {table} exists; otherwise it is created. By key if foreign keys refer to it"
     template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
     sql = named_table(table)
-    made = "the step creates its table where it is missing"
+    made = "the step creates its table if it is missing"
     yield Preview(packaged_sql(template, table=sql), connection, note, unexplained=made)
     insert = insert_statement(sql, known, always=False)
     yield Preview(insert, connection, unexplained=NEEDS_STAGED)

@@ -24,7 +24,7 @@ def refuse_unchanged(target: Table, kept: int) -> None:
     """Refuse to have left `kept` rows as they were that differ from the staged ones."""
     if kept > 0:
         raise JobFailure(
-            f"{target.written} did not change {kept} of the rows: a trigger of it keeps the new "
+            f"{target.written} did not change {kept} of the rows: a trigger discards the new "
             "values away"
         )
 
@@ -33,8 +33,8 @@ def refuse_kept(session: Session, target: Table, key: Sequence[str] = ()) -> Non
     """Refuse to leave rows that were to be deleted: all but those whose key is staged."""
     if target.readable and _unstaged_row(session, target, key):
         raise JobFailure(
-            f"{target.written} kept rows that were to be deleted: a trigger or a rule of it keeps "
-            "them. Take it away, or choose a table without one"
+            f"{target.written} kept rows that should be deleted: a trigger or a rule keeps "
+            "them. Remove it, or choose a table without one"
         )
 
 

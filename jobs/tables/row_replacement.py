@@ -160,7 +160,7 @@ def check_keys(session: Session, key: Sequence[str], source: str) -> None:
     if rows:
         row = rows[0]
         values = ", ".join(f"{name}={row[name]}" for name in key)
-        raise JobFailure(f"{source}: the key {values} is null or stands {row['times']} times")
+        raise JobFailure(f"{source}: the key {values} is null or occurs {row['times']} times")
 
 
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:

@@ -1,4 +1,4 @@
-"""What to do where the rows that are to be stored and their target have drifted apart."""
+"""Resolves differences between the rows to be stored and their target table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

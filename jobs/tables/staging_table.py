@@ -67,8 +67,8 @@ def create_schema(session: Session, table: str) -> None:
     if not state["may_create"]:
         role, database = quote_name(state["role"]), quote_name(state["database"])
         raise JobFailure(
-            f"there is no schema {schema}, and the role {state['role']} may not make one: have it "
-            f"made (CREATE SCHEMA {quote_name(schema)} AUTHORIZATION {role}), or GRANT CREATE ON "
+            f"there is no schema {schema}, and the role {state['role']} cannot create one: run "
+            f"CREATE SCHEMA {quote_name(schema)} AUTHORIZATION {role}, or GRANT CREATE ON "
             f"DATABASE {database} TO {role}"
         )
     _run(session, "create_schema", schema=schema)
@@ -95,8 +95,8 @@ def lock_rows(session: Session, target: Table) -> None:
     now = writable_table(session, target.written)
     if now is None or (now.oid, now.columns) != (target.oid, target.columns):
         raise JobFailure(
-            f"{target.written} was changed by somebody else while its rows were being made ready: "
-            "let the job run again"
+            f"{target.written} was changed by somebody else while its rows were being prepared: "
+            "run the job again"
         )
 
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue knows of a table: its columns, and who may do what with it."""
+"""Reads tables, their columns and privileges from PostgreSQL's catalog."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""How a job's statements are shown before they run."""
+"""Prints a job's statements before they run."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""How the command line shows things: aligned columns for people, JSON for programs."""
+"""Prints aligned columns for people and JSON for programs."""
 
 import shutil
 import sys

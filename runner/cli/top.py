@@ -56,7 +56,7 @@ def _overview(headrace: "Headrace") -> list[str]:
     leader = database.row("leader")
     workers = [row for row in database.rows("workers") if row["status"] != "stopped"]
     runs = database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
-    leads = f"{leader['holder']} leads" if leader and leader["live"] else "no active daemon"
+    leads = f"{leader['holder']} is active" if leader and leader["live"] else "no active daemon"
     lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
     lines += table(
         [

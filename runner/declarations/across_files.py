@@ -1,4 +1,4 @@
-"""What one pipeline file says about others: checked once all of them are loaded."""
+"""Checks references between pipeline files, once all of them are loaded."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the `_defaults.yaml` of a folder say for the pipelines in it and below it."""
+"""Applies the `_defaults.yaml` of folders to the pipelines in and below them."""
 
 import os
 from collections.abc import Iterator, Mapping

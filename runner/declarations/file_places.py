@@ -1,4 +1,4 @@
-"""Where in a file stands what a pipeline says."""
+"""Locates a pipeline's values in its file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the loader has to know about job classes, without importing any."""
+"""Facts about job classes for the loader, which imports none of them."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol

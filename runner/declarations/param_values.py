@@ -1,4 +1,4 @@
-"""Whether a value has the type of a parameter."""
+"""Checks whether a value has the type of a parameter."""
 
 import json
 from collections.abc import Callable

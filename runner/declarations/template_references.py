@@ -1,4 +1,4 @@
-"""What the templates in a pipeline's values refer to."""
+"""Finds the names to which the templates in a pipeline's values refer."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

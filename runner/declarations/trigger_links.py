@@ -1,4 +1,4 @@
-"""What triggers have to keep across files: the pipelines that they name exist, in no circle.
+"""Checks triggers across files: the pipelines that they name exist and form no cycle.
 
 One look after all files are read. It costs a few look-ups a reference, so that a daemon may
 take it after every edit.

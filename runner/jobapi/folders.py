@@ -1,4 +1,4 @@
-"""Where the files of pipelines lie and where jobs may write: one rule for all who look."""
+"""Resolves paths of pipelines' files and of jobs' output, by one rule for all."""
 
 import sysconfig
 from collections.abc import Iterable, Iterator

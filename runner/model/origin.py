@@ -1,4 +1,4 @@
-"""Where a value of a pipeline came from."""
+"""Origin of a pipeline's value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

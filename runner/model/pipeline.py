@@ -1,4 +1,4 @@
-"""What a pipeline file says, once it is validated."""
+"""Content of a pipeline file after validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

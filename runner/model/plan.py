@@ -1,4 +1,4 @@
-"""What one run will do: the pipeline expanded with its parameters, ready to be stored."""
+"""Plan of one run: the pipeline expanded with its parameters, ready to be stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

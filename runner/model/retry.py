@@ -1,4 +1,4 @@
-"""How often a failed job is tried again, and after how long."""
+"""Retry policy: the number of retries, and the waits before them."""
 
 from dataclasses import dataclass
 

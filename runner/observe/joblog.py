@@ -1,4 +1,4 @@
-"""What a job says while it runs, line by line, whichever way it says it."""
+"""Collects the log lines of a job while it runs, from every source."""
 
 import logging
 import os

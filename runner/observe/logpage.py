@@ -1,4 +1,4 @@
-"""What one attempt has said, in memory that its process shares with its worker's parent.
+"""Log lines of one attempt, in memory that the child shares with its worker's parent.
 
 A line is there as soon as it is said, whatever becomes of the process: a SIGKILL, or C code that
 holds the interpreter. Of each attempt the first lines and the last ones stay; in between they are

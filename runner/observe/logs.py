@@ -1,4 +1,4 @@
-"""What a process says about itself: one plain line, or one JSON object, an event."""
+"""Formats the log of a process: one plain line, or one JSON object, per event."""
 
 import json
 import logging

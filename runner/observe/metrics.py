@@ -1,4 +1,4 @@
-"""What Prometheus reads: counted when it asks, by queries that cost what is at hand.
+"""Metrics for Prometheus, counted on request by queries over unfinished work.
 
 Nothing here counts the whole history: open work comes from partial indexes, ended work from
 the rows that were made within the last five minutes.

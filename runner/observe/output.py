@@ -1,4 +1,4 @@
-"""What a job writes to standard output and standard error, which is its log, too.
+"""Captures a job's standard output and standard error for its log.
 
 `print` comes straight to the log. What programs that it starts and libraries in C write goes to the
 descriptors 1 and 2: they are a pipe, which a thread of this process reads, and after its death

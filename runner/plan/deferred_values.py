@@ -1,4 +1,4 @@
-"""What can be known of a plan's values only once other steps have ended."""
+"""Finds the values of a plan that are known only after other steps have ended."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

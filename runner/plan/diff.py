@@ -1,4 +1,4 @@
-"""What is different between two definitions of a pipeline, in meaning and not in text."""
+"""Compares two definitions of a pipeline by meaning, not by text."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

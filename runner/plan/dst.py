@@ -1,4 +1,4 @@
-"""What a change of the clocks does to one instant of a schedule, in words."""
+"""Describes the effect of a daylight-saving change on one instant of a schedule."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""When runs are due: the instants of a schedule, and what becomes of missed ones.
+"""Computes due runs: the instants of a schedule, and the handling of missed ones.
 
 Every function is pure. Instants are aware datetimes in UTC.
 """

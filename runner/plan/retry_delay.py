@@ -1,4 +1,4 @@
-"""How long a failed job waits before it is tried again."""
+"""Computes the wait before a failed job is retried."""
 
 import re
 from collections.abc import Callable, Collection

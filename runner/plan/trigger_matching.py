@@ -1,4 +1,4 @@
-"""Which runs that have ended start a run of the pipeline that waits for them.
+"""Matches runs that have ended with the pipelines that they trigger.
 
 Pure: the rows and the time are arguments. Two calls, one after the other, with what the first
 has left and what is new decide as one call with all of it would.

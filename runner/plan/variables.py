@@ -1,4 +1,4 @@
-"""What templates may say about the run: the variables under `run.`."""
+"""Variables under `run.` for templates."""
 
 from collections.abc import Mapping
 from datetime import datetime

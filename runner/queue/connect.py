@@ -1,4 +1,4 @@
-"""How Headrace reaches Redis, and what its errors mean to us."""
+"""Connects to Redis, and translates its errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a stock `rq worker` calls for our messages. Slower than our own worker, as correct."""
+"""Entry point of a stock `rq worker` for our messages: slower than our worker, as correct."""
 
 from importlib.metadata import entry_points
 

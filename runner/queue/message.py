@@ -1,4 +1,4 @@
-"""What travels through Redis: a job's id and an attempt number, nothing else.
+"""Messages in Redis: a job's id and an attempt number, nothing else.
 
 RQ calls a message a "job" and keeps it as a hash `<prefix>:job:<id>` whose id stands in the list
 `<prefix>:queue:<name>` (see `keys.py`). Our message id is `<job id>_<attempt>`, so that the list

@@ -1,4 +1,4 @@
-"""What a process has started, and what that has started: found, adopted and ended.
+"""Finds, adopts and ends the descendants of a process.
 
 A group or a session can be left (`setsid`), descent cannot: on Linux a process may adopt those
 of its descendants whose own parent has died, so that they stay below it in the tree. Elsewhere

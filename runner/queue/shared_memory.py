@@ -1,4 +1,4 @@
-"""What a worker's children say to their parent, in memory that both see.
+"""Shared memory in which a worker's children report to their parent.
 
 A child writes its slot a few times a job, the parent reads it a few times a second; neither
 waits for the other, and a slot survives the child that wrote it. A number that is odd while

@@ -1,4 +1,4 @@
-"""Where a child stood when it was killed: its Python stack, asked for by a signal.
+"""Asks a child for its Python stack by a signal, before it is killed.
 
 The C-level handler of `faulthandler` answers even while the interpreter waits in a driver or
 an extension; only a process that is stopped altogether does not.

@@ -1,4 +1,4 @@
-"""What versions before installation ids have left under RQ's shared prefix."""
+"""Removes keys under RQ's shared prefix that versions before installation ids have left."""
 
 from collections.abc import Callable, Collection, Sequence
 

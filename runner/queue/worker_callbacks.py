@@ -1,4 +1,4 @@
-"""What the warm worker asks of the engine, and what it tells it."""
+"""Callbacks from the warm worker to the engine."""
 
 import signal
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""How Headrace reaches PostgreSQL: what the URL says, and the session's settings on top of it."""
+"""Connects to PostgreSQL: the URL, and the session's settings on top of it."""
 
 import select
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What stands behind an error of PostgreSQL's in a job, where its own words do not say it."""
+"""Explains errors of PostgreSQL in a job if their own words do not."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

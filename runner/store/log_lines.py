@@ -1,4 +1,4 @@
-"""What an attempt has said, as `add_log_lines` takes it."""
+"""Log lines of an attempt, in the form of `add_log_lines`."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What PostgreSQL says beside its answers: the NOTICEs and WARNINGs of a job's statements.
+"""Collects PostgreSQL's NOTICEs and WARNINGs for the statements of a job.
 
 The driver keeps fifty and hands them over when a statement has ended. So this process waits for the
 answers to a job's statements itself: each notice is heard when it is said, and a signal to stop the

@@ -1,4 +1,4 @@
-"""Which of PostgreSQL's errors mean that the server is at fault: an outage, to be waited for."""
+"""Recognises errors of PostgreSQL that mean an outage, which has to be waited for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a job may have left in a session that our own statements run in, put in order.
+"""Resets the state that a job may have left in a session of our own statements.
 
 A job's SQL may change its role, its search path, its timeouts, and more, and what is recorded in
 its transaction comes after that.

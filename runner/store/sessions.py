@@ -1,4 +1,4 @@
-"""What a job gets to work with: sessions whose work commits with the job's completion."""
+"""Sessions for jobs: their work commits with the job's completion."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL takes writes now, asked without leaving anything behind."""
+"""Checks whether PostgreSQL accepts writes, without leaving anything behind."""
 
 from psycopg2 import errorcodes
 from sqlalchemy.exc import OperationalError

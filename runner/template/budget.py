@@ -35,7 +35,7 @@ class Budget:
         """Count one turn of a loop or one call of a macro."""
         self.iterations -= 1
         if self.iterations < 0:
-            raise TemplateError(f"loops turn more than {MAX_ITERATIONS:,} times")
+            raise TemplateError(f"loops run more than {MAX_ITERATIONS:,} times")
         if time.monotonic() > self.deadline:
             raise TemplateError(f"rendering takes longer than {MAX_SECONDS:g} s")
 
@@ -49,7 +49,7 @@ class Budget:
         """Count what is made, read or compared; and look at the clock."""
         self.work -= amount
         if self.work < 0:
-            raise TemplateError(f"values of more than {MAX_WORK:,} characters in all are made")
+            raise TemplateError(f"it creates values of more than {MAX_WORK:,} characters in total")
         if time.monotonic() > self.deadline:
             raise TemplateError(f"rendering takes longer than {MAX_SECONDS:g} s")
 

@@ -1,4 +1,4 @@
-"""What user SQL may not do, told before it reaches the server.
+"""Refuses statements that users' SQL must not contain, before they reach the server.
 
 A job's SQL runs in the transaction that also records the job's completion. A COMMIT inside it
 would tear the two apart, so transaction control is refused here. The server itself refuses it

@@ -1,4 +1,4 @@
-"""How much a value of a template is, all that it holds counted, and filters that are told so."""
+"""Measures the values of a template, with all that they contain, and guards filters by it."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, time
@@ -42,7 +42,7 @@ def characters(value: Any) -> int:
             raise TemplateError("a namespace has no text; write one of its attributes")
         if counted + len(waiting) > budget.MAX_WORK:
             raise TemplateError(
-                f"values of more than {budget.MAX_WORK:,} characters in all are made"
+                f"it creates values of more than {budget.MAX_WORK:,} characters in total"
             )
     return counted
 

@@ -1,4 +1,4 @@
-"""What a job tells about a statement that it would send, before it has a database."""
+"""Describes a statement that a job would send, before it has a database."""
 
 from dataclasses import dataclass
 from pathlib import Path

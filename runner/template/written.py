@@ -1,4 +1,4 @@
-"""What the job at hand was given as SQL, so that an error can name the place in it."""
+"""Keeps the SQL that the current job was given, so that an error can name the place in it."""
 
 import re
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""Who may ask: whoever has the token, and over loopback the user who runs the service.
+"""Access control: the token, and on loopback the user who runs the service.
 
 Root is let in like that user. Everybody else needs the token, which `HEADRACE_API_TOKEN` sets or
 a first start makes in `HEADRACE_HOME/token`. Where it is set, nobody is let in without: behind a

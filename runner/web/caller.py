@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection over loopback: the owner of the calling socket.
+"""Identifies the caller of a loopback connection: the owner of the calling socket.
 
 The kernel lists it in /proc/net/tcp and tcp6. A connection is looked up once, when it is
 accepted, by its four numbers. What cannot be known for sure is unknown: whoever asks needs a

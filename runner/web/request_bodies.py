@@ -1,4 +1,4 @@
-"""What the bodies of requests may hold, in the YAML's words."""
+"""Bodies of requests, in the YAML's words."""
 
 import json
 import math

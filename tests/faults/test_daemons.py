@@ -89,7 +89,7 @@ def test_a_leader_that_is_stopped_hands_over(cluster: Cluster) -> None:
     first = cluster.daemon()
     cluster.wait_for_leader()
     second = cluster.daemon()
-    wait_until(lambda: "is up" in second.text())
+    wait_until(lambda: "has started" in second.text())
 
     first.signal(signal.SIGTERM)
 

@@ -381,7 +381,7 @@ def test_a_hidden_file_of_an_earlier_attempt_is_removed_by_the_next(tmp_path):
             one.write(b"first, woken late")
 
     try:
-        with pytest.raises(JobFailure, match="another attempt"):
+        with pytest.raises(JobFailure, match="newer attempt"):
             overtaken()
     finally:
         jobapi.enter(None)

@@ -300,7 +300,7 @@ def test_a_redirect_to_a_listed_name_that_leads_to_a_private_address_is_refused(
     server.redirect("/", other.url(host="api.example.com"))
     run = runner_for(target, tmp_path, f"127.0.0.1:{server.port}", "api.example.com")
 
-    with pytest.raises(HostRefused, match=r"leads to 127\.0\.0\.1, a private address"):
+    with pytest.raises(HostRefused, match=r"resolves to 127\.0\.0\.1, a private address"):
         run(HttpExtract, url=server.url(), path="x")
 
     assert len(server.asked) == 1

@@ -103,7 +103,7 @@ def test_a_header_that_is_given_in_another_case_replaces_the_built_in_one(
         ({"X-Größe": "1"}, "the header 'X-Größe' has no name"),
         ({"X-Key:": "1"}, "the header 'X-Key:' has no name"),
         ({"X-Key\n": "1"}, r"the header 'X-Key\\n' has no name"),
-        ({"X-Key": "1", "x-key": "2"}, "the header x-key stands twice: X-Key is the same one"),
+        ({"X-Key": "1", "x-key": "2"}, "the header x-key occurs twice: X-Key is the same one"),
         ({"X-Key": "5 €"}, "the header X-Key holds a character outside Latin-1"),
         ({"X-Key": "a\nb"}, "the header X-Key contains a line break"),
         ({"X-Key": "a\x07b"}, "the header X-Key contains a control character"),

@@ -114,7 +114,7 @@ def test_a_cut_download_leaves_no_file_and_the_old_one_alone(
     kept.write_bytes(b"old")
     server.routes["/"] = Answered(raw=by_length(head("gzip"), packed_until("csv", "gzip", None)))
 
-    with pytest.raises(JobFailure, match="cut short"):
+    with pytest.raises(JobFailure, match="truncated"):
         run(HttpExtract, url=server.url(), path=path)
 
     assert kept.read_bytes() == b"old"
@@ -204,7 +204,7 @@ def test_a_packed_answer_that_has_ended_is_loaded(
         (
             "gzip",
             gzip.compress(b"id\n", mtime=0) + gzip.compress(b"1\n", mtime=0)[:15],
-            "cut short",
+            "truncated",
         ),
         ("gzip", gzip.compress(b"id\n1\n", mtime=0)[:-4] + b"abcd", "gzip stream is damaged"),
         ("gzip", b"id\n1\n", "gzip stream is damaged"),
@@ -272,7 +272,7 @@ def test_an_answer_whose_end_nothing_tells_is_warned_of(
     with caplog.at_level(logging.WARNING):
         run(HttpExtract, url=server.url(), format="csv", into="t", create=True)
 
-    assert "nothing tells whether all of it has come" in caplog.text
+    assert "nothing shows whether it is complete" in caplog.text
 
 
 def test_a_hint_before_the_answer_is_not_the_answer(

@@ -240,7 +240,7 @@ def test_a_mirror_is_the_same_as_its_source(run_job, target, other, drifted, acr
 def test_a_synchronisation_by_an_ambiguous_key_is_refused(run_job, execute, drifted):
     execute("INSERT INTO source VALUES (3, 'again', NULL)")
 
-    with pytest.raises(JobFailure, match="id=3 is null or stands 2 times"):
+    with pytest.raises(JobFailure, match="id=3 is null or occurs 2 times"):
         run_job(SyncTable, source_table="source", target_table="t", key="id")
 
 

@@ -136,7 +136,7 @@ def test_vacuum_is_refused_with_the_remedy_and_runs_with_it(run_job, execute):
         ({"sql": "SELECT {{ params.a }}"}, TemplateError, r"^sql:1: 'a' is undefined"),
         ({"sql": "-- nothing"}, RefusedSql, "contains no statement"),
         ({"sql": "UPDATE t SET a = 1", "into": "x"}, RefusedSql, "needs a SELECT"),
-        ({"sql": "SELECT 1", "into": "x; DROP TABLE y"}, RefusedSql, "no identifier"),
+        ({"sql": "SELECT 1", "into": "x; DROP TABLE y"}, RefusedSql, "not an identifier"),
     ],
 )
 def test_a_mistake_in_the_sql_is_told_clearly(run_job, with_, error, told):

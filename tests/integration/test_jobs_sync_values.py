@@ -74,7 +74,7 @@ def test_a_key_that_is_null_or_doubled_in_the_source_is_refused(run_job, execute
     execute(f"INSERT INTO source VALUES (1, 'a'), ({key}, 'b')")
     execute("CREATE TABLE target AS SELECT 1 AS id, 'old' AS v")
 
-    with pytest.raises(JobFailure, match="is null or stands"):
+    with pytest.raises(JobFailure, match="is null or occurs"):
         run_job(SyncTable, **WITH)
 
     assert query("SELECT v FROM target") == [("old",)]

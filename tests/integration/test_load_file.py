@@ -107,7 +107,7 @@ def test_replacing_from_json_lines_takes_defaults_too(load, execute, query, stra
     [
         ('{"id": 1}\n{"id": 2, "nota": "x"}\n', {}, r"in\.jsonl:2: no column for 'nota'.*id, note"),
         ('{"id": 1}\n', {"columns": ["id", "note"]}, "no record has the column 'note'"),
-        ('{"id": 1, "id": 2}\n', {}, r":1: the key 'id' stands twice"),
+        ('{"id": 1, "id": 2}\n', {}, r":1: the key 'id' occurs twice"),
         ('{"id": 1}\n{"note": "\\ud800"}\n', {}, r"in\.jsonl:2: holds half a character"),
         ('{"id": 1}\n{"note": "a\\u0000"}\n', {}, r"in\.jsonl:2"),
         ('[{"id": 1}]\n', {}, r":1: no JSON object but \[\{"),
@@ -163,7 +163,7 @@ def test_a_list_of_columns_is_matched_with_the_header_by_name(load, execute, que
         ("id,name,more\n1,2,3\n", {}, r"in\.csv:1: t has no column 'more'.*id, name"),
         ("id,,name\n1,2,3\n", {}, "the column 2 of the header has no name"),
         ("id,name,id\n1,2,3\n", {}, "'id' occurs twice in the header"),
-        ("id,name,\n1,x,\n2,y,z\n", {}, r"in\.csv:3: a value stands under the last column"),
+        ("id,name,\n1,x,\n2,y,z\n", {}, r"in\.csv:3: there is a value in the last column"),
         ("id;name\n1;x\n", {}, "with `delimiter: ';'` it is several"),
         ("\nid,name\n", {}, "begins with an empty line"),
         (f"id,{'n' * 200_000}\n", {}, "longer than the 63 bytes"),
@@ -355,7 +355,7 @@ def test_rows_that_a_trigger_keeps_away_are_counted_and_told(load, execute, quer
     execute("CREATE TRIGGER o BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION odd_only()")
     with caplog.at_level("WARNING", "headrace.job"):
         assert load("a\n1\n2\n3\n") == 2
-    assert "a trigger of t kept 1 of 3 rows away" in caplog.text
+    assert "a trigger of t rejected 1 of 3 rows" in caplog.text
 
 
 def test_readers_go_on_while_a_table_is_replaced_and_old_snapshots_keep_its_rows(

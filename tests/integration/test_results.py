@@ -105,5 +105,5 @@ def test_every_job_that_tells_values_tells_them_as_they_are(run_job, execute, sq
     assert run_job(DataAggregation, **of_table)["rows"] == [{"id": 1, "v": value}]
     with pytest.raises(JobFailure, match=f"v='{value}'"):
         run_job(CheckData, table="source", unique=["v"])
-    with pytest.raises(JobFailure, match=f"the key v={value} is null or stands 2 times"):
+    with pytest.raises(JobFailure, match=f"the key v={value} is null or occurs 2 times"):
         run_job(SyncTable, **with_)

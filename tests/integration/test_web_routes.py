@@ -527,6 +527,7 @@ def test_readiness_counts_no_dead_leader_and_no_dead_worker(client: TestClient, 
             birth_ticks=0,
             queues=["medium"],
             processes=1,
+            job_files="",
         )
     database.rows("take_leadership", holder=alive, lease_s=60)
     ready = client.get("/health/ready").json()

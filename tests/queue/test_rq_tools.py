@@ -15,7 +15,7 @@ RQ = Path(sys.executable).parent / "rq"
 RQ_SCRIPT = [str(RQ)] if RQ.exists() else [sys.executable, "-c", "from rq.cli import main; main()"]
 
 
-def rq(cluster: Cluster, *arguments: str, timeout: float = 90) -> str:
+def rq(cluster: Cluster, *arguments: str, timeout: float = 120) -> str:
     done = subprocess.run(
         [*RQ_SCRIPT, arguments[0], "--url", cluster.servers.redis_url, *arguments[1:]],
         cwd=ROOT,

@@ -26,6 +26,8 @@ class Adapter(Contender):
         super().__init__(place, variant)
         os.environ.update(self.environment())
         (place.scratch / "pipelines").mkdir(exist_ok=True)
+        # The jobs lie beside the benchmark.
+        (place.scratch / "config.yaml").write_text("job_packages: [bench]\n")
         self.headrace: Headrace = connect()
         self._line: Any = None
         self._first_id = new_id()
@@ -36,6 +38,7 @@ class Adapter(Contender):
         return {
             "DATABASE_URL": self.place.database_url,
             "REDIS_URL": self.place.redis_url,
+            "HEADRACE_CONFIG": str(self.place.scratch / "config.yaml"),
             "HEADRACE_HOME": str(self.place.scratch / "home"),
             "HEADRACE_PIPELINES": str(self.place.scratch / "pipelines"),
             "HEADRACE_PORT": str(_free_port()),

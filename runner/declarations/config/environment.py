@@ -1,4 +1,4 @@
-"""What the environment says, in the form of `config.yaml`."""
+"""Reads the environment in the form of `config.yaml`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where each setting came from: a variable, the configuration file, or nowhere."""
+"""Finds the origin of each setting: a variable, the configuration file, or none."""
 
 import os
 from collections.abc import Mapping

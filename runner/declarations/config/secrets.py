@@ -1,4 +1,4 @@
-"""What the settings hold that nobody else is to see, and the variables that it came from."""
+"""Finds the secrets in the settings, and the variables from which they come."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

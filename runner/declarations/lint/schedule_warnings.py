@@ -19,8 +19,8 @@ def either_day(pipeline: Pipeline, document: Document) -> Iterator[Problem]:
             " not only where both hold"
         )
         hint = (
-            "leave one of the two as *; a calendar restricts days further, and a first step with"
-            " `when` can look at the date"
+            "leave one of the two as *; a calendar can restrict the days, and a first step with"
+            " `when` can check the date"
         )
         yield Problem(document.file, *place, "either-day", message, hint, severity="warning")
 

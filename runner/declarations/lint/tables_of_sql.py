@@ -1,4 +1,4 @@
-"""Reads from SQL which tables it reads, writes and makes."""
+"""Finds the tables that SQL reads, writes and creates."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a schedule's calendar has to keep beyond its schema."""
+"""Rules for a schedule's calendar, beyond its schema."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath

@@ -1,4 +1,4 @@
-"""What the environment variables of a step have to keep."""
+"""Rules for the environment variables of a step."""
 
 from collections.abc import Iterator
 

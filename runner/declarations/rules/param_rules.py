@@ -1,4 +1,4 @@
-"""What declared parameters have to keep beyond their schema."""
+"""Rules for declared parameters, beyond their schema."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What a pipeline has to keep beyond its schema: one function a rule.
+"""Rules for a pipeline, beyond its schema: one function per rule.
 
 Each takes the draft of one file and yields what is wrong with it. `RULES` lists them.
 """

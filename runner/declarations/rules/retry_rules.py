@@ -1,4 +1,4 @@
-"""What the `retry` of a step or of the defaults has to keep beyond its schema."""
+"""Rules for the `retry` of a step or of the defaults, beyond its schema."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What schedules and other times have to keep beyond their schema."""
+"""Rules for schedules and other times, beyond their schema."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a step that runs a pipeline has to keep beyond its schema."""
+"""Rules for a step that runs a pipeline, beyond its schema."""
 
 from collections.abc import Iterator
 

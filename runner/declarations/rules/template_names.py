@@ -1,4 +1,4 @@
-"""What the templates of a pipeline file may speak of, place by place.
+"""Names that the templates of a pipeline file may use, by place.
 
 One table for all: a name that a run knows and this table does not is refused before it runs.
 """

@@ -1,4 +1,4 @@
-"""What templates and conditions have to keep."""
+"""Rules for templates and conditions."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""What a trigger has to keep within its file; see `trigger_links` for the others."""
+"""Rules for a trigger within its file; see `trigger_links` for those across files."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a plain YAML scalar means: the core schema of YAML 1.2.
+"""Parses plain YAML scalars by the core schema of YAML 1.2.
 
 Only `true` and `false` are booleans, so `no`, `on` and `yes` stay text; `010` is ten;
 `12:30:45` and `2024-01-31` are text.

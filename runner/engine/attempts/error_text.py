@@ -1,4 +1,4 @@
-"""What a row keeps of an exception: its type, its text, and what caused it."""
+"""Words of an exception for its row: type, text and causes."""
 
 import traceback
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How `handle()` has ended, and what an error means for another attempt."""
+"""Outcomes of `handle()`, and whether an error allows another attempt."""
 
 import random
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What a worker does for a step that runs a pipeline: it looks how the run has ended."""
+"""Reads the outcome of the run for which a step has waited."""
 
 from typing import Any
 from uuid import UUID

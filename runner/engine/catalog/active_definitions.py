@@ -1,4 +1,4 @@
-"""What the leading daemon runs, kept in the database for comparisons with the files."""
+"""Stores the definitions that the active daemon runs, to compare them with the files."""
 
 import json
 from base64 import b64encode

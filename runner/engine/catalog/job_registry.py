@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,22 @@ class Registry:
         """
         arguments = self.arguments(name, payload)
         job = self.get(name).cls(**arguments)
+        job.payload = payload
+        return job
+
+    def make_of_known(self, name: str, payload: Mapping[str, Any], is_unknown: "IsTemplate") -> Any:
+        """Return an instance for the sake of the arguments that are known.
+
+        The others are handed on as they are, and so is what does not fit.
+        """
+        from headrace.model.argument_types import Mismatch, fit
+
+        kind = self.get(name)
+        arguments = dict(payload)
+        for key in payload.keys() & kind.parameters.keys():
+            with suppress(Mismatch):
+                arguments[key] = fit(payload[key], kind.parameters[key].type, is_unknown)
+        job = kind.cls(**arguments)
         job.payload = payload
         return job
 

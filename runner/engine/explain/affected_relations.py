@@ -1,4 +1,4 @@
-"""What the statements of a plan do beyond the table that they name, as its database knows it."""
+"""Finds the further relations that a plan's statements affect, by asking the database."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace

@@ -25,7 +25,7 @@ from headrace.engine.explain.null_params import faults_of_null, told_of_null
 from headrace.engine.explain.sql_check import SqlText, faults_of_sql, statements_of
 from headrace.engine.explain.sql_preview import NoDatabase, entered
 from headrace.engine.explain.step_shapes import StepShapes
-from headrace.engine.explain.unknown_value import Touched
+from headrace.engine.explain.unknown_value import Touched, is_untouchable
 from headrace.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from headrace.model.pipeline import Pipeline, Step
 from headrace.template.syntax import has_template
@@ -124,15 +124,13 @@ class _Rehearsal:
 
     def _wrong_types(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at values whose type the parameters' declarations tell."""
-        samples = {
-            key: sample
-            for key, sample in self._known.samples(step)
-            # Which text it will be, say, is not known.
-            if key in kind.parameters and not judges_value(kind.parameters[key].type, sample)
-        }
+        samples = dict(self._known.samples(step))
         for keys, code, message, hint in self._registry.check(step.job, samples):
             if code == "wrong-type":
-                yield self._told(step, keys, code, message, hint or _HINT)
+                type_ = kind.parameters[str(keys[0])].type
+                # Which text it will be, say, is not known.
+                if not judges_value(type_, samples[str(keys[0])]):
+                    yield self._told(step, keys, code, message, hint or _HINT)
 
     def _of_sql(self, step: Step, kind: JobType) -> Iterator[Problem]:
         """Look at the SQL of a step before any value is put in."""
@@ -171,20 +169,18 @@ class _Rehearsal:
             return
         yield from self._of_paths(step, kind, one.payload)
         yield from self._of_connections(step, kind, one.payload)
-        job, refused = self._made(step, kind, one)
+        job, refused = self._made(step, one)
         if refused is not None:
             yield self._refused(step, self._argument(one.payload, refused), refused)
         elif job is not None and sql:
             yield from self._statements(step, job, one)
 
-    def _made(
-        self, step: Step, kind: JobType, one: Rendered
-    ) -> tuple[Any | None, HeadraceError | None]:
+    def _made(self, step: Step, one: Rendered) -> tuple[Any | None, HeadraceError | None]:
         """Return the job, or what it is refused for; neither where that is not known yet."""
         try:
             if one.complete:
                 return self._registry.make(step.job, one.payload), None
-            return kind.cls(**one.payload), None
+            return self._registry.make_of_known(step.job, one.payload, is_untouchable), None
         except InvalidPayload as error:
             return None, error
         except Touched:

@@ -1,4 +1,4 @@
-"""What PostgreSQL says about the statements of pipelines before they run."""
+"""Asks PostgreSQL about the statements of pipelines before they run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What is known of the values of a pipeline's steps before any run: constants and defaults."""
+"""Finds the values that a pipeline's steps have before any run: constants and defaults."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field

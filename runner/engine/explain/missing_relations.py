@@ -1,4 +1,4 @@
-"""What the steps of a plan make, so that its absence before the run is no mistake."""
+"""Finds the step that creates a relation, so that EXPLAIN does not report it as missing."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What is wrong with the SQL of a step, whatever values it is given."""
+"""Checks the SQL of a step for errors that do not depend on its values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

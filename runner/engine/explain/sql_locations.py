@@ -1,4 +1,4 @@
-"""Where the statements of a pipeline's steps are written."""
+"""Locates the statements of a pipeline's steps in its files."""
 
 import re
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.subpipeline import pipeline_of
 from headrace.template import Preview
+from headrace.template.syntax import has_template
 
 _SQL = ("sql", "sql_path")
 
@@ -50,9 +51,10 @@ def _of_job(registry: Registry, job: PlannedJob, payload: Mapping[str, Any]) -> 
     cls = registry.get(job.job_class).cls
     try:
         if job.late:
-            return PreviewedJob(
-                job.step, tuple(cls(**payload).preview()) if _tells(cls, job) else ()
-            )
+            if not _tells(cls, job):
+                return PreviewedJob(job.step)
+            late = registry.make_of_known(job.job_class, payload, has_template)
+            return PreviewedJob(job.step, tuple(late.preview()))
         made = registry.make(job.job_class, payload)
         statements = tuple(made.preview()) if _tells(cls, job) else ()
         made.rehearse()

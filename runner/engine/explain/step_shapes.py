@@ -1,4 +1,4 @@
-"""What is known of the values that a pipeline's templates will see, by their types."""
+"""Infers the types of the values that a pipeline's templates will see."""
 
 from functools import cached_property
 from typing import Any

@@ -26,3 +26,8 @@ class Untouchable:
 
 
 UNTOUCHABLE = Untouchable()
+
+
+def is_untouchable(value: object) -> bool:
+    """Tell whether a value is not known yet."""
+    return value is UNTOUCHABLE

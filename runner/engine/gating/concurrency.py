@@ -1,4 +1,4 @@
-"""Whether a new run may run at once, and what becomes of it and of others if it may not."""
+"""Decides whether a new run may start, and handles it and others if it may not."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How a run ends, and how the next one of its group takes its place."""
+"""Ends runs, and starts the next run of a concurrency group."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a person does to jobs and runs that exist: cancel, retry, pause.
+"""Manual interventions on jobs and runs: cancel, retry, pause.
 
 Each is one transaction whose statements name the status that they need, so that it is safe
 against a worker that does something else at that very moment.

@@ -1,4 +1,4 @@
-"""What the leading daemon repairs once a second, so that whatever was killed, work goes on."""
+"""Repairs, once a second in the active daemon, what crashes have left undone."""
 
 import logging
 import os

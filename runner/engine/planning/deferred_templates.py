@@ -1,4 +1,4 @@
-"""What speaks of how other steps have ended, rendered once these have."""
+"""Renders templates that refer to other steps, once these have ended."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol

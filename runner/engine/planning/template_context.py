@@ -1,4 +1,4 @@
-"""What a condition or a late template may speak of: the run, its parameters, its steps."""
+"""Names for conditions and deferred templates: the run, its parameters, its steps."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a pipeline owes: only what was declared when it fell due, on PostgreSQL's clock."""
+"""Records since when a schedule is declared: earlier instants are not caught up."""
 
 import json
 import logging

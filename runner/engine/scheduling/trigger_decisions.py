@@ -1,4 +1,4 @@
-"""What became of upstream runs: decided, stored, told."""
+"""Stores and logs the decisions of pipeline triggers."""
 
 import json
 import logging

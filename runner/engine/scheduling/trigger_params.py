@@ -1,4 +1,4 @@
-"""What a trigger hands on of the runs that have ended."""
+"""Provides the parameters that a trigger takes from runs that have ended."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""How an attempt ends in a child: completed, failed, given back, or recovered after an outage.
+"""Ends attempts in a child: completed, failed, returned, or recovered after an outage.
 
 Whatever goes wrong, no attempt is left hanging.
 """

@@ -1,4 +1,4 @@
-"""What a child has in hand beside its job: short jobs that share a commit.
+"""Holds a child's short jobs that share a commit.
 
 A job of a class whose last runs were all short is not completed at once. The child claims a few
 more like it in the same commit that completes the ones before, so that a commit, a round trip

@@ -1,4 +1,4 @@
-"""How long a worker's child lives: until it is asked to stop, or has done enough."""
+"""Decides when a worker's child exits: on request, or at its job or memory limit."""
 
 import logging
 import resource

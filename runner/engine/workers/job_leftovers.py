@@ -1,4 +1,4 @@
-"""What a job may leave in the process that runs the next one: put back, or the process is replaced.
+"""Restores the process after a job, or has it replaced, so that nothing reaches the next job.
 
 Looked at after each job, so each look is cheap. What can be put back is; for the rest (a thread
 that goes on, a file that stays open and perhaps locked, a right that was given up) `put_back` says

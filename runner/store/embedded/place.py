@@ -1,4 +1,4 @@
-"""Where everything lies inside `HEADRACE_HOME`, and that it is ours."""
+"""Locates files inside `HEADRACE_HOME`, and checks that the folder is ours."""
 
 import contextlib
 import hashlib

@@ -137,8 +137,8 @@ def test_every_country_has_a_year():
         ("UK", '"GB"'),
         ("united states", '"US"'),
         ("Swizerland", '"CH"'),
-        ("XX", "two letters"),
-        ("", "two letters"),
+        ("XX", "two-letter code"),
+        ("", "two-letter code"),
     ],
 )
 def test_an_unknown_country_is_told_with_what_was_meant(code, hint):

@@ -217,7 +217,7 @@ def test_init_writes_a_project_that_is_valid_and_never_overwrites(tmp_path: Path
     (tmp_path / "shop" / "config.yaml").write_text("# mine\n")
     again = headrace("init", "shop")
     assert again.code == 2
-    assert "exists already" in again.err
+    assert "already exists" in again.err
     assert (tmp_path / "shop" / "config.yaml").read_text() == "# mine\n"
 
 

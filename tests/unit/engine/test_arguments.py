@@ -209,6 +209,15 @@ def test_a_job_is_made_with_values_of_its_hints_and_keeps_what_was_given(registr
     assert job.payload == with_
 
 
+def test_a_job_of_which_not_all_is_known_is_given_what_is_as_its_hint_has_it(registry: Registry):
+    with_ = {"day": "2025-01-31", "wait": "{{ steps.a.result }}"}
+
+    job = registry.make_of_known("Daily", with_, has_template)
+
+    assert (job.day, job.wait) == (date(2025, 1, 31), "{{ steps.a.result }}")
+    assert job.payload == with_
+
+
 def test_a_wrong_argument_is_told_with_the_keys_that_lead_to_it(registry: Registry):
     found = registry.check("Daily", {"day": "no", "sizes": [{"size": 3}, {"size": "x"}]})
 

@@ -77,7 +77,7 @@ def test_a_result_that_holds_itself_is_refused() -> None:
     circle: list[object] = []
     circle.append({"again": circle})
 
-    with pytest.raises(InvalidResult, match="holds itself"):
+    with pytest.raises(InvalidResult, match="contains itself"):
         stored(circle)
 
 

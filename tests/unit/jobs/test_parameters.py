@@ -72,7 +72,11 @@ def test_any_other_aggregate_is_refused(expression):
         (ExportQuery, {"path": "x"}, "either sql or sql_path"),
         (RebuildIndex, {}, "either index or table"),
         (ArchiveRows, {"table": "t", "into": "u", "column": "c"}, "either older_than or before"),
-        (ArchiveRows, {"table": "t", "into": "u", "column": "c", "older_than": "soon"}, "no age"),
+        (
+            ArchiveRows,
+            {"table": "t", "into": "u", "column": "c", "older_than": "soon"},
+            "not an age",
+        ),
         (
             SyncTable,
             {"source_table": "a", "target_table": "b", "key": "id", "columns": ["x"]},

@@ -31,7 +31,7 @@ def known(table: object) -> set[str]:
 
 
 def test_the_page_lists_exactly_the_filters_of_values_and_of_sql():
-    plain, of_sql = section("Filters").split("In SQL also")
+    plain, of_sql = section("Filters").split("SQL has these filters in addition")
     assert named(first_cells(plain)) == known(values.filters)
     assert named(first_cells(of_sql)) == known(sql.filters) - known(values.filters)
 

@@ -1,4 +1,4 @@
-"""What the leading daemon runs."""
+"""Definitions that the active daemon runs."""
 
 from headrace.store.migrations import run_sql
 

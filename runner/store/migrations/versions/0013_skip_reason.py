@@ -1,4 +1,4 @@
-"""Why a job was skipped, and when a run was cancelled."""
+"""Reason of a skipped job, and the time at which a run was cancelled."""
 
 from headrace.store.migrations import run_sql
 
