@@ -130,6 +130,7 @@ def _own_parts(headrace: "Headrace", missing: int) -> "list[Part]":
     from headrace.cli.services import live_worker, part_of
 
     headrace.registry.names()
+    headrace.load_hooks()
     # What happens to the run's jobs, its client tells.
     quiet = replace(headrace.settings, log_level="error")
     headrace.settings = quiet

@@ -198,11 +198,15 @@ def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
     """Migrate, then say what is in force. In a process of its own: nothing of it stays.
 
     `tell` is given the prefix of the installation's keys in Redis.
+
+    Raises:
+        ConfigError: No worker could start.
     """
     from headrace.cli.printing import until
     from headrace.engine.scheduling.scheduler import next_start
 
     own = headrace.afresh("up")
+    own.load_hooks()
     once_there(own.migrate)
     tell(own.keys.prefix)
     own.pipelines.refresh()

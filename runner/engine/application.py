@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from headrace import jobapi
 from headrace.declarations.config import Settings, hidden_values, load_settings
+from headrace.engine.catalog.hook_modules import load_hooks
 from headrace.engine.catalog.job_registry import Registry, registry_of
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
@@ -93,6 +94,14 @@ class Headrace:
     def registry(self) -> Registry:
         """The job classes."""
         return registry_of(self.settings)
+
+    def load_hooks(self) -> None:
+        """Load the functions that are called around each attempt.
+
+        Raises:
+            ConfigError: A module of `hooks` cannot be imported.
+        """
+        load_hooks(self.settings.hooks, self.registry, self.settings.project)
 
     @cached_property
     def pipelines(self) -> Pipelines:

@@ -212,6 +212,17 @@ def use_dispatcher(dispatcher: Dispatcher) -> None:
     _dispatcher[:] = [dispatcher]
 
 
+@contextmanager
+def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
+    """Say who dispatches in the block."""
+    before = list(_dispatcher)
+    use_dispatcher(dispatcher)
+    try:
+        yield
+    finally:
+        _dispatcher[:] = before
+
+
 def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]) -> str:
     """Dispatch a job and return its id."""
     if not _dispatcher:
@@ -233,6 +244,7 @@ __all__ = [
     "adopting_orphans",
     "current",
     "dispatch",
+    "dispatching_by",
     "enter",
     "environment_for_programs",
     "logger",

@@ -241,6 +241,7 @@ class _Loading:
             max_memory_bytes=value(("max_memory_mb",)) << 20,
             shell_commands=value(("shell_commands",)),
             job_packages=tuple(value(("job_packages",))),
+            hooks=tuple(value(("hooks",))),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),

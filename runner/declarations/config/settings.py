@@ -33,7 +33,8 @@ class Settings:
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
     `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP,
-    `job_packages` are those beside `jobs/` that a dotted path may lead into.
+    `job_packages` are those beside `jobs/` that a dotted path may lead into, `hooks` the modules
+    whose functions are called around each attempt.
     `withheld` are the variables that the file takes for itself, `secrets` what those of them hold
     that nobody is to see.
     Whatever may hold a secret is left out of `repr`.
@@ -63,6 +64,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     output_folders: tuple[Path, ...] | None = None
     job_packages: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"

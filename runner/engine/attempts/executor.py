@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from headrace import jobapi
+from headrace.engine.attempts.attempt_hooks import AttemptHooks
 from headrace.engine.attempts.error_text import plain_text
 from headrace.engine.attempts.foreach import complete_items, expand_items
 from headrace.engine.attempts.job_environment import environment
@@ -87,6 +88,7 @@ class Executor:
         self._registry = registry
         self._surroundings = surroundings
         self._log = log
+        self.hooks = AttemptHooks()
         self._pid = os.getpid()
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
@@ -105,8 +107,9 @@ class Executor:
         forget_texts()
         self._log.begin(claimed.id, claimed.attempt)
         at_hand(claimed)
-        jobapi.enter(self._attempt(claimed))
         try:
+            self.hooks.before(claimed)
+            jobapi.enter(self._attempt(claimed))
             crash_point("before-effect")
             return self._handled(claimed)
         except EffectApplied:
@@ -182,17 +185,19 @@ class Executor:
         """
         if handled.expansion is not None:
             log = self.log_lines(claimed)
-            return complete_items(self.store, claimed, handled.expansion, log, self.close_runs)
+            close_runs = self.close_runs
+            completed = complete_items(self.store, claimed, handled.expansion, log, close_runs)
+            self.hooks.note(claimed, "completed")
+            return completed
         self.sessions.refuse_disorder()
         number = self.sessions.number
         lines = self.log_lines(claimed)
         completed = self.store.complete(claimed, handled.result, lines, xact=number)
-        if number is None:
-            crash_point("after-commit")
-            return completed
-        crash_point("after-fence")
-        self.sessions.commit_control()
+        if number is not None:
+            crash_point("after-fence")
+            self.sessions.commit_control()
         crash_point("after-commit")
+        self.hooks.note(claimed, "completed", result=handled.result)
         return completed
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
@@ -238,7 +243,9 @@ class Executor:
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
             self.write_log(claimed)
-            return close_failed(tx, [row])
+            messages = close_failed(tx, [row])
+        self.hooks.note(claimed, row["status"], error=raised.error)
+        return messages
 
     def settle(
         self, ended: Iterable[Claimed], completed: Completed | CompletedBatch

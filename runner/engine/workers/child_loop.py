@@ -43,7 +43,12 @@ class ChildLoop:
         self._process = ProcessState()
         self._ending = Ending(executor, taker, slot, self._life)
         self._sharing = Sharing(
-            executor, taker, slot, self._life, self._ending, most=jobs_per_commit
+            executor,
+            taker,
+            slot,
+            self._life,
+            self._ending,
+            most=1 if executor.hooks.wait_for_end else jobs_per_commit,
         )
 
     def run(self) -> None:
@@ -137,6 +142,8 @@ class ChildLoop:
             self._slot.idle()
         with suppress(StoreUnavailable):
             self._executor.sessions.clean()
+        if self._executor.hooks.after():
+            self._tidy()
         return following
 
     def _attempt(self, claimed: Claimed) -> Claimed | None:
@@ -144,7 +151,9 @@ class ChildLoop:
         if isinstance(handled, Raised):
             self._ending.fail(claimed, handled)
         elif not self._sharing.joins(claimed, handled):
-            return self._ending.succeed(claimed, handled, take=not self._sharing.batch)
+            # With hooks each attempt ends by itself: the next one must not wait for them, claimed.
+            alone = self._sharing.batch or self._executor.hooks.wait_for_end
+            return self._ending.succeed(claimed, handled, take=not alone)
         return None
 
     def _tidy(self) -> None:

@@ -30,6 +30,7 @@ def run_worker(
     warm_worker = worker_class(keys)
     listened = tuple(queues or settings.queues)
     headrace.registry.names()
+    headrace.load_hooks()
     name = process_name()
     side = WorkerSide(
         settings,

@@ -14,13 +14,13 @@ from uuid import UUID
 
 from headrace.engine.application import connect, process_name
 from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.finish import finish
 from headrace.engine.attempts.log_keeper import LogKeeper
-from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.errors import StaleAttempt, StoreUnavailable
 from headrace.jobapi import Permissions, former_names
 from headrace.observe.joblog import JOB_LOGGER, JobLog
 from headrace.queue.process import birth_ticks
-from headrace.store.attempts import AttemptStore, Claimed
+from headrace.store.attempts import AttemptStore
 from headrace.store.database import Database
 from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
@@ -39,6 +39,7 @@ def perform(job_id: str, attempt: int) -> None:
     former_names.answer()
     with connect(role="rq") as headrace:
         settings, name = headrace.settings, process_name()
+        headrace.load_hooks()
         keeper = LogKeeper(headrace.database, 1)
         job_log = JobLog(keeper.pages[0])
         logging.getLogger().addHandler(job_log)
@@ -63,6 +64,7 @@ def perform(job_id: str, attempt: int) -> None:
         try:
             messages = _execute(executor, store, sessions, job_id, attempt)
             headrace.dispatcher.send_soon(messages)
+            executor.hooks.after()
         finally:
             stop()
             store.drop()
@@ -80,26 +82,12 @@ def _execute(
     try:
         handled = executor.handle(claimed)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if isinstance(handled, Raised):
-            messages = executor.give_up(claimed, handled)
-        else:
-            messages = _complete(executor, claimed, handled)
+        return finish(executor, claimed, handled)
     except StaleAttempt:
         sessions.roll_back()
         return []
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return messages + executor.close_run(claimed)
-
-
-def _complete(executor: Executor, claimed: Claimed, handled: Handled) -> list[Any]:
-    try:
-        completed = executor.complete(claimed, handled)
-    except (StaleAttempt, StoreUnavailable):
-        raise
-    except Exception as error:  # noqa: BLE001 - a deferred constraint, say: the job's own fault
-        return executor.give_up(claimed, raised(error))
-    return executor.settle([claimed], completed)
 
 
 def _on_timeout(_signal: int, _frame: Any) -> None:

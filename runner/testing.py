@@ -1,0 +1,267 @@
+"""Runs a job in a test as a worker runs it, without daemon, worker and Redis.
+
+    with database() as db:
+        outcome = run_job(RefreshTotals, {"region": "eu"}, database=db)
+        assert outcome.status == "completed"
+        assert db.rows("select region from mart.totals") == [{"region": "eu"}]
+
+"Testing a job" in docs/guide/jobs.md says what is as in a worker and what is not.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from headrace import jobapi
+from headrace.declarations.config import Settings
+from headrace.engine.application import Headrace
+from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.finish import finish
+from headrace.engine.attempts.outcome import Handled, Raised
+from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.catalog.job_type import JobType
+from headrace.errors import JobFailure
+from headrace.jobapi import former_names
+from headrace.jobs.base import BaseJob, class_name
+from headrace.model import exact_json
+from headrace.model.connection import NamedConnection
+from headrace.model.ids import new_id
+from headrace.model.job_parameters import written
+from headrace.observe.joblog import JOB_LOGGER, JobLog
+from headrace.observe.output import Spoken
+from headrace.queue.message import Message
+from headrace.queue.sender import Sender
+from headrace.store.attempts import AttemptStore, Claimed
+from headrace.store.fresh_database import FreshDatabase
+from headrace.store.fresh_database import fresh_database as database
+from headrace.store.sessions import JobSessions
+from headrace.template.guard import JobGuard
+from headrace.template.values import render_value
+
+__all__ = ["FreshDatabase", "JobOutcome", "database", "run_job"]
+
+_WORKER = "testing"
+
+# A project's job files may name what they import as they do under a worker.
+former_names.answer()
+_NO_CONNECTIONS: Mapping[str, str | FreshDatabase] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """How one attempt of a job has ended.
+
+    `status` is `completed` or `failed`; `result` is what was stored, `error` and `traceback` what
+    a row would keep of a failure. `logs` are the lines that the job has logged and printed.
+    `job_id` is that of its row in the database; None without one.
+    """
+
+    status: str
+    result: Any = None
+    error: str | None = None
+    logs: tuple[str, ...] = ()
+    traceback: str | None = None
+    job_id: str | None = None
+
+
+def run_job(
+    job: type[BaseJob],
+    with_: Mapping[str, Any] | None = None,
+    *,
+    database: FreshDatabase | str | None = None,
+    connections: Mapping[str, str | FreshDatabase] = _NO_CONNECTIONS,
+    project: Path | str = ".",
+    shell_commands: bool = False,
+    allowed_hosts: Iterable[str] = (),
+) -> JobOutcome:
+    """Run one attempt of a job in this process, as a worker runs it, and return how it ended.
+
+    `with_` holds the parameters, templates rendered. What the job does to `database` (or to the
+    database of that URL, which has Headrace's schema) is committed together with its completion.
+    Without `database` the job runs in memory: it can do all but open a session. `connections` are
+    further databases by name. Nothing is read from config.yaml, so that no test reaches what it
+    names; `project` is the folder in which `pipelines/` and `exports/` are looked for.
+
+    Raises:
+        InvalidPayload: The parameters do not fit the class.
+    """
+    url = database.url if isinstance(database, FreshDatabase) else database
+    named = {name: _url_of(one) for name, one in connections.items()}
+    folder = Path(project).resolve()
+    payload = {name: written(value) for name, value in (with_ or {}).items()}
+    with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
+        settings = Settings(
+            folder,
+            Path(home),
+            folder / "pipelines",
+            connections={name: NamedConnection(one) for name, one in named.items()},
+            shell_commands=shell_commands,
+            allowed_hosts=tuple(allowed_hosts),
+        )
+        store = AttemptStore(url, _WORKER) if url is not None else _NoStore()
+        stack.callback(store.drop)
+        running = _Running(settings, store, _OneMore(job, folder / "jobs"))
+        if url is None:
+            return running.in_memory(job, payload)
+        headrace = stack.enter_context(Headrace(settings, url, "", ExitStack(), _WORKER))
+        headrace.registry = running.registry
+        headrace.sender = _NoQueue("redis://", lambda: headrace.keys)
+        return running.recorded(job, payload, headrace)
+
+
+class _Running:
+    """One attempt of one job."""
+
+    def __init__(self, settings: Settings, store: AttemptStore, registry: Registry) -> None:
+        self.registry = registry
+        self._log = JobLog()
+        sessions = JobSessions(store, settings.connections, JobGuard(), _WORKER)
+        sessions.say = self._log.say_one
+        permissions = jobapi.Permissions(settings.shell_commands, settings.allowed_hosts)
+        surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
+        self._executor = Executor(store, sessions, registry, surroundings, self._log)
+
+    def in_memory(self, job: type[BaseJob], payload: Mapping[str, Any]) -> JobOutcome:
+        """Run it with nothing around it."""
+        name = class_name(job)
+        self.registry.arguments(name, payload)
+        with jobapi.dispatching_by(_NoDispatcher()):
+            # The parameters as the row's JSON would have them.
+            stored = exact_json.loads(exact_json.dumps(payload, allow_nan=False))
+            claimed = _claimed(name, stored)
+            handled = self._handle(claimed)
+        ended, error = "completed", None
+        if isinstance(handled, Raised):
+            ended, error = "failed", handled.error
+        result = handled.result if isinstance(handled, Handled) else None
+        self._executor.hooks.note(claimed, ended, result=result, error=error)
+        self._executor.hooks.after()
+        return self._outcome(
+            ended,
+            exact_json.loads(result) if result is not None else None,
+            error,
+            handled.traceback if isinstance(handled, Raised) else None,
+        )
+
+    def recorded(
+        self, job: type[BaseJob], payload: Mapping[str, Any], headrace: Headrace
+    ) -> JobOutcome:
+        """Run it with a row of its own in the database."""
+        executor = self._executor
+        with jobapi.dispatching_by(headrace.dispatcher):
+            job_id = headrace.dispatcher.dispatch(class_name(job), payload, retry=0)
+            claimed = executor.store.claim(job_id, 0)
+            assert claimed is not None, "another process has taken the job"
+            finish(executor, claimed, self._handle(claimed))
+        executor.hooks.after()
+        row = headrace.database.row("job", id=job_id)
+        assert row is not None
+        return self._outcome(row["status"], row["result"], row["error"], row["traceback"], job_id)
+
+    def _handle(self, claimed: Claimed) -> Handled | Raised:
+        with _heard(self._log):
+            return self._executor.handle(claimed)
+
+    def _outcome(
+        self,
+        status: str,
+        result: Any,
+        error: str | None,
+        traceback: str | None,
+        job_id: str | None = None,
+    ) -> JobOutcome:
+        said = self._log.unkept
+        lines = tuple(entry["message"] for entry in said.entries) if said is not None else ()
+        return JobOutcome(status, result, error, lines, traceback, job_id)
+
+
+@contextmanager
+def _heard(log: JobLog) -> Iterator[None]:
+    """Have what is logged and printed in the block heard, as a worker's child does."""
+    root, jobs = logging.getLogger(), logging.getLogger(JOB_LOGGER)
+    levels = root.level, jobs.level
+    out, err = Spoken(log, 1, logging.INFO), Spoken(log, 2, logging.WARNING)
+
+    def drain() -> None:
+        out.finish()
+        err.finish()
+
+    log.drain = drain
+    root.addHandler(log)
+    root.setLevel(min(root.level, logging.INFO))
+    jobs.setLevel(logging.INFO)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            yield
+    finally:
+        root.removeHandler(log)
+        root.setLevel(levels[0])
+        jobs.setLevel(levels[1])
+
+
+class _OneMore(Registry):
+    """The job classes of a project and one that need not lie among them."""
+
+    def __init__(self, job: type[BaseJob], folder: Path) -> None:
+        super().__init__(folder=folder)
+        self._given = JobType(class_name(job), job)
+
+    def get(self, name: str) -> JobType:
+        """See `Registry`."""
+        return self._given if name == self._given.name else super().get(name)
+
+
+class _NoQueue(Sender):
+    """Sends nothing: nobody takes it."""
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """See `Sender`."""
+
+
+class _NoStore(AttemptStore):
+    """No control database: a job that wants one is told what to do."""
+
+    def __init__(self) -> None:
+        super().__init__("", _WORKER)
+
+    @property
+    def raw(self) -> Any:
+        """See `Line`."""
+        raise JobFailure(
+            "the job opens a session, and run_job was given no database: with database() as db:"
+            " run_job(…, database=db)"
+        )
+
+    @property
+    def lost(self) -> bool:
+        """See `Line`."""
+        return False
+
+    def broken(self, error: BaseException) -> bool:  # noqa: ARG002 - as its class has it
+        """See `Line`."""
+        return False
+
+
+class _NoDispatcher:
+    def dispatch(self, job_class: str, payload: Mapping[str, Any], **_options: Any) -> str:  # noqa: ARG002
+        raise JobFailure(
+            f"the job dispatches {job_class}, and run_job was given no database: with database()"
+            " as db: run_job(…, database=db)"
+        )
+
+
+def _claimed(job_class: str, payload: dict[str, Any]) -> Claimed:
+    return Claimed(
+        id=new_id(), job_class=job_class, payload=payload, queue="medium", attempt=1,
+        retry_count=0, timeout_s=0, retry="{}", run_id=None, pipeline=None, step=None,
+        dependents=0, late=False, folder="", logical_date=None, pool=None, pool_slots=None,
+        env=None,
+    )  # fmt: skip
+
+
+def _url_of(one: str | FreshDatabase) -> str:
+    return one.url if isinstance(one, FreshDatabase) else one
