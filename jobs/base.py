@@ -18,9 +18,9 @@ from headrace.model import exact_json
 from headrace.model.job_parameters import (
     VARIADIC,
     Parameter,
+    accept_class_defaults,
     parameters_of,
     refused_names,
-    accept_class_defaults,
     written,
 )
 from headrace.template import Preview, RenderedSql
