@@ -47,7 +47,7 @@ class Unpacker:
             elif not piece and len(plain) == _PIECE_BYTES:
                 yield from self._rest()
 
-    def finish(self) -> None:
+    def flush(self) -> None:
         """Demand that the stream has reached its end.
 
         Raises:
@@ -121,4 +121,4 @@ def unpacked(pieces: Iterator[bytes], layers: list[Unpacker]) -> Iterator[bytes]
 def _through(layer: Unpacker, pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         yield from layer.unpack(piece)
-    layer.finish()
+    layer.flush()

@@ -25,7 +25,6 @@ TO_BE_RENAMED = {
     "gating.gate.close_failed",
     "gating.run_completion.close",
     "gating.run_completion.follow",
-    "http.decompression.finish",
     "observe.joblog.finish",
     "observe.output.finish",
     "observe.output.take_over",
