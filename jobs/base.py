@@ -18,9 +18,9 @@ from headrace.model import exact_json
 from headrace.model.job_parameters import (
     VARIADIC,
     Parameter,
+    accept_class_defaults,
     parameters_of,
     refused_names,
-    take_class_defaults,
     written,
 )
 from headrace.template import Preview, RenderedSql
@@ -76,7 +76,7 @@ class BaseJob:
         if handle is not None and len(inspect.signature(handle).parameters) > 1:
             cls.any_parameters = _takes_any(handle)
             cls.handle = _with_payload(handle)  # type: ignore[assignment, method-assign]
-        take_class_defaults(cls)
+        accept_class_defaults(cls)
 
     def __new__(cls, *_positional: Any, **payload: Any) -> Self:
         # Kept here and not in __init__: a subclass need not pass its own parameters on.

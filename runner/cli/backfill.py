@@ -3,8 +3,9 @@
 import argparse
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_items, zoned
@@ -13,7 +14,6 @@ from headrace.model.moments import clock_of
 if TYPE_CHECKING:
     from headrace.engine.application import Headrace
     from headrace.model.pipeline import Pipeline
-    from headrace.store.database import Row
 
 _LOOK_S = 1.0
 
@@ -60,7 +60,7 @@ def _reason(headrace: "Headrace", pipeline: "Pipeline", start: datetime, end: da
 
 def _paced(
     headrace: "Headrace", given: argparse.Namespace, start: datetime, end: datetime
-) -> "list[Row]":
+) -> Sequence[Mapping[str, Any]]:
     """Start one run after the other, waiting while as many as are allowed are open.
 
     Interrupted, it is resumed by the same command: what was started is not started again.
@@ -69,7 +69,7 @@ def _paced(
 
     zone = clock_of(headrace.pipelines.get(given.pipeline))
     missing = fill(headrace, given.pipeline, start, end, dry_run=True)
-    rows: list[Row] = []
+    rows: list[Mapping[str, Any]] = []
     open_runs: set[str] = set()
     for one in missing:
         while len(open_runs) >= given.max_active:

@@ -1,7 +1,9 @@
 """`headrace retry`, `cancel`, `pause`, `resume`, `prune`: what a person changes."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_json, public
@@ -23,8 +25,15 @@ def retry(given: argparse.Namespace) -> int:
             return 0
         kind = _kind(headrace, given.id)
         how = headrace.interventions
-        row = how.retry_run(given.id) if kind == "run" else how.retry_job(given.id)
-        kept = _plan_kept(headrace, row["id"] if kind == "run" else row["run_id"])
+        row: Mapping[str, Any]
+        run_id: UUID | None
+        if kind == "run":
+            run = how.retry_run(given.id)
+            row, run_id = run, run["id"]
+        else:
+            job = how.retry_job(given.id)
+            row, run_id = job, job["run_id"]
+        kept = _plan_kept(headrace, run_id)
     _print(given, kind, row)
     if kept and not given.json:
         print(kept)
@@ -49,6 +58,7 @@ def cancel(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         kind = _kind(headrace, given.id)
         how = headrace.interventions
+        row: Mapping[str, Any]
         row = how.cancel_run(given.id) if kind == "run" else how.cancel_job(given.id)
     _print(given, kind, row)
     return 0
@@ -61,7 +71,7 @@ def _kind(headrace: Any, text: str) -> str:
     return kind
 
 
-def _print(given: argparse.Namespace, kind: str, row: dict[str, Any]) -> None:
+def _print(given: argparse.Namespace, kind: str, row: Mapping[str, Any]) -> None:
     if given.json:
         print_json(public(row))
     else:

@@ -27,8 +27,9 @@ from headrace.queue.keys import Keys, keys_of
 from headrace.queue.process import birth_ticks, host_mark
 from headrace.queue.sender import Sender
 from headrace.store import embedded
-from headrace.store.database import Database, Row
+from headrace.store.database import Database
 from headrace.store.migrations import LATEST, Schema, look, upgrade
+from headrace.store.row_types import NewRun
 
 log = logging.getLogger("headrace.engine")
 
@@ -148,7 +149,7 @@ class Headrace:
         trigger: Trigger = Trigger.MANUAL,
         logical_date: datetime | str | None = None,
         idempotency_key: str | None = None,
-    ) -> Row:
+    ) -> NewRun:
         """Start a run of a pipeline and return its row.
 
         A second start with one `idempotency_key` returns the row of the first.

@@ -17,6 +17,7 @@ from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.engine.scheduling.triggers import Triggers
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from headrace.queue.unprefixed_keys import remove_former
+from headrace.store import queries
 from headrace.store.backoff import Outage
 from headrace.store.database import Database, Transaction
 from headrace.store.listen_notify import listen
@@ -178,7 +179,7 @@ class Daemon:
 
     def _end_lease_of_the_dead(self) -> None:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""
-        leader = self._headrace.database.row("leader")
+        leader = self._headrace.database.row(queries.LEADER)
         if leader and leader["live"] and has_ended(leader["holder"]):
             self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
 

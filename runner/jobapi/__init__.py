@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
+from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
@@ -199,16 +200,7 @@ class Dispatcher(Protocol):
     """What turns a job class and its arguments into a row and a message."""
 
     def dispatch(
-        self,
-        job_class: str,
-        payload: Mapping[str, Any],
-        *,
-        queue: str | None = None,
-        depends_on: Sequence[str] = (),
-        retry: Any = None,
-        timeout: Any = None,
-        session: "Session | None" = None,
-        idempotency_key: str | None = None,
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
     ) -> str: ...
 
 
@@ -231,41 +223,18 @@ def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
         _dispatcher[:] = before
 
 
-def dispatch(
-    job_class: str,
-    payload: Mapping[str, Any],
-    *,
-    queue: str | None = None,
-    depends_on: str | Sequence[str] | None = None,
-    retry: Any = None,
-    timeout: Any = None,
-    session: "Session | None" = None,
-    idempotency_key: str | None = None,
-) -> str:
-    """Dispatch a job and return its id.
-
-    With `session` the row belongs to the caller's own transaction: the job exists if and only
-    if that transaction commits.
-    """
+def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]) -> str:
+    """Dispatch a job and return its id."""
     if not _dispatcher:
         # By its entry point: the door knows nothing of the engine behind it.
         found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
         use_dispatcher(found.load()())
-    upstream = [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
-    return _dispatcher[0].dispatch(
-        job_class,
-        payload,
-        queue=queue,
-        depends_on=upstream,
-        retry=retry,
-        timeout=timeout,
-        session=session,
-        idempotency_key=idempotency_key,
-    )
+    return _dispatcher[0].dispatch(job_class, payload, **options)
 
 
 __all__ = [
     "Attempt",
+    "DispatchOptions",
     "HeadraceError",
     "JobFailure",
     "JobStopped",

@@ -61,7 +61,7 @@ def _read(cls: type) -> Mapping[str, Parameter]:
             continue
         init = inspect.unwrap(init)
         taken = list(inspect.signature(init).parameters.values())[1:]
-        given.take_positional(taken)
+        given.accept_positional(taken)
         for parameter in taken:
             if parameter.kind not in (*VARIADIC, inspect.Parameter.POSITIONAL_ONLY):
                 one = given.parameter(parameter, init)
@@ -96,7 +96,7 @@ class _Given:
         self._positional = 0
         self._anything = False
 
-    def take_positional(self, taken: list[inspect.Parameter]) -> None:
+    def accept_positional(self, taken: list[inspect.Parameter]) -> None:
         names = [one.name for one in taken if one.kind in _POSITIONAL]
         self._fixed.update(names[: self._positional])
         self._positional = 0
@@ -134,7 +134,7 @@ def _hint(init: Callable[..., Any], one: inspect.Parameter) -> Any:
     return hint | None if one.default is None and isinstance(hint, type) else hint
 
 
-def take_class_defaults(cls: Any) -> None:
+def accept_class_defaults(cls: Any) -> None:
     """Let `path = "orders.csv"` in a class's body be the default of the parameter `path`.
 
     It is given to the constructor where `with` leaves it out. Where it would hide something of

@@ -7,7 +7,7 @@ transaction. The hot statements are prepared; no ORM stands on this path.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from headrace.store.connection import Line
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
 from headrace.store.migrations import LATEST
+from headrace.store.row_types import EndedRun
 from headrace.store.statements import STATEMENTS
 
 _PREPARED = (
@@ -67,6 +68,11 @@ class Claimed:
     env: dict[str, str] | None
     timezone: str | None = None
 
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """Return what the columns of `claimed_columns_part` say; others may stand beside them."""
+        return cls(**{name: row[name] for name in cls.__slots__})
+
     @property
     def due(self) -> datetime | None:
         """The logical date on its schedule's clock."""
@@ -95,11 +101,6 @@ class CompletedBatch:
     recount: bool = False
 
 
-_COMPLETED = 6
-_BATCH_COLUMNS = 5
-_CLOSED = ("id", "pipeline", "status", "concurrency_group", "parent_job")
-
-
 class AttemptStore(Line):
     """The line of one child, and what an attempt says over it."""
 
@@ -110,7 +111,7 @@ class AttemptStore(Line):
         """Claim a job; None where it is not to be had any more."""
         values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
         rows = self._run(_CLAIM, values)
-        return Claimed(*rows[0]) if rows else None
+        return Claimed.of(rows[0]) if rows else None
 
     def complete(
         self,
@@ -166,9 +167,8 @@ class AttemptStore(Line):
         }
         name = "complete_and_claim" if claimed.dependents else "complete_alone_and_claim"
         row = self._run_logged(STATEMENTS[name].execute, values, log)[0]
-        completed = _completed(row) if row[0] is not None else None
-        after = row[_COMPLETED:]
-        return completed, Claimed(*after) if after[0] is not None else None
+        completed = _completed(row) if row["ended_id"] is not None else None
+        return completed, Claimed.of(row) if row["id"] is not None else None
 
     def complete_batch(
         self,
@@ -196,24 +196,24 @@ class AttemptStore(Line):
             "can": CAN,
         }
         rows = self._run(_BATCH, values)
-        ids, recount, released, undecided = rows[0][: _BATCH_COLUMNS - 1]
+        freed = rows[0]
         completed = CompletedBatch(
-            frozenset(map(UUID, ids or ())), released or (), undecided or (), bool(recount)
+            frozenset(map(UUID, freed["ids"] or ())),
+            freed["released"] or (),
+            freed["undecided"] or (),
+            bool(freed["recount"]),
         )
-        places = (row[_BATCH_COLUMNS - 1 :] for row in rows)
-        return completed, [Claimed(*row[1:]) for row in places if row[0] is not None]
+        return completed, [Claimed.of(row) for row in rows if row["place"] is not None]
 
-    def close_run(self, run_id: UUID) -> list[Row]:
+    def close_run(self, run_id: UUID) -> list[EndedRun]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
 
         Returns what `finish_run` does.
         """
-        rows = self._run(_CLOSE_RUN, {"ids": [run_id]})
-        return [dict(zip(_CLOSED, row, strict=True)) for row in rows]
+        # The columns are those of `finish_run`.
+        return cast("list[EndedRun]", self._run(_CLOSE_RUN, {"ids": [run_id]}))
 
-    def _run_logged(
-        self, sql: str, values: dict[str, Any], log: LogLines | None
-    ) -> list[tuple[Any, ...]]:
+    def _run_logged(self, sql: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
         if log is None:
             return self._run(sql, values)
         return self._run(_LOG + sql, {**values, **log.values})
@@ -229,9 +229,14 @@ class AttemptStore(Line):
             raise StoreUnavailable("the connection to the control database was lost")
 
 
-def _completed(row: tuple[Any, ...]) -> Completed:
-    _, run_id, dependents, recount, released, undecided = row[:_COMPLETED]
-    return Completed(run_id, dependents, released or (), undecided or (), recount)
+def _completed(row: Row) -> Completed:
+    return Completed(
+        row["ended_run"],
+        row["ended_dependents"],
+        row["released"] or (),
+        row["undecided"] or (),
+        row["recount"],
+    )
 
 
 def _array(values: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from headrace.errors import StoreUnavailable
 from headrace.store.connect import connect_raw
-from headrace.store.database import Row
+from headrace.store.database import Row, Transaction
 from headrace.store.outages import (
     lacks_means,
     refuses_writes,
@@ -26,7 +26,7 @@ from headrace.store.session_state import RESET
 from headrace.store.statements import STATEMENTS
 
 
-class Line:
+class Line(Transaction):
     """A worker's line to the control database, with `prepared` statements. For one thread."""
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
@@ -103,15 +103,6 @@ class Line:
 
     # -- statements -------------------------------------------------------------------
 
-    def rows(self, statement: str, **values: Any) -> list[Row]:
-        """Run any named statement (see `Transaction`)."""
-        return self._run_named(statement, values)
-
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """Run any named statement and return its first row."""
-        rows = self._run_named(statement, values)
-        return rows[0] if rows else None
-
     @contextmanager
     def transaction(self) -> Iterator[Self]:
         """Open a block in which several named statements are one transaction.
@@ -137,26 +128,23 @@ class Line:
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error
 
-    def _run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        """See `Transaction`."""
         raw = self.raw
         try:
             with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(STATEMENTS[statement].pyformat), values)
-                if cursor.description is None:
-                    return []
-                names = [column.name for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+                return _by_name(cursor)
         except psycopg2.Error as error:
             self._lost(error)
             raise
 
-    def _run(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, values: dict[str, Any]) -> list[Row]:
         raw = self.raw
         try:
             with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(sql), values)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
-                return rows
+                return _by_name(cursor)
         except pg_errors.InvalidSqlStatementName:
             # A job has deallocated what was prepared. Only outside its transaction can the
             # statement be tried again; inside, the attempt fails and a new line is opened.
@@ -186,6 +174,13 @@ class Line:
     def _with_ahead(self, sql: str) -> str:
         ahead, self._ahead = self._ahead, ""
         return ahead + sql
+
+
+def _by_name(cursor: Any) -> list[Row]:
+    if cursor.description is None:
+        return []
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")

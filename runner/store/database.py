@@ -1,52 +1,69 @@
 """Transactions on the control database, in which named statements run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import psycopg2
 from sqlalchemy import Connection, PoolProxiedConnection
 
 from headrace.store.connect import make_engine
 from headrace.store.outages import reported
-from headrace.store.statements import STATEMENTS, Statement
+from headrace.store.statements import STATEMENTS, Query, Statement
 
 Row = dict[str, Any]
+R = TypeVar("R")
 
 
 class Transaction(Protocol):
-    """Somewhere that named statements can run: see `runner/store/sql`."""
+    """Somewhere that named statements can run: see `runner/store/sql`.
 
-    def rows(self, statement: str, **values: Any) -> list[Row]:
+    A statement is given by its name or, where its rows have a type, by its entry in
+    `store/queries.py`.
+    """
+
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         """Run a statement and return its rows; none where it returns nothing."""
         ...
 
-    def row(self, statement: str, **values: Any) -> Row | None:
+    @overload
+    def rows(self, statement: Query[R], **values: Any) -> list[R]: ...
+    @overload
+    def rows(self, statement: str, **values: Any) -> list[Row]: ...
+    def rows(self, statement: Any, **values: Any) -> Any:
+        """Run a statement and return its rows; none where it returns nothing."""
+        name = statement.name if isinstance(statement, Query) else statement
+        return self.run_named(name, values)
+
+    @overload
+    def row(self, statement: Query[R], **values: Any) -> R | None: ...
+    @overload
+    def row(self, statement: str, **values: Any) -> Row | None: ...
+    def row(self, statement: Any, **values: Any) -> Any:
         """Run a statement and return its first row."""
-        ...
+        rows = self.rows(statement, **values)
+        return rows[0] if rows else None
 
 
-class SqlTransaction:
+class SqlTransaction(Transaction):
     """A transaction over an SQLAlchemy connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def rows(self, statement: str, **values: Any) -> list[Row]:
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         """See `Transaction`."""
         result = self.connection.exec_driver_sql(STATEMENTS[statement].pyformat, values)
         if not result.returns_rows:
             return []
         return [dict(row) for row in result.mappings()]
 
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """See `Transaction`."""
-        rows = self.rows(statement, **values)
-        return rows[0] if rows else None
 
+class Database(Transaction):
+    """The control database, for daemon, web page and command line. Safe to share by threads.
 
-class Database:
-    """The control database, for daemon, web page and command line. Safe to share by threads."""
+    Each statement that it runs itself is a transaction of its own.
+    """
 
     def __init__(self, database_url: str, *, application_name: str, pool_size: int = 5) -> None:
         self.url = database_url
@@ -67,10 +84,10 @@ class Database:
         with reported(), self._engine.begin() as connection:
             yield SqlTransaction(connection)
 
-    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         """Run one statement in a transaction of its own."""
         with reported(), self._lines.connect() as connection:
-            return SqlTransaction(connection).rows(statement, **values)
+            return SqlTransaction(connection).run_named(statement, values)
 
     def prepared(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run one statement that returns rows, prepared, in a transaction of its own.
@@ -87,11 +104,6 @@ class Database:
                 raise
             finally:
                 line.close()
-
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """Run one statement in a transaction of its own and return its first row."""
-        rows = self.rows(statement, **values)
-        return rows[0] if rows else None
 
     def close(self) -> None:
         """Close all connections."""

@@ -9,13 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 FOLDER = Path(__file__).parent / "sql"
+
+R = TypeVar("R")
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"--[^\n]*")
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Generic[R]):
+    """The name of a statement together with the type of its rows."""
+
+    name: str
+    row: type[R]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from headrace.engine.dispatch.dispatcher import Dispatcher
-from headrace.store.database import Row
+from headrace.store.row_types import JobRow
 
 
 class _Job(NamedTuple):
@@ -35,13 +35,13 @@ _JOBS = (
 )
 
 
-def create_demonstration(dispatcher: Dispatcher) -> list[Row]:
+def create_demonstration(dispatcher: Dispatcher) -> list[JobRow]:
     """Dispatch the set and return its rows; what needs another's table depends on it.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, JobRow] = {}
     for job in _JOBS:
         after = [str(rows[job.after]["id"])] if job.after else []
         rows[job.job] = dispatcher.dispatch_row(

@@ -56,7 +56,7 @@ def dispatch_job(body: NewJob, headrace: Installed, header: IdempotencyKey = Non
         body.job,
         body.with_,
         queue=body.queue,
-        depends_on=[body.depends_on] if isinstance(body.depends_on, str) else body.depends_on,
+        depends_on=body.depends_on,
         retry=body.retry,
         timeout=body.timeout,
         idempotency_key=body.idempotency_key or header,

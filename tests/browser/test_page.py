@@ -1,12 +1,13 @@
 """What a person sees: the page as a browser has drawn it."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headrace.engine.application import Headrace
-from headrace.store.database import Row
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import Look
 from tests.support.web import installation, served
@@ -24,7 +25,7 @@ def boxes(page: str) -> list[str]:
     return re.findall(r'class="node [^"]*"[^>]* aria-label="([^"]*)"', page)
 
 
-def wide_run(headrace: Headrace) -> Row:
+def wide_run(headrace: Headrace) -> Mapping[str, Any]:
     """Return a run, cancelled, of forty items between two steps."""
     items = ", ".join(map(str, range(40)))
     declare(

@@ -1,7 +1,7 @@
 """How many runs run at a time, and what becomes of one more."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 from headrace.engine.gating.run_completion import release
 from headrace.errors import TooManyRuns
 from headrace.model.status import Trigger
-from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 
 STEPS = """
@@ -33,11 +32,11 @@ def declare(hand: ByHand, rule: str, steps: str = STEPS) -> None:
     hand.declare(f"name: limited\nconcurrency: {{{rule}}}\n{steps}")
 
 
-def start(hand: ByHand, count: int = 1) -> list[Row]:
+def start(hand: ByHand, count: int = 1) -> Sequence[Mapping[str, Any]]:
     return [hand.headrace.start_run("limited", {}) for _ in range(count)]
 
 
-def status(hand: ByHand, run: Row) -> Any:
+def status(hand: ByHand, run: Mapping[str, Any]) -> Any:
     row = hand.headrace.database.row("run", id=run["id"])
     assert row is not None
     return row["status"]
@@ -180,7 +179,7 @@ def test_an_instant_whose_run_may_not_start_has_a_failed_run_that_says_why(hand:
         (row,), messages = headrace.dispatcher.insert_runs(tx, [(plan, Trigger.BACKFILL)])
 
     assert row["status"] == "failed"
-    assert "on_conflict: fail" in row["error"]
+    assert "on_conflict: fail" in str(row["error"])
     assert row["finished_at"] is not None
     assert (messages, hand.jobs(row)) == ([], {})
 

@@ -1,7 +1,7 @@
 """A foreach over what another step has returned: its jobs come into being while the run goes on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,7 +34,7 @@ def rows(count: int) -> str:
     return f"select n, 'r' || n as name from generate_series(1, {count}) n"
 
 
-def claimed(hand: ByHand, run: Row, step: str) -> Any:
+def claimed(hand: ByHand, run: Mapping[str, Any], step: str) -> Any:
     """Have a worker claim a queued step."""
     job = hand.jobs(run)[step]
     found = hand.executor.store.claim(str(job["id"]), job["attempt"])
@@ -48,11 +48,11 @@ def handled(hand: ByHand, attempt: Any) -> Handled:
     return done
 
 
-def results(hand: ByHand, run: Row, step: str) -> Any:
+def results(hand: ByHand, run: Mapping[str, Any], step: str) -> Any:
     return hand.jobs(run)[step]["result"]["rows"]
 
 
-def after(hand: ByHand, run: Row) -> Row:
+def after(hand: ByHand, run: Mapping[str, Any]) -> Row:
     row = hand.headrace.database.row("run", id=run["id"])
     assert row is not None
     return row

@@ -1,9 +1,10 @@
 """Steps that run a pipeline and wait for it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from headrace.engine.operations.recovery import Recovery
 from headrace.engine.operations.retention import prune
 from headrace.engine.scheduling.subpipelines import MOST_RUNS
 from headrace.errors import LeadershipLost
+from headrace.store import queries
 from headrace.store.database import Row
 from headrace.store.listen_notify import listen
 from tests.support.by_hand import ByHand, by_hand
@@ -43,7 +45,7 @@ def tick(hand: ByHand) -> None:
     ).tick()
 
 
-def start(hand: ByHand, pipeline: str, **params: object) -> Row:
+def start(hand: ByHand, pipeline: str, **params: object) -> Mapping[str, Any]:
     """Start a run and its child runs, and have no worker do anything."""
     run = hand.headrace.start_run(pipeline, params)
     tick(hand)
@@ -56,12 +58,12 @@ def finish(hand: ByHand) -> None:
     while True:
         hand.work()
         tick(hand)
-        wanted = database.rows("wanted_children", limit=MOST_RUNS)
+        wanted = database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
         if not wanted and not database.rows("overdue_messages", older_than_s=0):
             return
 
 
-def row_of(hand: ByHand, run: Row) -> Row:
+def row_of(hand: ByHand, run: Mapping[str, Any]) -> Row:
     row = hand.headrace.database.row("run", id=run["id"])
     assert row is not None
     return row
@@ -75,7 +77,7 @@ def children(hand: ByHand, pipeline: str = "child") -> list[Row]:
     return [row_of(hand, run) for run in reversed(listed)]
 
 
-def run_to_end(hand: ByHand, pipeline: str, **params: object) -> Row:
+def run_to_end(hand: ByHand, pipeline: str, **params: object) -> Mapping[str, Any]:
     run = hand.headrace.start_run(pipeline, params)
     finish(hand)
     return row_of(hand, run)
@@ -507,7 +509,7 @@ def test_a_step_that_was_cancelled_before_its_start_starts_nothing(hand: ByHand)
     declare(hand, "child", f"steps: [{{id: one, {OK}}}]\n")
     declare(hand, "parent", "steps: [{id: refresh, pipeline: child}]\n")
     run = hand.headrace.start_run("parent", {})
-    wanted = hand.headrace.database.rows("wanted_children", limit=MOST_RUNS)
+    wanted = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
     assert len(wanted) == 1
 
     hand.headrace.interventions.cancel_run(str(run["id"]))
@@ -710,7 +712,7 @@ def test_two_daemons_start_one_run(hand: ByHand) -> None:
     declare(hand, "child", f"steps: [{{id: one, {OK}}}]\n")
     declare(hand, "parent", "steps: [{id: each, pipeline: child, foreach: {items: [1, 2, 3]}}]\n")
     run = hand.headrace.start_run("parent", {})
-    wanted = hand.headrace.database.rows("wanted_children", limit=MOST_RUNS)
+    wanted = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
     ready = hand.headrace.subpipelines
     threads = [Thread(target=ready.start, args=(wanted, None)) for _ in range(4)]
 
@@ -733,9 +735,9 @@ def test_a_daemon_that_leads_no_more_starts_nothing_and_fails_nothing(hand: ByHa
         "steps: [{id: refresh, pipeline: child}, {id: bad, pipeline: child}]\n",
     )
     run = hand.headrace.start_run("parent", {})
-    wanted = hand.headrace.database.rows("wanted_children", limit=MOST_RUNS)
+    wanted = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
     hand.headrace.interventions.pause("child")
-    stale = hand.headrace.database.rows("wanted_children", limit=MOST_RUNS)
+    stale = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
 
     for rows in (wanted, stale):
         with pytest.raises(LeadershipLost):
@@ -754,7 +756,7 @@ def test_one_that_cannot_be_stored_does_not_keep_the_others_waiting(hand: ByHand
         ' with: {text: "{{ item }}"}}\n',
     )
     run = hand.headrace.start_run("parent", {})
-    rows = hand.headrace.database.rows("wanted_children", limit=MOST_RUNS)
+    rows = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
     rows[0]["payload"] = {"text": "\0"}
 
     hand.headrace.dispatcher.send_soon(hand.headrace.subpipelines.start(rows, None))

@@ -1,6 +1,6 @@
 """Runs that start when runs of other pipelines have ended: each once, and only those."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,7 +74,7 @@ class Installation:
             started += self.triggers.tick(self.term)
         return started
 
-    def run(self, pipeline: str, **params: Any) -> Row:
+    def run(self, pipeline: str, **params: Any) -> Mapping[str, Any]:
         """Have a run start and end, whatever is triggered by it left alone."""
         return self.hand.run(pipeline, **params)
 
@@ -85,7 +85,7 @@ class Installation:
         )
         return list(reversed(rows))
 
-    def upstream(self, run: Row) -> list[str]:
+    def upstream(self, run: Mapping[str, Any]) -> list[str]:
         """Return the ids of the runs that a run came of."""
         rows = self.hand.headrace.database.rows("upstream_of_run", id=run["id"])
         return [row["id"] for row in rows]
@@ -95,7 +95,7 @@ class Installation:
         rows = self.hand.headrace.database.rows("last_triggered", pipelines=[pipeline], limit=5000)
         return {row["upstream_run"]: row["outcome"] for row in rows}
 
-    def ended(self, run: Row, ago: timedelta) -> None:
+    def ended(self, run: Mapping[str, Any], ago: timedelta) -> None:
         """Have a run that has ended have done so before, and triggers have been known then."""
         self.sql("UPDATE headrace.trigger SET seen_until = clock_timestamp() - interval '1 day'")
         self.sql(
@@ -141,7 +141,10 @@ def test_on_says_which_ends_count(there: Installation, on: str, counting: list[s
     steps = ONLY + "  - {id: bad, job: FailedJob, when: params.fail, retry: {limit: 0}}\n"
     after = f"trigger: {{pipelines: [load], on: {on}}}\n"
     there.declare(load=param + steps, after=after + ONLY)
-    runs = {"good": there.run("load"), "bad": there.run("load", fail=True)}
+    runs: dict[str, Mapping[str, Any]] = {
+        "good": there.run("load"),
+        "bad": there.run("load", fail=True),
+    }
     gone = there.hand.headrace.start_run("load", {})
     runs["gone"] = there.hand.headrace.interventions.cancel_run(str(gone["id"]))
     assert [run["status"] for run in runs.values()] == ["completed", "failed", "cancelled"]

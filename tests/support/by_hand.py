@@ -36,7 +36,7 @@ class ByHand:
         folder.mkdir(exist_ok=True)
         (folder / "pipeline.yaml").write_text(text, encoding="utf-8")
 
-    def run(self, pipeline: str, **params: Any) -> Row:
+    def run(self, pipeline: str, **params: Any) -> Mapping[str, Any]:
         """Start a run, work until nothing is left, and return the run's row."""
         started = self.headrace.start_run(pipeline, params)
         self.work()
@@ -44,12 +44,12 @@ class ByHand:
         assert row is not None
         return row
 
-    def jobs(self, run: Row) -> dict[str, Row]:
+    def jobs(self, run: Mapping[str, Any]) -> dict[str, Row]:
         """Return the run's jobs by their steps."""
         rows = self.headrace.database.rows("jobs_of_run", run_id=run["id"])
         return {row["step"]: row for row in rows}
 
-    def statuses(self, run: Row) -> dict[str, str]:
+    def statuses(self, run: Mapping[str, Any]) -> dict[str, str]:
         """Return the statuses of the run's jobs by their steps."""
         return {step: row["status"] for step, row in self.jobs(run).items()}
 

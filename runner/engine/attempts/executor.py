@@ -47,6 +47,7 @@ from headrace.observe.logs import at_hand
 from headrace.observe.redaction import forget, redacted_json
 from headrace.plan.error_kinds import kinds_of
 from headrace.queue.message import Message
+from headrace.store import queries
 from headrace.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch
 from headrace.store.crash_points import crash_point
 from headrace.store.log_lines import LogLines
@@ -231,7 +232,7 @@ class Executor:
             if raised.unknown and given_back(tx, claimed, raised.error):
                 return []
             row = tx.row(
-                "fail_attempt",
+                queries.FAIL_ATTEMPT,
                 id=claimed.id,
                 attempt=claimed.attempt,
                 outcome=outcome,

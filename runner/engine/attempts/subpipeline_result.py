@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from headrace.errors import ChildRunFailed
+from headrace.store import queries
 from headrace.store.attempts import AttemptStore
 
 _ENDED = {"failed": "has failed", "cancelled": "was cancelled", "skipped": "was skipped"}
@@ -15,7 +16,7 @@ def child_result(store: AttemptStore, job_id: UUID) -> dict[str, Any]:
     Raises:
         ChildRunFailed: The run has ended otherwise.
     """
-    run = store.row("child_of_job", id=job_id)
+    run = store.row(queries.CHILD_OF_JOB, id=job_id)
     if run is None:
         raise ChildRunFailed("the run that the step waited for was deleted")
     if run["status"] == "completed":

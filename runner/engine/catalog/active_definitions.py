@@ -10,6 +10,7 @@ from typing import Any
 from headrace.model.definition import definition
 from headrace.model.pipeline import Pipeline
 from headrace.model.stored import stored
+from headrace.store import queries
 from headrace.store.database import Database
 
 
@@ -74,7 +75,7 @@ def running(database: Database) -> dict[str, Running] | None:
     Raises:
         StoreUnavailable: PostgreSQL does not answer.
     """
-    leader = database.row("leader")
+    leader = database.row(queries.LEADER)
     if not leader or not leader["live"]:
         return None
     return {row["name"]: Running(**row) for row in database.rows("kept_pipelines")}

@@ -5,13 +5,14 @@ Python imports a file once: a daemon or worker that runs goes on with what it ha
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.engine.catalog.file_watch import BackgroundLook
+from headrace.store import queries
 from headrace.store.database import Database
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def digest_of(folders: Iterable[Path]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def others(workers: Iterable[dict[str, Any]], digest: str) -> Sequence[str]:
+def others(workers: Iterable[Mapping[str, Any]], digest: str) -> Sequence[str]:
     """Return the names of the workers that live and have loaded other files."""
     now = datetime.now(UTC)
     return [
@@ -99,7 +100,8 @@ class JobFilesWatch:
             return
         if self._digest != self._registry.loaded:
             self._tell("this daemon", _DAEMON)
-        for name in others(self._database.rows("workers"), self._digest):
+        workers = self._database.rows(queries.WORKERS)
+        for name in others(workers, self._digest):
             self._tell(name, told(name))
 
     def _read(self) -> bool:

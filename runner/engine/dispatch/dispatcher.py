@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from headrace.declarations.config import Settings
@@ -22,6 +22,7 @@ from headrace.errors import (
     StoreUnavailable,
     TooManyRuns,
 )
+from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.model import exact_json
 from headrace.model.ids import new_id
 from headrace.model.plan import Plan
@@ -30,12 +31,12 @@ from headrace.observe.redaction import NOT_AUTHORED, names_any
 from headrace.plan.retry_policy import policy_from, policy_to_row, seconds
 from headrace.queue.message import Message
 from headrace.queue.sender import Sender
+from headrace.store import queries
 from headrace.store.caller_session import on_commit, transaction_of
-from headrace.store.database import Database, Row, SqlTransaction, Transaction
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import JobRow, KeyedRun, NewRun
 
 log = logging.getLogger("headrace.engine")
-
-_CHOICES = ("queue", "retry", "timeout", "idempotency_key")
 
 
 class Dispatcher:
@@ -51,49 +52,30 @@ class Dispatcher:
 
     # -- single jobs ------------------------------------------------------------------
 
-    def dispatch(self, job_class: str, payload: Mapping[str, Any], **options: Any) -> str:
-        """Dispatch one job; returns its id. See `dispatch_row` for the options."""
+    def dispatch(
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
+    ) -> str:
+        """Dispatch one job; returns its id. Raises what `dispatch_row` does."""
         if options.get("session") is not None or options.get("depends_on"):
             return str(self.dispatch_row(job_class, payload, **options)["id"])
-        chosen = {key: value for key, value in options.items() if key in _CHOICES}
-        values = self._values(job_class, payload, **chosen)
+        values = self._values(job_class, payload, options)
         if not self._database.prepared("insert_job_id", **values):
             return str(_first_dispatch(self._database, values)["id"])
         self.send_soon([_message(values)])
         return str(values["id"])
 
     def dispatch_row(
-        self,
-        job_class: str,
-        payload: Mapping[str, Any],
-        *,
-        queue: str | None = None,
-        depends_on: Sequence[str] = (),
-        retry: Any = None,
-        timeout: Any = None,
-        session: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Row:
-        """Dispatch one job and return its row.
-
-        `timeout` and the times in `retry` are seconds or durations such as `5m`. With
-        `session` (an SQLAlchemy session on the control database) the row belongs to the
-        caller's transaction, and the message follows its commit. A second dispatch with one
-        `idempotency_key` returns the first one's row.
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
+    ) -> JobRow:
+        """Dispatch one job and return its row; with a `session`, its message follows the commit.
 
         Raises:
             UnknownJobClass, InvalidPayload: The job cannot be dispatched like this.
             NotFound: `depends_on` names a job that does not exist.
             StoreUnavailable: PostgreSQL does not answer; nothing was dispatched.
         """
-        values = self._values(
-            job_class,
-            payload,
-            queue=queue,
-            retry=retry,
-            timeout=timeout,
-            idempotency_key=idempotency_key,
-        )
+        values = self._values(job_class, payload, options)
+        session, depends_on = options.get("session"), _ids(options.get("depends_on"))
         if session is not None:
             row = self._insert(transaction_of(session), values, depends_on)
             on_commit(session, lambda: self.send_soon(_queued([row])))
@@ -116,7 +98,7 @@ class Dispatcher:
         """
         rows = []
         for payload in payloads:
-            values = self._values(job_class, payload, queue=queue)
+            values = self._values(job_class, payload, {"queue": queue})
             rows.append(planned_row(**values))
         with self._database.transaction() as tx:
             tx.rows("insert_jobs", jobs=exact_json.dumps(rows, default=str))
@@ -125,7 +107,9 @@ class Dispatcher:
 
     # -- runs -------------------------------------------------------------------------
 
-    def start_run(self, plan: Plan, trigger: Trigger, *, idempotency_key: str | None = None) -> Row:
+    def start_run(
+        self, plan: Plan, trigger: Trigger, *, idempotency_key: str | None = None
+    ) -> NewRun:
         """Insert a run and its jobs, send the first ones; returns the run's row.
 
         A second one of the pipeline under one `idempotency_key` starts nothing and returns the
@@ -140,7 +124,7 @@ class Dispatcher:
             known = {"pipeline": plan.pipeline, "idempotency_key": idempotency_key}
             if idempotency_key is not None:
                 tx.rows("lock_run_key", **known)
-                if first := tx.row("run_by_key", **known):
+                if first := tx.row(queries.RUN_BY_KEY, **known):
                     return first
             rows, messages = self.insert_runs(tx, [(plan, trigger)])
             if not rows:
@@ -152,7 +136,8 @@ class Dispatcher:
                 raise TooManyRuns(f"no run of {plan.pipeline} was started: {rows[0]['error']}")
             if idempotency_key is not None:
                 tx.rows("keep_run_key", id=rows[0]["id"], idempotency_key=idempotency_key)
-                rows[0]["idempotency_key"] = idempotency_key
+                keyed: KeyedRun = {**rows[0], "idempotency_key": idempotency_key}
+                rows = [keyed]
         self.send_soon(messages + self.admitted([plan]))
         return rows[0]
 
@@ -163,7 +148,7 @@ class Dispatcher:
         *,
         term: int | None = None,
         ids: Sequence[UUID] | None = None,
-    ) -> tuple[list[Row], list[Message]]:
+    ) -> tuple[list[NewRun], list[Message]]:
         """Insert runs and all their jobs in a few statements; messages are sent by the caller.
 
         Runs that exist already for their instant are left out, and all of them where `term`
@@ -175,7 +160,7 @@ class Dispatcher:
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
-        inserted = tx.rows("insert_runs", runs=exact_json.dumps(runs, default=str), term=term)
+        inserted = tx.rows(queries.INSERT_RUNS, runs=exact_json.dumps(runs, default=str), term=term)
         inserted, messages = settle_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
@@ -222,15 +207,9 @@ class Dispatcher:
         return json.dumps(policy_to_row(policy_from(retry, self._settings.retry)))
 
     def _values(
-        self,
-        job_class: str,
-        payload: Mapping[str, Any],
-        *,
-        queue: str | None = None,
-        retry: Any = None,
-        timeout: Any = None,
-        idempotency_key: str | None = None,
+        self, job_class: str, payload: Mapping[str, Any], options: DispatchOptions
     ) -> dict[str, Any]:
+        queue, retry, timeout = (options.get(key) for key in ("queue", "retry", "timeout"))
         self._sender.prepare()
         self._registry.arguments(job_class, payload)  # Raises where they do not fit.
         for key in self._registry.referring(job_class):
@@ -248,37 +227,37 @@ class Dispatcher:
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
             "retry": self._default_retry if retry is None else self._retry_json(retry),
-            "idempotency_key": idempotency_key,
+            "idempotency_key": options.get("idempotency_key"),
         }
 
-    def _insert_root(self, tx: Any, values: Mapping[str, Any]) -> Row:
-        row: Row | None = tx.row("insert_job", **values)
+    def _insert_root(self, tx: Transaction, values: Mapping[str, Any]) -> JobRow:
+        row = tx.row(queries.INSERT_JOB, **values)
         return row or _first_dispatch(tx, values)
 
     def _insert(
-        self, tx: SqlTransaction, values: Mapping[str, Any], depends_on: Sequence[str]
-    ) -> Row:
+        self, tx: Transaction, values: Mapping[str, Any], depends_on: Sequence[UUID]
+    ) -> JobRow:
         if not depends_on:
             return self._insert_root(tx, values)
-        upstream = tx.rows("lock_upstream", ids=_ids(depends_on))
+        upstream = tx.rows("lock_upstream", ids=list(depends_on))
         there = {str(row["id"]) for row in upstream}
-        lost = [str(job_id) for job_id in _ids(depends_on) if str(job_id) not in there]
+        lost = [str(job_id) for job_id in depends_on if str(job_id) not in there]
         if lost:
             raise NotFound(f"depends_on names the job {lost[0]}, which does not exist")
-        row = tx.row("insert_dependent_job", **values, deps_left=len(upstream))
+        row = tx.row(queries.INSERT_DEPENDENT_JOB, **values, deps_left=len(upstream))
         if row is None:
             return _first_dispatch(tx, values)
         tx.rows("insert_dependencies", id=row["id"], upstream=[one["id"] for one in upstream])
         tx.rows("note_dependant", ids=[one["id"] for one in upstream])
         if any(one["status"] in FINAL for one in upstream):
             recount(tx, [row["id"]])
-            row = tx.row("job", id=row["id"])
+            row = tx.row(queries.JOB, id=row["id"])
             assert row is not None
         return row
 
 
 def _decide_roots(
-    tx: Transaction, runs: Sequence[Row], jobs: Sequence[Mapping[str, Any]]
+    tx: Transaction, runs: Sequence[NewRun], jobs: Sequence[Mapping[str, Any]]
 ) -> list[Message]:
     """Decide first steps that have a condition; runs of which nothing is left are closed."""
     running = {str(run["id"]): run["id"] for run in runs if run["status"] == "running"}
@@ -293,15 +272,17 @@ def _decide_roots(
     return messages + close(Within(tx), settled)[1]
 
 
-def _ids(depends_on: Sequence[str]) -> list[UUID]:
+def _ids(depends_on: str | Sequence[str] | None) -> list[UUID]:
+    given = [depends_on] if isinstance(depends_on, str) else depends_on or ()
     try:
-        return list(dict.fromkeys(UUID(str(job_id)) for job_id in depends_on))
+        return list(dict.fromkeys(UUID(str(job_id)) for job_id in given))
     except ValueError as error:
         raise InvalidPayload(f"depends_on takes job ids: {error}") from None
 
 
-def _first_dispatch(tx: Any, values: Mapping[str, Any]) -> Row:
-    row: Row = tx.row("job_by_key", idempotency_key=values["idempotency_key"])
+def _first_dispatch(tx: Transaction, values: Mapping[str, Any]) -> JobRow:
+    row = tx.row(queries.JOB_BY_KEY, idempotency_key=values["idempotency_key"])
+    assert row is not None
     return row
 
 
@@ -309,5 +290,5 @@ def _message(values: Mapping[str, Any]) -> Message:
     return Message(UUID(values["id"]), 0, values["queue"], values["timeout_s"])
 
 
-def _queued(rows: Iterable[Row]) -> list[Message]:
+def _queued(rows: Iterable[JobRow]) -> list[Message]:
     return [message_for(row) for row in rows if row["status"] == "queued" and row["attempt"] == 0]

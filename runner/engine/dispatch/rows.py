@@ -9,7 +9,7 @@ from headrace.model.plan import FOREACH, MOST_ITEMS, Plan, PlannedJob
 from headrace.model.status import Trigger
 from headrace.model.subpipeline import pipeline_of
 from headrace.plan.retry_policy import policy_to_row
-from headrace.store.database import Row
+from headrace.store.row_types import NewRun
 
 # What a job may ask for, by column, and the version of the schema whose workers were the first to
 # know it. A worker before that leaves the job to newer ones. Whoever adds a column that changes
@@ -88,7 +88,9 @@ def _plan_row(job: PlannedJob) -> dict[str, Any]:
     return {**row, "retry": policy_to_row(job.retry)}
 
 
-def add_jobs(plan: Plan, run: Row, jobs: list[dict[str, Any]], edges: list[dict[str, str]]) -> None:
+def add_jobs(
+    plan: Plan, run: NewRun, jobs: list[dict[str, Any]], edges: list[dict[str, str]]
+) -> None:
     """Append the rows of one run's jobs and of what waits for what; a queued run holds them."""
     run_id, held = str(run["id"]), run["status"] == "queued"
     # Items' ids come right after that of the job that makes them: upstream before downstream,

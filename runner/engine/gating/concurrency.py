@@ -8,14 +8,16 @@ from uuid import UUID
 from headrace.engine.gating.run_completion import Within, cancel_run, follow
 from headrace.model.pipeline import Concurrency
 from headrace.queue.message import Message
-from headrace.store.database import Row, Transaction
+from headrace.store import queries
+from headrace.store.database import Transaction
+from headrace.store.row_types import NewRun, OpenRun
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What a new run begins as, and the open ones that it takes the place of.
 
-    The status `replace` is settled by `take_place`, once those are cancelled.
+    The status `replace` is settled by `settle_replacement`, once those are cancelled.
     """
 
     status: str
@@ -35,7 +37,7 @@ class _Group:
 class Groups:
     """The open runs of some groups, held by the caller's transaction. New ones are added."""
 
-    def __init__(self, open_runs: Iterable[Row] = ()) -> None:
+    def __init__(self, open_runs: Iterable[OpenRun] = ()) -> None:
         self._groups: dict[str, _Group] = {}
         for row in open_runs:
             group = self._group(row["concurrency_group"])
@@ -47,7 +49,10 @@ class Groups:
                 group.running.append(row["id"])
 
     def settle(self, run: UUID, rule: Concurrency) -> Settled:
-        """Decide about one new run; the next one sees it. See `take_place` for `replace`."""
+        """Decide about one new run; the next one sees it.
+
+        For `replace` see `settle_replacement`.
+        """
         group = self._group(rule.group)
         free = rule.limit - len(group.running) - group.ending
         if free > 0 and not (group.queued and rule.on_conflict == "queue"):
@@ -61,7 +66,7 @@ class Groups:
         status = "skipped" if rule.on_conflict == "skip" else "failed"
         return Settled(status, _reason(rule, group))
 
-    def take_place(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
+    def settle_replacement(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
         """Decide about a run once those that it replaces are cancelled.
 
         `ending` of them have `finally` handlers to run first, which the new run waits for.
@@ -99,12 +104,12 @@ def lock_groups(tx: Transaction, rules: Mapping[str, Concurrency | None]) -> Gro
     if not names:
         return Groups()
     tx.rows("lock_groups", groups=names)
-    return Groups(tx.rows("open_runs_of_groups", groups=names))
+    return Groups(tx.rows(queries.OPEN_RUNS_OF_GROUPS, groups=names))
 
 
 def settle_runs(
-    tx: Transaction, runs: list[Row], rules: Mapping[str, Concurrency | None], groups: Groups
-) -> tuple[list[Row], list[Message]]:
+    tx: Transaction, runs: Sequence[NewRun], rules: Mapping[str, Concurrency | None], groups: Groups
+) -> tuple[list[NewRun], list[Message]]:
     """Settle what was inserted as queued. `rules` are by run id, `groups` from `lock_groups`.
 
     Returns the rows as they are now and messages to send: others may wait for jobs that were
@@ -126,13 +131,13 @@ def settle_runs(
                 messages += sent
                 ending += goes_on
         if decided.status == "replace":
-            decided = groups.take_place(run["id"], rule, ending)
+            decided = groups.settle_replacement(run["id"], rule, ending)
         settled[run["id"]] = decided
     entries = [
         {"id": str(run_id), "status": one.status, "error": one.error}
         for run_id, one in settled.items()
     ]
-    rows = tx.rows("settle_runs", runs=json.dumps(entries)) if entries else []
+    rows = tx.rows(queries.SETTLE_RUNS, runs=json.dumps(entries)) if entries else []
     now = {row["id"]: row for row in rows}
     return [now.get(run["id"], run) for run in runs], messages
 

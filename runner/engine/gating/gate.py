@@ -8,13 +8,15 @@ from uuid import UUID
 from headrace.engine.planning.template_context import holds
 from headrace.errors import HeadraceError
 from headrace.queue.message import Message
-from headrace.store.database import Row, Transaction
+from headrace.store import queries
+from headrace.store.database import Transaction
+from headrace.store.row_types import DecidedJob, FailedJob, LostJob, LoweredJob, QueuedJob
 
 # How many crashes of its worker a job may cause before it is failed for good.
 CRASH_BUDGET = 3
 
 
-def message_for(row: Row) -> Message:
+def message_for(row: QueuedJob) -> Message:
     """Return the message that a queued row needs."""
     return Message(row["id"], row["attempt"], row["queue"], row["timeout_s"])
 
@@ -28,7 +30,7 @@ def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
     """
     released: list[Message] = []
     while upstream:
-        rows = tx.rows("lower_dependents", upstream=list(upstream))
+        rows = tx.rows(queries.LOWER_DEPENDENTS, upstream=list(upstream))
         released += [message_for(row) for row in rows if row["status"] == "queued"]
         released += _decide_open(tx, rows)
         upstream = [row["id"] for row in rows if row["status"] == "skipped"]
@@ -37,9 +39,9 @@ def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
     return released
 
 
-def recount_below(tx: Transaction, upstream: Any) -> list[Message]:
+def recount_below(tx: Transaction, upstream: UUID) -> list[Message]:
     """Lower the dependants that were added while their upstream job was completing."""
-    return recount(tx, [row["id"] for row in tx.rows("lock_dependants", upstream=upstream)])
+    return recount(tx, [row["id"] for row in tx.rows(queries.LOCK_DEPENDANTS, upstream=upstream)])
 
 
 def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
@@ -47,7 +49,7 @@ def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
 
     Returns messages to send.
     """
-    rows = tx.rows("recount_waiting", ids=list(ids)) if ids else []
+    rows = tx.rows(queries.RECOUNT_WAITING, ids=list(ids)) if ids else []
     skipped = [row["id"] for row in rows if row["status"] == "skipped"]
     if skipped:
         tx.rows("mark_skipped_finished", ids=skipped)
@@ -62,7 +64,7 @@ def release_stuck(tx: Transaction, older_than_s: float) -> list[Message]:
     A worker may die between its commit and the recount that it owed; a job may be reopened
     while a job above it is completing. Returns messages to send.
     """
-    stuck = tx.rows("stuck_jobs", older_than_s=older_than_s)
+    stuck = tx.rows(queries.STUCK_JOBS, older_than_s=older_than_s)
     return recount(tx, [row["id"] for row in stuck])
 
 
@@ -75,13 +77,13 @@ def decide(
     to a count of all that is above them. What passes and needs a slot of a pool is left to
     `admit`. Returns messages to send and the runs to look at.
     """
-    rows = tx.rows("undecided_jobs", ids=None if ids is None else list(ids))
+    rows = tx.rows(queries.UNDECIDED_JOBS, ids=None if ids is None else list(ids))
     passed, unmet, failed = _judged(tx, [row["id"] for row in rows])
     released = [message_for(row) for row in _release(tx, passed) if row["status"] == "queued"]
     skipped = [
         row
         for reason, skipped_ids in unmet.items()
-        for row in tx.rows("skip_jobs", ids=skipped_ids, reason=reason)
+        for row in tx.rows(queries.SKIP_JOBS, ids=skipped_ids, reason=reason)
     ]
     released += close_below(tx, [row["id"] for row in skipped])
     released += close_failed(tx, failed)
@@ -90,11 +92,11 @@ def decide(
 
 def _judged(
     tx: Transaction, ids: Sequence[Any]
-) -> tuple[list[Any], dict[str, list[Any]], list[Row]]:
+) -> tuple[list[Any], dict[str, list[Any]], list[FailedJob]]:
     """Return which jobs pass, which are skipped for which reason, and those failed by an error."""
     passed: list[Any] = []
     unmet: dict[str, list[Any]] = {}
-    failed: list[Row] = []
+    failed: list[FailedJob] = []
     for row in tx.rows("conditions", ids=list(ids)) if ids else []:
         verdict = row["verdict"]
         if verdict == "waiting":
@@ -103,30 +105,30 @@ def _judged(
             if verdict == "queued" and not holds(row):
                 verdict = "condition"
         except (HeadraceError, ValueError) as error:
-            failed += tx.rows("fail_undecided", id=row["id"], error=str(error))
+            failed += tx.rows(queries.FAIL_UNDECIDED, id=row["id"], error=str(error))
         else:
             (passed if verdict == "queued" else unmet.setdefault(verdict, [])).append(row["id"])
     return passed, unmet, failed
 
 
-def _release(tx: Transaction, ids: list[Any]) -> list[Row]:
-    return tx.rows("release_decided", ids=ids) if ids else []
+def _release(tx: Transaction, ids: list[Any]) -> list[DecidedJob]:
+    return tx.rows(queries.RELEASE_DECIDED, ids=ids) if ids else []
 
 
-def _decide_open(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+def _decide_open(tx: Transaction, rows: Iterable[LoweredJob]) -> list[Message]:
     """Decide those of some lowered rows that nothing but their condition keeps waiting."""
     undecided = [row["id"] for row in rows if row["status"] == "waiting" and not row["deps_left"]]
     return decide(tx, undecided)[0] if undecided else []
 
 
-def close_failed(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+def close_failed(tx: Transaction, rows: Iterable[FailedJob]) -> list[Message]:
     """Tell everything below those of some jobs that have failed for good."""
     return close_below(
         tx, [row["id"] for row in rows if row["status"] == "failed" and row["dependents"]]
     )
 
 
-def after_loss(tx: Transaction, rows: Iterable[Row]) -> list[Message]:
+def after_loss(tx: Transaction, rows: Iterable[LostJob]) -> list[Message]:
     """Go on after `lose_attempts`: send what is queued again, close what is failed for good."""
     rows = list(rows)
     released = [message_for(row) for row in rows if row["status"] == "queued"]

@@ -3,6 +3,7 @@
 from headrace.engine.gating.gate import message_for
 from headrace.engine.gating.run_completion import Store
 from headrace.queue.message import Message
+from headrace.store import queries
 
 
 def admit(store: Store) -> list[Message]:
@@ -12,7 +13,7 @@ def admit(store: Store) -> list[Message]:
     messages to send.
     """
     messages: list[Message] = []
-    for row in store.rows("wanted_pools"):
+    for row in store.rows(queries.WANTED_POOLS):
         messages += admit_to(store, row["pool"], row["slots"])
     return messages
 
@@ -21,4 +22,4 @@ def admit_to(store: Store, pool: str, slots: int) -> list[Message]:
     """Do the same for one pool of so many slots, after the commit that freed one."""
     with store.transaction() as tx:
         tx.rows("lock_pool", pool=pool)
-        return [message_for(job) for job in tx.rows("take_slots", pool=pool, slots=slots)]
+        return [message_for(job) for job in tx.rows(queries.TAKE_SLOTS, pool=pool, slots=slots)]

@@ -9,37 +9,35 @@ from uuid import UUID
 from headrace.engine.gating.gate import close_below, decide, message_for, recount
 from headrace.model.ids import new_id
 from headrace.queue.message import Message
+from headrace.store import queries
 from headrace.store.database import Row, Transaction
+from headrace.store.row_types import CancelledJob, EndedRun, RunRow
 
 
-class Store(Protocol):
+class Store(Transaction, Protocol):
     """Where statements run by themselves or, in a block, as one transaction."""
-
-    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
-        """Run a statement and return its rows."""
-        ...
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction."""
         ...
 
 
-class Within:
+class Within(Transaction):
     """A transaction that is open already, as a `Store`."""
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
 
-    def rows(self, statement: str, **values: Any) -> Sequence[Row]:
-        """See `Store`."""
-        return self._tx.rows(statement, **values)
+    def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        """See `Transaction`."""
+        return self._tx.run_named(statement, values)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """See `Store`."""
         return nullcontext(self._tx)
 
 
-def close(store: Store, runs: Iterable[UUID]) -> tuple[list[Row], list[Message]]:
+def close(store: Store, runs: Iterable[UUID]) -> tuple[list[EndedRun], list[Message]]:
     """Close those of these runs of which nothing is left, and let the next ones run.
 
     To be called after the commit of a run's last job: two jobs that end together each look
@@ -47,12 +45,12 @@ def close(store: Store, runs: Iterable[UUID]) -> tuple[list[Row], list[Message]]
     messages of what was released. What a crash leaves undone is made up for by the sweep.
     """
     runs = list(runs)
-    return follow(store, store.rows("finish_run", ids=runs)) if runs else ([], [])
+    return follow(store, store.rows(queries.FINISH_RUN, ids=runs)) if runs else ([], [])
 
 
-def follow(store: Store, rows: Sequence[Row]) -> tuple[list[Row], list[Message]]:
+def follow(store: Store, rows: Sequence[EndedRun]) -> tuple[list[EndedRun], list[Message]]:
     """Do what is left to do after `finish_run` has returned these rows; see `close`."""
-    closed: list[Row] = []
+    closed: list[EndedRun] = []
     messages: list[Message] = []
     while rows:
         started: list[UUID] = []
@@ -70,7 +68,7 @@ def follow(store: Store, rows: Sequence[Row]) -> tuple[list[Row], list[Message]]
             started += released
             messages += sent
         # Nothing may be left of them: all that was released is skipped.
-        rows = store.rows("finish_run", ids=started) if started else []
+        rows = store.rows(queries.FINISH_RUN, ids=started) if started else []
     return closed, messages
 
 
@@ -89,24 +87,26 @@ def wake_parents(store: Store, runs: Iterable[UUID]) -> list[Message]:
     Returns messages to send.
     """
     runs = list(runs)
-    return [message_for(row) for row in store.rows("wake_parents", runs=runs)] if runs else []
+    return [message_for(row) for row in store.rows(queries.WAKE_PARENTS, runs=runs)] if runs else []
 
 
 def cancel_run(
     tx: Transaction, run_id: UUID, error: str | None = None
-) -> tuple[list[Row], list[Message]]:
+) -> tuple[list[RunRow], list[Message]]:
     """Cancel a run with all of its jobs that are not final, and the runs that these have started.
 
     Returns the runs' rows, its own first, and messages to send; no row: it has ended already. A
     run that is still `running` has `finally` handlers to run first: see `follow`.
     """
-    row = tx.row("cancel_run", id=run_id, error=error)
+    row = tx.row(queries.CANCEL_RUN, id=run_id, error=error)
     if row is None:
         return [], []
-    ended: list[Row] = []
+    ended: list[CancelledJob] = []
     # Once more: a foreach may have made its jobs while its own row was waited for.
     keep_finally = row["status"] == "running"
-    while cancelled := tx.rows("cancel_jobs", ids=[], run_id=run_id, keep_finally=keep_finally):
+    while cancelled := tx.rows(
+        queries.CANCEL_JOBS, ids=[], run_id=run_id, keep_finally=keep_finally
+    ):
         ended += cancelled
     # Jobs outside the run may wait for one inside it.
     messages = close_below(tx, [job["id"] for job in ended if job["dependents"]])
@@ -114,9 +114,11 @@ def cancel_run(
     return [row, *below], messages + sent
 
 
-def cancel_children(tx: Transaction, jobs: Iterable[Row]) -> tuple[list[Row], list[Message]]:
+def cancel_children(
+    tx: Transaction, jobs: Iterable[CancelledJob]
+) -> tuple[list[RunRow], list[Message]]:
     """Cancel the runs that these jobs, rows of `cancel_jobs`, have started; see `cancel_run`."""
-    cancelled: list[Row] = []
+    cancelled: list[RunRow] = []
     messages: list[Message] = []
     for job in jobs:
         if job["child_run"] is not None:
@@ -131,7 +133,7 @@ def _open_handlers(store: Store, run: UUID) -> tuple[list[UUID], list[Message]]:
     with store.transaction() as tx:
         if tx.row("lock_run", id=run) is None:
             return [], []
-        opened = tx.rows("open_handlers", id=run)
+        opened = tx.rows(queries.OPEN_HANDLERS, id=run)
         messages = [message_for(row) for row in opened if row["status"] == "queued"]
         conditional = [row["id"] for row in opened if row["status"] == "waiting"]
         decided: set[UUID] = set()
@@ -145,8 +147,8 @@ def _open_handlers(store: Store, run: UUID) -> tuple[list[UUID], list[Message]]:
 def _release(store: Store, group: str) -> tuple[list[UUID], list[Message]]:
     with store.transaction() as tx:
         tx.rows("lock_groups", groups=[group])
-        started = [row["id"] for row in tx.rows("release_runs", groups=[group])]
-        roots = tx.rows("release_roots", runs=started) if started else []
+        started = [row["id"] for row in tx.rows(queries.RELEASE_RUNS, groups=[group])]
+        roots = tx.rows(queries.RELEASE_ROOTS, runs=started) if started else []
         messages = [message_for(row) for row in roots if row["status"] == "queued"]
         conditional = [row["id"] for row in roots if row["status"] == "waiting"]
         if conditional:
@@ -160,7 +162,7 @@ def reopen(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUI
     Returns messages to send, and the runs: nothing but handlers may have been reopened.
     """
     below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
-    opened = tx.rows("reopen_jobs", ids=[*ids, *below])
+    opened = tx.rows(queries.REOPEN_JOBS, ids=[*ids, *below])
     opened_ids = [row["id"] for row in opened]
     # Of several failed jobs above it only some may be retried: what waits for the others
     # as well is skipped again.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.errors import InvalidParams
@@ -11,6 +11,7 @@ from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.status import Trigger
 from headrace.plan.due import due_between
 from headrace.store.database import Row
+from headrace.store.row_types import NewRun
 
 if TYPE_CHECKING:
     from headrace.engine.application import Headrace
@@ -24,7 +25,7 @@ _BATCH = 500
 
 def backfill(
     headrace: "Headrace", pipeline: str, start: datetime, end: datetime, *, dry_run: bool = False
-) -> list[Row]:
+) -> Sequence[Mapping[str, Any]]:
     """Start a run for each instant from `start` to `end`, both included, that has none yet.
 
     Returns the rows of the runs that were started, in the order of their instants; with
@@ -48,7 +49,7 @@ def backfill(
     missing = [instant for instant in instants if instant not in taken]
     if dry_run:
         return [{"pipeline": pipeline, "logical_date": instant} for instant in missing]
-    started: list[Row] = []
+    started: list[NewRun] = []
     for batch in _batches(missing):
         started += _start(headrace, declared, {instant: found[instant] for instant in batch})
     return started
@@ -120,7 +121,9 @@ def _batches(instants: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
         yield instants[begin : begin + _BATCH]
 
 
-def _start(headrace: "Headrace", pipeline: Pipeline, due: Mapping[datetime, Schedule]) -> list[Row]:
+def _start(
+    headrace: "Headrace", pipeline: Pipeline, due: Mapping[datetime, Schedule]
+) -> list[NewRun]:
     plan = headrace.planner.plan
     plans = [
         (

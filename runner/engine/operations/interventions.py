@@ -5,7 +5,6 @@ against a worker that does something else at that very moment.
 """
 
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from headrace.engine.dispatch.dispatcher import Dispatcher
@@ -20,7 +19,9 @@ from headrace.engine.gating.run_completion import (
 )
 from headrace.errors import IllegalTransition, NotFound
 from headrace.queue.message import Message
-from headrace.store.database import Database, Row
+from headrace.store import queries
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import JobRow, RunRow
 
 
 class Interventions:
@@ -32,7 +33,7 @@ class Interventions:
 
     # -- cancel -----------------------------------------------------------------------
 
-    def cancel_job(self, job_id: str) -> Row:
+    def cancel_job(self, job_id: str) -> JobRow:
         """Cancel a job that is not final; returns its row.
 
         A running one can complete nothing from now on; its worker stops it, and its
@@ -43,7 +44,7 @@ class Interventions:
         """
         with self._database.transaction() as tx:
             row = self._job(tx, job_id)
-            ended = tx.rows("cancel_jobs", ids=[row["id"]], run_id=None, keep_finally=False)
+            ended = tx.rows(queries.CANCEL_JOBS, ids=[row["id"]], run_id=None, keep_finally=False)
             if not ended:
                 raise IllegalTransition(
                     f"job {job_id} is {self._job(tx, job_id)['status']}; only a job that has"
@@ -57,7 +58,7 @@ class Interventions:
         self._dispatcher.send_soon(messages)
         return self._job(self._database, job_id)
 
-    def cancel_run(self, run_id: str) -> Row:
+    def cancel_run(self, run_id: str) -> RunRow:
         """Cancel a run and all of its jobs that are not final; returns the run's row.
 
         It is still `running` where `finally` handlers have to run first. Cancelled once more, it
@@ -77,7 +78,7 @@ class Interventions:
 
     # -- retry ------------------------------------------------------------------------
 
-    def retry_job(self, job_id: str) -> Row:
+    def retry_job(self, job_id: str) -> JobRow:
         """Have a failed or cancelled job run again, and what was skipped because of it.
 
         Raises:
@@ -94,7 +95,7 @@ class Interventions:
         self._go_on(messages, runs)
         return self._job(self._database, job_id)
 
-    def retry_run(self, run_id: str) -> Row:
+    def retry_run(self, run_id: str) -> RunRow:
         """Run a run's failed and cancelled steps again; returns the run's row.
 
         Plan and logical date stay those that the run had.
@@ -142,7 +143,7 @@ class Interventions:
     def resume(self, pipeline: str) -> None:
         """Let it start runs again, queued ones first; what fell due is not made up for."""
         self._database.rows("resume_schedule", pipeline=pipeline)
-        groups = self._database.rows("groups_with_queued_runs")
+        groups = self._database.rows(queries.GROUPS_WITH_QUEUED_RUNS)
         self._dispatcher.send_soon(release(self._database, [row["name"] for row in groups]))
 
     # -- inside -----------------------------------------------------------------------
@@ -150,14 +151,14 @@ class Interventions:
     def _go_on(self, messages: list[Message], runs: list[UUID]) -> None:
         self._dispatcher.send_soon(messages + close(self._database, runs)[1])
 
-    def _job(self, tx: Any, job_id: str) -> Row:
-        row: Row | None = tx.row("job", id=_uuid(job_id, "job"))
+    def _job(self, tx: Transaction, job_id: str) -> JobRow:
+        row = tx.row(queries.JOB, id=_uuid(job_id, "job"))
         if row is None:
             raise NotFound(f"there is no job {job_id}")
         return row
 
-    def _run(self, tx: Any, run_id: str) -> Row:
-        row: Row | None = tx.row("run", id=_uuid(run_id, "run"))
+    def _run(self, tx: Transaction, run_id: str) -> RunRow:
+        row = tx.row(queries.RUN, id=_uuid(run_id, "run"))
         if row is None:
             raise NotFound(f"there is no run {run_id}")
         return row

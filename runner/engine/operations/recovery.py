@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from headrace.engine.gating.gate import (
     CRASH_BUDGET,
@@ -24,8 +23,10 @@ from headrace.model.connection import NamedConnection
 from headrace.queue.message import Message
 from headrace.queue.process import birth_ticks, host_mark
 from headrace.queue.sender import Sender
+from headrace.store import queries
 from headrace.store.backoff import Outage
-from headrace.store.database import Database, Row, Transaction
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import GroupRow, IdRow, QueuedJob, StaleWorker
 from headrace.store.targets import end_sessions
 
 # How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
@@ -100,24 +101,26 @@ class Recovery:
         sweep = emptied or self._clock() >= self._next_sweep
         with self._database.transaction() as tx:
             lead(tx)
-            retries = tx.rows("due_retries")
+            retries = tx.rows(queries.DUE_RETRIES)
             messages = [message_for(row) for row in retries]
             messages += self._reap(tx, done)
-            wanted = tx.rows("wanted_pools")
-            overdue: list[Row] = []
-            settled: list[Row] = []
-            groups: list[Row] = []
+            wanted = tx.rows(queries.WANTED_POOLS)
+            overdue: list[QueuedJob] = []
+            settled: list[IdRow] = []
+            groups: list[GroupRow] = []
             if sweep:
                 # Looked for here: a transaction of its own each would triple an idle sweep's.
-                settled = tx.rows("settled_runs")
-                groups = tx.rows("groups_with_queued_runs")
+                settled = tx.rows(queries.SETTLED_RUNS)
+                groups = tx.rows(queries.GROUPS_WITH_QUEUED_RUNS)
                 messages += decide(tx)[0]
                 messages += release_stuck(tx, OVERDUE_S)
-                messages += [message_for(row) for row in tx.rows("wake_forgotten_parents")]
-                overdue = tx.rows("overdue_messages", older_than_s=0 if emptied else OVERDUE_S)
+                messages += [message_for(row) for row in tx.rows(queries.WAKE_FORGOTTEN_PARENTS)]
+                overdue = tx.rows(
+                    queries.OVERDUE_MESSAGES, older_than_s=0 if emptied else OVERDUE_S
+                )
                 tx.rows("forget_old_workers")
             # After what the sweep lets pass the gate.
-            children = tx.rows("wanted_children", limit=MOST_RUNS)
+            children = tx.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
         done.retried = len(retries)
         if sweep:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
@@ -137,9 +140,9 @@ class Recovery:
             self._note_end_of_outage()
         return done
 
-    def _reap(self, tx: Any, done: Repaired) -> list[Message]:
+    def _reap(self, tx: Transaction, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""
-        stale = tx.rows("stale_workers", lease_s=LEASE_S, hostname=self._hostname)
+        stale = tx.rows(queries.STALE_WORKERS, lease_s=LEASE_S, hostname=self._hostname)
         dead = [row["name"] for row in stale if self._dead(row)]
         if dead:
             tx.rows("lose_workers", names=dead)
@@ -147,11 +150,11 @@ class Recovery:
             log.warning("lost the worker %s", ", ".join(dead))
             # In a thread: a database that does not answer must not hold up everything else.
             threading.Thread(target=self._end_sessions, args=(dead,), daemon=True).start()
-        attempts = tx.rows("attempts_of_workers", lease_s=LEASE_S)
+        attempts = tx.rows(queries.ATTEMPTS_OF_WORKERS, lease_s=LEASE_S)
         if not attempts:
             return []
         rows = tx.rows(
-            "lose_attempts",
+            queries.LOSE_ATTEMPTS,
             attempts=attempts_json((row["id"], row["attempt"]) for row in attempts),
             outcome="crashed",
             error="its worker died",
@@ -179,7 +182,7 @@ class Recovery:
             except (StoreUnavailable, ConfigError) as error:
                 log.warning("sessions of lost workers on %s were not terminated: %s", name, error)
 
-    def _dead(self, row: Row) -> bool:
+    def _dead(self, row: StaleWorker) -> bool:
         if row["expired"] and self._clock() >= self._trusted_from:
             return True
         here = row["name"].rpartition(".")[2].startswith(self._mark)
@@ -188,7 +191,7 @@ class Recovery:
         # On this host the process itself tells, at once.
         return bool(birth_ticks(row["pid"]) != row["birth_ticks"])
 
-    def _resend(self, overdue: list[Row]) -> int:
+    def _resend(self, overdue: list[QueuedJob]) -> int:
         """Send the messages again that Redis does not have."""
         if not overdue:
             return 0

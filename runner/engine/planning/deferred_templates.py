@@ -1,7 +1,7 @@
 """Renders templates that refer to other steps, once these have ended."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from headrace.engine.planning.template_context import run_context, steps_context
@@ -9,25 +9,16 @@ from headrace.plan.deferred_rendering import render_late
 from headrace.plan.deferred_values import speaks_later
 from headrace.plan.environment_references import render_late_env
 from headrace.store.attempts import Claimed
-from headrace.store.database import Row
+from headrace.store.database import Transaction
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
 
 
-class Reading(Protocol):
-    """Where a named statement can be run for its first row or for all."""
-
-    def rows(self, statement: str, **values: Any) -> Any:
-        """Run a statement and return its rows."""
-        ...
-
-    def row(self, statement: str, **values: Any) -> Row | None:
-        """Run a statement and return its first row."""
-        ...
-
-
 def late_said(
-    store: Reading, claimed: Claimed, render: Render, referring: Callable[[str], Collection[str]]
+    store: Transaction,
+    claimed: Claimed,
+    render: Render,
+    referring: Callable[[str], Collection[str]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a late job's arguments and environment variables with their templates rendered.
 
@@ -49,7 +40,7 @@ def late_said(
     )
 
 
-def late_variables(store: Reading, job_id: UUID) -> tuple[dict[str, Any], str | None]:
+def late_variables(store: Transaction, job_id: UUID) -> tuple[dict[str, Any], str | None]:
     """Return what a late template of a job may speak of, and the kind of handler that it is in."""
     steps = {
         row["step"]: {"status": row["status"], "result": row["result"], "error": row["error"]}

@@ -22,8 +22,10 @@ from headrace.plan.due import (
     next_instants,
 )
 from headrace.queue.message import Message
+from headrace.store import queries
 from headrace.store.crash_points import crash_point
-from headrace.store.database import Database, Row
+from headrace.store.database import Database
+from headrace.store.row_types import LockedSchedule, NewRun
 
 log = logging.getLogger("headrace.daemon")
 
@@ -77,7 +79,7 @@ class Scheduler:
         """
         self._synced = False
         scheduled = [p for p in self._pipelines.by_name.values() if p.schedules]
-        known = {row["pipeline"]: row for row in self._database.rows("schedules")}
+        known = {row["pipeline"]: row for row in self._database.rows(queries.SCHEDULES)}
         self._next = {}
         entries = []
         for pipeline in scheduled:
@@ -113,10 +115,10 @@ class Scheduler:
         if not due:
             return 0
         with self._database.transaction() as tx:
-            rows = tx.rows("lock_schedules", pipelines=due)
+            rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)
             decisions = [self._decide(row, now) for row in rows]
             plans = [(plan, Trigger.SCHEDULE) for one in decisions for plan in one.plans]
-            runs: list[Row] = []
+            runs: list[NewRun] = []
             messages: list[Message] = []
             if plans:
                 runs, messages = self._dispatcher.insert_runs(tx, plans, term=term)
@@ -147,7 +149,7 @@ class Scheduler:
         """Tell whether the clock went back: what is due next lies too far ahead then."""
         return self._looked_at is not None and now < self._looked_at - TOLERANCE
 
-    def _decide(self, row: Row, now: datetime) -> _Decision:
+    def _decide(self, row: LockedSchedule, now: datetime) -> _Decision:
         """Decide about one pipeline: which runs start, how many instants are passed over."""
         name, seen = row["pipeline"], min(row["seen_until"], now)
         pipeline = self._pipelines.by_name.get(name)

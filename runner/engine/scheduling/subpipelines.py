@@ -28,8 +28,10 @@ from headrace.model.subpipeline import pipeline_of
 from headrace.observe.joblog import storable
 from headrace.plan.deferred_rendering import render_late
 from headrace.queue.message import Message
+from headrace.store import queries
 from headrace.store.crash_points import crash_point
-from headrace.store.database import Database, Row, Transaction
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import WantedChild
 from headrace.template.values import render_value
 
 log = logging.getLogger("headrace.daemon")
@@ -43,12 +45,12 @@ _MOST_JOBS = 20_000
 class _Asked:
     """A job with what its run would be, or why there can be none."""
 
-    row: Row
+    row: WantedChild
     plan: Plan | None = None
     error: str = ""
 
 
-def _refused(row: Row, error: Exception) -> _Asked:
+def _refused(row: WantedChild, error: Exception) -> _Asked:
     # Of an error of the database, the first line: the statement follows it.
     told = str(error) if isinstance(error, HeadraceError) else str(error).partition("\n")[0]
     name = pipeline_of(row["job_class"])
@@ -76,7 +78,7 @@ class Subpipelines:
         self._pipelines = pipelines
         self._planner = planner
 
-    def start(self, wanted: Sequence[Row], term: int | None) -> list[Message]:
+    def start(self, wanted: Sequence[WantedChild], term: int | None) -> list[Message]:
         """Start runs for rows of `wanted_children`; returns messages to send.
 
         What cannot be started fails its step. Without `term` the caller need not lead.
@@ -95,7 +97,7 @@ class Subpipelines:
 
     # -- the plan ---------------------------------------------------------------------
 
-    def _ask(self, row: Row) -> _Asked:
+    def _ask(self, row: WantedChild) -> _Asked:
         try:
             return _Asked(row, self._plan(row))
         except StoreUnavailable:
@@ -107,7 +109,7 @@ class Subpipelines:
             log.exception("no run can be planned for job %s", row["id"])
             return _refused(row, error)
 
-    def _plan(self, row: Row) -> Plan:
+    def _plan(self, row: WantedChild) -> Plan:
         name = pipeline_of(row["job_class"]) or ""
         if name in row["above"]:
             way = " runs ".join([*row["above"][row["above"].index(name) :], name])
@@ -190,9 +192,9 @@ class Subpipelines:
 
 
 def _fail(tx: Transaction, asked: _Asked, done: _Begun) -> None:
-    rows = tx.rows("fail_undecided", id=asked.row["id"], error=asked.error)
+    rows = tx.rows(queries.FAIL_UNDECIDED, id=asked.row["id"], error=asked.error)
     done.messages += close_failed(tx, rows)
-    done.touched |= {row["run_id"] for row in rows}
+    done.touched |= {row["run_id"] for row in rows if row["run_id"] is not None}
 
 
 def _resume(tx: Transaction, plan: Plan, earlier: UUID | None, done: _Begun) -> bool:
@@ -201,7 +203,7 @@ def _resume(tx: Transaction, plan: Plan, earlier: UUID | None, done: _Begun) -> 
     What has failed in it runs again, what has completed does not. False where a new run is due:
     there is none, it has nothing that could run again, or it was to do something else.
     """
-    run = tx.row("earlier_child", id=earlier) if earlier is not None else None
+    run = tx.row(queries.EARLIER_CHILD, id=earlier) if earlier is not None else None
     if run is None or run["status"] == "skipped" or run["params"] != _stored(plan.params):
         return False
     if run["status"] in ("failed", "cancelled"):

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from headrace.model.plan import Plan
 from headrace.plan.trigger_matching import Ended
-from headrace.store.database import Row, Transaction
+from headrace.store.database import Transaction
+from headrace.store.row_types import NewRun
 
 log = logging.getLogger("headrace.daemon")
 
@@ -71,7 +72,7 @@ def note(tx: Transaction, decisions: Sequence[Decision], settled: datetime) -> N
         tx.rows("advance_triggers", done=json.dumps(waiting), settled=settled)
 
 
-def tell(runs: Iterable[Row], decisions: Iterable[Decision]) -> None:
+def tell(runs: Iterable[NewRun], decisions: Iterable[Decision]) -> None:
     """Log what was started, and what could not be."""
     for run in runs:
         log.info(

@@ -10,7 +10,7 @@ from headrace.model.pipeline import Pipeline, PipelineTrigger
 from headrace.model.status import RUN_FINAL, Trigger
 from headrace.plan.params import from_template
 from headrace.plan.variables import run_variables
-from headrace.store.database import Row
+from headrace.store.row_types import UpstreamRun
 from headrace.template.values import render_value
 
 
@@ -19,7 +19,9 @@ def statuses_of(trigger: PipelineTrigger) -> list[str]:
     return sorted(RUN_FINAL) if trigger.on == "ended" else [trigger.on]
 
 
-def given_params(pipeline: Pipeline, upstream: Mapping[str, Row], last: Row) -> dict[str, Any]:
+def given_params(
+    pipeline: Pipeline, upstream: Mapping[str, UpstreamRun], last: UpstreamRun
+) -> dict[str, Any]:
     """Return the parameters that a trigger gives, its templates rendered.
 
     `upstream` has the rows of the runs that have ended, by their pipelines, `last` that of the
@@ -44,7 +46,7 @@ def given_params(pipeline: Pipeline, upstream: Mapping[str, Row], last: Row) -> 
     }
 
 
-def _upstream_variables(row: Row) -> dict[str, Any]:
+def _upstream_variables(row: UpstreamRun) -> dict[str, Any]:
     context = run_context(row)
     return {
         "params": context["params"],

@@ -18,8 +18,10 @@ from headrace.model.status import Trigger
 from headrace.observe.joblog import storable
 from headrace.plan.trigger_matching import Ended, Matched, Start, known, match
 from headrace.queue.message import Message
+from headrace.store import queries
 from headrace.store.crash_points import crash_point
-from headrace.store.database import Database, Row, Transaction
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import NewRun, UpstreamRun
 
 log = logging.getLogger("headrace.daemon")
 
@@ -126,7 +128,7 @@ class Triggers:
         with self._database.transaction() as tx:
             decisions, settled = self._decisions(tx, due)
             ids = {run_id: plan for one in decisions for run_id, plan in one.plans.items()}
-            runs: list[Row] = []
+            runs: list[NewRun] = []
             messages: list[Message] = []
             if ids:
                 due_runs = [(plan, Trigger.PIPELINE) for plan in ids.values()]
@@ -163,8 +165,8 @@ class Triggers:
         # Before the runs are read: see the statement.
         moment = tx.row("settled_moment")
         assert moment is not None
-        found: dict[str, dict[UUID, Row]] = {name: {} for name in due}
-        for row in tx.rows("unused_upstream_runs", pipelines=due, most=_MOST_READ):
+        found: dict[str, dict[UUID, UpstreamRun]] = {name: {} for name in due}
+        for row in tx.rows(queries.UNUSED_UPSTREAM_RUNS, pipelines=due, most=_MOST_READ):
             found[row["waiting"]][row["id"]] = row
         decisions = [
             self._decide(name, found[name], name in paused, moment["settled"]) for name in due
@@ -172,7 +174,7 @@ class Triggers:
         return decisions, moment["settled"]
 
     def _decide(
-        self, name: str, rows: Mapping[UUID, Row], paused: bool, settled: datetime
+        self, name: str, rows: Mapping[UUID, UpstreamRun], paused: bool, settled: datetime
     ) -> Decision:
         trigger = self._declared[name]
         ended, until = known(
@@ -196,7 +198,7 @@ class Triggers:
                 self._plan(decision, start, rows)
         return decision
 
-    def _plan(self, decision: Decision, start: Start, rows: Mapping[UUID, Row]) -> None:
+    def _plan(self, decision: Decision, start: Start, rows: Mapping[UUID, UpstreamRun]) -> None:
         """Plan one run. Where it cannot start, nobody would succeed later either."""
         pipeline = self._pipelines.by_name.get(decision.pipeline)
         if pipeline is None:

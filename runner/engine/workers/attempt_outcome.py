@@ -18,9 +18,11 @@ from headrace.observe.redaction import redacted
 from headrace.queue.consumer import Taken, Taker
 from headrace.queue.message import Message
 from headrace.queue.shared_memory import Slot
+from headrace.store import queries
 from headrace.store.attempts import Claimed, Completed
 from headrace.store.crash_points import crash_point
 from headrace.store.outages import transient
+from headrace.store.row_types import LostJob
 
 log = logging.getLogger("headrace.worker")
 
@@ -220,12 +222,10 @@ class Ending:
         else:
             self.fail(claimed, raised(error))
 
-    def _lose(
-        self, claimed: Sequence[Claimed], outcome: str, error: str
-    ) -> list[dict[str, object]]:
+    def _lose(self, claimed: Sequence[Claimed], outcome: str, error: str) -> list[LostJob]:
         gone = [{"id": str(one.id), "attempt": one.attempt} for one in claimed]
         return self._store.rows(
-            "lose_attempts",
+            queries.LOSE_ATTEMPTS,
             attempts=json.dumps(gone),
             outcome=outcome,
             error=error,

@@ -36,8 +36,10 @@ from headrace.queue.process import birth_ticks
 from headrace.queue.sender import Sender
 from headrace.queue.shared_memory import AT_WORK, Slot, SlotView
 from headrace.queue.worker_callbacks import Ended
+from headrace.store import queries
 from headrace.store.attempts import AttemptStore
-from headrace.store.database import Database
+from headrace.store.database import Database, Transaction
+from headrace.store.row_types import AttemptRow, LostJob
 from headrace.store.sessions import JobSessions
 from headrace.store.waiting import look_no_more, look_up
 from headrace.template.guard import JobGuard
@@ -142,7 +144,7 @@ class WorkerSide:
             with self._database.transaction() as tx:
                 if not tx.row("heartbeat_worker", name=self._name, status=status):
                     tx.rows("register_worker", **self._description())
-                started = _pairs(tx.rows("attempts_of_worker", worker=self._name))
+                started = _pairs(tx.rows(queries.ATTEMPTS_OF_WORKER, worker=self._name))
                 self._end_orphans(tx, started - set(running))
                 lost = tx.rows("lost_attempts", attempts=attempts_json(running))
         except StoreUnavailable as error:
@@ -155,7 +157,7 @@ class WorkerSide:
         self._there = True
         return {(str(row["id"]), row["attempt"]): row["cancelled"] for row in lost}
 
-    def _end_orphans(self, tx: Any, unknown: set[tuple[str, int]]) -> None:
+    def _end_orphans(self, tx: Transaction, unknown: set[tuple[str, int]]) -> None:
         """End attempts that no child of this worker is running, twice in a row.
 
         Once may be a child between its claim and its slot, or between slot and completion.
@@ -225,11 +227,13 @@ class WorkerSide:
             elif ended.outcome == "timed_out":
                 messages = _time_out(tx, ended)
             elif ended.outcome == "cancelled":
-                rows = tx.rows("cancel_jobs", ids=[ended.job_id], run_id=None, keep_finally=False)
+                rows = tx.rows(
+                    queries.CANCEL_JOBS, ids=[ended.job_id], run_id=None, keep_finally=False
+                )
                 messages = close_below(tx, [row["id"] for row in rows])
             else:
-                rows = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
-                messages = after_loss(tx, rows)
+                lost = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
+                messages = after_loss(tx, lost)
             of_job = tx.row("run_of_job", id=ended.job_id) or {}
         run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
         messages += close(self._database, run_ids)[1]
@@ -290,41 +294,43 @@ def _messages_of(ended: Ended) -> list[str]:
     return [own, *(f"{job_id}_{number}" for job_id, number in ended.held)]
 
 
-def _unclaimed(tx: Any, job_id: str, number: int, outcome: str, error: str) -> list[Message]:
+def _unclaimed(
+    tx: Transaction, job_id: str, number: int, outcome: str, error: str
+) -> list[Message]:
     """The child died with a message in its hand: the claim may have happened or not."""
     rows = _lose(tx, [(job_id, number + 1)], outcome, error)
     if rows:
         return after_loss(tx, rows)
-    row = tx.row("job", id=job_id)
-    waits = row is not None and row["status"] == "queued" and row["attempt"] == number
-    return [message_for(row)] if waits else []
+    row = tx.row(queries.JOB, id=job_id)
+    if row is None or row["status"] != "queued" or row["attempt"] != number:
+        return []
+    return [message_for(row)]
 
 
 def _lose(
-    tx: Any, attempts: Sequence[tuple[str, int]], outcome: str, error: str
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = tx.rows(
-        "lose_attempts",
+    tx: Transaction, attempts: Sequence[tuple[str, int]], outcome: str, error: str
+) -> list[LostJob]:
+    return tx.rows(
+        queries.LOSE_ATTEMPTS,
         attempts=attempts_json(attempts),
         outcome=outcome,
         error=error,
         crash_budget=CRASH_BUDGET,
     )
-    return rows
 
 
-def _pairs(rows: Iterable[dict[str, Any]]) -> set[tuple[str, int]]:
+def _pairs(rows: Iterable[AttemptRow]) -> set[tuple[str, int]]:
     return {(str(row["id"]), row["attempt"]) for row in rows}
 
 
-def _time_out(tx: Any, ended: Ended) -> list[Message]:
+def _time_out(tx: Transaction, ended: Ended) -> list[Message]:
     """A timeout is the job's own failure: it is tried again within its retry budget."""
-    row = tx.row("job", id=ended.job_id)
+    row = tx.row(queries.JOB, id=ended.job_id)
     if row is None:
         return []
     error = f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped"
     failed = tx.row(
-        "fail_attempt",
+        queries.FAIL_ATTEMPT,
         id=ended.job_id,
         attempt=ended.attempt,
         outcome="timed_out",

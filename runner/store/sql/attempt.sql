@@ -1,10 +1,16 @@
 -- One attempt of a job: claimed, then completed, failed, crashed or released. Each statement
 -- is fenced by the attempt's number, so that whoever lost the job changes no row.
 
+-- name: claimed_columns_part
+-- What an attempt needs of its job `j`: the fields of `Claimed` in runner/store/attempts.py.
+j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count, j.timeout_s, j.retry::text,
+j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder, j.logical_date, j.pool,
+j.pool_slots, j.env, j.timezone
+
 -- name: claim_attempt
 -- Take a queued job. No row: someone else has it, or the message is an old one, or the job needs
 -- a newer worker than this.
-UPDATE headrace.job
+UPDATE headrace.job j
    SET status = 'started',
        attempt = attempt + 1,
        worker = :worker::text,
@@ -15,9 +21,8 @@ UPDATE headrace.job
    AND attempt = :attempt::integer      -- fencing token
    AND status = 'queued'
    AND (needs IS NULL OR needs <= :can::integer)
-RETURNING id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
-          run_id, pipeline, step, dependents, late, folder, logical_date, pool,
-          pool_slots, env, timezone
+RETURNING
+-- include: claimed_columns_part
 
 -- name: closing_part
 -- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
@@ -87,9 +92,9 @@ edge AS MATERIALIZED (
 
 -- name: gate_outcome_part
 outcome AS (
-    SELECT done.id,
-           done.run_id,
-           done.dependents,
+    SELECT done.id AS ended_id,
+           done.run_id AS ended_run,
+           done.dependents AS ended_dependents,
            (SELECT count(*) FROM edge) < done.dependents AS recount,
            (SELECT json_agg(json_build_array(id, attempt, queue, timeout_s) ORDER BY id)
               FROM lowered WHERE status = 'queued') AS released,
@@ -101,14 +106,15 @@ outcome AS (
 -- name: no_gate_part
 -- For a job that had no dependants when it was claimed: if it has some now, recount them.
 outcome AS (
-    SELECT id, run_id, dependents, dependents > 0 AS recount,
+    SELECT id AS ended_id, run_id AS ended_run, dependents AS ended_dependents,
+           dependents > 0 AS recount,
            NULL::json AS released, NULL::json AS undecided
       FROM done
 )
 
 -- name: claiming_part
 claimed AS (
-    UPDATE headrace.job
+    UPDATE headrace.job j
        SET status = 'started',
            attempt = attempt + 1,
            worker = :worker::text,
@@ -119,9 +125,8 @@ claimed AS (
        AND attempt = :next_attempt::integer      -- fencing token
        AND status = 'queued'
        AND (needs IS NULL OR needs <= :can::integer)
-    RETURNING id AS next_id, job_class, payload, queue, attempt, retry_count, timeout_s, retry::text,
-              run_id AS next_run_id, pipeline, step, dependents AS next_dependents, late,
-              folder, logical_date, pool, pool_slots, env, timezone
+    RETURNING
+-- include: claimed_columns_part
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one

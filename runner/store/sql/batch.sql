@@ -45,9 +45,8 @@ wanted AS MATERIALIZED (
        AND j.status || '' = 'queued'
        AND (j.needs IS NULL OR j.needs <= :can::integer)
        AND (wanted.place = 1 OR (j.pool IS NULL AND j.job_class = ANY (:short::text[])))
-    RETURNING wanted.place, j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count,
-              j.timeout_s, j.retry::text, j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder,
-              j.logical_date, j.pool, j.pool_slots, j.env, j.timezone
+    RETURNING wanted.place,
+-- include: claimed_columns_part
 )
 
 -- name: complete_batch

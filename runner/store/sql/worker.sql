@@ -51,11 +51,6 @@ SELECT holder, term, expires_at, live, expires_at > '-infinity' AND NOT live AS 
                   AND expires_at <= clock_timestamp() + lease AS live
           FROM headrace.leader) leader
 
--- name: schema
--- Which version the database has, and whose programs may work with it.
-SELECT version_num, id, works_from, version
-  FROM headrace.alembic_version, headrace.installation
-
 -- name: attempts_of_worker
 SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = 'started'
 
