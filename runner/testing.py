@@ -20,8 +20,8 @@ from headrace import jobapi
 from headrace.declarations.config import Settings
 from headrace.engine.application import Headrace
 from headrace.engine.attempts.executor import Executor, Surroundings
-from headrace.engine.attempts.finish import finish
 from headrace.engine.attempts.outcome import Handled, Raised
+from headrace.engine.attempts.recorded_end import record_end
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.errors import JobFailure
@@ -156,7 +156,7 @@ class _Running:
             job_id = headrace.dispatcher.dispatch(class_name(job), payload, retry=0)
             claimed = executor.store.claim(job_id, 0)
             assert claimed is not None, "another process has taken the job"
-            finish(executor, claimed, self._handle(claimed))
+            record_end(executor, claimed, self._handle(claimed))
         executor.hooks.after()
         row = headrace.database.row("job", id=job_id)
         assert row is not None

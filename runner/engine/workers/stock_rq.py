@@ -14,8 +14,8 @@ from uuid import UUID
 
 from headrace.engine.application import connect, process_name
 from headrace.engine.attempts.executor import Executor, Surroundings
-from headrace.engine.attempts.finish import finish
 from headrace.engine.attempts.log_keeper import LogKeeper
+from headrace.engine.attempts.recorded_end import record_end
 from headrace.errors import StaleAttempt, StoreUnavailable
 from headrace.jobapi import Permissions, former_names
 from headrace.observe.joblog import JOB_LOGGER, JobLog
@@ -82,7 +82,7 @@ def _execute(
     try:
         handled = executor.handle(claimed)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return finish(executor, claimed, handled)
+        return record_end(executor, claimed, handled)
     except StaleAttempt:
         sessions.roll_back()
         return []

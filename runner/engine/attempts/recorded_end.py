@@ -7,7 +7,7 @@ from headrace.queue.message import Message
 from headrace.store.attempts import Claimed
 
 
-def finish(executor: Executor, claimed: Claimed, handled: Handled | Raised) -> list[Message]:
+def record_end(executor: Executor, claimed: Claimed, handled: Handled | Raised) -> list[Message]:
     """Complete or fail the attempt, and close its run; returns messages to send.
 
     Raises:
