@@ -248,7 +248,7 @@ def test_an_error_in_a_condition_fails_the_step_with_its_message(hand: ByHand) -
 name: wrong
 steps:
   - {{id: load, {OK}}}
-  - {{id: last, {OK}, depends_on: [load], when: steps.load.result.rows.total.none > 1}}
+  - {{id: last, {OK}, depends_on: [load], when: "steps.load.result.rows[0].total.none > 1"}}
   - {{id: cleanup, {OK}, depends_on: [last], trigger_rule: one_failed}}
 """
     )
