@@ -74,7 +74,7 @@ def _install(lock: str) -> None:
 
 def _install_project() -> None:
     """Install the command `headrace` and the metadata; the code is found through the links."""
-    # Of an earlier version: in the folder where a program starts it stands before what is installed.
+    # Of an earlier version: where a program starts in this folder it hides what is installed.
     shutil.rmtree(ROOT / "headrace.egg-info", ignore_errors=True)
     # The build backend came with the lock, so that nothing else is downloaded for this.
     _run(PYTHON, *PIP, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
