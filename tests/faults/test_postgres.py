@@ -84,7 +84,7 @@ def test_what_is_declared_while_postgres_is_away_is_scheduled_afterwards(
     for name, start in (("load", "schedule: {cron: '0 0 1 1 *'}"), ("totals", "trigger: load")):
         text = f"name: {name}\n{start}\nsteps:\n  - {{id: only, job: {effect_job('EffectJob')}}}\n"
         (own_cluster.folder / "pipelines" / f"{name}.yaml").write_text(text)
-    wait_until(lambda: "2 pipelines are active" in daemon.text(), what="the reload")
+    wait_until(lambda: "PostgreSQL does not answer" in daemon.text(), what="the outage")
     embedded.start(own_home)
     own_cluster.reconnect()
 
