@@ -153,7 +153,7 @@ def test_new_and_removed_files_are_told_and_leave_the_table(
 def test_without_a_daemon_or_a_database_it_says_so_and_ends_2(headrace: Headrace, tmp_path: Path):
     idle = headrace("plan", "sales", "--diff")
     assert idle.code == 2
-    assert "no active daemon" in idle.err
+    assert "no daemon is running" in idle.err
     away = Headrace(headrace.folder, {"DATABASE_URL": "postgresql://127.0.0.1:1/x"})
     assert away("plan", "sales", "--diff").code == 2
     embedded = Headrace(headrace.folder, {"HEADRACE_HOME": str(tmp_path / "home")})

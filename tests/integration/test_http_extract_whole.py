@@ -212,7 +212,7 @@ def test_a_packed_answer_that_has_ended_is_loaded(
         ("br", b"\x0b\x02\x80", "packed with 'br', though only gzip and deflate"),
         ("zstd", b"\x28\xb5\x2f\xfd", "packed with 'zstd', though"),
         ("", b"\x28\xb5\x2f\xfd", "is compressed with zstd, no csv"),
-        ("", gzip.compress(b"id\n1\n", mtime=0), "is packed with gzip, no csv"),
+        ("", gzip.compress(b"id\n1\n", mtime=0), "is a gzip stream, no csv"),
     ],
 )
 def test_a_packed_answer_that_cannot_be_taken_is_told(

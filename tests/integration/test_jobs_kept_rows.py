@@ -26,7 +26,7 @@ def test_a_row_that_cannot_be_deleted_fails_what_replaces_a_table(
     execute(keeps)
     job, with_ = JOBS[kind]
 
-    with pytest.raises(JobFailure, match="target kept rows that were to be deleted: a trigger"):
+    with pytest.raises(JobFailure, match="target kept rows that should be deleted: a trigger"):
         run_job(job, **with_)
 
     assert query("SELECT id, name FROM target") == [(1, "old")]
@@ -35,7 +35,7 @@ def test_a_row_that_cannot_be_deleted_fails_what_replaces_a_table(
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        ("DELETE", "target kept rows that were to be deleted"),
+        ("DELETE", "target kept rows that should be deleted"),
         ("UPDATE", "target did not change 1 of the rows"),
     ],
 )

@@ -665,7 +665,7 @@ def test_rows_that_nobody_asks_for_need_not_be_there(hand: ByHand) -> None:
 
 def test_the_guides_example_runs(hand: ByHand) -> None:
     guide = Path(__file__).parents[2] / "docs" / "guide" / "pipelines.md"
-    section = guide.read_text(encoding="utf-8").partition("## One job for each row")[2]
+    section = guide.read_text(encoding="utf-8").partition("## One job per row")[2]
     hand.declare(section.partition("```yaml\n")[2].partition("```")[0])
 
     run = hand.run("order_sums")

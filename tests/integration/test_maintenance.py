@@ -79,7 +79,7 @@ def test_a_vacuum_that_would_be_skipped_fails(as_stranger, execute):
 def test_a_view_is_no_table_to_vacuum(run_job, execute):
     execute("CREATE VIEW v AS SELECT 1 AS n")
 
-    with pytest.raises(JobFailure, match="v is no table"):
+    with pytest.raises(JobFailure, match="v is not a table"):
         run_job(VacuumTable, table="v")
 
 

@@ -12,13 +12,16 @@ from tests.support.up import Up, jobs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-# Each step waits until the other one is there, so that two workers have one each.
+# Each step waits until the other one is there, so that two workers have one each. A sequence counts
+# them: what has come stays counted, although the other one's transaction is over by then.
 _MEET = """
 create function meet(place text) returns integer language plpgsql as $$
+declare come bigint;
 begin
-  perform pg_advisory_xact_lock_shared(hashtext(place));
-  while (select count(*) from pg_locks
-          where locktype = 'advisory' and objid = hashtext(place)::bigint & 4294967295) < 2 loop
+  perform nextval(place::regclass);
+  loop
+    execute format('select last_value from %s', place::regclass) into come;
+    exit when come >= 2;
     perform pg_sleep(0.02);
   end loop;
   return 1;
@@ -28,13 +31,13 @@ end $$
 
 def steps_of(schema: str, *, one_table: bool) -> list[dict[str, Any]]:
     """Return two steps that look for the schema in vain, and two that make it at once."""
-    looks = f"select to_regnamespace('{schema}'), meet('{schema} looks')"
+    looks = f"select to_regnamespace('{schema}'), meet('public.{schema}_looks')"
     made = [f"{schema}.t", f"{schema}.t"] if one_table else [f"{schema}.t0", f"{schema}.t1"]
     steps: list[dict[str, Any]] = [
         {"id": f"look{n}", "job": "RunSql", "with": {"sql": looks}} for n in range(2)
     ]
     for n, into in enumerate(made):
-        with_ = {"sql": f"select 7 as a, meet('{schema} makes') as m", "into": into}
+        with_ = {"sql": f"select 7 as a, meet('public.{schema}_makes') as m", "into": into}
         steps.append(
             {"id": f"make{n}", "job": "RunSql", "depends_on": ["look0", "look1"], "with": with_}
         )
@@ -52,6 +55,8 @@ def test_two_workers_make_the_same_new_schema_and_the_same_new_table(tmp_path: P
     with embedded_servers(tmp_path / "home") as own:
         up = Up(headrace, own.database_url)
         up.query(_MEET)
+        for schema in schemas:
+            up.query(f"create sequence {schema}_looks; create sequence {schema}_makes")
         with headrace.started("up", "--workers", "2") as running:
             wait_ready(up.http, running)
             for schema, one_table in schemas.items():
