@@ -141,7 +141,5 @@ def test_a_schema_that_the_role_may_not_make_is_a_sentence(
     run_job.engines["there"] = second
     source = {"source_table": "pg_catalog.pg_am", "source_connection": "there"}
 
-    with pytest.raises(
-        JobFailure, match="no schema new, and the role etl cannot create one"
-    ):
+    with pytest.raises(JobFailure, match="no schema new, and the role etl cannot create one"):
         run_job(MirrorTable, **source, target_table="new.t", target_connection="there")
