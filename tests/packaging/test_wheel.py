@@ -95,6 +95,15 @@ def test_a_new_project_runs_its_first_pipeline_away_from_the_repository(python, 
     headrace("init", "x", folder=tmp_path)
     assert "1 pipeline is valid" in headrace("validate", folder=tmp_path / "x")
     assert "completed" in headrace("run", "hello", folder=tmp_path / "x")
+    # Without pytest, which the wheel does not bring.
+    program = (
+        "import runpy; runpy.run_path('tests/test_hello.py')['test_hello_greets_and_counts']()"
+    )
+    done = subprocess.run(
+        [str(python), "-c", program],
+        cwd=tmp_path / "x", env=environ, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_program_with_packages_jobs_and_runner_of_its_own_imports_headrace_beside_them(
