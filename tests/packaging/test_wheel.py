@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
+from email import message_from_string
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,29 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     }
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == wanted
+
+
+def test_its_metadata_say_what_the_project_says(wheel):
+    with zipfile.ZipFile(wheel) as held:
+        (folder,) = {name.partition("/")[0] for name in held.namelist() if ".dist-info/" in name}
+        metadata = message_from_string(held.read(f"{folder}/METADATA").decode(), policy=default)
+        license_text = held.read(f"{folder}/licenses/LICENSE").decode()
+        assert "headrace/py.typed" in held.namelist()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert folder == f"headrace-{project['version']}.dist-info"
+    assert (metadata["Name"], metadata["Version"]) == ("headrace", project["version"])
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-File"] == "LICENSE"
+    assert license_text == (ROOT / "LICENSE").read_text()
+    assert metadata["Author"] == project["authors"][0]["name"]
+    assert metadata["Requires-Python"] == project["requires-python"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload().strip() == (ROOT / "README.md").read_text().strip()
+    classifiers = metadata.get_all("Classifier")
+    assert "Typing :: Typed" in classifiers
+    # The expression says it; both at once are refused by package indexes.
+    assert not [one for one in classifiers if one.startswith("License ::")]
 
 
 @pytest.mark.timeout(600)
