@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 
 from headrace import jobapi
 from headrace.declarations.config import Settings
@@ -26,9 +27,18 @@ def url_of(one: str | FreshDatabase) -> str:
     return one.url if isinstance(one, FreshDatabase) else one
 
 
-def named(connections: Mapping[str, str | FreshDatabase]) -> dict[str, NamedConnection]:
-    """Return the connections that a test gives, as settings have them."""
-    return {name: NamedConnection(url_of(one)) for name, one in connections.items()}
+def with_given(
+    settings: Settings,
+    connections: Mapping[str, str | FreshDatabase],
+    permissions: jobapi.Permissions,
+) -> Settings:
+    """Return the settings with what a test gives."""
+    return replace(
+        settings,
+        connections={name: NamedConnection(url_of(one)) for name, one in connections.items()},
+        shell_commands=permissions.shell_commands,
+        allowed_hosts=permissions.allowed_hosts,
+    )
 
 
 def executor_of(

@@ -15,6 +15,7 @@ from headrace.engine.attempts.recorded_end import record_end
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.errors import JobFailure
+from headrace.jobapi import Permissions
 from headrace.jobs.base import BaseJob, class_name
 from headrace.model import exact_json
 from headrace.model.ids import new_id
@@ -27,8 +28,8 @@ from headrace.testing.in_process import (
     WORKER,
     executor_of,
     heard,
-    named,
     url_of,
+    with_given,
 )
 from headrace.testing.kept_messages import KeptMessages
 
@@ -75,14 +76,9 @@ def run_job(
     folder = Path(project).resolve()
     payload = {name: written(value) for name, value in (with_ or {}).items()}
     with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
-        settings = Settings(
-            folder,
-            Path(home),
-            folder / "pipelines",
-            connections=named(connections),
-            shell_commands=shell_commands,
-            allowed_hosts=tuple(allowed_hosts),
-        )
+        permissions = Permissions(shell_commands, tuple(allowed_hosts))
+        settings = Settings(folder, Path(home), folder / "pipelines")
+        settings = with_given(settings, connections, permissions)
         store = AttemptStore(url, WORKER) if url is not None else _NoStore()
         stack.callback(store.drop)
         running = _Running(settings, store, _OneMore(job, folder / "jobs"))

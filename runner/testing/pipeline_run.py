@@ -24,7 +24,14 @@ from headrace.queue.message import Message
 from headrace.store.attempts import AttemptStore
 from headrace.store.fresh_database import FreshDatabase
 from headrace.store.row_types import JobRow
-from headrace.testing.in_process import NO_CONNECTIONS, WORKER, executor_of, heard, named, url_of
+from headrace.testing.in_process import (
+    NO_CONNECTIONS,
+    WORKER,
+    executor_of,
+    heard,
+    url_of,
+    with_given,
+)
 from headrace.testing.kept_messages import KeptMessages
 
 # Keys of config.yaml that name servers, or what a test has to allow by itself.
@@ -89,14 +96,9 @@ def run_pipeline(
     """
     folder, url = Path(project).resolve(), url_of(database)
     with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
-        settings = replace(
-            _settings(folder),
-            home=Path(home),
-            database_url=url,
-            connections=named(connections),
-            shell_commands=shell_commands,
-            allowed_hosts=tuple(allowed_hosts),
-        )
+        permissions = jobapi.Permissions(shell_commands, tuple(allowed_hosts))
+        settings = replace(_settings(folder), home=Path(home), database_url=url)
+        settings = with_given(settings, connections, permissions)
         store = AttemptStore(url, WORKER)
         stack.callback(store.drop)
         headrace = stack.enter_context(Headrace(settings, url, "", ExitStack(), WORKER))
