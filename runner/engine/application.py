@@ -139,7 +139,7 @@ class Headrace:
         if not any(one.severity == "error" for one in self.pipelines.problems):
             return []
         rows = self.database.rows("kept_sources", names=list(self.pipelines.by_name))
-        return self.pipelines.restore(rows)
+        return self.pipelines.reinstate(rows)
 
     def start_run(
         self,

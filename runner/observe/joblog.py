@@ -61,7 +61,7 @@ class JobLog(logging.Handler):
         """From now on what is said is this attempt's."""
         self._subject, self._begun = (job_id, attempt), False
 
-    def finish(self) -> None:
+    def end(self) -> None:
         """What is said from now on is nobody's. What was said stays until `begin`."""
         self.drain()
         self._subject = None

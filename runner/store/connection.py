@@ -97,7 +97,7 @@ class Line(Transaction):
             # A new session is clean as well.
             self.drop()
 
-    def send_ahead(self, commands: str) -> None:
+    def prepend(self, commands: str) -> None:
         """Send `commands`, which are ours and hold no values, in one message with what is next."""
         self._ahead = commands
 

@@ -34,7 +34,7 @@ class DecidedJob(QueuedJob):
     status: str
 
 
-class LoweredJob(DecidedJob):
+class UpdatedDependant(DecidedJob):
     """A job of which something above has ended."""
 
     run_id: UUID | None

@@ -164,7 +164,7 @@ def _joined_mappings(found: Sequence[Shape]) -> Shape:
     return Shape({}, members=members, open=extra)
 
 
-def decided(shape: Shape) -> bool | None:
+def truth_of(shape: Shape) -> bool | None:
     """Return whether the value counts as true, None where that is not known."""
     return bool(shape.sample) if shape.exact and shape.members is None else None
 

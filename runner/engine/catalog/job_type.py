@@ -40,7 +40,7 @@ class JobType:
         return meanings_of(self.cls)
 
     @cached_property
-    def takes_anything(self) -> bool:
+    def accepts_anything(self) -> bool:
         """Whether `with` may hold keys that no constructor names."""
         return bool(getattr(self.cls, "any_parameters", False))
 

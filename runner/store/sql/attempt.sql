@@ -1,4 +1,4 @@
--- One attempt of a job: claimed, then completed, failed, crashed or released. Each statement
+-- One attempt of a job: claimed, then completed, failed, crashed or given back. Each statement
 -- is fenced by the attempt's number, so that whoever lost the job changes no row.
 
 -- name: claimed_columns_part
@@ -24,8 +24,8 @@ UPDATE headrace.job j
 RETURNING
 -- include: claimed_columns_part
 
--- name: closing_part
--- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
+-- name: ending_part
+-- End the attempt. No row: it is somebody else's, or its transaction was ended from inside.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -68,7 +68,7 @@ edge AS MATERIALIZED (
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
      -- Of the jobs above only those that have just completed are counted here. Who has failed or
-     -- was skipped before has been told to the dependant by `lower_dependents`.
+     -- was skipped before has been told to the dependant by `update_dependants`.
      CROSS JOIN LATERAL (SELECT held.trigger_rule,
                                 held.when_expr IS NOT NULL OR held.pool IS NOT NULL AS conditional,
                                 held.deps_left - wanted.ended AS unfinished,
@@ -137,7 +137,7 @@ SELECT outcome.*, claimed.*
 -- name: complete_attempt
 -- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -147,7 +147,7 @@ SELECT * FROM outcome
 -- name: complete_alone
 -- The same for a job without dependants.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 SELECT * FROM outcome
@@ -155,7 +155,7 @@ SELECT * FROM outcome
 -- name: complete_and_claim
 -- Under load the end of one job and the start of the next share a commit.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -165,14 +165,14 @@ WITH
 
 -- name: complete_alone_and_claim
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 ,
 -- include: claiming_part
 
 -- name: fail_attempt
--- Close the attempt without its effect; with `retry_in` seconds it will be tried again.
+-- End the attempt without its effect; with `retry_in` seconds it will be tried again.
 WITH ended AS (
     UPDATE headrace.job
        SET status = CASE WHEN :retry_in::float8 IS NULL THEN 'failed' ELSE 'retrying' END,
