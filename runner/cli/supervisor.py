@@ -78,7 +78,7 @@ class Supervisor:
 
     @property
     def asked_to_stop(self) -> bool:
-        """Whether a signal has ended it."""
+        """Tell whether a signal has ended it."""
         return self._asked > 0
 
     # -- while all is well ------------------------------------------------------------

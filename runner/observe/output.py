@@ -159,7 +159,7 @@ class Output:
 
 
 def last_words(reader: int, say: Callable[[Sequence[bytes]], None]) -> None:
-    """In the parent: take what a child that has ended has left in its pipe."""
+    """Read, in the parent, what a child that has ended has left in its pipe."""
     lines = Linewise(_LONGEST)
     os.set_blocking(reader, False)
     with suppress(BlockingIOError):

@@ -82,7 +82,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a completion set free. `released` holds (id, attempt, queue, timeout in s)."""
+    """Result of a completion. `released` holds (id, attempt, queue, timeout in s)."""
 
     run_id: UUID | None
     dependents: int
@@ -93,7 +93,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class CompletedBatch:
-    """What the completions of a batch set free; see `Completed`. `ids` are those completed."""
+    """Result of the completions of a batch; see `Completed`. `ids` are those completed."""
 
     ids: frozenset[UUID]
     released: Sequence[tuple[str, int, str, float]] = ()

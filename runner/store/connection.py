@@ -64,7 +64,7 @@ class Line(Transaction):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection broke since it was last used."""
+        """Tell whether the connection broke since it was last used."""
         return self._raw is None or bool(self._raw.closed)
 
     def broken(self, error: BaseException) -> bool:

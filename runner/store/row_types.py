@@ -22,7 +22,7 @@ class AttemptRow(IdRow):
 
 
 class QueuedJob(AttemptRow):
-    """What a message is made of."""
+    """Columns of which a message is made."""
 
     queue: str
     timeout_s: float
@@ -241,7 +241,7 @@ class LockedSchedule(TypedDict):
 
 
 class ScheduleRow(LockedSchedule):
-    """How far a pipeline's schedule has been dealt with."""
+    """Progress of a pipeline's schedule."""
 
     next_instant: datetime | None
     skipped: int

@@ -120,7 +120,7 @@ class JobSessions:
 
     @contextmanager
     def renewed(self, wanted: bool) -> Iterator[None]:
-        """Where `wanted`, use connections to other databases within the block only.
+        """Use connections to other databases within the block only, where `wanted`.
 
         What libpq reads from the environment (PGTZ, say) holds from a connection's start to its
         end, and the pooled ones have begun before.

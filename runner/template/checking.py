@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What a template will yield, and what is wrong with it."""
+    """Shape of what a template will yield, and its problems."""
 
     shape: Shape
     faults: tuple[Fault, ...]

@@ -99,7 +99,7 @@ def dependencies_have_no_cycle(draft: Draft) -> Iterator[Finding]:
 
 
 def trigger_rules_have_dependencies(draft: Draft) -> Iterator[Finding]:
-    """How other steps end means something only to a step that waits for some."""
+    """A trigger rule stands only at a step that waits for others."""
     for step in draft.steps:
         if "trigger_rule" in step.data and not step.data.get("depends_on"):
             message = f"{step.label} has a trigger_rule but depends on no step"

@@ -16,7 +16,7 @@ from headrace.model.stored import from_stored
 
 @dataclass(frozen=True, slots=True)
 class LostVersion:
-    """Why the pipeline of a broken file cannot be had again."""
+    """The reason why the pipeline of a broken file is not available."""
 
     path: str
     why: str

@@ -38,7 +38,7 @@ class _State:
 
 
 class Pipelines:
-    """What `pipelines/` declares. Safe to share by threads: they see whole states only."""
+    """Pipelines that the files declare. Safe to share by threads: they see whole states only."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
@@ -56,7 +56,7 @@ class Pipelines:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong with the files as they are."""
+        """Return the problems of the files as they are."""
         return self._state().problems
 
     def problems_of(self, name: str) -> list[Problem]:

@@ -15,7 +15,7 @@ from headrace.store.row_types import NewRun, OpenRun
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a new run begins as, and the open ones that it takes the place of.
+    """The status in which a new run begins, and the open runs that it replaces.
 
     The status `replace` is admitted by `admit_replacement`, once those are cancelled.
     """

@@ -15,7 +15,7 @@ from headrace.store.row_types import CancelledJob, EndedRun, RunRow
 
 
 class Store(Transaction, Protocol):
-    """Where statements run by themselves or, in a block, as one transaction."""
+    """Runs statements by themselves or, in a block, as one transaction."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction."""

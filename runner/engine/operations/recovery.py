@@ -42,7 +42,7 @@ log = logging.getLogger("headrace.daemon")
 
 @dataclass
 class Repaired:
-    """What one pass did, for the log and the metrics."""
+    """Counts of one pass, for the log and the metrics."""
 
     retried: int = 0
     resent: int = 0

@@ -64,7 +64,7 @@ class PipelineTriggers:
 
     @property
     def behind(self) -> bool:
-        """Whether `tick` has something to do at once."""
+        """Tell whether `tick` has something to do at once."""
         return bool(self._due)
 
     def refresh(self, term: int) -> None:

@@ -18,7 +18,7 @@ log = logging.getLogger("headrace.daemon")
 
 @dataclass(slots=True)
 class TriggerResult:
-    """What becomes of the upstream runs of one pipeline."""
+    """Outcome for the upstream runs of one pipeline."""
 
     pipeline: str
     waiting: list[Ended]
@@ -48,7 +48,7 @@ class TriggerResult:
 
     @property
     def seen(self) -> frozenset[tuple[UUID, datetime]]:
-        """What waits, as `look` sees it."""
+        """Return the runs that still wait, as `look` sees them."""
         return frozenset((one.run, one.finished_at) for one in self.waiting)
 
 
