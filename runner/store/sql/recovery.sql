@@ -2,7 +2,7 @@
 
 -- name: due_retries
 -- Retries whose wait is over are queued again. The wait itself held no slot; those that need
--- one of a pool are left to `take_slots`.
+-- one of a pool are left to `assign_slots`.
 UPDATE headrace.job
    SET status = 'queued',
        next_retry_time = NULL,
@@ -85,8 +85,8 @@ SELECT count(pg_terminate_backend(pid))
                        ON l.objid = (hashtext(name)::bigint & 4294967295)::oid
                     WHERE l.locktype = 'advisory' AND l.classid = 1751478627))
 
--- name: settled_runs
--- Runs whose last job has ended without anyone closing the run.
+-- name: forgotten_runs
+-- Runs whose last job has ended without anyone finishing the run.
 SELECT r.id
   FROM headrace.run r
  WHERE r.status = 'running'
