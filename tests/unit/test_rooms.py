@@ -63,8 +63,9 @@ def needs() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in MODULES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        # The table of former names is asked for a name by whoever imports it.
-        named = [*imported(tree), *(spelled(tree) if not name.endswith("former_names") else ())]
+        # What answers former names, and those of a project's files, is asked by who imports them.
+        answers = name.endswith((".former_names", ".project_jobs"))
+        named = [*imported(tree), *(() if answers else spelled(tree))]
         if name == "headrace.cli.program":
             # It imports the module of the command that was given.
             commands = (MODULES["headrace.cli.arguments"]).read_text(encoding="utf-8")

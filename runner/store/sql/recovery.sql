@@ -17,6 +17,14 @@ UPDATE headrace.job
                  FOR UPDATE SKIP LOCKED)
 RETURNING id, attempt, queue, timeout_s
 
+-- name: end_waits
+-- Retries that wait are due now: a test that runs a pipeline in its own process does not wait.
+UPDATE headrace.job
+   SET next_retry_time = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE status = 'retrying'
+   AND next_retry_time > clock_timestamp()
+
 -- name: overdue_messages
 -- Queued for longer than a message should need: whose message is missing is sent again.
 SELECT id, attempt, queue, timeout_s
