@@ -80,7 +80,7 @@ edge AS MATERIALIZED (
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - child.ended,
-           -- With a condition or a pool it stays undecided: see `decide` in engine/gate.py.
+           -- With a condition or a pool it stays undecided: see `decide` in engine/gating/gate.py.
            status = CASE WHEN child.released THEN 'queued' ELSE j.status END,
            -- Indexed: it may change with the status only (see 0001_core.sql).
            queued_at = CASE WHEN child.released THEN clock_timestamp() ELSE j.queued_at END,

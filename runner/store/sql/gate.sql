@@ -219,7 +219,7 @@ UPDATE headrace.job
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
 RETURNING id, status, attempt, queue, timeout_s,
-          -- Only what runs a pipeline rings: see bell.py.
+          -- Only what runs a pipeline rings: see listen_notify.py.
           CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
 
 -- name: fail_undecided

@@ -148,7 +148,7 @@ WITH ended AS (
                         WHERE run_id = r.id
                           AND status IN ('waiting', 'queued', 'started', 'retrying'))
     RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job,
-              -- Only a run that a pipeline waits for rings: see bell.py.
+              -- Only a run that a pipeline waits for rings: see listen_notify.py.
               CASE WHEN EXISTS (SELECT FROM headrace.trigger t
                                  WHERE t.upstream = r.pipeline
                                    AND r.status = ANY (t.statuses))
