@@ -60,8 +60,8 @@ def heard(log: JobLog) -> Iterator[None]:
     out, err = Spoken(log, 1, logging.INFO), Spoken(log, 2, logging.WARNING)
 
     def drain() -> None:
-        out.finish()
-        err.finish()
+        out.end_line()
+        err.end_line()
 
     log.drain = drain
     root.addHandler(log)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from headrace.declarations.config.environment import overrides, variable_problem
 from headrace.declarations.config.references import References
-from headrace.declarations.config.secrets import secret_values, taken
+from headrace.declarations.config.secrets import secret_values, withheld_and_secret
 from headrace.declarations.config.settings import Settings
 from headrace.declarations.schemas import departures, schema
 from headrace.declarations.source import Document, KeyPath, read, scan, shown_path
@@ -104,7 +104,7 @@ class _Loading:
         references = References(environ)
         data = {key: value for key, value in document.data.items() if key not in self._without}
         self._data = references.replaced(data, schema("config"))
-        self._withheld, secret = taken(references.used)
+        self._withheld, secret = withheld_and_secret(references.used)
         self._secrets = secret_values(secret, environ)
         for path, name in references.unset:
             message = f"the environment variable {name} is not set"

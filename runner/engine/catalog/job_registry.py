@@ -12,7 +12,7 @@ from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.job_files import digest_of, folders_of
 from headrace.engine.catalog.job_modules import JobModules, is_job
 from headrace.engine.catalog.job_type import JobType
-from headrace.engine.catalog.type_hints import describe, takes_decimals, takes_text_and_numbers
+from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers, describe
 from headrace.errors import InvalidPayload, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
@@ -105,7 +105,7 @@ class Registry:
             known = self.get(job).parameters
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if takes_text_and_numbers(one.type)]
+        return [name for name, one in known.items() if accepts_text_and_numbers(one.type)]
 
     def kept_digits(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
@@ -113,7 +113,7 @@ class Registry:
             known = self.get(job).parameters
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if takes_decimals(one.type)]
+        return [name for name, one in known.items() if accepts_decimals(one.type)]
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked and read by their type hints.
@@ -174,7 +174,7 @@ class Registry:
             message, _, hint = str(error).partition("; ")
             yield (), "unknown-job", message, hint
             return
-        yield from refused_names(job, kind.cls, with_, anything=kind.takes_anything)
+        yield from refused_names(job, kind.cls, with_, anything=kind.accepts_anything)
         known = kind.parameters
         for key, value in with_.items():
             type_ = known[key].type if key in known else None

@@ -1,4 +1,4 @@
--- One attempt of a job: claimed, then completed, failed, crashed or released. Each statement is
+-- One attempt of a job: claimed, then completed, failed, crashed or given back. Each statement is
 -- fenced by the attempt's number: a worker that has lost the job changes no row.
 
 -- name: claimed_columns_part
@@ -25,8 +25,8 @@ UPDATE headrace.job j
 RETURNING
 -- include: claimed_columns_part
 
--- name: closing_part
--- Closes the attempt. No row: it belongs to another worker, or the job has ended its transaction.
+-- name: ending_part
+-- Ends the attempt. No row: it belongs to another worker, or the job has ended its transaction.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -69,7 +69,7 @@ edge AS MATERIALIZED (
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
      -- Only upstream jobs that have just completed are counted here. Those that failed or were
-     -- skipped before are already in the dependant's counters (`lower_dependents`).
+     -- skipped before are already in the dependant's counters (`update_dependants`).
      CROSS JOIN LATERAL (SELECT held.trigger_rule,
                                 held.when_expr IS NOT NULL OR held.pool IS NOT NULL AS conditional,
                                 held.deps_left - wanted.ended AS unfinished,
@@ -139,7 +139,7 @@ SELECT outcome.*, claimed.*
 -- No row: the attempt was reaped or cancelled in the meantime; the caller rolls back, including
 -- the job's effect.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -149,7 +149,7 @@ SELECT * FROM outcome
 -- name: complete_alone
 -- The same, for a job without dependants.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 SELECT * FROM outcome
@@ -157,7 +157,7 @@ SELECT * FROM outcome
 -- name: complete_and_claim
 -- Under load, the completion of one job and the claim of the next share a commit.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -167,14 +167,14 @@ WITH
 
 -- name: complete_alone_and_claim
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 ,
 -- include: claiming_part
 
 -- name: fail_attempt
--- Closes the attempt without its effect; with `retry_in` (seconds) the job is retried.
+-- Ends the attempt without its effect; with `retry_in` (seconds) the job is retried.
 WITH ended AS (
     UPDATE headrace.job
        SET status = CASE WHEN :retry_in::float8 IS NULL THEN 'failed' ELSE 'retrying' END,
@@ -289,52 +289,3 @@ SELECT r.pipeline, r.params, r.logical_date, r.trigger,
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid
-
--- name: hold_log
--- Deletes stored lines that now count as left out. The lock admits one writer at a time, and each
--- sees what the previous one has written. The worker's parent writes while a job runs, its child
--- when the job ends.
-SELECT pg_catalog.pg_advisory_xact_lock(
-           pg_catalog.hashtextextended(:id::text || ':' || :attempt::text, 0))
- WHERE :first_left_out::integer IS NOT NULL
-
--- name: add_log_lines
--- Existing lines are kept, except the one with the number of lines left out.
-WITH left_out AS (
-    DELETE FROM headrace.job_log
-     WHERE job_id = :id::uuid
-       AND attempt = :attempt::integer
-       AND line > :first_left_out::integer
-       AND line <= :last_left_out::integer
-)
-INSERT INTO headrace.job_log AS log (job_id, attempt, line, at, level, message)
-SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.level, entry.message
-  FROM json_to_recordset(:entries::json)
-       AS entry (line integer, at float8, level text, message text)
-    ON CONFLICT (job_id, attempt, line) DO UPDATE
-   SET at = excluded.at, level = excluded.level, message = excluded.message
- WHERE (log.at, log.level, log.message) IS DISTINCT FROM
-       (excluded.at, excluded.level, excluded.message)
-
--- name: may_keep_log
--- While a job runs, the worker's parent writes its log; afterwards only if the child could not.
--- It does not wait for a lock: the lines stay in memory until the next try.
-SELECT set_config('lock_timeout', '500ms', true)
-  FROM headrace.job
- WHERE id = :id::uuid
-   AND attempt >= :attempt::integer
-   AND (NOT :running::boolean OR (attempt = :attempt::integer AND status = 'started'))
-
--- name: fate_of_transaction
--- The outcome of an attempt's transaction. The backend of a lost connection may still be working
--- on it: nobody waits for it, and it is asked to terminate.
-SELECT pg_xact_status(:xact::xid8) AS status,
-       EXISTS (SELECT FROM pg_prepared_xacts
-                WHERE transaction = :xact::xid8::xid AND database = current_database()) AS prepared,
-       (SELECT count(pg_terminate_backend(pid))
-          FROM pg_stat_activity
-         WHERE backend_xid = :xact::xid8::xid
-           AND pid <> pg_backend_pid()) AS ended
-
--- name: number_of_transaction
-SELECT pg_current_xact_id_if_assigned()::text AS number

@@ -2,7 +2,7 @@
 -- several queued jobs in the same commit. Only for jobs without an effect on a database: see
 -- docs/adr/0010-short-jobs-share-a-commit.md.
 
--- name: closing_batch_part
+-- name: ending_batch_part
 -- One primary key lookup per job, whatever the table's statistics are: `|| ''` keeps the planner
 -- away from the partial indexes, which have an entry for every job that was ever queued.
 ended AS MATERIALIZED (
@@ -52,7 +52,7 @@ wanted AS MATERIALIZED (
 -- name: complete_batch
 -- The first row lists what the completions have released; each row may contain a claimed job.
 WITH
--- include: closing_batch_part
+-- include: ending_batch_part
 ,
 -- include: gate_parts
 ,

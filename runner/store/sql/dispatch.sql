@@ -73,8 +73,8 @@ SELECT upstream_id, job_id
   FROM json_to_recordset(:edges::json) AS edge (upstream_id uuid, job_id uuid)
 
 -- name: insert_runs
--- Returns only the rows that were inserted: another daemon may have created an instant's run before,
--- or the caller's term may be over. The plan is not returned: the caller has it, and it is long.
+-- Returns only the inserted rows: another daemon may have created an instant's run before, or the
+-- caller's term may be over. The plan is not returned: the caller has it, and it is long.
 INSERT INTO headrace.run
        (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
         concurrency_group, concurrency_limit, has_handlers, parent_job)

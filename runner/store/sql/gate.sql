@@ -32,7 +32,7 @@ count(*) FILTER (WHERE u.status = 'skipped' AND u.skip_reason = 'upstream_failed
 count(*) FILTER (WHERE u.status = 'skipped'
                    AND u.skip_reason IS DISTINCT FROM 'upstream_failed') AS skipped
 
--- name: lower_dependents
+-- name: update_dependants
 -- Several upstream jobs have ended, not all of them successfully. Dependants that are skipped as a
 -- consequence are returned as well: their own dependants come next. Jobs that ended before are
 -- counted again only when no upstream job is unfinished.
@@ -205,9 +205,9 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
   LEFT JOIN headrace.run r ON r.id = j.run_id
  WHERE j.status = 'waiting'
 
--- name: release_decided
--- A job that needs a slot of a pool continues to wait, for the slot (see `take_slots`), and so does
--- a job that runs a pipeline (see subpipeline.sql).
+-- name: release_jobs
+-- A job that needs a slot of a pool continues to wait, for the slot (see `assign_slots`), and so
+-- does a job that runs a pipeline (see subpipeline.sql).
 UPDATE headrace.job
    SET status = CASE WHEN pool IS NULL AND NOT starts_with(job_class, 'pipeline ')
                      THEN 'queued' ELSE status END,

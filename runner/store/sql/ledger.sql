@@ -26,7 +26,7 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 CREATE SCHEMA headrace
 
 -- name: open_schema
--- Jobs of other roles work in this database, too; the objects in the schema have their own privileges.
+-- Jobs of other roles work in this database, too; the schema's objects have privileges of their own.
 GRANT USAGE ON SCHEMA headrace TO PUBLIC
 
 -- name: make_ledger

@@ -2,7 +2,7 @@
 
 -- name: due_retries
 -- Queues retries whose wait is over. They hold no slot while they wait; those that need a slot of a
--- pool are left to `take_slots`.
+-- pool are left to `assign_slots`.
 UPDATE headrace.job
    SET status = 'queued',
        next_retry_time = NULL,
@@ -84,8 +84,8 @@ SELECT count(pg_terminate_backend(pid))
                        ON l.objid = (hashtext(name)::bigint & 4294967295)::oid
                     WHERE l.locktype = 'advisory' AND l.classid = 1751478627))
 
--- name: settled_runs
--- Runs whose last job has ended, and which no process has closed.
+-- name: forgotten_runs
+-- Runs whose last job has ended, and which no process has finished.
 SELECT r.id
   FROM headrace.run r
  WHERE r.status = 'running'
