@@ -32,7 +32,7 @@ ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows of a target were inserted, updated and deleted."""
+    """The numbers of rows inserted, updated and deleted in a target."""
 
     inserted: int = 0
     updated: int = 0
@@ -181,7 +181,7 @@ def _insert_all(session: "Session", target: Table, columns: Sequence[Column], ro
 
 
 def _overriding(columns: Sequence[Column]) -> bool:
-    """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
+    """Return whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
     return any(column.identity == "a" for column in columns)
 
 
@@ -231,7 +231,7 @@ def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str
 
 
 def has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
-    """Tell whether a row has a value in one of these columns that is not the column's default.
+    """Return whether a row has a value in one of these columns that is not the column's default.
 
     What a default calculates anew for each row (`now()`) is nobody's data.
     """

@@ -45,7 +45,7 @@ class Ending:
         self._slot = slot
         self._life = life
         self._abstain, self._abstention = 0, 1
-        # What else is in hand when the line breaks; see `Sharing`.
+        # What else is in hand when the connection breaks; see `Sharing`.
         self.others: Callable[[], list[Claimed]] = list
 
     # -- ends -------------------------------------------------------------------------
@@ -86,14 +86,14 @@ class Ending:
         """Record a failure of the job's own."""
         self._slot.completing()
         self._taker.send(self._executor.give_up(claimed, why))
-        self._taker.send(self._executor.close_run(claimed))
+        self._taker.send(self._executor.progress.finish_run(claimed))
 
     def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
         """Complete one attempt by itself. With `take` the next job may be claimed with it.
 
         Raises:
             StaleAttempt: The attempt is over.
-            StoreUnavailable: The line is gone.
+            StoreUnavailable: The connection is gone.
         """
         self._slot.completing()
         try:
@@ -105,11 +105,11 @@ class Ending:
                 raise StoreUnavailable(str(error)) from error
             self._refused(claimed, error)
             return None
-        self._taker.send(self._executor.settle([claimed], completed))
+        self._taker.send(self._executor.progress.release_dependants([claimed.id], completed))
         # A run of which a job is at hand has not ended: that one will look.
         may_have_ended = following is None or following.run_id != claimed.run_id
         if claimed.pool is not None or (not claimed.dependents and may_have_ended):
-            self._taker.send(self._executor.close_run(claimed))
+            self._taker.send(self._executor.progress.finish_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following
 
@@ -121,11 +121,11 @@ class Ending:
             self._taker.send([_again(one) for one in claimed])
 
     def recover(self, claimed: Sequence[Claimed], server: object, why: str = _LOST) -> None:
-        """The line broke in the middle: ask the database, when it is back, what became of it.
+        """The connection broke in the middle: ask the database, when it is back, what became of it.
 
-        What was committed is; what was not is given back. A job that breaks the line each time
-        (it makes its server process crash, say) spends the crash budget; where the whole server
-        was started anew since `server`, no job is to blame.
+        What was committed is; what was not is given back. A job that breaks the connection each
+        time (it makes its server process crash, say) spends the crash budget; where the whole
+        server was started anew since `server`, no job is to blame.
         """
         others = self.others()
         while True:
@@ -139,13 +139,13 @@ class Ending:
                         self._executor.write_log(one)
                 self.give_back(others)
                 self._taker.send(released)
-                self._taker.send(self._executor.close_runs(one.run_id for one in claimed))
+                self._taker.send(self._executor.progress.finish_runs(one.run_id for one in claimed))
                 return
             except StoreUnavailable as error:
                 self._life.sit_out(error)
 
     def _fail_ended(self, claimed: Sequence[Claimed]) -> None:
-        """Fail the job for good that has ended its transaction before the line broke.
+        """Fail the job for good that has ended its transaction before the connection broke.
 
         One that was completed is left alone, as is one that is somebody else's.
         """
