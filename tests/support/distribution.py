@@ -21,7 +21,7 @@ _FOLDERS = (
 )
 
 
-class Distribution(LoadScopeScheduling):  # type: ignore[misc] - it has no types
+class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Shares out test functions, and files whole that have something made once."""
 
     def _split_scope(self, nodeid: str) -> str:
