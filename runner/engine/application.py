@@ -59,7 +59,7 @@ class Headrace:
 
     @cached_property
     def sender(self) -> Sender:
-        """The line to Redis."""
+        """The connection to Redis."""
         sender = Sender(
             self.redis_url,
             lambda: self.keys,

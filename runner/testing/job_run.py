@@ -172,7 +172,7 @@ class _NoStore(AttemptStore):
 
     @property
     def raw(self) -> Any:
-        """See `Line`."""
+        """See `ChildConnection`."""
         raise JobFailure(
             "the job opens a session, and run_job was given no database: with database() as db:"
             " run_job(…, database=db)"
@@ -180,11 +180,11 @@ class _NoStore(AttemptStore):
 
     @property
     def lost(self) -> bool:
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
     def broken(self, error: BaseException) -> bool:  # noqa: ARG002 - as its class has it
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
 

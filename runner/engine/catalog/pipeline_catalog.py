@@ -126,10 +126,11 @@ class Pipelines:
         }
 
     def reinstate(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Put last good versions in force whose files are there and broken; returns their names.
+        """Put last good versions into effect whose files are broken; returns their names.
 
         `kept` has rows of `kept_sources`: what was active in the previous daemon. A process that
-        has only seen the broken file knows no other version. See `held` for what cannot be reinstated.
+        has only seen the broken file knows no other version. See `held` for what cannot be
+        reinstated.
         """
         state = self._state()
         last_good = LastGood(self._settings, self._registry)

@@ -10,7 +10,7 @@ from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
-from headrace.engine.scheduling.trigger_results import TriggerResult, note, tell
+from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
@@ -147,7 +147,7 @@ class PipelineTriggers:
         self._due = {one.pipeline for one in results if one.more}
         messages += self._dispatcher.assign_slots_for(ids.values())
         self._dispatcher.send_soon(messages)
-        tell(runs, results)
+        log_results(runs, results)
         return len(runs)
 
     # -- inside -----------------------------------------------------------------------
