@@ -1,4 +1,4 @@
-"""Tells an index that was half built from one that can be used."""
+"""Distinguishes an index that was half built from one that can be used."""
 
 import re
 from typing import TYPE_CHECKING

@@ -44,7 +44,7 @@ class Permissions:
     """Rights that the configuration gives to jobs beyond their databases: by default none.
 
     `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
-    them; `shell_commands` tells whether they may start programs.
+    them; `shell_commands` says whether they may start programs.
     """
 
     shell_commands: bool = False
@@ -72,7 +72,7 @@ class Attempt:
     """The attempt that runs in this process.
 
     `folders` tell where a path of the pipeline is looked up and where files are written;
-    `project` is the folder of the configuration. `authored` tells that a pipeline file says what
+    `project` is the folder of the configuration. `authored` means that a pipeline file says what
     the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
     thousands as fast as one.
     """

@@ -97,7 +97,7 @@ def ready(engine: "Engine", beside: Iterable["Engine"]) -> str | None:
 
 
 def _opened(other: "Engine", state: "_State") -> bool:
-    """Have another connection's role open its ledger for a role; tell whether it could."""
+    """Have another connection's role open its ledger for a role; return whether it could."""
     try:
         with other.begin() as connection:
             # Two that grant at once fail each other.

@@ -72,7 +72,7 @@ def restart_hint(worker: str) -> str:
 
 
 class JobFilesWatch:
-    """Tells, once each, of processes that have loaded other job files than those on disk now."""
+    """Reports, once each, processes that have loaded other job files than those on disk now."""
 
     def __init__(
         self, registry: "Registry", database: "Database", clock: Callable[[], float]
