@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
@@ -226,6 +225,8 @@ def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
 def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]) -> str:
     """Dispatch a job and return its id."""
     if not _dispatcher:
+        from importlib.metadata import entry_points
+
         # By its entry point: the door knows nothing of the engine behind it.
         found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
         use_dispatcher(found.load()())
