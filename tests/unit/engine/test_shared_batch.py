@@ -225,3 +225,48 @@ def test_a_system_without_semaphores_is_told_what_to_do(monkeypatch: pytest.Monk
 
     with pytest.raises(ConfigError, match=r"/dev/shm.*jobs_per_commit: 1"):
         SharedBatches(1)
+
+
+@pytest.mark.parametrize(
+    ("used_ms", "looks"),
+    [
+        pytest.param([None], 1, id="asleep"),
+        pytest.param([5, 25], 2, id="computing"),
+        pytest.param([5, 6, 30], 3, id="computing-on-a-busy-machine"),
+    ],
+)
+def test_a_job_is_long_that_sleeps_or_computes_and_not_one_that_waits_for_a_processor(
+    monkeypatch: pytest.MonkeyPatch, used_ms: list[int | None], looks: int
+) -> None:
+    monkeypatch.setattr(polling, "LONGEST_S", 0.02)
+    monkeypatch.setattr(polling, "_LONGEST_WAIT_S", 60.0)
+    answers = iter(used_ms)
+
+    def used(_pid: int) -> int | None:
+        answer = next(answers)
+        return None if answer is None else answer * 1_000_000
+
+    monkeypatch.setattr(polling, "runnable_ns", used)
+    batches = SharedBatches(1)
+    a, b = ids(2)
+    begun(batches[0], [a, b])
+    batches[0].publish(a)
+    time.sleep(0.021)
+
+    collected_at = [len(batches.collect_due()[0]) for _ in range(looks)]
+
+    assert collected_at == [*[0] * (looks - 1), 1]
+
+
+def test_a_job_is_long_in_the_end_although_it_has_had_no_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polling, "LONGEST_S", 0.0)
+    monkeypatch.setattr(polling, "_LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(polling, "runnable_ns", lambda _pid: 0)
+    batches = SharedBatches(1)
+    a, b = ids(2)
+    begun(batches[0], [a, b])
+    batches[0].publish(a)
+
+    assert len(batches.collect_due()[0]) == 1

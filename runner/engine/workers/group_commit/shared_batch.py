@@ -6,6 +6,7 @@ instructions, ensures that either the child withdraws the batch or the parent co
 """
 
 import mmap
+import os
 import struct
 import time
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from headrace.queue.shared_memory import MOST_HELD
 
 # The child's to change; to be collected by the parent if the job takes long; collected.
 _PRIVATE, _PUBLISHED, _COLLECTED = 0, 1, 2
-# State, number of jobs, the place of the one that runs, bytes of results; when they were claimed,
-# and when the one that runs began.
-_HEAD = struct.Struct("<BxxxIIIdd")
-_STATE_AT, _COUNT_AT, _PLACE_AT, _USED_AT, _BEGAN_AT = 0, 4, 8, 12, 24
+# State, number of jobs, the place of the one that runs, bytes of results, the child's process;
+# when they were claimed, and when the one that runs began.
+_HEAD = struct.Struct("<BxxxIIIIxxxxdd")
+_STATE_AT, _COUNT_AT, _PLACE_AT, _USED_AT, _PID_AT, _BEGAN_AT = 0, 4, 8, 12, 16, 32
 # Job, attempt, where its result begins, how long it is. The length is written last: a child that
 # dies in between has not ended the job.
 _ENTRY = struct.Struct("<16sIIi")
@@ -90,7 +91,7 @@ class SharedBatch:
             _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, 0, _NOT_ENDED)
         self._places = {job_id: place for place, (job_id, _) in enumerate(jobs)}
         # The count last: a child that dies in between has no batch rather than a wrong one.
-        _HEAD.pack_into(self._memory, 0, _PRIVATE, 0, 0, 0, claimed_at, 0.0)
+        _HEAD.pack_into(self._memory, 0, _PRIVATE, 0, 0, 0, os.getpid(), claimed_at, 0.0)
         _NUMBER.pack_into(self._memory, _COUNT_AT, len(jobs))
 
     def add_result(self, job_id: UUID, attempt: int, result: str | None) -> bool:
@@ -144,6 +145,11 @@ class SharedBatch:
         began: float = _SECONDS.unpack_from(self._memory, _BEGAN_AT)[0]
         return began
 
+    @property
+    def pid(self) -> int:
+        """The process of the child that has begun the batch."""
+        return int(_NUMBER.unpack_from(self._memory, _PID_AT)[0])
+
     def collect(self, began: float) -> PendingBatch | None:
         """Collect the batch from a child whose job began then; None if it has withdrawn it."""
         if not self._lock.acquire(block=False):
@@ -165,7 +171,7 @@ class SharedBatch:
         return None if self._memory[_STATE_AT] == _COLLECTED else self._read()
 
     def _read(self) -> PendingBatch | None:
-        _, count, running, _, claimed_at, _ = _HEAD.unpack_from(self._memory, 0)
+        _, count, running, _, _, claimed_at, _ = _HEAD.unpack_from(self._memory, 0)
         ended: list[EndedJob] = []
         not_begun: list[Attempt] = []
         for place in range(min(count, MOST_HELD)):
