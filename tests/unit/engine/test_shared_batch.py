@@ -1,4 +1,4 @@
-"""What a child has in hand, as its parent sees it."""
+"""A child shares its batch with its parent, and one of the two records it."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_one_that_has_failed_is_neither(batch: SharedBatch) -> None:
     assert (pending.ended, pending.not_begun) == ([], [(c, 3)])
 
 
-def test_what_the_parent_has_taken_is_no_more_the_childs(batch: SharedBatch) -> None:
+def test_a_batch_that_the_parent_has_collected_is_no_longer_the_childs(batch: SharedBatch) -> None:
     a, b = ids(2)
     begun(batch, [a, b])
     batch.publish(a)
@@ -73,7 +73,7 @@ def test_what_the_parent_has_taken_is_no_more_the_childs(batch: SharedBatch) -> 
     assert batch.remaining() is None
 
 
-def test_what_the_child_has_picked_up_is_not_taken(batch: SharedBatch) -> None:
+def test_a_batch_that_the_child_has_withdrawn_is_not_collected(batch: SharedBatch) -> None:
     a, b = ids(2)
     begun(batch, [a, b])
     batch.publish(a)
@@ -82,7 +82,7 @@ def test_what_the_child_has_picked_up_is_not_taken(batch: SharedBatch) -> None:
     assert collected(batch) is None
 
 
-def test_nothing_is_taken_before_a_job_takes_long() -> None:
+def test_nothing_is_collected_before_a_job_takes_long() -> None:
     batches = SharedBatches(1)
     a, b = ids(2)
     begun(batches[0], [a, b])
@@ -96,7 +96,7 @@ def test_nothing_is_taken_before_a_job_takes_long() -> None:
     assert batches[0].polled
 
 
-def test_a_parent_whose_children_have_nothing_in_hand_sleeps(
+def test_a_parent_whose_children_have_no_batch_sleeps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(polling, "_POLL_FOR_S", 0.0)
@@ -176,7 +176,7 @@ def test_a_child_killed_with_the_lock_holds_up_nobody(batch: SharedBatch) -> Non
     assert batch.withdraw()
 
 
-def test_exactly_one_of_child_and_parent_has_what_was_in_hand() -> None:
+def test_either_the_child_or_the_parent_has_the_batch() -> None:
     batch = SharedBatches(1)[0]
     rounds = 3000
     reader, writer = os.pipe()
