@@ -70,7 +70,7 @@ SELECT set_config('enable_seqscan', 'off', true),
 -- What a child has ended and not yet recorded, completed by its worker's parent while another job
 -- of the child's takes long, or when the child has died.
 WITH
--- include: closing_batch_part
+-- include: ending_batch_part
 ,
 -- include: gate_parts
 -- include: released_by_batch_part
