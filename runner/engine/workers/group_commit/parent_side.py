@@ -28,7 +28,7 @@ Outcome = tuple[str, str]
 _PAUSE_S = 1.0
 
 
-class Send(Protocol):
+class _Send(Protocol):
     """Sends messages, and forgets those, by their ids, that nobody will take any more."""
 
     def __call__(self, messages: Sequence[Message], taken: Set[str] = ...) -> None:
@@ -39,7 +39,7 @@ class Send(Protocol):
 class ParentCompletion:
     """Completes what a child has ended and not recorded, and requeues what it has not begun."""
 
-    def __init__(self, database: Database, batches: SharedBatches, send: Send) -> None:
+    def __init__(self, database: Database, batches: SharedBatches, send: _Send) -> None:
         self._database = database
         self._batches = batches
         self._send = send
