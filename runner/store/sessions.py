@@ -203,7 +203,7 @@ class JobSessions:
             try:
                 self._store.raw.autocommit = True
                 self._store.raw.refuse_disorder()
-            except Exception:  # noqa: BLE001 - a new line is in order
+            except Exception:  # noqa: BLE001 - a new connection is in order
                 self._store.drop()
 
     def explain(self, error: BaseException) -> None:
@@ -211,7 +211,7 @@ class JobSessions:
         self._reasons.add_to(error)
 
     def verdict(self) -> str | None:
-        """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
+        """Return, after `roll_back`, how a transaction was ended from inside; None where none was.
 
         Raises:
             StoreUnavailable: The control database does not answer.
@@ -285,7 +285,7 @@ class JobSessions:
         return statement(settings, local=local)
 
     def _use(self) -> None:
-        """Note that the job works on a database. Before it does, the line is put in order."""
+        """Note that the job works on a database. Before it does, the connection is put in order."""
         if not self.used:
             self.before_use()
         self.used = True
