@@ -18,6 +18,12 @@ from tests.support.processes import wait_until
 MANY = 60
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs be short that are so on an idle machine."""
+    monkeypatch.setenv("TEST_SHORT_S", "1")
+
+
 def dispatched(cluster: Cluster, count: int) -> list[str]:
     return [cluster.dispatch("ShortJob", with_={"n": n}) for n in range(count)]
 
