@@ -94,7 +94,8 @@ def instrument() -> Stages:
     from headrace.engine.attempts.run_progress import RunProgress
     from headrace.engine.catalog.job_registry import Registry
     from headrace.engine.workers.child_loop import ChildLoop
-    from headrace.engine.workers.group_commit import Sharing
+    from headrace.engine.workers.group_commit.child_side import GroupCommit
+    from headrace.engine.workers.group_commit.shared_batch import SharedBatch
     from headrace.queue.consumer import Taker
     from headrace.queue.shared_memory import Slot
     from headrace.store.attempts import AttemptStore
@@ -117,7 +118,9 @@ def instrument() -> Stages:
     stages.wrap(JobSessions, "clean", "bookkeeping: sessions put in order")
     for name in ("taken", "running", "idle", "holding", "completing"):
         stages.wrap(Slot, name, "bookkeeping: shared memory for the parent")
-    stages.wrap(Sharing, "go_on", "bookkeeping: the batch")
+    for name in ("begin", "add_result", "publish", "withdraw"):
+        stages.wrap(SharedBatch, name, "bookkeeping: shared memory for the parent")
+    stages.wrap(GroupCommit, "go_on", "bookkeeping: the batch")
     stages.wrap(ChildLoop, "_execute", "bookkeeping: the rest")
     return stages
 

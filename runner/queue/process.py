@@ -57,6 +57,20 @@ def resident_bytes(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def runnable_ns(pid: int) -> int | None:
+    """Return the processor time, in nanoseconds, of a process that runs or waits for a processor.
+
+    None if it sleeps, is stopped or has ended, and where there is no /proc.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        if stat.rpartition(")")[2].split()[0] != "R":
+            return None
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent dies; Linux only."""
     if sys.platform.startswith("linux"):

@@ -6,8 +6,10 @@ the child writes tells a reader to look again.
 """
 
 import mmap
+import os
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -52,6 +54,8 @@ class Slots:
     def __init__(self, count: int) -> None:
         self._memory = mmap.mmap(-1, _SIZE * (count + 1))
         self.count = count
+        # The pipe into which a child writes to have its parent look at once.
+        self.wake_pipe = -1
 
     def slot(self, index: int) -> "Slot":
         """Return the slot for a child to write."""
@@ -160,6 +164,12 @@ class Slot:
     def told_to_end(self) -> bool:
         """Whether this child is to end at once, in the middle of its job."""
         return self._slots.told_to_end(self.index)
+
+    def wake_parent(self) -> None:
+        """Have the parent look at once; by itself it looks a few times a second."""
+        # A full pipe wakes it as well.
+        with suppress(OSError):
+            os.write(self._slots.wake_pipe, b"\0")
 
     def connected(self, backend_pid: int) -> None:
         """Say which process serves this child at the control database."""

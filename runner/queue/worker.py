@@ -86,6 +86,7 @@ class WarmWorker(RegisteredWorker):
         wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(wake_reader, False)
         os.set_blocking(self._wake_writer, False)
+        self._slots.wake_pipe = self._wake_writer
         self._install_signal_handlers()
         self._children.begin()
         self._hooks.while_waiting(self._look)
@@ -99,8 +100,7 @@ class WarmWorker(RegisteredWorker):
         self._children.spawn_missing()
         try:
             while not self._finished():
-                if selector.select(self._pause()):
-                    os.read(wake_reader, 4096)
+                self._wait(selector, wake_reader)
                 self._turn()
         finally:
             self._end()
@@ -108,6 +108,20 @@ class WarmWorker(RegisteredWorker):
             os.close(wake_reader)
             os.close(self._wake_writer)
         return self._children.finished_any
+
+    def _wait(self, selector: selectors.BaseSelector, wake_reader: int) -> None:
+        """Wait for the next turn; in between, look at the children's results more often."""
+        until = time.monotonic() + self._pause()
+        while True:
+            look_in_s = self._hooks.record_results()
+            left_s = max(0.0, until - time.monotonic())
+            if selector.select(left_s if look_in_s is None else min(left_s, look_in_s)):
+                woken = os.read(wake_reader, 4096)
+                # A child wakes it for another look; a signal is for a turn.
+                if woken.strip(b"\0"):
+                    return
+            if time.monotonic() >= until:
+                return
 
     def _turn(self) -> None:
         self._reap()

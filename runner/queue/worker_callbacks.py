@@ -112,6 +112,14 @@ class WorkerHooks(Protocol):
         """
         ...
 
+    def record_results(self) -> float | None:
+        """Record what children have ended whose present job takes long, without waiting for it.
+
+        Returns in how many seconds to look again; None if a child wakes the parent before there
+        is anything to see.
+        """
+        ...
+
     def while_waiting(self, look: Callable[[float], float | None]) -> None:
         """Have `look` called whenever one of the calls below waits for the database.
 

@@ -186,11 +186,11 @@ class AttemptStore(ChildConnection):
         """
         self._same_line()
         values = {
-            "ids": _array(claimed.id for claimed, _ in ended),
-            "attempts": _array(claimed.attempt for claimed, _ in ended),
+            "ids": array(claimed.id for claimed, _ in ended),
+            "attempts": array(claimed.attempt for claimed, _ in ended),
             "results": [result for _, result in ended],
-            "next_ids": _array(job_id for job_id, _ in following),
-            "next_attempts": _array(number for _, number in following),
+            "next_ids": array(job_id for job_id, _ in following),
+            "next_attempts": array(number for _, number in following),
             "short": list(short),
             "worker": self._worker,
             "can": CAN,
@@ -239,6 +239,6 @@ def _completed(row: Row) -> Completed:
     )
 
 
-def _array(values: Iterable[object]) -> str:
+def array(values: Iterable[object]) -> str:
     """Return ids or numbers as PostgreSQL writes an array: a list of texts would be one of text."""
     return "{" + ",".join(map(str, values)) + "}"

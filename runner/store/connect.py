@@ -1,6 +1,7 @@
 """Connects to PostgreSQL: the URL, and the session's settings on top of it."""
 
 import select
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,7 @@ def open_session(database_url: str, wanted: Wanted) -> ServerSession:
             _refuse_encoding(raw)
         unsent = {} if "options" in arguments else options
         _make_settings(raw, wanted, unsent, frozenset(options))
+        raw.open_since = time.monotonic()
         if raw.info.backend_pid != raw.backend_pid:
             refuse_transaction_mode(raw, arguments)
     except BaseException:

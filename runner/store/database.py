@@ -53,6 +53,12 @@ class SqlTransaction(Transaction):
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
 
+    @property
+    def open_since(self) -> float:
+        """When its connection was opened, on the monotonic clock."""
+        raw: Any = self.connection.connection.dbapi_connection
+        return float(raw.open_since)
+
     def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
         """See `Transaction`."""
         result = self.connection.exec_driver_sql(STATEMENTS[statement].pyformat, values)

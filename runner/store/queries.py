@@ -18,6 +18,7 @@ from headrace.store.row_types import (
     NewRun,
     OpenRun,
     QueuedJob,
+    ReleasedByBatch,
     RunRow,
     ScheduleRow,
     StaleWorker,
@@ -31,6 +32,7 @@ from headrace.store.row_types import (
 from headrace.store.statements import Query
 
 JOB = Query("job", JobRow)
+COMPLETE_ENDED = Query("complete_ended", ReleasedByBatch)
 JOB_BY_KEY = Query("job_by_key", JobRow)
 INSERT_JOB = Query("insert_job", JobRow)
 INSERT_DEPENDENT_JOB = Query("insert_dependent_job", JobRow)

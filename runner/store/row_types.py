@@ -282,3 +282,13 @@ class LeaderRow(TypedDict):
     expires_at: datetime
     live: bool
     late: bool
+
+
+class ReleasedByBatch(TypedDict):
+    """What the completions of a batch have released; ids and runs are texts, from JSON."""
+
+    ids: list[str] | None
+    recount: bool | None
+    released: list[tuple[str, int, str, float]] | None
+    undecided: list[str] | None
+    runs: list[str] | None

@@ -1,5 +1,6 @@
 """A driver's connection that knows its session: what URL, role and database make of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +33,11 @@ class ServerSession(DriverConnection):
 
     `backend_pid` is the serving process's number, which a pooler makes up in `info`. `base` is
     what the session has for search path and timeouts by itself, `settings_sql` what sets ours.
+    `open_since` is the moment of the monotonic clock after which no server has crashed behind it.
     """
 
     backend_pid: int = 0
+    open_since: float = math.inf
     connection_name: str | None = None
     base: "Base"
     settings_sql: str = ""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from headrace.declarations.config import load_settings
 from headrace.engine.application import connect
 from headrace.engine.daemon import Daemon
+from headrace.engine.workers.group_commit import batch
 from headrace.engine.workers.main import run_worker
 
 
@@ -16,6 +17,8 @@ def main(role: str, processes: int) -> None:
         level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
     )
     limit = int(os.environ.get("TEST_MAX_MEMORY_BYTES", "0"))
+    # On a busy machine hardly a job is short.
+    batch._SHORT_S = float(os.environ.get("TEST_SHORT_S", batch._SHORT_S))
     headrace = connect(replace(load_settings(), max_memory_bytes=limit), role=role)
     if role == "daemon":
         Daemon(headrace).run()

@@ -201,7 +201,7 @@ def test_jobs_holds_jobs_and_their_base_and_rooms():
 
 def rooms() -> list[str]:
     found = [f"runner/{name}" for name in entries(ROOT / "runner") if not name.startswith("__")]
-    for folder in ("runner/engine", "runner/declarations", "jobs"):
+    for folder in ("runner/engine", "runner/engine/workers", "runner/declarations", "jobs"):
         found += [f"{folder}/{name}" for name in entries(ROOT / folder) if not name.endswith(".py")]
     return sorted(found)
 
@@ -215,6 +215,6 @@ def test_each_room_has_a_line_in_the_architecture(room):
 def test_the_contracts_list_every_room():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     contracts = {one["id"]: one for one in settings["contracts"]}
-    for contract in ("layers", "engine"):
+    for contract in ("layers", "engine", "workers", "group-commit"):
         assert contracts[contract]["exhaustive"]
         assert "ignore_imports" not in contracts[contract]

@@ -9,7 +9,8 @@ from headrace.engine.attempts.outcome import Raised
 from headrace.engine.attempts.unknown_jobs import say_if_too_new
 from headrace.engine.workers.attempt_outcome import Ending
 from headrace.engine.workers.child_lifetime import Life, Stop
-from headrace.engine.workers.group_commit import Sharing
+from headrace.engine.workers.group_commit.child_side import GroupCommit
+from headrace.engine.workers.group_commit.shared_batch import SharedBatch
 from headrace.engine.workers.job_leftovers import ProcessState
 from headrace.errors import HeadraceError, JobStopped, QueueUnavailable, StoreUnavailable
 from headrace.queue.consumer import Taken, Taker
@@ -30,6 +31,7 @@ class ChildLoop:
         executor: Executor,
         taker: Taker,
         slot: Slot,
+        shared: SharedBatch,
         *,
         jobs_per_commit: int = 1,
         max_jobs: int = 0,
@@ -42,10 +44,11 @@ class ChildLoop:
         self._life = Life(slot, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
         self._process = ProcessState()
         self._ending = Ending(executor, taker, slot, self._life)
-        self._sharing = Sharing(
+        self._group_commit = GroupCommit(
             executor,
             taker,
             slot,
+            shared,
             self._life,
             self._ending,
             most=1 if executor.hooks.wait_for_end else jobs_per_commit,
@@ -54,7 +57,6 @@ class ChildLoop:
     def run(self) -> None:
         """Live. Returns when the child has to end."""
         self._life.begin()
-        self._sharing.begin()
         self._process.remember()
         self._executor.tidy = self._tidy
         try:
@@ -82,7 +84,7 @@ class ChildLoop:
             return
         claimed = self._claim(taken)
         while claimed is not None:
-            claimed = self._execute(claimed) or self._sharing.go_on()
+            claimed = self._execute(claimed) or self._group_commit.go_on()
 
     def _connect(self) -> None:
         if self._store.lost:
@@ -132,11 +134,11 @@ class ChildLoop:
         self._life.jobs += 1
         if self._life.jobs % _REAP_EVERY == 0:
             reap_adopted()
-        if not self._sharing.batch.has_ended(claimed):
+        if not self._group_commit.batch.has_ended(claimed):
             self._taker.done(f"{claimed.id}_{claimed.attempt - 1}")
         if following is not None:
             self._running(following)
-        elif self._sharing.batch:
+        elif self._group_commit.batch:
             self._slot.finished()
         else:
             self._slot.idle()
@@ -147,12 +149,12 @@ class ChildLoop:
         return following
 
     def _attempt(self, claimed: Claimed) -> Claimed | None:
-        handled = self._sharing.handle(claimed)
+        handled = self._group_commit.handle(claimed)
         if isinstance(handled, Raised):
             self._ending.fail(claimed, handled)
-        elif not self._sharing.joins(claimed, handled):
+        elif not self._group_commit.joins(claimed, handled):
             # With hooks each attempt ends by itself: the next one must not wait for them, claimed.
-            alone = self._sharing.batch or self._executor.hooks.wait_for_end
+            alone = self._group_commit.batch or self._executor.hooks.wait_for_end
             return self._ending.succeed(claimed, handled, take=not alone)
         return None
 

@@ -77,9 +77,6 @@ def _put_handlers(known: list[Any]) -> None:
     for number, handler in zip(_SIGNALS, known, strict=True):
         if handler is not None and _getsignal(number) is not handler:
             signal.signal(number, handler)
-            # As the alarm of a shared commit has it: no call of a job's ends early for it.
-            if number == signal.SIGALRM:
-                signal.siginterrupt(number, False)
 
 
 def _timers() -> list[float]:

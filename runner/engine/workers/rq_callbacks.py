@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,8 @@ from headrace.engine.attempts.log_keeper import LogKeeper
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import after_loss, attempts_json
 from headrace.engine.workers.child_loop import ChildLoop
+from headrace.engine.workers.group_commit.parent_side import ParentCompletion
+from headrace.engine.workers.group_commit.polling import SharedBatches
 from headrace.engine.workers.interrupted_attempts import end_attempt, lose_attempts, messages_of
 from headrace.errors import QueueUnavailable, StoreUnavailable
 from headrace.jobapi import Permissions
@@ -70,6 +72,8 @@ class WorkerSide:
         )
         self._sender = Sender(redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S)
         self._keeper = LogKeeper(self._database, processes)
+        self._batches = SharedBatches(processes)
+        self._completion = ParentCompletion(self._database, self._batches, self._send)
         self._there = True
         self._suspects: set[tuple[str, int]] = set()
 
@@ -103,6 +107,7 @@ class WorkerSide:
             executor,
             Taker(self._redis_url, self._keys, self._queues),
             slot,
+            self._batches[slot.index],
             jobs_per_commit=settings.jobs_per_commit,
             max_jobs=settings.max_jobs_per_child,
             max_memory_bytes=settings.max_memory_bytes,
@@ -165,6 +170,9 @@ class WorkerSide:
         """See `WorkerHooks`."""
         # First: what has ended is looked at, and it has the lines.
         self._keeper.keep_last_words()
+        # What a child had ended is not requeued with the rest.
+        if not self._completion.catch_up():
+            return False
         messages: list[Message] = []
         recorded: list[Ended] = []
         try:
@@ -175,7 +183,7 @@ class WorkerSide:
             return False
         finally:
             # Once for all: a Redis that hangs is waited for once.
-            self._send(messages, after=recorded)
+            self._send(messages, {one for ended in recorded for one in messages_of(ended)})
         return True
 
     def end_backend(self, backend_pid: int) -> None:
@@ -188,6 +196,7 @@ class WorkerSide:
     def about_to_fork(self, index: int) -> None:
         """See `WorkerHooks`."""
         self._keeper.open_pipe(index)
+        self._batches[index].reset()
 
     def forked(self, index: int) -> None:
         """See `WorkerHooks`."""
@@ -196,6 +205,11 @@ class WorkerSide:
     def child_ended(self, view: SlotView, index: int) -> None:
         """See `WorkerHooks`."""
         self._keeper.ended(index, view.job_id, view.attempt if view.state in AT_WORK else 0)
+        self._completion.child_ended(index)
+
+    def record_results(self) -> float | None:
+        """See `WorkerHooks`."""
+        return self._completion.poll()
 
     def keep_logs(self, running: Sequence[tuple[int, UUID, int]]) -> float | None:
         """See `WorkerHooks`."""
@@ -205,18 +219,19 @@ class WorkerSide:
     def stopped(self) -> None:
         """See `WorkerHooks`."""
         self._keeper.keep_last_words()
+        self._completion.catch_up()
         with suppress(StoreUnavailable):
             self._database.rows("heartbeat_worker", name=self._name, status="stopped")
         self._database.close()
         self._sender.close()
 
-    def _send(self, messages: Sequence[Message], *, after: Sequence[Ended] = ()) -> None:
+    def _send(self, messages: Sequence[Message], taken: Set[str] = frozenset()) -> None:
         # What a child has taken and not ended is nobody's to take any more: without this Redis
         # would keep it for days.
-        taken = {one for ended in after for one in messages_of(ended)}
+        untaken = taken - {message.id for message in messages}
         # What Redis does not take now is sent by the daemon's sweep.
         with suppress(QueueUnavailable):
-            if untaken := taken - {message.id for message in messages}:
+            if untaken:
                 self._sender.forget(sorted(untaken))
             self._sender.send(messages)
 

@@ -49,6 +49,32 @@ wanted AS MATERIALIZED (
 -- include: claimed_columns_part
 )
 
+-- name: released_by_batch_part
+SELECT json_agg(done.id) AS ids,
+       (SELECT coalesce(sum(ended), 0) FROM edge) < sum(done.dependents) AS recount,
+       (SELECT json_agg(json_build_array(id, attempt, queue, timeout_s) ORDER BY id)
+          FROM lowered WHERE status = 'queued') AS released,
+       (SELECT json_agg(id) FROM lowered WHERE status = 'waiting' AND deps_left = 0) AS undecided,
+       -- Of which nothing may be left now.
+       json_agg(DISTINCT done.run_id) FILTER (WHERE done.dependents = 0) AS runs
+  FROM done
+
+-- name: look_up_by_key
+-- For the rest of the transaction: by the statistics of a table that was empty a moment ago, reading
+-- all of it looks cheap.
+SELECT set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
+
+-- name: complete_ended
+-- What a child has ended and not yet recorded, completed by its worker's parent while another job
+-- of the child's takes long, or when the child has died.
+WITH
+-- include: ending_batch_part
+,
+-- include: gate_parts
+-- include: released_by_batch_part
+
 -- name: complete_batch
 -- The first row lists what the completions have released; each row may contain a claimed job.
 WITH
@@ -58,13 +84,7 @@ WITH
 ,
 -- include: claiming_batch_part
 , closed AS (
-    SELECT json_agg(done.id) AS ids,
-           (SELECT coalesce(sum(ended), 0) FROM edge) < sum(done.dependents) AS recount,
-           (SELECT json_agg(json_build_array(id, attempt, queue, timeout_s) ORDER BY id)
-              FROM lowered WHERE status = 'queued') AS released,
-           (SELECT json_agg(id) FROM lowered WHERE status = 'waiting' AND deps_left = 0)
-               AS undecided
-      FROM done
+-- include: released_by_batch_part
 )
 SELECT first.ids, first.recount, first.released, first.undecided, claimed.*
   FROM closed

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from headrace.engine.attempts.outcome import Handled
-from headrace.engine.workers.batch import Batch
+from headrace.engine.workers.group_commit.batch import Batch
 from headrace.store.attempts import Claimed
 
 

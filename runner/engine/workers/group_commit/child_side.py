@@ -1,20 +1,19 @@
-"""Short jobs of one child share commits; see `Batch` for which and why."""
+"""Runs the batches of one child; see `Batch` for which jobs share a commit, and why."""
 
 import logging
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from headrace.engine.attempts.executor import Executor
 from headrace.engine.attempts.outcome import Handled, Raised
 from headrace.engine.workers.attempt_outcome import Ending
-from headrace.engine.workers.batch import LONGEST_S, Batch
 from headrace.engine.workers.child_lifetime import Life
-from headrace.errors import StoreUnavailable
+from headrace.engine.workers.group_commit.batch import Batch
+from headrace.engine.workers.group_commit.shared_batch import SharedBatch
+from headrace.errors import JobStopped, StoreUnavailable
 from headrace.queue.consumer import Taken, Taker
 from headrace.queue.shared_memory import Slot
 from headrace.store.attempts import Claimed
@@ -23,14 +22,19 @@ from headrace.store.crash_points import crash_point
 log = logging.getLogger("headrace.worker")
 
 
-class Sharing:
-    """Runs the batches of one child."""
+class GroupCommit:
+    """Runs the batches of one child.
+
+    While a job runs, the others of its batch are published in shared memory, from which the parent
+    may collect them: they are withdrawn before anything is done with them.
+    """
 
     def __init__(
         self,
         executor: Executor,
         taker: Taker,
         slot: Slot,
+        shared: SharedBatch,
         life: Life,
         ending: Ending,
         *,
@@ -40,35 +44,36 @@ class Sharing:
         self._store = executor.store
         self._taker = taker
         self._slot = slot
+        self._shared = shared
         self._life = life
         self._ending = ending
-        self._settling = False
         # The line over which all of the batch was claimed.
         self._line = 0
         self.batch = Batch(most)
-        ending.others = self.batch.take_all
-        executor.sessions.before_use = self._settle
-
-    def begin(self) -> None:
-        """From now on a job that takes long does not hold up the batch."""
-        signal.signal(signal.SIGALRM, self._on_alarm)
-        signal.siginterrupt(signal.SIGALRM, False)
+        ending.others = self._take_all
+        executor.sessions.before_use = self._complete_others
 
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run a job, and learn how long its like take."""
         began = time.perf_counter()
-        with self._watched(), self._life.at_work():
+        with self._published(claimed), self._life.at_work():
             handled = self._executor.handle(claimed)
         plain = isinstance(handled, Handled) and handled.plain
         self.batch.learn(claimed.job_class, time.perf_counter() - began, plain=plain)
         return handled
 
     def joins(self, claimed: Claimed, handled: Handled) -> bool:
-        """Put a job that has ended into the batch, where it is one that may share a commit."""
+        """Put a job that has ended into the batch, if it is one that may share a commit.
+
+        If its result is too large for the shared memory it is not: it is completed by itself.
+        """
         if not handled.plain or not self.batch.is_short(claimed.job_class):
             return False
         if not self.batch:
+            # The first one: it is completed together with the claim of others.
             self._line = self._store.line
+        elif not self._shared.add_result(claimed.id, claimed.attempt, handled.result):
+            return False
         self.batch.ended.append((claimed, handled))
         if len(self.batch.ended) > 1:
             crash_point("in-batch")
@@ -126,13 +131,18 @@ class Sharing:
     def _complete(self, taken: Sequence[Taken]) -> None:
         """Complete what has ended, and claim what was taken, which is `ahead` from then on."""
         ended = self.batch.in_order()
+        began = time.monotonic()
         completed, claimed = self._store.complete_batch(
             [(one, handled.result) for one, handled in ended],
             [(job_id, number) for job_id, number, _ in taken],
             self.batch.short,
         )
         self.batch.ended.clear()
-        self.batch.ahead.extend(claimed)
+        if taken:
+            self.batch.ahead.extend(claimed)
+            self._shared.begin([(one.id, one.attempt) for one in claimed], began)
+        elif not self.batch.ahead:
+            self._shared.clear()
         crash_point("after-commit")
         if taken:
             self._sort_out(taken, claimed)
@@ -163,42 +173,61 @@ class Sharing:
         if left:
             self._taker.give_back(left)
 
-    # -- a job that takes long --------------------------------------------------------
+    # -- while a job runs -------------------------------------------------------------
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _published(self, claimed: Claimed) -> Iterator[None]:
+        """Let the parent collect the batch if the job in the block takes long.
+
+        A child that is told to end leaves it there: its parent completes that, too.
+        """
         if not self.batch:
             yield
             return
-        signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
+        self._shared.publish(claimed.id)
+        if not self._shared.polled:
+            self._slot.wake_parent()
+        crash_point("published")
         try:
             yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        except JobStopped:
+            raise
+        except BaseException:
+            self._withdraw()
+            raise
+        self._withdraw()
 
-    def _on_alarm(self, _signal: int, _frame: Any) -> None:
-        self._settle()
+    def _withdraw(self) -> None:
+        """Withdraw the batch; forget it if the parent has collected it."""
+        if self.batch and not self._shared.withdraw():
+            self.batch.take_all()
+            self._slot.holding(())
+        crash_point("withdrawn")
 
-    def _settle(self) -> None:
-        """Close what has ended and give back what has not begun: the job at hand takes long.
+    def _complete_others(self) -> None:
+        """Complete what has ended and requeue what has not begun, before a job's first session.
 
-        Called from a signal handler in the middle of a job, and before a job's first session:
-        from then on the line belongs to the job's transaction.
+        From then on the line belongs to the job's transaction, and such a job may take long.
         """
-        if self._settling or not self.batch or self._executor.sessions.used:
+        self._withdraw()
+        if not self.batch:
             return
-        self._settling = True
         try:
             self._same_line()
             if self.batch.ended:
                 self._complete([])
             self._ending.give_back(self.batch.take_ahead())
+            self._shared.clear()
             self._taker.flush()
         except Exception as error:  # noqa: BLE001 - it must not come out in the job's own code
-            # What is still in hand is dealt with after the job.
+            # What is still in hand is dealt with by the parent, or after the job.
             log.debug("the outcome of a batch could not be determined: %s", error)
-        finally:
-            self._settling = False
+        if self.batch:
+            self._shared.publish_again()
+
+    def _take_all(self) -> list[Claimed]:
+        self._shared.clear()
+        return self.batch.take_all()
 
     def _same_line(self) -> None:
         """Refuse to complete over another line than the claims': see `AttemptStore`."""

@@ -12,8 +12,6 @@ from uuid import UUID
 from headrace.engine.attempts.outcome import Handled
 from headrace.store.attempts import Claimed
 
-# A job that takes longer has the others of its batch closed or given back meanwhile.
-LONGEST_S = 0.02
 _SHORT_S = 0.002
 # How many runs of a class have to have been short, one after the other.
 _RUNS = 10
