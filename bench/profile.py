@@ -96,15 +96,15 @@ def instrument() -> Stages:
     from headrace.engine.workers.child_loop import ChildLoop
     from headrace.engine.workers.group_commit.child_side import GroupCommit
     from headrace.engine.workers.group_commit.shared_batch import SharedBatch
-    from headrace.queue.consumer import Taker
-    from headrace.queue.shared_memory import Slot
+    from headrace.queue.consumer import Consumer
+    from headrace.queue.shared_memory import ChildRecord
     from headrace.store.attempts import AttemptStore
     from headrace.store.sessions import JobSessions
 
     stages = Stages()
-    stages.wrap(Taker, "_exchange", "take: the round trip to Redis")
+    stages.wrap(Consumer, "_exchange", "take: the round trip to Redis")
     for name in ("take", "take_waiting"):
-        stages.wrap(Taker, name, "take: packing and parsing")
+        stages.wrap(Consumer, name, "take: packing and parsing")
     stages.wrap(AttemptStore, "_run", "PostgreSQL: statements with their commits")
     stages.wrap(AttemptStore, "claim", "claim: reading the row")
     stages.wrap(AttemptStore, "complete_and_claim", "complete and claim: reading the row")
@@ -114,10 +114,10 @@ def instrument() -> Stages:
     stages.wrap(Executor, "handle", "handle: context, the job's own code")
     stages.wrap(RunProgress, "release_dependants", "bookkeeping: what was released")
     stages.wrap(Executor, "write_log", "bookkeeping: the job's log")
-    stages.wrap(Taker, "done", "bookkeeping: what Redis is told")
+    stages.wrap(Consumer, "done", "bookkeeping: what Redis is told")
     stages.wrap(JobSessions, "clean", "bookkeeping: sessions put in order")
     for name in ("taken", "running", "idle", "holding", "completing"):
-        stages.wrap(Slot, name, "bookkeeping: shared memory for the parent")
+        stages.wrap(ChildRecord, name, "bookkeeping: shared memory for the parent")
     for name in ("begin", "add_result", "publish", "withdraw"):
         stages.wrap(SharedBatch, name, "bookkeeping: shared memory for the parent")
     stages.wrap(GroupCommit, "go_on", "bookkeeping: the batch")
@@ -128,7 +128,7 @@ def instrument() -> Stages:
 def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs:
     """Drain `jobs` jobs as the only child of a worker; returns µs and calls a job by stage."""
     from headrace.engine.workers.rq_callbacks import WorkerSide
-    from headrace.queue.shared_memory import Slots
+    from headrace.queue.shared_memory import ChildRecords
 
     marks = prepare(adapter, jobs)
     adapter.enqueue_many(range(jobs))
@@ -143,9 +143,9 @@ def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs
         headrace.settings.queues,
         1,
     )
-    slot = Slots(1).slot(0)
+    record = ChildRecords(1).record(0)
     began = time.perf_counter()
-    side.run_child(slot)
+    side.run_child(record)
     return stages.take(jobs, time.perf_counter() - began)
 
 

@@ -1,4 +1,4 @@
-"""A pipeline as bytes from which it can be restored, whatever its files have become.
+"""A pipeline as bytes from which it can be from_stored, whatever its files have become.
 
 Unlike `definition`, which is for readers, nothing is left out and nothing written otherwise.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from headrace.queue.process import die_with_parent
 from headrace.queue.process_tree import adopt_orphans
-from headrace.queue.shared_memory import Slots
+from headrace.queue.shared_memory import ChildRecords
 from headrace.queue.traces import Traces
 from headrace.queue.worker_callbacks import Ended, WorkerHooks
 
@@ -67,7 +67,7 @@ class Child:
 
 def spawn(
     index: int,
-    slots: Slots,
+    records: ChildRecords,
     traces: Traces,
     hooks: WorkerHooks,
     forget_parent: Callable[[], None],
@@ -88,7 +88,7 @@ def spawn(
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             forget_parent()
             traces.listen(index)
-            hooks.run_child(slots.slot(index))
+            hooks.run_child(records.record(index))
             code = 0
         except BaseException:
             logging.getLogger("headrace.worker").exception("a worker process failed")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from headrace.queue.child import Child, Patience, spawn
 from headrace.queue.process import kill_group, kill_tree, resident_bytes
 from headrace.queue.process_tree import Strays
-from headrace.queue.shared_memory import AT_WORK, IDLE, Slots, SlotView
+from headrace.queue.shared_memory import AT_WORK, IDLE, ChildRecords, ChildView
 from headrace.queue.traces import Traces
 from headrace.queue.worker_callbacks import Ended, WorkerHooks
 
 # Before one that could not even start is forked again, or the database asked again.
 _AGAIN_S = 1.0
-# A dead child may have left more behind than its slot tells: for a while it is looked for.
+# A dead child may have left more behind than its record tells: for a while it is looked for.
 _ALERT_S = 2.0
 
 
@@ -26,16 +26,16 @@ class Children:
 
     def __init__(
         self,
-        slots: Slots,
+        records: ChildRecords,
         hooks: WorkerHooks,
         patience: Patience,
         forget_parent: Callable[[], None],
         *,
         max_memory_bytes: int,
     ) -> None:
-        self._slots = slots
+        self._records = records
         self._hooks = hooks
-        self._traces = Traces(slots.count)
+        self._traces = Traces(records.count)
         self._forget_parent = forget_parent
         self._max_memory_bytes = max_memory_bytes
         self._kill_after_s = patience.kill_after_s
@@ -55,31 +55,33 @@ class Children:
         """Take note of what is a process of this worker's before it has any child."""
         self._strays = Strays()
 
-    def each(self) -> Iterator[tuple[Child, SlotView]]:
+    def each(self) -> Iterator[tuple[Child, ChildView]]:
         """Yield every child with what it says."""
         for child in list(self._by_pid.values()):
-            yield child, self._slots.read(child.index)
+            yield child, self._records.read(child.index)
 
     @property
     def busy(self) -> bool:
         """Whether a job is at hand anywhere."""
-        return any(self._slots.read(index).state in AT_WORK for index in range(self._slots.count))
+        return any(
+            self._records.read(index).state in AT_WORK for index in range(self._records.count)
+        )
 
     @property
     def finished_any(self) -> bool:
         """Whether any job was finished."""
-        return any(self._slots.read(index).finished for index in range(self._slots.count))
+        return any(self._records.read(index).finished for index in range(self._records.count))
 
     def deadlines(self) -> list[float]:
         """Return the moments at which one of them has to be looked at, by the monotonic clock."""
-        views = map(self._slots.read, range(self._slots.count))
+        views = map(self._records.read, range(self._records.count))
         jobs = [view.deadline for view in views if view.state in AT_WORK]
         return jobs + [child.kill_at for child in self._by_pid.values() if child.is_ending]
 
     # -- births and deaths ------------------------------------------------------------
 
     def spawn_missing(self) -> None:
-        """Fork a child for each slot that has none."""
+        """Fork a child for each record that has none."""
         now = time.monotonic()
         if now < self._spawn_at:
             return
@@ -91,9 +93,9 @@ class Children:
                 return
             self._spawn_at = 0.0
         taken = {child.index for child in self._by_pid.values()}
-        for index in sorted(set(range(self._slots.count)) - taken):
-            self._slots.clear(index)
-            child = spawn(index, self._slots, self._traces, self._hooks, self._forget_parent)
+        for index in sorted(set(range(self._records.count)) - taken):
+            self._records.clear(index)
+            child = spawn(index, self._records, self._traces, self._hooks, self._forget_parent)
             self._by_pid[child.pid] = child
 
     def reap(self) -> bool:
@@ -106,14 +108,14 @@ class Children:
             del self._by_pid[child.pid]
             # What the child's job has started must not outlive it.
             kill_group(child.pid)
-            view = self._slots.read(child.index)
+            view = self._records.read(child.index)
             self._hooks.child_ended(view, child.index)
             self.unreported += _ends(child, view, status)
             killed |= status < 0
             if view.state == IDLE and status != 0 and time.monotonic() - child.born < _AGAIN_S:
                 # A child that cannot even start must not be forked in a tight loop.
                 self._spawn_at = time.monotonic() + _AGAIN_S
-            self._slots.clear(child.index)
+            self._records.clear(child.index)
             self.strays_left = True
         if killed:
             self.alert_until = time.monotonic() + _ALERT_S
@@ -127,14 +129,14 @@ class Children:
     def stop(self, child: Child, ending: Ended) -> None:
         """End a child's job: it may tidy up for a while."""
         child.ending = ending
-        self._slots.tell_to_end(child.index)
+        self._records.tell_to_end(child.index)
         child.tell_to_end(self._kill_after_s)
 
     def kill(self, child: Child, ending: Ended | None) -> None:
         """End a child at once."""
         child.ending = ending
         kill_tree(child.pid)
-        view = self._slots.read(child.index)
+        view = self._records.read(child.index)
         if view.backend_pid:
             self.backends.append(view.backend_pid)
 
@@ -145,13 +147,13 @@ class Children:
             if now > child.kill_at:
                 child.kill_at = now + _AGAIN_S
                 self.kill(child, child.ending)
-            view = self._slots.read(child.index)
+            view = self._records.read(child.index)
             if view.state not in AT_WORK or child.ending is not None:
                 continue
             if now > view.deadline:
                 trace = self._traces.ask(child.pid, child.index)
                 # It may have finished while it was being asked.
-                if self._slots.read(child.index) == view:
+                if self._records.read(child.index) == view:
                     self.stop(child, Ended.timed_out(view, trace))
             elif 0 < self._max_memory_bytes < resident_bytes(child.pid):
                 self.kill(child, Ended.too_large(view, child.pid, self._max_memory_bytes))
@@ -178,7 +180,7 @@ class Children:
                 self.stop(child, Ended.given_back(view))
 
 
-def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
+def _ends(child: Child, view: ChildView, status: int) -> list[Ended]:
     """Return what is to be told of the attempts of a child that has ended."""
     ending = child.ending
     if ending is None:

@@ -25,7 +25,7 @@ _MOST_SHOWN = 60
 log = logging.getLogger("headrace.worker")
 
 
-class Taker:
+class Consumer:
     """Takes messages from several queues, most urgent first."""
 
     def __init__(

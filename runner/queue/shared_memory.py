@@ -1,7 +1,7 @@
 """Shared memory in which a worker's children report to their parent.
 
-A child writes its slot a few times a job, the parent reads it a few times a second; neither
-waits for the other, and a slot survives the child that wrote it. A number that is odd while
+A child writes its record a few times a job, the parent reads it a few times a second; neither
+waits for the other, and a record survives the child that wrote it. A number that is odd while
 the child writes tells a reader to look again.
 """
 
@@ -30,8 +30,8 @@ _SIZE = _HELD_AT + _NUMBER.size + MOST_HELD * _HELD.size + 12
 
 
 @dataclass(frozen=True, slots=True)
-class SlotView:
-    """One reading of a slot.
+class ChildView:
+    """One reading of a record.
 
     `attempt` is the one that runs, or in state TAKEN the number in the message. `deadline` is
     in seconds of the monotonic clock. `backend_pid` is the child's process at the control
@@ -48,8 +48,8 @@ class SlotView:
     held: tuple[tuple[UUID, int], ...] = ()
 
 
-class Slots:
-    """The slots of all children of one worker. Make it before the first fork."""
+class ChildRecords:
+    """The records of all children of one worker. Make it before the first fork."""
 
     def __init__(self, count: int) -> None:
         self._memory = mmap.mmap(-1, _SIZE * (count + 1))
@@ -57,11 +57,11 @@ class Slots:
         # The pipe into which a child writes to have its parent look at once.
         self.wake_pipe = -1
 
-    def slot(self, index: int) -> "Slot":
-        """Return the slot for a child to write."""
-        return Slot(self, index)
+    def record(self, index: int) -> "ChildRecord":
+        """Return the record for a child to write."""
+        return ChildRecord(self, index)
 
-    def read(self, index: int) -> SlotView:
+    def read(self, index: int) -> ChildView:
         """Return what the child last wrote."""
         start = index * _SIZE
         for _ in range(1000):
@@ -71,7 +71,7 @@ class Slots:
                 break
         state, attempt, job, deadline, backend, finished = values
         held = self._held(start + _HELD_AT)
-        return SlotView(state, UUID(bytes=job), attempt, deadline, backend, finished, held)
+        return ChildView(state, UUID(bytes=job), attempt, deadline, backend, finished, held)
 
     def _held(self, at: int) -> tuple[tuple[UUID, int], ...]:
         count = min(_NUMBER.unpack_from(self._memory, at)[0], MOST_HELD)
@@ -88,8 +88,8 @@ class Slots:
         self._memory[at + _NUMBER.size : at + _NUMBER.size + len(packed)] = packed
         _NUMBER.pack_into(self._memory, at, len(messages))
 
-    def write(self, index: int, view: SlotView) -> None:
-        """Write a slot whole."""
+    def write(self, index: int, view: ChildView) -> None:
+        """Write a record whole."""
         start = index * _SIZE
         number = _NUMBER.unpack_from(self._memory, start)[0] | 1
         _NUMBER.pack_into(self._memory, start, number)
@@ -106,11 +106,11 @@ class Slots:
         _NUMBER.pack_into(self._memory, start, (number + 1) & 0xFFFFFFFF)
 
     def clear(self, index: int) -> None:
-        """Empty the slot of a child that is gone, its count of finished jobs kept."""
+        """Empty the record of a child that is gone, its count of finished jobs kept."""
         finished = self.read(index).finished
         self.hold(index, ())
         self._memory[index * _SIZE + _TOLD_AT] = 0
-        self.write(index, SlotView(IDLE, NOTHING, 0, 0.0, 0, finished))
+        self.write(index, ChildView(IDLE, NOTHING, 0, 0.0, 0, finished))
 
     def tell_to_end(self, index: int) -> None:
         """Say that a child is to end at once; a signal wakes it up to look."""
@@ -139,37 +139,37 @@ class Slots:
         self._memory[self.count * _SIZE] = int(value)
 
 
-class Slot:
-    """A child's pen for its own slot."""
+class ChildRecord:
+    """A child's pen for its own record."""
 
-    def __init__(self, slots: Slots, index: int) -> None:
-        self._slots = slots
+    def __init__(self, records: ChildRecords, index: int) -> None:
+        self._records = records
         self.index = index
         self._backend_pid = 0
         self._current = (NOTHING, 0, 0.0)
         self._holds = False
-        self._finished = slots.read(index).finished
+        self._finished = records.read(index).finished
 
     @property
     def suspended(self) -> bool:
         """Whether no new job may be taken at present."""
-        return self._slots.suspended
+        return self._records.suspended
 
     @property
     def draining(self) -> bool:
         """Whether the worker stops: no further job may be begun."""
-        return self._slots.draining
+        return self._records.draining
 
     @property
     def told_to_end(self) -> bool:
         """Whether this child is to end at once, in the middle of its job."""
-        return self._slots.told_to_end(self.index)
+        return self._records.told_to_end(self.index)
 
     def wake_parent(self) -> None:
         """Have the parent look at once; by itself it looks a few times a second."""
         # A full pipe wakes it as well.
         with suppress(OSError):
-            os.write(self._slots.wake_pipe, b"\0")
+            os.write(self._records.wake_pipe, b"\0")
 
     def connected(self, backend_pid: int) -> None:
         """Say which process serves this child at the control database."""
@@ -192,7 +192,7 @@ class Slot:
     def holding(self, messages: Sequence[tuple[UUID, int]]) -> None:
         """Say which messages have been taken beside the one that `running` or `taken` tells."""
         self._holds = bool(messages)
-        self._slots.hold(self.index, messages)
+        self._records.hold(self.index, messages)
 
     def finished(self) -> None:
         """Count a job that has ended while others are at hand; told with the next change."""
@@ -206,5 +206,5 @@ class Slot:
         self._write(IDLE, NOTHING, 0, 0.0)
 
     def _write(self, state: int, job_id: UUID, attempt: int, deadline: float) -> None:
-        view = SlotView(state, job_id, attempt, deadline, self._backend_pid, self._finished)
-        self._slots.write(self.index, view)
+        view = ChildView(state, job_id, attempt, deadline, self._backend_pid, self._finished)
+        self._records.write(self.index, view)

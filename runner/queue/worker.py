@@ -24,7 +24,7 @@ from headrace.queue.child import Patience
 from headrace.queue.children import Children
 from headrace.queue.process_tree import adopting_orphans
 from headrace.queue.registered_worker import RegisteredWorker
-from headrace.queue.shared_memory import AT_WORK, RUNNING, Slots
+from headrace.queue.shared_memory import AT_WORK, RUNNING, ChildRecords
 from headrace.queue.worker_callbacks import Ended, WorkerHooks
 
 # Whose keys RQ uses here; see `private_rq.py`.
@@ -62,10 +62,10 @@ class WarmWorker(RegisteredWorker):
     ) -> None:
         super().__init__(queues, name=name, connection=connection)
         self._hooks = hooks
-        self._slots = Slots(processes)
+        self._records = ChildRecords(processes)
         self._patience = patience or Patience()
         self._children = Children(
-            self._slots,
+            self._records,
             hooks,
             self._patience,
             self._forget_parent,
@@ -86,7 +86,7 @@ class WarmWorker(RegisteredWorker):
         wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(wake_reader, False)
         os.set_blocking(self._wake_writer, False)
-        self._slots.wake_pipe = self._wake_writer
+        self._records.wake_pipe = self._wake_writer
         self._install_signal_handlers()
         self._children.begin()
         self._hooks.while_waiting(self._look)
@@ -211,7 +211,7 @@ class WarmWorker(RegisteredWorker):
         )
         for key, cancelled in lost.items():
             child = running[key]
-            view = self._slots.read(child.index)
+            view = self._records.read(child.index)
             if (str(view.job_id), view.attempt) == key and view.state == RUNNING:
                 if child.is_ending:
                     continue
@@ -224,7 +224,7 @@ class WarmWorker(RegisteredWorker):
     def _beat_redis(self) -> None:
         suspended, commands = self.announce(busy=self._children.busy)
         if suspended is not None:
-            self._slots.suspended = suspended
+            self._records.suspended = suspended
         for payload in commands:
             self._obey(payload)
 
@@ -260,7 +260,7 @@ class WarmWorker(RegisteredWorker):
             log.info("shutting down: waiting up to %g s for running jobs", self._patience.grace_s)
             self._drain_until = time.monotonic() + self._patience.grace_s
             # Beside the signal, which a job may have blocked.
-            self._slots.draining = True
+            self._records.draining = True
             self._children.ask_to_stop()
         else:
             # The second time nothing waits for anything.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
 
-from headrace.queue.shared_memory import TAKEN, Slot, SlotView
+from headrace.queue.shared_memory import TAKEN, ChildRecord, ChildView
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Ended:
 
     `outcome` is crashed, timed_out, released, cancelled or taken_away. `claimed` is False for a
     message that was taken and perhaps not yet claimed; `attempt` is then the message's number.
-    `held` are further messages that the child had taken (see `SlotView`).
+    `held` are further messages that the child had taken (see `ChildView`).
     """
 
     job_id: str
@@ -27,7 +27,7 @@ class Ended:
     held: tuple[tuple[UUID, int], ...] = ()
 
     @classmethod
-    def crashed(cls, view: SlotView, pid: int, status: int) -> Self:
+    def crashed(cls, view: ChildView, pid: int, status: int) -> Self:
         """The child died: of a signal, or by leaving."""
         if status < 0:
             how = f"was killed by {signal.Signals(-status).name}"
@@ -44,13 +44,13 @@ class Ended:
         )
 
     @classmethod
-    def too_large(cls, view: SlotView, pid: int, limit: int) -> Self:
+    def too_large(cls, view: ChildView, pid: int, limit: int) -> Self:
         """The child used more memory than a child may."""
         error = f"the worker process {pid} was stopped: it used more than {limit >> 20} MB"
         return cls(str(view.job_id), view.attempt, "crashed", error, held=view.held)
 
     @classmethod
-    def timed_out(cls, view: SlotView, trace: str) -> Self:
+    def timed_out(cls, view: ChildView, trace: str) -> Self:
         """The attempt passed its deadline and its process group was killed."""
         return cls(
             str(view.job_id),
@@ -62,7 +62,7 @@ class Ended:
         )
 
     @classmethod
-    def given_back(cls, view: SlotView) -> Self:
+    def given_back(cls, view: ChildView) -> Self:
         """The worker stops and gives the attempt back."""
         return cls(
             str(view.job_id),
@@ -74,14 +74,14 @@ class Ended:
         )
 
     @classmethod
-    def stopped(cls, view: SlotView) -> Self:
+    def stopped(cls, view: ChildView) -> Self:
         """Somebody stopped the job over RQ's channel."""
         return cls(
             str(view.job_id), view.attempt, "cancelled", "stopped on request", held=view.held
         )
 
     @classmethod
-    def taken_away(cls, view: SlotView) -> Self:
+    def taken_away(cls, view: ChildView) -> Self:
         """The row says that the attempt is over; nothing is left to write."""
         return cls(str(view.job_id), view.attempt, "taken_away", "", held=view.held)
 
@@ -89,24 +89,24 @@ class Ended:
 class WorkerHooks(Protocol):
     """The engine's side of a worker."""
 
-    def run_child(self, slot: Slot) -> None:
+    def run_child(self, record: ChildRecord) -> None:
         """The child's whole life. Runs in the child; returns when it has to be replaced."""
         ...
 
     def about_to_fork(self, index: int) -> None:
-        """Prepare what the child of this slot and its parent have in common."""
+        """Prepare what the child of this record and its parent have in common."""
         ...
 
     def forked(self, index: int) -> None:
         """In the parent, after the fork: let go of what is the child's."""
         ...
 
-    def child_ended(self, view: SlotView, index: int) -> None:
+    def child_ended(self, view: ChildView, index: int) -> None:
         """Take what a child that has ended has said and could not send."""
         ...
 
     def keep_logs(self, running: Sequence[tuple[int, UUID, int]]) -> float | None:
-        """Write what jobs that run (slot, job, attempt) have said.
+        """Write what jobs that run (record, job, attempt) have said.
 
         Returns in how many seconds there will be more to write, None where nothing is known.
         """

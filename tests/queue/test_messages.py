@@ -7,7 +7,7 @@ import pytest
 import redis
 from rq.job import Job
 
-from headrace.queue.consumer import Taker
+from headrace.queue.consumer import Consumer
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message
 from headrace.queue.sender import DATA, Sender
@@ -71,17 +71,17 @@ def test_what_is_done_is_forgotten_before_the_next_is_taken(
 ) -> None:
     done, left = messages(60.0, 60.0, 60.0), messages(60.0)
     Sender(redis_url, lambda: KEYS).send([*done, *left])
-    taker = Taker(redis_url, KEYS, ["high", "low"])
-    taken = taker.take_waiting(3)
+    consumer = Consumer(redis_url, KEYS, ["high", "low"])
+    taken = consumer.take_waiting(3)
     for job_id, attempt, _queue in taken:
-        taker.done(f"{job_id}_{attempt}")
+        consumer.done(f"{job_id}_{attempt}")
     released = messages(60.0, queue="high")
-    taker.send(released)
+    consumer.send(released)
 
-    following = taker.take()
+    following = consumer.take()
 
     assert following == (str(released[0].job_id), 0, "high")
     assert [job_id for job_id, _, _ in taken] == [str(message.job_id) for message in done]
     keys = {key.decode() for key in line.scan_iter("rq:job:*")}
     assert keys == {f"rq:job:{message.id}" for message in [*left, *released]}
-    taker.close()
+    consumer.close()

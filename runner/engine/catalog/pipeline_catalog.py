@@ -114,7 +114,7 @@ class Pipelines:
     def held(self) -> dict[str, str]:
         """Pipelines that are not in force but not removed either, and why.
 
-        Their files are there and broken, and the last good version could not be restored.
+        Their files are there and broken, and the last good version could not be reinstated.
         """
         state = self._state()
         return {

@@ -15,9 +15,9 @@ from headrace.engine.gating.gate import CRASH_BUDGET, after_loss
 from headrace.engine.workers.child_lifetime import Life
 from headrace.errors import QueueUnavailable, StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.observe.redaction import redacted
-from headrace.queue.consumer import Taken, Taker
+from headrace.queue.consumer import Consumer, Taken
 from headrace.queue.message import Message
-from headrace.queue.shared_memory import Slot
+from headrace.queue.shared_memory import ChildRecord
 from headrace.store import queries
 from headrace.store.attempts import Claimed, Completed
 from headrace.store.crash_points import crash_point
@@ -38,11 +38,13 @@ _OWN_RECORD = (
 class Ending:
     """The ends of one child's attempts."""
 
-    def __init__(self, executor: Executor, taker: Taker, slot: Slot, life: Life) -> None:
+    def __init__(
+        self, executor: Executor, consumer: Consumer, record: ChildRecord, life: Life
+    ) -> None:
         self._executor = executor
         self._store = executor.store
-        self._taker = taker
-        self._slot = slot
+        self._consumer = consumer
+        self._record = record
         self._life = life
         self._abstain, self._abstention = 0, 1
         # What else is in hand when the connection breaks; see `Sharing`.
@@ -84,9 +86,9 @@ class Ending:
 
     def fail(self, claimed: Claimed, why: Raised) -> None:
         """Record a failure of the job's own."""
-        self._slot.completing()
-        self._taker.send(self._executor.give_up(claimed, why))
-        self._taker.send(self._executor.progress.finish_run(claimed))
+        self._record.completing()
+        self._consumer.send(self._executor.give_up(claimed, why))
+        self._consumer.send(self._executor.progress.finish_run(claimed))
 
     def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
         """Complete one attempt by itself. With `take` the next job may be claimed with it.
@@ -95,7 +97,7 @@ class Ending:
             StaleAttempt: The attempt is over.
             StoreUnavailable: The connection is gone.
         """
-        self._slot.completing()
+        self._record.completing()
         try:
             completed, following = self._complete(claimed, handled, take=take)
         except (StaleAttempt, StoreUnavailable):
@@ -105,11 +107,11 @@ class Ending:
                 raise StoreUnavailable(str(error)) from error
             self._refused(claimed, error)
             return None
-        self._taker.send(self._executor.progress.release_dependants([claimed.id], completed))
+        self._consumer.send(self._executor.progress.release_dependants([claimed.id], completed))
         # A run of which a job is at hand has not ended: that one will look.
         may_have_ended = following is None or following.run_id != claimed.run_id
         if claimed.pool is not None or (not claimed.dependents and may_have_ended):
-            self._taker.send(self._executor.progress.finish_run(claimed))
+            self._consumer.send(self._executor.progress.finish_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following
 
@@ -118,7 +120,7 @@ class Ending:
         claimed = list(claimed)
         if claimed:
             self._lose(claimed, "released", "")
-            self._taker.send([_again(one) for one in claimed])
+            self._consumer.send([_again(one) for one in claimed])
 
     def recover(self, claimed: Sequence[Claimed], server: object, why: str = _LOST) -> None:
         """The connection broke in the middle: ask the database, when it is back, what became of it.
@@ -138,8 +140,10 @@ class Ending:
                     for one in claimed:
                         self._executor.write_log(one)
                 self.give_back(others)
-                self._taker.send(released)
-                self._taker.send(self._executor.progress.finish_runs(one.run_id for one in claimed))
+                self._consumer.send(released)
+                self._consumer.send(
+                    self._executor.progress.finish_runs(one.run_id for one in claimed)
+                )
                 return
             except StoreUnavailable as error:
                 self._life.sit_out(error)
@@ -154,17 +158,17 @@ class Ending:
             return
         with suppress(StaleAttempt):
             why = raised(TransactionEnded(ended))
-            self._taker.send(self._executor.give_up(claimed[0], why))
+            self._consumer.send(self._executor.give_up(claimed[0], why))
 
     # -- taking ahead -----------------------------------------------------------------
 
     def take_more(self, most: int) -> list[Taken]:
         """Take up to `most` messages that wait, where it looks worth while to ask."""
         self._abstain -= 1
-        if most < 1 or self._slot.suspended or self._abstain > 0:
+        if most < 1 or self._record.suspended or self._abstain > 0:
             return []
         try:
-            taken = self._taker.take_waiting(most)
+            taken = self._consumer.take_waiting(most)
         except QueueUnavailable:
             taken = []
         if taken:
@@ -183,7 +187,7 @@ class Ending:
         except BaseException:
             if taken:
                 with suppress(QueueUnavailable):
-                    self._taker.give_back(taken)
+                    self._consumer.give_back(taken)
             raise
 
     # -- inside -----------------------------------------------------------------------
@@ -197,7 +201,7 @@ class Ending:
         if not taken:
             return self._executor.complete(claimed, handled), None
         (job_id, number, _), *_none = taken
-        self._slot.holding([(UUID(job_id), number)])
+        self._record.holding([(UUID(job_id), number)])
         crash_point("taken-ahead")
         with self.put_back_on_failure(taken):
             lines = self._executor.log_lines(claimed)
@@ -206,7 +210,7 @@ class Ending:
             )
         crash_point("after-commit")
         if following is None:
-            self._taker.done(f"{job_id}_{number}")
+            self._consumer.done(f"{job_id}_{number}")
         if completed is None:
             # The next one is ours all the same.
             self.give_back([following] if following else [])

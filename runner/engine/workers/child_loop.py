@@ -13,9 +13,9 @@ from headrace.engine.workers.group_commit.child_side import GroupCommit
 from headrace.engine.workers.group_commit.shared_batch import SharedBatch
 from headrace.engine.workers.job_leftovers import ProcessState
 from headrace.errors import HeadraceError, JobStopped, QueueUnavailable, StoreUnavailable
-from headrace.queue.consumer import Taken, Taker
+from headrace.queue.consumer import Consumer, Taken
 from headrace.queue.process_tree import reap_adopted
-from headrace.queue.shared_memory import Slot
+from headrace.queue.shared_memory import ChildRecord
 from headrace.store.attempts import Claimed
 from headrace.store.crash_points import crash_point
 
@@ -29,8 +29,8 @@ class ChildLoop:
     def __init__(
         self,
         executor: Executor,
-        taker: Taker,
-        slot: Slot,
+        consumer: Consumer,
+        record: ChildRecord,
         shared: SharedBatch,
         *,
         jobs_per_commit: int = 1,
@@ -39,15 +39,15 @@ class ChildLoop:
     ) -> None:
         self._executor = executor
         self._store = executor.store
-        self._taker = taker
-        self._slot = slot
-        self._life = Life(slot, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
+        self._consumer = consumer
+        self._record = record
+        self._life = Life(record, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
         self._process = ProcessState()
-        self._ending = Ending(executor, taker, slot, self._life)
+        self._ending = Ending(executor, consumer, record, self._life)
         self._group_commit = GroupCommit(
             executor,
-            taker,
-            slot,
+            consumer,
+            record,
             shared,
             self._life,
             self._ending,
@@ -71,8 +71,8 @@ class ChildLoop:
             pass
         finally:
             with suppress(HeadraceError):
-                self._taker.flush()
-            self._taker.close()
+                self._consumer.flush()
+            self._consumer.close()
             self._store.drop()
 
     # -- one turn ---------------------------------------------------------------------
@@ -88,25 +88,25 @@ class ChildLoop:
 
     def _connect(self) -> None:
         if self._store.lost:
-            self._slot.connected(self._store.raw.backend_pid)
+            self._record.connected(self._store.raw.backend_pid)
 
     def _take(self) -> Taken | None:
         while self._suspended():
-            self._taker.flush()
+            self._consumer.flush()
             self._life.sleep(1.0)
         with self._life.waiting():
-            taken = self._taker.take()
+            taken = self._consumer.take()
         if taken is not None:
-            self._slot.taken(taken[0], taken[1])
+            self._record.taken(taken[0], taken[1])
             crash_point("taken")
             if self._suspended():
-                self._taker.give_back([taken])
-                self._slot.idle(finished=False)
+                self._consumer.give_back([taken])
+                self._record.idle(finished=False)
                 return None
         return taken
 
     def _suspended(self) -> bool:
-        return self._slot.suspended
+        return self._record.suspended
 
     def _claim(self, taken: Taken) -> Claimed | None:
         """Claim what was taken. Through an outage the message stays in hand, not on its way."""
@@ -118,11 +118,11 @@ class ChildLoop:
                 try:
                     self._life.sit_out(error)
                 except Stop:
-                    self._taker.give_back([taken])
+                    self._consumer.give_back([taken])
                     raise
         if claimed is None:
-            self._taker.done(f"{taken[0]}_{taken[1]}")
-            self._slot.idle(finished=False)
+            self._consumer.done(f"{taken[0]}_{taken[1]}")
+            self._record.idle(finished=False)
             say_if_too_new(self._store, taken[0], taken[1])
         return claimed
 
@@ -135,13 +135,13 @@ class ChildLoop:
         if self._life.jobs % _REAP_EVERY == 0:
             reap_adopted()
         if not self._group_commit.batch.has_ended(claimed):
-            self._taker.done(f"{claimed.id}_{claimed.attempt - 1}")
+            self._consumer.done(f"{claimed.id}_{claimed.attempt - 1}")
         if following is not None:
             self._running(following)
         elif self._group_commit.batch:
-            self._slot.finished()
+            self._record.finished()
         else:
-            self._slot.idle()
+            self._record.idle()
         with suppress(StoreUnavailable):
             self._executor.sessions.clean()
         if self._executor.hooks.after():
@@ -164,4 +164,4 @@ class ChildLoop:
             self._life.leave(left)
 
     def _running(self, claimed: Claimed) -> None:
-        self._slot.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)
+        self._record.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)

@@ -22,12 +22,12 @@ from headrace.jobapi import Permissions
 from headrace.observe.joblog import JOB_LOGGER, JobLog
 from headrace.observe.logs import redact_records
 from headrace.observe.output import Output
-from headrace.queue.consumer import Taker
+from headrace.queue.consumer import Consumer
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message
 from headrace.queue.process import birth_ticks
 from headrace.queue.sender import Sender
-from headrace.queue.shared_memory import AT_WORK, Slot, SlotView
+from headrace.queue.shared_memory import AT_WORK, ChildRecord, ChildView
 from headrace.queue.worker_callbacks import Ended
 from headrace.store import queries
 from headrace.store.attempts import AttemptStore
@@ -79,13 +79,13 @@ class WorkerSide:
 
     # -- in the child -----------------------------------------------------------------
 
-    def run_child(self, slot: Slot) -> None:
+    def run_child(self, record: ChildRecord) -> None:
         """Live as a child until it has to be replaced."""
         look_no_more()
         settings = self._settings
         redact_records()
-        job_log = JobLog(self._keeper.pages[slot.index])
-        Output(job_log, self._keeper.pipes[slot.index]).redirect()
+        job_log = JobLog(self._keeper.pages[record.index])
+        Output(job_log, self._keeper.pipes[record.index]).redirect()
         logging.getLogger().addHandler(job_log)
         logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(self._database_url, self._name)
@@ -105,9 +105,9 @@ class WorkerSide:
         )
         loop = ChildLoop(
             executor,
-            Taker(self._redis_url, self._keys, self._queues),
-            slot,
-            self._batches[slot.index],
+            Consumer(self._redis_url, self._keys, self._queues),
+            record,
+            self._batches[record.index],
             jobs_per_commit=settings.jobs_per_commit,
             max_jobs=settings.max_jobs_per_child,
             max_memory_bytes=settings.max_memory_bytes,
@@ -156,7 +156,7 @@ class WorkerSide:
     def _end_orphans(self, tx: Transaction, unknown: set[tuple[str, int]]) -> None:
         """End attempts that no child of this worker is running, twice in a row.
 
-        Once may be a child between its claim and its slot, or between slot and completion.
+        Once may be a child between its claim and its record, or between record and completion.
         """
         orphans = unknown & self._suspects
         self._suspects = unknown - orphans
@@ -202,7 +202,7 @@ class WorkerSide:
         """See `WorkerHooks`."""
         self._keeper.forked(index)
 
-    def child_ended(self, view: SlotView, index: int) -> None:
+    def child_ended(self, view: ChildView, index: int) -> None:
         """See `WorkerHooks`."""
         self._keeper.ended(index, view.job_id, view.attempt if view.state in AT_WORK else 0)
         self._completion.child_ended(index)

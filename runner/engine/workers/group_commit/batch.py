@@ -79,7 +79,7 @@ class Batch:
         return sorted(self.ended, key=lambda one: one[0].id)
 
     def messages(self) -> list[tuple[UUID, int]]:
-        """Return the messages of all of its jobs, as a slot holds them."""
+        """Return the messages of all of its jobs, as a record holds them."""
         claimed = [*(one for one, _ in self.ended), *self.ahead]
         return [(one.id, one.attempt - 1) for one in claimed]
 

@@ -14,8 +14,8 @@ from headrace.engine.workers.child_lifetime import Life
 from headrace.engine.workers.group_commit.batch import Batch
 from headrace.engine.workers.group_commit.shared_batch import SharedBatch
 from headrace.errors import JobStopped, StoreUnavailable
-from headrace.queue.consumer import Taken, Taker
-from headrace.queue.shared_memory import Slot
+from headrace.queue.consumer import Consumer, Taken
+from headrace.queue.shared_memory import ChildRecord
 from headrace.store.attempts import Claimed
 from headrace.store.crash_points import crash_point
 
@@ -32,8 +32,8 @@ class GroupCommit:
     def __init__(
         self,
         executor: Executor,
-        taker: Taker,
-        slot: Slot,
+        consumer: Consumer,
+        record: ChildRecord,
         shared: SharedBatch,
         life: Life,
         ending: Ending,
@@ -42,8 +42,8 @@ class GroupCommit:
     ) -> None:
         self._executor = executor
         self._store = executor.store
-        self._taker = taker
-        self._slot = slot
+        self._consumer = consumer
+        self._record = record
         self._shared = shared
         self._life = life
         self._ending = ending
@@ -86,7 +86,7 @@ class GroupCommit:
         if self.batch.ahead and not self._life.ended:
             return self.batch.ahead.popleft()
         server = self._store.server_since
-        self._slot.completing()
+        self._record.completing()
         try:
             self._close()
         except StoreUnavailable:
@@ -94,7 +94,7 @@ class GroupCommit:
             self._ending.recover(ended, server)
         if self.batch.ahead:
             return self.batch.ahead.popleft()
-        self._slot.idle()
+        self._record.idle()
         return None
 
     # -- closing ----------------------------------------------------------------------
@@ -105,7 +105,7 @@ class GroupCommit:
         taken = self._ending.take_more(self._life.room(self.batch.room, at_work=0))
         if taken:
             messages = [(UUID(job_id), number) for job_id, number, _ in taken]
-            self._slot.holding([*self.batch.messages(), *messages])
+            self._record.holding([*self.batch.messages(), *messages])
             crash_point("taken-ahead")
         if len(self.batch.ended) == 1 and not taken:
             self._complete_each()
@@ -126,7 +126,7 @@ class GroupCommit:
         while self.batch.ended:
             claimed, handled = self.batch.ended.pop(0)
             self._ending.guard(claimed, partial(self._ending.succeed, claimed, handled, take=False))
-            self._taker.done(_message(claimed))
+            self._consumer.done(_message(claimed))
 
     def _complete(self, taken: Sequence[Taken]) -> None:
         """Complete what has ended, and claim what was taken, which is `ahead` from then on."""
@@ -147,17 +147,17 @@ class GroupCommit:
         if taken:
             self._sort_out(taken, claimed)
         for one, _ in ended:
-            self._taker.done(_message(one))
+            self._consumer.done(_message(one))
             if one.id not in completed.ids:
                 log.warning("attempt %s of job %s is over", one.attempt, one.id)
         closed = [one for one, _ in ended if one.id in completed.ids]
-        self._taker.send(
+        self._consumer.send(
             self._executor.progress.release_dependants([one.id for one in closed], completed)
         )
         # A run of which a job is at hand has not ended: that one will look.
         going_on = {one.run_id for one in claimed}
         ends = [one.run_id for one in closed if not one.dependents and one.run_id not in going_on]
-        self._taker.send(self._executor.progress.finish_runs(ends))
+        self._consumer.send(self._executor.progress.finish_runs(ends))
 
     def _sort_out(self, taken: Sequence[Taken], claimed: Sequence[Claimed]) -> None:
         """Put back messages whose jobs were left to others; drop the first if it is an old one.
@@ -167,11 +167,11 @@ class GroupCommit:
         ours = {str(one.id) for one in claimed}
         first, *others = taken
         if first[0] not in ours:
-            self._taker.done(f"{first[0]}_{first[1]}")
+            self._consumer.done(f"{first[0]}_{first[1]}")
         left = [one for one in others if one[0] not in ours]
         self.batch.taken(len(taken), left=len(left))
         if left:
-            self._taker.give_back(left)
+            self._consumer.give_back(left)
 
     # -- while a job runs -------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class GroupCommit:
             return
         self._shared.publish(claimed.id)
         if not self._shared.polled:
-            self._slot.wake_parent()
+            self._record.wake_parent()
         crash_point("published")
         try:
             yield
@@ -201,7 +201,7 @@ class GroupCommit:
         """Withdraw the batch; forget it if the parent has collected it."""
         if self.batch and not self._shared.withdraw():
             self.batch.take_all()
-            self._slot.holding(())
+            self._record.holding(())
         crash_point("withdrawn")
 
     def _complete_others(self) -> None:
@@ -218,7 +218,7 @@ class GroupCommit:
                 self._complete([])
             self._ending.give_back(self.batch.take_ahead())
             self._shared.clear()
-            self._taker.flush()
+            self._consumer.flush()
         except Exception as error:  # noqa: BLE001 - it must not come out in the job's own code
             # What is still in hand is dealt with by the parent, or after the job.
             log.debug("the outcome of a batch could not be determined: %s", error)
