@@ -229,9 +229,9 @@ def test_what_does_not_go_together_is_refused(with_: dict[str, Any], told: str) 
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("ftp://127.0.0.1/x", "no http"),
-        ("file:///etc/passwd", "no http"),
-        ("http:///x", "no http"),
+        ("ftp://127.0.0.1/x", "not an http"),
+        ("file:///etc/passwd", "not an http"),
+        ("http:///x", "not an http"),
         ("http://a:b@127.0.0.1/", "user name"),
         ("http://127.0.0.1/a\r\nX: y", "line break"),
         ("http://127.0.0.1:99999/", "cannot be read"),
