@@ -39,6 +39,8 @@ class Sessions(Protocol):
         self, connection: str | None = None, *, patient: bool = False
     ) -> "AbstractContextManager[Connection]": ...
 
+    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -111,6 +113,15 @@ class Attempt:
         statements whose wait holds up nobody, CONCURRENTLY ones.
         """
         return self.sessions.autocommit(connection, patient=patient)
+
+    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]":
+        """Return a session in a transaction of its own, committed at the end of its block.
+
+        For what has to outlive a job that fails: write it with the job's id and the attempt's
+        number, so that a retry can replace it. The session sees nothing of the job's own
+        transaction.
+        """
+        return self.sessions.aside(connection)
 
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.

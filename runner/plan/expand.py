@@ -47,7 +47,7 @@ def sql_is_verbatim(job: str) -> Collection[str]:
     return ("sql",) if pipeline_of(job) is None else ()
 
 
-def expand(
+def expand(  # noqa: PLR0913 - what a plan is made of
     pipeline: Pipeline,
     *,
     params: Mapping[str, Any],
@@ -57,6 +57,7 @@ def expand(
     defaults: ExpandDefaults | None = None,
     verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
     referring: Callable[[str], Collection[str]] = no_keys,
+    in_sql: Callable[[str], Collection[str]] = no_keys,
 ) -> Plan:
     """Return the jobs of one run in an order in which each follows what it depends on.
 
@@ -75,7 +76,11 @@ def expand(
     problems: list[str] = []
     expanded: dict[str, list[_Rendered]] = {}
     for step in (*pipeline.steps, *pipeline.handlers):
-        kept = Keys(frozenset(verbatim(step.job)), frozenset(referring(step.job)))
+        kept = Keys(
+            frozenset(verbatim(step.job)),
+            frozenset(referring(step.job)),
+            frozenset(in_sql(step.job)),
+        )
         if step.pool is not None and step.pool not in defaults.pools:
             problems.append(f'step "{step.id}": there is no pool "{step.pool}"')
         expanded[step.id] = list(_expanded(step, variables, render, kept, problems))
@@ -223,7 +228,7 @@ class _Rendering:
         payload = {
             key: plain(value)
             if key in keys.verbatim
-            else self._value(value, f"with.{key}", keys.render_of(key, self._render))
+            else self._argument(value, f"with.{key}", [key], keys)
             for key, value in self._step.with_.items()
         }
         render = as_variables(self._render)
@@ -232,11 +237,20 @@ class _Rendering:
         }
         return _Rendered(self._name, payload, env, self._late)
 
-    def _value(self, value: Any, place: str, render: Render) -> Any:
+    def _argument(self, value: Any, place: str, path: list[str], keys: Keys) -> Any:
         if isinstance(value, Mapping):
-            return {str(k): self._value(item, f"{place}.{k}", render) for k, item in value.items()}
+            return {
+                str(key): self._argument(item, f"{place}.{key}", [*path, str(key)], keys)
+                for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
-            return [self._value(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
+            return [
+                self._argument(item, f"{place}[{index}]", path, keys)
+                for index, item in enumerate(value)
+            ]
+        return self._value(value, place, keys.render_of(path, self._render))
+
+    def _value(self, value: Any, place: str, render: Render) -> Any:
         if not isinstance(value, str):
             return plain(value)
         of_item = self._item is not None and speaks_of(value, self._item)

@@ -27,7 +27,7 @@ from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.notices import Said, attach, open_waits
 from headrace.store.session_end_reason import note_parting_words
-from headrace.store.session_settings import milliseconds, statement
+from headrace.store.session_settings import milliseconds, quoted_name, statement
 from headrace.store.session_state import IN_ORDER, send
 from headrace.store.targets import target_engine
 
@@ -136,7 +136,8 @@ class JobSessions:
         self._use()
         with self._engine(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
-            send(alone, self._job_settings(connection, local=False, patient=patient))
+            settings = self._job_settings(connection, local=False, patient=patient)
+            send(alone, settings + self._as_role(connection))
             try:
                 yield alone
             finally:
@@ -145,6 +146,21 @@ class JobSessions:
                         send(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
+
+    @contextmanager
+    def aside(self, connection: str | None = CONTROL) -> Iterator[Session]:
+        """Open a session in a transaction of its own, committed at the end of the block.
+
+        It is for what has to outlive a job that fails, and sees nothing of the attempt's own
+        transaction; it waits for no lock of that one either, but for its `lock_timeout`.
+        """
+        self._use()
+        with self._beside_attempt(connection) as engine, engine.begin() as opened:
+            settings = self._job_settings(connection, local=True)
+            send(opened, settings + self._as_role(connection, "LOCAL "))
+            with Session(bind=opened, join_transaction_mode="create_savepoint") as session:
+                yield session
+                session.commit()
 
     # -- for the executor -------------------------------------------------------------
 
@@ -310,7 +326,10 @@ class JobSessions:
         opened = self._engine(name).connect()
         settings = self._job_settings(name, local=True)
         try:
-            return hold(opened, settings, ledger_of=None if name is CONTROL else self._job[0])
+            if name is CONTROL:
+                return hold(opened, settings)
+            role = self._connections[name].role
+            return hold(opened, settings, ledger_of=self._job[0], role=role)
         except BaseException:
             opened.invalidate()
             raise
@@ -324,6 +343,11 @@ class JobSessions:
             settings["lock_timeout"] = "0"
         return statement(settings, local=local)
 
+    def _as_role(self, name: str | None, scope: str = "") -> str:
+        """Return the command by which a connection's session works as its role."""
+        role = None if name is CONTROL else self._connections[name].role
+        return f"SET {scope}ROLE {quoted_name(role)}; " if role else ""
+
     @contextmanager
     def _reader(self, name: str) -> Iterator[Connection]:
         """Give a connection whose transaction only reads and ends with its last session.
@@ -335,7 +359,7 @@ class JobSessions:
             # begins with a savepoint of SQLAlchemy's.
             opened = self._engine(name).connect().execution_options(postgresql_readonly=True)
             opened.begin()
-            send(opened, self._job_settings(name, local=True))
+            send(opened, self._job_settings(name, local=True) + self._as_role(name, "LOCAL "))
             self._readers[name] = _Reader(opened)
         reader = self._readers[name]
         reader.sessions += 1
@@ -392,6 +416,19 @@ class JobSessions:
             event.listen(engine, "connect", partial(self._guarded, name=name))
             self._engines[name] = engine
         return self._engines[name]
+
+    @contextmanager
+    def _beside_attempt(self, name: str | None) -> Iterator[Engine]:
+        """Give an engine that has connections beside the attempt's own."""
+        if name is not CONTROL:
+            yield self._engine(name)
+            return
+        engine = target_engine(NamedConnection(self._store.url), self._worker)
+        event.listen(engine, "connect", self._guarded)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     def _beside(self, name: str) -> Iterator[Engine]:
         """Give engines of the other ways to a connection's database, one after the other.

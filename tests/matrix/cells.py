@@ -17,6 +17,7 @@ INSERT INTO {schema}.orders VALUES
     (2, 'Ann', -0.5, NULL, '2026-07-01'),
     (3, 'Zoë', 7, '2026-07-02 12:00', '2026-07-02');
 """
+ZONED = ORDERS.replace("'2026-07-01 00:30'", "'2026-07-01 00:30+02'").replace("12:00", "12:00+00")
 FIRST = "12345678901234567.8901"
 
 
@@ -58,7 +59,7 @@ def _run_sql(place: Place) -> Cell:
 def _run_sql_into(place: Place) -> Cell:
     return Cell(
         {"sql": "select name, amount, at from {schema}.orders where id < 3",
-         "into": "{schema}.picked"},
+         "into": "{schema}.picked", "checks": [{"row_count": {"must_be": 2}}]},
         {"SELECT name, amount::text, at::text FROM {schema}.picked ORDER BY name": [
             ("Ann", "-0.5000", None), ("José", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
         result={"row_count": 2},
@@ -67,7 +68,8 @@ def _run_sql_into(place: Place) -> Cell:
 
 def _populate(place: Place) -> Cell:
     return Cell(
-        {"sql_path": "sql/populate_{schema}.sql"},
+        {"sql_path": "sql/populate_{schema}.sql",
+         "checks": [{"row_count": {"table": "{schema}.made", "must_be": 1}}]},
         {"SELECT who, at::text FROM {schema}.made":
             [("Ñandú", f"2026-07-01 00:30:00{place.offset}")]},
         prepare="",
@@ -77,7 +79,8 @@ def _populate(place: Place) -> Cell:
 def _aggregate(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.orders", "group_by": "day",
-         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals"},
+         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals",
+         "checks": [{"missing": {"column": "day"}}]},
         {"SELECT day::text, total::text FROM {schema}.totals ORDER BY day": [
             ("2026-06-30", FIRST), ("2026-07-01", "-0.5000"), ("2026-07-02", "7.0000")]},
         result={"groups": 3},
@@ -133,7 +136,50 @@ def _export(_place: Place) -> Cell:
 def _check(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.orders", "not_null": ["name"], "unique": ["id"], "min_rows": 3},
-        result={"checks": 3},
+        result={"checks": 3, "warnings": 0},
+    )
+
+
+def _check_all(_place: Place) -> Cell:
+    """Every kind of check on one connection; what fails is kept, though the job fails."""
+    checks: list[dict[str, Any]] = [
+        {"row_count": {"must_be_between": [1, 2]}},
+        {"freshness": {"column": "day", "unit": "day", "must_be_greater_than": 1}},
+        {"missing": {"column": "at", "metric": "percent", "must_be_less_than": "60%"}},
+        {"duplicate": {"columns": ["id", "name"]}},
+        {"invalid": {"column": "name", "valid_values": ["José", "Ann"]}},
+        {"invalid": {"column": "amount", "valid_min": 0, "level": "warn"}},
+        {"aggregate": {"column": "amount", "function": "min", "must_be": -0.5}},
+        {"schema": {"columns": {"id": "int4", "amount": "numeric(24,4)", "at": "timestamptz"},
+                    "allow_extra_columns": True}},
+        {"metric": {"name": "least", "expression": "min(amount)", "deviation":
+                    {"must_be_less_than": "30%"}}},
+        {"failed_rows": {"expression": "day > {{{{ run.date }}}}", "filter": "true"}},
+    ]  # fmt: skip
+    return Cell(
+        {"table": "{schema}.orders", "filter": "day < '{{{{ run.date }}}}' and id < 3",
+         "checks": checks, "store_failures": {"table": "{schema}.failure", "limit": 10}},
+        {"SELECT check_name, key::text, level FROM {schema}.failure":
+            [("invalid amount of {schema}.orders", '{{"id": 2}}', "warn")]},
+        result={"checks": 10, "warnings": 1},
+        logs="warned: invalid amount",
+    )  # fmt: skip
+
+
+def _check_compare(_place: Place) -> Cell:
+    """The same rows in two places: by number, and by checksum whatever zone and encoding."""
+    compare = {"connection": "{target}", "table": "{schema}.orders"}
+    checks = [
+        {"compare": compare},
+        {"compare": {**compare, "metric": "checksum"}},
+        {"compare": {"connection": "{target}", "metric": "checksum", "level": "warn",
+                     "query": "select * from {schema}.orders where id < 3"}},
+    ]  # fmt: skip
+    return Cell(
+        {"table": "{schema}.orders", "checks": checks},
+        prepare=ZONED,
+        target_prepare="DROP TABLE IF EXISTS {schema}.orders;" + ZONED,
+        result={"checks": 3, "warnings": 1},
     )
 
 
@@ -242,6 +288,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "load_lines": ("LoadFile", _load_lines),
     "export": ("ExportQuery", _export),
     "check": ("CheckData", _check),
+    "check_all": ("CheckData", _check_all),
     "check_fails": ("CheckData", _check_fails),
     "archive": ("ArchiveRows", _archive),
     "vacuum": ("VacuumTable", _vacuum),
@@ -254,6 +301,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
 COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
     "sync": ("SyncTable", _sync),
+    "compare": ("CheckData", _check_compare),
 }
 
 NO_DATABASE: dict[str, dict[str, Any]] = {

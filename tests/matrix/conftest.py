@@ -140,7 +140,12 @@ def project(folder: Path, **environ: str) -> Headrace:
 
 
 def configure(matrix: Matrix, http_port: int) -> None:
-    named = {p.connection: p.url for p in matrix.places.values() if p.connection is not None}
+    named: dict[str, Any] = {
+        p.connection: p.url for p in matrix.places.values() if p.connection is not None
+    }
+    if "wheel" in named:
+        own = {"role": "etl", "search_path": ["public"], "statement_timeout": "5m"}
+        named["wheel"] = {"url": named["wheel"], **own}
     (matrix.folder / "config.yaml").write_text(
         json.dumps(
             {
@@ -184,10 +189,7 @@ def write_cell(
     for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
         if text:
             run_as_owner(place.url, filled(text, name, matrix, source))
-    values = {
-        key: filled(value, name, matrix, source) if isinstance(value, str) else value
-        for key, value in cell.with_.items()
-    }
+    values = _filled(dict(cell.with_), name, matrix, source, target)
     if job in ("MirrorTable", "SyncTable"):
         values |= _connections(source_connection=source, target_connection=target)
     elif source.connection is not None:
@@ -199,6 +201,16 @@ def write_cell(
             encoding="utf-8",
         )
     _write_pipeline(matrix, name, job, values)
+
+
+def _filled(value: Any, name: str, matrix: Matrix, source: Place, target: Place) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(one, name, matrix, source, target) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, name, matrix, source, target) for one in value]
+    if value == "{target}":
+        return target.connection
+    return filled(value, name, matrix, source) if isinstance(value, str) else value
 
 
 def _connections(**places: Place) -> dict[str, str]:

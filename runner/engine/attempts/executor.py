@@ -338,4 +338,5 @@ class Executor:
         if not claimed.late:
             return claimed.payload, claimed.env
         render = self._surroundings.render
-        return late_said(self.store, claimed, render, self._registry.referring)
+        registry = self._registry
+        return late_said(self.store, claimed, render, registry.referring, registry.in_sql)

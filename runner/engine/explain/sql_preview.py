@@ -129,3 +129,7 @@ class _NoSessions:
     def autocommit(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
         raise NoDatabase("a preview has no database")
+
+    def aside(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
