@@ -200,6 +200,12 @@ class BaseJob:
         with jobapi.current().aside(connection or self.connection) as session:
             yield session
 
+    @contextmanager
+    def batch(self, label: str, connection: str | None = None) -> Iterator[Session | None]:
+        """Give a session for a part of the work, committed by itself; see `jobapi.Attempt`."""
+        with jobapi.current().batch(label, connection or self.connection) as session:
+            yield session
+
     @classmethod
     def source_of_file(cls, sql_path: str) -> Any:
         """Return the text of an SQL file and its path, found as `handle` finds it.

@@ -41,6 +41,10 @@ class Sessions(Protocol):
 
     def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
 
+    def batch(
+        self, label: str, connection: str | None = None
+    ) -> "AbstractContextManager[Session | None]": ...
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -122,6 +126,16 @@ class Attempt:
         transaction.
         """
         return self.sessions.aside(connection)
+
+    def batch(
+        self, label: str, connection: str | None = None
+    ) -> "AbstractContextManager[Session | None]":
+        """Return a session whose work is committed at the end of its block, once for each label.
+
+        For a job whose work is done in parts. None is given where an earlier attempt has committed
+        the part. An attempt that is over cannot commit any: it is stopped.
+        """
+        return self.sessions.batch(label, connection)
 
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.

@@ -19,6 +19,7 @@ from headrace.model import exact_json
 from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import Held, fate, hold, reading
 from headrace.store.attempts import AttemptStore
+from headrace.store.committed_parts import Part
 from headrace.store.connect import make_engine
 from headrace.store.dsn import place_of
 from headrace.store.error_reasons import Reasons
@@ -161,6 +162,25 @@ class JobSessions:
             with Session(bind=opened, join_transaction_mode="create_savepoint") as session:
                 yield session
                 session.commit()
+
+    @contextmanager
+    def batch(self, label: str, connection: str | None = CONTROL) -> Iterator[Session | None]:
+        """Open a transaction of its own for a part of the attempt's work; see `jobapi.Attempt`.
+
+        Raises:
+            StaleAttempt: The attempt is over; the part is not committed.
+        """
+        assert self._job is not None
+        self._use()
+        with self._beside_attempt(connection) as engine:
+            if connection is not CONTROL and (why := self._ledgers.why_none(connection, engine)):
+                raise JobFailure(why)
+            part = Part(*self._job, label)
+            settings = self._job_settings(connection, local=True)
+            role = None if connection is CONTROL else self._connections[connection].role
+            store = None if connection is CONTROL else self._store
+            with part.open(engine.connect(), settings, role, store) as session:
+                yield session
 
     # -- for the executor -------------------------------------------------------------
 

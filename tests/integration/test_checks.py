@@ -180,7 +180,7 @@ def test_a_metric_is_compared_with_the_median_of_completed_jobs():
         db.execute("UPDATE orders SET amount = 100")
         third = testing.run_job(CheckData, with_, database=db)
         assert third.status == "failed"
-        assert "differs by 925.641% from 9.75, the median of 2 earlier runs" in third.error
+        assert "differs by 925.641% from 9.75, the median of 2 earlier runs" in str(third.error)
         kept = db.rows("SELECT value FROM headrace.metric_value ORDER BY measured_at")
         assert [row["value"] for row in kept] == [9.5, 10]
 

@@ -202,6 +202,40 @@ def _archive(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _archive_batches(_place: Place) -> Cell:
+    """In batches of one, with the lines of each order, for orders of a condition."""
+    lines = (
+        "CREATE TABLE {schema}.lines (order_id integer REFERENCES {schema}.orders"
+        " ON DELETE CASCADE, n integer);"
+        " INSERT INTO {schema}.lines VALUES (1, 10), (1, 11), (3, 30);"
+    )
+    return Cell(
+        {"table": "{schema}.orders", "into": "{schema}_old.orders", "column": "day",
+         "before": "{{{{ run.date }}}}", "where": "name <> 'Zoë'", "batch_size": 1,
+         "children": {"{schema}.lines": "order_id"}, "lock_wait": "1s", "verify": "checksum",
+         "vacuum": "analyze"},
+        {"SELECT id, name, amount::text FROM {schema}_old.orders ORDER BY id":
+            [(1, "José", FIRST), (2, "Ann", "-0.5000")],
+         "SELECT n FROM {schema}_old.lines ORDER BY n": [(10,), (11,)],
+         "SELECT id, n FROM {schema}.orders, {schema}.lines": [(3, 30)]},
+        prepare=ORDERS + lines,
+        result={"row_count": 2, "batches": 2, "left": 0, "children": {"{schema}.lines": 2}},
+        logs="Batch 2: 1 rows, 2 so far",
+    )  # fmt: skip
+
+
+def _archive_across(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "into": "{schema}.old", "column": "day",
+         "before": "2026-07-02", "batch_size": 1},
+        {"SELECT id, name, amount::text FROM {schema}.old ORDER BY id":
+            [(1, "José", FIRST), (2, "Ann", "-0.5000")],
+         "SELECT at = '2026-07-01 00:30{source_offset}'::timestamptz FROM {schema}.old"
+         " WHERE id = 1": [(True,)]},
+        result={"row_count": 2, "batches": 2},
+    )  # fmt: skip
+
+
 def _vacuum(_place: Place) -> Cell:
     seen = "SELECT reltuples::integer FROM pg_class WHERE oid = '{schema}.orders'::regclass"
     return Cell({"table": "{schema}.orders"}, {seen: [(3,)]}, logs="Vacuum")
@@ -291,6 +325,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "check_all": ("CheckData", _check_all),
     "check_fails": ("CheckData", _check_fails),
     "archive": ("ArchiveRows", _archive),
+    "archive_batches": ("ArchiveRows", _archive_batches),
     "vacuum": ("VacuumTable", _vacuum),
     "rebuild": ("RebuildIndex", _rebuild),
     "slow": ("SlowQuery", _slow),
@@ -302,6 +337,7 @@ COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
     "sync": ("SyncTable", _sync),
     "compare": ("CheckData", _check_compare),
+    "archive_across": ("ArchiveRows", _archive_across),
 }
 
 NO_DATABASE: dict[str, dict[str, Any]] = {

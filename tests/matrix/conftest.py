@@ -186,14 +186,18 @@ def write_cell(
     schema = schema_of(name)
     for place in {source.name: source, target.name: target}.values():
         place.make_schema(schema)
+        if name.startswith("archive_batches"):
+            place.make_schema(f"{schema}_old")  # A role may lack the right to make one.
     for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
         if text:
             run_as_owner(place.url, filled(text, name, matrix, source))
-    values = _filled(dict(cell.with_), name, matrix, source, target)
+    values = filled_in(dict(cell.with_), name, matrix, source, target)
     if job in ("MirrorTable", "SyncTable"):
         values |= _connections(source_connection=source, target_connection=target)
     elif source.connection is not None:
         values["connection"] = source.connection
+    if job == "ArchiveRows" and source is not target:
+        values["target_connection"] = target.connection
     if job == "PopulateRecords":
         (matrix.folder / "pipelines" / "sql" / f"populate_{schema}.sql").write_text(
             f"create table {schema}.made (who text, at timestamptz);\n"
@@ -203,11 +207,14 @@ def write_cell(
     _write_pipeline(matrix, name, job, values)
 
 
-def _filled(value: Any, name: str, matrix: Matrix, source: Place, target: Place) -> Any:
+def filled_in(value: Any, name: str, matrix: Matrix, source: Place, target: Place) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(one, name, matrix, source, target) for key, one in value.items()}
+        return {
+            filled(key, name, matrix, source): filled_in(one, name, matrix, source, target)
+            for key, one in value.items()
+        }
     if isinstance(value, list):
-        return [_filled(one, name, matrix, source, target) for one in value]
+        return [filled_in(one, name, matrix, source, target) for one in value]
     if value == "{target}":
         return target.connection
     return filled(value, name, matrix, source) if isinstance(value, str) else value

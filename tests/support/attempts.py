@@ -60,6 +60,11 @@ class OneTransaction:
             yield session
             session.commit()
 
+    @contextmanager
+    def batch(self, label: str, connection: str | None = None) -> Iterator[Session | None]:  # noqa: ARG002
+        with self.aside(connection) as session:
+            yield session
+
     def end(self, *, commit: bool) -> None:
         for connection in self.opened.values():
             if commit:

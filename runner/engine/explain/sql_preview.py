@@ -133,3 +133,7 @@ class _NoSessions:
     def aside(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
         raise NoDatabase("a preview has no database")
+
+    def batch(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
