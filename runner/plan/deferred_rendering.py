@@ -29,7 +29,7 @@ def render_late(
     Raises:
         TemplateError: a value cannot be rendered.
     """
-    keys = Keys(frozenset(verbatim(job)), frozenset(referring(job)), frozenset(in_sql(job)))
+    keys = Keys.of(verbatim, referring, in_sql, job)
 
     def rendered(value: Any, place: str, path: list[str]) -> Any:
         if isinstance(value, Mapping):

@@ -31,6 +31,12 @@ class Keys(NamedTuple):
     referring: frozenset[str]
     in_sql: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, *and_job: Any) -> "Keys":
+        """Return the keys of a job, from what gives each kind of them by the job's name."""
+        *kinds, job = and_job
+        return cls(*(frozenset(names(job)) for names in kinds))
+
     def render_of(self, path: Sequence[str], render: Render) -> Render:
         """Return what renders the text that keys lead to, the first one of `with`."""
         first, last = path[0], path[-1]

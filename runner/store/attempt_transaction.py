@@ -34,6 +34,13 @@ _LONGEST_WAIT_S = 60.0
 _LOOK_EVERY_S = 0.1
 
 
+class EffectApplied(BaseException):
+    """The target's ledger says that an earlier attempt's effect is committed there.
+
+    No Exception: a job that catches those must not hide it.
+    """
+
+
 @dataclass(slots=True)
 class Held:
     """A transaction that the attempt commits. `applied`: the ledger there has the job already.

@@ -41,7 +41,7 @@ _BATCH = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
     f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
 )
-_CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
+_FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a completion set free. `released` holds (id, attempt, queue, timeout in s)."""
+    """Result of a completion. `released` holds (id, attempt, queue, timeout in s)."""
 
     run_id: UUID | None
     dependents: int
@@ -93,7 +93,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class CompletedBatch:
-    """What the completions of a batch set free; see `Completed`. `ids` are those completed."""
+    """Result of the completions of a batch; see `Completed`. `ids` are those completed."""
 
     ids: frozenset[UUID]
     released: Sequence[tuple[str, int, str, float]] = ()
@@ -205,13 +205,13 @@ class AttemptStore(Line):
         )
         return completed, [Claimed.of(row) for row in rows if row["place"] is not None]
 
-    def close_run(self, run_id: UUID) -> list[EndedRun]:
+    def finish_run(self, run_id: UUID) -> list[EndedRun]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
 
         Returns what `finish_run` does.
         """
         # The columns are those of `finish_run`.
-        return cast("list[EndedRun]", self._run(_CLOSE_RUN, {"ids": [run_id]}))
+        return cast("list[EndedRun]", self._run(_FINISH_RUN, {"ids": [run_id]}))
 
     def _run_logged(self, sql: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
         if log is None:

@@ -64,7 +64,7 @@ class Line(Transaction):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection broke since it was last used."""
+        """Tell whether the connection broke since it was last used."""
         return self._raw is None or bool(self._raw.closed)
 
     def broken(self, error: BaseException) -> bool:
@@ -97,7 +97,7 @@ class Line(Transaction):
             # A new session is clean as well.
             self.drop()
 
-    def send_ahead(self, commands: str) -> None:
+    def prepend(self, commands: str) -> None:
         """Send `commands`, which are ours and hold no values, in one message with what is next."""
         self._ahead = commands
 

@@ -39,7 +39,7 @@ class Rendered:
 
 
 class Known:
-    """What is known of one pipeline's values. `fault`: its defaults do not fit."""
+    """Known values of one pipeline. `fault`: its defaults do not fit."""
 
     def __init__(
         self,
@@ -112,11 +112,8 @@ class Known:
 
     def jobs(self, step: Step) -> Iterator[Rendered]:
         """Yield the jobs that the step becomes; one where its items are not known."""
-        keys = Keys(
-            frozenset(sql_is_verbatim(step.job)),
-            frozenset(self._registry.referring(step.job)),
-            frozenset(self._registry.in_sql(step.job)),
-        )
+        registry = self._registry
+        keys = Keys.of(sql_is_verbatim, registry.referring, registry.in_sql, step.job)
         if step.foreach is None:
             yield self._job(step, keys, {}, set())
             return
