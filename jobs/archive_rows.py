@@ -27,7 +27,7 @@ from headrace.jobs.tables.archive_moving import (
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.table_catalog import split_table
-from headrace.template import Preview, RenderedSql
+from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add
 
@@ -162,7 +162,7 @@ class ArchiveRows(CheckedJob):
                 analyze = self.vacuum == "analyze"
                 execute(
                     connection,
-                    self.sql("vacuum_table", table=self.table, analyze=analyze, full=False),
+                    self.sql("vacuum_named", table=quoted(self.table), analyze=analyze, full=False),
                 )
         result = self._result(cutoff, totals) | {"batches": done}
         if self.pick.lock_wait_s is not None:
@@ -257,6 +257,11 @@ class ArchiveRows(CheckedJob):
             raise InvalidPayload(
                 "children move within one database only: archive them in an earlier step"
             )
+
+
+def quoted(table: str) -> RenderedSql:
+    """Return a table's name as a user writes it, quoted."""
+    return RenderedSql(quote_identifier(table), {})
 
 
 def _duration(name: str, text: str) -> Span:

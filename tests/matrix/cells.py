@@ -241,6 +241,37 @@ def _vacuum(_place: Place) -> Cell:
     return Cell({"table": "{schema}.orders"}, {seen: [(3,)]}, logs="Vacuum")
 
 
+def _vacuum_schema(_place: Place) -> Cell:
+    """Of two tables the one with dead rows; what PostgreSQL counts is there once they are gone."""
+    more = "CREATE TABLE {schema}.clean (n integer); INSERT INTO {schema}.clean VALUES (1);"
+    return Cell(
+        {"schema": "{schema}", "min_age": 2000000000},
+        {"SELECT count(*) FROM {schema}.clean": [(1,)]},
+        prepare=ORDERS + more,
+        result={"tables": []},
+        logs="no table needs it",
+    )
+
+
+def _analyze(_place: Place) -> Cell:
+    seen = "SELECT reltuples::integer FROM pg_class WHERE oid = '{schema}.orders'::regclass"
+    return Cell({"schema": "{schema}"}, {seen: [(3,)]}, result={"tables": ["{schema}.orders"]})
+
+
+def _refresh(_place: Place) -> Cell:
+    view = (
+        "CREATE MATERIALIZED VIEW {schema}.names AS SELECT id, name FROM {schema}.orders;"
+        " CREATE UNIQUE INDEX ON {schema}.names (id);"
+        " DELETE FROM {schema}.orders WHERE id = 1;"
+    )
+    return Cell(
+        {"view": "{schema}.names", "checks": [{"row_count": {"must_be": 2}}]},
+        {"SELECT name FROM {schema}.names ORDER BY 1": [("Ann",), ("Zoë",)]},
+        prepare=ORDERS + view,
+        result={"row_count": 2, "concurrently": True, "checks": 1},
+    )
+
+
 def _rebuild(_place: Place) -> Cell:
     before = "CREATE TABLE {schema}.before AS SELECT pg_relation_filenode('{schema}.orders_day') n;"
     rebuilt = (
@@ -327,6 +358,9 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "archive": ("ArchiveRows", _archive),
     "archive_batches": ("ArchiveRows", _archive_batches),
     "vacuum": ("VacuumTable", _vacuum),
+    "vacuum_schema": ("VacuumTable", _vacuum_schema),
+    "analyze": ("AnalyzeTable", _analyze),
+    "refresh": ("RefreshView", _refresh),
     "rebuild": ("RebuildIndex", _rebuild),
     "slow": ("SlowQuery", _slow),
     "http": ("HttpExtract", _http),
@@ -348,7 +382,18 @@ NO_DATABASE: dict[str, dict[str, Any]] = {
 """Jobs that touch no database: they run once, in no place."""
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Return source and target of the copies: each place with itself and both its neighbours."""
+# Each place is once a source and once a target: what they do in both directions, copies show.
+_ROUND = ("compare", "archive_across")
+
+
+def pairs(kind: str) -> list[tuple[str, str]]:
+    """Return source and target of a kind of copy: each place with itself and both neighbours."""
     around = list(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
+    if kind in _ROUND:
+        return around
     return [(name, name) for name in NAMES] + around + [(b, a) for a, b in around]
+
+
+def copies() -> list[tuple[str, str, str]]:
+    """Return each kind of copy with source and target."""
+    return [(kind, *pair) for kind in COPIES for pair in pairs(kind)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, pairs
+from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
 from tests.matrix.places import NAMES, Place, places_on, servers
 from tests.support.cli import Headrace
 from tests.support.http import Answered, http_server
@@ -97,7 +97,7 @@ def matrix(
                         places, http.url(""))  # fmt: skip
         configure(matrix, http.port)
         write_cells(matrix)
-        said = headrace("validate")
+        said = headrace("validate", timeout=200)
         assert said.code == 0, said.out + said.err
         up = stack.enter_context(headrace.started("up"))
         wait_ready(matrix, up)
@@ -162,10 +162,10 @@ def write_cells(matrix: Matrix) -> None:
         for name in NAMES:
             place = matrix.places[name]
             write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
-    for kind, (job, make) in COPIES.items():
-        for source, target in pairs():
-            at, to = matrix.places[source], matrix.places[target]
-            write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
+    for kind, source, target in copies():
+        job, make = COPIES[kind]
+        at, to = matrix.places[source], matrix.places[target]
+        write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
     for job, with_ in NO_DATABASE.items():
         _write_pipeline(matrix, job.lower(), job, with_)
 
