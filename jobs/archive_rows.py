@@ -4,9 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
@@ -30,6 +28,9 @@ from headrace.jobs.tables.table_catalog import split_table
 from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
@@ -171,7 +172,7 @@ class ArchiveRows(CheckedJob):
         return result
 
     def _move(
-        self, session: Session, cutoff: str, limit: int | None, number: int = 1
+        self, session: "Session", cutoff: str, limit: int | None, number: int = 1
     ) -> dict[str, int]:
         """Move rows in a session, at most so many, and return how many of each table."""
         into = self.table if self.across else self.into

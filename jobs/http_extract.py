@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, ClassVar, Literal, cast
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -18,6 +16,9 @@ from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.urls import with_query, without_query
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _IN_MEMORY_BYTES = 8_000_000
 _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/x-ndjson"}
@@ -199,7 +200,7 @@ class HttpExtract(BaseJob):
                 name = self._load.name
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _declared(self, session: Session) -> list[str] | None:
+    def _declared(self, session: "Session") -> list[str] | None:
         """Return the columns of which a document that is one object has to have one.
 
         Without `columns` a table's own columns do, but not where the object would replace the

@@ -1,15 +1,16 @@
 """RefreshView: run the query of a materialised view again."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.sql.packaged import execute
 from headrace.template import Preview, RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class RefreshView(CheckedJob):
@@ -51,7 +52,7 @@ class RefreshView(CheckedJob):
         yield Preview(self._statement(self.concurrently or False), self.connection, note)
         yield from self.check_previews(self.view)
 
-    def _is_concurrent(self, session: Session) -> bool:
+    def _is_concurrent(self, session: "Session") -> bool:
         statement = self.sql("view_facts", view=quote_identifier(self.view))
         found = execute(session, statement).first()
         if found is None:

@@ -1,15 +1,16 @@
 """VacuumTable: reclaim dead rows and refresh statistics."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.tables.maintenance import Need, maintained, refuse_both
 from headrace.template import Preview, RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Tables, materialised views, TOAST tables, partitioned tables.
 _VACUUMED = ("r", "m", "t", "p")
@@ -57,7 +58,7 @@ class VacuumTable(BaseJob):
         logger.info("Vacuumed %s", ", ".join(names) or "nothing: no table needs it")
         return {"tables": names}
 
-    def _vacuum(self, connection: Connection) -> Iterator[RenderedSql]:
+    def _vacuum(self, connection: "Connection") -> Iterator[RenderedSql]:
         """Vacuum table by table and yield the name of each that is done."""
         if self.table is not None and self.need == Need():
             self._refuse_skipped(connection, self.table)
@@ -70,7 +71,7 @@ class VacuumTable(BaseJob):
             execute(connection, self._statement(name))
             yield name
 
-    def _refuse_skipped(self, connection: Connection, table: str) -> None:
+    def _refuse_skipped(self, connection: "Connection", table: str) -> None:
         """Refuse what PostgreSQL would skip with a warning only."""
         version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
         rights = self.sql(

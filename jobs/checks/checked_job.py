@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, ClassVar
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
@@ -15,6 +13,9 @@ from headrace.jobs.checks.declared_checks import checks_of
 from headrace.jobs.checks.judging import judge, primary_keys, record
 from headrace.jobs.checks.previews import previews_of
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 IN_SQL = ("checks.filter", "checks.query", "checks.expression")
 """The texts of checks that are parts of SQL, for `in_sql`."""
@@ -89,6 +90,6 @@ class CheckedJob(BaseJob):
         return {**result, **record(found, keys, self.store_failures, place)}
 
 
-def only_reading(connection: str | None) -> AbstractContextManager[Session]:
+def only_reading(connection: str | None) -> AbstractContextManager["Session"]:
     """Return a session that only reads, on a connection of that name."""
     return jobapi.current().session(connection, read_only=True)

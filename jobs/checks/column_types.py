@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Column
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 # `numeric(12,2)[]` → base `numeric[]`, and what stands in the brackets.
 _MODIFIED = re.compile(r"([^()]*)\(([^()]*)\)(.*)")
 
 
-def differences(session: Session, found: Sequence[Column], given: Mapping[str, Any]) -> list[str]:
+def differences(session: "Session", found: Sequence[Column], given: Mapping[str, Any]) -> list[str]:
     """Return how the columns of a table differ from those that are wanted, a sentence each.
 
     A wanted type without a length or precision takes any: `numeric` is `numeric(12,2)`, too.
@@ -26,7 +27,7 @@ def differences(session: Session, found: Sequence[Column], given: Mapping[str, A
 
 
 def _differences(
-    session: Session,
+    session: "Session",
     found: Sequence[Column],
     types: Mapping[str, str | None],
     given: Mapping[str, Any],
@@ -67,7 +68,7 @@ def _parts(type_: str) -> tuple[str, str | None]:
     return f"{match[1].rstrip()}{match[3]}", match[2].replace(" ", "")
 
 
-def _known_types(session: Session, types: Sequence[str]) -> dict[str, str | None]:
+def _known_types(session: "Session", types: Sequence[str]) -> dict[str, str | None]:
     if not types:
         return {}
     bases = sorted({_parts(one)[0] for one in types})

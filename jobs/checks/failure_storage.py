@@ -5,9 +5,7 @@ a retry replaces what the attempt before has left.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.jobs.checks.check import FailureTable, Judged
@@ -15,6 +13,9 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import find_table
 from headrace.model import exact_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def keep_failures(
@@ -46,7 +47,7 @@ def keep_failures(
     return len(rows)
 
 
-def _make(session: Session, table: str) -> None:
+def _make(session: "Session", table: str) -> None:
     if find_table(session, table) is None:
         lock_name(session, table)
         create_schema(session, table)

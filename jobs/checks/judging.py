@@ -1,9 +1,7 @@
 """Judges data: each check is measured, told, recorded, and a broken one fails the job."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -13,9 +11,12 @@ from headrace.jobs.checks.measuring import OpenReader, measured
 from headrace.jobs.checks.metric_history import keep_values
 from headrace.jobs.tables.table_catalog import find_table
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 def judge(
-    session: Session,
+    session: "Session",
     checks: Sequence[Check],
     open_reader: OpenReader,
     connection: str | None,
@@ -64,7 +65,7 @@ def record(
     }
 
 
-def primary_keys(session: Session, judged: Sequence[Judged]) -> dict[str, list[str]]:
+def primary_keys(session: "Session", judged: Sequence[Judged]) -> dict[str, list[str]]:
     """Return the primary keys of the tables of which rows have failed."""
     found: dict[str, list[str]] = {}
     for one in judged:

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from statistics import median
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure, RefusedSql
 from headrace.jobs.checks.bounds import shown
@@ -21,12 +19,15 @@ from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.table_catalog import readable_table, written_column
 from headrace.template import RenderedSql, quote_name, split_statements
 
-OpenReader = Callable[[str | None], AbstractContextManager[Session]]
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+OpenReader = Callable[[str | None], AbstractContextManager["Session"]]
 """Opens a session that only reads, on the connection of this name."""
 
 
 def measured(
-    session: Session,
+    session: "Session",
     check: Check,
     open_reader: OpenReader,
     connection: str | None,
@@ -43,7 +44,7 @@ def measured(
         case "compare":
             return _compared(session, check, open_reader)
         case "failed_rows" if "query" in check.given:
-            return _queried(session, check, RenderedSql(check.given["query"], {}), kept)
+            return queried(session, check, RenderedSql(check.given["query"], {}), kept)
         case "failed_rows" | "missing" | "invalid" | "duplicate":
             return _counted(session, check, kept)
         case "freshness":
@@ -55,18 +56,13 @@ def measured(
             return Measured(execute(session, _statement(check)).scalar_one())
 
 
-def queried(session: Session, check: Check, query: RenderedSql, kept: int = ROWS_TOLD) -> Measured:
-    """Measure a check by a query whose rows are those that should not be there."""
-    return _queried(session, check, query, kept)
-
-
 def _statement(check: Check) -> RenderedSql:
     statement = KINDS[check.kind].statement
     assert statement is not None, check.kind
     return statement(check)
 
 
-def _counted(session: Session, check: Check, kept: int) -> Measured:
+def _counted(session: "Session", check: Check, kept: int) -> Measured:
     """Count the rows that are as they must not be, and read the first of them."""
     condition = KINDS[check.kind].condition
     if check.kind == "failed_rows":
@@ -92,7 +88,8 @@ def _counted(session: Session, check: Check, kept: int) -> Measured:
     return Measured(value, f"of {total} rows" if check.in_percent else "", bad, tuple(sample))
 
 
-def _queried(session: Session, check: Check, query: RenderedSql, kept: int) -> Measured:
+def queried(session: "Session", check: Check, query: RenderedSql, kept: int) -> Measured:
+    """Measure a check by a query whose rows are those that should not be there."""
     if len(split_statements(query.marked)) != 1:
         raise RefusedSql(f"{check.name}: a check must be one query")
     refuse_outside_transaction(query)
@@ -102,13 +99,13 @@ def _queried(session: Session, check: Check, query: RenderedSql, kept: int) -> M
     return Measured(found["row_count"], "", found["row_count"], tuple(found["rows"]))
 
 
-def _schema(session: Session, check: Check) -> Measured:
+def _schema(session: "Session", check: Check) -> Measured:
     assert check.table is not None
     found = differences(session, readable_table(session, check.table).columns, check.given)
     return Measured(len(found), "; ".join(found))
 
 
-def _compared(session: Session, check: Check, open_reader: OpenReader) -> Measured:
+def _compared(session: "Session", check: Check, open_reader: OpenReader) -> Measured:
     """Compare the rows here with those of another connection, by number or by checksum."""
     given = check.given
     by_checksum = given.get("metric", "count") == "checksum"
@@ -135,7 +132,7 @@ def _compared(session: Session, check: Check, open_reader: OpenReader) -> Measur
 
 
 def _sums(
-    session: Session, rows: RenderedSql, columns: str, *, by_checksum: bool
+    session: "Session", rows: RenderedSql, columns: str, *, by_checksum: bool
 ) -> tuple[int, ...]:
     if not by_checksum:
         return (int(execute(session, packaged_sql("check_count", rows=rows)).scalar_one()),)
@@ -146,7 +143,7 @@ def _sums(
     return int(row.row_count), int(row.checksum)
 
 
-def _metric(session: Session, check: Check, connection: str | None) -> Measured:
+def _metric(session: "Session", check: Check, connection: str | None) -> Measured:
     value = execute(session, _statement(check)).scalar_one()
     wanted = deviation_of(check.given, check.name)
     if wanted is None:

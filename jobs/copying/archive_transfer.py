@@ -1,6 +1,6 @@
 """Brings picked rows into the archive of another database, by key."""
 
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -10,8 +10,11 @@ from headrace.jobs.tables.staged_copy import stage_query
 from headrace.jobs.tables.table_catalog import readable_table
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
-def transfer_picked(source: Session, target: Session, branch: Branch) -> int:
+
+def transfer_picked(source: "Session", target: "Session", branch: Branch) -> int:
     """Write the picked rows into the archive on the target's connection; return their number.
 
     By the table's primary key: what a transfer before has left there, whose rows were not deleted

@@ -1,12 +1,14 @@
 """Writes a query's rows as text that can be read back."""
 
 from collections import Counter
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 ALL = RenderedSql("*", {})
 
@@ -23,7 +25,7 @@ def refuse_delimiter(delimiter: str) -> None:
         )
 
 
-def described(session: Session, query: RenderedSql) -> RenderedSql:
+def described(session: "Session", query: RenderedSql) -> RenderedSql:
     """Return the query's columns as they are selected for JSON; it is planned, and not run.
 
     Raises:

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -19,6 +17,9 @@ from headrace.jobs.tables.staging_table import STAGED, lock_rows, make_staging
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 ABSENT = Column("headrace_absent", "text")
 DEFAULT_MARK = "\\D"
 
@@ -27,7 +28,7 @@ DEFAULT_MARK = "\\D"
 class Intake:
     """Where rows go, and how; `name` is what errors call their source."""
 
-    session: Session
+    session: "Session"
     target: Table
     name: str
     mode: Literal["append", "replace"]

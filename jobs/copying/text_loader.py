@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
@@ -21,6 +19,9 @@ from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted, writable_table
 from headrace.template import Preview, RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class TableLoad:
         if self.columns is not None and not self.columns:
             raise InvalidPayload("columns is empty")
 
-    def csv(self, session: Session, file: IO[str]) -> int:
+    def csv(self, session: "Session", file: IO[str]) -> int:
         """Load CSV from its beginning; returns the number of rows.
 
         Raises:
@@ -85,7 +86,7 @@ class TableLoad:
 
     def json_lines(
         self,
-        session: Session,
+        session: "Session",
         lines: Iterable[str],
         again: Callable[[], Iterable[str]] | None = None,
     ) -> int:
@@ -117,7 +118,7 @@ class TableLoad:
         self._refuse_unseen(columns, records)
         return count
 
-    def prepare(self, session: Session, columns: Sequence[str]) -> Table:
+    def prepare(self, session: "Session", columns: Sequence[str]) -> Table:
         """Return the table, made of these columns where it is missing and may be.
 
         Raises:
@@ -182,7 +183,7 @@ class TableLoad:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _intake(self, session: Session, target: Table) -> Intake:
+    def _intake(self, session: "Session", target: Table) -> Intake:
         return Intake(session, target, self.name, self.mode, self.strategy)
 
     def _given(self) -> list[str]:
@@ -209,7 +210,7 @@ class TableLoad:
             )
 
     def _columns_of_new_table(
-        self, session: Session, again: Callable[[], Iterable[str]] | None
+        self, session: "Session", again: Callable[[], Iterable[str]] | None
     ) -> list[str]:
         given = self._given()
         exact = isinstance(self.columns, list) or (self.leave_out and bool(given))
@@ -224,7 +225,7 @@ class TableLoad:
         typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
         return packaged_sql("create_table", table=self.table, columns=typed)
 
-    def _check_types(self, session: Session, found: Table) -> None:
+    def _check_types(self, session: "Session", found: Table) -> None:
         if isinstance(self.columns, dict):
             from headrace.jobs.copying.declared_columns import refuse_other_types
 

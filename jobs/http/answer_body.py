@@ -86,7 +86,7 @@ def text_of(spool: IO[bytes], answer: Answer, name: str) -> IO[str]:
 def records_of(text: str, name: str, path: str | None, declared: Sequence[str] | None) -> list[str]:
     """Return the records of a JSON document, each as it is written: no digit is lost.
 
-    `path` tells where they are. A document that is one object is a record where it has one of
+    `path` says where they are. A document that is one object is a record where it has one of
     the `declared` columns; None takes it as it is.
 
     Raises:
@@ -155,7 +155,7 @@ def _refuse_other_object(found: str, name: str, declared: Sequence[str] | None) 
         wanted = f"one of the columns {', '.join(declared)}" if declared else "declared `columns`"
         raise JobFailure(
             f"{name}: the answer is one object, which is a row only where it has {wanted}"
-            f" (`records` tells where a list is): {_told(found)}"
+            f" (`records` says where a list is): {_told(found)}"
         )
 
 

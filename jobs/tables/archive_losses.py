@@ -1,13 +1,14 @@
 """Finds what would be lost if old rows of a table were moved to an archive, before they are."""
 
 from collections.abc import Collection
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 PICKED = "headrace_picked_rows"
 """The temporary table that names the rows which are to move."""
@@ -25,7 +26,7 @@ _WIDER = {
 
 
 def refuse_unfit_table(
-    session: Session, table: str, into: str, column: str, *, apart: bool = False
+    session: "Session", table: str, into: str, column: str, *, apart: bool = False
 ) -> None:
     """Refuse to archive where age cannot be told, or where an archive would not be one.
 
@@ -54,7 +55,7 @@ def refuse_unfit_table(
         )
 
 
-def archived_columns(session: Session, table: str, into: str) -> list[str]:
+def archived_columns(session: "Session", table: str, into: str) -> list[str]:
     """Return the columns to move, quoted; one that the archive generates itself is left out.
 
     Raises:
@@ -77,7 +78,7 @@ def archived_columns(session: Session, table: str, into: str) -> list[str]:
 
 
 def refuse_lost_children(
-    session: Session, table: str, picked: str, taken_along: Collection[str]
+    session: "Session", table: str, picked: str, taken_along: Collection[str]
 ) -> None:
     """Refuse to move rows with which others would be deleted, or lose what they refer to.
 
@@ -120,7 +121,7 @@ def _holds(old: str, new: str) -> bool:
     )
 
 
-def _rows(session: Session, template: str, **values: Any) -> list[Any]:
+def _rows(session: "Session", template: str, **values: Any) -> list[Any]:
     return list(execute(session, packaged_sql(template, **values)))
 
 

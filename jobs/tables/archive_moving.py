@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -12,6 +10,9 @@ from headrace.jobs.tables.archive_losses import PICKED, archived_columns, refuse
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.template import RenderedSql, quote_identifier, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 Verify = Literal["none", "count", "checksum"]
 
@@ -63,7 +64,7 @@ def children_of(given: Mapping[str, Any] | None, into: str, above: str = PICKED)
     return found
 
 
-def make_archives(session: Session, branch: Branch) -> None:
+def make_archives(session: "Session", branch: Branch) -> None:
     """Make the archive tables that are missing, each like its table."""
     for one in branch.all():
         lock_name(session, one.into)
@@ -72,7 +73,7 @@ def make_archives(session: Session, branch: Branch) -> None:
 
 
 def move_picked(
-    session: Session, branch: Branch, *, keep: bool = False, verify: Verify = "count"
+    session: "Session", branch: Branch, *, keep: bool = False, verify: Verify = "count"
 ) -> dict[str, int]:
     """Move the rows of `branch.picked`, which are held, with their children; return each number.
 
@@ -93,7 +94,7 @@ def move_picked(
     return counts
 
 
-def pick_children(session: Session, branch: Branch, *, keep: bool) -> None:
+def pick_children(session: "Session", branch: Branch, *, keep: bool) -> None:
     """Name and hold the rows that refer to picked ones, level by level."""
     for child in branch.children:
         referred = execute(
@@ -126,7 +127,7 @@ def pick_children(session: Session, branch: Branch, *, keep: bool) -> None:
         pick_children(session, child, keep=keep)
 
 
-def delete_picked(session: Session, branch: Branch, stored: Mapping[str, int]) -> None:
+def delete_picked(session: "Session", branch: Branch, stored: Mapping[str, int]) -> None:
     """Delete the picked rows, children first.
 
     Raises:
@@ -139,7 +140,7 @@ def delete_picked(session: Session, branch: Branch, stored: Mapping[str, int]) -
             raise JobFailure(_kept_back(one, stored[one.table], gone, stored[one.table]))
 
 
-def _copy(session: Session, one: Branch, verify: Verify) -> int:
+def _copy(session: "Session", one: Branch, verify: Verify) -> int:
     columns = archived_columns(session, one.table, one.into)
     values = {
         "table": one.table,

@@ -1,10 +1,7 @@
 """Names and holds the old rows of a table."""
 
 from dataclasses import dataclass
-
-from psycopg2 import errors
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -13,6 +10,9 @@ from headrace.jobs.tables.archive_losses import PICKED
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.table_catalog import readable_table, split_table
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Pick:
         )
 
 
-def pick_rows(session: Session, pick: Pick, cutoff: str, limit: int | None) -> None:
+def pick_rows(session: "Session", pick: Pick, cutoff: str, limit: int | None) -> None:
     """Name and hold rows in the temporary table `PICKED`.
 
     Raises:
@@ -77,6 +77,10 @@ def pick_rows(session: Session, pick: Pick, cutoff: str, limit: int | None) -> N
     if pick.lock_wait_s is None:
         execute(session, pick.statement(cutoff, limit, key=key))
         return
+    # Imported here, and not where a job's file is loaded: `headrace validate` sends nothing.
+    from psycopg2 import errors
+    from sqlalchemy.exc import OperationalError
+
     limit_ms = f"{max(1, round(pick.lock_wait_s * 1000))}ms"
     try:
         with session.begin_nested(), set_locally(session, ("lock_timeout", limit_ms)):

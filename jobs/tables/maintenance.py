@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
@@ -81,7 +83,7 @@ def refuse_both(job: str, table: str | None, schema: str | None) -> None:
 
 
 def maintained(
-    connection: Connection,
+    connection: "Connection",
     table: str | None,
     schema: str | None,
     verb: str,
@@ -103,7 +105,7 @@ def maintained(
         maintain=int(version) >= 170000,
         roots=roots,
     )
-    found = [Maintained(*row) for row in execute(connection, statement)]
+    found = [Maintained(**row) for row in execute(connection, statement).mappings()]
     what = table or f"the schema {schema}"
     if not found:
         raise JobFailure(

@@ -7,9 +7,7 @@ time. Its definition, owner, rights, indexes, policies and triggers are not touc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -26,12 +24,15 @@ from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows of a target were inserted, updated and deleted."""
+    """The numbers of rows inserted, updated and deleted in a target."""
 
     inserted: int = 0
     updated: int = 0
@@ -39,7 +40,7 @@ class Written:
 
 
 def replace_rows(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     rows: int,
@@ -80,7 +81,7 @@ def replace_rows(
 
 
 def write_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     key: Sequence[str],
@@ -149,7 +150,7 @@ def written_by_key(
     )
 
 
-def check_keys(session: Session, key: Sequence[str], source: str) -> None:
+def check_keys(session: "Session", key: Sequence[str], source: str) -> None:
     """Refuse staged rows whose key is null, or not unique.
 
     Raises:
@@ -168,7 +169,7 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
 
 
-def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows: int) -> None:
+def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
     names = [column.name for column in columns]
     statement = insert_statement(target.sql, names, always=_overriding(columns))
     stored = execute(session, statement).rowcount
@@ -180,12 +181,12 @@ def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows
 
 
 def _overriding(columns: Sequence[Column]) -> bool:
-    """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
+    """Return whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
     return any(column.identity == "a" for column in columns)
 
 
 def _refuse_renumbering(
-    session: Session, target: Table, key: Sequence[str], fixed: Sequence[str]
+    session: "Session", target: Table, key: Sequence[str], fixed: Sequence[str]
 ) -> None:
     """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
     statement = packaged_sql(
@@ -201,7 +202,7 @@ def _refuse_renumbering(
 
 
 def _replace_by_key(
-    session: Session, target: Table, columns: Sequence[Column], changes: Sequence[RenderedSql]
+    session: "Session", target: Table, columns: Sequence[Column], changes: Sequence[RenderedSql]
 ) -> None:
     key = _key_of(session, target, [column.name for column in columns])
     check_keys(session, key, target.written)
@@ -217,7 +218,7 @@ def _replace_by_key(
         _tell_cascades(session, target)
 
 
-def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
+def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
     statement = packaged_sql("unique_keys", oid=target.oid)
     for row in execute(session, statement):
         if set(row.columns) <= set(names):
@@ -229,8 +230,8 @@ def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
     )
 
 
-def has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
-    """Tell whether a row has a value in one of these columns that is not the column's default.
+def has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
+    """Return whether a row has a value in one of these columns that is not the column's default.
 
     What a default calculates anew for each row (`now()`) is nobody's data.
     """
@@ -254,7 +255,7 @@ def _why_by_key(target: Table) -> str:
     return "it has values in columns that the new rows lack"
 
 
-def _tell_cascades(session: Session, target: Table) -> None:
+def _tell_cascades(session: "Session", target: Table) -> None:
     statement = packaged_sql("cascading_children", oid=target.oid)
     for row in execute(session, statement):
         logger.warning(

@@ -1,8 +1,7 @@
 """Stores rows in a table: a new one, or one that keeps what it is."""
 
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -28,6 +27,9 @@ from headrace.jobs.tables.table_creation import make_table
 from headrace.jobs.tables.type_fitting import fit, look_at
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -38,7 +40,7 @@ class Staged:
 
 
 def replace_table(
-    session: Session,
+    session: "Session",
     table: str,
     query: RenderedSql,
     *,
@@ -57,7 +59,7 @@ def replace_table(
 
 
 def store_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     *,
@@ -82,7 +84,7 @@ def store_staged(
 
 
 def _store_in(
-    session: Session,
+    session: "Session",
     target: Table,
     staged: Staged,
     policy: OnSchemaChange,
@@ -115,7 +117,7 @@ def _store_in(
 
 
 def merge_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     key: list[str],
@@ -150,7 +152,7 @@ def merge_staged(
 
 
 def _agreed(
-    session: Session, target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
+    session: "Session", target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
 ) -> Agreement:
     drift = look_at(session, target, staged.model)
     agreed = agree(drift, policy, replaces=replaces)

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
-from typing import IO, Protocol, cast
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -17,6 +15,9 @@ from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.staging_table import STAGED, make_staging, stage_rows
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named, readable_table
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _IN_MEMORY_BYTES = 8_000_000
 # What one server writes the other must read as the same, whatever its settings are.
@@ -36,10 +37,10 @@ class OpensSessions(Protocol):
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
-    ) -> AbstractContextManager[Session]: ...
+    ) -> AbstractContextManager["Session"]: ...
 
 
-def columns_of(session: Session, table: str) -> list[Column]:
+def columns_of(session: "Session", table: str) -> list[Column]:
     """Return the columns of a table or view, in order, generated ones left out.
 
     Raises:
@@ -50,7 +51,7 @@ def columns_of(session: Session, table: str) -> list[Column]:
 
 def stage_table(
     job: OpensSessions,
-    target: Session,
+    target: "Session",
     table: str,
     columns: list[str] | None,
     *,
@@ -82,7 +83,7 @@ def stage_table(
 
 
 def stage_query(
-    source: Session, target: Session, model: Table, query: RenderedSql, *, into: str
+    source: "Session", target: "Session", model: Table, query: RenderedSql, *, into: str
 ) -> Staged:
     """Copy the rows of a query over `model`, its generated columns left out, as `stage_table`."""
     plain = replace(model, columns=tuple(c for c in model.columns if not c.generated))
@@ -98,7 +99,7 @@ def stage_query(
     return Staged(stored, plain)
 
 
-def _model(session: Session, table: str, columns: Sequence[str] | None) -> Table:
+def _model(session: "Session", table: str, columns: Sequence[str] | None) -> Table:
     found = readable_table(session, table)
     if found.filtered:
         logger.warning(
@@ -116,12 +117,12 @@ def _select(model: Table) -> RenderedSql:
     return packaged_sql("select_names", table=model.sql, columns=names)
 
 
-def _written_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
+def _written_portably(session: "Session", model: Table, rows: IO[bytes]) -> int:
     with set_locally(session, *_PORTABLE):
         return copy_out(session, packaged_sql("copy_out", query=_select(model)), rows)
 
 
-def _read_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
+def _read_portably(session: "Session", model: Table, rows: IO[bytes]) -> int:
     names = [column.name for column in model.columns]
     copy = packaged_sql("copy_staged", staged=STAGED, columns=names)
     # What follows, casts of texts to dates for example, is done as the target has it.
@@ -129,7 +130,7 @@ def _read_portably(session: Session, model: Table, rows: IO[bytes]) -> int:
         return copy_in(session, copy, rows, name=model.written)
 
 
-def _known_types(session: Session, model: Table, into: str) -> list[Column]:
+def _known_types(session: "Session", model: Table, into: str) -> list[Column]:
     """Return the source's columns in types that the target's database has.
 
     Raises:

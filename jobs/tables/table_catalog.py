@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import InvalidPayload, JobFailure, RefusedSql
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier, quote_name, split_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _KINDS = {
     "r": "table",
@@ -37,7 +39,7 @@ class Column:
     `plain` is a type that holds the same values where `type` is not known (of an enum or a
     domain), `kind` is pg_type's letter for it, and two columns of one database with equal
     `identity_of_type` hold the same values in the same way. `identity` is `a` (GENERATED
-    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` tells whether the primary key has it.
+    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` says whether the primary key has it.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Column:
 
     @property
     def filled_by_itself(self) -> bool:
-        """Whether a row that has no value for it can be stored."""
+        """True if a row that has no value for it can be stored."""
         return not self.not_null or self.has_default or self.generated or bool(self.identity)
 
     @property
@@ -76,7 +78,7 @@ class Column:
 class Table:
     """A table, view or the like, found under the name `written` by a user.
 
-    `readable` tells whether the session's `role` may read it, `filtered` whether row level
+    `readable` says whether the session's `role` may read it, `filtered` whether row level
     security hides rows from it, `referenced` whether a foreign key of another table points here,
     `sifted` whether a trigger or a rule may keep rows from being written. `heirs` names the tables
     that inherit from it and are no partitions.
@@ -112,7 +114,7 @@ class Table:
         return [column.name for column in self.columns if column.in_key]
 
 
-def find_table(session: Session, table: str) -> Table | None:
+def find_table(session: "Session", table: str) -> Table | None:
     """Return what the catalogue has under a name as a user writes it, None if there is nothing.
 
     Raises:
@@ -127,7 +129,7 @@ def find_table(session: Session, table: str) -> Table | None:
     return Table(table, **row, columns=tuple(Column(**column) for column in found))
 
 
-def readable_table(session: Session, table: str) -> Table:
+def readable_table(session: "Session", table: str) -> Table:
     """Return a table to read from.
 
     Raises:
@@ -137,7 +139,7 @@ def readable_table(session: Session, table: str) -> Table:
     if found is None:
         raise JobFailure(f"there is no table {table}")
     if found.kind not in _READABLE:
-        raise JobFailure(f"{table} is no table but {_with_article(found.what)}")
+        raise JobFailure(f"{table} is not a table but {_with_article(found.what)}")
     if not found.readable:
         raise JobFailure(
             f"the role {found.role} has no right to read {table}: GRANT SELECT ON"
@@ -148,7 +150,7 @@ def readable_table(session: Session, table: str) -> Table:
     return found
 
 
-def writable_table(session: Session, table: str) -> Table | None:
+def writable_table(session: "Session", table: str) -> Table | None:
     """Return a table to write to, None where it is missing.
 
     Raises:

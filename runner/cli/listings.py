@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.declaration_lists import types
 from headrace.cli.installation_access import installation
-from headrace.cli.outdated import outdated, tell_of
+from headrace.cli.outdated import outdated, print_outdated
 from headrace.cli.printing import elapsed, print_items, print_table, span
 from headrace.errors import ConfigError
 from headrace.errors.suggestions import did_you_mean
@@ -107,7 +107,7 @@ def workers(given: argparse.Namespace) -> int:
     if given.json:
         print_items([{**row, "other_job_files": row["name"] in names} for row in rows])
         return 0
-    tell_of(names)
+    print_outdated(names)
     now = datetime.now(UTC)
     print_table(
         [

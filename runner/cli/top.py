@@ -49,7 +49,7 @@ def _clear() -> None:
 
 
 def _overview(headrace: "Headrace") -> list[str]:
-    from headrace.engine.catalog.job_files import told
+    from headrace.engine.catalog.job_files import restart_hint
 
     now = datetime.now(UTC)
     leader = headrace.database.row("leader")
@@ -57,7 +57,7 @@ def _overview(headrace: "Headrace") -> list[str]:
     leads = f"{leader['holder']} is active" if leader and leader["live"] else "no active daemon"
     lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
     lines += [*_queue_lines(headrace), "", *_worker_lines(workers, now)]
-    lines += [told(name) for name in outdated(headrace, workers)]
+    lines += [restart_hint(name) for name in outdated(headrace, workers)]
     return [*lines, "", *_run_lines(headrace)]
 
 

@@ -1,6 +1,6 @@
 """A pipeline file as it was written, seen by the rules.
 
-Rules run on files that break the schema, too, so that all problems are told at once. The
+Rules run on files that break the schema, too, so that all problems are reported at once. The
 draft therefore hands out only what has the right type.
 """
 
@@ -54,7 +54,7 @@ class DraftStep:
 
     @property
     def is_handler(self) -> bool:
-        """Tell whether the step runs after those of `steps`."""
+        """Return whether the step runs after those of `steps`."""
         return self.path[0] == "handlers"
 
     def text(self, key: str) -> str | None:
@@ -83,7 +83,7 @@ class DraftStep:
 
     @property
     def starts_at_once(self) -> bool:
-        """Tell whether it waits for no step, whatever it depends on."""
+        """Return whether it waits for no step, whatever it depends on."""
         return self.data.get("trigger_rule") == "always"
 
 

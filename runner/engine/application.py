@@ -59,7 +59,7 @@ class Headrace:
 
     @cached_property
     def sender(self) -> Sender:
-        """The line to Redis."""
+        """The connection to Redis."""
         sender = Sender(
             self.redis_url,
             lambda: self.keys,
@@ -129,7 +129,7 @@ class Headrace:
         return Interventions(self.database, self.dispatcher)
 
     def keep_last_good(self) -> list[str]:
-        """Put in force what the database has of pipelines whose files are broken.
+        """Put into effect what the database has of pipelines whose files are broken.
 
         Returns their names.
 
@@ -208,7 +208,7 @@ class Headrace:
 
     @property
     def embedded(self) -> bool:
-        """Tell whether the control database is the embedded one."""
+        """Return whether the control database is the embedded one."""
         return self.settings.database_url is None
 
     def _keep_dump(self, version: str) -> None:
@@ -268,7 +268,7 @@ def process_name() -> str:
 
 
 def has_ended(name: str) -> bool:
-    """Tell whether the process of a name lived on this host and is gone; False where unknown."""
+    """Return whether the process of a name lived on this host and is gone; False where unknown."""
     host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
     here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
     return here and pid.isdigit() and birth_ticks(int(pid)) is None

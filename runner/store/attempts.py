@@ -1,4 +1,4 @@
-"""A worker child's line to the control database: claims, effects and completions.
+"""A worker child's connection to the control database: claims, effects and completions.
 
 One psycopg2 connection for all of it, so that an attempt's effect and its completion are one
 transaction. The hot statements are prepared; no ORM stands on this path.
@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
-from headrace.store.connection import Line
+from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
 from headrace.store.migrations import LATEST
@@ -101,8 +101,8 @@ class CompletedBatch:
     recount: bool = False
 
 
-class AttemptStore(Line):
-    """The line of one child, and what an attempt says over it."""
+class AttemptStore(ChildConnection):
+    """The connection of one child, with the statements of an attempt."""
 
     def __init__(self, database_url: str, worker: str) -> None:
         super().__init__(database_url, worker, _PREPARED)
@@ -129,7 +129,7 @@ class AttemptStore(Line):
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
             TransactionEnded: The transaction is another one: the job has ended its own.
-            StoreUnavailable: The line broke since the claim, and the effect with it.
+            StoreUnavailable: The connection broke since the claim, and the effect with it.
         """
         self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
@@ -152,7 +152,7 @@ class AttemptStore(Line):
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
         Raises:
-            StoreUnavailable: The line broke since the claim.
+            StoreUnavailable: The connection broke since the claim.
         """
         self._same_line()
         values = {
@@ -182,7 +182,7 @@ class AttemptStore(Line):
         their class is one of `short`. Each completion and each claim may come to nothing.
 
         Raises:
-            StoreUnavailable: The line broke since the claims.
+            StoreUnavailable: The connection broke since the claims.
         """
         self._same_line()
         values = {
@@ -219,9 +219,9 @@ class AttemptStore(Line):
         return self._run(_LOG + sql, {**values, **log.values})
 
     def _same_line(self) -> None:
-        """Refuse to complete over another line than the one that the job was claimed over.
+        """Refuse to complete over another connection than the one that the job was claimed over.
 
-        A new line would not have the effect in its transaction, even where the job has
+        A new connection would not have the effect in its transaction, even where the job has
         swallowed the error that told of the break. Nor may it trust the attempt's number: a
         server that crashed may have lost the claim, and have given the number out again.
         """

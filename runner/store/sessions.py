@@ -198,7 +198,7 @@ class JobSessions:
             try:
                 self._store.raw.autocommit = True
                 self._store.raw.refuse_disorder()
-            except Exception:  # noqa: BLE001 - a new line is in order
+            except Exception:  # noqa: BLE001 - a new connection is in order
                 self._store.drop()
 
     def explain(self, error: BaseException) -> None:
@@ -206,7 +206,7 @@ class JobSessions:
         self._reasons.add_to(error)
 
     def verdict(self) -> str | None:
-        """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
+        """Return, after `roll_back`, how a transaction was ended from inside; None where none was.
 
         Raises:
             StoreUnavailable: The control database does not answer.

@@ -1,4 +1,4 @@
-"""Tells which values a template writes out as they are: there a number is seen as it is spelt."""
+"""Determines which values a template prints unchanged: there the spelling of a number is seen."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ _SPELLING = frozenset({"default", "d", "join", "trim", "first", "last", "list", 
 
 
 def is_text(template: str) -> bool:
-    """Tell whether a template becomes a text, whatever its values are."""
+    """Return whether a template becomes a text, whatever its values are."""
     try:
         return single_expression(template) is None
     except TemplateSyntaxError:

@@ -36,7 +36,7 @@ from headrace.testing.kept_messages import KeptMessages
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How one attempt of a job has ended.
+    """The outcome of one attempt of a job.
 
     `status` is `completed` or `failed`; `result` is what was stored, `error` and `traceback` what
     a row would keep of a failure. `logs` are the lines that the job has logged and printed.
@@ -172,7 +172,7 @@ class _NoStore(AttemptStore):
 
     @property
     def raw(self) -> Any:
-        """See `Line`."""
+        """See `ChildConnection`."""
         raise JobFailure(
             "the job opens a session, and run_job was given no database: with database() as db:"
             " run_job(…, database=db)"
@@ -180,11 +180,11 @@ class _NoStore(AttemptStore):
 
     @property
     def lost(self) -> bool:
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
     def broken(self, error: BaseException) -> bool:  # noqa: ARG002 - as its class has it
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
 

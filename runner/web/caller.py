@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Under this name a request's scope tells whether its connection is our user's own.
+# Under this name a request's scope says whether its connection is our user's own.
 OURS = "caller_is_ours"
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -50,7 +50,7 @@ class Protocol(H11Protocol):
 
 
 def is_ours(connection: Any) -> bool:
-    """Tell whether the other end of an accepted connection belongs to our user, or to root."""
+    """Return whether the other end of an accepted connection belongs to our user, or to root."""
     try:
         caller = connection.getpeername()
         ends = _end(caller), _end(connection.getsockname())

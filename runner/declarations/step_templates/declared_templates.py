@@ -43,7 +43,7 @@ _PLAIN_HINT = "write only {{ template.NAME }}: it is replaced when the file is l
 class StepTemplate:
     """One entry of `templates` whose `step` is a mapping.
 
-    `told` holds (path within the step, code) of the problems that are told at the template.
+    `told` holds (path within the step, code) of the problems that are reported at the template.
     """
 
     name: str
@@ -79,7 +79,7 @@ class StepTemplate:
         return (value if isinstance(value, str) else None), ()
 
     def of_params(self, path: KeyPath) -> bool:
-        """Tell whether what stands at `path` of the step is a text with parameters in it."""
+        """Return whether what stands at `path` of the step is a text with parameters in it."""
         text, _ = self.text_at(path)
         return text is not None and bool(names_in(text))
 

@@ -92,7 +92,7 @@ class Executor:
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
 
-    # -- the line ---------------------------------------------------------------------
+    # -- the connection ---------------------------------------------------------------
 
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run the job's own code. Its effects on the control database stay uncommitted.

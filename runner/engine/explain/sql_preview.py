@@ -1,4 +1,4 @@
-"""The SQL that a plan's jobs would run, told without running anything."""
+"""The SQL that a plan's jobs would run, found without running anything."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _SQL = ("sql", "sql_path")
 
 @dataclass(frozen=True, slots=True)
 class PreviewedJob:
-    """One job's statements, or why they cannot be told; `fatal` where it could not run either."""
+    """One job's statements, or why they are not known; `fatal` where it could not run either."""
 
     step: str
     statements: tuple[Preview, ...] = ()
@@ -69,7 +69,7 @@ def _of_job(registry: Registry, job: PlannedJob, payload: Mapping[str, Any]) -> 
 
 
 def _tells(cls: type, job: PlannedJob) -> bool:
-    """Tell whether a job has statements: a preview of its own, or that of its SQL."""
+    """Return whether a job has statements: a preview of its own, or that of its SQL."""
     own = any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
     return own or any(isinstance(job.payload.get(key), str) for key in _SQL)
 
@@ -120,7 +120,7 @@ class NoDatabase(JobFailure):
 
 
 class _NoSessions:
-    """Where there is no database."""
+    """Return the statements without asking a database."""
 
     def session(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""

@@ -10,7 +10,7 @@ from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
-from headrace.engine.scheduling.trigger_results import TriggerResult, note, tell
+from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
@@ -64,7 +64,7 @@ class PipelineTriggers:
 
     @property
     def behind(self) -> bool:
-        """Tell whether `tick` has something to do at once."""
+        """Return whether `tick` has something to do at once."""
         return bool(self._due)
 
     def refresh(self, term: int) -> None:
@@ -147,13 +147,13 @@ class PipelineTriggers:
         self._due = {one.pipeline for one in results if one.more}
         messages += self._dispatcher.assign_slots_for(ids.values())
         self._dispatcher.send_soon(messages)
-        tell(runs, results)
+        log_results(runs, results)
         return len(runs)
 
     # -- inside -----------------------------------------------------------------------
 
     def _is_withdrawn(self, pipeline: str) -> bool:
-        """Tell whether a pipeline has this trigger no more: not while its file may be broken."""
+        """Return whether a pipeline has this trigger no more: not while its file may be broken."""
         return pipeline in self._pipelines.by_name or not any(
             problem.severity == "error" for problem in self._pipelines.problems
         )

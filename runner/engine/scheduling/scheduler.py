@@ -36,7 +36,7 @@ _MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """What becomes of one pipeline: its runs, and how far its schedule is dealt with."""
+    """The decision about one pipeline: its runs, and how far its schedule is processed."""
 
     pipeline: str
     plans: list[Plan]
@@ -121,7 +121,7 @@ class Scheduler:
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
             # Paused since the lease was taken, so that no run was inserted: what is due is the
-            # next leader's then, and must not be marked as dealt with.
+            # next leader's then, and must not be marked as processed.
             if not tx.row("holds_term", term=term):
                 raise LeadershipLost(f"term {term} is over")
             crash_point("dispatch-uncommitted")
@@ -145,7 +145,7 @@ class Scheduler:
         )
 
     def _was_set_back(self, now: datetime) -> bool:
-        """Tell whether the clock went back: what is due next lies too far ahead then."""
+        """Return whether the clock went back: what is due next lies too far ahead then."""
         return self._looked_at is not None and now < self._looked_at - TOLERANCE
 
     def _progress_of(self, row: LockedSchedule, now: datetime) -> _Progress:

@@ -72,7 +72,7 @@ def note(tx: Transaction, results: Sequence[TriggerResult], visible_until: datet
         tx.rows("advance_triggers", done=json.dumps(waiting), visible_until=visible_until)
 
 
-def tell(runs: Iterable[NewRun], results: Iterable[TriggerResult]) -> None:
+def log_results(runs: Iterable[NewRun], results: Iterable[TriggerResult]) -> None:
     """Log what was started, and what could not be."""
     for run in runs:
         log.info(

@@ -14,7 +14,7 @@ _SEARCHED_DAYS = 3653
 
 
 class CountedDays:
-    """Tells of days whether a calendar counts them."""
+    """Decides whether a calendar counts a day."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._kind = calendar.days
@@ -23,7 +23,7 @@ class CountedDays:
         self._dates = calendar.dates
 
     def counts(self, day: date) -> bool:
-        """Tell whether the calendar counts this day."""
+        """Return whether the calendar counts this day."""
         if self._kind == "working":
             return not self._is_listed(day) and self._is_worked(day)
         holiday = self._is_listed(day) or self._is_public_holiday(day)

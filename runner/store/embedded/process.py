@@ -34,7 +34,7 @@ def run(
 
 
 class Starting:
-    """A server that was just started: a pipe, held open by its processes, tells when it is gone."""
+    """A server that was just started: a pipe, held open by its processes, says when it is gone."""
 
     def __init__(
         self, place: Place, server: str, identity: str, command: Sequence[str], cwd: Path
@@ -108,7 +108,7 @@ def user_to_become(identity: str) -> int | None:
 
 
 def listens(path: Path) -> bool:
-    """Tell whether anybody holds a Unix socket open, even one who does not answer."""
+    """Return whether anybody holds a Unix socket open, even one who does not answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(2)
         try:
@@ -121,7 +121,7 @@ def listens(path: Path) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process exists and is not a zombie."""
+    """Return whether a process exists and is not a zombie."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:

@@ -173,7 +173,7 @@ def test_a_default_that_does_not_become_its_type(found: Found):
         ("create index concurrently i on t (a)", "transaction: false"),
         ("set standard_conforming_strings to off", "standard_conforming_strings"),
         ("-- nothing", "contains no statement"),
-        ("select {% if params.n %}1", "no template"),
+        ("select {% if params.n %}1", "not a valid template"),
         ("select {{ run.pipeline }}", 'run has no "pipeline"'),
     ],
 )
@@ -252,7 +252,7 @@ def test_sql_that_runs_is_content(found: Found, sql: str):
             "unknown connection",
         ),
         ("HttpExtract", 'url: "https://api.example.org", into: t', "is not among"),
-        ("HttpExtract", "url: api.example.com, into: t", "is no http"),
+        ("HttpExtract", "url: api.example.com, into: t", "is not an http"),
         ("HttpExtract", 'url: "https://api.example.com", into: t, path: x', "either into or path"),
         (
             "HttpExtract",
