@@ -108,9 +108,8 @@ def maintained(
     found = [Maintained(**row) for row in execute(connection, statement).mappings()]
     what = table or f"the schema {schema}"
     if not found:
-        raise JobFailure(
-            f"there is no table {table}" if table else f"{what} is missing, or has no tables"
-        )
+        why = f"there is no table {table}" if table else f"{what} is missing, or has no tables"
+        raise JobFailure(why)
     skipped = [one.name for one in found if not one.allowed]
     if len(skipped) == len(found):
         raise JobFailure(
