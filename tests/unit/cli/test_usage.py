@@ -45,7 +45,7 @@ def test_files_are_validated_without_loading_a_database_library(headrace: Headra
         text=True,
         check=True,
     ).stderr
-    assert "headrace.jobs.run_sql" in loaded
+    assert "headrace.jobs.base" in loaded
     assert "sqlalchemy" not in loaded
 
 
