@@ -1,24 +1,31 @@
 """ArchiveRows: move old rows to another table."""
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
-from headrace.errors import InvalidPayload, JobFailure
-from headrace.jobs.base import BaseJob, logger
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.copying.archive_transfer import transfer_picked
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS
-from headrace.jobs.tables.archive_losses import (
-    PICKED,
-    archived_columns,
-    refuse_lost_children,
-    refuse_unfit_table,
+from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
+from headrace.jobs.tables.archive_moving import (
+    Branch,
+    Verify,
+    children_of,
+    delete_picked,
+    make_archives,
+    move_picked,
+    old_columns,
 )
-from headrace.jobs.tables.staging_table import create_schema, lock_name
+from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.table_catalog import split_table
-from headrace.template import Preview, RenderedSql
+from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add
 
@@ -29,14 +36,17 @@ _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
 
 
-class ArchiveRows(BaseJob):
-    """Move old rows to an archive table, in one statement: none is lost, none is duplicated.
+class ArchiveRows(CheckedJob):
+    """Move old rows to an archive table: none is lost, none is duplicated.
 
     If the archive table is missing, it is created like the source table; an existing one keeps
     its definition and must have the columns. Rows to which others refer by ON DELETE CASCADE,
-    SET NULL or SET DEFAULT are not moved: archive the referring rows in an earlier step. All of it
-    is one transaction: with a large backlog, use `limit` to move a part per run, so that no run
-    holds its locks and the server's space for long. The result is `{row_count, into, before}`.
+    SET NULL or SET DEFAULT are moved only if those are named in `children`.
+
+    Without `batch_size` all of it is one transaction. With it, each batch is committed by itself:
+    its rows leave there and arrive here at once, and a retry goes on after the last one. Readers
+    see the batches that are done. The result is `{row_count, into, before}`, with `batches`
+    and `left`, the old rows that others held, and with `children`, the rows of each.
 
     Parameters:
         table: the table to take rows from.
@@ -45,14 +55,41 @@ class ArchiveRows(BaseJob):
         older_than: age in s, m, h, d or w, such as `90d`, counted back from the run's logical
             date, so that a later repetition moves the same rows.
         before: a date or time instead: rows before it are moved.
-        limit: the greatest number of rows to move, the oldest first.
+        where: a condition in SQL that the rows to move meet, too, such as `status = 'closed'`.
+        limit: the greatest number of rows to move, the oldest first; without `batch_size`.
+        order: asc moves the oldest rows first, desc the newest of the old ones.
+        batch_size: rows a batch, each committed by itself.
+        batch_limit: the greatest number of batches of a run.
+        wait: pause between two batches (duration).
+        lock_wait: how long to wait for rows that others hold (duration); then those are left and
+            counted. Without it the attempt fails after `lock_timeout` and is retried.
+        children: tables whose rows refer to the moved ones and move with them, to the schema of
+            `into`: `{shop.order_line: order_id}`; with children of their own,
+            `{shop.order_line: {key: order_id, children: {…}}}`.
+        keep_rows: true copies the rows and deletes none; what the archive has by its primary key
+            is not copied twice.
+        verify: none, count (the archive stored as many rows) or checksum (and the same values),
+            before anything is deleted.
+        vacuum: what to do with the table after the last batch: true, or analyze to refresh its
+            statistics, too. Needs `batch_size`.
+        target_connection: the connection of the archive, if it is another one (null: the control
+            database); the table needs a primary key then.
     """
 
-    result_keys: ClassVar = {"row_count": int, "into": str, "before": str}
+    in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
+    result_keys: ClassVar = {
+        "row_count": int,
+        "into": str,
+        "before": str,
+        "batches": int,
+        "left": int,
+        "children": dict,
+        **CHECK_RESULT,
+    }
     tables_written = ("table", "into")
     tables_made = ("into",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         table: str,
         into: str,
@@ -60,81 +97,135 @@ class ArchiveRows(BaseJob):
         older_than: str | None = None,
         before: str | None = None,
         limit: int | None = None,
+        *,
+        where: str | None = None,
+        order: Literal["asc", "desc"] = "asc",
+        batch_size: int | None = None,
+        batch_limit: int | None = None,
+        wait: str | None = None,
+        lock_wait: str | None = None,
+        children: dict[str, Any] | None = None,
+        keep_rows: bool = False,
+        verify: Verify = "count",
+        vacuum: bool | Literal["analyze"] = False,
+        target_connection: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (older_than is None) == (before is None):
-            raise InvalidPayload("ArchiveRows takes either older_than or before")
-        if table == into:
-            raise InvalidPayload(f"into is the table itself, {table}: choose another one")
-        if limit is not None and limit < 1:
-            raise InvalidPayload(f"limit must be at least 1, not {limit}")
         self.table, self.into, self.column = table, into, column
-        self.age = None if older_than is None else _duration(older_than)
-        self.before = before
-        self.limit = limit
+        self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
+        self.batch_size, self.batch_limit = batch_size, batch_limit
+        self.keep_rows, self.target_connection = keep_rows, target_connection
+        # Where it is given, null is the control database, and not "the same one".
+        given = "target_connection" in self.payload
+        self.across = given and target_connection != self.connection
+        self._refuse_together(older_than, wait, children)
+        self.age = None if older_than is None else _duration("older_than", older_than)
+        self.wait_s = _seconds("wait", wait) or 0.0
+        self.branch = Branch(table, into, children=tuple(children_of(children, into)))
+        lock_wait_s = _seconds("lock_wait", lock_wait)
+        self.pick = Pick(table, into, column, where, order == "desc", keep_rows, lock_wait_s)
+        self.refuse_checks_of(into)
 
     def handle(self) -> dict[str, Any]:
         cutoff = self._cutoff()
         logger.info("Archiving rows of %s before %s", self.table, cutoff)
-        with self.session() as session:
-            count = self._move(session, cutoff)
-        logger.info("Moved %d rows into %s", count, self.into)
-        return {"row_count": count, "into": self.into, "before": cutoff}
+        if self.batch_size is None and not self.across:
+            with self.session() as session:
+                counts = self._move(session, cutoff, self.limit)
+            result = self._result(cutoff, counts)
+        else:
+            result = self._in_batches(cutoff)
+        logger.info("Moved %d rows into %s", result["row_count"], self.into)
+        return self.judged(result, self.into)
 
-    def _move(self, session: "Session", cutoff: str) -> int:
-        refuse_unfit_table(session, self.table, self.into, self.column)
-        lock_name(session, self.into)
-        create_schema(session, self.into)
-        execute(session, self.sql("archive_create", table=self.table, into=self.into))
-        columns = archived_columns(session, self.table, self.into)
-        execute(session, self._pick(cutoff))
-        execute(session, self.sql("archive_analyze", picked=PICKED))
-        refuse_lost_children(session, self.table)
-        counted = execute(session, self._statement(columns)).one()
-        if not counted.picked == counted.moved == counted.stored:
-            raise JobFailure(
-                f"of {counted.picked} old rows of {self.table}, {counted.moved} could be deleted "
-                f"and {counted.stored} stored in {self.into}: a trigger or a rule of one of the "
-                "two tables keeps rows back"
-            )
-        return int(counted.stored)
+    def _in_batches(self, cutoff: str) -> dict[str, Any]:
+        totals: dict[str, int] = {}
+        number = done = 0
+        while self.batch_limit is None or number < self.batch_limit:
+            number += 1
+            with self.batch(f"batch {number}") as session:
+                if session is None:
+                    continue  # An earlier attempt has committed it.
+                counts = self._move(session, cutoff, self.batch_size or self.limit, number)
+            moved = counts[self.table]
+            for table, count in counts.items():
+                totals[table] = totals.get(table, 0) + count
+            done += moved > 0
+            if moved:
+                logger.info("Batch %d: %d rows, %d so far", number, moved, totals[self.table])
+            if self.batch_size is None or moved < self.batch_size:
+                break
+            if self.wait_s:
+                time.sleep(self.wait_s)
+        if self.vacuum:
+            with self.autocommit() as connection:
+                analyze = self.vacuum == "analyze"
+                execute(
+                    connection,
+                    self.sql("vacuum_named", table=quoted(self.table), analyze=analyze, full=False),
+                )
+        result = self._result(cutoff, totals) | {"batches": done}
+        if self.pick.lock_wait_s is not None:
+            with self.session(read_only=True) as session:
+                result["left"] = int(execute(session, self.pick.left(cutoff)).scalar_one())
+        return result
+
+    def _move(
+        self, session: "Session", cutoff: str, limit: int | None, number: int = 1
+    ) -> dict[str, int]:
+        """Move rows in a session, at most so many, and return how many of each table."""
+        into = self.table if self.across else self.into
+        refuse_unfit_table(session, self.table, into, self.column, apart=self.across)
+        if not self.across:
+            make_archives(session, self.branch)
+        pick_rows(session, self.pick, cutoff, limit)
+        if not self.across:
+            return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
+        label = f"attempt {jobapi.current().attempt}, batch {number}"
+        with jobapi.current().batch(label, self.target_connection) as target:
+            assert target is not None, "a label is used once an attempt"
+            count = transfer_picked(session, target, self.branch)
+        # Committed there. Whatever happens now, a retry finds the rows there by their keys.
+        if not self.keep_rows:
+            delete_picked(session, self.branch, {self.table: count})
+        return {self.table: count}
+
+    def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "row_count": counts.get(self.table, 0),
+            "into": self.into,
+            "before": cutoff,
+        }
+        children = {table: count for table, count in counts.items() if table != self.table}
+        return found | ({"children": children} if children else {})
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
         create = self.sql("archive_create", table=self.table, into=self.into)
-        yield Preview(create, self.connection)
+        yield Preview(create, self.target_connection if self.across else self.connection)
         yield Preview(
-            self._pick(self._cutoff()),
+            self.pick.statement(self._cutoff(), self.batch_size or self.limit),
             self.connection,
             explain=self.sql("select_columns", table=self.table, columns=[self.column]),
         )
-        yield Preview(
-            self._statement(ALL_COLUMNS),
-            self.connection,
-            f"the columns of {self.table} are read from the catalog",
-            unexplained="it reads rows that are selected first",
-        )
-
-    def _pick(self, cutoff: str) -> RenderedSql:
-        return self.sql(
-            "archive_pick",
-            picked=PICKED,
-            table=self.table,
-            column=self.column,
-            cutoff=cutoff,
-            limit=self.limit,
-        )
-
-    def _statement(self, columns: list[str]) -> RenderedSql:
-        return self.sql(
-            "archive_move",
+        note = f"the columns of {self.table} are read from the catalog"
+        columns = RenderedSql(", ".join(ALL_COLUMNS), {})
+        insert = self.sql(
+            "archive_insert",
             picked=PICKED,
             table=self.table,
             into=self.into,
-            columns=RenderedSql(", ".join(columns), {}),
-            old_columns=RenderedSql(", ".join(f"old.{column}" for column in columns), {}),
+            columns=columns,
+            old_columns=old_columns(ALL_COLUMNS),
+            checksum=self.verify == "checksum",
         )
+        unexplained = "it reads rows that are selected first"
+        yield Preview(insert, self.connection, note, unexplained=unexplained)
+        if not self.keep_rows:
+            delete = self.sql("archive_delete", table=self.table, picked=PICKED)
+            yield Preview(delete, self.connection, unexplained=unexplained)
+        yield from self.check_previews(self.into)
 
     def _cutoff(self) -> str:
         if self.age is None:
@@ -142,9 +233,49 @@ class ArchiveRows(BaseJob):
         now = jobapi.current().logical_date or datetime.now(UTC)
         return str(add(now, -self.age).isoformat())
 
+    def _refuse_together(
+        self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
+    ) -> None:
+        """Refuse keys that do not go together, and numbers below 1."""
+        if (older_than is None) == (self.before is None):
+            raise InvalidPayload("ArchiveRows takes either older_than or before")
+        if self.table == self.into and not self.across:
+            raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
+        for name in ("limit", "batch_size", "batch_limit"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InvalidPayload(f"{name} must be at least 1, not {number}")
+        if self.limit is not None and self.batch_size is not None:
+            raise InvalidPayload("limit and batch_size do not go together: use batch_limit")
+        if self.batch_size is None and (wait or self.batch_limit is not None or self.vacuum):
+            raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
+        if self.checks and (self.batch_size is not None or self.across):
+            raise InvalidPayload(
+                "checks judge one transaction, and batches are committed by themselves: check the "
+                "archive in a step of its own"
+            )
+        if children and self.across:
+            raise InvalidPayload(
+                "children move within one database only: archive them in an earlier step"
+            )
 
-def _duration(text: str) -> Span:
+
+def quoted(table: str) -> RenderedSql:
+    """Return a table's name as a user writes it, quoted."""
+    return RenderedSql(quote_identifier(table), {})
+
+
+def _duration(name: str, text: str) -> Span:
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise InvalidPayload(f"older_than {text!r} is not an age: write one such as 12h or 90d")
+        raise InvalidPayload(f"{name} {text!r} is not an age: write one such as 12h or 90d")
     return _UNITS[match[2]](int(match[1]))
+
+
+def _seconds(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smhd])", text)
+    if match is None:
+        raise InvalidPayload(f"{name} {text!r} is not a duration: write one such as 2s or 5m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]

@@ -52,6 +52,8 @@ class BaseJob:
     type can bear, are refused when a pipeline is validated.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
+    `in_sql`: the parameters whose texts are parts of SQL, `filter` or (any `query` below `checks`)
+    `checks.query`: a template's values are written there as quoted literals.
     `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
@@ -65,6 +67,7 @@ class BaseJob:
     referring: ClassVar[tuple[str, ...]] = ()
     result_keys: ClassVar[Collection[str] | Mapping[str, type] | None] = None
     binds_sql: ClassVar[bool] = False
+    in_sql: ClassVar[tuple[str, ...]] = ()
     tables_read: ClassVar[tuple[str, ...]] = ()
     tables_written: ClassVar[tuple[str, ...]] = ()
     tables_made: ClassVar[tuple[str, ...]] = ()
@@ -191,6 +194,18 @@ class BaseJob:
         name = connection or self.connection
         with jobapi.current().autocommit(name, patient=patient) as opened:
             yield opened
+
+    @contextmanager
+    def aside(self, connection: str | None = None) -> Iterator["Session"]:
+        """Give a session whose work is committed even if the job fails; see `jobapi.Attempt`."""
+        with jobapi.current().aside(connection or self.connection) as session:
+            yield session
+
+    @contextmanager
+    def batch(self, label: str, connection: str | None = None) -> Iterator["Session | None"]:
+        """Give a session for a part of the work, committed by itself; see `jobapi.Attempt`."""
+        with jobapi.current().batch(label, connection or self.connection) as session:
+            yield session
 
     @classmethod
     def source_of_file(cls, sql_path: str) -> Any:

@@ -1,31 +1,38 @@
-"""CheckData: fail where rows break a rule."""
+"""CheckData: fail where data are not as they must be."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from headrace.errors import InvalidPayload, JobFailure, RefusedSql
-from headrace.jobs.base import BaseJob, logger
-from headrace.jobs.sql.packaged import execute
-from headrace.jobs.sql.query_result import outcome_of
+from headrace.errors import InvalidPayload, RefusedSql
+from headrace.jobs.base import BaseJob
+from headrace.jobs.checks.bounds import exactly
+from headrace.jobs.checks.check import ROWS_TOLD, Check, FailureTable, Judged
+from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, only_reading
+from headrace.jobs.checks.declared_checks import checks_of
+from headrace.jobs.checks.judging import judge, primary_keys, record, say
+from headrace.jobs.checks.measuring import queried
+from headrace.jobs.checks.previews import previews_of
+from headrace.jobs.checks.short_forms import counts_of, rules_of
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, refuse_outside_transaction, render_script
 from headrace.template import Preview, RenderedSql
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-_SHOWN = 5
-
-Check = tuple[str, RenderedSql]
 
 
 class CheckData(BaseJob):
     """Check data, and fail with the first bad rows in the message.
 
-    If all checks pass, the result is `{checks}`, their number.
+    The result has `checks`, their number, `warnings`, how many of the level `warn` did not pass,
+    and `check_results`, each with its value, bound and verdict.
 
     Parameters:
-        table: the table to which the rules below apply.
+        table: the table to which the checks below apply.
+        filter: a condition in SQL that the rows to check meet, such as
+            `order_date = {{ run.date }}`; the values of templates are bound.
+        checks: a list of checks: `row_count`, `freshness`, `missing`, `duplicate`, `invalid`,
+            `aggregate`, `schema`, `metric`, `compare`, `failed_rows`, each with its bound; see
+            [Checks](../guide/checks.md).
+        store_failures: where failing keys are kept, `{table: dq.failure, limit: 100}`, even though
+            the job fails; a retry replaces them.
         not_null: columns that must have a value.
         unique: columns in which no value may occur twice.
         unique_together: columns whose combination of values may not occur twice.
@@ -39,13 +46,17 @@ class CheckData(BaseJob):
     """
 
     binds_sql = True
-    result_keys: ClassVar = {"checks": int}
+    in_sql: ClassVar[tuple[str, ...]] = ("filter", *IN_SQL)
+    result_keys: ClassVar = CHECK_RESULT
     tables_read = ("table",)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         table: str | None = None,
         *,
+        filter: str | None = None,  # noqa: A002 - the field's word
+        checks: list[dict[str, dict[str, Any] | None]] | None = None,
+        store_failures: dict[str, Any] | None = None,
         not_null: list[str] | None = None,
         unique: list[str] | None = None,
         unique_together: list[str] | None = None,
@@ -59,40 +70,42 @@ class CheckData(BaseJob):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        rules = bool(not_null or unique or unique_together or references)
+        counts = min_rows is not None or max_rows is not None
+        if (rules or counts) and table is None:
+            raise InvalidPayload("CheckData needs the table for its rules")
         self.table = table
-        self.not_null, self.unique = not_null or [], unique or []
-        self.unique_together = unique_together or []
-        self.references = references or {}
-        self.min_rows, self.max_rows = min_rows, max_rows
+        self.short = [
+            *rules_of(table, filter, not_null, unique, unique_together, references),
+            *counts_of(table, filter, min_rows, max_rows),
+        ]
+        self.checks = checks_of(checks, table, filter)
+        self.store_failures = FailureTable.of(store_failures)
         self.sql_text, self.sql_path, self.params = sql, sql_path, params
         self.message = message
         self._refuse_nothing_to_check()
 
-    def handle(self) -> dict[str, int]:
-        failures: list[str] = []
+    def handle(self) -> dict[str, Any]:
+        kept = self.store_failures.limit if self.store_failures else ROWS_TOLD
         with self.session(read_only=True) as session:
-            checks = [*self._rules()]
+            judged = judge(session, self.short, only_reading, self.connection, kept)
             if self._has_query:
-                checks.append((self.message, self._query()))
-            for told, query in checks:
-                failures += _broken(session, told, query)
-            failures += self._broken_counts(session)
-        if failures:
-            raise JobFailure("; ".join(failures))
-        count = len(checks) + (self.min_rows is not None) + (self.max_rows is not None)
-        logger.info("%d checks passed", count)
-        return {"checks": count}
+                check = Check("failed_rows", self.message, exactly(0), sentence=_told(self.message))
+                one = Judged(check, queried(session, check, self._query(), kept))
+                say(one)
+                judged.append(one)
+            judged += judge(session, self.checks, only_reading, self.connection, kept)
+            keys = primary_keys(session, judged)
+        return record(judged, keys, self.store_failures, self.connection)
 
     def preview(self) -> Iterator[Preview]:
-        for told, sql in self._rules():
-            yield Preview(sql, self.connection, f"expects no rows: {told}")
+        yield from previews_of(self.short, self.connection)
         if self._has_query:
             source = load_source(self.sql_text, self.sql_path)
             previews = of_script(source, self.params, self.connection)
             self.refuse_statements([one.sql for one in previews])
             yield previews[0]
-        if self.min_rows is not None or self.max_rows is not None:
-            yield Preview(self.sql("count_rows", table=self.table), self.connection)
+        yield from previews_of(self.checks, self.connection)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:
@@ -104,71 +117,18 @@ class CheckData(BaseJob):
     def _has_query(self) -> bool:
         return self.sql_text is not None or self.sql_path is not None
 
-    def _rules(self) -> Iterator[Check]:
-        for column in self.not_null:
-            yield (
-                f"{self.table}.{column} is null",
-                self.sql("check_not_null", table=self.table, column=column),
-            )
-        combinations = [[column] for column in self.unique]
-        for columns in combinations + ([self.unique_together] if self.unique_together else []):
-            yield (
-                f"{self.table}.{', '.join(columns)} is not unique",
-                self.sql("check_unique", table=self.table, columns=columns),
-            )
-        for column, parent in self.references.items():
-            yield f"{self.table}.{column} is not in {parent}", self._reference(column, parent)
-
-    def _reference(self, column: str, parent: str) -> RenderedSql:
-        table, _, parent_column = parent.rpartition(".")
-        return self.sql(
-            "check_references",
-            table=self.table,
-            column=column,
-            parent=table,
-            parent_column=parent_column,
-        )
-
     def _query(self) -> RenderedSql:
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
         self.refuse_statements(statements)
         return statements[0]
 
-    def _broken_counts(self, session: "Session") -> list[str]:
-        if self.min_rows is None and self.max_rows is None:
-            return []
-        count = execute(session, self.sql("count_rows", table=self.table)).scalar_one()
-        if self.min_rows is not None and count < self.min_rows:
-            return [f"{self.table} has {count} rows, fewer than {self.min_rows}"]
-        if self.max_rows is not None and count > self.max_rows:
-            return [f"{self.table} has {count} rows, more than {self.max_rows}"]
-        return []
-
     def _refuse_nothing_to_check(self) -> None:
-        queries = self.sql_text is not None, self.sql_path is not None
-        rules = (
-            bool(self.not_null or self.unique or self.unique_together or self.references)
-            or self.min_rows is not None
-            or self.max_rows is not None
-        )
-        if all(queries):
+        if self.sql_text is not None and self.sql_path is not None:
             raise InvalidPayload("CheckData takes either sql or sql_path")
-        if rules and self.table is None:
-            raise InvalidPayload("CheckData needs the table for its rules")
-        if not rules and not any(queries):
-            raise InvalidPayload("CheckData has nothing to check: give a rule, or sql")
+        if not (self.short or self.checks or self._has_query):
+            raise InvalidPayload("CheckData has nothing to check: give a rule, checks, or sql")
 
 
-def _broken(session: "Session", told: str, query: RenderedSql) -> list[str]:
-    found = outcome_of(session, query, stream=True)
-    count = found["row_count"]
-    if count == 0:
-        return []
-    rows = "; ".join(_shown(row) for row in found["rows"][:_SHOWN])
-    more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
-    return [f"{told}: {count} {'row' if count == 1 else 'rows'} ({rows}{more})"]
-
-
-def _shown(row: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r:.80}" for name, value in row.items())
+def _told(message: str) -> str:
+    return message.replace("{", "{{").replace("}", "}}") + ": {rows}"

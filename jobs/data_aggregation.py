@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.errors import InvalidPayload
-from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CheckedJob
 from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.statements.previews import of_replace
 from headrace.jobs.tables.row_storage import replace_table
@@ -33,7 +34,7 @@ class Aggregate:
     distinct: bool
 
 
-class DataAggregation(BaseJob):
+class DataAggregation(CheckedJob):
     """Group a table and calculate totals.
 
     Without `aggregates` and `into` the result is a sentence with the number of groups;
@@ -79,19 +80,26 @@ class DataAggregation(BaseJob):
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
         self._check_sort()
+        if self.checks and into is None:
+            raise InvalidPayload("checks judge what is written: DataAggregation needs into")
+        self.refuse_checks_of(into)
 
     def handle(self) -> str | dict[str, Any]:
         logger.info("Aggregating %s grouped by %s", self.table, ", ".join(self.group_by))
+        if self.into is not None:
+            return self._store(self.into)
         with self.session() as session:
-            if self.into is not None:
-                groups = replace_table(
-                    session, self.into, self._statement(), on_schema_change=self.on_schema_change
-                )
-                return {"groups": groups, "into": self.into}
             found = outcome_of(session, self._statement(), stream=True)
         if self.tells_rows:
             return {"groups": found["row_count"], "rows": found["rows"]}
         return f"Aggregation complete. {found['row_count']} groups found."
+
+    def _store(self, into: str) -> dict[str, Any]:
+        with self.session() as session:
+            groups = replace_table(
+                session, into, self._statement(), on_schema_change=self.on_schema_change
+            )
+        return self.judged({"groups": groups, "into": into}, into)
 
     def preview(self) -> Iterator[Preview]:
         query = Preview(self._statement(), self.connection)
@@ -99,6 +107,7 @@ class DataAggregation(BaseJob):
             yield query
         else:
             yield from of_replace(query, self.into)
+            yield from self.check_previews(self.into)
 
     def _statement(self) -> RenderedSql:
         return self.sql(

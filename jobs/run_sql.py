@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from headrace.errors import InvalidPayload, RefusedSql
-from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.sql.query_result import ROWS_KEPT
 from headrace.jobs.statements.previews import of_replace, of_script
 from headrace.jobs.statements.user_sql import (
@@ -21,7 +22,7 @@ MOST_KEPT = 10_000
 _STORABLE = ("SELECT", "WITH", "VALUES", "TABLE")
 
 
-class RunSql(BaseJob):
+class RunSql(CheckedJob):
     """Run SQL, inline or from a file, written as a Jinja template.
 
     `{{ params.region }}` and `{{ logical_date }}` are bound as values; names go through
@@ -54,6 +55,7 @@ class RunSql(BaseJob):
         "rows": list[dict[str, Any]],
         "into": str,
         "truncated": bool,
+        **CHECK_RESULT,
     }
     tables_written = ("into",)
     tables_made = ("into",)
@@ -74,6 +76,8 @@ class RunSql(BaseJob):
             raise InvalidPayload("RunSql takes either sql or sql_path")
         if into is not None and not transaction:
             raise InvalidPayload("into needs the transaction: remove transaction: false")
+        if self.checks and not transaction:
+            raise InvalidPayload("checks need the transaction: remove transaction: false")
         if not 0 <= keep_rows <= MOST_KEPT:
             raise InvalidPayload(f"keep_rows is a number from 0 to {MOST_KEPT}, not {keep_rows}")
         self.sql_text, self.sql_path = sql, sql_path
@@ -81,6 +85,7 @@ class RunSql(BaseJob):
         self.params = params
         self.into, self.on_schema_change = into, on_schema_change
         self.transactional = transaction
+        self.refuse_checks_of(into)
 
     def handle(self) -> dict[str, Any]:
         source = load_source(self.sql_text, self.sql_path)
@@ -93,7 +98,8 @@ class RunSql(BaseJob):
         if self.into is not None:
             return self._store(statements, self.into)
         with self.session() as session:
-            return run_statements(session, statements, keep=self.keep_rows)
+            result = run_statements(session, statements, keep=self.keep_rows)
+        return self.judged(result, None)
 
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
@@ -103,10 +109,12 @@ class RunSql(BaseJob):
                 refuse_outside_transaction(one.sql)
         if self.into is None:
             yield from previews
+            yield from self.check_previews(None)
             return
         self.refuse_statements([one.sql for one in previews])
         yield from previews[:-1]
         yield from of_replace(previews[-1], self.into)
+        yield from self.check_previews(self.into)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if self.into is not None and statements:
@@ -119,7 +127,7 @@ class RunSql(BaseJob):
             run_statements(session, statements[:-1])
             count = replace_table(session, into, query, on_schema_change=self.on_schema_change)
         logger.info("Stored %d rows in %s", count, into)
-        return {"row_count": count, "into": into}
+        return self.judged({"row_count": count, "into": into}, into)
 
 
 def _refuse_unstorable(query: RenderedSql) -> None:

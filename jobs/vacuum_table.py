@@ -1,11 +1,12 @@
 """VacuumTable: reclaim dead rows and refresh statistics."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
+from headrace.jobs.tables.maintenance import Need, maintained, refuse_both
 from headrace.template import Preview, RenderedSql, quote_identifier
 
 if TYPE_CHECKING:
@@ -16,47 +17,77 @@ _VACUUMED = ("r", "m", "t", "p")
 
 
 class VacuumTable(BaseJob):
-    """Run VACUUM on a table. It cannot run in a transaction; it is safe to repeat.
+    """Run VACUUM on a table, or on the tables of a schema; outside a transaction, safe to repeat.
 
-    It fails if PostgreSQL would skip the table: only its owner may vacuum it.
+    It fails if PostgreSQL would skip all of it: only its owner may vacuum a table. The result is
+    `{tables}`, the names of those that were vacuumed.
 
     Parameters:
         table: the table, with its schema.
+        schema: a schema, all of whose tables are vacuumed, one by one. Give one of the two.
         analyze: also refresh the planner's statistics.
         full: rewrite the table to its smallest size; readers are blocked meanwhile.
+        min_dead: vacuum only tables with so many dead rows, as PostgreSQL counts them: a number,
+            or a share such as 20%.
+        min_age: vacuum only tables whose oldest row is so many transactions old. With `min_dead`,
+            one of the two is enough.
     """
 
     transactional = False
+    result_keys: ClassVar = {"tables": list[str]}
 
-    def __init__(self, table: str, analyze: bool = True, full: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        table: str | None = None,
+        analyze: bool = True,
+        full: bool = False,
+        *,
+        schema: str | None = None,
+        min_dead: int | str | None = None,
+        min_age: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.table, self.analyze, self.full = table, analyze, full
+        refuse_both("VacuumTable", table, schema)
+        self.table, self.schema, self.analyze, self.full = table, schema, analyze, full
+        self.need = Need.of(min_dead, min_age)
 
-    def handle(self) -> None:
-        statement = self._statement()
+    def handle(self) -> dict[str, list[str]]:
         with self.autocommit() as connection:
-            self._refuse_skipped(connection)
-            logger.info("Vacuuming %s", self.table)
-            execute(connection, statement)
-        logger.info("Vacuumed %s", self.table)
+            names = [one.display for one in self._vacuum(connection)]
+        logger.info("Vacuumed %s", ", ".join(names) or "nothing: no table needs it")
+        return {"tables": names}
 
-    def _refuse_skipped(self, connection: "Connection") -> None:
+    def _vacuum(self, connection: "Connection") -> Iterator[RenderedSql]:
+        """Vacuum table by table and yield the name of each that is done."""
+        if self.table is not None and self.need == Need():
+            self._refuse_skipped(connection, self.table)
+            names = [RenderedSql(quote_identifier(self.table), {})]
+        else:
+            found = maintained(connection, self.table, self.schema, "vacuum")
+            names = [one.sql for one in found if self.need.has(one)]
+        for name in names:
+            logger.info("Vacuuming %s", name.display)
+            execute(connection, self._statement(name))
+            yield name
+
+    def _refuse_skipped(self, connection: "Connection", table: str) -> None:
         """Refuse what PostgreSQL would skip with a warning only."""
         version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
         rights = self.sql(
-            "vacuum_rights", table=quote_identifier(self.table), maintain=int(version) >= 170000
+            "vacuum_rights", table=quote_identifier(table), maintain=int(version) >= 170000
         )
         found = list(execute(connection, rights))
         if not found:
-            raise JobFailure(f"there is no table {self.table}")
+            raise JobFailure(f"there is no table {table}")
         own = next(one for one in found if one.itself)
         if own.kind not in _VACUUMED:
-            raise JobFailure(f"{self.table} is not a table: VACUUM would skip it")
+            raise JobFailure(f"{table} is not a table: VACUUM would skip it")
         parts = [one for one in found if one.kind != "p"] or found
         skipped = [one.name for one in parts if not one.allowed]
         if len(skipped) == len(parts):
             raise JobFailure(
-                f"only the owner of {self.table} may vacuum it: VACUUM would skip it; "
+                f"only the owner of {table} may vacuum it: VACUUM would skip it; "
                 "connect as the owner, or GRANT MAINTAIN (PostgreSQL 17)"
             )
         if skipped:
@@ -66,7 +97,10 @@ class VacuumTable(BaseJob):
             )  # fmt: skip
 
     def preview(self) -> Iterator[Preview]:
-        yield Preview(self._statement(), self.connection)
+        if self.table is not None:
+            note = "" if self.need == Need() else "if it needs it"
+            name = RenderedSql(quote_identifier(self.table), {})
+            yield Preview(self._statement(name), self.connection, note)
 
-    def _statement(self) -> RenderedSql:
-        return self.sql("vacuum_table", table=self.table, analyze=self.analyze, full=self.full)
+    def _statement(self, table: RenderedSql) -> RenderedSql:
+        return self.sql("vacuum_named", table=table, analyze=self.analyze, full=self.full)

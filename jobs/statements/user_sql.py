@@ -127,9 +127,10 @@ def _only_reads(statement: RenderedSql) -> bool:
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:
     attempt = jobapi.current()
+    due = attempt.logical_date
     return {
         "params": params or {},
-        "logical_date": attempt.logical_date,
-        "run": {"id": attempt.run_id, "logical_date": attempt.logical_date},
+        "logical_date": due,
+        "run": {"id": attempt.run_id, "logical_date": due, "date": due and due.date()},
         "job": {"id": attempt.job_id, "attempt": attempt.attempt, "step": attempt.step},
     }

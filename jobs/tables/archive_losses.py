@@ -1,5 +1,6 @@
 """Finds what would be lost if old rows of a table were moved to an archive, before they are."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
@@ -24,8 +25,12 @@ _WIDER = {
 }
 
 
-def refuse_unfit_table(session: "Session", table: str, into: str, column: str) -> None:
+def refuse_unfit_table(
+    session: "Session", table: str, into: str, column: str, *, apart: bool = False
+) -> None:
     """Refuse to archive where age cannot be told, or where an archive would not be one.
+
+    `apart`: the archive is in another database.
 
     Raises:
         JobFailure: naming what is wrong and what to do.
@@ -41,7 +46,7 @@ def refuse_unfit_table(session: "Session", table: str, into: str, column: str) -
             f"{table}.{column} is {found.type}, which is compared letter by letter or by number, "
             "not by time: name a column of type date, timestamp or timestamptz"
         )
-    if found.same:
+    if found.same and not apart:
         raise JobFailure(f"{into} is {table} itself, or a part of it: choose another one")
     if found.heirs:
         raise JobFailure(
@@ -72,16 +77,20 @@ def archived_columns(session: "Session", table: str, into: str) -> list[str]:
     return [one.quoted for one in found if not one.generated]
 
 
-def refuse_lost_children(session: "Session", table: str) -> None:
+def refuse_lost_children(
+    session: "Session", table: str, picked: str, taken_along: Collection[str]
+) -> None:
     """Refuse to move rows with which others would be deleted, or lose what they refer to.
 
-    The rows to move are held by then, so that no other transaction can refer to them anew.
+    The rows to move are held by then, so that no other transaction can refer to them anew. Of
+    tables that are `taken_along` the rows that refer to them move, too.
 
     Raises:
         JobFailure: naming the tables with such rows.
     """
     lost = []
-    for key in _rows(session, "archive_referrers", table=_quoted(table)):
+    along = [_quoted(one) for one in taken_along if one != table]
+    for key in _rows(session, "archive_referrers", table=_quoted(table), along=along):
         count = execute(
             session,
             packaged_sql(
@@ -90,7 +99,7 @@ def refuse_lost_children(session: "Session", table: str) -> None:
                 refers=RenderedSql(key.refers, {}),
                 itself=key.itself,
                 table=table,
-                picked=PICKED,
+                picked=picked,
             ),
         ).scalar_one()
         if count:
@@ -98,7 +107,8 @@ def refuse_lost_children(session: "Session", table: str) -> None:
     if lost:
         raise JobFailure(
             f"rows refer to the old rows of {table} and would be deleted or changed with them: "
-            f"{', '.join(lost)}; archive those first, in an earlier step"
+            f"{', '.join(lost)}; name them in `children`, or archive those first, in an earlier "
+            "step"
         )
 
 

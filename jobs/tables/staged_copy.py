@@ -82,6 +82,23 @@ def stage_table(
     return Staged(stored, model)
 
 
+def stage_query(
+    source: "Session", target: "Session", model: Table, query: RenderedSql, *, into: str
+) -> Staged:
+    """Copy the rows of a query over `model`, its generated columns left out, as `stage_table`."""
+    plain = replace(model, columns=tuple(c for c in model.columns if not c.generated))
+    with SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
+        rows = cast("IO[bytes]", spool)
+        with set_locally(source, *_PORTABLE):
+            sent = copy_out(source, packaged_sql("copy_out", query=query), rows)
+        rows.seek(0)
+        make_staging(target, _known_types(target, plain, into))
+        stored = _read_portably(target, plain, rows)
+    if stored != sent:
+        raise JobFailure(f"{model.written}: {sent} rows were read, but {stored} arrived")
+    return Staged(stored, plain)
+
+
 def _model(session: "Session", table: str, columns: Sequence[str] | None) -> Table:
     found = readable_table(session, table)
     if found.filtered:

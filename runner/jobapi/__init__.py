@@ -38,6 +38,12 @@ class Sessions(Protocol):
         self, connection: str | None = None, *, patient: bool = False
     ) -> "AbstractContextManager[Connection]": ...
 
+    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
+
+    def batch(
+        self, label: str, connection: str | None = None
+    ) -> "AbstractContextManager[Session | None]": ...
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -110,6 +116,25 @@ class Attempt:
         statements whose wait holds up nobody, CONCURRENTLY ones.
         """
         return self.sessions.autocommit(connection, patient=patient)
+
+    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]":
+        """Return a session in a transaction of its own, committed at the end of its block.
+
+        For what has to outlive a job that fails: write it with the job's id and the attempt's
+        number, so that a retry can replace it. The session sees nothing of the job's own
+        transaction.
+        """
+        return self.sessions.aside(connection)
+
+    def batch(
+        self, label: str, connection: str | None = None
+    ) -> "AbstractContextManager[Session | None]":
+        """Return a session whose work is committed at the end of its block, once for each label.
+
+        For a job whose work is done in parts. None is given where an earlier attempt has committed
+        the part. An attempt that is over cannot commit any: it is stopped.
+        """
+        return self.sessions.batch(label, connection)
 
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.

@@ -12,10 +12,15 @@ class NamedConnection:
 
     `lock_timeout_s` is how long a statement of a job may wait for a lock, 0 without an end; None
     leaves what the URL, role or database says, and is `DEFAULT_LOCK_TIMEOUT_S` where they say
-    nothing. `timezone` None leaves the session's zone as role or database have it. The URL may
-    hold a password: it is left out of `repr`.
+    nothing. `statement_timeout_s` is the same for a statement; `timezone` and `search_path` None
+    leave what role or database have. `role` is the one that jobs work as, None for the one that
+    logs in; the ledger is written by the latter. The URL may hold a password: it is left out of
+    `repr`.
     """
 
     url: str = field(repr=False)
     lock_timeout_s: float | None = None
     timezone: str | None = None
+    statement_timeout_s: float | None = None
+    role: str | None = None
+    search_path: tuple[str, ...] | None = None

@@ -19,6 +19,7 @@ def render_late(
     *,
     handler: str | None = None,
     referring: Callable[[str], Collection[str]] = no_keys,
+    in_sql: Callable[[str], Collection[str]] = no_keys,
 ) -> dict[str, Any]:
     """Return the payload of a late job with the rest of its templates rendered.
 
@@ -28,21 +29,21 @@ def render_late(
     Raises:
         TemplateError: a value cannot be rendered.
     """
-    keys = Keys(frozenset(verbatim(job)), frozenset(referring(job)))
+    keys = Keys.of(verbatim, referring, in_sql, job)
 
-    def rendered(value: Any, place: str, render: Render) -> Any:
+    def rendered(value: Any, place: str, path: list[str]) -> Any:
         if isinstance(value, Mapping):
-            return {key: rendered(item, f"{place}.{key}", render) for key, item in value.items()}
+            return {
+                key: rendered(item, f"{place}.{key}", [*path, key]) for key, item in value.items()
+            }
         if isinstance(value, list):
-            return [rendered(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
+            return [rendered(item, f"{place}[{i}]", path) for i, item in enumerate(value)]
         if not isinstance(value, str) or not speaks_later(value, handler):
             return value
         with at_place(place):
-            return plain(render(value, variables))
+            return plain(keys.render_of(path, render)(value, variables))
 
     return {
-        key: value
-        if key in keys.verbatim
-        else rendered(value, f"with.{key}", keys.render_of(key, render))
+        key: value if key in keys.verbatim else rendered(value, f"with.{key}", [key])
         for key, value in payload.items()
     }

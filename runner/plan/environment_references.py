@@ -7,7 +7,7 @@ whoever starts a run cannot read the worker's environment.
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,23 +15,38 @@ from typing import Any, NamedTuple
 from headrace.errors import TemplateError
 from headrace.observe.redaction import REFERENCE
 from headrace.plan.deferred_values import at_place
+from headrace.template.sql_literals import render_piece
 
 Render = Callable[[Any, Mapping[str, Any]], Any]
 
 
 class Keys(NamedTuple):
-    """The keys of a job's `with` that are templates of its own, and those with references."""
+    """The keys of a job's `with` that are templates of its own, and those with references.
+
+    `in_sql` are the paths of texts that are parts of SQL: `filter`; `checks.query` is the key
+    `query` anywhere below `checks`.
+    """
 
     verbatim: frozenset[str]
     referring: frozenset[str]
+    in_sql: frozenset[str] = frozenset()
 
-    def render_of(self, key: str, render: Render) -> Render:
-        """Return what renders the texts at a key."""
-        return keeping_references(render) if key in self.referring else render
+    @classmethod
+    def of(cls, *and_job: Any) -> "Keys":
+        """Return the keys of a job, from what gives each kind of them by the job's name."""
+        *kinds, job = and_job
+        return cls(*(frozenset(names(job)) for names in kinds))
+
+    def render_of(self, path: Sequence[str], render: Render) -> Render:
+        """Return what renders the text that keys lead to, the first one of `with`."""
+        first, last = path[0], path[-1]
+        if (first if len(path) == 1 else f"{first}.{last}") in self.in_sql:
+            return render_piece
+        return keeping_references(render) if first in self.referring else render
 
 
 def no_keys(_job: str) -> Collection[str]:
-    """Return the keys of `with` in whose texts `${NAME}` is a reference: by default none."""
+    """Return the keys of `with` whose texts are rendered in a way of their own: by default none."""
     return ()
 
 

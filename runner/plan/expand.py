@@ -47,7 +47,7 @@ def sql_is_verbatim(job: str) -> Collection[str]:
     return ("sql",) if pipeline_of(job) is None else ()
 
 
-def expand(
+def expand(  # noqa: PLR0913 - what a plan is made of
     pipeline: Pipeline,
     *,
     params: Mapping[str, Any],
@@ -57,6 +57,7 @@ def expand(
     defaults: ExpandDefaults | None = None,
     verbatim: Callable[[str], Collection[str]] = sql_is_verbatim,
     referring: Callable[[str], Collection[str]] = no_keys,
+    in_sql: Callable[[str], Collection[str]] = no_keys,
 ) -> Plan:
     """Return the jobs of one run in an order in which each follows what it depends on.
 
@@ -72,7 +73,7 @@ def expand(
         "params": dict(params),
         "run": run_variables(pipeline, logical_date, run_context or {}),
     }
-    keys_of = lambda job: Keys(frozenset(verbatim(job)), frozenset(referring(job)))  # noqa: E731
+    keys_of = lambda job: Keys.of(verbatim, referring, in_sql, job)  # noqa: E731
     rendered = _rendered(pipeline, variables, render, keys_of, defaults.pools)
     return Plan(
         pipeline=pipeline.name,
@@ -239,20 +240,26 @@ class _Rendering:
         payload = {
             key: plain(value)
             if key in keys.verbatim
-            else self._value(value, f"with.{key}", keys.render_of(key, self._render))
+            else self._value(value, f"with.{key}", [key], keys)
             for key, value in self._step.with_.items()
         }
         render = as_variables(self._render)
         env = {
-            name: self._value(text, f"env.{name}", render) for name, text in self._step.env.items()
+            name: self._text(text, f"env.{name}", render) for name, text in self._step.env.items()
         }
         return _Rendered(self._name, payload, env, self._late)
 
-    def _value(self, value: Any, place: str, render: Render) -> Any:
+    def _value(self, value: Any, place: str, path: list[str], keys: Keys) -> Any:
         if isinstance(value, Mapping):
-            return {str(k): self._value(item, f"{place}.{k}", render) for k, item in value.items()}
+            return {
+                str(key): self._value(item, f"{place}.{key}", [*path, str(key)], keys)
+                for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
-            return [self._value(item, f"{place}[{i}]", render) for i, item in enumerate(value)]
+            return [self._value(one, f"{place}[{i}]", path, keys) for i, one in enumerate(value)]
+        return self._text(value, place, keys.render_of(path, self._render))
+
+    def _text(self, value: Any, place: str, render: Render) -> Any:
         if not isinstance(value, str):
             return plain(value)
         of_item = self._item is not None and speaks_of(value, self._item)

@@ -12,7 +12,7 @@ from headrace.model.pipeline import Pipeline
 def run_variables(
     pipeline: Pipeline, logical_date: datetime, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the variables of `run.`: `extra`, `pipeline` and `logical_date`.
+    """Return the variables of `run.`: `extra`, `pipeline`, `logical_date` and its `date`.
 
     `logical_date` is given on the clock of the schedule's zone, so that a run due at midnight
     in Berlin is of the day that begins there, not of the day that UTC still has. Where a
@@ -20,8 +20,5 @@ def run_variables(
     without it the first one's counts.
     """
     timezone = extra.get("timezone") or clock_of(pipeline)
-    return {
-        **extra,
-        "pipeline": pipeline.name,
-        "logical_date": logical_date.astimezone(ZoneInfo(timezone)),
-    }
+    local = logical_date.astimezone(ZoneInfo(timezone))
+    return {**extra, "pipeline": pipeline.name, "logical_date": local, "date": local.date()}

@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 
 # Under the job's own search path: names that are the server's are written in full.
 _MARK = "{settings}SAVEPOINT {savepoint}; SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
+# Last: the ledger is read by the role that logs in.
+_AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
 _APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
 _OWN_PATH = f"SET LOCAL search_path = {OWN_SEARCH_PATH}; "
 _LONGEST_WAIT_S = 60.0
 _LOOK_EVERY_S = 0.1
+
+
+class EffectApplied(BaseException):
+    """The target's ledger says that an earlier attempt's effect is committed there.
+
+    No Exception: a job that catches those must not hide it.
+    """
 
 
 @dataclass(slots=True)
@@ -92,20 +101,23 @@ class Held:
                 raise TransactionEnded
 
 
-def hold(opened: "Connection", settings: str, *, ledger_of: UUID | None = None) -> Held:
+def hold(
+    opened: "Connection", settings: str, *, ledger_of: UUID | None = None, role: str | None = None
+) -> Held:
     """Begin the attempt's transaction, its mark and the look into the ledger in one round trip.
 
-    `settings` are commands that come first.
+    `settings` are commands that come first; `role` is the one that the job works as.
     """
     opened.begin()
     raw: Any = opened.connection.dbapi_connection
     savepoint = f"headrace_{secrets.token_hex(8)}"
     asked = _MARK.format(settings=settings, savepoint=savepoint) + (_APPLIED if ledger_of else "")
+    asked += _AS_ROLE if role else ""
     with raw.plain() as cursor:
-        cursor.execute(asked, {"id": ledger_of and str(ledger_of)})
+        cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
         number, *applied = cursor.fetchone()
     raw.held = True
-    return Held(opened, raw, number, savepoint, applied == [True])
+    return Held(opened, raw, number, savepoint, applied[:1] == [True])
 
 
 @contextmanager

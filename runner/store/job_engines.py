@@ -1,6 +1,7 @@
 """Engines for jobs' sessions: one for the control database, one for each named connection."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_settings import quoted_name
 from headrace.store.targets import target_engine
 
 CONTROL = None
@@ -72,6 +74,28 @@ class JobEngines:
     def url_of(self, name: str | None) -> str:
         """Return the URL of a connection."""
         return self._store.url if name is CONTROL else self._connections[name].url
+
+    def role_of(self, name: str | None) -> str | None:
+        """Return the role that jobs work as on a connection, None for the one that logs in."""
+        return None if name is CONTROL else self._connections[name].role
+
+    def as_role(self, name: str | None, *, local: bool) -> str:
+        """Return the command by which a session works as its connection's role."""
+        role, scope = self.role_of(name), "LOCAL " if local else ""
+        return f"SET {scope}ROLE {quoted_name(role)}; " if role else ""
+
+    @contextmanager
+    def apart(self, name: str | None) -> Iterator[Engine]:
+        """Yield an engine that has connections beside the attempt's own."""
+        if name is not CONTROL:
+            yield self.of(name)
+            return
+        engine = target_engine(NamedConnection(self._store.url), self._worker)
+        event.listen(engine, "connect", self._guarded)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     def beside(self, name: str) -> Iterator[Engine]:
         """Yield engines of the other ways to a connection's database, one after the other.

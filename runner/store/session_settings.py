@@ -115,6 +115,12 @@ def milliseconds(seconds: float) -> str:
     return f"{min(seconds * 1000, 2**31 - 1):.0f}ms"
 
 
+def quoted_name(name: str) -> str:
+    """Return a schema's name as `search_path` takes it."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
 def statement(settings: Mapping[str, str], *, local: bool = False) -> str:
     """Return the commands that set these; with `local` until the transaction's end."""
     scope = "LOCAL " if local else ""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
 from headrace.model.connection import NamedConnection
-from headrace.store.attempt_transaction import Held, hold, reading
+from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
 from headrace.store.error_reasons import Reasons
 from headrace.store.job_connection import Guard
@@ -19,16 +19,10 @@ from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
+from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
 from headrace.store.session_state import IN_ORDER, execute
-
-
-class EffectApplied(BaseException):
-    """The target's ledger says that an earlier attempt's effect is committed there.
-
-    No Exception: a job that catches those must not hide it.
-    """
 
 
 class JobSessions:
@@ -56,9 +50,10 @@ class JobSessions:
         # Of a job that sets its own; None leaves the connection's.
         self.lock_timeout_s: float | None = None
         self._held: dict[str | None, Held] = {}
-        self._read_only = ReadOnlyTransactions(
-            self._engines.of, partial(self._job_settings, local=True)
-        )
+        local = partial(self._job_settings, local=True)
+        self._read_only = ReadOnlyTransactions(self._engines.of, local)
+        own = OwnTransactions(store, self._engines, self._ledgers, local, self._use)
+        self.aside, self.batch = own.aside, own.batch
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
@@ -268,28 +263,34 @@ class JobSessions:
         if name is CONTROL:
             self._store.raw.autocommit = False
         opened = self._engines.of(name).connect()
-        settings = self._job_settings(name, local=True)
+        settings = self._job_settings(name, local=True, as_role=False)
         try:
-            return hold(opened, settings, ledger_of=None if name is CONTROL else self._job[0])
+            ledger_of = None if name is CONTROL else self._job[0]
+            return hold(opened, settings, ledger_of=ledger_of, role=self._engines.role_of(name))
         except BaseException:
             opened.invalidate()
             raise
 
-    def _job_settings(self, name: str | None, *, local: bool, patient: bool = False) -> str:
+    def _job_settings(
+        self, name: str | None, *, local: bool, patient: bool = False, as_role: bool = True
+    ) -> str:
         """Return what a job's transaction has beyond the session's own settings."""
         settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
         if self.lock_timeout_s is not None:
             settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
         elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
             settings["lock_timeout"] = "0"
-        return statement(settings, local=local)
+        role = self._engines.as_role(name, local=local) if as_role else ""
+        return statement(settings, local=local) + role
 
-    def _use(self) -> None:
-        """Note that the job works on a database. Before it does, the connection is put in order."""
+    def _use(self) -> tuple[UUID, int]:
+        """Note that the job works on a database, before it does; return its id and attempt."""
+        assert self._job is not None
         if not self.used:
             self.before_use()
         self.used = True
         open_waits(True)
+        return self._job
 
     def _say_on(self, text: str, level: int) -> None:
         # Looked up each time: who listens is set after the first connection.

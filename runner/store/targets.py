@@ -10,7 +10,7 @@ from headrace.model.connection import NamedConnection
 from headrace.store.connect import engine_of, make_engine
 from headrace.store.database import SqlTransaction
 from headrace.store.outages import reported
-from headrace.store.session_settings import Use, Wanted, milliseconds
+from headrace.store.session_settings import Use, Wanted, milliseconds, quoted_name
 from headrace.store.session_state import RESET
 
 
@@ -23,8 +23,12 @@ def target_engine(connection: NamedConnection, worker: str) -> Engine:
     more = {}
     if connection.lock_timeout_s is not None:
         more["lock_timeout"] = milliseconds(connection.lock_timeout_s)
+    if connection.statement_timeout_s is not None:
+        more["statement_timeout"] = milliseconds(connection.statement_timeout_s)
     if connection.timezone is not None:
         more["timezone"] = connection.timezone
+    if connection.search_path is not None:
+        more["search_path"] = ", ".join(map(quoted_name, connection.search_path))
     wanted = Wanted(Use.TARGET, f"headrace:{worker}", more)
     engine = engine_of(connection.url, wanted, pool_size=1)
     event.listen(engine, "checkin", _clean)

@@ -257,3 +257,35 @@ def test_an_autocommit_job_leaves_nothing_to_the_bookkeeping(working: Working):
 
     assert row["status"] == "completed", row["error"]
     assert value(run_sql(hand, "select current_setting('statement_timeout')")) == "0"
+
+
+def test_a_connection_may_say_role_search_path_and_statement_timeout(
+    working: Working, debian: Server, place: str
+):
+    debian.execute(
+        "DROP ROLE IF EXISTS owner_of_data",
+        "CREATE ROLE owner_of_data NOLOGIN",
+        "GRANT owner_of_data TO etl",
+        f"GRANT CREATE ON DATABASE {place} TO owner_of_data",
+    )
+    debian.execute('CREATE SCHEMA "Data" AUTHORIZATION owner_of_data', database=place)
+    url = debian.url_for(place, "etl")
+    hand = working(
+        there=NamedConnection(
+            url, role="owner_of_data", search_path=("Data", "public"), statement_timeout_s=90
+        )
+    )
+    asked = "select current_user::text a, current_setting('statement_timeout') b"
+
+    for number in range(2):
+        row = run_sql(hand, f"create table t{number} (n int); {asked}", connection="there")
+        assert row["result"]["rows"] == [{"a": "owner_of_data", "b": "90s"}], row["error"]
+    alone = run_sql(hand, "create table t2 (n int)", connection="there", transaction=False)
+    assert alone["status"] == "completed", alone["error"]
+
+    owners = "select tablename::text, tableowner::text from pg_tables"
+    where = " where schemaname = 'Data' order by 1"
+    assert query(url, owners + where) == [(f"t{n}", "owner_of_data") for n in range(3)]
+    (owner,) = query(url, "select tableowner::text from pg_tables where tablename = 'ledger'")
+    assert owner == ("etl",)
+    debian.execute("REASSIGN OWNED BY owner_of_data TO etl", database=place)

@@ -30,7 +30,10 @@ def test_rows_that_others_refer_to_are_not_taken_from_under_them(run_job, execut
     execute("INSERT INTO orders VALUES (1, '2025-01-01'), (2, '2025-01-01'), (3, '2026-02-01')")
     execute("INSERT INTO lines VALUES (1, 10), (1, 11), (3, 12)")
 
-    with pytest.raises(JobFailure, match=rf"2 of lines \(ON DELETE {action}\).*in an earlier step"):
+    with pytest.raises(
+        JobFailure,
+        match=rf"2 of lines \(ON DELETE {action}\).*name them in `children`",
+    ):
         run_job(ArchiveRows, table="orders", into="old_orders", **OLD)
 
     assert query("SELECT count(*) FROM orders") == [(3,)]
@@ -200,3 +203,93 @@ def test_two_archives_with_a_limit_share_the_work(run_job, execute, query, targe
 
     assert counts == [2, 2]
     assert query("SELECT count(*) FROM old") == [(4,)]
+
+
+LINES = (
+    "CREATE TABLE orders (id int PRIMARY KEY, at date);"
+    " CREATE TABLE lines (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE CASCADE);"
+    " CREATE TABLE notes (line int REFERENCES lines ON DELETE CASCADE, n text);"
+    " INSERT INTO orders VALUES (1, '2025-01-01'), (2, '2026-02-01');"
+    " INSERT INTO lines VALUES (10, 1), (11, 1), (20, 2);"
+    " INSERT INTO notes VALUES (10, 'a'), (20, 'b')"
+)
+
+
+def test_children_and_grandchildren_are_taken_along(run_job, execute, query):
+    execute(LINES)
+    children = {"lines": {"key": "order_id", "children": {"notes": "line"}}}
+
+    result = run_job(ArchiveRows, table="orders", into="old.orders", children=children, **OLD)
+
+    assert result["children"] == {"lines": 2, "notes": 1}
+    assert query("SELECT id FROM old.lines ORDER BY 1") == [(10,), (11,)]
+    assert query("SELECT n FROM old.notes") == [("a",)]
+    assert query("SELECT orders.id, lines.id, n FROM orders, lines, notes") == [(2, 20, "b")]
+
+
+def test_a_grandchild_that_is_not_named_is_refused(run_job, execute, query):
+    execute(LINES)
+
+    with pytest.raises(JobFailure, match=r"1 of notes \(ON DELETE CASCADE\); name them in"):
+        run_job(
+            ArchiveRows, table="orders", into="old.orders", children={"lines": "order_id"}, **OLD
+        )
+
+    assert query("SELECT count(*) FROM lines") == [(3,)]
+
+
+def test_rows_that_are_kept_are_copied_once(run_job, execute, query):
+    execute("CREATE TABLE t (id int PRIMARY KEY, at date)")
+    execute("INSERT INTO t VALUES (1, '2025-01-01'), (2, '2025-01-02')")
+    with_ = {"table": "t", "into": "old", "keep_rows": True, "batch_size": 1, **OLD}
+
+    assert run_job(ArchiveRows, **with_)["row_count"] == 2
+    assert run_job(ArchiveRows, **with_)["row_count"] == 0
+
+    assert query("SELECT count(*) FROM old") == [(2,)]
+    assert query("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_a_checksum_finds_an_archive_that_changes_values(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at date); CREATE TABLE old (LIKE t)")
+    execute("INSERT INTO t VALUES (1, '2025-01-01')")
+    execute(
+        "CREATE FUNCTION changed() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.id = 7; RETURN NEW; END';"
+        " CREATE TRIGGER changed BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION changed()"
+    )
+
+    with pytest.raises(JobFailure, match="checksum of the rows in old"):
+        run_job(ArchiveRows, table="t", into="old", verify="checksum", **OLD)
+
+    assert query("SELECT id FROM t") == [(1,)]
+
+
+def test_a_condition_and_an_order_choose_the_rows(run_job, execute, query):
+    execute("CREATE TABLE t (id int, at date)")
+    execute("INSERT INTO t SELECT n, date '2025-01-01' + n FROM generate_series(1, 6) n")
+
+    result = run_job(
+        ArchiveRows, table="t", into="old", where="id <> 6", order="desc", batch_size=2,
+        batch_limit=1, vacuum=True, **OLD,
+    )  # fmt: skip
+
+    assert (result["row_count"], result["batches"]) == (2, 1)
+    assert query("SELECT array_agg(id ORDER BY id) FROM old") == [([4, 5],)]
+
+
+@pytest.mark.parametrize(
+    ("with_", "told"),
+    [
+        ({"limit": 1, "batch_size": 1}, "use batch_limit"),
+        ({"wait": "1s"}, "need batch_size"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 1, "checks": [{"row_count": None}]}, "a step of its own"),
+        ({"children": {"lines": 5}}, "lines takes the column"),
+        ({"lock_wait": "soon"}, "is not a duration"),
+        ({"target_connection": "x", "children": {"lines": "a"}}, "within one database"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused(run_job, with_, told):
+    with pytest.raises(InvalidPayload, match=told):
+        run_job(ArchiveRows, table="t", into="old", **with_, **OLD)

@@ -302,7 +302,7 @@ def test_good_data_passes_with_the_number_of_checks(run_job, orders):
         sql="SELECT 1 WHERE false",
     )
 
-    assert result == {"checks": 5}
+    assert result["checks"] == 5
 
 
 def test_many_bad_rows_are_cut_short(run_job, execute):

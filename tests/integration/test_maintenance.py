@@ -5,7 +5,9 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import JobFailure
+from headrace.jobs.analyze_table import AnalyzeTable
 from headrace.jobs.rebuild_index import RebuildIndex
+from headrace.jobs.refresh_view import RefreshView
 from headrace.jobs.run_sql import RunSql
 from headrace.jobs.vacuum_table import VacuumTable
 from tests.support.attempts import JobRunner, engine_for
@@ -110,3 +112,53 @@ def test_the_owner_of_the_database_may_vacuum_what_is_in_it(run_job, execute, qu
     run_job(VacuumTable, table="t")
 
     assert query("SELECT reltuples::int FROM pg_class WHERE relname = 't'") == [(1,)]
+
+
+def test_of_a_schema_only_tables_with_dead_rows_are_vacuumed(run_job, execute, target):
+    execute("CREATE SCHEMA s; CREATE TABLE s.dead (n int); CREATE TABLE s.clean (n int)")
+    execute("INSERT INTO s.dead SELECT generate_series(1, 100); INSERT INTO s.clean VALUES (1)")
+    with target.connect() as connection:
+        connection.execute(text("DELETE FROM s.dead WHERE n <= 40"))
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        connection.commit()
+
+    done = run_job(VacuumTable, schema="s", min_dead="30%")
+
+    assert done == {"tables": ["s.dead"]}
+    assert run_job(VacuumTable, schema="s", min_dead=50) == {"tables": []}
+    assert run_job(VacuumTable, schema="s") == {"tables": ["s.clean", "s.dead"]}
+
+
+def test_statistics_of_a_table_and_of_a_schema_are_refreshed(run_job, execute, query):
+    execute("CREATE SCHEMA s; CREATE TABLE s.t (n int, m int); CREATE TABLE s.u (n int)")
+    execute("INSERT INTO s.t SELECT n, n FROM generate_series(1, 10) n")
+
+    assert run_job(AnalyzeTable, table="s.t", columns=["m"]) == {"tables": ['"s"."t"']}
+    assert query("SELECT attname FROM pg_stats WHERE schemaname = 's'") == [("m",)]
+    assert run_job(AnalyzeTable, schema="s") == {"tables": ["s.t", "s.u"]}
+    with pytest.raises(JobFailure, match="the schema nowhere is missing"):
+        run_job(AnalyzeTable, schema="nowhere")
+
+
+def test_a_view_is_refreshed_concurrently_where_that_can_be(run_job, execute, query):
+    execute("CREATE TABLE t (n int); CREATE MATERIALIZED VIEW v AS SELECT n FROM t")
+    execute("INSERT INTO t VALUES (1)")
+
+    assert run_job(RefreshView, view="v") == {"view": "v", "row_count": 1, "concurrently": False}
+    with pytest.raises(JobFailure, match="no unique index over all of its rows"):
+        run_job(RefreshView, view="v", concurrently=True)
+    execute("CREATE UNIQUE INDEX ON v (n); INSERT INTO t VALUES (2)")
+    assert run_job(RefreshView, view="v")["concurrently"] is True
+    assert query("SELECT count(*) FROM v") == [(2,)]
+
+
+def test_a_refresh_that_a_check_refuses_is_never_seen(run_job, execute, query):
+    execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
+    execute("CREATE MATERIALIZED VIEW v AS SELECT n FROM t; DELETE FROM t")
+
+    with pytest.raises(JobFailure, match="row_count of v: 0, must be greater than 0"):
+        run_job(RefreshView, view="v", checks=[{"row_count": None}])
+
+    assert query("SELECT n FROM v") == [(1,)]
+    with pytest.raises(JobFailure, match="t is no materialized view"):
+        run_job(RefreshView, view="t")

@@ -17,6 +17,7 @@ INSERT INTO {schema}.orders VALUES
     (2, 'Ann', -0.5, NULL, '2026-07-01'),
     (3, 'Zoë', 7, '2026-07-02 12:00', '2026-07-02');
 """
+ZONED = ORDERS.replace("'2026-07-01 00:30'", "'2026-07-01 00:30+02'").replace("12:00", "12:00+00")
 FIRST = "12345678901234567.8901"
 
 
@@ -58,7 +59,7 @@ def _run_sql(place: Place) -> Cell:
 def _run_sql_into(place: Place) -> Cell:
     return Cell(
         {"sql": "select name, amount, at from {schema}.orders where id < 3",
-         "into": "{schema}.picked"},
+         "into": "{schema}.picked", "checks": [{"row_count": {"must_be": 2}}]},
         {"SELECT name, amount::text, at::text FROM {schema}.picked ORDER BY name": [
             ("Ann", "-0.5000", None), ("José", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
         result={"row_count": 2},
@@ -67,7 +68,8 @@ def _run_sql_into(place: Place) -> Cell:
 
 def _populate(place: Place) -> Cell:
     return Cell(
-        {"sql_path": "sql/populate_{schema}.sql"},
+        {"sql_path": "sql/populate_{schema}.sql",
+         "checks": [{"row_count": {"table": "{schema}.made", "must_be": 1}}]},
         {"SELECT who, at::text FROM {schema}.made":
             [("Ñandú", f"2026-07-01 00:30:00{place.offset}")]},
         prepare="",
@@ -77,7 +79,8 @@ def _populate(place: Place) -> Cell:
 def _aggregate(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.orders", "group_by": "day",
-         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals"},
+         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals",
+         "checks": [{"missing": {"column": "day"}}]},
         {"SELECT day::text, total::text FROM {schema}.totals ORDER BY day": [
             ("2026-06-30", FIRST), ("2026-07-01", "-0.5000"), ("2026-07-02", "7.0000")]},
         result={"groups": 3},
@@ -133,7 +136,50 @@ def _export(_place: Place) -> Cell:
 def _check(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.orders", "not_null": ["name"], "unique": ["id"], "min_rows": 3},
-        result={"checks": 3},
+        result={"checks": 3, "warnings": 0},
+    )
+
+
+def _check_all(_place: Place) -> Cell:
+    """Every kind of check on one connection; what fails is kept, though the job fails."""
+    checks: list[dict[str, Any]] = [
+        {"row_count": {"must_be_between": [1, 2]}},
+        {"freshness": {"column": "day", "unit": "day", "must_be_greater_than": 1}},
+        {"missing": {"column": "at", "metric": "percent", "must_be_less_than": "60%"}},
+        {"duplicate": {"columns": ["id", "name"]}},
+        {"invalid": {"column": "name", "valid_values": ["José", "Ann"]}},
+        {"invalid": {"column": "amount", "valid_min": 0, "level": "warn"}},
+        {"aggregate": {"column": "amount", "function": "min", "must_be": -0.5}},
+        {"schema": {"columns": {"id": "int4", "amount": "numeric(24,4)", "at": "timestamptz"},
+                    "allow_extra_columns": True}},
+        {"metric": {"name": "least", "expression": "min(amount)", "deviation":
+                    {"must_be_less_than": "30%"}}},
+        {"failed_rows": {"expression": "day > {{{{ run.date }}}}", "filter": "true"}},
+    ]  # fmt: skip
+    return Cell(
+        {"table": "{schema}.orders", "filter": "day < '{{{{ run.date }}}}' and id < 3",
+         "checks": checks, "store_failures": {"table": "{schema}.failure", "limit": 10}},
+        {"SELECT check_name, key::text, level FROM {schema}.failure":
+            [("invalid amount of {schema}.orders", '{{"id": 2}}', "warn")]},
+        result={"checks": 10, "warnings": 1},
+        logs="warned: invalid amount",
+    )  # fmt: skip
+
+
+def _check_compare(_place: Place) -> Cell:
+    """The same rows in two places: by number, and by checksum whatever zone and encoding."""
+    compare = {"connection": "{target}", "table": "{schema}.orders"}
+    checks = [
+        {"compare": compare},
+        {"compare": {**compare, "metric": "checksum"}},
+        {"compare": {"connection": "{target}", "metric": "checksum", "level": "warn",
+                     "query": "select * from {schema}.orders where id < 3"}},
+    ]  # fmt: skip
+    return Cell(
+        {"table": "{schema}.orders", "checks": checks},
+        prepare=ZONED,
+        target_prepare="DROP TABLE IF EXISTS {schema}.orders;" + ZONED,
+        result={"checks": 3, "warnings": 1},
     )
 
 
@@ -156,9 +202,74 @@ def _archive(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _archive_batches(_place: Place) -> Cell:
+    """In batches of one, with the lines of each order, for orders of a condition."""
+    lines = (
+        "CREATE TABLE {schema}.lines (order_id integer REFERENCES {schema}.orders"
+        " ON DELETE CASCADE, n integer);"
+        " INSERT INTO {schema}.lines VALUES (1, 10), (1, 11), (3, 30);"
+    )
+    return Cell(
+        {"table": "{schema}.orders", "into": "{schema}_old.orders", "column": "day",
+         "before": "{{{{ run.date }}}}", "where": "name <> 'Zoë'", "batch_size": 1,
+         "children": {"{schema}.lines": "order_id"}, "lock_wait": "1s", "verify": "checksum",
+         "vacuum": "analyze"},
+        {"SELECT id, name, amount::text FROM {schema}_old.orders ORDER BY id":
+            [(1, "José", FIRST), (2, "Ann", "-0.5000")],
+         "SELECT n FROM {schema}_old.lines ORDER BY n": [(10,), (11,)],
+         "SELECT id, n FROM {schema}.orders, {schema}.lines": [(3, 30)]},
+        prepare=ORDERS + lines,
+        result={"row_count": 2, "batches": 2, "left": 0, "children": {"{schema}.lines": 2}},
+        logs="Batch 2: 1 rows, 2 so far",
+    )  # fmt: skip
+
+
+def _archive_across(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "into": "{schema}.old", "column": "day",
+         "before": "2026-07-02", "batch_size": 1},
+        {"SELECT id, name, amount::text FROM {schema}.old ORDER BY id":
+            [(1, "José", FIRST), (2, "Ann", "-0.5000")],
+         "SELECT at = '2026-07-01 00:30{source_offset}'::timestamptz FROM {schema}.old"
+         " WHERE id = 1": [(True,)]},
+        result={"row_count": 2, "batches": 2},
+    )  # fmt: skip
+
+
 def _vacuum(_place: Place) -> Cell:
     seen = "SELECT reltuples::integer FROM pg_class WHERE oid = '{schema}.orders'::regclass"
     return Cell({"table": "{schema}.orders"}, {seen: [(3,)]}, logs="Vacuum")
+
+
+def _vacuum_schema(_place: Place) -> Cell:
+    """Of two tables the one with dead rows; what PostgreSQL counts is there once they are gone."""
+    more = "CREATE TABLE {schema}.clean (n integer); INSERT INTO {schema}.clean VALUES (1);"
+    return Cell(
+        {"schema": "{schema}", "min_age": 2000000000},
+        {"SELECT count(*) FROM {schema}.clean": [(1,)]},
+        prepare=ORDERS + more,
+        result={"tables": []},
+        logs="no table needs it",
+    )
+
+
+def _analyze(_place: Place) -> Cell:
+    seen = "SELECT reltuples::integer FROM pg_class WHERE oid = '{schema}.orders'::regclass"
+    return Cell({"schema": "{schema}"}, {seen: [(3,)]}, result={"tables": ["{schema}.orders"]})
+
+
+def _refresh(_place: Place) -> Cell:
+    view = (
+        "CREATE MATERIALIZED VIEW {schema}.names AS SELECT id, name FROM {schema}.orders;"
+        " CREATE UNIQUE INDEX ON {schema}.names (id);"
+        " DELETE FROM {schema}.orders WHERE id = 1;"
+    )
+    return Cell(
+        {"view": "{schema}.names", "checks": [{"row_count": {"must_be": 2}}]},
+        {"SELECT name FROM {schema}.names ORDER BY 1": [("Ann",), ("Zoë",)]},
+        prepare=ORDERS + view,
+        result={"row_count": 2, "concurrently": True, "checks": 1},
+    )
 
 
 def _rebuild(_place: Place) -> Cell:
@@ -242,9 +353,14 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "load_lines": ("LoadFile", _load_lines),
     "export": ("ExportQuery", _export),
     "check": ("CheckData", _check),
+    "check_all": ("CheckData", _check_all),
     "check_fails": ("CheckData", _check_fails),
     "archive": ("ArchiveRows", _archive),
+    "archive_batches": ("ArchiveRows", _archive_batches),
     "vacuum": ("VacuumTable", _vacuum),
+    "vacuum_schema": ("VacuumTable", _vacuum_schema),
+    "analyze": ("AnalyzeTable", _analyze),
+    "refresh": ("RefreshView", _refresh),
     "rebuild": ("RebuildIndex", _rebuild),
     "slow": ("SlowQuery", _slow),
     "http": ("HttpExtract", _http),
@@ -254,6 +370,8 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
 COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
     "sync": ("SyncTable", _sync),
+    "compare": ("CheckData", _check_compare),
+    "archive_across": ("ArchiveRows", _archive_across),
 }
 
 NO_DATABASE: dict[str, dict[str, Any]] = {
@@ -264,7 +382,18 @@ NO_DATABASE: dict[str, dict[str, Any]] = {
 """Jobs that touch no database: they run once, in no place."""
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Return source and target of the copies: each place with itself and both its neighbours."""
+# Each place is once a source and once a target: what they do in both directions, copies show.
+_ROUND = ("compare", "archive_across")
+
+
+def pairs(kind: str) -> list[tuple[str, str]]:
+    """Return source and target of a kind of copy: each place with itself and both neighbours."""
     around = list(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
+    if kind in _ROUND:
+        return around
     return [(name, name) for name in NAMES] + around + [(b, a) for a, b in around]
+
+
+def copies() -> list[tuple[str, str, str]]:
+    """Return each kind of copy with source and target."""
+    return [(kind, *pair) for kind in COPIES for pair in pairs(kind)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, pairs
+from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
 from tests.matrix.places import NAMES, Place, places_on, servers
 from tests.support.cli import Headrace
 from tests.support.http import Answered, http_server
@@ -97,7 +97,7 @@ def matrix(
                         places, http.url(""))  # fmt: skip
         configure(matrix, http.port)
         write_cells(matrix)
-        said = headrace("validate")
+        said = headrace("validate", timeout=200)
         assert said.code == 0, said.out + said.err
         up = stack.enter_context(headrace.started("up"))
         wait_ready(matrix, up)
@@ -140,7 +140,12 @@ def project(folder: Path, **environ: str) -> Headrace:
 
 
 def configure(matrix: Matrix, http_port: int) -> None:
-    named = {p.connection: p.url for p in matrix.places.values() if p.connection is not None}
+    named: dict[str, Any] = {
+        p.connection: p.url for p in matrix.places.values() if p.connection is not None
+    }
+    if "wheel" in named:
+        own = {"role": "etl", "search_path": ["public"], "statement_timeout": "5m"}
+        named["wheel"] = {"url": named["wheel"], **own}
     (matrix.folder / "config.yaml").write_text(
         json.dumps(
             {
@@ -157,10 +162,10 @@ def write_cells(matrix: Matrix) -> None:
         for name in NAMES:
             place = matrix.places[name]
             write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
-    for kind, (job, make) in COPIES.items():
-        for source, target in pairs():
-            at, to = matrix.places[source], matrix.places[target]
-            write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
+    for kind, source, target in copies():
+        job, make = COPIES[kind]
+        at, to = matrix.places[source], matrix.places[target]
+        write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
     for job, with_ in NO_DATABASE.items():
         _write_pipeline(matrix, job.lower(), job, with_)
 
@@ -181,17 +186,18 @@ def write_cell(
     schema = schema_of(name)
     for place in {source.name: source, target.name: target}.values():
         place.make_schema(schema)
+        if name.startswith("archive_batches"):
+            place.make_schema(f"{schema}_old")  # A role may lack the right to make one.
     for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
         if text:
             run_as_owner(place.url, filled(text, name, matrix, source))
-    values = {
-        key: filled(value, name, matrix, source) if isinstance(value, str) else value
-        for key, value in cell.with_.items()
-    }
+    values = filled_in(dict(cell.with_), name, matrix, source, target)
     if job in ("MirrorTable", "SyncTable"):
         values |= _connections(source_connection=source, target_connection=target)
     elif source.connection is not None:
         values["connection"] = source.connection
+    if job == "ArchiveRows" and source is not target:
+        values["target_connection"] = target.connection
     if job == "PopulateRecords":
         (matrix.folder / "pipelines" / "sql" / f"populate_{schema}.sql").write_text(
             f"create table {schema}.made (who text, at timestamptz);\n"
@@ -199,6 +205,19 @@ def write_cell(
             encoding="utf-8",
         )
     _write_pipeline(matrix, name, job, values)
+
+
+def filled_in(value: Any, name: str, matrix: Matrix, source: Place, target: Place) -> Any:
+    if isinstance(value, dict):
+        return {
+            filled(key, name, matrix, source): filled_in(one, name, matrix, source, target)
+            for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [filled_in(one, name, matrix, source, target) for one in value]
+    if value == "{target}":
+        return target.connection
+    return filled(value, name, matrix, source) if isinstance(value, str) else value
 
 
 def _connections(**places: Place) -> dict[str, str]:

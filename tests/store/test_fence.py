@@ -10,7 +10,8 @@ from sqlalchemy import text
 from headrace.engine.gating.gate import recount_stuck
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.model.connection import NamedConnection
-from headrace.store.sessions import EffectApplied, JobSessions
+from headrace.store.attempt_transaction import EffectApplied
+from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
 from tests.support.processes import wait_until
 from tests.support.rows import Rows

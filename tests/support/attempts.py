@@ -54,6 +54,17 @@ class OneTransaction:
         with self.engines[connection].connect() as plain:
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
+    @contextmanager
+    def aside(self, connection: str | None = None) -> Iterator[Session]:
+        with self.engines[connection].begin() as beside, Session(beside) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def batch(self, label: str, connection: str | None = None) -> Iterator[Session | None]:  # noqa: ARG002
+        with self.aside(connection) as session:
+            yield session
+
     def end(self, *, commit: bool) -> None:
         for connection in self.opened.values():
             if commit:

@@ -159,11 +159,12 @@ class _Loading:
     def _check_connections(self) -> None:
         for name, given in self._value(("connections",)).items():
             said = given if isinstance(given, dict) else {}
-            try:
-                parse_duration_s(said.get("lock_timeout", "0s"))
-            except ValueError as error:
-                path = ("connections", name, "lock_timeout")
-                self._report(path, "bad-duration", str(error), "use a shorter one")
+            for key in ("lock_timeout", "statement_timeout"):
+                try:
+                    parse_duration_s(said.get(key, "0s"))
+                except ValueError as error:
+                    path = ("connections", name, key)
+                    self._report(path, "bad-duration", str(error), "use a shorter one")
             zone = said.get("timezone", "UTC")
             try:
                 ZoneInfo(zone)
@@ -262,11 +263,14 @@ class _Loading:
         found = {}
         for name, given in self._value(("connections",)).items():
             said = {"url": given} if isinstance(given, str) else given
-            limit = said.get("lock_timeout")
+            schemas = said.get("search_path")
             found[name] = NamedConnection(
                 said["url"],
-                None if limit is None else parse_duration_s(limit),
+                _seconds(said.get("lock_timeout")),
                 said.get("timezone"),
+                _seconds(said.get("statement_timeout")),
+                said.get("role"),
+                None if schemas is None else tuple(schemas),
             )
         return found
 
@@ -277,3 +281,7 @@ class _Loading:
             jitter=self._value(("retry", "jitter")),
             intervals_s=tuple(parse_duration_s(interval) for interval in intervals),
         )
+
+
+def _seconds(duration: str | None) -> float | None:
+    return None if duration is None else parse_duration_s(duration)

@@ -115,6 +115,7 @@ def of_run(*, handler: bool) -> Shape:
         "pipeline": TEXT,
         "trigger": one_of(map(str, Trigger)),
         "logical_date": of_param({"type": "datetime"}, "run.logical_date"),
+        "date": of_param({"type": "date"}, "run.date"),
     }
     if handler:
         members |= {

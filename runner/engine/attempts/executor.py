@@ -45,12 +45,13 @@ from headrace.observe.redaction import forget, redacted_json
 from headrace.plan.error_kinds import kinds_of
 from headrace.queue.message import Message
 from headrace.store import queries
+from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.attempts import AttemptStore, Claimed, Completed
 from headrace.store.crash_points import crash_point
 from headrace.store.log_lines import LogLines
 from headrace.store.notices import notices_heard
 from headrace.store.outages import unavailable_message
-from headrace.store.sessions import EffectApplied, JobSessions
+from headrace.store.sessions import JobSessions
 from headrace.template.written import forget_texts
 
 log = logging.getLogger("headrace.worker")
@@ -288,4 +289,5 @@ class Executor:
         if not claimed.late:
             return claimed.payload, claimed.env
         render = self._surroundings.render
-        return late_said(self.store, claimed, render, self._registry.referring)
+        registry = self._registry
+        return late_said(self.store, claimed, render, registry.referring, registry.in_sql)

@@ -65,9 +65,8 @@ def expand_items(
     items = _items(claimed, planned["foreach"]["items"], variables, render)
     payloads: list[str] = []
     envs: list[dict[str, str] | None] = []
-    keys = Keys(
-        frozenset(sql_is_verbatim(planned["job"])), frozenset(registry.referring(planned["job"]))
-    )
+    job = planned["job"]
+    keys = Keys.of(sql_is_verbatim, registry.referring, registry.in_sql, job)
     problems: list[str] = []
     size = 0
     for index, item in enumerate(items):
@@ -177,7 +176,7 @@ def _payload(
     for key, value in with_.items():
         try:
             kept = key in keys.verbatim
-            yield key, value if kept else _rendered(value, variables, keys.render_of(key, render))
+            yield key, value if kept else _rendered(value, variables, [key], keys, render)
         except HeadraceError as error:
             problems.append(f'step "{name}", with.{key}: {error}')
 
@@ -197,13 +196,20 @@ def _env(
             problems.append(f'step "{name}", env.{key}: {error}')
 
 
-def _rendered(value: Any, variables: Mapping[str, Any], render: Render) -> Any:
+def _rendered(
+    value: Any, variables: Mapping[str, Any], path: list[str], keys: Keys, render: Render
+) -> Any:
     # Text by text: a reference to an environment variable is one within a text.
     if isinstance(value, Mapping):
-        return {key: _rendered(item, variables, render) for key, item in value.items()}
+        return {
+            key: _rendered(item, variables, [*path, key], keys, render)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_rendered(item, variables, render) for item in value]
-    return plain(render(value, variables)) if isinstance(value, str) else value
+        return [_rendered(item, variables, path, keys, render) for item in value]
+    if not isinstance(value, str):
+        return value
+    return plain(keys.render_of(path, render)(value, variables))
 
 
 def _insert(tx: AttemptStore, claimed: Claimed, made: Expansion) -> list[Message]:

@@ -88,6 +88,13 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
+    def in_sql(self, name: str) -> Collection[str]:
+        """Return the paths of a job's texts that are parts of SQL; see `BaseJob.in_sql`."""
+        try:
+            return tuple(getattr(self.get(name).cls, "in_sql", ()))
+        except UnknownJobClass:
+            return ()  # Told when the job is made.
+
     def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
         """Return the keys that a job's result can have, None where its class does not say."""
         try:

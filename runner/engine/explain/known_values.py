@@ -15,7 +15,7 @@ from headrace.errors import HeadraceError, InvalidParams
 from headrace.model.pipeline import Param, Pipeline, Step
 from headrace.plan.deferred_values import fault_of_items, speaks_later
 from headrace.plan.environment_references import Keys, as_variables
-from headrace.plan.expand import Render, plain, sql_is_verbatim
+from headrace.plan.expand import plain, sql_is_verbatim
 from headrace.plan.graph import topological_order
 from headrace.plan.params import resolve_params
 from headrace.plan.variables import run_variables
@@ -112,8 +112,8 @@ class Known:
 
     def jobs(self, step: Step) -> Iterator[Rendered]:
         """Yield the jobs that the step becomes; one where its items are not known."""
-        referring = frozenset(self._registry.referring(step.job))
-        keys = Keys(frozenset(sql_is_verbatim(step.job)), referring)
+        registry = self._registry
+        keys = Keys.of(sql_is_verbatim, registry.referring, registry.in_sql, step.job)
         if step.foreach is None:
             yield self._job(step, keys, {}, set())
             return
@@ -143,8 +143,7 @@ class Known:
                 continue
             complete = complete and not self._not_known(step, value, unknown)
             try:
-                render = keys.render_of(key, render_value)
-                payload[key] = self._rendered(step, value, variables, unknown, render)
+                payload[key] = self._rendered(step, value, variables, unknown, keys, [key])
             except HeadraceError as error:
                 return Rendered(fault=((key,), error))
         for name, text in step.env.items():
@@ -184,7 +183,8 @@ class Known:
         value: Any,
         variables: Mapping[str, Any],
         unknown: set[str],
-        render: Render,
+        keys: Keys,
+        path: list[str],
     ) -> Any:
         """Return a value rendered text by text, as a plan does, as far as it is known.
 
@@ -192,13 +192,14 @@ class Known:
         """
         if isinstance(value, Mapping):
             return {
-                str(key): self._rendered(step, part, variables, unknown, render)
+                str(key): self._rendered(step, part, variables, unknown, keys, [*path, str(key)])
                 for key, part in value.items()
             }
         if isinstance(value, list | tuple):
-            return [self._rendered(step, part, variables, unknown, render) for part in value]
+            return [self._rendered(step, part, variables, unknown, keys, path) for part in value]
         if speaks_later(value, step.handler) or self._is_unknown(value, unknown):
             return UNTOUCHABLE
+        render = keys.render_of(path, render_value)
         rendered = plain(render(value, variables)) if isinstance(value, str) else plain(value)
         return UNTOUCHABLE if self._not_known(step, value, unknown) else rendered
 

@@ -111,7 +111,9 @@ def _variables(step: Step, kind: JobType, shapes: StepShapes) -> Mapping[str, Sh
     return {
         "params": params,
         "logical_date": logical,
-        "run": mapping_of({"id": TEXT, "logical_date": logical}, "run"),
+        "run": mapping_of(
+            {"id": TEXT, "logical_date": logical, "date": of_param({"type": "date"})}, "run"
+        ),
         "job": mapping_of({"id": TEXT, "attempt": NUMBER, "step": TEXT}, "job"),
     }
 

@@ -129,3 +129,11 @@ class _NoSessions:
     def autocommit(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
         raise NoDatabase("a preview has no database")
+
+    def aside(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
+
+    def batch(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")

@@ -19,6 +19,7 @@ def late_said(
     claimed: Claimed,
     render: Render,
     referring: Callable[[str], Collection[str]],
+    in_sql: Callable[[str], Collection[str]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a late job's arguments and environment variables with their templates rendered.
 
@@ -33,6 +34,7 @@ def late_said(
         render,
         handler=handler,
         referring=referring,
+        in_sql=in_sql,
     )
     env = claimed.env or {}
     return payload, render_late_env(

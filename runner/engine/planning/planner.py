@@ -64,6 +64,7 @@ class Planner:
             run_context=context,
             defaults=self._defaults,
             referring=self._registry.referring,
+            in_sql=self._registry.in_sql,
         )
         jobs = tuple(self._with_params(job, plan.params) for job in plan.jobs)
         return replace(plan, jobs=jobs, folder=self._pipelines.folder_of(pipeline))

@@ -41,6 +41,7 @@ def run_context(row: Mapping[str, Any]) -> dict[str, Any]:
             "pipeline": row["pipeline"],
             "trigger": row["trigger"],
             "logical_date": logical,
+            "date": None if logical is None else logical.date(),
             **ended,
         },
     }

@@ -13,3 +13,13 @@ SELECT pg_xact_status(:xact::xid8) AS status,
 
 -- name: number_of_transaction
 SELECT pg_current_xact_id_if_assigned()::text AS number
+
+-- name: hold_attempt
+-- Before a part of an attempt's work is committed by itself. No row: the attempt is over. The lock
+-- keeps others from ending it until the commit, where the part is in this database.
+SELECT id
+  FROM headrace.job
+ WHERE id = :id::uuid
+   AND attempt = :attempt::integer   -- fencing token
+   AND status = 'started'
+   FOR SHARE

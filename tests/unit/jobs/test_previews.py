@@ -21,7 +21,7 @@ class Nowhere:
     def session(self, *_given: object, **_named: object) -> Any:
         raise AssertionError("a preview asked for a session")
 
-    autocommit = session
+    autocommit = aside = batch = session
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +74,12 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
     "CheckData": (
         {"table": "s.t", "not_null": ["a"], "min_rows": 1, "sql": "SELECT 2"},
         [
-            'SELECT * FROM "s"."t" WHERE "a" IS NULL',
+            (
+                'SELECT count(*) FILTER (WHERE (checked."a" IS NULL)) AS bad, count(*) AS total'
+                ' FROM (SELECT * FROM "s"."t") AS checked'
+            ),
+            'SELECT count(*) AS value FROM "s"."t"',
             "SELECT 2",
-            'SELECT count(*) FROM "s"."t"',
         ],
     ),
     "LoadFile": (

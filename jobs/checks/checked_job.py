@@ -1,0 +1,95 @@
+"""The base of jobs that write: `checks` judge what they have written before it is visible."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from headrace import jobapi
+from headrace.errors import InvalidPayload
+from headrace.jobs.base import BaseJob
+from headrace.jobs.checks.check import ROWS_TOLD, FailureTable
+from headrace.jobs.checks.declared_checks import checks_of
+from headrace.jobs.checks.judging import judge, primary_keys, record
+from headrace.jobs.checks.previews import previews_of
+from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+IN_SQL = ("checks.filter", "checks.query", "checks.expression")
+"""The texts of checks that are parts of SQL, for `in_sql`."""
+CHECK_RESULT: dict[str, Any] = {
+    "checks": int,
+    "warnings": int,
+    "check_results": list[dict[str, Any]],
+}
+"""What `judged` adds to a result, for `result_keys`."""
+
+
+class CheckedJob(BaseJob):
+    """A job that writes, and whose checks judge the table after the write.
+
+    They run in the job's own transaction: if one of them fails, nothing that the job wrote is ever
+    visible. A class calls `judged` once, when all is written.
+
+    Parameters:
+        checks: what the data must be like once they are written, as in CheckData; if a check does
+            not pass, nothing of the write stays. A check may name another `table`.
+        store_failures: where failing keys are kept, `{table: dq.failure, limit: 100}`, even though
+            the job fails; a retry replaces them.
+    """
+
+    in_sql: ClassVar[tuple[str, ...]] = IN_SQL
+
+    def __init__(
+        self,
+        checks: list[dict[str, dict[str, Any] | None]] | None = None,
+        store_failures: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.checks = checks or []
+        self.store_failures = FailureTable.of(store_failures)
+        if store_failures and not checks:
+            raise InvalidPayload("store_failures needs checks")
+
+    def refuse_checks_of(self, table: str | None) -> None:
+        """Refuse checks that cannot be understood; call it in `__init__`, with the table written.
+
+        Raises:
+            InvalidPayload: naming the check.
+        """
+        checks_of(self.checks, table)
+
+    def check_previews(self, table: str | None) -> Iterator[Preview]:
+        """Yield what measures the checks, for `preview`."""
+        unexplained = "it reads what the step writes"
+        for one in previews_of(checks_of(self.checks, table), self.connection):
+            yield replace(one, unexplained=unexplained)
+
+    def judged(
+        self, result: dict[str, Any], table: str | None, connection: str | None = None
+    ) -> dict[str, Any]:
+        """Judge what the job has written to `table`, and return the result with what was found.
+
+        `connection` is the one that the job has written to, by default its `connection`.
+
+        Raises:
+            JobFailure: a check of the level `error` did not pass.
+        """
+        checks = checks_of(self.checks, table)
+        if not checks:
+            return result
+        place = connection or self.connection
+        kept = self.store_failures.limit if self.store_failures else ROWS_TOLD
+
+        with self.session(place, read_only=True) as session:
+            found = judge(session, checks, only_reading, place, kept)
+            keys = primary_keys(session, found)
+        return {**result, **record(found, keys, self.store_failures, place)}
+
+
+def only_reading(connection: str | None) -> AbstractContextManager["Session"]:
+    """Return a session that only reads, on a connection of that name."""
+    return jobapi.current().session(connection, read_only=True)

@@ -1,0 +1,166 @@
+"""Measures what a check speaks of, in the session that it is given."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import JobFailure, RefusedSql
+from headrace.jobs.checks.bounds import shown
+from headrace.jobs.checks.check import ROWS_TOLD, Check, Measured
+from headrace.jobs.checks.column_types import differences
+from headrace.jobs.checks.kinds import KINDS, columns_of, deviation_of
+from headrace.jobs.checks.metric_history import earlier_values
+from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.statements.user_sql import refuse_outside_transaction
+from headrace.jobs.tables.local_settings import set_locally
+from headrace.jobs.tables.table_catalog import readable_table, written_column
+from headrace.template import RenderedSql, quote_name, split_statements
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+OpenReader = Callable[[str | None], AbstractContextManager["Session"]]
+"""Opens a session that only reads, on the connection of this name."""
+
+
+def measured(
+    session: "Session",
+    check: Check,
+    open_reader: OpenReader,
+    connection: str | None,
+    kept: int = ROWS_TOLD,
+) -> Measured:
+    """Measure one check. `kept` is the number of failing rows to return with it.
+
+    Raises:
+        JobFailure, RefusedSql: the check cannot be made.
+    """
+    match check.kind:
+        case "schema":
+            return _schema(session, check)
+        case "compare":
+            return _compared(session, check, open_reader)
+        case "failed_rows" if "query" in check.given:
+            return queried(session, check, RenderedSql(check.given["query"], {}), kept)
+        case "failed_rows" | "missing" | "invalid" | "duplicate":
+            return _counted(session, check, kept)
+        case "freshness":
+            row = execute(session, _statement(check)).one()
+            return Measured(row.value, f"the newest is {row.newest}" if row.newest else "no rows")
+        case "metric":
+            return _metric(session, check, connection)
+        case _:
+            return Measured(execute(session, _statement(check)).scalar_one())
+
+
+def _statement(check: Check) -> RenderedSql:
+    statement = KINDS[check.kind].statement
+    assert statement is not None, check.kind
+    return statement(check)
+
+
+def _counted(session: "Session", check: Check, kept: int) -> Measured:
+    """Count the rows that are as they must not be, and read the first of them."""
+    condition = KINDS[check.kind].condition
+    if check.kind == "failed_rows":
+        assert condition is not None
+        counting = packaged_sql("check_condition", rows=check.rows, condition=condition(check))
+    else:
+        counting = _statement(check)
+    row = execute(session, counting).one()
+    bad, total = int(row.bad), int(row.total)
+    value = Decimal(bad)
+    if check.in_percent:
+        value = round(Decimal(100 * bad) / total, 4) if total else Decimal(0)
+    sample: list[dict[str, Any]] = []
+    if bad and kept:
+        if condition is None:
+            columns = [written_column(one) for one in columns_of(check.given)]
+            rows = packaged_sql("check_duplicated", rows=check.rows, columns=columns, limit=kept)
+        else:
+            rows = packaged_sql(
+                "check_sample", rows=check.rows, condition=condition(check), limit=kept
+            )
+        sample = outcome_of(session, rows, keep=kept)["rows"]
+    return Measured(value, f"of {total} rows" if check.in_percent else "", bad, tuple(sample))
+
+
+def queried(session: "Session", check: Check, query: RenderedSql, kept: int) -> Measured:
+    """Measure a check by a query whose rows are those that should not be there."""
+    if len(split_statements(query.marked)) != 1:
+        raise RefusedSql(f"{check.name}: a check must be one query")
+    refuse_outside_transaction(query)
+    found = outcome_of(session, query, keep=kept, stream=True)
+    if "rows" not in found:
+        raise JobFailure(f"{check.name}: the statement returns no rows: a check is a query")
+    return Measured(found["row_count"], "", found["row_count"], tuple(found["rows"]))
+
+
+def _schema(session: "Session", check: Check) -> Measured:
+    assert check.table is not None
+    found = differences(session, readable_table(session, check.table).columns, check.given)
+    return Measured(len(found), "; ".join(found))
+
+
+def _compared(session: "Session", check: Check, open_reader: OpenReader) -> Measured:
+    """Compare the rows here with those of another connection, by number or by checksum."""
+    given = check.given
+    by_checksum = given.get("metric", "count") == "checksum"
+    assert check.table is not None
+    if "query" in given:
+        there = RenderedSql(f"({given['query']}\n) AS given", {})
+    else:
+        other = given.get("table", check.table)
+        there = Check("compare", "", check.bound, other, check.filter).rows
+    columns = "compared.*"
+    if by_checksum and "query" not in given:
+        # By name: the other table may have them in another order.
+        found = readable_table(session, check.table).columns
+        columns = ", ".join(quote_name(column.name) for column in found)
+    ours = _sums(session, check.rows, columns, by_checksum=by_checksum)
+    with open_reader(given["connection"]) as beside:
+        theirs = _sums(beside, there, columns, by_checksum=by_checksum)
+    detail = f"{ours[0]} rows here, {theirs[0]} on {given['connection']}"
+    if by_checksum:
+        equal = ours == theirs
+        detail += "" if equal or ours[0] != theirs[0] else ", with other values"
+        return Measured(0 if equal else 1, detail)
+    return Measured(abs(ours[0] - theirs[0]), detail)
+
+
+def _sums(
+    session: "Session", rows: RenderedSql, columns: str, *, by_checksum: bool
+) -> tuple[int, ...]:
+    if not by_checksum:
+        return (int(execute(session, packaged_sql("check_count", rows=rows)).scalar_one()),)
+    statement = packaged_sql("check_checksum", rows=rows, columns=RenderedSql(columns, {}))
+    # Times are compared as instants, whatever zones the two sessions are in.
+    with set_locally(session, ("timezone", "UTC")):
+        row = execute(session, statement).one()
+    return int(row.row_count), int(row.checksum)
+
+
+def _metric(session: "Session", check: Check, connection: str | None) -> Measured:
+    value = execute(session, _statement(check)).scalar_one()
+    wanted = deviation_of(check.given, check.name)
+    if wanted is None:
+        return Measured(value)
+    runs, bound = wanted
+    earlier = earlier_values(check, connection, runs)
+    if not earlier:
+        return Measured(value, "no earlier runs to compare it with")
+    base = median(earlier)
+    if value is None:
+        return Measured(None, f"the median of {len(earlier)} earlier runs is {shown(base)}")
+    if base == 0:
+        differs = Decimal(0) if value == 0 else Decimal("Infinity")
+    else:
+        differs = round(abs(value - base) / abs(base) * 100, 4)
+    detail = (
+        f"differs by {shown(differs)}% from {shown(base)}, the median of {len(earlier)} earlier "
+        f"{'run' if len(earlier) == 1 else 'runs'}; that {bound}"
+    )
+    return Measured(value, detail, base=base, agrees=bound.holds(differs))
