@@ -66,6 +66,16 @@ def menu(*, quick: bool) -> list[Workload]:
         for rows in (0, old)
     ]  # fmt: skip
     two_p = {"processes": 2}
+    rows = 20_000 if quick else 1_000_000
+    copied = [
+        Case(f"data-{key}", f"{title}, {rows:,} rows", "times psql", "copies",
+             {"rows": rows, **parameters}, OURS)
+        for key, title, parameters in (
+            ("mirror", "MirrorTable between databases", {"job": "MirrorTable"}),
+            ("sync-first", "SyncTable, first copy", {"job": "SyncTable"}),
+            ("sync-changed", "SyncTable, a tenth changed", {"job": "SyncTable", "changed": True}),
+        )
+    ]  # fmt: skip
     return [
         Workload("drain", "Drain, two processes", (drain(few), drain(many))),
         Workload("enqueue", "Enqueue, one producer", (
@@ -103,4 +113,5 @@ def menu(*, quick: bool) -> list[Workload]:
             Case("schedules", f"{schedules} schedules in one second", "ms", "schedules",
                  {"count": schedules, **two_p}, OURS, more_is_better=False),
         )),
+        Workload("data", "Data jobs beside psql", tuple(copied)),
     ]  # fmt: skip

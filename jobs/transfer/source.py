@@ -93,6 +93,7 @@ def pour(source: Source, session: Session, into: RenderedSql, columns: Sequence[
     sent = packaged_sql("copy_out", query=_select(source, names), binary=binary)
     stored = packaged_sql("copy_into", table=into, columns=names, binary=binary)
     name = source.model.written
+    logger.info("Copying %s %s", name, "in binary" if binary else "as text")
     if binary:
         read, written = stream(source.session, sent, session, stored, name=name)
     else:
