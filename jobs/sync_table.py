@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_replacement import written_by_key
 from headrace.jobs.tables.row_storage import Staged, merge_staged
 from headrace.jobs.tables.schema_drift import KeepingTable
@@ -34,6 +35,9 @@ class SyncTable(BaseJob):
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
+        expect: fail, and save nothing, if the numbers are others: `rows` (read from the source),
+            as in ">0"; `max_delete`, rows or a share of the target's rows that may be deleted,
+            as in 5%.
         source_connection: the database of the source; default `connection`.
         target_connection: the database of the target; default `connection`.
     """
@@ -43,7 +47,7 @@ class SyncTable(BaseJob):
     tables_written = ("target_table",)
     tables_made = ("target_table",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         source_table: str,
         target_table: str,
@@ -52,6 +56,7 @@ class SyncTable(BaseJob):
         columns: list[str] | None = None,
         delete: bool = False,
         on_schema_change: KeepingTable = "fail",
+        expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
@@ -64,6 +69,7 @@ class SyncTable(BaseJob):
         if columns is not None and not set(map(unquoted, self.key)) <= set(map(unquoted, columns)):
             raise InvalidPayload("columns must include the key")
         self.columns, self.delete, self.on_schema_change = columns, delete, on_schema_change
+        self.expect = Expectation.read(expect)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
@@ -86,6 +92,7 @@ class SyncTable(BaseJob):
                 self._key_in(staged),
                 delete=self.delete,
                 on_schema_change=self.on_schema_change,
+                expect=self.expect,
             )
         result = asdict(written)
         logger.info("Synchronised %s: %s", self.target_table, result)
