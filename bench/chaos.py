@@ -103,7 +103,8 @@ def run(cluster: Cluster, home: Path, options: argparse.Namespace, targets: dict
     print(f"log lines older than 2 s missing in {len(missing)} of them")
     for one in missing[:20]:
         print(f"  {one}")
-    return max(int(bool(missing)), summary(cluster, load, faults, settled_s))
+    print_counts(cluster, faults)
+    return max(int(bool(missing)), verdict(cluster, load, settled_s))
 
 
 def settle(cluster: Cluster, faults: Faults) -> float | None:
@@ -142,35 +143,18 @@ def recovery_s(cluster: Cluster, faults: Faults, kind: str) -> list[float]:
     return found
 
 
-def summary(cluster: Cluster, load: Load, faults: Faults, settled_s: float | None) -> int:
-    count = lambda sql: cluster.sql(sql)[0]["n"]  # noqa: E731 - shorter than its definition
+def count(cluster: Cluster, sql: str) -> int:
+    return int(cluster.sql(sql)[0]["n"])
+
+
+def print_counts(cluster: Cluster, faults: Faults) -> None:
+    """Print what there was: jobs, attempts, faults, and how long their repair took."""
     statuses = cluster.sql("SELECT status, count(*) AS n FROM headrace.job GROUP BY 1 ORDER BY 1")
-    known = set(load.dispatched)
-    there = {row["id"] for row in cluster.sql("SELECT id::text FROM headrace.job")}
-    unfinished = count(
-        "SELECT count(*) AS n FROM headrace.job"
-        " WHERE status IN ('waiting', 'queued', 'started', 'retrying')"
-    )
-    without = count(
-        "SELECT count(*) AS n FROM headrace.job j WHERE status = 'completed'"
-        " AND job_class LIKE '%%EffectJob'"
-        " AND NOT EXISTS (SELECT FROM public.effect WHERE job_id = j.id)"
-    )
-    lost = len(known - there) + unfinished + without
-    doubled = count(
-        "SELECT count(*) AS n FROM (SELECT FROM public.effect GROUP BY job_id"
-        " HAVING count(*) > 1) AS twice"
-    )
-    broken = violations(cluster.servers.database_url)
-    spent = count(
-        "SELECT count(*) AS n FROM headrace.job WHERE status = 'failed' AND crash_count > 0"
-    )
-    print(
-        f"\njobs       {len(there):6}   " + ", ".join(f"{r['n']} {r['status']}" for r in statuses)
-    )
-    print(f"runs       {count('SELECT count(*) AS n FROM headrace.run'):6}")
-    print(f"attempts   {count('SELECT sum(attempt) AS n FROM headrace.job'):6}")
-    print(f"effects    {count('SELECT count(*) AS n FROM public.effect'):6}")
+    jobs = sum(row["n"] for row in statuses)
+    print(f"\njobs       {jobs:6}   " + ", ".join(f"{r['n']} {r['status']}" for r in statuses))
+    print(f"runs       {count(cluster, 'SELECT count(*) AS n FROM headrace.run'):6}")
+    print(f"attempts   {count(cluster, 'SELECT sum(attempt) AS n FROM headrace.job'):6}")
+    print(f"effects    {count(cluster, 'SELECT count(*) AS n FROM public.effect'):6}")
     print(f"faults     {sum(faults.counts.values()):6}")
     for name, times in faults.counts.most_common():
         print(f"  {times:5}  {name}")
@@ -188,7 +172,39 @@ def summary(cluster: Cluster, load: Load, faults: Faults, settled_s: float | Non
     print("attempts that did not end by themselves")
     for row in causes:
         print(f"  {row['n']:5}  {row['outcome']}: {row['error'] or 'by a person'}")
+    spent = count(
+        cluster,
+        "SELECT count(*) AS n FROM headrace.job WHERE status = 'failed' AND crash_count > 0",
+    )
     print(f"failed for good after {spent} crash budgets were spent (3 crashes of one job)")
+
+
+def lost_jobs(cluster: Cluster, load: Load) -> int:
+    """Return how many jobs have no row, no end, or were completed without their effect."""
+    there = {row["id"] for row in cluster.sql("SELECT id::text FROM headrace.job")}
+    unfinished = count(
+        cluster,
+        "SELECT count(*) AS n FROM headrace.job"
+        " WHERE status IN ('waiting', 'queued', 'started', 'retrying')",
+    )
+    without = count(
+        cluster,
+        "SELECT count(*) AS n FROM headrace.job j WHERE status = 'completed'"
+        " AND job_class LIKE '%%EffectJob'"
+        " AND NOT EXISTS (SELECT FROM public.effect WHERE job_id = j.id)",
+    )
+    return len(set(load.dispatched) - there) + unfinished + without
+
+
+def verdict(cluster: Cluster, load: Load, settled_s: float | None) -> int:
+    """Print what must hold, and return 1 where it does not."""
+    lost = lost_jobs(cluster, load)
+    doubled = count(
+        cluster,
+        "SELECT count(*) AS n FROM (SELECT FROM public.effect GROUP BY job_id"
+        " HAVING count(*) > 1) AS twice",
+    )
+    broken = violations(cluster.servers.database_url)
     settled = "not within 60 s" if settled_s is None else f"{settled_s:.1f} s after the last fault"
     print(f"all final  {settled}")
     print(f"lost       {lost:6}")

@@ -49,58 +49,94 @@ def drain(jobs: int, processes: int = 2, **options: Any) -> Case:
     return Case(key, title, "jobs/s", module, parameters | extra, limit_s=limit_s + 600, **options)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much each workload does. `quick` is for trying whether they run, not for numbers."""
+
+    few: int = 2000
+    many: int = 20_000
+    wide: int = 10_000
+    old: int = 5_000_000
+    idle_s: int = 60
+    schedules: int = 500
+    pipelines: int = 1000
+    producers: int = 2000
+    hops: int = 100
+    fan: int = 200
+    urgent: int = 20
+
+
+QUICK = Sizes(
+    few=200, many=1000, wide=500, old=20_000, idle_s=10, schedules=50, pipelines=50,
+    producers=200, hops=20, fan=50, urgent=10,
+)  # fmt: skip
+_TWO = {"processes": 2}
+
+
 def menu(*, quick: bool) -> list[Workload]:
     """Return all workloads; `quick` is for trying whether they run, not for numbers."""
-    few, many, wide = (200, 1000, 500) if quick else (2000, 20_000, 10_000)
-    old, idle_s, schedules = (20_000, 10, 50) if quick else (5_000_000, 60, 500)
-    pipelines, producers = (50, 200) if quick else (1000, 2000)
-    hops, fan = (20, 50) if quick else (100, 200)
-    one, two, four = (
-        drain(many, count, key=f"processes-{count}", title=f"{count} processes",
-              entries=("headrace", "bare-2"))
-        for count in (1, 2, 4)
-    )  # fmt: skip
-    history = [
-        drain(many, key=f"history-{rows}", title=f"{rows:,} finished jobs", module="history",
-              extra={"rows": rows}, entries=OURS, keep=f"bench_history_{rows}")
-        for rows in (0, old)
-    ]  # fmt: skip
-    two_p = {"processes": 2}
+    of = QUICK if quick else Sizes()
+    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of)]
+
+
+def queue_workloads(of: Sizes) -> list[Workload]:
+    """Return those that other queues can do as well, and what it costs to do nothing."""
     return [
-        Workload("drain", "Drain, two processes", (drain(few), drain(many))),
+        Workload("drain", "Drain, two processes", (drain(of.few), drain(of.many))),
         Workload("enqueue", "Enqueue, one producer", (
             Case("enqueue-one", "one by one", "jobs/s", "enqueue",
-                 {"jobs": producers, "bulk": False}, QUEUES),
+                 {"jobs": of.producers, "bulk": False}, QUEUES),
             Case("enqueue-bulk", "bulk", "jobs/s", "enqueue",
-                 {"jobs": producers * 5, "bulk": True}, QUEUES),
+                 {"jobs": of.producers * 5, "bulk": True}, QUEUES),
         )),
         Workload("chain", "Chain", (
-            Case("chain", f"chain of {hops}", "ms/hop", "chain", {"jobs": hops, **two_p},
+            Case("chain", f"chain of {of.hops}", "ms/hop", "chain", {"jobs": of.hops, **_TWO},
                  CHAINED, more_is_better=False),
         )),
         Workload("fan", "Fan-out and fan-in", (
-            Case("fan-200", f"1 → {fan} → 1", "s", "fan", {"width": fan, **two_p},
+            Case("fan-200", f"1 → {of.fan} → 1", "s", "fan", {"width": of.fan, **_TWO},
                  FANNED, more_is_better=False),
-            Case("fan-10000", f"1 → {wide:,} → 1", "s", "fan", {"width": wide, **two_p},
+            Case("fan-10000", f"1 → {of.wide:,} → 1", "s", "fan", {"width": of.wide, **_TWO},
                  OURS, more_is_better=False),
         )),
         Workload("idle", "Idle", (
-            Case("idle", f"{idle_s} s idle", "% of a core", "idle", {"seconds": idle_s}, OURS,
-                 more_is_better=False),
+            Case("idle", f"{of.idle_s} s idle", "% of a core", "idle", {"seconds": of.idle_s},
+                 OURS, more_is_better=False),
         )),
+    ]  # fmt: skip
+
+
+def run_workloads(of: Sizes) -> list[Workload]:
+    """Return those of pipelines and of workers with several processes."""
+    counts = tuple(
+        drain(of.many, count, key=f"processes-{count}", title=f"{count} processes",
+              entries=("headrace", "bare-2"))
+        for count in (1, 2, 4)
+    )  # fmt: skip
+    return [
         Workload("pipelines", "Many pipelines", (
-            Case("pipelines", f"{pipelines:,} pipelines of 5 steps", "jobs/s", "pipelines",
-                 {"count": pipelines, **two_p}, OURS),
+            Case("pipelines", f"{of.pipelines:,} pipelines of 5 steps", "jobs/s", "pipelines",
+                 {"count": of.pipelines, **_TWO}, OURS),
         )),
-        Workload("processes", "Worker processes", (one, two, four)),
-        Workload("history", "History", tuple(history)),
+        Workload("processes", "Worker processes", counts),
+    ]  # fmt: skip
+
+
+def large_workloads(of: Sizes) -> list[Workload]:
+    """Return those in which much is there already, or comes at once."""
+    history = tuple(
+        drain(of.many, key=f"history-{rows}", title=f"{rows:,} finished jobs", module="history",
+              extra={"rows": rows}, entries=OURS, keep=f"bench_history_{rows}")
+        for rows in (0, of.old)
+    )  # fmt: skip
+    return [
+        Workload("history", "History", history),
         Workload("urgency", "Urgent job behind a full queue", (
-            Case("urgency", f"`high` behind {wide:,} `low`", "ms", "urgency",
-                 {"low": wide, "high": 10 if quick else 20, **two_p}, OURS,
-                 more_is_better=False),
+            Case("urgency", f"`high` behind {of.wide:,} `low`", "ms", "urgency",
+                 {"low": of.wide, "high": of.urgent, **_TWO}, OURS, more_is_better=False),
         )),
         Workload("schedules", "Schedules due together", (
-            Case("schedules", f"{schedules} schedules in one second", "ms", "schedules",
-                 {"count": schedules, **two_p}, OURS, more_is_better=False),
+            Case("schedules", f"{of.schedules} schedules in one second", "ms", "schedules",
+                 {"count": of.schedules, **_TWO}, OURS, more_is_better=False),
         )),
     ]  # fmt: skip

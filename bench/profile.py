@@ -91,6 +91,7 @@ def table(default: Costs, hasty: Costs, single: Costs) -> str:
 def instrument() -> Stages:
     """Wrap the worker's stages, outermost first."""
     from headrace.engine.attempts.executor import Executor
+    from headrace.engine.attempts.run_progress import RunProgress
     from headrace.engine.catalog.job_registry import Registry
     from headrace.engine.workers.child_loop import ChildLoop
     from headrace.engine.workers.group_commit import Sharing
@@ -110,7 +111,7 @@ def instrument() -> Stages:
     stages.wrap(AttemptStore, "complete_batch", "complete and claim a batch: reading the rows")
     stages.wrap(Registry, "make", "handle: making the job, parameters checked")
     stages.wrap(Executor, "handle", "handle: context, the job's own code")
-    stages.wrap(Executor, "settle", "bookkeeping: what was released")
+    stages.wrap(RunProgress, "release_dependants", "bookkeeping: what was released")
     stages.wrap(Executor, "write_log", "bookkeeping: the job's log")
     stages.wrap(Taker, "done", "bookkeeping: what Redis is told")
     stages.wrap(JobSessions, "clean", "bookkeeping: sessions put in order")

@@ -119,18 +119,13 @@ class HttpExtract(BaseJob):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (into is None) == (path is None):
-            raise InvalidPayload("HttpExtract takes either into or path")
-        if body is not None and method != "POST":
-            raise InvalidPayload("a body needs method: POST")
-        if records is not None and format != "json":
-            raise InvalidPayload("records needs format: json")
-        if max_mb < 1:
-            raise InvalidPayload("max_mb must be at least 1")
+        _require((into is None) != (path is None), "HttpExtract takes either into or path")
+        _require(body is None or method == "POST", "a body needs method: POST")
+        _require(records is None or format == "json", "records needs format: json")
+        _require(max_mb >= 1, "max_mb must be at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
-        self.headers = headers or {}
+        self.headers, self.path, self.records, self.max_mb = headers or {}, path, records, max_mb
         refuse_headers(self.headers)
-        self.path, self.records, self.max_mb = path, records, max_mb
         self.format = "jsonl" if format == "ndjson" else format
         how = WriteMode.read(
             mode,
@@ -246,6 +241,11 @@ class HttpExtract(BaseJob):
         if self._load.how.mode == "replace":
             return []
         return None if writable_table(session, self._load.table) is not None else []
+
+
+def _require(kept: bool, rule: str) -> None:
+    if not kept:
+        raise InvalidPayload(rule)
 
 
 def _revealed(value: Any) -> Any:

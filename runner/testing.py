@@ -25,7 +25,7 @@ from headrace.engine.attempts.recorded_end import record_end
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.errors import JobFailure
-from headrace.jobapi import former_names
+from headrace.jobapi import Permissions, former_names
 from headrace.jobs.base import BaseJob, class_name
 from headrace.model import exact_json
 from headrace.model.connection import NamedConnection
@@ -90,18 +90,11 @@ def run_job(
         InvalidPayload: The parameters do not fit the class.
     """
     url = database.url if isinstance(database, FreshDatabase) else database
-    named = {name: _url_of(one) for name, one in connections.items()}
     folder = Path(project).resolve()
     payload = {name: written(value) for name, value in (with_ or {}).items()}
     with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
-        settings = Settings(
-            folder,
-            Path(home),
-            folder / "pipelines",
-            connections={name: NamedConnection(one) for name, one in named.items()},
-            shell_commands=shell_commands,
-            allowed_hosts=tuple(allowed_hosts),
-        )
+        permissions = Permissions(shell_commands, tuple(allowed_hosts))
+        settings = _settings(folder, Path(home), connections, permissions)
         store = AttemptStore(url, _WORKER) if url is not None else _NoStore()
         stack.callback(store.drop)
         running = _Running(settings, store, _OneMore(job, folder / "jobs"))
@@ -113,6 +106,23 @@ def run_job(
         return running.recorded(job, payload, headrace)
 
 
+def _settings(
+    folder: Path,
+    home: Path,
+    connections: Mapping[str, str | FreshDatabase],
+    permissions: Permissions,
+) -> Settings:
+    named = {name: NamedConnection(_url_of(one)) for name, one in connections.items()}
+    return Settings(
+        folder,
+        home,
+        folder / "pipelines",
+        connections=named,
+        shell_commands=permissions.shell_commands,
+        allowed_hosts=permissions.allowed_hosts,
+    )
+
+
 class _Running:
     """One attempt of one job."""
 
@@ -121,7 +131,7 @@ class _Running:
         self._log = JobLog()
         sessions = JobSessions(store, settings.connections, JobGuard(), _WORKER)
         sessions.say = self._log.say_one
-        permissions = jobapi.Permissions(settings.shell_commands, settings.allowed_hosts)
+        permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
         surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
         self._executor = Executor(store, sessions, registry, surroundings, self._log)
 

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobs.http.allowed_hosts import AllowedHosts, HostRefused
-from headrace.jobs.http.decompression import unpacked, unpackers
+from headrace.jobs.http.received_body import EMPTY, reason_of, tells_its_end, unpacked_body
 from headrace.jobs.http.request_headers import harmless, refuse_headers, revealed, with_defaults
 from headrace.jobs.http.urls import (
     checked,
@@ -33,13 +32,11 @@ if TYPE_CHECKING:
 
 MOST_REDIRECTS = 5
 
-_PIECE_BYTES = 1 << 16
 _START_BYTES = 1 << 10
 _TOLD_CHARACTERS = 300
 _GZIP = b"\x1f\x8b"
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WITH_DATA = (200, 201, 203)
-_EMPTY = (204, 205)
 _WHY_NO_DATA = {
     202: "the server has accepted the request, but has no answer yet: try again later (`retry`)",
     206: "that is a partial answer, which was not requested (no header Range)",
@@ -73,7 +70,7 @@ class Answer:
     @property
     def has_content(self) -> bool:
         """Whether its status lets it have any: 204 does not."""
-        return self.status not in _EMPTY
+        return self.status not in EMPTY
 
 
 def refuse_request(request: Request, allowed: AllowedHosts) -> None:
@@ -129,12 +126,12 @@ def _place(request: Request, url: SplitResult) -> str:
 
 def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> None:
     status = answer.status
-    if status in (*_WITH_DATA, *_EMPTY):
+    if status in (*_WITH_DATA, *EMPTY):
         return
     if status == HTTPStatus.PARTIAL_CONTENT and any(n.lower() == "range" for n in request.headers):
         return
     try:
-        told = next(_plain(answer, place), b"").decode("utf-8", "replace")
+        told = next(unpacked_body(answer, place), b"").decode("utf-8", "replace")
     except JobFailure:
         told = ""  # The status says more than that its text is cut.
     text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
@@ -149,7 +146,7 @@ def _taken(
     size, written, start = 0, 0, b""
     sent: list[bytes] = []
     keeps: bool | None = None if keep_gzip and _is_gzip(answer) else False
-    for piece in _plain(answer, place, sent if keeps is None else None):
+    for piece in unpacked_body(answer, place, sent if keeps is None else None):
         size += len(piece)
         if size > most_bytes:
             raise JobFailure(f"{place}: the answer has more than {most_bytes >> 20} MB (max_mb)")
@@ -164,59 +161,12 @@ def _taken(
         written += sum(map(into.write, sent))
     charset = _charset(answer.headers.get("content-type", ""))
     packed = answer.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
-    unsure = size > 0 and not (packed or _tells_its_end(answer))
+    unsure = size > 0 and not (packed or tells_its_end(answer))
     return Answer(answer.status, written, charset, start, ends_by_closing=unsure)
 
 
 def _is_gzip(answer: "BaseHTTPResponse") -> bool:
     return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip")
-
-
-def _plain(
-    answer: "BaseHTTPResponse", place: str, sent: list[bytes] | None = None
-) -> Iterator[bytes]:
-    """Yield an answer's body unpacked, and what came of it into `sent`; demand all of it."""
-    pieces = _pieces(answer, place)
-    first = next(pieces, None)
-    if first is None:
-        if answer.status not in _EMPTY and not _tells_its_end(answer):
-            raise JobFailure(
-                f"{place}: the connection was closed before any of the answer came, and nothing"
-                " shows that it is empty (no Content-Length)"
-            )
-        return
-    layers = unpackers(answer.headers.get("content-encoding", ""), place)
-    whole = chain([first], pieces)
-    yield from unpacked(whole if sent is None else _noted(whole, sent), layers)
-
-
-def _noted(pieces: Iterator[bytes], sent: list[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        sent.append(piece)
-        yield piece
-
-
-def _tells_its_end(answer: "BaseHTTPResponse") -> bool:
-    headers = answer.headers
-    return "content-length" in headers or "transfer-encoding" in headers
-
-
-def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
-    """Yield what came, as it came; that it has its length, or its last chunk, is looked at."""
-    from urllib3.exceptions import HTTPError
-
-    length = answer.headers.get("content-length", "0")
-    if any(not part.strip().isdecimal() for part in length.split(",")):
-        raise JobFailure(f"{place}: the answer's Content-Length is no number: {length!r}")
-    packed = answer.headers.get("transfer-encoding", "chunked").strip().lower()
-    if packed not in ("chunked", "identity"):
-        raise JobFailure(f"{place}: the answer's Transfer-Encoding {packed!r} was not asked for")
-    try:
-        for piece in answer.stream(_PIECE_BYTES, decode_content=False):
-            if piece:
-                yield piece
-    except (HTTPError, OSError) as error:
-        raise JobFailure(f"{place}: the answer broke off: {_why(error)}") from None
 
 
 @contextmanager
@@ -240,10 +190,10 @@ def _answered(
             pool.close()
             if position < len(addresses):
                 continue
-            raise JobFailure(f"{shown(url)} cannot be reached: {_why(error)}") from None
+            raise JobFailure(f"{shown(url)} cannot be reached: {reason_of(error)}") from None
         except (HTTPError, OSError) as error:
             pool.close()
-            raise JobFailure(f"{shown(url)} gave no answer: {_why(error)}") from None
+            raise JobFailure(f"{shown(url)} gave no answer: {reason_of(error)}") from None
         try:
             yield answer
         finally:
@@ -294,9 +244,3 @@ def _charset(content_type: str) -> str | None:
         if key.strip().lower() == "charset":
             return value.strip().strip("\"'") or None
     return None
-
-
-def _why(error: BaseException) -> str:
-    """Return an error of the library without the objects that it names."""
-    text = str(error.args[-1] if error.args else error)
-    return text.rpartition("object at ")[2].partition(">: ")[2] or text

@@ -204,6 +204,10 @@ def _listings(group: _Group) -> None:
         "logs", "showing:logs", "print the log of a job, or of a run's jobs", json=True
     )
     logs.add_argument("id", metavar="ID")
+    _top(group)
+
+
+def _top(group: _Group) -> None:
     top = group.add("top", "top:top", "show a live overview")
     top.add_argument(
         "--interval", type=float, default=2.0, metavar="S", help="seconds between updates (2)"

@@ -1,5 +1,6 @@
 """From the command line's words to an exit code, without a traceback at a user's mistake."""
 
+import argparse
 import contextlib
 import signal
 import sys
@@ -34,10 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     try:
-        given = parser().parse_args(arguments)
-        module, _, function = given.command.partition(":")
-        code: int = getattr(import_module(f"{__package__}.{module}"), function)(given) or 0
-        sys.stdout.flush()
+        return _carry_out(parser().parse_args(arguments))
     except HeadraceError as error:
         _say(str(error))
         return error.exit_code
@@ -61,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say("the database has no Headrace schema; `headrace db upgrade` creates it")
         return 1
+
+
+def _carry_out(given: argparse.Namespace) -> int:
+    module, _, function = given.command.partition(":")
+    code: int = getattr(import_module(f"{__package__}.{module}"), function)(given) or 0
+    sys.stdout.flush()
     return code
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.cli.installation_access import installation
 from headrace.cli.listings import queue_rows
@@ -52,51 +52,37 @@ def _overview(headrace: "Headrace") -> list[str]:
     from headrace.engine.catalog.job_files import told
 
     now = datetime.now(UTC)
-    database = headrace.database
-    leader = database.row("leader")
-    workers = [row for row in database.rows("workers") if row["status"] != "stopped"]
-    runs = database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
+    leader = headrace.database.row("leader")
+    workers = [row for row in headrace.database.rows("workers") if row["status"] != "stopped"]
     leads = f"{leader['holder']} is active" if leader and leader["live"] else "no active daemon"
     lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
-    lines += table(
-        [
-            (row["queue"], row["queued"], row["started"], row["retrying"], row["messages"])
-            for row in queue_rows(headrace)
-        ],
-        ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES"),
-    )
-    lines += [
-        "",
-        *table(
-            [
-                (
-                    row["name"],
-                    row["status"],
-                    ",".join(row["queues"]),
-                    f"{row['running']}/{row['processes']}",
-                    span(max(0.0, (now - row["seen_at"]).total_seconds())),
-                )
-                for row in workers
-            ],
-            ("WORKER", "STATUS", "QUEUES", "BUSY", "SEEN"),
-        ),
-    ]
+    lines += [*_queue_lines(headrace), "", *_worker_lines(workers, now)]
     lines += [told(name) for name in outdated(headrace, workers)]
-    lines += [
-        "",
-        *table(
-            [
-                (
-                    row["id"],
-                    row["pipeline"],
-                    row["status"],
-                    row["trigger"],
-                    row["started_at"],
-                    took(row),
-                )
-                for row in runs
-            ],
-            ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"),
-        ),
+    return [*lines, "", *_run_lines(headrace)]
+
+
+def _queue_lines(headrace: "Headrace") -> list[str]:
+    columns = ("queue", "queued", "started", "retrying", "messages")
+    rows = [tuple(row[column] for column in columns) for row in queue_rows(headrace)]
+    return table(rows, ("QUEUE", "QUEUED", "STARTED", "RETRYING", "MESSAGES"))
+
+
+def _worker_lines(workers: list[dict[str, Any]], now: datetime) -> list[str]:
+    rows = [
+        (
+            row["name"],
+            row["status"],
+            ",".join(row["queues"]),
+            f"{row['running']}/{row['processes']}",
+            span(max(0.0, (now - row["seen_at"]).total_seconds())),
+        )
+        for row in workers
     ]
-    return lines
+    return table(rows, ("WORKER", "STATUS", "QUEUES", "BUSY", "SEEN"))
+
+
+def _run_lines(headrace: "Headrace") -> list[str]:
+    runs = headrace.database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
+    columns = ("id", "pipeline", "status", "trigger", "started_at")
+    rows = [(*(row[column] for column in columns), took(row)) for row in runs]
+    return table(rows, ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"))

@@ -72,19 +72,8 @@ def expand(
         "params": dict(params),
         "run": run_variables(pipeline, logical_date, run_context or {}),
     }
-    problems: list[str] = []
-    expanded: dict[str, list[_Rendered]] = {}
-    for step in (*pipeline.steps, *pipeline.handlers):
-        kept = Keys(frozenset(verbatim(step.job)), frozenset(referring(step.job)))
-        if step.pool is not None and step.pool not in defaults.pools:
-            problems.append(f'step "{step.id}": there is no pool "{step.pool}"')
-        expanded[step.id] = list(_expanded(step, variables, render, kept, problems))
-    names = {step: [one.name for one in jobs] for step, jobs in expanded.items()}
-    _check_edges(pipeline, names, problems)
-    if problems:
-        raise TemplateError("\n".join(problems))
-    steps = {step.id: step for step in (*pipeline.steps, *pipeline.handlers)}
-    order = topological_order({name: step.depends_on for name, step in steps.items()})
+    keys_of = lambda job: Keys(frozenset(verbatim(job)), frozenset(referring(job)))  # noqa: E731
+    rendered = _rendered(pipeline, variables, render, keys_of, defaults.pools)
     return Plan(
         pipeline=pipeline.name,
         version=pipeline.version,
@@ -93,9 +82,7 @@ def expand(
         param_types={param.name: param.type for param in pipeline.params},
         timezone=str(variables["run"]["logical_date"].tzinfo),
         concurrency=pipeline.concurrency,
-        jobs=tuple(
-            _planned(steps[name], one, names, defaults) for name in order for one in expanded[name]
-        ),
+        jobs=tuple(_in_order(pipeline, rendered, defaults)),
     )
 
 
@@ -110,6 +97,28 @@ class _Rendered(NamedTuple):
     env: dict[str, str]
     late: bool
     foreach: Mapping[str, Any] | None = None
+
+
+def _rendered(
+    pipeline: Pipeline,
+    variables: Mapping[str, Any],
+    render: Render,
+    keys_of: Callable[[str], Keys],
+    pools: Collection[str],
+) -> dict[str, list[_Rendered]]:
+    """Return the jobs of each step, after all problems of all steps have been gathered."""
+    problems: list[str] = []
+    rendered: dict[str, list[_Rendered]] = {}
+    for step in (*pipeline.steps, *pipeline.handlers):
+        keys = keys_of(step.job)
+        if step.pool is not None and step.pool not in pools:
+            problems.append(f'step "{step.id}": there is no pool "{step.pool}"')
+        rendered[step.id] = list(_expanded(step, variables, render, keys, problems))
+    counts = {step: len(jobs) for step, jobs in rendered.items()}
+    _check_edges(pipeline, counts, problems)
+    if problems:
+        raise TemplateError("\n".join(problems))
+    return rendered
 
 
 def _expanded(
@@ -160,16 +169,23 @@ def _items(
     return list(items)
 
 
-def _check_edges(
-    pipeline: Pipeline, names: Mapping[str, Sequence[str]], problems: list[str]
-) -> None:
+def _check_edges(pipeline: Pipeline, counts: Mapping[str, int], problems: list[str]) -> None:
     for step in pipeline.steps:
-        edges = len(names[step.id]) * sum(len(names.get(up, ())) for up in step.depends_on)
+        edges = counts[step.id] * sum(counts.get(up, 0) for up in step.depends_on)
         if edges > MOST_EDGES:
             problems.append(
-                f'step "{step.id}": {len(names[step.id])} jobs that each wait for all of a foreach'
+                f'step "{step.id}": {counts[step.id]} jobs that each wait for all of a foreach'
                 f" make {edges} dependencies, more than {MOST_EDGES}; put a step between the two"
             )
+
+
+def _in_order(
+    pipeline: Pipeline, rendered: Mapping[str, Sequence[_Rendered]], defaults: ExpandDefaults
+) -> Iterator[PlannedJob]:
+    names = {step: [one.name for one in jobs] for step, jobs in rendered.items()}
+    steps = {step.id: step for step in (*pipeline.steps, *pipeline.handlers)}
+    for name in topological_order({name: step.depends_on for name, step in steps.items()}):
+        yield from (_planned(steps[name], one, names, defaults) for one in rendered[name])
 
 
 def _planned(

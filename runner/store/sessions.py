@@ -1,47 +1,27 @@
 """Sessions for jobs: their work commits with the job's completion."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import psycopg2
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
-from headrace.errors import ConfigError, JobFailure, StoreUnavailable
-from headrace.model import exact_json
+from headrace.errors import JobFailure
 from headrace.model.connection import NamedConnection
-from headrace.store.attempt_transaction import Held, fate, hold, reading
+from headrace.store.attempt_transaction import Held, hold, reading
 from headrace.store.attempts import AttemptStore
-from headrace.store.connect import make_engine
-from headrace.store.dsn import place_of
 from headrace.store.error_reasons import Reasons
-from headrace.store.forked import keep_from_forks
-from headrace.store.job_connection import Guard, JobConnection
+from headrace.store.job_connection import Guard
+from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.ledger import GONE, Ledgers
-from headrace.store.notices import Said, attach, open_waits
-from headrace.store.session_end_reason import note_parting_words
+from headrace.store.lost_transactions import LostTransactions
+from headrace.store.notices import Said, open_waits
+from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
 from headrace.store.session_state import IN_ORDER, send
-from headrace.store.targets import target_engine
-
-log = logging.getLogger("headrace.worker")
-
-CONTROL = None
-
-_ENDED = {
-    "committed": "its SQL ended the transaction; its earlier changes are committed",
-    "prepared": "its SQL prepared the transaction; what it did waits there for COMMIT PREPARED"
-    " or ROLLBACK PREPARED",
-    "aborted": "its SQL ended the transaction; what it did before is undone, what it did after"
-    " may stand",
-}
 
 
 class EffectApplied(BaseException):
@@ -49,14 +29,6 @@ class EffectApplied(BaseException):
 
     No Exception: a job that catches those must not hide it.
     """
-
-
-@dataclass(slots=True)
-class _Reader:
-    """A transaction that only reads, and how many sessions are at it."""
-
-    opened: Connection
-    sessions: int = 0
 
 
 class JobSessions:
@@ -76,26 +48,24 @@ class JobSessions:
     ) -> None:
         self._store = store
         self._connections = connections
-        self._guard = guard
-        self._worker = worker
-        self._control_engine: Engine | None = None
-        self._engines: dict[str, Engine] = {}
-        self._ledgers = Ledgers(self._beside)
-        self._reasons = Reasons(self._url, self._ledgers.reasons)
+        self._engines = JobEngines(
+            store, connections, guard, worker, say=self._say_on, on_mark=self._mark
+        )
+        self._ledgers = Ledgers(self._engines.beside)
+        self._reasons = Reasons(self._engines.url_of, self._ledgers.reasons)
         # Of a job that sets its own; None leaves the connection's.
         self.lock_timeout_s: float | None = None
         self._held: dict[str | None, Held] = {}
-        self._readers: dict[str, _Reader] = {}
-        # Transactions that the attempt has lost sight of: by a cut connection, or (True) because
-        # they were ended from inside.
-        self._gone: list[tuple[str | None, str, bool]] = []
+        self._read_only = ReadOnlyTransactions(
+            self._engines.of, partial(self._job_settings, local=True)
+        )
+        self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
         self.used = False
         self.before_use: Callable[[], None] = lambda: None
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
-        store.on_connect = self._wrap_control
 
     # -- for the job ------------------------------------------------------------------
 
@@ -134,7 +104,7 @@ class JobSessions:
                 " open; give the job a step of its own"
             )
         self._use()
-        with self._engine(connection).connect() as opened:
+        with self._engines.of(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
             send(alone, self._job_settings(connection, local=False, patient=patient))
             try:
@@ -156,22 +126,18 @@ class JobSessions:
         end, and the pooled ones have begun before.
         """
         if wanted:
-            self._dispose()
+            self._engines.dispose()
         try:
             yield
         finally:
             if wanted:
-                self._dispose()
-
-    def _dispose(self) -> None:
-        for engine in self._engines.values():
-            engine.dispose()
+                self._engines.dispose()
 
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
         self.lock_timeout_s = None
-        self._gone.clear()
+        self._lost.forget()
 
     def handled(self) -> None:
         """Note that the job's own code has ended."""
@@ -224,7 +190,7 @@ class JobSessions:
             del self._held[name]
             ended = held.ended_inside()
             if ended is not False:
-                self._gone.append((name, held.number, bool(ended)))
+                self._lost.add(name, held.number, ended_inside=bool(ended))
             try:
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
@@ -232,8 +198,7 @@ class JobSessions:
                     held.opened.invalidate()
                 if name is CONTROL:
                     self._store.drop()
-        for name in list(self._readers):
-            self._end_reader(name)
+        self._read_only.end_all()
         if not self._store.lost:
             try:
                 self._store.raw.autocommit = True
@@ -251,11 +216,8 @@ class JobSessions:
         Raises:
             StoreUnavailable: The control database does not answer.
         """
-        for name, number, ended in self._gone:
-            became = self._fate(name, number)
-            if ended or became in ("committed", "prepared"):
-                return _ENDED.get(became, _ENDED["aborted"])
-        return None
+        assert self._job is not None
+        return self._lost.verdict(self._job[0])
 
     def clean(self) -> None:
         """Leave nothing of the job in the sessions that the next one gets."""
@@ -263,11 +225,9 @@ class JobSessions:
             return
         if self.dirty:
             self._store.drop()
-            self._dispose()
+            self._engines.dispose()
         elif not self._store.lost:
             self._store.reset()
-
-    # -- inside -----------------------------------------------------------------------
 
     @contextmanager
     def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
@@ -276,9 +236,9 @@ class JobSessions:
         if (
             name is not CONTROL
             and name not in self._held
-            and (read_only or self._ledgers.why_none(name, self._engine(name)))
+            and (read_only or self._ledgers.why_none(name, self._engines.of(name)))
         ):
-            with self._reader(name) as opened:
+            with self._read_only.of(name) as opened:
                 yield opened
             return
         held = self._transaction(name)
@@ -295,7 +255,7 @@ class JobSessions:
             held = self._begun(name)
         except GONE:
             # The target was restored, or emptied, since its ledger was last there.
-            if name is CONTROL or self._ledgers.why_none(name, self._engine(name), anew=True):
+            if name is CONTROL or self._ledgers.why_none(name, self._engines.of(name), anew=True):
                 raise
             held = self._begun(name)
         self._held[name] = held
@@ -307,7 +267,7 @@ class JobSessions:
         assert self._job is not None
         if name is CONTROL:
             self._store.raw.autocommit = False
-        opened = self._engine(name).connect()
+        opened = self._engines.of(name).connect()
         settings = self._job_settings(name, local=True)
         try:
             return hold(opened, settings, ledger_of=None if name is CONTROL else self._job[0])
@@ -324,54 +284,6 @@ class JobSessions:
             settings["lock_timeout"] = "0"
         return statement(settings, local=local)
 
-    @contextmanager
-    def _reader(self, name: str) -> Iterator[Connection]:
-        """Give a connection whose transaction only reads and ends with its last session.
-
-        It leaves nothing behind, so it needs no mark, and a standby can give it.
-        """
-        if name not in self._readers:
-            # The driver begins the transaction as READ ONLY; no SQL in it can change that, as it
-            # begins with a savepoint of SQLAlchemy's.
-            opened = self._engine(name).connect().execution_options(postgresql_readonly=True)
-            opened.begin()
-            send(opened, self._job_settings(name, local=True))
-            self._readers[name] = _Reader(opened)
-        reader = self._readers[name]
-        reader.sessions += 1
-        try:
-            yield reader.opened
-        finally:
-            reader.sessions -= 1
-            if reader.sessions == 0:
-                self._end_reader(name)
-
-    def _end_reader(self, name: str) -> None:
-        reader = self._readers.pop(name, None)
-        if reader is None:
-            return
-        try:
-            reader.opened.rollback()
-            reader.opened.close()
-        except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
-            with suppress(Exception):
-                reader.opened.invalidate()
-
-    def _fate(self, name: str | None, number: str) -> str:
-        assert self._job is not None
-        if name is CONTROL:
-            return fate(self._store.raw, number)
-        try:
-            with self._engine(name).connect() as opened:
-                raw: Any = opened.connection.dbapi_connection
-                return fate(raw, number, ledger_of=self._job[0])
-        except (StoreUnavailable, DBAPIError) as error:
-            log.warning("what became of transaction %s on %s is not known: %s", number, name, error)
-            return "unknown"
-
-    def _url(self, name: str | None) -> str:
-        return self._store.url if name is CONTROL else self._connections[name].url
-
     def _use(self) -> None:
         """Note that the job works on a database. Before it does, the line is put in order."""
         if not self.used:
@@ -379,63 +291,9 @@ class JobSessions:
         self.used = True
         open_waits(True)
 
-    def _engine(self, name: str | None) -> Engine:
-        if name is CONTROL:
-            self._store.raw  # noqa: B018 - opens the line, which makes the engine
-            assert self._control_engine is not None
-            return self._control_engine
-        if name not in self._connections:
-            known = ", ".join(sorted(self._connections)) or "none"
-            raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
-        if name not in self._engines:
-            engine = target_engine(self._connections[name], self._worker)
-            event.listen(engine, "connect", partial(self._guarded, name=name))
-            self._engines[name] = engine
-        return self._engines[name]
-
-    def _beside(self, name: str) -> Iterator[Engine]:
-        """Give engines of the other ways to a connection's database, one after the other.
-
-        Of their own: a job of this attempt may have its transaction open on one of them.
-        """
-        here = place_of(self._connections[name].url)
-        urls = [self._store.url, *(one.url for one in self._connections.values())]
-        for url in dict.fromkeys(urls):
-            if url != self._connections[name].url and place_of(url) == here:
-                engine = make_engine(url, application_name=f"headrace:{self._worker}:ledger")
-                try:
-                    yield engine
-                finally:
-                    engine.dispose()
-
-    def _wrap_control(self, raw: Any) -> None:
-        """Make an engine around the raw line, so that SQLAlchemy works in our transaction."""
-        self._control_engine = create_engine(
-            "postgresql+psycopg2://",
-            creator=lambda: raw,
-            poolclass=StaticPool,
-            pool_reset_on_return=None,
-            json_serializer=exact_json.dumps,
-            json_deserializer=exact_json.loads,
-        )
-        event.listen(self._control_engine, "connect", self._name_schema)
-        event.listen(self._control_engine, "handle_error", note_parting_words)
-        self._guarded(raw)
-
-    def _name_schema(self, raw: JobConnection, _record: object) -> None:
-        """Correct what SQLAlchemy has asked for outside a job: bookkeeping has another path."""
-        assert self._control_engine is not None
-        self._control_engine.dialect.default_schema_name = raw.base.schema
-
-    def _guarded(
-        self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
-    ) -> None:
-        keep_from_forks(raw)
-        # Looked up each time: who listens is told after the first connection.
-        attach(raw, lambda text, level: self.say(text, level))  # noqa: PLW0108
-        raw.guard = self._guard
-        raw.connection_name = name
-        raw.on_mark = self._mark
+    def _say_on(self, text: str, level: int) -> None:
+        # Looked up each time: who listens is set after the first connection.
+        self.say(text, level)
 
     def _mark(self) -> None:
         self.dirty = True

@@ -181,11 +181,15 @@ def test_one_success_waits_for_an_item_and_not_for_the_making_of_them(hand: ByHa
     run = hand.headrace.start_run("rules", {})
     for step in ("list", "each"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
     assert hand.statuses(run)["soon"] == "waiting"
 
     attempt = claimed(hand, run, "each[1]")
-    hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+    hand.executor.progress.release_dependants(
+        [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+    )
 
     assert hand.statuses(run)["soon"] == "queued"
     hand.work()
@@ -203,7 +207,9 @@ def test_items_run_as_many_at_a_time_as_the_step_says(hand: ByHand) -> None:
     run = hand.headrace.start_run("limited", {})
     for step in ("list", "each"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
 
     statuses = hand.statuses(run)
     assert [statuses[f"each[{n}]"] for n in range(5)] == ["queued"] * 2 + ["waiting"] * 3
@@ -226,7 +232,9 @@ def test_an_attempt_that_is_over_makes_no_jobs(hand: ByHand) -> None:
     hand.declare(SIMPLE)
     run = hand.headrace.start_run("simple", {})
     attempt = claimed(hand, run, "list")
-    hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+    hand.executor.progress.release_dependants(
+        [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+    )
     late = claimed(hand, run, "each")
     ready = handled(hand, late)
     hand.headrace.database.rows(
@@ -253,7 +261,9 @@ def test_a_run_that_is_cancelled_while_items_are_made_cancels_them(
     hand.declare(SIMPLE)
     run = hand.headrace.start_run("simple", {})
     attempt = claimed(hand, run, "list")
-    hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+    hand.executor.progress.release_dependants(
+        [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+    )
     each = claimed(hand, run, "each")
     ready = handled(hand, each)
     cancel = Thread(target=hand.headrace.interventions.cancel_run, args=(str(run["id"]),))
@@ -290,7 +300,9 @@ def test_a_cancelled_run_goes_on_with_the_items_that_it_had(hand: ByHand) -> Non
     run = hand.headrace.start_run("simple", {})
     for step in ("list", "each", "each[0]"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
     hand.headrace.interventions.cancel_run(str(run["id"]))
     assert hand.statuses(run)["each[0]"] == "completed"
 
@@ -308,7 +320,9 @@ def test_a_step_that_was_cancelled_before_its_items_were_made_makes_them_after_a
     hand.declare(SIMPLE)
     run = hand.headrace.start_run("simple", {})
     attempt = claimed(hand, run, "list")
-    hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+    hand.executor.progress.release_dependants(
+        [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+    )
     each = str(hand.jobs(run)["each"]["id"])
     hand.headrace.interventions.cancel_job(each)
     assert hand.statuses(run) == {"list": "completed", "each": "cancelled", "last": "skipped"}
@@ -329,7 +343,9 @@ def test_a_job_outside_the_run_that_waits_for_the_step_waits_for_its_items(hand:
     )
     for step in ("list", "each", "each[0]", "each[1]"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
     row = hand.headrace.database.row("job", id=outside)
     assert row is not None
     assert (row["status"], row["deps_left"]) == ("waiting", 1)
@@ -507,7 +523,9 @@ def test_environment_variables_are_made_for_each_item(hand: ByHand) -> None:
     run = hand.headrace.start_run("simple", {})
     for step in ("list", "each"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
 
     jobs = hand.jobs(run)
     assert jobs["each"]["env"] is None
@@ -691,7 +709,9 @@ steps:
     run = hand.headrace.start_run("wide", {})
     for step in ("list", "each"):
         attempt = claimed(hand, run, step)
-        hand.executor.settle([attempt], hand.executor.complete(attempt, handled(hand, attempt)))
+        hand.executor.progress.release_dependants(
+            [attempt.id], hand.executor.complete(attempt, handled(hand, attempt))
+        )
 
     jobs = hand.jobs(run)
 

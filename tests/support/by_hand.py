@@ -71,9 +71,9 @@ class ByHand:
             executor.sessions.roll_back()
             executor.fail(claimed, handled)
         else:
-            executor.settle([claimed], executor.complete(claimed, handled))
+            executor.progress.release_dependants([claimed.id], executor.complete(claimed, handled))
             executor.write_log(claimed)
-        executor.close_run(claimed)
+        executor.progress.finish_run(claimed)
         executor.sessions.clean()
         return claimed.step or claimed.job_class
 

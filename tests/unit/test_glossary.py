@@ -17,9 +17,6 @@ WATCHED = (
 )  # fmt: skip
 # Names with a verb in another meaning, still to be renamed: the list may only become shorter.
 TO_BE_RENAMED = {
-    "attempts.executor.close_run",
-    "attempts.executor.close_runs",
-    "attempts.executor.settle",
     "catalog.pipeline_catalog.restore",
     "gating.gate.close_below",
     "gating.gate.close_failed",

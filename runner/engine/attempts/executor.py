@@ -8,12 +8,10 @@ lost (the database went away in the middle), stale (the attempt is somebody else
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import starmap
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from headrace import jobapi
 from headrace.engine.attempts.attempt_hooks import AttemptHooks
@@ -23,12 +21,11 @@ from headrace.engine.attempts.job_environment import environment
 from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
 from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
 from headrace.engine.attempts.unknown_jobs import given_back
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.gating.gate import close_failed, decide, recount_below
-from headrace.engine.gating.pools import admit, admit_to
-from headrace.engine.gating.run_completion import follow
+from headrace.engine.gating.gate import close_failed
 from headrace.engine.planning.deferred_templates import Render, late_said
 from headrace.errors import (
     ChildRunFailed,
@@ -48,7 +45,7 @@ from headrace.observe.redaction import forget, redacted_json
 from headrace.plan.error_kinds import kinds_of
 from headrace.queue.message import Message
 from headrace.store import queries
-from headrace.store.attempts import AttemptStore, Claimed, Completed, CompletedBatch
+from headrace.store.attempts import AttemptStore, Claimed, Completed
 from headrace.store.crash_points import crash_point
 from headrace.store.log_lines import LogLines
 from headrace.store.notices import notices_heard
@@ -84,6 +81,7 @@ class Executor:
         log: JobLog,
     ) -> None:
         self.store = store
+        self.progress = RunProgress(store, store.close_run)
         self.sessions = sessions
         self._registry = registry
         self._surroundings = surroundings
@@ -185,8 +183,8 @@ class Executor:
         """
         if handled.expansion is not None:
             log = self.log_lines(claimed)
-            close_runs = self.close_runs
-            completed = complete_items(self.store, claimed, handled.expansion, log, close_runs)
+            finish = self.progress.finish_runs
+            completed = complete_items(self.store, claimed, handled.expansion, log, finish)
             self.hooks.note(claimed, "completed")
             return completed
         self.sessions.refuse_disorder()
@@ -245,54 +243,6 @@ class Executor:
             self.write_log(claimed)
             messages = close_failed(tx, [row])
         self.hooks.note(claimed, row["status"], error=raised.error)
-        return messages
-
-    def settle(
-        self, ended: Iterable[Claimed], completed: Completed | CompletedBatch
-    ) -> list[Message]:
-        """Finish what the completing statement has left open; returns messages to send."""
-        released = list(starmap(Message, completed.released))
-        if completed.recount:
-            for claimed in ended:
-                with self.store.transaction() as tx:
-                    released += recount_below(tx, claimed.id)
-        if completed.undecided:
-            with self.store.transaction() as tx:
-                messages, runs = decide(tx, completed.undecided)
-            released += messages
-            for run_id in runs:
-                released += self._close_run(run_id)
-            released += admit(self.store)
-        return released
-
-    def close_run(self, claimed: Claimed) -> list[Message]:
-        """Close the run where this was its last job, after the commit; returns messages to send.
-
-        A slot of a pool that the job had is free now, too.
-        """
-        messages: list[Message] = []
-        if claimed.pool is not None and claimed.pool_slots is not None:
-            messages += admit_to(self.store, claimed.pool, claimed.pool_slots)
-        return messages + self.close_runs([claimed.run_id])
-
-    def close_runs(self, run_ids: Iterable[UUID | None]) -> list[Message]:
-        """Close each of these runs of which nothing is left; see `close_run`."""
-        messages: list[Message] = []
-        for run_id in dict.fromkeys(run_ids):
-            if run_id is not None:
-                messages += self._close_run(run_id)
-        return messages
-
-    def _close_run(self, run_id: UUID) -> list[Message]:
-        closed, messages = follow(self.store, self.store.close_run(run_id))
-        for run in closed:
-            log.log(
-                logging.INFO if run["status"] == "completed" else logging.WARNING,
-                "run %s of %s %s",
-                run["id"],
-                run["pipeline"],
-                run["status"],
-            )
         return messages
 
     def log_lines(self, claimed: Claimed) -> LogLines | None:

@@ -18,7 +18,7 @@ def record_end(executor: Executor, claimed: Claimed, handled: Handled | Raised) 
         messages = executor.give_up(claimed, handled)
     else:
         messages = _complete(executor, claimed, handled)
-    return messages + executor.close_run(claimed)
+    return messages + executor.progress.finish_run(claimed)
 
 
 def _complete(executor: Executor, claimed: Claimed, handled: Handled) -> list[Message]:
@@ -28,4 +28,4 @@ def _complete(executor: Executor, claimed: Claimed, handled: Handled) -> list[Me
         raise
     except Exception as error:  # noqa: BLE001 - a deferred constraint, say: the job's own fault
         return executor.give_up(claimed, raised(error))
-    return executor.settle([claimed], completed)
+    return executor.progress.release_dependants([claimed.id], completed)

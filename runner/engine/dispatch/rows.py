@@ -102,36 +102,47 @@ def add_jobs(
         for upstream in job.depends_on:
             dependents[upstream] += 1
             edges.append({"upstream_id": ids[upstream], "job_id": ids[job.step]})
+    shared = {
+        "run_id": run_id,
+        "pipeline": plan.pipeline,
+        "folder": plan.folder,
+        "logical_date": plan.logical_date.isoformat(),
+        "timezone": plan.timezone,
+        "rules_need": rules_need or None,
+    }
     jobs.extend(
         planned_row(
+            **shared,
+            **_own_values(job, run_id, run_is_held=held),
             id=ids[job.step],
-            job_class=FOREACH if job.foreach else job.job_class,
-            payload=_items_payload(job, run_id) if job.foreach else dict(job.payload),
-            queue=job.queue,
-            timeout_s=job.timeout_s,
-            retry=policy_to_row(job.retry),
-            run_id=run_id,
-            pipeline=plan.pipeline,
-            step=job.step,
-            deps_left=len(job.depends_on),
             dependents=dependents[job.step],
-            late=job.late,
-            trigger_rule=job.trigger_rule,
-            when_expr=_condition(job),
-            allow_failure=job.allow_failure,
-            held=not job.depends_on
-            and (held or _takes_slot(job) or bool(_condition(job) or job.handler)),
-            handler=job.handler,
-            pool=_pool(job, run_id) if _takes_slot(job) else None,
-            pool_slots=job.slots if _takes_slot(job) else None,
-            env=dict(job.env) if job.env and job.foreach is None else None,
-            folder=plan.folder,
-            logical_date=plan.logical_date.isoformat(),
-            timezone=plan.timezone,
-            rules_need=rules_need or None,
         )
         for job in plan.jobs
     )
+
+
+def _own_values(job: PlannedJob, run_id: str, *, run_is_held: bool) -> dict[str, Any]:
+    """Return what a job's row has from its step alone."""
+    condition, takes_slot = _condition(job), _takes_slot(job)
+    held = run_is_held or takes_slot or bool(condition or job.handler)
+    return {
+        "job_class": FOREACH if job.foreach else job.job_class,
+        "payload": _items_payload(job, run_id) if job.foreach else dict(job.payload),
+        "queue": job.queue,
+        "timeout_s": job.timeout_s,
+        "retry": policy_to_row(job.retry),
+        "step": job.step,
+        "deps_left": len(job.depends_on),
+        "late": job.late,
+        "trigger_rule": job.trigger_rule,
+        "when_expr": condition,
+        "allow_failure": job.allow_failure,
+        "held": held and not job.depends_on,
+        "handler": job.handler,
+        "pool": _pool(job, run_id) if takes_slot else None,
+        "pool_slots": job.slots if takes_slot else None,
+        "env": dict(job.env) if job.env and job.foreach is None else None,
+    }
 
 
 def _takes_slot(job: PlannedJob) -> bool:
@@ -140,7 +151,7 @@ def _takes_slot(job: PlannedJob) -> bool:
 
 
 def _items_payload(job: PlannedJob, run_id: str) -> dict[str, Any]:
-    """Return what `engine/expansion.py` needs to make the jobs of a step's items."""
+    """Return what `engine/attempts/foreach.py` needs to make the jobs of a step's items."""
     return {
         "foreach": dict(job.foreach or {}),
         "job": job.job_class,

@@ -52,6 +52,16 @@ class Repaired:
     untaken: list[str] = field(default_factory=list)
 
 
+@dataclass
+class _Swept:
+    """What a sweep has found: messages to send, runs and groups to look at, overdue messages."""
+
+    messages: list[Message]
+    settled: list[IdRow]
+    groups: list[GroupRow]
+    overdue: list[QueuedJob]
+
+
 class Recovery:
     """The repairs. `clock` gives seconds of a monotonic clock."""
 
@@ -96,49 +106,45 @@ class Recovery:
             raise
 
     def _tick(self, lead: Callable[[Transaction], None], term: int | None) -> Repaired:
-        done = Repaired()
+        done, swept = Repaired(), None
         emptied = self._emptied()
-        sweep = emptied or self._clock() >= self._next_sweep
         with self._database.transaction() as tx:
             lead(tx)
             retries = tx.rows(queries.DUE_RETRIES)
             messages = [message_for(row) for row in retries]
             messages += self._reap(tx, done)
             wanted = tx.rows(queries.WANTED_POOLS)
-            overdue: list[QueuedJob] = []
-            settled: list[IdRow] = []
-            groups: list[GroupRow] = []
-            if sweep:
+            if emptied or self._clock() >= self._next_sweep:
                 # Looked for here: a transaction of its own each would triple an idle sweep's.
-                settled = tx.rows(queries.SETTLED_RUNS)
-                groups = tx.rows(queries.GROUPS_WITH_QUEUED_RUNS)
-                messages += decide(tx)[0]
-                messages += release_stuck(tx, OVERDUE_S)
-                messages += [message_for(row) for row in tx.rows(queries.WAKE_FORGOTTEN_PARENTS)]
-                overdue = tx.rows(
-                    queries.OVERDUE_MESSAGES, older_than_s=0 if emptied else OVERDUE_S
-                )
-                tx.rows("forget_old_workers")
+                swept = _sweep(tx, 0 if emptied else OVERDUE_S)
+                messages += swept.messages
             # After what the sweep lets pass the gate.
             children = tx.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
         done.retried = len(retries)
-        if sweep:
+        if swept is not None:
             self._next_sweep = self._clock() + _SWEEP_EVERY_S
         self._forget(done.untaken)
         self._send(messages)
-        # In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
-        closed, following = close(self._database, [row["id"] for row in settled])
-        done.closed_runs = len(closed)
-        self._send(following)
-        self._send(release(self._database, [row["name"] for row in groups]))
+        if swept is not None:
+            done.closed_runs = self._close(swept)
         if wanted:
             self._send(admit(self._database))
         if self._subpipelines is not None:
             self._send(self._subpipelines.start(children, term))
-        done.resent = self._resend(overdue)
-        if sweep:
+        if swept is not None:
+            done.resent = self._resend(swept.overdue)
             self._note_end_of_outage()
         return done
+
+    def _close(self, swept: "_Swept") -> int:
+        """Close runs of which nothing is left, and start queued ones; return how many were closed.
+
+        In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
+        """
+        closed, following = close(self._database, [row["id"] for row in swept.settled])
+        self._send(following)
+        self._send(release(self._database, [row["name"] for row in swept.groups]))
+        return len(closed)
 
     def _reap(self, tx: Transaction, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""
@@ -228,3 +234,15 @@ class Recovery:
             self._sender.send(messages)
         except QueueUnavailable as error:
             self._note(error)
+
+
+def _sweep(tx: Transaction, overdue_after_s: float) -> _Swept:
+    """Let pass the gate what has been left behind it, and look for what else was left undone."""
+    settled = tx.rows(queries.SETTLED_RUNS)
+    groups = tx.rows(queries.GROUPS_WITH_QUEUED_RUNS)
+    messages = decide(tx)[0]
+    messages += release_stuck(tx, OVERDUE_S)
+    messages += [message_for(row) for row in tx.rows(queries.WAKE_FORGOTTEN_PARENTS)]
+    overdue = tx.rows(queries.OVERDUE_MESSAGES, older_than_s=overdue_after_s)
+    tx.rows("forget_old_workers")
+    return _Swept(messages, settled, groups, overdue)

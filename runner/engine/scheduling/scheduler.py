@@ -24,7 +24,7 @@ from headrace.plan.due import (
 from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
-from headrace.store.database import Database
+from headrace.store.database import Database, SqlTransaction
 from headrace.store.row_types import LockedSchedule, NewRun
 
 log = logging.getLogger("headrace.daemon")
@@ -117,11 +117,8 @@ class Scheduler:
         with self._database.transaction() as tx:
             rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)
             decisions = [self._decide(row, now) for row in rows]
-            plans = [(plan, Trigger.SCHEDULE) for one in decisions for plan in one.plans]
-            runs: list[NewRun] = []
-            messages: list[Message] = []
-            if plans:
-                runs, messages = self._dispatcher.insert_runs(tx, plans, term=term)
+            plans = [plan for one in decisions for plan in one.plans]
+            runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in decisions]))
             # Paused since the lease was taken, so that no run was inserted: what is due is the
             # next leader's then, and must not be marked as dealt with.
@@ -132,18 +129,20 @@ class Scheduler:
         for name in due:
             self._next.pop(name, None)
         self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})
-        messages += self._dispatcher.admitted(plan for plan, _trigger in plans)
+        messages += self._dispatcher.admitted(plans)
         self._dispatcher.send_soon(messages)
         for run in runs:
-            log.info(
-                "run %s of %s %s (due %s)%s",
-                run["id"],
-                run["pipeline"],
-                "started" if run["status"] == "running" else run["status"],
-                run["logical_date"].isoformat(),
-                f": {run['error']}" if run["error"] else "",
-            )
+            _log_start(run)
         return len(runs)
+
+    def _inserted(
+        self, tx: SqlTransaction, plans: list[Plan], term: int
+    ) -> tuple[list[NewRun], list[Message]]:
+        if not plans:
+            return [], []
+        return self._dispatcher.insert_runs(
+            tx, [(plan, Trigger.SCHEDULE) for plan in plans], term=term
+        )
 
     def _was_set_back(self, now: datetime) -> bool:
         """Tell whether the clock went back: what is due next lies too far ahead then."""
@@ -195,6 +194,17 @@ class Scheduler:
                     error,
                 )
         return plans
+
+
+def _log_start(run: NewRun) -> None:
+    log.info(
+        "run %s of %s %s (due %s)%s",
+        run["id"],
+        run["pipeline"],
+        "started" if run["status"] == "running" else run["status"],
+        run["logical_date"].isoformat(),
+        f": {run['error']}" if run["error"] else "",
+    )
 
 
 def _due(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:

@@ -86,7 +86,7 @@ class Ending:
         """Record a failure of the job's own."""
         self._slot.completing()
         self._taker.send(self._executor.give_up(claimed, why))
-        self._taker.send(self._executor.close_run(claimed))
+        self._taker.send(self._executor.progress.finish_run(claimed))
 
     def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
         """Complete one attempt by itself. With `take` the next job may be claimed with it.
@@ -105,11 +105,11 @@ class Ending:
                 raise StoreUnavailable(str(error)) from error
             self._refused(claimed, error)
             return None
-        self._taker.send(self._executor.settle([claimed], completed))
+        self._taker.send(self._executor.progress.release_dependants([claimed.id], completed))
         # A run of which a job is at hand has not ended: that one will look.
         may_have_ended = following is None or following.run_id != claimed.run_id
         if claimed.pool is not None or (not claimed.dependents and may_have_ended):
-            self._taker.send(self._executor.close_run(claimed))
+            self._taker.send(self._executor.progress.finish_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
         return following
 
@@ -139,7 +139,7 @@ class Ending:
                         self._executor.write_log(one)
                 self.give_back(others)
                 self._taker.send(released)
-                self._taker.send(self._executor.close_runs(one.run_id for one in claimed))
+                self._taker.send(self._executor.progress.finish_runs(one.run_id for one in claimed))
                 return
             except StoreUnavailable as error:
                 self._life.sit_out(error)

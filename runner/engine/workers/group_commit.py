@@ -141,11 +141,13 @@ class Sharing:
             if one.id not in completed.ids:
                 log.warning("attempt %s of job %s is over", one.attempt, one.id)
         closed = [one for one, _ in ended if one.id in completed.ids]
-        self._taker.send(self._executor.settle(closed, completed))
+        self._taker.send(
+            self._executor.progress.release_dependants([one.id for one in closed], completed)
+        )
         # A run of which a job is at hand has not ended: that one will look.
         going_on = {one.run_id for one in claimed}
         ends = [one.run_id for one in closed if not one.dependents and one.run_id not in going_on]
-        self._taker.send(self._executor.close_runs(ends))
+        self._taker.send(self._executor.progress.finish_runs(ends))
 
     def _sort_out(self, taken: Sequence[Taken], claimed: Sequence[Claimed]) -> None:
         """Put back messages whose jobs were left to others; drop the first if it is an old one.

@@ -11,24 +11,15 @@ from uuid import UUID
 from headrace.declarations.config import Settings
 from headrace.engine.attempts.executor import Executor, Surroundings
 from headrace.engine.attempts.log_keeper import LogKeeper
-from headrace.engine.attempts.outcome import retry_in_s
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.gating.gate import (
-    CRASH_BUDGET,
-    after_loss,
-    attempts_json,
-    close_below,
-    close_failed,
-    message_for,
-)
-from headrace.engine.gating.run_completion import close
+from headrace.engine.gating.gate import after_loss, attempts_json
 from headrace.engine.workers.child_loop import ChildLoop
+from headrace.engine.workers.interrupted_attempts import end_attempt, lose_attempts, messages_of
 from headrace.errors import QueueUnavailable, StoreUnavailable
 from headrace.jobapi import Permissions
 from headrace.observe.joblog import JOB_LOGGER, JobLog
-from headrace.observe.logs import about, redact_records
+from headrace.observe.logs import redact_records
 from headrace.observe.output import Output
-from headrace.plan.error_kinds import TIMEOUT_KINDS
 from headrace.queue.consumer import Taker
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message
@@ -39,7 +30,7 @@ from headrace.queue.worker_callbacks import Ended
 from headrace.store import queries
 from headrace.store.attempts import AttemptStore
 from headrace.store.database import Database, Transaction
-from headrace.store.row_types import AttemptRow, LostJob
+from headrace.store.row_types import AttemptRow
 from headrace.store.sessions import JobSessions
 from headrace.store.waiting import look_no_more, look_up
 from headrace.template.guard import JobGuard
@@ -165,7 +156,9 @@ class WorkerSide:
         orphans = unknown & self._suspects
         self._suspects = unknown - orphans
         if orphans:
-            rows = _lose(tx, list(orphans), "released", "no process of its worker is running it")
+            rows = lose_attempts(
+                tx, list(orphans), "released", "no process of its worker is running it"
+            )
             self._send(after_loss(tx, rows))
 
     def ended(self, attempts: Sequence[Ended]) -> bool:
@@ -176,7 +169,7 @@ class WorkerSide:
         recorded: list[Ended] = []
         try:
             for ended in attempts:
-                messages += self._end(ended)
+                messages += end_attempt(self._database, ended)
                 recorded.append(ended)
         except StoreUnavailable:
             return False
@@ -217,58 +210,10 @@ class WorkerSide:
         self._database.close()
         self._sender.close()
 
-    def _end(self, ended: Ended) -> list[Message]:
-        given_back = self._end_held(ended)
-        if ended.outcome == "taken_away":
-            return given_back
-        with self._database.transaction() as tx:
-            if not ended.claimed:
-                messages = _unclaimed(tx, ended.job_id, ended.attempt, ended.outcome, ended.error)
-            elif ended.outcome == "timed_out":
-                messages = _time_out(tx, ended)
-            elif ended.outcome == "cancelled":
-                rows = tx.rows(
-                    queries.CANCEL_JOBS, ids=[ended.job_id], run_id=None, keep_finally=False
-                )
-                messages = close_below(tx, [row["id"] for row in rows])
-            else:
-                lost = _lose(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
-                messages = after_loss(tx, lost)
-            of_job = tx.row("run_of_job", id=ended.job_id) or {}
-        run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
-        messages += close(self._database, run_ids)[1]
-        # The number in a message is that of the attempt before.
-        which = (
-            f"attempt {ended.attempt}" if ended.claimed else f"before attempt {ended.attempt + 1}"
-        )
-        log.warning(
-            "job %s %s %s: %s",
-            ended.job_id,
-            which,
-            ended.outcome,
-            ended.error,
-            extra=about(job_id=ended.job_id, attempt=ended.attempt, **of_job),
-        )
-        return given_back + messages
-
-    def _end_held(self, ended: Ended) -> list[Message]:
-        """Give back what the child held beside its job, which is not to blame for its end."""
-        held = [(str(job_id), number) for job_id, number in ended.held]
-        others = [one for one in held if one[0] != ended.job_id]
-        if not others:
-            return []
-        error = "the worker process that had claimed it has ended"
-        with self._database.transaction() as tx:
-            return [
-                message
-                for job_id, number in others
-                for message in _unclaimed(tx, job_id, number, "released", error)
-            ]
-
     def _send(self, messages: Sequence[Message], *, after: Sequence[Ended] = ()) -> None:
         # What a child has taken and not ended is nobody's to take any more: without this Redis
         # would keep it for days.
-        taken = {one for ended in after for one in _messages_of(ended)}
+        taken = {one for ended in after for one in messages_of(ended)}
         # What Redis does not take now is sent by the daemon's sweep.
         with suppress(QueueUnavailable):
             if untaken := taken - {message.id for message in messages}:
@@ -288,54 +233,5 @@ class WorkerSide:
         }
 
 
-def _messages_of(ended: Ended) -> list[str]:
-    """Return the ids of the messages that a child had in hand; they bear the number before."""
-    own = f"{ended.job_id}_{ended.attempt - 1 if ended.claimed else ended.attempt}"
-    return [own, *(f"{job_id}_{number}" for job_id, number in ended.held)]
-
-
-def _unclaimed(
-    tx: Transaction, job_id: str, number: int, outcome: str, error: str
-) -> list[Message]:
-    """The child died with a message in its hand: the claim may have happened or not."""
-    rows = _lose(tx, [(job_id, number + 1)], outcome, error)
-    if rows:
-        return after_loss(tx, rows)
-    row = tx.row(queries.JOB, id=job_id)
-    if row is None or row["status"] != "queued" or row["attempt"] != number:
-        return []
-    return [message_for(row)]
-
-
-def _lose(
-    tx: Transaction, attempts: Sequence[tuple[str, int]], outcome: str, error: str
-) -> list[LostJob]:
-    return tx.rows(
-        queries.LOSE_ATTEMPTS,
-        attempts=attempts_json(attempts),
-        outcome=outcome,
-        error=error,
-        crash_budget=CRASH_BUDGET,
-    )
-
-
 def _pairs(rows: Iterable[AttemptRow]) -> set[tuple[str, int]]:
     return {(str(row["id"]), row["attempt"]) for row in rows}
-
-
-def _time_out(tx: Transaction, ended: Ended) -> list[Message]:
-    """A timeout is the job's own failure: it is tried again within its retry budget."""
-    row = tx.row(queries.JOB, id=ended.job_id)
-    if row is None:
-        return []
-    error = f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped"
-    failed = tx.row(
-        queries.FAIL_ATTEMPT,
-        id=ended.job_id,
-        attempt=ended.attempt,
-        outcome="timed_out",
-        error=error,
-        traceback=ended.traceback,
-        retry_in=retry_in_s(row["retry"], row["retry_count"], TIMEOUT_KINDS, error),
-    )
-    return [] if failed is None else close_failed(tx, [failed])

@@ -101,17 +101,7 @@ def _beat(
 
     No parent reads over this process's shoulder: its thread writes what the job says.
     """
-    pid = os.getpid()
-    database.rows(
-        "register_worker",
-        name=name,
-        hostname=socket.gethostname(),
-        pid=pid,
-        birth_ticks=birth_ticks(pid) or 0,
-        queues=[],
-        processes=1,
-        job_files=job_files,
-    )
+    _register(database, name, job_files)
     ended = threading.Event()
 
     def _loop() -> None:
@@ -135,3 +125,17 @@ def _beat(
             database.rows("heartbeat_worker", name=name, status="stopped")
 
     return _stop
+
+
+def _register(database: Database, name: str, job_files: str) -> None:
+    pid = os.getpid()
+    database.rows(
+        "register_worker",
+        name=name,
+        hostname=socket.gethostname(),
+        pid=pid,
+        birth_ticks=birth_ticks(pid) or 0,
+        queues=[],
+        processes=1,
+        job_files=job_files,
+    )

@@ -1,0 +1,122 @@
+"""Engines for jobs' sessions: one for the control database, one for each named connection."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from headrace.errors import ConfigError
+from headrace.model import exact_json
+from headrace.model.connection import NamedConnection
+from headrace.store.attempts import AttemptStore
+from headrace.store.connect import make_engine
+from headrace.store.dsn import place_of
+from headrace.store.forked import keep_from_forks
+from headrace.store.job_connection import Guard, JobConnection
+from headrace.store.notices import Said, attach
+from headrace.store.session_end_reason import note_parting_words
+from headrace.store.targets import target_engine
+
+CONTROL = None
+
+
+class JobEngines:
+    """The engines of one child's jobs, made when they are first used.
+
+    The engine for the control database works on the connection of the bookkeeping, so that a
+    job's work commits with its completion. `say` takes the server's notices, `on_mark` is called
+    where a statement leaves something in a session.
+    """
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        connections: Mapping[str, NamedConnection],
+        guard: Guard,
+        worker: str,
+        *,
+        say: Said,
+        on_mark: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._connections = connections
+        self._guard = guard
+        self._worker = worker
+        self._say = say
+        self._on_mark = on_mark
+        self._control: Engine | None = None
+        self._named: dict[str, Engine] = {}
+        store.on_connect = self._wrap_control
+
+    def of(self, name: str | None) -> Engine:
+        """Return the engine of a connection.
+
+        Raises:
+            ConfigError: No connection has this name.
+        """
+        if name is CONTROL:
+            self._store.raw  # noqa: B018 - opens the connection, which makes the engine
+            assert self._control is not None
+            return self._control
+        if name not in self._connections:
+            known = ", ".join(sorted(self._connections)) or "none"
+            raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
+        if name not in self._named:
+            engine = target_engine(self._connections[name], self._worker)
+            event.listen(engine, "connect", partial(self._guarded, name=name))
+            self._named[name] = engine
+        return self._named[name]
+
+    def url_of(self, name: str | None) -> str:
+        """Return the URL of a connection."""
+        return self._store.url if name is CONTROL else self._connections[name].url
+
+    def beside(self, name: str) -> Iterator[Engine]:
+        """Yield engines of the other ways to a connection's database, one after the other.
+
+        Of their own: a job of this attempt may have its transaction open on one of them.
+        """
+        here = place_of(self._connections[name].url)
+        urls = [self._store.url, *(one.url for one in self._connections.values())]
+        for url in dict.fromkeys(urls):
+            if url != self._connections[name].url and place_of(url) == here:
+                engine = make_engine(url, application_name=f"headrace:{self._worker}:ledger")
+                try:
+                    yield engine
+                finally:
+                    engine.dispose()
+
+    def dispose(self) -> None:
+        """End the pooled sessions of the named connections."""
+        for engine in self._named.values():
+            engine.dispose()
+
+    def _wrap_control(self, raw: Any) -> None:
+        """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
+        self._control = create_engine(
+            "postgresql+psycopg2://",
+            creator=lambda: raw,
+            poolclass=StaticPool,
+            pool_reset_on_return=None,
+            json_serializer=exact_json.dumps,
+            json_deserializer=exact_json.loads,
+        )
+        event.listen(self._control, "connect", self._name_schema)
+        event.listen(self._control, "handle_error", note_parting_words)
+        self._guarded(raw)
+
+    def _name_schema(self, raw: JobConnection, _record: object) -> None:
+        """Correct what SQLAlchemy has asked for outside a job: bookkeeping has another path."""
+        assert self._control is not None
+        self._control.dialect.default_schema_name = raw.base.schema
+
+    def _guarded(
+        self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
+    ) -> None:
+        keep_from_forks(raw)
+        attach(raw, self._say)
+        raw.guard = self._guard
+        raw.connection_name = name
+        raw.on_mark = self._on_mark
