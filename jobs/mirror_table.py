@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from sqlalchemy.orm import Session
+
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
-from headrace.jobs.tables.row_storage import store_staged
+from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
-from headrace.jobs.tables.staged_copy import stage_table
+from headrace.jobs.tables.staging_table import lock_name
+from headrace.jobs.transfer.first_copy import first_copy
+from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.template import Preview
 
 
@@ -68,26 +72,37 @@ class MirrorTable(BaseJob):
 
     def handle(self) -> dict[str, Any]:
         logger.info("Mirroring %s into %s", self.source_table, self.target_table)
-        with self.session(self.target_connection) as target:
-            staged = stage_table(
+        with (
+            self.session(self.target_connection) as target,
+            open_source(
                 self,
                 target,
                 self.source_table,
                 self.columns,
-                into=self.target_table,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
-            )
-            store_staged(
-                target,
-                self.target_table,
-                staged,
-                on_schema_change=self.on_schema_change,
-                strategy=self.strategy,
-                expect=self.expect,
-            )
-        logger.info("Mirrored %d rows into %s", staged.rows, self.target_table)
-        return {"row_count": staged.rows, "table": self.target_table}
+            ) as source,
+        ):
+            rows = self._replace(target, source)
+        logger.info("Mirrored %d rows into %s", rows, self.target_table)
+        return {"row_count": rows, "table": self.target_table}
+
+    def _replace(self, target: Session, source: Source) -> int:
+        lock_name(target, self.target_table)
+        rows = first_copy(target, self.target_table, source)
+        if rows is not None:
+            self.expect.check_rows(rows, self.target_table)
+            return rows
+        rows = stage(source, target, self.target_table)
+        store_staged(
+            target,
+            self.target_table,
+            Staged(rows, source.model),
+            on_schema_change=self.on_schema_change,
+            strategy=self.strategy,
+            expect=self.expect,
+        )
+        return rows
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+from sqlalchemy.orm import Session
+
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
 from headrace.jobs.tables.expectations import Expectation, Expected
-from headrace.jobs.tables.row_replacement import written_by_key
+from headrace.jobs.tables.row_replacement import Written, written_by_key
 from headrace.jobs.tables.row_storage import Staged, merge_staged
 from headrace.jobs.tables.schema_drift import KeepingTable
-from headrace.jobs.tables.staged_copy import stage_table
-from headrace.jobs.tables.table_catalog import named, unquoted
+from headrace.jobs.tables.staging_table import lock_name
+from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.transfer.first_copy import first_copy
+from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.template import Preview
 
 
@@ -75,28 +79,39 @@ class SyncTable(BaseJob):
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
-        with self.session(self.target_connection) as target:
-            staged = stage_table(
+        with (
+            self.session(self.target_connection) as target,
+            open_source(
                 self,
                 target,
                 self.source_table,
                 self.columns,
-                into=self.target_table,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
-            )
-            written = merge_staged(
-                target,
-                self.target_table,
-                staged,
-                self._key_in(staged),
-                delete=self.delete,
-                on_schema_change=self.on_schema_change,
-                expect=self.expect,
-            )
+            ) as source,
+        ):
+            written = self._merge(target, source)
         result = asdict(written)
         logger.info("Synchronised %s: %s", self.target_table, result)
         return {**result, "table": self.target_table}
+
+    def _merge(self, target: Session, source: Source) -> Written:
+        key = self._key_in(source.model)
+        lock_name(target, self.target_table)
+        rows = first_copy(target, self.target_table, source, key)
+        if rows is not None:
+            self.expect.check_rows(rows, self.target_table)
+            return Written(inserted=rows)
+        rows = stage(source, target, self.target_table)
+        return merge_staged(
+            target,
+            self.target_table,
+            Staged(rows, source.model),
+            key,
+            delete=self.delete,
+            on_schema_change=self.on_schema_change,
+            expect=self.expect,
+        )
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection
@@ -109,14 +124,10 @@ class SyncTable(BaseJob):
         write = written_by_key(table, columns, key, delete=self.delete)
         yield Preview(write, target, unexplained=NEEDS_STAGED)
 
-    def _key_in(self, staged: Staged) -> list[str]:
-        assert staged.model is not None
+    def _key_in(self, model: Table) -> list[str]:
         try:
-            return [column.name for column in named(staged.model.columns, self.key, "")]
+            return [column.name for column in named(model.columns, self.key, "")]
         except JobFailure:
-            missing = next(
-                name
-                for name in self.key
-                if unquoted(name) not in {c.name for c in staged.model.columns}
-            )
+            there = {column.name for column in model.columns}
+            missing = next(name for name in self.key if unquoted(name) not in there)
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None

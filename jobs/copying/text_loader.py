@@ -33,6 +33,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted, writable_table
+from headrace.jobs.tables.table_creation import add_key
 from headrace.template import Preview, RenderedSql
 
 
@@ -158,10 +159,10 @@ class TableLoad:
             raise JobFailure(f"{self.name}: {self.table} cannot be created without columns")
         create_schema(session, self.table)
         execute(session, self._create_table(columns))
-        self._make_key(session)
-        logger.info("Created the table %s", self.table)
         made = writable_table(session, self.table)
         assert made is not None, "the table was just created"
+        add_key(session, made, model=None, key=self.how.key)
+        logger.info("Created the table %s", self.table)
         return made
 
     def preview(
@@ -263,12 +264,6 @@ class TableLoad:
         types = self._declared_types(serial=True)
         typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
         return packaged_sql("create_table", table=self.table, columns=typed)
-
-    def _make_key(self, session: Session) -> None:
-        """Give a table that was made for rows with a key that key."""
-        if self.how.by_key and self.how.key:
-            statement = packaged_sql("add_primary_key", table=self.table, key=self.how.key)
-            execute(session, statement)
 
     def _declared_types(self, *, serial: bool = False) -> dict[str, str]:
         """Return the types in `columns`, which no other SQL hides in."""

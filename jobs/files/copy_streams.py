@@ -66,11 +66,18 @@ def refuse_short_year(value: str, place: str, column: str) -> None:
 
 
 def copy_in(
-    session: Session, sql: RenderedSql, source: Readable, *, name: str, lines: Lines | None = None
+    session: Session,
+    sql: RenderedSql,
+    source: Readable,
+    *,
+    name: str,
+    lines: Lines | None = None,
+    piece: int = 8192,
 ) -> int:
     """Run a COPY … FROM STDIN and return the number of rows.
 
-    `name` and `lines` place errors. An error of `source` is raised as it is.
+    `name` and `lines` place errors; `piece` is how much is asked for at once. An error of
+    `source` is raised as it is.
 
     Raises:
         JobFailure: a row does not fit, with its line.
@@ -78,7 +85,7 @@ def copy_in(
     watched = _Watched(source)
     with _cursor(session) as cursor:
         try:
-            cursor.copy_expert(_statement(cursor, sql), watched)
+            cursor.copy_expert(_statement(cursor, sql), watched, piece)
         except psycopg2.Error as error:
             raise _reason(error, watched.error, name, lines or Lines()) from None
         return int(cursor.rowcount)

@@ -28,7 +28,7 @@ from headrace.jobs.tables.kept_rows import (
     refuse_unchanged,
 )
 from headrace.jobs.tables.sequences import advance_sequences
-from headrace.jobs.tables.staging_table import STAGED
+from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
 
@@ -165,13 +165,15 @@ def written_by_key(
     )
 
 
-def check_keys(session: Session, key: Sequence[str], source: str) -> None:
-    """Refuse staged rows whose key is null, or not unique.
+def check_keys(
+    session: Session, key: Sequence[str], source: str, rows_in: RenderedSql = STAGED_SQL
+) -> None:
+    """Refuse rows, by default the staged ones, whose key is null, or not unique.
 
     Raises:
         JobFailure: naming the first such key.
     """
-    statement = packaged_sql("check_staged_keys", staged=STAGED, key=key)
+    statement = packaged_sql("doubled_key", table=rows_in, key=key)
     rows = outcome_of(session, statement, keep=1)["rows"]
     if rows:
         row = rows[0]

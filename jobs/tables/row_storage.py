@@ -27,7 +27,7 @@ from headrace.jobs.tables.staging_table import (
     staged_table,
 )
 from headrace.jobs.tables.table_catalog import Column, Table, split_table, writable_table
-from headrace.jobs.tables.table_creation import make_table
+from headrace.jobs.tables.table_creation import make_of_staged
 from headrace.jobs.tables.type_fitting import fit, look_at
 from headrace.template import RenderedSql, quote_name
 
@@ -88,7 +88,7 @@ def store_staged(
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
-        make_table(session, table, staged.rows, model=staged.model)
+        make_of_staged(session, table, staged.rows, model=staged.model)
     else:
         agreed = _agreed(session, target, staged, on_schema_change, replaces=True)
         if agreed.anew:
@@ -115,7 +115,7 @@ def _make_anew(session: Session, target: Table, staged: Staged) -> None:
         "%s is dropped and created again, without its privileges and indexes", target.written
     )
     execute(session, packaged_sql("drop_exactly", table=target.sql))
-    make_table(session, target.written, staged.rows, model=staged.model)
+    make_of_staged(session, target.written, staged.rows, model=staged.model)
 
 
 def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
@@ -196,7 +196,7 @@ def merge_staged(
     target = writable_table(session, table)
     if target is None:
         check_keys(session, key, source)
-        make_table(session, table, staged.rows, model=staged.model, key=key)
+        make_of_staged(session, table, staged.rows, model=staged.model, key=key)
         return Written(inserted=staged.rows)
     agreed = _agreed(session, target, staged, on_schema_change, replaces=False)
     fit(session, target, agreed.columns, staged.model, staged.rows)

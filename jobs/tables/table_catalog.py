@@ -36,7 +36,9 @@ class Column:
 
     `plain` is a type that holds the same values where `type` is not known (of an enum or a
     domain), `kind` is pg_type's letter for it, and two columns of one database with equal
-    `identity_of_type` hold the same values in the same way. `identity` is `a` (GENERATED
+    `identity_of_type` hold the same values in the same way; two of two servers with equal `wire`
+    have the same binary form in COPY, None is a form that other servers may read as another value.
+    `identity` is `a` (GENERATED
     ALWAYS), `d` (BY DEFAULT) or empty. `in_key` tells whether the primary key has it.
     """
 
@@ -45,6 +47,7 @@ class Column:
     plain: str | None = None
     kind: str = "b"
     identity_of_type: str = ""
+    wire: str | None = None
     collation: str | None = None
     generated: bool = False
     identity: str = ""
