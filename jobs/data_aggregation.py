@@ -9,6 +9,7 @@ from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.statements.previews import of_replace
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, written_column
@@ -53,6 +54,8 @@ class DataAggregation(BaseJob):
             the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the result lacks; recreate, which
             drops the table with its privileges.
+        expect: fail, and save nothing, if the numbers are others: `rows` (groups), as in ">0";
+            `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%.
     """
 
     tables_read = ("table",)
@@ -68,6 +71,8 @@ class DataAggregation(BaseJob):
         aggregates: dict[str, str] | None = None,
         into: str | None = None,
         on_schema_change: OnSchemaChange = "fail",
+        *,
+        expect: Expected | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,7 +80,10 @@ class DataAggregation(BaseJob):
         self.group_by = [group_by] if isinstance(group_by, str) else group_by
         self.sort_by = sort_by
         self.sort_order = sort_order
+        if expect and into is None:
+            raise InvalidPayload("expect speaks of the rows of `into`, which is missing")
         self.into, self.on_schema_change = into, on_schema_change
+        self.expect = Expectation.read(expect)
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
         self._check_sort()
@@ -85,7 +93,11 @@ class DataAggregation(BaseJob):
         with self.session() as session:
             if self.into is not None:
                 groups = replace_table(
-                    session, self.into, self._statement(), on_schema_change=self.on_schema_change
+                    session,
+                    self.into,
+                    self._statement(),
+                    on_schema_change=self.on_schema_change,
+                    expect=self.expect,
                 )
                 return {"groups": groups, "into": self.into}
             found = outcome_of(session, self._statement(), stream=True)

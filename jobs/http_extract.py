@@ -9,13 +9,17 @@ from sqlalchemy.orm import Session
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.copying.row_intake import Loaded
 from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
 from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
 from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
 from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.urls import with_query, without_query
+from headrace.jobs.tables.expectations import Expected
+from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
 
@@ -56,7 +60,14 @@ class HttpExtract(BaseJob):
         records: the path of the rows in a JSON document, as `data.items` (a key may itself contain
             dots; null there means no rows); by default the document is the list of rows, or one
             object that has a column of `columns`. A JSON document is held in memory.
-        mode: append to the table's rows, or replace them.
+        mode: append to the table's rows; replace them; merge by key; or insert_only the rows
+            whose key is not there. As in LoadFile, like the next four.
+        primary_key: the columns that identify a row in `merge` and `insert_only`; default the
+            table's primary key.
+        dedup_sort: which of several rows with one key stays, as in `{updated_at: desc}`.
+        on_schema_change: what to do if the answer has a column that the table lacks: fail, ignore,
+            append_new_columns, sync_all_columns, recreate.
+        expect: fail, and save nothing, if the numbers are others, as in `{rows: ">0"}`.
         create: create the table if it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
             uses. Other keys of JSON records are ignored; a column that no record has is an error,
@@ -69,7 +80,15 @@ class HttpExtract(BaseJob):
     """
 
     paths: ClassVar = {"path": to_write}
-    result_keys: ClassVar = {"row_count": int, "table": str, "size_bytes": int, "path": str}
+    result_keys: ClassVar = {
+        "row_count": int,
+        "inserted": int,
+        "updated": int,
+        "duplicates": int,
+        "table": str,
+        "size_bytes": int,
+        "path": str,
+    }
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
     tables_written = ("into",)
@@ -87,7 +106,11 @@ class HttpExtract(BaseJob):
         body: dict[str, Any] | list[Any] | str | None = None,
         format: Literal["json", "csv", "jsonl", "ndjson"] = "json",  # noqa: A002 - the user's word
         records: str | None = None,
-        mode: Literal["append", "replace"] = "append",
+        mode: Mode = "append",
+        primary_key: str | list[str] | None = None,
+        dedup_sort: dict[str, Order] | None = None,
+        on_schema_change: OnSchemaChange = "fail",
+        expect: Expected | None = None,
         create: bool = False,
         columns: list[str] | dict[str, str] | None = None,
         delimiter: str = ",",
@@ -104,10 +127,17 @@ class HttpExtract(BaseJob):
         self.headers, self.path, self.records, self.max_mb = headers or {}, path, records, max_mb
         refuse_headers(self.headers)
         self.format = "jsonl" if format == "ndjson" else format
+        how = WriteMode.read(
+            mode,
+            primary_key=primary_key,
+            dedup_sort=dedup_sort,
+            on_schema_change=on_schema_change,
+            expect=expect,
+        )
         self._load = TableLoad(
             without_query(url),
             into or "",
-            mode,
+            how,
             create,
             columns,
             delimiter,
@@ -129,11 +159,12 @@ class HttpExtract(BaseJob):
         with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file_:
             spool = cast("IO[bytes]", file_)
             answer = self._fetch(spool)
-            refuse_no_rows(answer, name, self.format, self._load.mode)
+            refuse_no_rows(answer, name, self.format, self._load.how.mode)
             spool.seek(0)
-            count = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
-        logger.info("Loaded %d rows into %s", count, self._load.table)
-        return {"row_count": count, "table": self._load.table}
+            loaded = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
+        result = loaded.result(self._load.table)
+        logger.info("Loaded %s: %s", self._load.table, result)
+        return result
 
     def rehearse(self) -> None:
         super().rehearse()
@@ -178,7 +209,7 @@ class HttpExtract(BaseJob):
         ]
         return with_query(jobapi.reveal(self.url), pairs)
 
-    def _store(self, text: IO[str], *, empty: bool) -> int:
+    def _store(self, text: IO[str], *, empty: bool) -> Loaded:
         def lines() -> Iterator[str]:
             text.seek(0)
             yield from text
@@ -207,7 +238,7 @@ class HttpExtract(BaseJob):
         """
         if self._load.columns is not None:
             return [unquoted(name) for name in self._load.columns]
-        if self._load.mode == "replace":
+        if self._load.how.mode == "replace":
             return []
         return None if writable_table(session, self._load.table) is not None else []
 

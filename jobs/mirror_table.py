@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import of_stage_table, of_store
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
@@ -37,6 +38,8 @@ class MirrorTable(BaseJob):
             drops the table with its privileges.
         replace_strategy: insert_from_staging deletes the old rows and inserts the new ones, and
             no reader waits; truncate_and_insert leaves no dead rows, but readers wait meanwhile.
+        expect: fail, and save nothing, if the numbers are others: `rows`, as in ">0";
+            `max_delete`, rows or a share of the target's rows that may be deleted, as in 5%.
         source_connection: the database of the source; default `connection`.
         target_connection: the database of the target; default `connection`.
     """
@@ -54,6 +57,7 @@ class MirrorTable(BaseJob):
         columns: list[str] | None = None,
         on_schema_change: OnSchemaChange = "fail",
         replace_strategy: ReplaceStrategy = "insert_from_staging",
+        expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
@@ -62,6 +66,7 @@ class MirrorTable(BaseJob):
         self.source_table, self.target_table = source_table, target_table
         self.columns = columns
         self.on_schema_change, self.strategy = on_schema_change, replace_strategy
+        self.expect = Expectation.read(expect)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
@@ -86,6 +91,7 @@ class MirrorTable(BaseJob):
         lock_name(target, self.target_table)
         rows = first_copy(target, self.target_table, source)
         if rows is not None:
+            self.expect.check_rows(rows, self.target_table)
             return rows
         rows = stage(source, target, self.target_table)
         store_staged(
@@ -94,6 +100,7 @@ class MirrorTable(BaseJob):
             Staged(rows, source.model),
             on_schema_change=self.on_schema_change,
             strategy=self.strategy,
+            expect=self.expect,
         )
         return rows
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_replacement import Written, written_by_key
 from headrace.jobs.tables.row_storage import Staged, merge_staged
 from headrace.jobs.tables.schema_drift import KeepingTable
@@ -38,6 +39,9 @@ class SyncTable(BaseJob):
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
+        expect: fail, and save nothing, if the numbers are others: `rows` (read from the source),
+            as in ">0"; `max_delete`, rows or a share of the target's rows that may be deleted,
+            as in 5%.
         source_connection: the database of the source; default `connection`.
         target_connection: the database of the target; default `connection`.
     """
@@ -47,7 +51,7 @@ class SyncTable(BaseJob):
     tables_written = ("target_table",)
     tables_made = ("target_table",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         source_table: str,
         target_table: str,
@@ -56,6 +60,7 @@ class SyncTable(BaseJob):
         columns: list[str] | None = None,
         delete: bool = False,
         on_schema_change: KeepingTable = "fail",
+        expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
@@ -68,6 +73,7 @@ class SyncTable(BaseJob):
         if columns is not None and not set(map(unquoted, self.key)) <= set(map(unquoted, columns)):
             raise InvalidPayload("columns must include the key")
         self.columns, self.delete, self.on_schema_change = columns, delete, on_schema_change
+        self.expect = Expectation.read(expect)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
@@ -94,6 +100,7 @@ class SyncTable(BaseJob):
         lock_name(target, self.target_table)
         rows = first_copy(target, self.target_table, source, key)
         if rows is not None:
+            self.expect.check_rows(rows, self.target_table)
             return Written(inserted=rows)
         rows = stage(source, target, self.target_table)
         return merge_staged(
@@ -103,6 +110,7 @@ class SyncTable(BaseJob):
             key,
             delete=self.delete,
             on_schema_change=self.on_schema_change,
+            expect=self.expect,
         )
 
     def preview(self) -> Iterator[Preview]:

@@ -92,7 +92,8 @@ def match_header(header: Header, columns: Sequence[Column], name: str, table: st
         if column is None:
             known = ", ".join(one.name for one in columns)
             raise JobFailure(
-                f"{place}: {table} has no column {written!r} that takes values; it has: {known}"
+                f"{place}: {table} has no column {written!r} that takes values; it has: {known}. "
+                "`on_schema_change` says what else to do with a column that the table lacks"
             )
         if column in found:
             raise JobFailure(f"{place}: two names mean the column {column.name!r}")

@@ -2,24 +2,38 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
-from headrace.jobs.copying.file_columns import Header, declared_fits, match_header, read_header
+from headrace.jobs.copying.declared_columns import SERIAL, refuse_other_types
+from headrace.jobs.copying.file_columns import (
+    Header,
+    declared_fits,
+    match_header,
+    matching,
+    read_header,
+)
 from headrace.jobs.copying.query_export import refuse_delimiter
-from headrace.jobs.copying.row_intake import DEFAULT_MARK, Intake, has_default, insertable
-from headrace.jobs.files.column_shapes import SCALAR, shapes_of
+from headrace.jobs.copying.row_intake import (
+    DEFAULT_MARK,
+    Intake,
+    Loaded,
+    has_default,
+    insertable,
+)
+from headrace.jobs.copying.write_mode import APPEND, WriteMode
+from headrace.jobs.files.column_shapes import SCALAR
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_records import CsvRecords
 from headrace.jobs.files.json_records import NULL, Field, JsonRecords, Keys, keys_in
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.statements.previews import ALL_COLUMNS, named_table, of_store
-from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted, writable_table
+from headrace.jobs.tables.table_creation import add_key
 from headrace.template import Preview, RenderedSql
 
 
@@ -35,14 +49,13 @@ class TableLoad:
 
     name: str
     table: str
-    mode: Literal["append", "replace"] = "append"
+    how: WriteMode = APPEND
     create: bool = False
     columns: list[str] | dict[str, str] | None = None
     delimiter: str = ","
     header: bool = True
     null: str = ""
     leave_out: bool = False
-    strategy: ReplaceStrategy = "insert_from_staging"
 
     def check(self, *, is_csv: bool) -> None:
         """Refuse what cannot be loaded whatever comes.
@@ -56,8 +69,8 @@ class TableLoad:
         if self.columns is not None and not self.columns:
             raise InvalidPayload("columns is empty")
 
-    def csv(self, session: Session, file: IO[str]) -> int:
-        """Load CSV from its beginning; returns the number of rows.
+    def csv(self, session: Session, file: IO[str]) -> Loaded:
+        """Load CSV from its beginning.
 
         Raises:
             JobFailure: a row does not fit, with its line.
@@ -67,8 +80,10 @@ class TableLoad:
         if self.columns is not None and self.header:
             declared_fits(header, given, self.name, all_of_them=isinstance(self.columns, list))
         target = self.prepare(session, header.names)
-        columns = match_header(header, insertable(target), self.name, self.table)
-        shapes = shapes_of(session, target.oid)
+        known = self._with_new(target, header.names)
+        columns = match_header(header, known, self.name, self.table)
+        intake = self._intake(session, target)
+        shapes = intake.shapes(columns, lists_absent=False)
         records = CsvRecords(
             file,
             self.name,
@@ -81,15 +96,15 @@ class TableLoad:
         )
         names = [column.name for column in columns if shapes[column.name].never_empty]
         options = {"delimiter": self.delimiter, "null": self.null, "never_empty": names}
-        return self._intake(session, target).csv(columns, records, options)
+        return intake.csv(columns, records, options)
 
     def json_lines(
         self,
         session: Session,
         lines: Iterable[str],
         again: Callable[[], Iterable[str]] | None = None,
-    ) -> int:
-        """Load JSON Lines; returns the number of rows.
+    ) -> Loaded:
+        """Load JSON Lines.
 
         `again` gives the lines once more: where the table is to be made, all keys are its columns.
 
@@ -98,23 +113,32 @@ class TableLoad:
         """
         known = self._columns_of_new_table(session, again)
         target = self.prepare(session, known)
-        columns = self._candidates(target)
+        columns = self._candidates(target, again)
         intake = self._intake(session, target)
         mark = DEFAULT_MARK if intake.marks_defaults else NULL
-        shapes = shapes_of(session, target.oid)
+        staged = self.how.stages or (mark == NULL and any(map(has_default, columns)))
+        shapes = intake.shapes(columns, lists_absent=staged)
         fields = [
             Field(
                 column.name, shapes.get(column.name, SCALAR), mark if has_default(column) else NULL
             )
             for column in columns
         ]
-        staged = self.mode == "replace" or (mark == NULL and any(map(has_default, columns)))
         leave_out = self.leave_out and self.columns is not None
-        names = [column.name for column in columns]
-        keys = Keys(self.name, names, self.table, leave_out=leave_out)
+        keys = Keys(
+            self.name,
+            [column.name for column in columns],
+            self.table,
+            leave_out=leave_out or self.how.on_schema_change == "ignore",
+        )
         records = JsonRecords(lines, self.name, fields, keys, place=Lines(), lists_absent=staged)
-        count = intake.json(columns, records, staged=staged)
+        count = intake.json(columns, records, lists_absent=staged)
         self._refuse_unseen(columns, records)
+        if keys.left_out and not leave_out:
+            left = ", ".join(keys.left_out)
+            logger.warning(
+                "%s: left out, since %s has no such column: %s", self.name, self.table, left
+            )
         return count
 
     def prepare(self, session: Session, columns: Sequence[str]) -> Table:
@@ -123,7 +147,7 @@ class TableLoad:
         Raises:
             JobFailure: it is missing, or its columns have other types than were declared.
         """
-        if self.create or self.mode == "replace":
+        if self.create or self.how.stages:
             lock_name(session, self.table)
         found = writable_table(session, self.table)
         if found is not None:
@@ -135,9 +159,10 @@ class TableLoad:
             raise JobFailure(f"{self.name}: {self.table} cannot be created without columns")
         create_schema(session, self.table)
         execute(session, self._create_table(columns))
-        logger.info("Created the table %s", self.table)
         made = writable_table(session, self.table)
         assert made is not None, "the table was just created"
+        add_key(session, made, model=None, key=self.how.key)
+        logger.info("Created the table %s", self.table)
         return made
 
     def preview(
@@ -152,8 +177,7 @@ class TableLoad:
         if columns is ALL_COLUMNS:
             look = packaged_sql("count_rows", table=self.table)
         created = "the step creates its table if it is missing" if self.create else ""
-        replaces = self.mode == "replace"
-        into = RenderedSql('pg_temp."headrace_staged_rows"', {}) if replaces else table
+        into = RenderedSql('pg_temp."headrace_staged_rows"', {}) if self.how.stages else table
         options: dict[str, Any] = {"default_mark": None}
         if is_csv:
             options = {"delimiter": self.delimiter, "null": self.null, "never_empty": []}
@@ -161,8 +185,7 @@ class TableLoad:
             "load_csv" if is_csv else "load_jsonl", table=into, columns=columns, **options
         )
         yield Preview(copy, connection, note, look, created)
-        if replaces:
-            yield from of_store(self.table, connection, columns, self.strategy)
+        yield from self.how.preview(self.table, columns, connection)
 
     def known_columns(self, *, is_csv: bool) -> list[str] | None:
         """Return the columns as far as they are known before anything is read."""
@@ -183,18 +206,37 @@ class TableLoad:
     # -- inside -----------------------------------------------------------------------
 
     def _intake(self, session: Session, target: Table) -> Intake:
-        return Intake(session, target, self.name, self.mode, self.strategy)
+        return Intake(session, target, self.name, self.how)
 
     def _given(self) -> list[str]:
         return [unquoted(name) for name in self.columns or ()]
 
-    def _candidates(self, target: Table) -> list[Column]:
+    def _candidates(self, target: Table, again: Callable[[], Iterable[str]] | None) -> list[Column]:
         """Return the columns that records may have keys for."""
-        taken = insertable(target)
+        adds = self.how.takes_new_columns and self.how.on_schema_change != "ignore"
+        keys = keys_in(again(), self.name) if adds and again else []
+        taken = self._with_new(target, [*keys, *self._given()])
         if self.columns is None or (isinstance(self.columns, dict) and not self.leave_out):
             match_header(Header(self._given()), taken, self.name, self.table)
             return taken
         return match_header(Header(self._given()), taken, self.name, self.table)
+
+    def _with_new(self, target: Table, names: Sequence[str]) -> list[Column]:
+        """Return the table's columns, and those of these names that it may be given.
+
+        With other types than the table's where these are declared and may change.
+        """
+        taken = insertable(target)
+        if not self.how.takes_new_columns:
+            return taken
+        declared = self._declared_types()
+        if self.how.takes_other_types:
+            taken = [
+                Column(one.name, declared[one.name]) if one.name in declared else one
+                for one in taken
+            ]
+        new = dict.fromkeys(name for name in names if matching(name, target.columns) is None)
+        return [*taken, *(Column(name, declared.get(name, "text")) for name in new)]
 
     def _refuse_unseen(self, columns: Sequence[Column], records: JsonRecords) -> None:
         """Refuse declared columns that no record has: the source calls them otherwise by now."""
@@ -219,13 +261,19 @@ class TableLoad:
         return list(dict.fromkeys([*found, *given]))
 
     def _create_table(self, columns: Sequence[str]) -> RenderedSql:
-        given = self.columns if isinstance(self.columns, dict) else {}
-        types = {unquoted(name): type_ for name, type_ in given.items()}
+        types = self._declared_types(serial=True)
         typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
         return packaged_sql("create_table", table=self.table, columns=typed)
 
-    def _check_types(self, session: Session, found: Table) -> None:
-        if isinstance(self.columns, dict):
-            from headrace.jobs.copying.declared_columns import refuse_other_types
+    def _declared_types(self, *, serial: bool = False) -> dict[str, str]:
+        """Return the types in `columns`, which no other SQL hides in."""
+        given = self.columns if isinstance(self.columns, dict) else {}
+        types = {
+            unquoted(name): packaged_sql("declared_type", type=type_).display
+            for name, type_ in given.items()
+        }
+        return types if serial else {name: SERIAL.get(t.lower(), t) for name, t in types.items()}
 
+    def _check_types(self, session: Session, found: Table) -> None:
+        if isinstance(self.columns, dict) and not self.how.takes_other_types:
             refuse_other_types(session, found, self.columns, self.name)

@@ -149,6 +149,7 @@ class Keys:
     ) -> None:
         self._name, self._columns, self._table = name, columns, table
         self._leave_out = leave_out
+        self.left_out: dict[str, None] = {}
         # Looked up from outside for each key of each record.
         self.known: dict[str, int | None] = {column: at for at, column in enumerate(columns)}
 
@@ -167,10 +168,12 @@ class Keys:
         if len(alike) == 1:
             return alike[0]
         if self._leave_out:
+            self.left_out[key] = None
             return None
         raise JobFailure(
             f"{self._name}:{number}: no column for {key!r}: {self._table} takes "
-            f"{', '.join(self._columns)}; add the column, or remove the key from the file"
+            f"{', '.join(self._columns)}; add the column, remove the key from the file, or let "
+            "`on_schema_change` say what to do"
         )
 
 

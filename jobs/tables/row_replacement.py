@@ -15,6 +15,12 @@ from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.tables.expectations import (
+    NOTHING_EXPECTED,
+    Expectation,
+    check_replaced,
+    count_before,
+)
 from headrace.jobs.tables.kept_rows import (
     refuse_heirs,
     refuse_kept,
@@ -24,7 +30,7 @@ from headrace.jobs.tables.kept_rows import (
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
 from headrace.jobs.tables.table_catalog import Column, Table
-from headrace.template import RenderedSql, quote_name
+from headrace.template import RenderedSql
 
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
@@ -47,6 +53,7 @@ def replace_rows(
     strategy: ReplaceStrategy = "insert_from_staging",
     changes: Sequence[RenderedSql] = (),
     keep_others: bool = False,
+    expect: Expectation = NOTHING_EXPECTED,
 ) -> None:
     """Make a table hold exactly the staged rows, `rows` in number, in these columns.
 
@@ -63,11 +70,13 @@ def replace_rows(
     `changes` are made to the table when its rows are gone.
 
     Raises:
-        JobFailure: the table cannot be replaced, kept an old row, or did not take every new one.
+        JobFailure: the table cannot be replaced, kept an old row, did not take every new one, or
+            would lose more rows than `expect` lets go.
     """
     if target.referenced or keep_others:
-        _replace_by_key(session, target, columns, changes)
+        _replace_by_key(session, target, columns, changes, expect)
     else:
+        check_loss(session, target, columns, expect)
         refuse_heirs(session, target)
         template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
         execute(session, packaged_sql(template, table=target.sql))
@@ -86,23 +95,28 @@ def write_by_key(
     key: Sequence[str],
     *,
     delete: bool,
+    update: bool = True,
+    expect: Expectation = NOTHING_EXPECTED,
 ) -> Written:
     """Bring a table to the staged rows by key: only rows that differ are written.
 
-    With `delete` rows that are not staged go, first of all. It is one statement, so that foreign
+    With `delete` rows that are not staged go, first of all; without `update` rows whose key is
+    there stay as they are. It is one statement, so that foreign
     keys are looked at when all is done. Values are compared by their stored form, which every
     type has: `1.0` and `1.00`, or two ways to write one JSON, do differ.
     """
-    fixed = [c.name for c in columns if c.identity == "a" and c.name not in key]
+    fixed = [c.name for c in columns if update and c.identity == "a" and c.name not in key]
     statement = written_by_key(
         target.sql,
         [column.name for column in columns],
         key,
         delete=delete,
+        update=update,
         fixed=fixed,
         always=_overriding(columns),
         count_differing=target.sifted,
     )
+    before = count_before(session, target, expect) if delete else 0
     execute(session, packaged_sql("analyze_staged", staged=STAGED))
     if fixed:
         _refuse_renumbering(session, target, key, fixed)
@@ -111,6 +125,7 @@ def write_by_key(
     row = dict(execute(session, statement).mappings().one())
     differing = row.pop("differing", None)
     written = Written(**row)
+    expect.check_deleted(written.deleted, before, target.written)
     if target.sifted:
         refuse_missing(session, target, key)
         if differing is not None:
@@ -127,6 +142,7 @@ def written_by_key(
     key: Sequence[str],
     *,
     delete: bool,
+    update: bool = True,
     fixed: Sequence[str] = (),
     always: bool = False,
     count_differing: bool = False,
@@ -135,7 +151,7 @@ def written_by_key(
 
     With `count_differing` it also counts the rows that were to be updated.
     """
-    rest = [name for name in columns if name not in (*key, *fixed)]
+    rest = [name for name in columns if update and name not in (*key, *fixed)]
     return packaged_sql(
         "write_by_key",
         table=table,
@@ -203,13 +219,17 @@ def _refuse_renumbering(
 
 
 def _replace_by_key(
-    session: Session, target: Table, columns: Sequence[Column], changes: Sequence[RenderedSql]
+    session: Session,
+    target: Table,
+    columns: Sequence[Column],
+    changes: Sequence[RenderedSql],
+    expect: Expectation,
 ) -> None:
     key = _key_of(session, target, [column.name for column in columns])
     check_keys(session, key, target.written)
     for change in changes:
         execute(session, change)
-    written = write_by_key(session, target, columns, key, delete=True)
+    written = write_by_key(session, target, columns, key, delete=True, expect=expect)
     logger.info(
         "The rows of %s were written by key (%s), because %s: %d inserted, %d updated, %d deleted",
         target.written, ", ".join(key), _why_by_key(target),
@@ -219,35 +239,34 @@ def _replace_by_key(
         _tell_cascades(session, target)
 
 
-def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
-    statement = packaged_sql("unique_keys", oid=target.oid)
-    for row in execute(session, statement):
+def check_loss(
+    session: Session, target: Table, columns: Sequence[Column], expect: Expectation
+) -> None:
+    """Fail where the staged rows, put in place of a table's, would delete more than is expected.
+
+    Raises:
+        JobFailure: with the numbers.
+    """
+    key = _unique_key(session, target, [column.name for column in columns])
+    check_replaced(session, target, key, STAGED, expect)
+
+
+def _unique_key(session: Session, target: Table, names: Sequence[str]) -> list[str] | None:
+    for row in execute(session, packaged_sql("unique_keys", oid=target.oid)):
         if set(row.columns) <= set(names):
             return list(row.columns)
+    return None
+
+
+def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
+    key = _unique_key(session, target, names)
+    if key is not None:
+        return key
     raise JobFailure(
         f"{_why_by_key(target)}, so the rows of {target.written} can only be written by key, and "
         f"the new ones have none of its unique keys: they have {', '.join(names)}"
         + ("" if target.referenced else ". Where those values may go, set on_schema_change: ignore")
     )
-
-
-def has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
-    """Tell whether a row has a value in one of these columns that is not the column's default.
-
-    What a default calculates anew for each row (`now()`) is nobody's data.
-    """
-    filled = []
-    for column in others:
-        name = quote_name(column.name)
-        if not column.has_default:
-            filled.append(f"{name} IS NOT NULL")
-        elif column.constant is not None:
-            filled.append(f"{name}::text IS DISTINCT FROM ({column.default})::text")
-    if not filled:
-        return False
-    condition = RenderedSql(" OR ".join(filled), {})
-    statement = packaged_sql("any_row", table=target.sql, condition=condition)
-    return bool(execute(session, statement).scalar())
 
 
 def _why_by_key(target: Table) -> str:

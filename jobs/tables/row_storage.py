@@ -1,5 +1,6 @@
 """Stores rows in a table: a new one, or one that keeps what it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -7,11 +8,13 @@ from sqlalchemy.orm import Session
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
 from headrace.jobs.tables.row_replacement import (
     ReplaceStrategy,
     Written,
     check_keys,
-    has_other_values,
+    check_loss,
+    insert_statement,
     replace_rows,
     write_by_key,
 )
@@ -23,18 +26,22 @@ from headrace.jobs.tables.staging_table import (
     stage_rows,
     staged_table,
 )
-from headrace.jobs.tables.table_catalog import Table, split_table, writable_table
+from headrace.jobs.tables.table_catalog import Column, Table, split_table, writable_table
 from headrace.jobs.tables.table_creation import make_of_staged
 from headrace.jobs.tables.type_fitting import fit, look_at
-from headrace.template import RenderedSql
+from headrace.template import RenderedSql, quote_name
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Rows in the temporary table `STAGED`: their number, and the table that they come from."""
+    """Rows in the temporary table `STAGED`: their number, and the table that they come from.
+
+    `source` is what errors call where they come from, if it is no table.
+    """
 
     rows: int
     model: Table | None = None
+    source: str | None = None
 
 
 def replace_table(
@@ -43,6 +50,7 @@ def replace_table(
     query: RenderedSql,
     *,
     on_schema_change: OnSchemaChange = "fail",
+    expect: Expectation = NOTHING_EXPECTED,
 ) -> int:
     """Make `table` hold exactly the query's rows, and return how many they are.
 
@@ -52,7 +60,7 @@ def replace_table(
     rows = stage_rows(session, query)
     if not staged_table(session).columns:
         raise JobFailure(f"the query has no columns: there is nothing to store in {table}")
-    store_staged(session, table, Staged(rows), on_schema_change=on_schema_change)
+    store_staged(session, table, Staged(rows), on_schema_change=on_schema_change, expect=expect)
     return rows
 
 
@@ -63,55 +71,105 @@ def store_staged(
     *,
     on_schema_change: OnSchemaChange = "fail",
     strategy: ReplaceStrategy = "insert_from_staging",
+    expect: Expectation = NOTHING_EXPECTED,
+    keeps_other_values: bool = True,
 ) -> None:
     """Make `table` hold exactly the staged rows; it is made where it is missing, its schema too.
 
-    A table that is there keeps its definition, owner, rights and other columns; values are cast
-    as an assignment does. Readers see the old rows until the job commits.
+    A table that is there keeps its definition, owner, rights and other columns, and what stands
+    in these unless `keeps_other_values` is false; values are cast as an assignment does. Readers
+    see the old rows until the job commits.
 
     Raises:
-        JobFailure: the rows do not fit the table, and `on_schema_change` does not tell what to do.
+        JobFailure: the rows do not fit the table, and `on_schema_change` does not tell what to do,
+            or they are not what `expect` says.
     """
+    expect.check_rows(staged.rows, table)
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
         make_of_staged(session, table, staged.rows, model=staged.model)
     else:
-        _store_in(session, target, staged, on_schema_change, strategy)
+        agreed = _agreed(session, target, staged, on_schema_change, replaces=True)
+        if agreed.anew:
+            check_loss(session, target, agreed.columns, expect)
+            _make_anew(session, target, staged)
+        else:
+            fit(session, target, agreed.columns, staged.model, staged.rows)
+            lock_rows(session, target)
+            replace_rows(
+                session,
+                target,
+                agreed.columns,
+                staged.rows,
+                strategy=strategy,
+                changes=agreed.changes,
+                keep_others=keeps_other_values and _keeps_others(session, target, agreed),
+                expect=expect,
+            )
     drop_staged(session)
 
 
-def _store_in(
+def _make_anew(session: Session, target: Table, staged: Staged) -> None:
+    logger.warning(
+        "%s is dropped and created again, without its privileges and indexes", target.written
+    )
+    execute(session, packaged_sql("drop_exactly", table=target.sql))
+    make_of_staged(session, target.written, staged.rows, model=staged.model)
+
+
+def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
+    """Tell whether the target's other columns have values, which stay."""
+    if not _has_other_values(session, target, agreed.others):
+        return False
+    if agreed.lose:
+        names = ", ".join(column.name for column in agreed.others)
+        logger.warning("What %s had in %s goes with its old rows", target.written, names)
+    return not agreed.lose
+
+
+def _has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
+    """Tell whether a row has a value in one of these columns that is not the column's default.
+
+    What a default calculates anew for each row (`now()`) is nobody's data.
+    """
+    filled = []
+    for column in others:
+        name = quote_name(column.name)
+        if not column.has_default:
+            filled.append(f"{name} IS NOT NULL")
+        elif column.constant is not None:
+            filled.append(f"{name}::text IS DISTINCT FROM ({column.default})::text")
+    if not filled:
+        return False
+    condition = RenderedSql(" OR ".join(filled), {})
+    statement = packaged_sql("any_row", table=target.sql, condition=condition)
+    return bool(execute(session, statement).scalar())
+
+
+def append_staged(
     session: Session,
     target: Table,
     staged: Staged,
-    policy: OnSchemaChange,
-    strategy: ReplaceStrategy,
-) -> None:
-    agreed = _agreed(session, target, staged, policy, replaces=True)
-    if agreed.anew:
-        logger.warning(
-            "%s is dropped and created again, without its privileges and indexes", target.written
-        )
-        execute(session, packaged_sql("drop_exactly", table=target.sql))
-        make_of_staged(session, target.written, staged.rows, model=staged.model)
-        return
+    *,
+    on_schema_change: OnSchemaChange = "fail",
+    expect: Expectation = NOTHING_EXPECTED,
+) -> tuple[int, tuple[Column, ...]]:
+    """Insert the staged rows; returns how many the table took, and the columns that have them.
+
+    Raises:
+        JobFailure: as `store_staged`.
+    """
+    expect.check_rows(staged.rows, target.written)
+    agreed = _agreed(session, target, staged, on_schema_change, replaces=False)
     fit(session, target, agreed.columns, staged.model, staged.rows)
-    lock_rows(session, target)
-    keep_others = has_other_values(session, target, agreed.others)
-    if keep_others and agreed.lose:
-        keep_others = False
-        names = ", ".join(column.name for column in agreed.others)
-        logger.warning("What %s had in %s goes with its old rows", target.written, names)
-    replace_rows(
-        session,
-        target,
-        agreed.columns,
-        staged.rows,
-        strategy=strategy,
-        changes=agreed.changes,
-        keep_others=keep_others,
-    )
+    for change in agreed.changes:
+        execute(session, change)
+    names = [column.name for column in agreed.columns]
+    always = any(column.identity == "a" for column in agreed.columns)
+    stored = execute(session, insert_statement(target.sql, names, always=always)).rowcount
+    drop_staged(session)
+    return stored, agreed.columns
 
 
 def merge_staged(
@@ -121,14 +179,19 @@ def merge_staged(
     key: list[str],
     *,
     delete: bool,
+    update: bool = True,
     on_schema_change: OnSchemaChange = "fail",
+    expect: Expectation = NOTHING_EXPECTED,
 ) -> Written:
     """Bring `table` to the staged rows by key; where it is missing, it is made with that key.
+
+    Without `update` rows whose key is there stay as they are.
 
     Raises:
         JobFailure: the key is null or not unique, or as `store_staged`.
     """
-    source = staged.model.written if staged.model else table
+    source = staged.source or (staged.model.written if staged.model else table)
+    expect.check_rows(staged.rows, table)
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
@@ -144,7 +207,9 @@ def merge_staged(
     lock_rows(session, target)
     for change in agreed.changes:
         execute(session, change)
-    written = write_by_key(session, target, agreed.columns, key, delete=delete)
+    written = write_by_key(
+        session, target, agreed.columns, key, delete=delete, update=update, expect=expect
+    )
     drop_staged(session)
     return written
 

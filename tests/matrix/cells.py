@@ -112,6 +112,28 @@ def _load_replace(_place: Place) -> Cell:
     )
 
 
+def _load_merge(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/changes.csv", "table": "{schema}.orders", "mode": "merge",
+         "dedup_sort": {"day": "desc"}, "on_schema_change": "append_new_columns",
+         "expect": {"rows": "=4"}},
+        {"SELECT id, name, day::text, note FROM {schema}.orders ORDER BY id": [
+            (1, "José", "2026-06-30", None), (2, "Ånn", "2026-08-02", "new"),
+            (3, "Zoë", "2026-07-02", None), (4, "Señor", None, "")]},
+        result={"row_count": 4, "inserted": 1, "updated": 1, "duplicates": 2},
+    )  # fmt: skip
+
+
+def _load_too_few(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/orders.csv", "table": "{schema}.orders", "mode": "replace",
+         "expect": {"max_delete": "50%"}},
+        {"SELECT count(*) FROM {schema}.orders": [(3,)]},
+        status="failed",
+        error="3 of the 3 rows",
+    )  # fmt: skip
+
+
 def _load_lines(_place: Place) -> Cell:
     return Cell(
         {"path": "data/orders.jsonl", "table": "{schema}.orders", "format": "jsonl"},
@@ -239,6 +261,8 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "drop": ("DropTable", _drop),
     "load": ("LoadFile", _load),
     "load_replace": ("LoadFile", _load_replace),
+    "load_merge": ("LoadFile", _load_merge),
+    "load_too_few": ("LoadFile", _load_too_few),
     "load_lines": ("LoadFile", _load_lines),
     "export": ("ExportQuery", _export),
     "check": ("CheckData", _check),

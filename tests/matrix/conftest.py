@@ -130,6 +130,10 @@ def project(folder: Path, **environ: str) -> Headrace:
     (data / "orders.csv").write_text(
         f"id,name,amount,at\n4,Señor,{FIRST},2026-07-01 00:30\n5,Ö,0.5,\n", encoding="utf-8"
     )
+    (data / "changes.csv").write_text(
+        'id,name,day,note\n2,old,2026-08-01,x\n2,Ånn,2026-08-02,new\n2,undated,,\n4,Señor,,""\n',
+        encoding="utf-8",
+    )
     (data / "orders.jsonl").write_text(
         f'{{"id": 4, "name": "Señor", "amount": {FIRST}}}\n'
         '{"id": 5, "name": "Ö", "amount": 0.5}\n',
