@@ -65,7 +65,6 @@ def test_rows_that_are_committed_late_with_older_values_are_never_lost(run_job, 
     run_job(SyncTable, **WITH)
 
     everything = "SELECT id, at::text, v FROM {} ORDER BY id"
-    run(run_job.engines[None], "SELECT 1")
     assert rows(run_job.engines[None], everything.format("target")) == rows(
         there, everything.format("event")
     )
@@ -108,7 +107,7 @@ def test_a_lag_reads_a_window_and_says_so(run_job, there, query, caplog):
 
     by_number = WITH | {"incremental": {"cursor": "id", "lag": 5}, "target_table": "other"}
     run_job(SyncTable, **by_number)
-    assert numbers(run_job(SyncTable, **by_number, expect={"rows": 3})) == (0, 0)
+    assert numbers(run_job(SyncTable, **by_number, expect={"rows": 2})) == (0, 0)
     wrong = WITH | {"incremental": {"cursor": "id", "lag": "5m"}, "target_table": "third"}
     run_job(SyncTable, **wrong)
     with pytest.raises(JobFailure, match="cannot be taken from id"):
@@ -120,7 +119,7 @@ def test_where_to_begin_and_rows_without_a_value_are_as_asked_for(
     run_job, there, query, on_null, first
 ):
     run(there, "INSERT INTO event VALUES (30, NULL, 'n'), (31, NULL, 'n')")
-    cursor = {"cursor": "at", "initial_value": "2026-01-01 00:05+00", "on_null": on_null}
+    cursor = {"cursor": "at", "initial_value": "2026-01-01 00:05+05:30", "on_null": on_null}
     if first is None:
         with pytest.raises(JobFailure, match="has rows whose at is NULL"):
             run_job(SyncTable, **WITH | {"incremental": cursor})
