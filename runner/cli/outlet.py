@@ -39,7 +39,7 @@ def silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def takes_everything() -> bool:
+def encodes_everything() -> bool:
     """Tell whether standard output can hold every character as it is."""
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
 

@@ -1,4 +1,4 @@
-"""From the command line's words to an exit code, without a traceback at a user's mistake."""
+"""Runs a command and returns its exit code, without a traceback at a user's mistake."""
 
 import argparse
 import contextlib

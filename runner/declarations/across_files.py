@@ -50,7 +50,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a file declares, as far as others may speak of it; no `pipeline` where it is invalid."""
+    """Declarations of a file to which others may refer; no `pipeline` where it is invalid."""
 
     file: str
     name: str

@@ -43,7 +43,7 @@ class UpstreamParam(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where one file speaks of others."""
+    """References of one file to others."""
 
     triggers: tuple[Reference, ...] = ()
     params: tuple[UpstreamParam, ...] = ()

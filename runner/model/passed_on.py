@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a constructor with `**kwargs` gives to the one above.
+    """Arguments that a constructor with `**kwargs` passes to the one above.
 
     `fixed` and the first `positional` parameters it gives itself. `optional` ones it gives where
     they are left out, `popped` ones it takes for itself, with whether they are required. With

@@ -18,7 +18,7 @@ _SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
 
 
 class Guard(Protocol):
-    """What a job's SQL may not do."""
+    """Refuses what a job's SQL may not do."""
 
     def check(self, statement: str, *, copy: bool = False) -> bool:
         """Refuse what would end the transaction; True where the session is marked by it."""

@@ -26,7 +26,7 @@ GONE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPriv
 
 
 class Ledgers:
-    """Which targets have their ledger, as far as one child knows.
+    """Targets that have their ledger, as far as one child knows.
 
     `reasons` are those why others have none. `beside` gives the engines of the other connections
     to a connection's database.

@@ -26,7 +26,7 @@ _PRINTED = frozenset({"data", "raw_begin", "raw_end"})
 
 
 class Reading(NamedTuple):
-    """What one template says. `fault` is why it is none, on its line `fault_line`.
+    """Content of one template. `fault` is why it is none, on its line `fault_line`.
 
     `names` are the variables that it takes from outside, `chains` the longest paths that begin
     with one of them.

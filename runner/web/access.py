@@ -38,7 +38,7 @@ class Access:
         self.token = settings.api_token or token_of(settings.home)
         self._asks_everybody = bool(settings.api_token)
 
-    def admits(self, scope: Scope, headers: Headers) -> bool:
+    def allows(self, scope: Scope, headers: Headers) -> bool:
         """Tell whether a request may go on. A token that is sent decides, over loopback, too."""
         if "authorization" in headers:
             return self._is_sent(headers)

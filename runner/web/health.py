@@ -17,7 +17,7 @@ from headrace.store.migrations import look
 from headrace.store.waiting import within
 from headrace.store.writable import demand_writes
 from headrace.web.error_answers import RETRY_AFTER_S
-from headrace.web.guard import ADMITTED
+from headrace.web.guard import ALLOWED
 from headrace.web.jobs import installed
 from headrace.web.json_rows import Answer
 
@@ -44,7 +44,7 @@ async def ready(request: Request) -> Response:
     """
     # Not behind the requests that wait for the very server that is asked about.
     limiter = request.app.state.health_threads
-    whole = getattr(request.state, ADMITTED, False)
+    whole = getattr(request.state, ALLOWED, False)
     return await anyio.to_thread.run_sync(_readiness, installed(request), whole, limiter=limiter)
 
 

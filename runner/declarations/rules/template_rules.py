@@ -80,7 +80,7 @@ def _found(path: KeyPath, faults: tuple[Fault, ...]) -> Iterator[Finding]:
 
 
 def items_stand_apart_from_steps(draft: Draft) -> Iterator[Finding]:
-    """Where the items are known at the start, one text speaks of the item or of steps."""
+    """A text refers to the item or to steps, not to both, if the items are known at the start."""
     for path, value, step in _templates(draft):
         foreach = step.data.get("foreach") if step else None
         if step is None or not isinstance(foreach, dict) or _is_sql(path, step):
@@ -139,7 +139,7 @@ def _no_item(step: DraftStep) -> dict[str, str]:
 
 
 def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
-    """What a step template's parameters are called is known in its step only."""
+    """Names of a step template's parameters are known in its step only."""
     texts = [(path, value, False) for path, value in draft.values() if is_template(value)]
     texts += [((*step.path, "when"), step.text("when") or "", True) for step in draft.all_steps]
     for path, text, expression in texts:

@@ -53,12 +53,12 @@ class StepTemplate:
 
     @property
     def path(self) -> KeyPath:
-        """Where the template stands in its file."""
+        """Return the place of the template in its file."""
         return ("templates", self.name)
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """What the template says of a step."""
+        """Return the keys that the template gives to a step."""
         return {key: part for key, part in self.data["step"].items() if key not in OF_THE_STEP}
 
     @property

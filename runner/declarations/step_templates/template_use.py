@@ -23,7 +23,7 @@ class Use:
 
     @property
     def label(self) -> str:
-        """How messages name the step."""
+        """Return the step as messages name it."""
         return DraftStep(self.path, self.raw).label
 
     @property

@@ -67,7 +67,7 @@ def _with(kind: JobType, connections: Sequence[str] | None) -> dict[str, Any]:
     return {
         "description": kind.summary,
         "type": "object",
-        "additionalProperties": bool(kind.takes_anything),
+        "additionalProperties": bool(kind.accepts_anything),
         "required": [one.name for one in kind.parameters.values() if one.required],
         "properties": described,
     }

@@ -39,7 +39,7 @@ class Rendered:
 
 
 class Known:
-    """What is known of one pipeline's values. `fault`: its defaults do not fit."""
+    """Known values of one pipeline. `fault`: its defaults do not fit."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ _MAKING = ("CREATE", "ALTER", "DO", "CALL")
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who makes what is missing: in `before` as a sentence, else perhaps a hint."""
+    """The step that makes a missing relation: in `before` as a sentence, else perhaps a hint."""
 
     before: str = ""
     hint: str = ""

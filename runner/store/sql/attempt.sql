@@ -1,4 +1,4 @@
--- One attempt of a job: claimed, then completed, failed, crashed or released. Each statement
+-- One attempt of a job: claimed, then completed, failed, crashed or given back. Each statement
 -- is fenced by the attempt's number, so that whoever lost the job changes no row.
 
 -- name: claimed_columns_part
@@ -24,8 +24,8 @@ UPDATE headrace.job j
 RETURNING
 -- include: claimed_columns_part
 
--- name: closing_part
--- Close the attempt. No row: it is somebody else's, or its transaction was ended from inside.
+-- name: ending_part
+-- End the attempt. No row: it is somebody else's, or its transaction was ended from inside.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -68,7 +68,7 @@ edge AS MATERIALIZED (
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
      -- Of the jobs above only those that have just completed are counted here. Who has failed or
-     -- was skipped before has been told to the dependant by `lower_dependents`.
+     -- was skipped before has been told to the dependant by `update_dependants`.
      CROSS JOIN LATERAL (SELECT held.trigger_rule,
                                 held.when_expr IS NOT NULL OR held.pool IS NOT NULL AS conditional,
                                 held.deps_left - wanted.ended AS unfinished,
@@ -80,7 +80,7 @@ edge AS MATERIALIZED (
 ), lowered AS (
     UPDATE headrace.job j
        SET deps_left = j.deps_left - child.ended,
-           -- With a condition or a pool it stays undecided: see `decide` in engine/gate.py.
+           -- With a condition or a pool it stays undecided: see `decide` in engine/gating/gate.py.
            status = CASE WHEN child.released THEN 'queued' ELSE j.status END,
            -- Indexed: it may change with the status only (see 0001_core.sql).
            queued_at = CASE WHEN child.released THEN clock_timestamp() ELSE j.queued_at END,
@@ -137,7 +137,7 @@ SELECT outcome.*, claimed.*
 -- name: complete_attempt
 -- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -147,7 +147,7 @@ SELECT * FROM outcome
 -- name: complete_alone
 -- The same for a job without dependants.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 SELECT * FROM outcome
@@ -155,7 +155,7 @@ SELECT * FROM outcome
 -- name: complete_and_claim
 -- Under load the end of one job and the start of the next share a commit.
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: gate_parts
 ,
@@ -165,14 +165,14 @@ WITH
 
 -- name: complete_alone_and_claim
 WITH
--- include: closing_part
+-- include: ending_part
 ,
 -- include: no_gate_part
 ,
 -- include: claiming_part
 
 -- name: fail_attempt
--- Close the attempt without its effect; with `retry_in` seconds it will be tried again.
+-- End the attempt without its effect; with `retry_in` seconds it will be tried again.
 WITH ended AS (
     UPDATE headrace.job
        SET status = CASE WHEN :retry_in::float8 IS NULL THEN 'failed' ELSE 'retrying' END,
@@ -287,52 +287,3 @@ SELECT r.pipeline, r.params, r.logical_date, r.trigger,
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.run_id
  WHERE j.id = :id::uuid
-
--- name: hold_log
--- Where lines were left out, those that went in before are deleted: one writer at a time, each
--- seeing what the one before has written. The worker's parent writes while a job runs, its child
--- at the job's end.
-SELECT pg_catalog.pg_advisory_xact_lock(
-           pg_catalog.hashtextextended(:id::text || ':' || :attempt::text, 0))
- WHERE :first_left_out::integer IS NOT NULL
-
--- name: add_log_lines
--- A line that is there already stays as it is, but for the one that counts what was left out.
-WITH left_out AS (
-    DELETE FROM headrace.job_log
-     WHERE job_id = :id::uuid
-       AND attempt = :attempt::integer
-       AND line > :first_left_out::integer
-       AND line <= :last_left_out::integer
-)
-INSERT INTO headrace.job_log AS log (job_id, attempt, line, at, level, message)
-SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.level, entry.message
-  FROM json_to_recordset(:entries::json)
-       AS entry (line integer, at float8, level text, message text)
-    ON CONFLICT (job_id, attempt, line) DO UPDATE
-   SET at = excluded.at, level = excluded.level, message = excluded.message
- WHERE (log.at, log.level, log.message) IS DISTINCT FROM
-       (excluded.at, excluded.level, excluded.message)
-
--- name: may_keep_log
--- While its job runs, an attempt's log is its worker's parent's to write; afterwards only where
--- its child could not. A lock is not worth a wait: what is to be written stays in memory.
-SELECT set_config('lock_timeout', '500ms', true)
-  FROM headrace.job
- WHERE id = :id::uuid
-   AND attempt >= :attempt::integer
-   AND (NOT :running::boolean OR (attempt = :attempt::integer AND status = 'started'))
-
--- name: fate_of_transaction
--- What became of an attempt's transaction. The backend of a connection that was cut may still be
--- at work on it: nobody waits for that one, and it is asked to end.
-SELECT pg_xact_status(:xact::xid8) AS status,
-       EXISTS (SELECT FROM pg_prepared_xacts
-                WHERE transaction = :xact::xid8::xid AND database = current_database()) AS prepared,
-       (SELECT count(pg_terminate_backend(pid))
-          FROM pg_stat_activity
-         WHERE backend_xid = :xact::xid8::xid
-           AND pid <> pg_backend_pid()) AS ended
-
--- name: number_of_transaction
-SELECT pg_current_xact_id_if_assigned()::text AS number

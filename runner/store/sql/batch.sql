@@ -2,7 +2,7 @@
 -- queued jobs claimed in the same one. Only jobs without an effect on a database come here: see
 -- docs/adr/0010-short-jobs-share-a-commit.md.
 
--- name: closing_batch_part
+-- name: ending_batch_part
 -- One look-up by primary key a job, whatever the table's statistics say: `|| ''` keeps the
 -- planner from the partial indexes, in which every job that was ever queued has left an entry.
 ended AS MATERIALIZED (
@@ -52,7 +52,7 @@ wanted AS MATERIALIZED (
 -- name: complete_batch
 -- The first row tells what the completions have set free; each row may bear a claimed job.
 WITH
--- include: closing_batch_part
+-- include: ending_batch_part
 ,
 -- include: gate_parts
 ,

@@ -23,7 +23,7 @@ SELECT item.id, :job_class::text, item.payload::jsonb,
        maker.queue, maker.timeout_s, maker.retry, maker.run_id, maker.pipeline, item.step,
        :dependents::integer, maker.allow_failure, maker.folder, maker.logical_date,
        maker.handler, :pool::text, :slots::integer, :pool::text IS NOT NULL,
-       -- As `add_jobs` has it; and as `release_decided` leaves it.
+       -- As `add_jobs` has it; and as `release_jobs` leaves it.
        CASE WHEN kind.of_pipeline THEN 'true' END,
        CASE WHEN kind.of_pipeline THEN 'wanted' END,
        item.env,

@@ -32,7 +32,7 @@ count(*) FILTER (WHERE u.status = 'skipped' AND u.skip_reason = 'upstream_failed
 count(*) FILTER (WHERE u.status = 'skipped'
                    AND u.skip_reason IS DISTINCT FROM 'upstream_failed') AS skipped
 
--- name: lower_dependents
+-- name: update_dependants
 -- Several upstream jobs have ended, not all of them with success. Dependants that are skipped by
 -- it are returned too: their own dependants come next. What has ended before is counted anew
 -- only once nothing above is unfinished.
@@ -205,8 +205,8 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
   LEFT JOIN headrace.run r ON r.id = j.run_id
  WHERE j.status = 'waiting'
 
--- name: release_decided
--- What needs a slot of a pool goes on waiting, for that (see `take_slots`), and so does what
+-- name: release_jobs
+-- What needs a slot of a pool goes on waiting, for that (see `assign_slots`), and so does what
 -- runs a pipeline (see subpipeline.sql).
 UPDATE headrace.job
    SET status = CASE WHEN pool IS NULL AND NOT starts_with(job_class, 'pipeline ')
@@ -219,7 +219,7 @@ UPDATE headrace.job
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
 RETURNING id, status, attempt, queue, timeout_s,
-          -- Only what runs a pipeline rings: see bell.py.
+          -- Only what runs a pipeline rings: see listen_notify.py.
           CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
 
 -- name: fail_undecided

@@ -23,7 +23,7 @@ SELECT DISTINCT ON (pool) pool, pool_slots AS slots
 SELECT set_config('synchronous_commit', 'off', true),
        pg_advisory_xact_lock(hashtextextended('headrace pool ' || :pool::text, 0))
 
--- name: take_slots
+-- name: assign_slots
 -- Queue as many jobs as slots are free, the oldest first. The caller holds the pool.
 WITH free AS MATERIALIZED (
     SELECT greatest(:slots::bigint - count(*), 0) AS slots

@@ -2,7 +2,7 @@
 
 -- name: due_retries
 -- Retries whose wait is over are queued again. The wait itself held no slot; those that need
--- one of a pool are left to `take_slots`.
+-- one of a pool are left to `assign_slots`.
 UPDATE headrace.job
    SET status = 'queued',
        next_retry_time = NULL,
@@ -16,6 +16,14 @@ UPDATE headrace.job
                LIMIT 5000
                  FOR UPDATE SKIP LOCKED)
 RETURNING id, attempt, queue, timeout_s
+
+-- name: end_waits
+-- Retries that wait are due now: a test that runs a pipeline in its own process does not wait.
+UPDATE headrace.job
+   SET next_retry_time = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE status = 'retrying'
+   AND next_retry_time > clock_timestamp()
 
 -- name: overdue_messages
 -- Queued for longer than a message should need: whose message is missing is sent again.
@@ -77,8 +85,8 @@ SELECT count(pg_terminate_backend(pid))
                        ON l.objid = (hashtext(name)::bigint & 4294967295)::oid
                     WHERE l.locktype = 'advisory' AND l.classid = 1751478627))
 
--- name: settled_runs
--- Runs whose last job has ended without anyone closing the run.
+-- name: forgotten_runs
+-- Runs whose last job has ended without anyone finishing the run.
 SELECT r.id
   FROM headrace.run r
  WHERE r.status = 'running'

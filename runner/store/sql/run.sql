@@ -14,16 +14,16 @@ SELECT concurrency_group, id, status, cancelled_at IS NOT NULL AS ending
    AND concurrency_group = ANY (:groups::text[])
  ORDER BY id
 
--- name: settle_runs
+-- name: admit_runs
 -- What becomes of runs that were inserted as queued.
 UPDATE headrace.run r
-   SET status = settled.status,
-       error = settled.error,
-       started_at = CASE WHEN settled.status = 'running' THEN clock_timestamp() END,
-       finished_at = CASE WHEN settled.status NOT IN ('running', 'queued') THEN clock_timestamp() END,
+   SET status = admitted.status,
+       error = admitted.error,
+       started_at = CASE WHEN admitted.status = 'running' THEN clock_timestamp() END,
+       finished_at = CASE WHEN admitted.status NOT IN ('running', 'queued') THEN clock_timestamp() END,
        updated_at = clock_timestamp()
-  FROM json_to_recordset(:runs::json) AS settled (id uuid, status text, error text)
- WHERE r.id = settled.id
+  FROM json_to_recordset(:runs::json) AS admitted (id uuid, status text, error text)
+ WHERE r.id = admitted.id
    AND r.status = 'queued'
 RETURNING r.*
 
@@ -126,7 +126,7 @@ SELECT
         OR u.child_state IS NOT NULL)
 
 -- name: finish_run
--- Close runs of which nothing is left. A run that is returned as `running` has handlers that
+-- Finish runs of which nothing is left. A run that is returned as `running` has handlers that
 -- have to be opened first.
 WITH ended AS (
     UPDATE headrace.run r
@@ -148,7 +148,7 @@ WITH ended AS (
                         WHERE run_id = r.id
                           AND status IN ('waiting', 'queued', 'started', 'retrying'))
     RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job,
-              -- Only a run that a pipeline waits for rings: see bell.py.
+              -- Only a run that a pipeline waits for rings: see listen_notify.py.
               CASE WHEN EXISTS (SELECT FROM headrace.trigger t
                                  WHERE t.upstream = r.pipeline
                                    AND r.status = ANY (t.statuses))

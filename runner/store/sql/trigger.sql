@@ -54,12 +54,12 @@ SELECT t.pipeline, t.upstream, coalesce(s.paused, false) AS paused
  ORDER BY t.pipeline, t.upstream
    FOR UPDATE OF t
 
--- name: settled_moment
+-- name: visible_until
 -- What ended before this moment is visible to the statements that follow. A transaction that is
 -- open may have noted an end already and commit it later: none of those began before it. Who
 -- may not see when another user's transaction began takes it for very old.
 SELECT least(clock_timestamp(),
-             min(coalesce(xact_start, 'epoch'))) AS settled
+             min(coalesce(xact_start, 'epoch'))) AS visible_until
   FROM pg_stat_activity
  WHERE datname = current_database()
    AND backend_xid IS NOT NULL
@@ -87,13 +87,13 @@ UPDATE headrace.schedule s
 
 -- name: advance_triggers
 -- Everything before is dealt with, but for what still waits for other pipelines. The minute
--- before the settled moment is for a clock that is set back.
+-- before that moment is for a clock that is set back.
 UPDATE headrace.trigger t
-   SET seen_until = least(:settled::timestamptz - interval '1 minute',
+   SET seen_until = least(:visible_until::timestamptz - interval '1 minute',
                           (done.waiting ->> t.upstream)::timestamptz)
   FROM json_to_recordset(:done::json) AS done (pipeline text, waiting json)
  WHERE t.pipeline = done.pipeline
-   AND t.seen_until < least(:settled::timestamptz - interval '1 minute',
+   AND t.seen_until < least(:visible_until::timestamptz - interval '1 minute',
                             (done.waiting ->> t.upstream)::timestamptz)
 
 -- name: upstream_of_run

@@ -17,7 +17,7 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
   FROM headrace.run r
  WHERE r.id = :id::uuid
 
--- name: taken_instants
+-- name: instants_with_runs
 -- Instants that a schedule or a backfill has made a run for; served by the unique index.
 SELECT logical_date, pipeline, trigger, params
   FROM headrace.run

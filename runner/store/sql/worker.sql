@@ -19,7 +19,7 @@ DELETE FROM headrace.worker
  WHERE status IN ('stopped', 'lost')
    AND seen_at < clock_timestamp() - interval '1 day'
 
--- name: take_leadership
+-- name: acquire_lease
 -- Take or renew the lease; no row: somebody else holds it. One that lies further ahead than its
 -- own length was written by a clock that has been set back since: it is void, or nobody would lead
 -- until that clock's time has come.
@@ -36,7 +36,7 @@ VALUES (:holder::text, 1, clock_timestamp() + make_interval(secs => :lease_s::fl
     OR leader.expires_at > clock_timestamp() + leader.lease
 RETURNING term
 
--- name: give_up_leadership
+-- name: give_up_lease
 UPDATE headrace.leader SET expires_at = '-infinity' WHERE holder = :holder::text
 
 -- name: holds_term
