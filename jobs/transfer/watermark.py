@@ -202,12 +202,28 @@ def _stored(
 
 
 def _make_record(session: Session) -> None:
-    if find_table(session, RECORD) is not None:
+    """Make the table of watermarks where it is missing; the ledger's schema is there.
+
+    Raises:
+        JobFailure: it cannot be made or used; a DBA can help.
+    """
+    if _is_usable(session):
         return
     lock_name(session, RECORD)
-    if find_table(session, RECORD) is None:
+    if not _is_usable(session):
         create_schema(session, RECORD)
         execute(session, packaged_sql("create_watermark"))
+
+
+def _is_usable(session: Session) -> bool:
+    state = execute(session, packaged_sql("watermark_rights")).first()
+    if state is None or state.usable or (state.may_make and not state.there):
+        return bool(state and state.usable)
+    make = "" if state.there else f"{packaged_sql('create_watermark').display.strip()}; "
+    raise JobFailure(
+        f"the role {state.role} cannot keep watermarks in {RECORD}. Let an owner of the schema run "
+        f"{make}GRANT SELECT, INSERT, UPDATE ON {RECORD} TO {quote_name(state.role)}"
+    )
 
 
 def _conditions(

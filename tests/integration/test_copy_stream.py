@@ -1,6 +1,7 @@
 """The stream between two servers: what goes over it, and how it ends."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,11 @@ from headrace.jobs.mirror_table import MirrorTable
 from tests.integration.test_jobs_between_servers import rows, run
 
 MANY = 200_000
-WITH = {"source_table": "source", "target_table": "target", "source_connection": "there"}
+WITH: dict[str, Any] = {
+    "source_table": "source",
+    "target_table": "target",
+    "source_connection": "there",
+}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """SyncTable with a cursor: what is read, and that nothing is lost that was committed late."""
 
 import random
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -9,8 +10,9 @@ from headrace.errors import JobFailure
 from headrace.jobs.sync_table import SyncTable
 from tests.integration.test_jobs_between_servers import rows, run
 
-EPISODES = 100
-WITH = {
+# Together a hundred transactions that are open before, while or after rows are read.
+EPISODES, WRITERS = 20, 5
+WITH: dict[str, Any] = {
     "source_table": "event",
     "target_table": "target",
     "key": "id",
@@ -43,7 +45,7 @@ def test_rows_that_are_committed_late_with_older_values_are_never_lost(run_job, 
     number = 100
     run_job(SyncTable, **WITH)
     for _ in range(EPISODES):
-        writers = [there.connect() for _ in range(2)]
+        writers = [there.connect() for _ in range(WRITERS)]
         steps = ["sync", *(w for w in writers for _ in range(2))]
         dice.shuffle(steps)
         written = set()

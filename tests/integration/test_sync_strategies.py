@@ -1,5 +1,7 @@
 """How SyncTable merges: strategies, deletes, history, masks, and what it takes of the source."""
 
+from typing import Any
+
 import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
@@ -7,7 +9,7 @@ from headrace.jobs.mirror_table import MirrorTable
 from headrace.jobs.sync_table import SyncTable
 from tests.integration.test_jobs_between_servers import run
 
-WITH = {
+WITH: dict[str, Any] = {
     "source_table": "customer",
     "target_table": "target",
     "primary_key": "id",
