@@ -23,7 +23,7 @@ class NotNatural(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run happens: fresh database, emptied Redis, a folder for logs."""
+    """Place of a run: fresh database, emptied Redis, a folder for logs."""
 
     database_url: str
     redis_url: str

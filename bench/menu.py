@@ -31,7 +31,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Workload:
-    """What WORKLOADS=… names: one or several cases that are run in alternation."""
+    """One workload of WORKLOADS=…: one or several cases that are run in alternation."""
 
     key: str
     title: str
@@ -51,7 +51,7 @@ def drain(jobs: int, processes: int = 2, **options: Any) -> Case:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much each workload does. `quick` is for trying whether they run, not for numbers."""
+    """Sizes of the workloads."""
 
     few: int = 2000
     many: int = 20_000

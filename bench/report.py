@@ -1,4 +1,4 @@
-"""From bench/results/*.json to the tables and the chart of docs/performance.md."""
+"""Writes the tables and the chart of docs/performance.md from bench/results/*.json."""
 
 import json
 from pathlib import Path

@@ -4,7 +4,7 @@ from headrace.jobs.base import BaseJob, logger
 
 
 class MyException(Exception):
-    """What FailedJob raises."""
+    """The error that FailedJob raises."""
 
     def __init__(self, message: str = "This is a custom exception") -> None:
         super().__init__(message)

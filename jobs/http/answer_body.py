@@ -155,7 +155,7 @@ def _refuse_other_object(found: str, name: str, declared: Sequence[str] | None) 
         wanted = f"one of the columns {', '.join(declared)}" if declared else "declared `columns`"
         raise JobFailure(
             f"{name}: the answer is one object, which is a row only where it has {wanted}"
-            f" (`records` tells where a list is): {_told(found)}"
+            f" (`records` says where a list is): {_told(found)}"
         )
 
 

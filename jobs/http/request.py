@@ -45,7 +45,7 @@ _WHY_NO_DATA = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. `headers` may still hold `${NAME}`: not every host may see the value."""
+    """A request. `headers` may still hold `${NAME}`: not every host may see the value."""
 
     url: str
     method: str = "GET"
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came: `size_bytes` of it were written, `start` is how it begins when it is unpacked.
+    """An answer: `size_bytes` of it were written, `start` is how it begins when it is unpacked.
 
     `charset` is None where nothing says it. `ends_by_closing`: only the closed connection says that
     all of it has come; without TLS a server that has failed closes it in the same way.
@@ -69,7 +69,7 @@ class Answer:
 
     @property
     def has_content(self) -> bool:
-        """Whether its status lets it have any: 204 does not."""
+        """Return whether its status lets it have any: 204 does not."""
         return self.status not in EMPTY
 
 

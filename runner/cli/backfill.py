@@ -47,9 +47,9 @@ def backfill(given: argparse.Namespace) -> int:
 def _reason(headrace: "Headrace", pipeline: "Pipeline", start: datetime, end: datetime) -> str:
     """Return why nothing was started, and what runs an instant again."""
     from headrace.engine.catalog.repeat_command import line_for
-    from headrace.engine.operations.backfill import last_taken
+    from headrace.engine.operations.backfill import last_with_run
 
-    run = last_taken(headrace, pipeline, start, end)
+    run = last_with_run(headrace, pipeline, start, end)
     if run is None:
         return "No instant in this period has been due so far."
     return (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.declaration_lists import types
 from headrace.cli.installation_access import installation
-from headrace.cli.outdated import outdated, tell_of
-from headrace.cli.printing import print_items, print_table, span, took
+from headrace.cli.outdated import outdated, print_outdated
+from headrace.cli.printing import elapsed, print_items, print_table, span
 from headrace.errors import ConfigError
 from headrace.errors.suggestions import did_you_mean
 
@@ -42,7 +42,7 @@ def runs(given: argparse.Namespace) -> int:
                 row["trigger"],
                 row["logical_date"],
                 row["started_at"],
-                took(row),
+                elapsed(row),
             )
             for row in rows
         ],
@@ -81,7 +81,7 @@ def jobs(given: argparse.Namespace) -> int:
                 row["queue"],
                 f"{row['pipeline']}.{row['step']}" if row["pipeline"] else None,
                 row["attempt"],
-                took(row),
+                elapsed(row),
                 row["error"],
             )
             for row in rows
@@ -107,7 +107,7 @@ def workers(given: argparse.Namespace) -> int:
     if given.json:
         print_items([{**row, "other_job_files": row["name"] in names} for row in rows])
         return 0
-    tell_of(names)
+    print_outdated(names)
     now = datetime.now(UTC)
     print_table(
         [

@@ -1,4 +1,4 @@
-"""Workers that have loaded other job files than those on disk: said where a person looks."""
+"""Workers that have loaded other job files than those on disk: printed where a person looks."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ def outdated(headrace: "Headrace", rows: Iterable[dict[str, Any]]) -> Sequence[s
     return others(rows, headrace.registry.on_disk())
 
 
-def tell_of(names: Iterable[str]) -> None:
-    """Say it on standard error, a line each."""
-    from headrace.engine.catalog.job_files import told
+def print_outdated(names: Iterable[str]) -> None:
+    """Print a hint for each of these workers to standard error."""
+    from headrace.engine.catalog.job_files import restart_hint
 
     for name in names:
-        print(f"headrace: {told(name)}", file=sys.stderr)
+        print(f"headrace: {restart_hint(name)}", file=sys.stderr)

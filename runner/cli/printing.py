@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from headrace.cli.outlet import takes_everything
+from headrace.cli.outlet import encodes_everything
 from headrace.errors import InvalidParams
 from headrace.model import exact_json
 from headrace.model.moments import instant_of
@@ -23,7 +23,7 @@ _NEVER_CUT = 40
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, for a program or for `jq`."""
-    ascii_only = not takes_everything()
+    ascii_only = not encodes_everything()
     print(visible(exact_json.dumps(value, default=plain, ensure_ascii=ascii_only, indent=2)))
 
 
@@ -103,7 +103,7 @@ def until(moment: datetime, now: datetime) -> str:
     return f"in {span(max(0.0, (moment - now).total_seconds()))}"
 
 
-def took(row: Row) -> str:
+def elapsed(row: Row) -> str:
     """Return how long a run or an attempt took, or has taken up to now."""
     # A step that runs a pipeline takes as long as its run: its own job only waits.
     of = "child_" if row.get("child_started_at") is not None else ""

@@ -58,6 +58,24 @@ class CountGreetings(BaseJob):
         logger.info("%d greetings", count)
         return {"greetings": count}
 ''',
+    "tests/test_hello.py": '''\
+"""The pipelines of this project in a test, without daemon, worker and Redis: run `pytest`."""
+
+from pathlib import Path
+
+from headrace.testing import database, run_pipeline
+
+PROJECT = Path(__file__).parent.parent
+
+
+def test_hello_greets_and_counts() -> None:
+    with database() as db:
+        run = run_pipeline("hello", {"greeting": "Good day"}, database=db, project=PROJECT)
+
+        assert run.status == "completed", run
+        assert run.steps["count"].result == {"greetings": 1}
+        assert db.rows("SELECT words FROM public.greeting") == [{"words": "Good day"}]
+''',
 }
 
 

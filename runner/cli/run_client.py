@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli import outlet
-from headrace.cli.printing import moment, print_json, public, span, took, zoned
+from headrace.cli.printing import elapsed, moment, print_json, public, span, zoned
 from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.model.moments import clock_of
 from headrace.model.status import FINAL, RUN_FINAL, RunStatus
@@ -119,7 +119,7 @@ class RunClient:
             print_json({**public(row or state), "jobs": [public(job) for job in jobs]})
             return
         done = sum(job["status"] in FINAL for job in state["jobs"])
-        text = f"run {self._id} {state['status']}: {done} steps in {took(state)}"
+        text = f"run {self._id} {state['status']}: {done} steps in {elapsed(state)}"
         self._say(f"{text}: {state['error']}" if state["error"] else text)
         if state["status"] == RunStatus.FAILED:
             print(f"`headrace show {self._id}` shows the details,", file=sys.stderr)
@@ -147,7 +147,7 @@ def _step_line(job: dict[str, Any], width: int) -> str:
         return f"{text} for run {job['child_run']}"
     if job["status"] == "started" and job["attempt"] > 1:
         return f"{text} (attempt {job['attempt']})"
-    # As `took` has it.
+    # As `elapsed` has it.
     of = "child_" if job["child_started_at"] else ""
     started, finished = (_read(job[f"{of}{key}"]) for key in ("started_at", "finished_at"))
     if job["status"] == "retrying":

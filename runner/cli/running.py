@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.installation_access import settings_of
-from headrace.cli.outdated import outdated, tell_of
+from headrace.cli.outdated import outdated, print_outdated
 from headrace.cli.printing import params_of, print_json, public
 from headrace.cli.run_client import INTERRUPTED, RunClient, logical_date_of
 from headrace.errors import HeadraceError
@@ -90,7 +90,7 @@ def _served_queues(headrace: "Headrace") -> set[str]:
     now = row["now"] if row else datetime.now(UTC)
     queues: set[str] = set()
     workers = headrace.database.rows("workers")
-    tell_of(outdated(headrace, workers))
+    print_outdated(outdated(headrace, workers))
     for worker in workers:
         if worker["status"] == "running" and _lives(worker, now):
             queues.update(worker["queues"])

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from headrace.cli.installation_access import installation, settings_of
-from headrace.cli.printing import clock, plain, print_items, print_json, print_table, public, took
+from headrace.cli.printing import (
+    clock,
+    elapsed,
+    plain,
+    print_items,
+    print_json,
+    print_table,
+    public,
+)
 from headrace.cli.resolved_pipeline import show_pipeline
 from headrace.errors import NotFound, UnknownPipeline
 from headrace.model import exact_json
@@ -87,7 +95,7 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     _fields(run, ("created_at", "started_at", "finished_at", "error"))
     for one in upstream:
         print(f"{'after':14} {one['pipeline']} {one['id']} {one['status']}")
-    print(f"{'took':14} {took(run)}\n")
+    print(f"{'took':14} {elapsed(run)}\n")
     print_table(
         [
             (
@@ -96,7 +104,7 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
                 job["status"],
                 job["queue"],
                 job["attempt"],
-                took(job),
+                elapsed(job),
                 job["id"],
             )
             for job in jobs
@@ -117,7 +125,8 @@ def _list_children(headrace: "Headrace", run_id: UUID) -> None:
     if children:
         print()
         rows = [
-            (one["step"], one["pipeline"], one["status"], took(one), one["id"]) for one in children
+            (one["step"], one["pipeline"], one["status"], elapsed(one), one["id"])
+            for one in children
         ]
         print_table(rows, ("STEP", "PIPELINE", "STATUS", "TOOK", "RUN"), "")
 
@@ -137,7 +146,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
     child = headrace.database.row("run_progress", id=job["child_run"]) if job["child_run"] else None
-    print(f"{'took':14} {took(child or job)}\n")
+    print(f"{'took':14} {elapsed(child or job)}\n")
     print_table(
         [
             (
@@ -145,7 +154,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
                 one["outcome"],
                 one["worker"],
                 one["started_at"],
-                took(one),
+                elapsed(one),
                 one["error"],
             )
             for one in attempts

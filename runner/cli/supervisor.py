@@ -23,7 +23,7 @@ log = logging.getLogger("headrace.up")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 # Who has lived this long begins anew with short pauses.
-_SETTLED_S = 60.0
+_STABLE_S = 60.0
 # The exit code of wrong usage or configuration: to start again would not help.
 _HOPELESS = 2
 
@@ -78,7 +78,7 @@ class Supervisor:
 
     @property
     def asked_to_stop(self) -> bool:
-        """Whether a signal has ended it."""
+        """Return whether a signal has ended it."""
         return self._asked > 0
 
     # -- while all is well ------------------------------------------------------------
@@ -137,7 +137,7 @@ class Supervisor:
             # As a shell has it: 128 and the signal's number.
             self._code = code if code >= 0 else 128 - code
             return
-        if time.monotonic() - part.born > _SETTLED_S:
+        if time.monotonic() - part.born > _STABLE_S:
             part.pause_s = _FIRST_PAUSE_S
         log.warning(
             "%s has exited (%s); restarting it in %g s", part.name, _reason(code), part.pause_s

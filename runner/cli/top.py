@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.installation_access import installation
 from headrace.cli.listings import queue_rows
 from headrace.cli.outdated import outdated
-from headrace.cli.printing import span, table, took
+from headrace.cli.printing import elapsed, span, table
 from headrace.errors import StoreUnavailable
 from headrace.observe.terminal_text import VisibleStream
 
@@ -49,7 +49,7 @@ def _clear() -> None:
 
 
 def _overview(headrace: "Headrace") -> list[str]:
-    from headrace.engine.catalog.job_files import told
+    from headrace.engine.catalog.job_files import restart_hint
 
     now = datetime.now(UTC)
     leader = headrace.database.row("leader")
@@ -57,7 +57,7 @@ def _overview(headrace: "Headrace") -> list[str]:
     leads = f"{leader['holder']} is active" if leader and leader["live"] else "no active daemon"
     lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
     lines += [*_queue_lines(headrace), "", *_worker_lines(workers, now)]
-    lines += [told(name) for name in outdated(headrace, workers)]
+    lines += [restart_hint(name) for name in outdated(headrace, workers)]
     return [*lines, "", *_run_lines(headrace)]
 
 
@@ -84,5 +84,5 @@ def _worker_lines(workers: list[dict[str, Any]], now: datetime) -> list[str]:
 def _run_lines(headrace: "Headrace") -> list[str]:
     runs = headrace.database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
     columns = ("id", "pipeline", "status", "trigger", "started_at")
-    rows = [(*(row[column] for column in columns), took(row)) for row in runs]
+    rows = [(*(row[column] for column in columns), elapsed(row)) for row in runs]
     return table(rows, ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"))

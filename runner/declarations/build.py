@@ -1,4 +1,4 @@
-"""From a file without problems to the pipeline that it declares."""
+"""Builds the pipeline that a file without problems declares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -34,7 +34,7 @@ def stamp(path: str) -> Stamp:
 
 
 class CalendarFile(NamedTuple):
-    """What a file holds, and its SHA-256. With problems there are fewer dates than it means."""
+    """The content of a file, and its SHA-256. With problems there are fewer dates than it means."""
 
     dates: tuple[date, ...]
     digest: bytes

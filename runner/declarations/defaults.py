@@ -25,7 +25,7 @@ DEFAULTS_FILE = "_defaults.yaml"
 
 @dataclass(frozen=True, slots=True)
 class FolderDefaults:
-    """What holds in one folder: the files' contents, the outermost first, and their bytes.
+    """The defaults of one folder: the files' contents, the outermost first, and their bytes.
 
     With `problems` no pipeline of the folder can be used: nobody knows what it would do.
     `templates` are those of all the files by name, the nearest file's; `documents` the files.

@@ -48,13 +48,13 @@ class DraftStep:
 
     @property
     def label(self) -> str:
-        """How messages name the step."""
+        """Return the step as messages name it."""
         noun = "handler" if self.is_handler else "step"
         return f'{noun} "{self.id}"' if self.id is not None else f"{noun} {int(self.path[-1]) + 1}"
 
     @property
     def is_handler(self) -> bool:
-        """Whether the step runs after those of `steps`."""
+        """Return whether the step runs after those of `steps`."""
         return self.path[0] == "handlers"
 
     def text(self, key: str) -> str | None:
@@ -83,7 +83,7 @@ class DraftStep:
 
     @property
     def starts_at_once(self) -> bool:
-        """Whether it waits for no step, whatever it depends on."""
+        """Return whether it waits for no step, whatever it depends on."""
         return self.data.get("trigger_rule") == "always"
 
 

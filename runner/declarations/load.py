@@ -156,7 +156,7 @@ def load_text(
     found += expansion.placed(_broken_schema(expansion.data))
     found += expansion.placed(_broken_rules(draft))
     found += expansion.placed(islice(numbers_stay_as_written(expansion, draft), MOST_OF_A_KIND))
-    problems += _not_following_from(problems, found)
+    problems += _not_caused_by(problems, found)
     calendars = used_calendars(draft.calendar_files(), folder, settings)
     broken = (*outer.problems, *calendars.problems)
     built = None
@@ -176,7 +176,7 @@ def load_text(
     )
 
 
-def _not_following_from(unread: list[Problem], found: list[Problem]) -> list[Problem]:
+def _not_caused_by(unread: list[Problem], found: list[Problem]) -> list[Problem]:
     """Leave out what is wrong only because a value on the same line could not be read."""
     lines = {(one.file, one.line) for one in unread if one.code != "duplicate-key"}
     return [problem for problem in found if (problem.file, problem.line) not in lines]

@@ -10,7 +10,7 @@ __all__ = ["References", "is_template", "of_condition", "references", "scalars"]
 
 
 class References(NamedTuple):
-    """What one template uses. `fault`: why it is no template at all.
+    """Names that one template uses. `fault`: why it is no template at all.
 
     `of_template`: it names `template`, which a step template's values are called. `names` are
     the variables, whatever they hold. `upstream` has pairs of a pipeline and what is read of

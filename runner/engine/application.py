@@ -59,7 +59,7 @@ class Headrace:
 
     @cached_property
     def sender(self) -> Sender:
-        """The line to Redis."""
+        """The connection to Redis."""
         sender = Sender(
             self.redis_url,
             lambda: self.keys,
@@ -110,22 +110,22 @@ class Headrace:
 
     @cached_property
     def planner(self) -> Planner:
-        """What makes plans of pipelines."""
+        """Return the planner, which makes plans of pipelines."""
         return Planner(self.settings, self.pipelines, self.registry)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        """What makes rows and messages."""
+        """Return the dispatcher, which makes rows and messages."""
         return Dispatcher(self.settings, self.database, self.sender, self.registry)
 
     @cached_property
     def subpipelines(self) -> Subpipelines:
-        """What starts the runs of steps that run a pipeline."""
+        """Return the starter of child runs: those of steps that run a pipeline."""
         return Subpipelines(self.database, self.dispatcher, self.pipelines, self.planner)
 
     @cached_property
     def interventions(self) -> Interventions:
-        """What cancels, retries and pauses."""
+        """Return the interventions: cancel, retry and pause."""
         return Interventions(self.database, self.dispatcher)
 
     def keep_last_good(self) -> list[str]:
@@ -139,7 +139,7 @@ class Headrace:
         if not any(one.severity == "error" for one in self.pipelines.problems):
             return []
         rows = self.database.rows("kept_sources", names=list(self.pipelines.by_name))
-        return self.pipelines.restore(rows)
+        return self.pipelines.reinstate(rows)
 
     def start_run(
         self,
@@ -208,7 +208,7 @@ class Headrace:
 
     @property
     def embedded(self) -> bool:
-        """Whether the control database is the embedded one."""
+        """Return whether the control database is the embedded one."""
         return self.settings.database_url is None
 
     def _keep_dump(self, version: str) -> None:
@@ -268,7 +268,7 @@ def process_name() -> str:
 
 
 def has_ended(name: str) -> bool:
-    """Tell whether the process of a name lived on this host and is gone; False where unknown."""
+    """Return whether the process of a name lived on this host and is gone; False where unknown."""
     host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
     here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
     return here and pid.isdigit() and birth_ticks(int(pid)) is None

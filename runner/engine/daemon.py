@@ -13,8 +13,8 @@ from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.operations.retention import prune
 from headrace.engine.scheduling.database_clock import ServerClock
+from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
-from headrace.engine.scheduling.triggers import Triggers
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
@@ -65,7 +65,7 @@ class Daemon:
         self._scheduler = Scheduler(
             headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
         )
-        self._triggers = Triggers(
+        self._triggers = PipelineTriggers(
             headrace.database,
             headrace.dispatcher,
             headrace.pipelines,
@@ -140,7 +140,7 @@ class Daemon:
     def _apply(self) -> None:
         """Lead if nobody does."""
         self._end_lease_of_the_dead()
-        row = self._headrace.database.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        row = self._headrace.database.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
         if row is None:
             if not self._standing_by:
                 log.info("another daemon is active; on standby")
@@ -181,7 +181,7 @@ class Daemon:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""
         leader = self._headrace.database.row(queries.LEADER)
         if leader and leader["live"] and has_ended(leader["holder"]):
-            self._headrace.database.rows("give_up_leadership", holder=leader["holder"])
+            self._headrace.database.rows("give_up_lease", holder=leader["holder"])
 
     def _keep_in_force(self, term: int) -> None:
         before = self._held_back
@@ -218,7 +218,7 @@ class Daemon:
         self._triggers.look(tx)
 
     def _renew(self, tx: Transaction | Database) -> None:
-        row = tx.row("take_leadership", holder=self._name, lease_s=_LEASE_S)
+        row = tx.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
         if row is None or row["term"] != self._term:
             raise LeadershipLost(f"term {self._term} is over")
 
@@ -282,7 +282,7 @@ class Daemon:
         if self._term is None:
             return
         try:
-            self._headrace.database.rows("give_up_leadership", holder=self._name)
+            self._headrace.database.rows("give_up_lease", holder=self._name)
         except StoreUnavailable:
             log.debug("the lease will expire")
 

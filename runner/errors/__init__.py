@@ -89,7 +89,7 @@ class IllegalTransition(HeadraceError):
 
 
 class TooManyRuns(HeadraceError):
-    """As many runs are running as the pipeline's `concurrency` allows, and one more fails."""
+    """Too many runs: as many as the pipeline's `concurrency` allows are running."""
 
     code = "too-many-runs"
 
@@ -157,7 +157,7 @@ class RefusedSql(HeadraceError):
 
 
 class InvalidResult(HeadraceError):
-    """What a job has returned cannot be kept."""
+    """The result that a job has returned cannot be stored."""
 
     code = "invalid-result"
 

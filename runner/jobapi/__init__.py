@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Sessions(Protocol):
-    """Where an attempt's sessions come from."""
+    """Source of an attempt's sessions."""
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -42,7 +42,7 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the configuration lets jobs do beyond their databases: by default nothing.
+    """Rights that the configuration gives to jobs beyond their databases: by default none.
 
     `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
     them; `shell_commands` tells whether they may start programs.
@@ -160,7 +160,7 @@ def redacted(text: str) -> str:
 
 
 def names_secret(text: str) -> bool:
-    """Tell whether a text names a variable as `${NAME}`."""
+    """Return whether a text names a variable as `${NAME}`."""
     return bool(redaction.referred(text))
 
 
@@ -197,7 +197,7 @@ def enter(attempt: Attempt | None) -> None:
 
 
 class Dispatcher(Protocol):
-    """What turns a job class and its arguments into a row and a message."""
+    """Makes a row and a message of a job class and its arguments."""
 
     def dispatch(
         self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]

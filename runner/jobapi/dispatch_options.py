@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class DispatchOptions(TypedDict, total=False):
-    """What may be left out is as the configuration says.
+    """Options of a dispatch; the configuration gives those that are left out.
 
     `timeout` and the times in `retry` are seconds or durations such as `5m`. `depends_on` are ids
     of jobs that must end first. With `session`, an SQLAlchemy session on the control database, the

@@ -6,6 +6,7 @@ working. There is one copy of each module: two would have two current attempts.
 
 The finder stands at the end of `sys.meta_path`, so that packages `jobs` and `runner` of others come
 first, and only in Headrace's own processes: a program that imports `headrace` gets nothing else.
+A project's own files of `jobs/` come before ours: `project_jobs`.
 """
 
 import sys
@@ -13,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import InspectLoader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+from headrace.jobapi import project_jobs
 
 _PACKAGES = {"runner": "headrace", "jobs": "headrace.jobs"}
 # Modules that have changed their places since, as far as users' files or messages name them.
@@ -34,9 +37,12 @@ _MOVED = {
 
 def present_name(former: str) -> str | None:
     """Return the name that a module has now, None where it had none before."""
+    package, dot, rest = former.partition(".")
+    own = project_jobs.name_of(rest) if package == "jobs" and rest else None
+    if own is not None:
+        return own
     if former in _MOVED:
         return _MOVED[former]
-    package, dot, rest = former.partition(".")
     return f"{_PACKAGES[package]}{dot}{rest}" if package in _PACKAGES else None
 
 
@@ -53,6 +59,8 @@ class _StandIn(ModuleType):
         self.__path__: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
+        if self.__name__ == "jobs" and project_jobs.name_of(name) is not None:
+            return import_module(f"jobs.{name}")
         known = present_name(self.__name__)
         assert known is not None
         return getattr(import_module(known), name)
@@ -97,38 +105,52 @@ def _spec_of(known: str) -> ModuleSpec:
 
 
 class _Finder(MetaPathFinder):
-    """Finds `runner…` and `jobs…`. `own_jobs` is the project's folder of job files."""
-
-    own_jobs: Path | None = None
+    """Finds `runner…` and `jobs…`, and the job files of a project."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where a module of a former name is now; None for any other name."""
         del path, target
+        if fullname.startswith(f"{project_jobs.PACKAGE}."):
+            return project_jobs.spec_of(fullname) or self._of_headrace(fullname)
         known = present_name(fullname)
         if known is None:
             return None
-        try:
-            spec = find_spec(known)
-        except ModuleNotFoundError:
-            return None
-        if spec is None:
-            return None
-        is_package = spec.submodule_search_locations is not None
-        loader = _Loader(known, self._own_package() if fullname == "jobs" else None)
-        return ModuleSpec(fullname, loader, origin=spec.origin, is_package=is_package)
+        return _alias(fullname, known)
 
-    def _own_package(self) -> Path | None:
-        found = self.own_jobs / "__init__.py" if self.own_jobs is not None else None
-        return found if found is not None and found.is_file() else None
+    def _of_headrace(self, fullname: str) -> ModuleSpec | None:
+        """Return where ours is: `from .base import BaseJob` in a project's file."""
+        rest = fullname.removeprefix(f"{project_jobs.PACKAGE}.")
+        return _alias(fullname, f"{project_jobs.OURS}.{rest}")
+
+
+def _alias(fullname: str, known: str) -> ModuleSpec | None:
+    """Return the spec of a second name of a module, None if there is no such module."""
+    try:
+        spec = find_spec(known)
+    except ModuleNotFoundError:
+        return None
+    if spec is None:
+        return None
+    is_package = spec.submodule_search_locations is not None
+    loader = _Loader(known, _own_package() if fullname == "jobs" else None)
+    return ModuleSpec(fullname, loader, origin=spec.origin, is_package=is_package)
+
+
+def _own_package() -> Path | None:
+    own = project_jobs.folder()
+    found = own / "__init__.py" if own is not None else None
+    return found if found is not None and found.is_file() else None
 
 
 _finder = _Finder()
 
 
-def answer() -> None:
+def answer(own_jobs: Path | None = None) -> None:
     """Answer the former names in this process from now on."""
+    if own_jobs is not None:
+        project_jobs.use(own_jobs)
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
 
@@ -143,26 +165,56 @@ def stand_in(package: str) -> None:
     sys.modules[package] = module
 
 
+def answer_for(own_jobs: Path) -> None:
+    """Answer the former names from now on, and those of a project's job files.
+
+    Not those of a package `jobs`: that may be a company's own, which Python finds by itself.
+    """
+    answer()
+    if own_jobs.is_dir() and not (own_jobs / "__init__.py").exists():
+        project_jobs.use(own_jobs)
+        _take_the_projects_folder()
+
+
 @contextmanager
 def answered(own_jobs: Path | None = None) -> Iterator[None]:
     """Answer the former names while a project's files are loaded, which may use them."""
-    _finder.own_jobs = own_jobs or _finder.own_jobs
-    if _finder in sys.meta_path:
-        yield
-        return
-    sys.meta_path.append(_finder)
+    for_good = _finder in sys.meta_path
+    answer(own_jobs)
+    _take_the_projects_folder()
     try:
         yield
     finally:
-        sys.meta_path.remove(_finder)
-        for name, module in list(sys.modules.items()):
-            spec = getattr(module, "__spec__", None)
-            if present_name(name) and (
-                isinstance(module, _StandIn) or (spec and spec.name != name)
-            ):
-                del sys.modules[name]
+        if not for_good:
+            sys.meta_path.remove(_finder)
+            for name, module in list(sys.modules.items()):
+                if present_name(name) and _is_former(name, module):
+                    del sys.modules[name]
+
+
+def _take_the_projects_folder() -> None:
+    """Have `jobs` be the project's files and ours, also where the project is on `sys.path`.
+
+    Python takes the folder for a package by itself then (`python -m headrace`, `rq worker`):
+    it would load its files once more, and find nothing of ours in it.
+    """
+    own = project_jobs.folder()
+    if own is None or "jobs" in sys.modules:
+        return
+    spec = PathFinder.find_spec("jobs")
+    places = spec.submodule_search_locations if spec is not None else None
+    if places is None or {Path(place).resolve() for place in places} != {own}:
+        return
+    found = _finder.find_spec("jobs", None)
+    assert found is not None
+    assert found.loader is not None
+    module = sys.modules["jobs"] = module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except Exception:  # noqa: BLE001 - the project's __init__.py may raise anything
+        del sys.modules["jobs"]  # Whoever imports it is told.
 
 
 def _is_former(name: str, module: ModuleType) -> bool:
-    spec = module.__spec__
+    spec = getattr(module, "__spec__", None)
     return isinstance(module, _StandIn) or (spec is not None and spec.name != name)

@@ -10,7 +10,7 @@ _WORDS = {"built-in": "built-in default", "environment": "from the environment"}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one value came from; `line` counts from 1, and is 0 where there is none.
+    """Origin of one value; `line` counts from 1, and is 0 where there is none.
 
     `kind` is one of pipeline (the file says it right there), defaults (of the same file), folder
     (a _defaults.yaml), template, config, environment and built-in. `name` is the template's or

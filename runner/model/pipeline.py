@@ -11,7 +11,7 @@ from headrace.model.subpipeline import pipeline_of
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Which days a schedule counts: `days` is one of working, holidays and not_holidays.
+    """Days that a schedule counts: `days` is one of working, holidays and not_holidays.
 
     Holidays are those of `country` (ISO 3166, two letters) and its `subdivision`, and `dates`,
     in order. The weekend is the country's, or Saturday and Sunday.
@@ -25,7 +25,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When runs are due: exactly one of `cron` and `interval_s` is set.
+    """Rule that makes runs due: exactly one of `cron` and `interval_s` is set.
 
     `start` belongs to the schedule's time, `end` no more; both are aware datetimes. `catchup`
     is one of none, latest and all. `catchup_window_s` is how old a missed instant may be and
@@ -68,7 +68,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How many runs may run at a time: `limit` of all whose `group` it is.
+    """Limit of the runs at a time: `limit` of all whose `group` it is.
 
     `on_conflict`, one of queue, skip, replace and fail, tells what becomes of one more.
     """

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. See `TRANSITIONS` for what may follow what."""
+    """Status of a job. `TRANSITIONS` has the legal changes."""
 
     WAITING = "waiting"
     QUEUED = "queued"
@@ -17,7 +17,7 @@ class JobStatus(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """Where a run stands."""
+    """Status of a run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -54,7 +54,7 @@ RUN_FINAL: frozenset[RunStatus] = frozenset(
 
 
 class Trigger(StrEnum):
-    """Why a run exists."""
+    """Reason why a run exists."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"

@@ -39,7 +39,7 @@ def stored(pipeline: Pipeline) -> bytes:
     return json.dumps(_plain(pipeline)).encode("ascii")
 
 
-def restored(content: bytes, *, file: str, folder: str, source: bytes) -> Pipeline:
+def from_stored(content: bytes, *, file: str, folder: str, source: bytes) -> Pipeline:
     """Return the pipeline that was stored, of a file that is here now.
 
     Raises:

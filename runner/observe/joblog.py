@@ -58,27 +58,27 @@ class JobLog(logging.Handler):
     # -- an attempt -------------------------------------------------------------------
 
     def begin(self, job_id: UUID, attempt: int) -> None:
-        """From now on what is said is this attempt's."""
+        """Begin an attempt: it owns what is logged from now on."""
         self._subject, self._begun = (job_id, attempt), False
 
-    def finish(self) -> None:
-        """What is said from now on is nobody's. What was said stays until `begin`."""
+    def end(self) -> None:
+        """End the attempt; what it has logged stays until `begin`."""
         self.drain()
         self._subject = None
 
     @property
     def listening(self) -> bool:
-        """Whether an attempt is at hand."""
+        """Return whether an attempt is at hand."""
         return self._subject is not None
 
     @property
     def said(self) -> bool:
-        """Whether the attempt has said anything."""
+        """Return whether the attempt has logged anything."""
         return self._begun
 
     @property
     def unkept(self) -> "Unkept | None":
-        """What the attempt has said and the database does not have yet, None for nothing."""
+        """Return the lines of the attempt that the database does not have yet, None for none."""
         return unkept(self.page) if self._begun else None
 
     # -- saying -----------------------------------------------------------------------
@@ -126,7 +126,7 @@ def packed(line: str | bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Unkept:
-    """What is to be written of a page: `entries` are lines as a row has them.
+    """Lines of a page that are to be written: `entries` are lines as a row has them.
 
     `left_out` are the numbers of the first and last line that were not kept, `last` is that of
     the last line; `since` and `until` are in Unix seconds.

@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What an attempt has said: `head` and `tail`, and `last`, the number of its last line."""
+    """Lines of an attempt: `head` and `tail`, and `last`, the number of its last line."""
 
     job_id: UUID
     attempt: int

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 class Rows(Protocol):
-    """Where named statements can run."""
+    """Runs named statements."""
 
     def rows(self, statement: str, **values: Any) -> Sequence[Row]:
         """Run a statement and return its rows."""
@@ -32,7 +32,7 @@ class Rows(Protocol):
 
 
 class Queues(Protocol):
-    """Where messages wait."""
+    """Queues of messages."""
 
     def lengths(self, queues: Sequence[str]) -> dict[str, int]:
         """Return how many messages wait on each queue."""

@@ -50,7 +50,7 @@ class Spoken(io.TextIOBase):
             self._begun = True
         return len(text)
 
-    def finish(self) -> None:
+    def end_line(self) -> None:
         """Take what was written without a line's end."""
         if self._begun:
             self._begun = False
@@ -65,7 +65,7 @@ class Spoken(io.TextIOBase):
         return self._descriptor
 
     def writable(self) -> bool:
-        """Tell that it takes text."""
+        """Return True: it takes text."""
         return True
 
     def reconfigure(self, **_options: Any) -> None:
@@ -88,7 +88,7 @@ class Output:
         # Without a job at hand, what is written is the worker's own.
         self._aside = os.dup(2)
 
-    def take_over(self) -> None:
+    def redirect(self) -> None:
         """Have this process's standard streams lead to the log; its own records stay outside."""
         for handler in logging.getLogger().handlers:
             stream = getattr(handler, "stream", None)
@@ -105,7 +105,7 @@ class Output:
         os.close(self._writer)
         os.set_blocking(self._reader, False)
         sys.stdout, sys.stderr = self._out, self._err
-        self._log.drain = self.finish
+        self._log.drain = self.drain
         # Another thread's lines are no state that a forked process may find half done.
         os.register_at_fork(
             before=self._log.acquire,
@@ -114,10 +114,10 @@ class Output:
         )
         threading.Thread(target=self._read, name="headrace-output", daemon=True).start()
 
-    def finish(self) -> None:
+    def drain(self) -> None:
         """Take all that has been written up to now."""
-        self._out.finish()
-        self._err.finish()
+        self._out.end_line()
+        self._err.end_line()
         with self._log.held():
             self._drain()
             if self._written:
@@ -159,7 +159,7 @@ class Output:
 
 
 def last_words(reader: int, say: Callable[[Sequence[bytes]], None]) -> None:
-    """In the parent: take what a child that has ended has left in its pipe."""
+    """Read, in the parent, what a child that has ended has left in its pipe."""
     lines = Linewise(_LONGEST)
     os.set_blocking(reader, False)
     with suppress(BlockingIOError):

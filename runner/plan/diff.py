@@ -22,7 +22,7 @@ class Change:
 
     @property
     def subject(self) -> str:
-        """What has changed, for people: `step load: with.path`."""
+        """Name the changed part for people: `step load: with.path`."""
         head, *rest = self.path
         if head == "handlers" and len(rest) > 1:
             noun, rest = f"{rest[0]} handler {rest[1]}", rest[2:]

@@ -21,7 +21,7 @@ ON_TIME_S = 60.0
 
 
 class CatchUp(NamedTuple):
-    """Which due instants get a run, and which are passed over, both in order."""
+    """Due instants that get a run, and those that are passed over, both in order."""
 
     fire: list[datetime]
     skipped: list[datetime]

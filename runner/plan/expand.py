@@ -27,7 +27,7 @@ MOST_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class ExpandDefaults:
-    """What holds for a step that does not say otherwise. `timeout_s` is in seconds.
+    """Defaults of a step. `timeout_s` is in seconds.
 
     `pools` has the number of slots of each pool.
     """

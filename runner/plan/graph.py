@@ -9,7 +9,7 @@ class Node(Protocol):
 
     @property
     def id(self) -> str:
-        """Its name, the only one of its kind in the graph."""
+        """Return its name, unique in the graph."""
 
     @property
     def depends_on(self) -> Sequence[str]:

@@ -33,7 +33,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What becomes of upstream runs; each is in one of the four.
+    """Outcomes of upstream runs; each is in one of the four.
 
     `superseded` ones were overtaken by a newer run of their pipeline, `expired` ones left
     behind by more than the window. `waiting` ones wait for the other pipelines.

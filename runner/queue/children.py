@@ -175,7 +175,7 @@ class Children:
             if view.state == IDLE:
                 self.kill(child, None)
             else:
-                self.stop(child, Ended.released(view))
+                self.stop(child, Ended.given_back(view))
 
 
 def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
@@ -186,4 +186,4 @@ def _ends(child: Child, view: SlotView, status: int) -> list[Ended]:
     if view.state == IDLE or (str(view.job_id), view.attempt) == (ending.job_id, ending.attempt):
         return [ending]
     # It had come to the end of that one, and had begun another, which is not to blame.
-    return [ending, Ended.released(view)]
+    return [ending, Ended.given_back(view)]

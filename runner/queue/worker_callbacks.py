@@ -62,7 +62,7 @@ class Ended:
         )
 
     @classmethod
-    def released(cls, view: SlotView) -> Self:
+    def given_back(cls, view: SlotView) -> Self:
         """The worker stops and gives the attempt back."""
         return cls(
             str(view.job_id),

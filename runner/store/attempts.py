@@ -1,4 +1,4 @@
-"""A worker child's line to the control database: claims, effects and completions.
+"""A worker child's connection to the control database: claims, effects and completions.
 
 One psycopg2 connection for all of it, so that an attempt's effect and its completion are one
 transaction. The hot statements are prepared; no ORM stands on this path.
@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
-from headrace.store.connection import Line
+from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
 from headrace.store.migrations import LATEST
@@ -41,7 +41,7 @@ _BATCH = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
     f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
 )
-_CLOSE_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
+_FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a completion set free. `released` holds (id, attempt, queue, timeout in s)."""
+    """Result of a completion. `released` holds (id, attempt, queue, timeout in s)."""
 
     run_id: UUID | None
     dependents: int
@@ -93,7 +93,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class CompletedBatch:
-    """What the completions of a batch set free; see `Completed`. `ids` are those completed."""
+    """Result of the completions of a batch; see `Completed`. `ids` are those completed."""
 
     ids: frozenset[UUID]
     released: Sequence[tuple[str, int, str, float]] = ()
@@ -101,8 +101,8 @@ class CompletedBatch:
     recount: bool = False
 
 
-class AttemptStore(Line):
-    """The line of one child, and what an attempt says over it."""
+class AttemptStore(ChildConnection):
+    """The connection of one child, with the statements of an attempt."""
 
     def __init__(self, database_url: str, worker: str) -> None:
         super().__init__(database_url, worker, _PREPARED)
@@ -129,7 +129,7 @@ class AttemptStore(Line):
         Raises:
             StaleAttempt: The attempt is no longer the caller's.
             TransactionEnded: The transaction is another one: the job has ended its own.
-            StoreUnavailable: The line broke since the claim, and the effect with it.
+            StoreUnavailable: The connection broke since the claim, and the effect with it.
         """
         self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
@@ -152,7 +152,7 @@ class AttemptStore(Line):
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
         Raises:
-            StoreUnavailable: The line broke since the claim.
+            StoreUnavailable: The connection broke since the claim.
         """
         self._same_line()
         values = {
@@ -182,7 +182,7 @@ class AttemptStore(Line):
         their class is one of `short`. Each completion and each claim may come to nothing.
 
         Raises:
-            StoreUnavailable: The line broke since the claims.
+            StoreUnavailable: The connection broke since the claims.
         """
         self._same_line()
         values = {
@@ -205,13 +205,13 @@ class AttemptStore(Line):
         )
         return completed, [Claimed.of(row) for row in rows if row["place"] is not None]
 
-    def close_run(self, run_id: UUID) -> list[EndedRun]:
+    def finish_run(self, run_id: UUID) -> list[EndedRun]:
         """Close a run whose last job has ended. Lost in a crash it is made up for by the sweep.
 
         Returns what `finish_run` does.
         """
         # The columns are those of `finish_run`.
-        return cast("list[EndedRun]", self._run(_CLOSE_RUN, {"ids": [run_id]}))
+        return cast("list[EndedRun]", self._run(_FINISH_RUN, {"ids": [run_id]}))
 
     def _run_logged(self, sql: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
         if log is None:
@@ -219,9 +219,9 @@ class AttemptStore(Line):
         return self._run(_LOG + sql, {**values, **log.values})
 
     def _same_line(self) -> None:
-        """Refuse to complete over another line than the one that the job was claimed over.
+        """Refuse to complete over another connection than the one that the job was claimed over.
 
-        A new line would not have the effect in its transaction, even where the job has
+        A new connection would not have the effect in its transaction, even where the job has
         swallowed the error that told of the break. Nor may it trust the attempt's number: a
         server that crashed may have lost the claim, and have given the number out again.
         """

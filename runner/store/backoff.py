@@ -9,7 +9,7 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class Outage:
-    """What one loop knows of the outage that it is in."""
+    """State of one loop in an outage."""
 
     def __init__(self, log: logging.Logger, *, first_pause_s: float) -> None:
         self._log = log

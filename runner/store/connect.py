@@ -57,7 +57,7 @@ def open_session(database_url: str, wanted: Wanted) -> ServerSession:
         if wanted.use is not Use.TARGET:
             _refuse_encoding(raw)
         unsent = {} if "options" in arguments else options
-        _settle(raw, wanted, unsent, frozenset(options))
+        _make_settings(raw, wanted, unsent, frozenset(options))
         if raw.info.backend_pid != raw.backend_pid:
             refuse_transaction_mode(raw, arguments)
     except BaseException:
@@ -113,7 +113,7 @@ def _takes_no_options(error: psycopg2.Error) -> bool:
     return "unsupported startup parameter" in str(error)
 
 
-def _settle(
+def _make_settings(
     raw: ServerSession, wanted: Wanted, unsent: Mapping[str, str], said: frozenset[str]
 ) -> None:
     """Read what the session has by itself, then make our settings."""

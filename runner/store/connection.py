@@ -26,8 +26,8 @@ from headrace.store.session_state import RESET
 from headrace.store.statements import STATEMENTS
 
 
-class Line(Transaction):
-    """A worker's line to the control database, with `prepared` statements. For one thread."""
+class ChildConnection(Transaction):
+    """A worker's connection to the control database, with `prepared` statements. For one thread."""
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
         self.url = database_url
@@ -64,11 +64,11 @@ class Line(Transaction):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection broke since it was last used."""
+        """Return whether the connection broke since it was last used."""
         return self._raw is None or bool(self._raw.closed)
 
     def broken(self, error: BaseException) -> bool:
-        """Tell whether the line is gone, now that `error` was raised somewhere in a job."""
+        """Return whether the connection is gone, now that `error` was raised somewhere in a job."""
         keep_parting_words(error)
         if not self.lost and tells_of_a_break(error):
             try:
@@ -97,7 +97,7 @@ class Line(Transaction):
             # A new session is clean as well.
             self.drop()
 
-    def send_ahead(self, commands: str) -> None:
+    def prepend(self, commands: str) -> None:
         """Send `commands`, which are ours and hold no values, in one message with what is next."""
         self._ahead = commands
 
@@ -108,7 +108,7 @@ class Line(Transaction):
         """Open a block in which several named statements are one transaction.
 
         Raises:
-            StoreUnavailable: The line is gone, and what was done in the block with it.
+            StoreUnavailable: The connection is gone, and what was done in the block with it.
         """
         self.raw.autocommit = False
         try:
@@ -147,7 +147,7 @@ class Line(Transaction):
                 return _by_name(cursor)
         except pg_errors.InvalidSqlStatementName:
             # A job has deallocated what was prepared. Only outside its transaction can the
-            # statement be tried again; inside, the attempt fails and a new line is opened.
+            # statement be tried again; inside, the attempt fails and a new connection is opened.
             idle = raw.info.transaction_status == TRANSACTION_STATUS_IDLE
             self.drop()
             if not idle:
@@ -164,7 +164,7 @@ class Line(Transaction):
             raise StoreUnavailable(unavailable_message(error)) from error
 
     def _read_only(self, error: psycopg2.Error) -> bool:
-        """Tell whether it is the server that takes no writes, and not a job's transaction."""
+        """Return whether it is the server that takes no writes, and not a job's transaction."""
         if not refuses_writes(error):
             return False
         said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]

@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why PostgreSQL refuses a statement.
+    """Reason why PostgreSQL refuses a statement.
 
     `state` is the SQLSTATE, `code` its name as in `undefined-table`. `line` is the line of the
     statement from 1, and `word` what stands there; 0 and "" where the server does not say.

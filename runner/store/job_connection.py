@@ -18,7 +18,7 @@ _SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
 
 
 class Guard(Protocol):
-    """What a job's SQL may not do."""
+    """Refuses what a job's SQL may not do."""
 
     def check(self, statement: str, *, copy: bool = False) -> bool:
         """Refuse what would end the transaction; True where the session is marked by it."""
@@ -106,7 +106,7 @@ class _Guarded:
     def callproc(self, procname: str, *args: Any) -> Any:
         """Call a function by its name, which the driver does not quote."""
         if ";" in procname:
-            raise RefusedSql(f"{procname!r} is no name of a function")
+            raise RefusedSql(f"{procname!r} is not the name of a function")
         self.connection.refuse_disorder()
         result = super().callproc(procname, *args)  # type: ignore[misc]
         self.connection.refuse_disorder()

@@ -26,7 +26,7 @@ GONE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPriv
 
 
 class Ledgers:
-    """Which targets have their ledger, as far as one child knows.
+    """Targets that have their ledger, as far as one child knows.
 
     `reasons` are those why others have none. `beside` gives the engines of the other connections
     to a connection's database.
@@ -56,7 +56,7 @@ class Ledgers:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is there, and what the session's role may do with it."""
+    """The state of schema and table, and the privileges of the session's role."""
 
     database: str
     role: str

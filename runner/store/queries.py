@@ -15,7 +15,6 @@ from headrace.store.row_types import (
     LeaderRow,
     LockedSchedule,
     LostJob,
-    LoweredJob,
     NewRun,
     OpenRun,
     QueuedJob,
@@ -23,6 +22,7 @@ from headrace.store.row_types import (
     ScheduleRow,
     StaleWorker,
     StartedChild,
+    UpdatedDependant,
     UpstreamRun,
     WantedChild,
     WantedPool,
@@ -38,24 +38,24 @@ INSERT_DEPENDENT_JOB = Query("insert_dependent_job", JobRow)
 RUN = Query("run", RunRow)
 RUN_BY_KEY = Query("run_by_key", RunRow)
 INSERT_RUNS = Query("insert_runs", NewRun)
-SETTLE_RUNS = Query("settle_runs", RunRow)
+ADMIT_RUNS = Query("admit_runs", RunRow)
 CANCEL_RUN = Query("cancel_run", RunRow)
 FINISH_RUN = Query("finish_run", EndedRun)
 OPEN_RUNS_OF_GROUPS = Query("open_runs_of_groups", OpenRun)
 GROUPS_WITH_QUEUED_RUNS = Query("groups_with_queued_runs", GroupRow)
 RELEASE_RUNS = Query("release_runs", IdRow)
-SETTLED_RUNS = Query("settled_runs", IdRow)
+FORGOTTEN_RUNS = Query("forgotten_runs", IdRow)
 
 DUE_RETRIES = Query("due_retries", QueuedJob)
 OVERDUE_MESSAGES = Query("overdue_messages", QueuedJob)
 WAKE_PARENTS = Query("wake_parents", QueuedJob)
 WAKE_FORGOTTEN_PARENTS = Query("wake_forgotten_parents", QueuedJob)
-TAKE_SLOTS = Query("take_slots", QueuedJob)
+ASSIGN_SLOTS = Query("assign_slots", QueuedJob)
 RELEASE_ROOTS = Query("release_roots", DecidedJob)
-RELEASE_DECIDED = Query("release_decided", DecidedJob)
+RELEASE_JOBS = Query("release_jobs", DecidedJob)
 OPEN_HANDLERS = Query("open_handlers", DecidedJob)
-LOWER_DEPENDENTS = Query("lower_dependents", LoweredJob)
-RECOUNT_WAITING = Query("recount_waiting", LoweredJob)
+UPDATE_DEPENDANTS = Query("update_dependants", UpdatedDependant)
+RECOUNT_WAITING = Query("recount_waiting", UpdatedDependant)
 LOCK_DEPENDANTS = Query("lock_dependants", IdRow)
 STUCK_JOBS = Query("stuck_jobs", IdRow)
 UNDECIDED_JOBS = Query("undecided_jobs", IdRow)

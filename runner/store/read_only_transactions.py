@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from headrace.store.session_state import send
+from headrace.store.session_state import execute
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class ReadOnlyTransactions:
             # begins with a savepoint of SQLAlchemy's.
             opened = self._engine_of(name).connect().execution_options(postgresql_readonly=True)
             opened.begin()
-            send(opened, self._settings_of(name))
+            execute(opened, self._settings_of(name))
             self._readers[name] = _Reader(opened)
         reader = self._readers[name]
         reader.sessions += 1

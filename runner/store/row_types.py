@@ -22,7 +22,7 @@ class AttemptRow(IdRow):
 
 
 class QueuedJob(AttemptRow):
-    """What a message is made of."""
+    """Columns of which a message is made."""
 
     queue: str
     timeout_s: float
@@ -34,7 +34,7 @@ class DecidedJob(QueuedJob):
     status: str
 
 
-class LoweredJob(DecidedJob):
+class UpdatedDependant(DecidedJob):
     """A job of which something above has ended."""
 
     run_id: UUID | None
@@ -241,7 +241,7 @@ class LockedSchedule(TypedDict):
 
 
 class ScheduleRow(LockedSchedule):
-    """How far a pipeline's schedule has been dealt with."""
+    """Progress of a pipeline's schedule."""
 
     next_instant: datetime | None
     skipped: int

@@ -57,7 +57,7 @@ _MAY_BE_SAID = frozenset(
 
 
 class Use(Enum):
-    """What a session is for: bookkeeping, the same in short transactions, or a job's work.
+    """Purpose of a session: bookkeeping, the same in short transactions, or a job's work.
 
     WORKER is a worker's line to the control database: bookkeeping and jobs' work in turn.
     """
@@ -70,7 +70,7 @@ class Use(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a session is to have; `more` are settings of one connection."""
+    """Settings that a session is to have; `more` are those of one connection."""
 
     use: Use
     application_name: str

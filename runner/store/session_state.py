@@ -29,7 +29,7 @@ RESET = (
 )
 
 
-def send(opened: Connection, commands: str) -> None:
+def execute(opened: Connection, commands: str) -> None:
     """Send commands of ours beside SQLAlchemy, whose listeners watch over those of jobs."""
     raw: Any = opened.connection.dbapi_connection
     if commands:

@@ -21,7 +21,7 @@ from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
-from headrace.store.session_state import IN_ORDER, send
+from headrace.store.session_state import IN_ORDER, execute
 
 
 class EffectApplied(BaseException):
@@ -106,13 +106,13 @@ class JobSessions:
         self._use()
         with self._engines.of(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
-            send(alone, self._job_settings(connection, local=False, patient=patient))
+            execute(alone, self._job_settings(connection, local=False, patient=patient))
             try:
                 yield alone
             finally:
                 if connection is CONTROL:
                     with suppress(psycopg2.Error):
-                        send(alone, IN_ORDER)
+                        execute(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
 
@@ -120,7 +120,7 @@ class JobSessions:
 
     @contextmanager
     def renewed(self, wanted: bool) -> Iterator[None]:
-        """Where `wanted`, use connections to other databases within the block only.
+        """Use connections to other databases within the block only, where `wanted`.
 
         What libpq reads from the environment (PGTZ, say) holds from a connection's start to its
         end, and the pooled ones have begun before.
@@ -176,7 +176,7 @@ class JobSessions:
             held.commit()
             del self._held[name]
         if CONTROL in self._held:
-            self._store.send_ahead(IN_ORDER)
+            self._store.prepend(IN_ORDER)
 
     def commit_control(self) -> None:
         """Commit the control database: effect and completion together."""
@@ -203,7 +203,7 @@ class JobSessions:
             try:
                 self._store.raw.autocommit = True
                 self._store.raw.refuse_disorder()
-            except Exception:  # noqa: BLE001 - a new line is in order
+            except Exception:  # noqa: BLE001 - a new connection is in order
                 self._store.drop()
 
     def explain(self, error: BaseException) -> None:
@@ -211,7 +211,7 @@ class JobSessions:
         self._reasons.add_to(error)
 
     def verdict(self) -> str | None:
-        """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
+        """Return, after `roll_back`, how a transaction was ended from inside; None where none was.
 
         Raises:
             StoreUnavailable: The control database does not answer.
@@ -285,7 +285,7 @@ class JobSessions:
         return statement(settings, local=local)
 
     def _use(self) -> None:
-        """Note that the job works on a database. Before it does, the line is put in order."""
+        """Note that the job works on a database. Before it does, the connection is put in order."""
         if not self.used:
             self.before_use()
         self.used = True

@@ -21,7 +21,7 @@ MAX_TOKENS = 20_000
 
 @dataclass(slots=True)
 class Budget:
-    """What is left to one rendering, and the values that it has bound so far."""
+    """Budget that is left to one rendering, and the values that it has bound so far."""
 
     variables: Mapping[str, Any]
     iterations: int = MAX_ITERATIONS

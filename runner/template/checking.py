@@ -13,7 +13,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from headrace.template import budget
 from headrace.template.operators import Operators
 from headrace.template.sandbox import BoundedEnvironment
-from headrace.template.shapes import ANY, Shape, decided, joined
+from headrace.template.shapes import ANY, Shape, joined, truth_of
 from headrace.template.sql import environment as sql_environment
 from headrace.template.syntax import bound_by, tree_of, tree_of_expression
 from headrace.template.values import environment as value_environment
@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What a template will yield, and what is wrong with it."""
+    """Shape of what a template will yield, and its problems."""
 
     shape: Shape
     faults: tuple[Fault, ...]
@@ -87,7 +87,9 @@ def check_sql(
     return tuple(checker.faults)
 
 
-_TOO_DEEP = Fault("bad-template", "this is no template: it is nested too deeply", "nest less")
+_TOO_DEEP = Fault(
+    "bad-template", "this is not a valid template: it is nested too deeply", "nest less"
+)
 
 
 @lru_cache(maxsize=256)
@@ -104,7 +106,9 @@ def _fault_of(template: str, environment: BoundedEnvironment) -> Fault | None:
 
 def _syntax(error: TemplateSyntaxError) -> Fault:
     message = (error.message or "it cannot be read").rstrip(".")
-    return Fault("bad-template", f"this is no template: {message}", BRACES_HINT, error.lineno)
+    return Fault(
+        "bad-template", f"this is not a valid template: {message}", BRACES_HINT, error.lineno
+    )
 
 
 class _Checker(Operators):
@@ -142,7 +146,7 @@ class _Checker(Operators):
                 self.printed(child, self.shape(child))
 
     def _If(self, node: nodes.If) -> None:
-        known = decided(self.shape(node.test))
+        known = truth_of(self.shape(node.test))
         if known is not False:
             self.statements(list(node.body))
         if known is not True:

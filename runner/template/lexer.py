@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a stretch of SQL is."""
+    """Kind of a stretch of SQL."""
 
     SPACE = "space"
     COMMENT = "comment"

@@ -16,11 +16,11 @@ from headrace.template.shapes import (
     BOOLEAN,
     TEXT,
     Shape,
-    decided,
     joined,
     like,
     never_equal,
     of_value,
+    truth_of,
 )
 from headrace.template.syntax import chain_of
 from headrace.template.wording import remedy, said
@@ -32,7 +32,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "gteq": operator.ge,
 }
-_DECIDES: dict[str, Callable[[Any, Any], Any]] = {
+_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     **_COMPARE,
     "eq": operator.eq,
     "ne": operator.ne,
@@ -104,12 +104,12 @@ class Operators(Calls):
         return TEXT
 
     def _of_Not(self, node: nodes.Not) -> Shape:
-        known = decided(self.shape(node.node))
+        known = truth_of(self.shape(node.node))
         return BOOLEAN if known is None else Shape(not known, exact=True)
 
     def _of_And(self, node: nodes.And | nodes.Or) -> Shape:
         left = self.shape(node.left)
-        known = decided(left)
+        known = truth_of(left)
         if known is not None:  # Then one side only is ever looked at.
             return left if known == isinstance(node, nodes.Or) else self.shape(node.right)
         return joined([left, self.shape(node.right)])
@@ -117,7 +117,7 @@ class Operators(Calls):
     _of_Or = _of_And
 
     def _of_CondExpr(self, node: nodes.CondExpr) -> Shape:
-        known = decided(self.shape(node.test))
+        known = truth_of(self.shape(node.test))
         if known is not None:
             branch = node.expr1 if known else node.expr2
             return ANY if branch is None else self.shape(branch)
@@ -190,9 +190,9 @@ class Operators(Calls):
 
 def _outcome(symbol: str, left: Shape, right: Shape) -> Shape:
     """Return what a comparison gives: which of the two, where both values are known."""
-    if decided(left) is None or decided(right) is None:
+    if truth_of(left) is None or truth_of(right) is None:
         return BOOLEAN
     try:
-        return Shape(bool(_DECIDES[symbol](left.sample, right.sample)), exact=True)
+        return Shape(bool(_COMPARED[symbol](left.sample, right.sample)), exact=True)
     except TypeError:
         return BOOLEAN

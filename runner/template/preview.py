@@ -8,7 +8,7 @@ from headrace.template.rendered import RenderedSql
 
 @dataclass(frozen=True, slots=True)
 class SqlSource:
-    """Where a statement is written: the template's text, and its file if it has one.
+    """Source of a statement: the template's text, and its file if it has one.
 
     `line` is the line of the rendered template on which the statement begins, from 1.
     """

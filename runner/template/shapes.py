@@ -36,7 +36,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is known of one value.
+    """Knowledge about one value.
 
     `sample` has its type; with `exact` it is the value itself. `words` are all values that a
     text can have. `members` are all entries of a mapping, or with `open` those that are known;
@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def known(self) -> bool:
-        """Whether the type is known."""
+        """Return whether the type is known."""
         return self.sample is not UNKNOWN
 
     @property
@@ -164,7 +164,7 @@ def _joined_mappings(found: Sequence[Shape]) -> Shape:
     return Shape({}, members=members, open=extra)
 
 
-def decided(shape: Shape) -> bool | None:
+def truth_of(shape: Shape) -> bool | None:
     """Return whether the value counts as true, None where that is not known."""
     return bool(shape.sample) if shape.exact and shape.members is None else None
 
@@ -182,7 +182,7 @@ def as_json(shape: Shape) -> Shape:
 
 
 def never_equal(left: Shape, right: Shape) -> bool:
-    """Tell whether no value of the one type equals any of the other."""
+    """Return whether no value of the one type equals any of the other."""
     kinds = (left.kind, right.kind)
     if not all(kinds) or "null" in kinds:
         return False

@@ -33,7 +33,7 @@ class Span(timedelta):
 
     @property
     def interval(self) -> str:
-        """The same as PostgreSQL's interval reads it, whose days are the wall clock's, too."""
+        """Return the span as PostgreSQL reads it, whose days are the wall clock's, too."""
         days, rest = divmod(self.wall, _DAY)
         return f"{days} days {(rest + self.real) // _MICROSECOND} microseconds"
 

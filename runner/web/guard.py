@@ -21,7 +21,7 @@ log = logging.getLogger("headrace.web")
 
 MAX_BODY_BYTES = 1_000_000
 # Under this name a request's state tells an open path whether its caller may know more.
-ADMITTED = "admitted"
+ALLOWED = "allowed"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The probes tell one word without a token; what the sign-in page looks like is no secret.
@@ -76,7 +76,7 @@ class Guard:
             return
         answer = _Answer(send, docs=scope["path"] == "/docs")
         try:
-            self._admit(scope)
+            self._check(scope)
             await self._app(scope, await _checked_body(scope, receive), answer)
         except Refusal as refusal:
             page = self._wants_page(scope) and refusal.status == 401
@@ -87,16 +87,16 @@ class Guard:
                 raise
             await _refuse(answer, Refusal(500, "internal", "internal error; see the log"))
 
-    def _admit(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = only(headers, "host")
         if self._hosts is not None and name_of(host) not in self._hosts:
             raise Refusal(
                 403, "host-not-allowed", "this service answers to localhost and 127.0.0.1 only"
             )
-        admitted = self._access.admits(scope, headers)
-        scope.setdefault("state", {})[ADMITTED] = admitted
-        if not admitted and scope["path"] not in _OPEN_PATHS:
+        allowed = self._access.allows(scope, headers)
+        scope.setdefault("state", {})[ALLOWED] = allowed
+        if not allowed and scope["path"] not in _OPEN_PATHS:
             raise Refusal(
                 401,
                 "unauthorized",
@@ -142,7 +142,7 @@ class _Answer:
 
 
 def _same_origin(headers: Headers, host: str) -> bool:
-    """Tell whether a change is asked for by our own page, or by no page at all."""
+    """Return whether a change is asked for by our own page, or by no page at all."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
     origins = headers.getlist("origin")

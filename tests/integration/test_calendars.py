@@ -38,7 +38,7 @@ def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
 
 def scheduler_of(hand: ByHand) -> tuple[Scheduler, int]:
     headrace = hand.headrace
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     made = Scheduler(headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner)
     return made, leader["term"]

@@ -262,7 +262,7 @@ def test_a_hand_over_that_fails_is_told_and_begun_again(
         )
         with pytest.raises(EmbeddedError, match="cannot be created"):
             embedded.start(home)
-        assert not role.settled(home / "postgres")
+        assert not role.is_ordinary(home / "postgres")
     monkeypatch.undo()
 
     embedded.start(home)

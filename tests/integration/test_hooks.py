@@ -208,7 +208,7 @@ def test_an_exception_in_a_hook_is_logged_with_its_name_and_changes_no_outcome(
         said = worker.output()
 
     for moment in ("before_attempt", "after_attempt"):
-        assert f"the hook headrace.jobs.hooks.raises ({moment}) of job" in said
+        assert f"the hook headrace.jobs.project_files.hooks.raises ({moment}) of job" in said
     assert "KeyError: 'no such channel'" in said
     assert "jobs/hooks.py:9); the job's outcome is unchanged" in said
     assert "on_failure" not in said

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.engine.attempts.foreach import MOST_BYTES
 from headrace.engine.attempts.outcome import Handled
-from headrace.engine.gating.gate import release_stuck
+from headrace.engine.gating.gate import recount_stuck
 from headrace.errors import IllegalTransition, StaleAttempt
 from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
@@ -642,18 +642,20 @@ def test_a_sweep_counts_the_items(hand: ByHand) -> None:
     run = hand.headrace.start_run("simple", {})
     for step in ("list", "each"):
         attempt = claimed(hand, run, step)
-        hand.executor.complete(attempt, handled(hand, attempt))  # and dies before `settle`
+        hand.executor.complete(
+            attempt, handled(hand, attempt)
+        )  # and dies before `release_dependants`
     # Whatever has gone wrong with the count.
     execute(hand, "UPDATE headrace.job SET deps_left = 7 WHERE step = 'last'")
     with hand.headrace.database.transaction() as tx:
-        assert not release_stuck(tx, 0)
+        assert not recount_stuck(tx, 0)
     for index in range(3):
         attempt = claimed(hand, run, f"each[{index}]")
         hand.executor.complete(attempt, handled(hand, attempt))
     assert hand.statuses(run)["last"] == "waiting"
 
     with hand.headrace.database.transaction() as tx:
-        (message,) = release_stuck(tx, 0)
+        (message,) = recount_stuck(tx, 0)
 
     assert message.job_id == hand.jobs(run)["last"]["id"]
     hand.work()

@@ -271,7 +271,9 @@ def test_a_condition_that_a_dead_worker_left_undecided_is_decided_by_the_sweep(
     (queued,) = hand.headrace.database.rows("overdue_messages", older_than_s=0)
     claimed = hand.executor.store.claim(str(queued["id"]), 0)
     assert claimed is not None
-    completed = hand.executor.complete(claimed, Handled(None))  # and dies before `settle`
+    completed = hand.executor.complete(
+        claimed, Handled(None)
+    )  # and dies before `release_dependants`
     assert completed.undecided
     assert hand.statuses(run)["b"] == "waiting"
 

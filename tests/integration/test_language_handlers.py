@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.engine.gating.gate import decide, release_stuck
-from headrace.engine.gating.run_completion import close
+from headrace.engine.gating.gate import decide, recount_stuck
+from headrace.engine.gating.run_completion import finish_runs
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"
@@ -112,8 +112,8 @@ def test_no_sweep_lets_a_handler_run_before_its_turn(hand: ByHand) -> None:
 
     with hand.headrace.database.transaction() as tx:
         assert decide(tx) == ([], set())
-        assert release_stuck(tx, 0) == []
-    assert not hand.headrace.database.rows("settled_runs")
+        assert recount_stuck(tx, 0) == []
+    assert not hand.headrace.database.rows("forgotten_runs")
 
     assert hand.statuses(run)["tidy"] == "waiting"
 
@@ -126,14 +126,14 @@ def test_the_sweep_opens_handlers_that_a_dead_worker_has_not(hand: ByHand) -> No
     assert claimed is not None
     handled = hand.executor.handle(claimed)
     hand.executor.fail(claimed, handled)  # type: ignore[arg-type]  # and dies
-    settled = [row["id"] for row in hand.headrace.database.rows("settled_runs")]
+    settled = [row["id"] for row in hand.headrace.database.rows("forgotten_runs")]
     assert settled == [run["id"]]
 
-    _closed, messages = close(hand.headrace.database, settled)
+    _closed, messages = finish_runs(hand.headrace.database, settled)
 
     assert len(messages) == 1
     assert hand.statuses(run)["note"] == "queued"
-    assert close(hand.headrace.database, settled) == ([], [])
+    assert finish_runs(hand.headrace.database, settled) == ([], [])
 
 
 def test_a_run_of_which_every_step_is_skipped_has_its_handlers_run(hand: ByHand) -> None:

@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from headrace.engine.gating.gate import decide, release_stuck
-from headrace.engine.gating.pools import admit
+from headrace.engine.gating.gate import decide, recount_stuck
+from headrace.engine.gating.pools import assign_slots
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.planning.planner import Planner
 from headrace.model.status import Trigger
@@ -161,14 +161,14 @@ def test_a_wait_for_a_retry_holds_no_slot_and_its_end_takes_one(hand: ByHand) ->
         traceback="",
         retry_in=3600,
     )
-    assert len(admit(database)) == 1
+    assert len(assign_slots(database)) == 1
     assert hand.statuses(run)["z"] == "queued"
     with database.transaction() as tx:
         tx.connection.exec_driver_sql(
             "UPDATE headrace.job SET next_retry_time = clock_timestamp() WHERE status = 'retrying'"
         )
     assert database.rows("due_retries") == []
-    assert admit(database) == []
+    assert assign_slots(database) == []
     assert hand.statuses(run)["bad[1]"] == "retrying"
     hand.work()
 
@@ -181,12 +181,12 @@ def test_no_sweep_lets_a_job_pass_without_a_slot(hand: ByHand) -> None:
 
     with hand.headrace.database.transaction() as tx:
         assert decide(tx) == ([], set())
-        assert release_stuck(tx, 0) == []
+        assert recount_stuck(tx, 0) == []
 
-    assert admit(hand.headrace.database) == []
+    assert assign_slots(hand.headrace.database) == []
     assert hand.statuses(run)["each[2]"] == "waiting"
     hand.headrace.interventions.cancel_run(str(run["id"]))
-    assert admit(hand.headrace.database) == []
+    assert assign_slots(hand.headrace.database) == []
 
 
 def test_queued_runs_and_handlers_take_slots_as_well(hand: ByHand) -> None:
@@ -205,7 +205,7 @@ handlers:
 
     for _ in range(4):
         hand.work()
-        admit(hand.headrace.database)
+        assign_slots(hand.headrace.database)
 
     for run in runs:
         assert hand.statuses(run) == {"load": "completed", "tidy": "completed"}
@@ -222,7 +222,7 @@ def test_a_retried_run_takes_slots_anew(hand: ByHand) -> None:
     assert set(hand.statuses(run).values()) == {"failed"}
 
     hand.headrace.interventions.retry_run(str(run["id"]))
-    admit(hand.headrace.database)
+    assign_slots(hand.headrace.database)
 
     assert queued(hand) == ["bad[0]"]
     hand.work()

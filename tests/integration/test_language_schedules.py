@@ -26,7 +26,7 @@ def paused(hand: ByHand, schedule: str, *pauses: timedelta) -> tuple[list[dateti
     headrace = hand.headrace
     database = headrace.database
     scheduler = Scheduler(database, headrace.dispatcher, headrace.pipelines, headrace.planner)
-    leader = database.row("take_leadership", holder="test", lease_s=60)
+    leader = database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     now = START
     scheduler.refresh(now)

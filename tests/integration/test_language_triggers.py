@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace.engine.operations.backfill import backfill
-from headrace.engine.scheduling.triggers import Triggers
+from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.errors import LeadershipLost
 from headrace.model.status import Trigger
 from headrace.store.database import Row
@@ -29,7 +29,7 @@ class Installation:
     hand: ByHand
     term: int
     clock: list[float] = field(default_factory=lambda: [0.0])
-    triggers: Triggers = field(init=False)
+    triggers: PipelineTriggers = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -37,7 +37,7 @@ class Installation:
     def restart(self) -> None:
         """Begin as a daemon does that has just been started."""
         headrace = self.hand.headrace
-        self.triggers = Triggers(
+        self.triggers = PipelineTriggers(
             headrace.database,
             headrace.dispatcher,
             headrace.pipelines,
@@ -111,7 +111,7 @@ class Installation:
 @pytest.fixture
 def there(database: str, redis_url: str, tmp_path: Path) -> Iterator[Installation]:
     with by_hand(database, redis_url, tmp_path) as hand:
-        leader = hand.headrace.database.row("take_leadership", holder="test", lease_s=600)
+        leader = hand.headrace.database.row("acquire_lease", holder="test", lease_s=600)
         assert leader is not None
         (tmp_path / "pipelines").mkdir()
         yield Installation(hand, leader["term"])
@@ -329,7 +329,7 @@ def test_what_ended_while_no_daemon_was_up_counts_afterwards(there: Installation
 def test_a_backlog_is_worked_off_in_order_however_long(
     there: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.engine.scheduling.triggers._MOST_AT_ONCE", 3)
+    monkeypatch.setattr("headrace.engine.scheduling.pipeline_triggers._MOST_AT_ONCE", 3)
     there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
     runs = [there.run("load") for _ in range(10)]
 
@@ -471,11 +471,11 @@ def test_the_settled_moment_lies_before_all_that_open_transactions_may_have_note
     there.run("load")
     with database.transaction() as late:
         late.connection.exec_driver_sql("UPDATE headrace.run SET finished_at = clock_timestamp()")
-        (other,) = database.rows("settled_moment")
+        (other,) = database.rows("visible_until")
     (row,) = there.runs("load")
 
-    assert row["finished_at"] >= other["settled"]
-    assert database.rows("settled_moment")[0]["settled"] > row["finished_at"]
+    assert row["finished_at"] >= other["visible_until"]
+    assert database.rows("visible_until")[0]["visible_until"] > row["finished_at"]
 
 
 def test_a_long_history_is_left_behind(there: Installation) -> None:

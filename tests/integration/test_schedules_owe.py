@@ -36,7 +36,7 @@ class Daemon:
     def __init__(self, hand: ByHand) -> None:
         self.hand, self.headrace = hand, hand.headrace
         self.start()
-        leader = self.headrace.database.row("take_leadership", holder="test", lease_s=60)
+        leader = self.headrace.database.row("acquire_lease", holder="test", lease_s=60)
         assert leader is not None
         self.term = leader["term"]
 
@@ -174,7 +174,7 @@ def test_a_pause_can_cancel_what_is_queued(hand: ByHand) -> None:
 def test_queued_runs_of_a_removed_file_wait_until_it_is_back(hand: ByHand) -> None:
     queue_runs(hand, 2)
     headrace = hand.headrace
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     in_force = InForce(headrace.database)
     in_force.keep(headrace.pipelines.by_name, leader["term"])
@@ -193,7 +193,7 @@ def test_queued_runs_of_a_removed_file_wait_until_it_is_back(hand: ByHand) -> No
 def test_a_new_leader_keeps_the_last_good_version_of_a_broken_file(hand: ByHand) -> None:
     hand.declare(PIPELINE.format(schedule=EVERY_15))
     headrace = hand.headrace
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     InForce(headrace.database).keep(headrace.pipelines.by_name, leader["term"])
     hand.declare("name: due\nsteps: [}\n")
@@ -220,7 +220,7 @@ CALENDAR = "{interval: 15m, catchup: all, calendar: {days: holidays, file: days.
 def keep_and_lead(hand: ByHand) -> None:
     """Have a leader keep what is in force, and its schedules."""
     headrace = hand.headrace
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     pipelines = headrace.pipelines
     InForce(headrace.database).keep(pipelines.by_name, leader["term"], pipelines.held)

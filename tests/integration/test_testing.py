@@ -14,14 +14,12 @@ from sqlalchemy import text
 
 from headrace import BaseJob, JobFailure, get_db
 from headrace.hooks import AttemptInfo, after_attempt, forget, on_failure
-from headrace.jobs.check_data import CheckData
 from headrace.jobs.data_aggregation import DataAggregation
 from headrace.jobs.fibonacci import Fibonacci
-from headrace.jobs.load_file import LoadFile
 from headrace.jobs.populate_records import PopulateRecords
-from headrace.jobs.run_sql import RunSql
 from headrace.jobs.vacuum_table import VacuumTable
 from headrace.testing import FreshDatabase, database, run_job
+from tests.support.cli import Headrace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -194,8 +192,8 @@ class LoadTotals(LoadFile):
 
 
 def guide_example() -> str:
-    guide = (ROOT / "docs" / "guide" / "jobs.md").read_text(encoding="utf-8")
-    return guide.partition("## Testing a job")[2].partition("```python\n")[2].partition("```")[0]
+    guide = (ROOT / "docs" / "guide" / "testing.md").read_text(encoding="utf-8")
+    return guide.partition("## A job")[2].partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.mark.slow
@@ -217,8 +215,21 @@ def test_the_guides_example_passes_in_a_project_of_its_own(tmp_path: Path):
     )
 
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider", "tests"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed" in ended.stdout
+
+
+@pytest.mark.slow
+def test_the_test_that_init_writes_passes_in_the_new_project(tmp_path: Path):
+    assert Headrace(tmp_path, {})("init", "shop").code == 0
+
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path / "shop", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -237,34 +248,6 @@ def test_example_users_are_filled_and_totalled(db: FreshDatabase):
 
     departments = db.rows("select department, count(*) as users from auth.users group by 1")
     assert sorted(totals.result["rows"], key=str) == sorted(departments, key=str)
-
-
-def test_example_flights_become_the_daily_mart(db: FreshDatabase):
-    columns = {"year": "integer", "month": "integer", "day": "integer", "arr_delay": "integer",
-               "dep_delay": "integer", "flight": "integer", "air_time": "integer",
-               "distance": "integer", "time_hour": "timestamptz"}  # fmt: skip
-    for name, table, types in (
-        ("airlines", "flights.airline", {}),
-        ("flights", "flights.flight", {"columns": columns}),
-    ):
-        with_ = {"path": f"data/{name}.csv", "table": table, "create": True, "null": "NA"}
-        loaded = run_job(LoadFile, with_ | types, database=db, project=ROOT)
-        assert loaded.status == "completed", loaded.error
-
-    mart = run_job(
-        RunSql,
-        {"sql_path": "sql/daily_carrier.sql", "params": {"late_minutes": 15},
-         "into": "flights.daily_carrier"},
-        database=db, project=ROOT,
-    )  # fmt: skip
-    checked = run_job(
-        CheckData, {"table": "flights.daily_carrier", "not_null": ["carrier"]}, database=db
-    )
-
-    assert (mart.status, checked.status) == ("completed", "completed"), (mart.error, checked.error)
-    (sums,) = db.rows("select sum(flights)::int as n from flights.daily_carrier")
-    (flights,) = db.rows("select count(*)::int as n from flights.flight")
-    assert sums == flights
 
 
 def test_a_job_outside_transactions_runs(db: FreshDatabase):

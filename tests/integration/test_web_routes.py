@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from headrace.engine.application import Headrace, process_name
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.pipeline_catalog import Pipelines
-from headrace.engine.scheduling.triggers import Triggers
+from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from tests.support.web import client_of, installation
 
 JOB = {"job": "Fibonacci", "with": {"n": 3}}
@@ -468,9 +468,9 @@ def test_a_pipelines_trigger_is_answered_with_what_became_of_the_runs(
         f"name: after\ntrigger: {{pipelines: [load], on: ended, with: {{}}}}\n{steps}"
     )
     headrace.pipelines.refresh()
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
-    triggers = Triggers(
+    triggers = PipelineTriggers(
         headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner, lambda: 0.0
     )
     triggers.refresh(leader["term"])
@@ -529,19 +529,19 @@ def test_readiness_counts_no_dead_leader_and_no_dead_worker(client: TestClient, 
             processes=1,
             job_files="",
         )
-    database.rows("take_leadership", holder=alive, lease_s=60)
+    database.rows("acquire_lease", holder=alive, lease_s=60)
     ready = client.get("/health/ready").json()
     assert (ready["leader"], ready["workers"]) == (True, 1)
 
-    database.rows("give_up_leadership", holder=alive)
-    database.rows("take_leadership", holder=f"{host}.{ended.pid}.{mark}", lease_s=60)
+    database.rows("give_up_lease", holder=alive)
+    database.rows("acquire_lease", holder=f"{host}.{ended.pid}.{mark}", lease_s=60)
     assert client.get("/health/ready").json()["leader"] is False
 
 
 def test_a_broken_pipeline_that_the_daemon_keeps_in_force_is_shown_and_can_be_paused(
     headrace: Headrace, client: TestClient
 ):
-    leader = headrace.database.row("take_leadership", holder="test", lease_s=60)
+    leader = headrace.database.row("acquire_lease", holder="test", lease_s=60)
     assert leader is not None
     InForce(headrace.database).keep(headrace.pipelines.by_name, leader["term"])
     (headrace.settings.pipelines / "chain.yaml").write_text("name: chain\nsteps: [}\n")

@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
+from email import message_from_string
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,29 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     assert held == wanted
 
 
+def test_its_metadata_say_what_the_project_says(wheel):
+    with zipfile.ZipFile(wheel) as held:
+        (folder,) = {name.partition("/")[0] for name in held.namelist() if ".dist-info/" in name}
+        metadata = message_from_string(held.read(f"{folder}/METADATA").decode(), policy=default)
+        license_text = held.read(f"{folder}/licenses/LICENSE").decode()
+        assert "headrace/py.typed" in held.namelist()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert folder == f"headrace-{project['version']}.dist-info"
+    assert (metadata["Name"], metadata["Version"]) == ("headrace", project["version"])
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-File"] == "LICENSE"
+    assert license_text == (ROOT / "LICENSE").read_text()
+    assert metadata["Author"] == project["authors"][0]["name"]
+    assert metadata["Requires-Python"] == project["requires-python"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
+    classifiers = metadata.get_all("Classifier", [])
+    assert "Typing :: Typed" in classifiers
+    # The expression says it; both at once are refused by package indexes.
+    assert not [one for one in classifiers if one.startswith("License ::")]
+
+
 @pytest.mark.timeout(600)
 def test_a_new_project_runs_its_first_pipeline_away_from_the_repository(python, environ, tmp_path):
     def headrace(*words: str, folder: Path) -> str:
@@ -95,6 +121,15 @@ def test_a_new_project_runs_its_first_pipeline_away_from_the_repository(python, 
     headrace("init", "x", folder=tmp_path)
     assert "1 pipeline is valid" in headrace("validate", folder=tmp_path / "x")
     assert "completed" in headrace("run", "hello", folder=tmp_path / "x")
+    # Without pytest, which the wheel does not bring.
+    program = (
+        "import runpy; runpy.run_path('tests/test_hello.py')['test_hello_greets_and_counts']()"
+    )
+    done = subprocess.run(
+        [str(python), "-c", program],
+        cwd=tmp_path / "x", env=environ, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_program_with_packages_jobs_and_runner_of_its_own_imports_headrace_beside_them(

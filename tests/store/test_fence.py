@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from headrace.engine.gating.gate import release_stuck
+from headrace.engine.gating.gate import recount_stuck
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.model.connection import NamedConnection
 from headrace.store.sessions import EffectApplied, JobSessions
@@ -219,7 +219,7 @@ def test_a_job_added_below_one_that_completes_is_counted_again_even_after_a_cras
     assert rows.status(below) == "waiting"
 
     with rows.database.transaction() as tx:
-        released = release_stuck(tx, 0)
+        released = recount_stuck(tx, 0)
 
     assert [message.job_id for message in released] == [below]
     assert rows.status(below) == "queued"

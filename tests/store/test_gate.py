@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from headrace.declarations.schemas import schema
-from headrace.engine.gating.gate import close_below, decide, recount
+from headrace.engine.gating.gate import decide, recount, update_dependants
 from headrace.store.trigger_rules import trigger_rules
 from tests.support.rows import Rows
 
@@ -91,7 +91,7 @@ def end(rows: Rows, job, outcome: str) -> None:
             rows.sql(f"UPDATE headrace.job SET status = 'waiting' WHERE id = '{job}'")
             reason = "upstream_failed" if outcome == "blocked" else "condition"
             tx.rows("skip_jobs", ids=[job], reason=reason)
-        close_below(tx, [job])
+        update_dependants(tx, [job])
 
 
 @pytest.mark.parametrize(("rule", "order", "after"), CASES)

@@ -13,7 +13,7 @@ from headrace.store.database import Database
 @pytest.fixture
 def opened(database: str) -> Iterator[Database]:
     opened = Database(database, application_name="headrace:test")
-    opened.rows("take_leadership", holder="me", lease_s=60.0)
+    opened.rows("acquire_lease", holder="me", lease_s=60.0)
     yield opened
     opened.close()
 
@@ -63,5 +63,5 @@ def test_a_daemon_whose_term_is_over_writes_nothing(opened: Database) -> None:
 
 
 def test_nothing_is_in_force_where_no_daemon_leads(opened: Database) -> None:
-    opened.rows("give_up_leadership", holder="me")
+    opened.rows("give_up_lease", holder="me")
     assert running(opened) is None

@@ -29,8 +29,8 @@ def set_lease(opened: Database, interval: str) -> None:
 
 
 def test_a_lease_that_lies_further_ahead_than_its_own_length_is_void(opened: Database) -> None:
-    assert opened.row("take_leadership", holder="one", **HOLD) == {"term": 1}
-    assert opened.row("take_leadership", holder="two", **HOLD) is None
+    assert opened.row("acquire_lease", holder="one", **HOLD) == {"term": 1}
+    assert opened.row("acquire_lease", holder="two", **HOLD) is None
 
     # As after the clock was set back by an hour.
     set_lease(opened, "58 minutes")
@@ -38,21 +38,21 @@ def test_a_lease_that_lies_further_ahead_than_its_own_length_is_void(opened: Dat
     leader = opened.row("leader")
     assert leader is not None
     assert (leader["live"], leader["late"]) == (False, True)
-    assert opened.row("take_leadership", holder="two", **HOLD) == {"term": 2}
+    assert opened.row("acquire_lease", holder="two", **HOLD) == {"term": 2}
     leader = opened.row("leader")
     assert leader is not None
     assert (leader["live"], leader["late"]) == (True, False)
 
 
 def test_a_long_lease_is_good_for_its_whole_length(opened: Database) -> None:
-    opened.rows("take_leadership", holder="one", lease_s=600.0)
+    opened.rows("acquire_lease", holder="one", lease_s=600.0)
 
-    assert opened.row("take_leadership", holder="two", **HOLD) is None
+    assert opened.row("acquire_lease", holder="two", **HOLD) is None
 
 
 def test_a_leader_that_gave_up_is_not_late(opened: Database) -> None:
-    opened.rows("take_leadership", holder="one", **HOLD)
-    opened.rows("give_up_leadership", holder="one")
+    opened.rows("acquire_lease", holder="one", **HOLD)
+    opened.rows("give_up_lease", holder="one")
 
     leader = opened.row("leader")
     assert leader is not None

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("statement", "line", "broken"),
     [
-        ("closing_part", "fencing token", "test_a_reaped_attempt_cannot_record_its_late_success"),
-        ("closing_batch_part", "fencing token", "test_a_reaped_attempt_cannot_complete_in_a_batch"),
+        ("ending_part", "fencing token", "test_a_reaped_attempt_cannot_record_its_late_success"),
+        ("ending_batch_part", "fencing token", "test_a_reaped_attempt_cannot_complete_in_a_batch"),
         ("claiming_batch_part", "fencing token", "test_an_old_message_claims_nothing_in_a_batch"),
         (
             "fail_attempt",
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
             "test_a_reaped_attempt_cannot_fail_or_lose_its_successor",
         ),
         ("claim_attempt", "fencing token", "test_an_old_message_claims_nothing"),
-        ("closing_part", "mark", "test_a_job_cannot_complete_in_another_transaction_than_its_own"),
+        ("ending_part", "mark", "test_a_job_cannot_complete_in_another_transaction_than_its_own"),
         ("sign_ledger", "mark", "test_a_job_cannot_sign_in_another_transaction_than_its_own"),
     ],
 )

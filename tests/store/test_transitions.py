@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from headrace.engine.gating.gate import close_below
+from headrace.engine.gating.gate import update_dependants
 from headrace.errors import StaleAttempt
 from headrace.model.status import FINAL, TRANSITIONS, JobStatus
 from tests.support.rows import Rows
@@ -86,7 +86,7 @@ def upstream_fails(rows: Rows, job: UUID) -> None:
             "fail_attempt", id=upstream, attempt=1, outcome="failed", error="", traceback="",
             retry_in=None,
         )  # fmt: skip
-        close_below(tx, [upstream])
+        update_dependants(tx, [upstream])
 
 
 def recount(rows: Rows, job: UUID) -> None:

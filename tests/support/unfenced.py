@@ -1,6 +1,6 @@
 """A pytest plugin that takes the fence out of one statement: `-p tests.support.unfenced`.
 
-`UNFENCED=closing_part` removes the line that is marked as the fencing token from that
+`UNFENCED=ending_part` removes the line that is marked as the fencing token from that
 statement, before anything else has read it; with `UNFENCED_LINE=mark` the line that demands the
 mark of the attempt's transaction. A suite that still passes then proves nothing.
 """

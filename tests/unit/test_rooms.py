@@ -4,7 +4,7 @@ import ast
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("runner", "jobs")
 OURS = ("runner", "jobs", "tests", "bench", "docs", "tools")
 MOST_ENTRIES = 16
+MOST_LINES = 300
+MOST_LINES_OF_A_FUNCTION = 40
 _NAME = re.compile(r"headrace(?:\.[A-Za-z_]\w*)+")
 _COMMAND = re.compile(r"[a-z_]+:[a-z_]+")
 
@@ -61,8 +63,9 @@ def needs() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in MODULES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        # The table of former names is asked for a name by whoever imports it.
-        named = [*imported(tree), *(spelled(tree) if not name.endswith("former_names") else ())]
+        # What answers former names, and those of a project's files, is asked by who imports them.
+        answers = name.endswith((".former_names", ".project_jobs"))
+        named = [*imported(tree), *(() if answers else spelled(tree))]
         if name == "headrace.cli.program":
             # It imports the module of the command that was given.
             commands = (MODULES["headrace.cli.arguments"]).read_text(encoding="utf-8")
@@ -131,6 +134,51 @@ def test_no_module_of_ours_is_imported_by_a_text(function):
 def test_no_more_than_two_modules_have_one_name():
     names = Counter(path.stem for path in MODULES.values() if path.stem != "__init__")
     assert {name: count for name, count in names.items() if count > 2} == {}
+
+
+def code_outside_tests() -> dict[str, str]:
+    """The text of each file of code, by its path."""
+    paths = [path for folder in OURS if folder != "tests" for path in (ROOT / folder).rglob("*")]
+    return {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for path in [*ROOT.glob("*.py"), *paths]
+        if path.suffix in (".py", ".sql", ".js", ".css", ".html")
+    }
+
+
+def too_long(files: Mapping[str, str]) -> list[str]:
+    """The files and functions that nobody can take in at a glance."""
+    found = []
+    for path, text in files.items():
+        if (count := len(text.splitlines())) > MOST_LINES:
+            found.append(f"{path}: {count} lines")
+        for node in ast.walk(ast.parse(text)) if path.endswith(".py") else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (node.end_lineno or node.lineno) - node.lineno + 1
+                if count > MOST_LINES_OF_A_FUNCTION:
+                    found.append(f"{path}: {node.name}: {count} lines")
+    return sorted(found)
+
+
+def test_files_and_functions_can_be_taken_in_at_a_glance():
+    assert too_long(code_outside_tests()) == []
+
+
+def test_a_longer_file_and_a_longer_function_are_found():
+    body = "    pass\n" * MOST_LINES_OF_A_FUNCTION
+    method = "class A:\n    async def f(self):\n" + "        pass\n" * MOST_LINES_OF_A_FUNCTION
+    files = code_outside_tests() | {
+        "runner/a.py": f"@cache\ndef f():\n{body}",
+        "runner/b.py": method,
+        "runner/c.sql": "\n" * (MOST_LINES + 1),
+        "runner/d.py": "@cache\ndef f():\n" + "    pass\n" * (MOST_LINES_OF_A_FUNCTION - 1),
+    }
+
+    assert too_long(files) == [
+        "runner/a.py: f: 41 lines",
+        "runner/b.py: f: 41 lines",
+        "runner/c.sql: 301 lines",
+    ]
 
 
 def entries(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ from headrace.model.pipeline import (
     Step,
 )
 from headrace.model.retry import RetryPolicy
-from headrace.model.stored import restored, stored
+from headrace.model.stored import from_stored, stored
 
 PLACES = {"file": "a/b.yaml", "folder": "/x/a", "source": b"text"}
 WITH = {
@@ -48,7 +48,7 @@ FULL = Pipeline(
 
 
 def test_a_stored_pipeline_is_had_again_with_nothing_lost() -> None:
-    found = restored(stored(FULL), **PLACES)  # type: ignore[arg-type]
+    found = from_stored(stored(FULL), **PLACES)  # type: ignore[arg-type]
 
     assert found == FULL
     assert repr(found) == repr(FULL)
@@ -63,4 +63,4 @@ def test_a_stored_pipeline_is_had_again_with_nothing_lost() -> None:
 )
 def test_what_cannot_be_read_is_a_value_error(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        restored(content, file="", folder="", source=b"")
+        from_stored(content, file="", folder="", source=b"")

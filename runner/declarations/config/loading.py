@@ -1,14 +1,14 @@
 """Load the settings: the environment over `config.yaml` over the defaults."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from headrace.declarations.config.environment import overrides, variable_problem
 from headrace.declarations.config.references import References
-from headrace.declarations.config.secrets import secret_values, taken
+from headrace.declarations.config.secrets import secret_values, withheld_and_secret
 from headrace.declarations.config.settings import Settings
 from headrace.declarations.schemas import departures, schema
 from headrace.declarations.source import Document, KeyPath, read, scan, shown_path
@@ -29,19 +29,22 @@ class ConfigProblems(ConfigError, ProblemsError):
 
 
 def load_settings(
-    environ: Mapping[str, str] | None = None, *, config_file: Path | None = None
+    environ: Mapping[str, str] | None = None,
+    *,
+    config_file: Path | None = None,
+    without: Collection[str] = (),
 ) -> Settings:
     """Return the settings that hold here.
 
     The file is `config_file`, else `HEADRACE_CONFIG`, else `config.yaml` in the current
-    folder, which may be missing.
+    folder, which may be missing. Keys of the file that `without` names are not read.
 
     Raises:
         ConfigError: the file or a variable is wrong; the message lists every mistake.
     """
     variables = os.environ if environ is None else environ
     file = _config_path(variables, config_file)
-    loaded = _Loading(variables, file)
+    loaded = _Loading(variables, file, without)
     if loaded.problems:
         raise ConfigProblems(loaded.problems)
     return loaded.settings()
@@ -64,8 +67,11 @@ def _config_path(environ: Mapping[str, str], given: Path | None) -> Path | None:
 class _Loading:
     """One loading: the merged data, where it came from, and what is wrong with it."""
 
-    def __init__(self, environ: Mapping[str, str], file: Path | None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], file: Path | None, without: Collection[str] = ()
+    ) -> None:
         self._file = file
+        self._without = without
         self._document: Document | None = None
         self.problems: list[Problem] = []
         self._data: dict[str, Any] = {}
@@ -96,8 +102,9 @@ class _Loading:
             self._report((), "not-a-mapping", "the file is not a mapping", "write `key: value`")
             return
         references = References(environ)
-        self._data = references.replaced(document.data, schema("config"))
-        self._withheld, secret = taken(references.used)
+        data = {key: value for key, value in document.data.items() if key not in self._without}
+        self._data = references.replaced(data, schema("config"))
+        self._withheld, secret = withheld_and_secret(references.used)
         self._secrets = secret_values(secret, environ)
         for path, name in references.unset:
             message = f"the environment variable {name} is not set"

@@ -24,7 +24,9 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://(?:([^:/@?#]*)(?::([^@]*))?@)?([^?]*)(\?.
 _SECRET_ARGUMENT = re.compile(r"password|passfile|secret|token", re.IGNORECASE)
 
 
-def taken(references: Iterable[tuple[KeyPath, str, str]]) -> tuple[frozenset[str], frozenset[str]]:
+def withheld_and_secret(
+    references: Iterable[tuple[KeyPath, str, str]],
+) -> tuple[frozenset[str], frozenset[str]]:
     """Return the variables that jobs may not have, and those of them that hold a secret.
 
     `references` are the key, the text as it is written there, and a variable that it names. In a

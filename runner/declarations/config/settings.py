@@ -22,7 +22,7 @@ _SECRET_ARGUMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `config.yaml` and the environment say. Times are in seconds, paths absolute.
+    """Settings of `config.yaml` and the environment. Times are in seconds, paths absolute.
 
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.

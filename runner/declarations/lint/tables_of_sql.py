@@ -9,7 +9,7 @@ from headrace.template.skeleton import UNKNOWN, sql_for_parsers
 
 @dataclass(frozen=True, slots=True)
 class SqlUse:
-    """What is done to tables. `unbounded` holds (DELETE or UPDATE, table) without WHERE.
+    """The use of tables. `unbounded` holds (DELETE or UPDATE, table) without WHERE.
 
     `makes` are those that are created, changed in their columns, or filled.
     """

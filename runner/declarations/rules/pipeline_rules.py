@@ -18,6 +18,11 @@ from headrace.declarations.rules.env_rules import (
     variables_may_be_set,
 )
 from headrace.declarations.rules.param_rules import constraints_make_sense, defaults_fit
+from headrace.declarations.rules.pipeline_triggers import (
+    trigger_params_fit,
+    triggers_are_others,
+    triggers_speak_of_upstream,
+)
 from headrace.declarations.rules.retry_rules import retried_errors_make_sense
 from headrace.declarations.rules.schedule_rules import (
     durations_make_sense,
@@ -32,11 +37,6 @@ from headrace.declarations.rules.template_rules import (
     templates_can_be_rendered,
     templates_keep_to_their_values,
     templates_refer_to_what_there_is,
-)
-from headrace.declarations.rules.trigger_rules import (
-    triggers_are_others,
-    triggers_give_what_is_taken,
-    triggers_speak_of_upstream,
 )
 from headrace.declarations.source import KeyPath
 from headrace.declarations.template_references import is_template, scalars
@@ -99,7 +99,7 @@ def dependencies_have_no_cycle(draft: Draft) -> Iterator[Finding]:
 
 
 def trigger_rules_have_dependencies(draft: Draft) -> Iterator[Finding]:
-    """How other steps end means something only to a step that waits for some."""
+    """A trigger rule stands only at a step that waits for others."""
     for step in draft.steps:
         if "trigger_rule" in step.data and not step.data.get("depends_on"):
             message = f"{step.label} has a trigger_rule but depends on no step"
@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
     templates_refer_to_what_there_is,
     conditions_are_expressions,
     triggers_are_others,
-    triggers_give_what_is_taken,
+    trigger_params_fit,
     triggers_speak_of_upstream,
     items_have_a_name_of_their_own,
     items_stand_apart_from_steps,

@@ -72,7 +72,7 @@ def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) ->
 
 
 class Said(NamedTuple):
-    """What a file says of a step that the shape of its result depends on.
+    """The keys of a step on which the shape of its result depends.
 
     `job` is None for a step that runs a pipeline, or that has no job.
     """

@@ -47,7 +47,7 @@ def templates_can_be_rendered(draft: Draft) -> Iterator[Finding]:
             # Rendered by the job itself, with names of its own.
             fault = references(value).fault
             if fault:
-                message = f"this is no template: {fault.rstrip('.')}"
+                message = f"this is not a valid template: {fault.rstrip('.')}"
                 yield Finding(path, "bad-template", message, BRACES_HINT)
             continue
         else:
@@ -80,7 +80,7 @@ def _found(path: KeyPath, faults: tuple[Fault, ...]) -> Iterator[Finding]:
 
 
 def items_stand_apart_from_steps(draft: Draft) -> Iterator[Finding]:
-    """Where the items are known at the start, one text speaks of the item or of steps."""
+    """A text refers to the item or to steps, not to both, if the items are known at the start."""
     for path, value, step in _templates(draft):
         foreach = step.data.get("foreach") if step else None
         if step is None or not isinstance(foreach, dict) or _is_sql(path, step):
@@ -123,7 +123,7 @@ def _templates(draft: Draft) -> Iterator[tuple[KeyPath, str, DraftStep | None]]:
 
 
 def _is_sql(path: KeyPath, step: DraftStep | None) -> bool:
-    """Tell whether a value is rendered by the job itself."""
+    """Return whether a value is rendered by the job itself."""
     if step is None or "pipeline" in step.data:
         return False
     return path[len(step.path) :][:2] == ("with", "sql")
@@ -139,7 +139,7 @@ def _no_item(step: DraftStep) -> dict[str, str]:
 
 
 def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
-    """What a step template's parameters are called is known in its step only."""
+    """Names of a step template's parameters are known in its step only."""
     texts = [(path, value, False) for path, value in draft.values() if is_template(value)]
     texts += [((*step.path, "when"), step.text("when") or "", True) for step in draft.all_steps]
     for path, text, expression in texts:
@@ -152,7 +152,7 @@ def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
 
 
 def speaks_of_templates(text: str, *, expression: bool) -> bool:
-    """Tell whether a template, or a bare expression, names `template`."""
+    """Return whether a template, or a bare expression, names `template`."""
     if "template" not in text or (not expression and not is_template(text)):
         return False
     return (of_condition(text) if expression else references(text)).of_template

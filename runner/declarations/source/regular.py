@@ -15,7 +15,7 @@ _KINDS = (
 
 
 class NotRegular(OSError):
-    """What bears the name is no regular file; `strerror` says what it is."""
+    """The path names no regular file; `strerror` says what it is."""
 
 
 class TooLarge(OSError):

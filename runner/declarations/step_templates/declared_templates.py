@@ -53,12 +53,12 @@ class StepTemplate:
 
     @property
     def path(self) -> KeyPath:
-        """Where the template stands in its file."""
+        """Return the place of the template in its file."""
         return ("templates", self.name)
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """What the template says of a step."""
+        """Return the keys that the template gives to a step."""
         return {key: part for key, part in self.data["step"].items() if key not in OF_THE_STEP}
 
     @property
@@ -79,7 +79,7 @@ class StepTemplate:
         return (value if isinstance(value, str) else None), ()
 
     def of_params(self, path: KeyPath) -> bool:
-        """Tell whether what stands at `path` of the step is a text with parameters in it."""
+        """Return whether what stands at `path` of the step is a text with parameters in it."""
         text, _ = self.text_at(path)
         return text is not None and bool(names_in(text))
 

@@ -13,7 +13,7 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
-from headrace.engine.attempts.error_text import told
+from headrace.engine.attempts.error_text import text_of
 from headrace.hooks import AttemptInfo, Hook, Moment, name_of, registered
 from headrace.model import exact_json
 from headrace.observe.logs import about
@@ -100,7 +100,9 @@ def _call_one(moment: Moment, hook: Hook, info: AttemptInfo) -> None:
     except BaseException as error:  # noqa: BLE001 - a user's function may raise anything
         frames = traceback.extract_tb(error.__traceback__)
         place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
-        _warn(moment, hook, info, f"failed: {told(error)}{place}; the job's outcome is unchanged")
+        _warn(
+            moment, hook, info, f"failed: {text_of(error)}{place}; the job's outcome is unchanged"
+        )
 
 
 def _copied(result: Any) -> Any:

@@ -14,7 +14,7 @@ MOST_TRACEBACK = 20_000
 _MOST_CAUSES = 5
 
 
-def told(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """Return an error as a row shows it: `KeyError: 'missing'`, then what caused it."""
     lines = [_line(one) for one in _with_causes(error)]
     text = "\ncaused by ".join(line for line in dict.fromkeys(lines) if line)

@@ -25,7 +25,7 @@ from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
 from headrace.engine.attempts.unknown_jobs import given_back
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.gating.gate import close_failed
+from headrace.engine.gating.gate import update_dependants_of_failed
 from headrace.engine.planning.deferred_templates import Render, late_said
 from headrace.errors import (
     ChildRunFailed,
@@ -81,7 +81,7 @@ class Executor:
         log: JobLog,
     ) -> None:
         self.store = store
-        self.progress = RunProgress(store, store.close_run)
+        self.progress = RunProgress(store, store.finish_run)
         self.sessions = sessions
         self._registry = registry
         self._surroundings = surroundings
@@ -91,7 +91,7 @@ class Executor:
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
 
-    # -- the line ---------------------------------------------------------------------
+    # -- the connection ---------------------------------------------------------------
 
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run the job's own code. Its effects on the control database stay uncommitted.
@@ -129,7 +129,7 @@ class Executor:
         finally:
             jobapi.enter(None)
             self.sessions.handled()
-            self._log.finish()
+            self._log.end()
             self.tidy()
 
     def _handled(self, claimed: Claimed) -> Handled:
@@ -241,7 +241,7 @@ class Executor:
             if row is None:
                 raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
             self.write_log(claimed)
-            messages = close_failed(tx, [row])
+            messages = update_dependants_of_failed(tx, [row])
         self.hooks.note(claimed, row["status"], error=raised.error)
         return messages
 

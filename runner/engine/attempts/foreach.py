@@ -13,7 +13,7 @@ from uuid import UUID
 
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import recount
-from headrace.engine.gating.pools import admit_to
+from headrace.engine.gating.pools import assign_slots_of
 from headrace.engine.planning.deferred_templates import Render, late_variables
 from headrace.engine.planning.run_params import with_params
 from headrace.errors import HeadraceError, TemplateError
@@ -97,11 +97,11 @@ def complete_items(
     claimed: Claimed,
     made: Expansion,
     log: LogLines | None,
-    close_runs: Callable[[list[UUID | None]], list[Message]],
+    finish_runs: Callable[[list[UUID | None]], list[Message]],
 ) -> Completed:
     """Complete the attempt and insert its jobs, in one transaction.
 
-    `close_runs` closes a run of which nothing may be left, where there are no items.
+    `finish_runs` finishes a run of which nothing may be left, where there are no items.
 
     Raises:
         StaleAttempt: The attempt is over; no job was made.
@@ -114,9 +114,9 @@ def complete_items(
         crash_point("expanded")
     crash_point("after-expansion")
     if made.pool is not None and made.slots is not None:
-        messages += admit_to(store, made.pool, made.slots)
+        messages += assign_slots_of(store, made.pool, made.slots)
     if not made.payloads:
-        messages += close_runs([claimed.run_id])
+        messages += finish_runs([claimed.run_id])
     released = [(str(one.job_id), one.attempt, one.queue, one.timeout_s) for one in messages]
     return Completed(claimed.run_id, claimed.dependents, released)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.engine.attempts.error_text import frames, plain_text, told
+from headrace.engine.attempts.error_text import frames, plain_text, text_of
 from headrace.engine.attempts.foreach import Expansion
 from headrace.errors import (
     InvalidPayload,
@@ -85,7 +85,7 @@ def retry_in_s(
 def raised(error: BaseException) -> Raised:
     """Return what a row keeps of an exception."""
     return Raised(
-        told(error),
+        text_of(error),
         frames(error),
         permanent=isinstance(error, _PERMANENT),
         lasting=is_lasting(error),

@@ -8,7 +8,7 @@ from headrace.store.attempts import Claimed
 
 
 def record_end(executor: Executor, claimed: Claimed, handled: Handled | Raised) -> list[Message]:
-    """Complete or fail the attempt, and close its run; returns messages to send.
+    """Complete or fail the attempt, and finish its run; returns messages to send.
 
     Raises:
         StaleAttempt: The attempt is over.

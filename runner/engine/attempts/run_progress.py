@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from uuid import UUID
 
-from headrace.engine.gating.gate import decide, recount_below
-from headrace.engine.gating.pools import admit, admit_to
-from headrace.engine.gating.run_completion import Store, follow
+from headrace.engine.gating.gate import decide, recount_dependants
+from headrace.engine.gating.pools import assign_slots, assign_slots_of
+from headrace.engine.gating.run_completion import Store, after_finish
 from headrace.queue.message import Message
 from headrace.store.attempts import Claimed, Completed, CompletedBatch
 from headrace.store.row_types import EndedRun
@@ -37,14 +37,14 @@ class RunProgress:
         if completed.recount:
             for job_id in ended:
                 with self._store.transaction() as tx:
-                    released += recount_below(tx, job_id)
+                    released += recount_dependants(tx, job_id)
         if completed.undecided:
             with self._store.transaction() as tx:
                 messages, runs = decide(tx, completed.undecided)
             released += messages
             for run_id in runs:
                 released += self._finish_run(run_id)
-            released += admit(self._store)
+            released += assign_slots(self._store)
         return released
 
     def finish_run(self, claimed: Claimed) -> list[Message]:
@@ -54,7 +54,7 @@ class RunProgress:
         """
         messages: list[Message] = []
         if claimed.pool is not None and claimed.pool_slots is not None:
-            messages += admit_to(self._store, claimed.pool, claimed.pool_slots)
+            messages += assign_slots_of(self._store, claimed.pool, claimed.pool_slots)
         return messages + self.finish_runs([claimed.run_id])
 
     def finish_runs(self, run_ids: Iterable[UUID | None]) -> list[Message]:
@@ -66,7 +66,7 @@ class RunProgress:
         return messages
 
     def _finish_run(self, run_id: UUID) -> list[Message]:
-        finished, messages = follow(self._store, self._finish(run_id))
+        finished, messages = after_finish(self._store, self._finish(run_id))
         for run in finished:
             log.log(
                 logging.INFO if run["status"] == "completed" else logging.WARNING,

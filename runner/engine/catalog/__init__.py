@@ -1,1 +1,1 @@
-"""What exists: job classes and pipelines, read from files and kept through broken edits."""
+"""Job classes and pipelines that exist, read from files and kept through broken edits."""

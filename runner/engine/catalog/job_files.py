@@ -64,8 +64,8 @@ def others(workers: Iterable[Mapping[str, Any]], digest: str) -> Sequence[str]:
     ]
 
 
-def told(worker: str) -> str:
-    """Say what a worker is to be done with that has loaded other files."""
+def restart_hint(worker: str) -> str:
+    """Return the hint for a worker that has loaded other files."""
     return (
         f"worker {worker} runs with other job files than those on disk here: it does not know what"
         " was changed since it started; restart it"
@@ -102,7 +102,7 @@ class JobFilesWatch:
             self._tell("this daemon", _DAEMON)
         workers = self._database.rows(queries.WORKERS)
         for name in others(workers, self._digest):
-            self._tell(name, told(name))
+            self._tell(name, restart_hint(name))
 
     def _read(self) -> bool:
         self._digest = self._registry.on_disk()

@@ -1,9 +1,8 @@
 """Job classes by name: the files under `jobs/`, and dotted paths."""
 
 import importlib
-import pkgutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from headrace.declarations.config import Settings
 from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.job_files import digest_of, folders_of
+from headrace.engine.catalog.job_modules import JobModules, is_job
 from headrace.engine.catalog.job_type import JobType
-from headrace.engine.catalog.type_hints import describe, takes_decimals, takes_text_and_numbers
+from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers, describe
 from headrace.errors import InvalidPayload, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
 from headrace.model.job_parameters import Finding, refused_names
-from headrace.model.plan import FOREACH
 from headrace.template.syntax import has_template
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Registry:
             known = self.get(job).parameters
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if takes_text_and_numbers(one.type)]
+        return [name for name, one in known.items() if accepts_text_and_numbers(one.type)]
 
     def kept_digits(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
@@ -114,7 +113,7 @@ class Registry:
             known = self.get(job).parameters
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if takes_decimals(one.type)]
+        return [name for name, one in known.items() if accepts_decimals(one.type)]
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked and read by their type hints.
@@ -175,7 +174,7 @@ class Registry:
             message, _, hint = str(error).partition("; ")
             yield (), "unknown-job", message, hint
             return
-        yield from refused_names(job, kind.cls, with_, anything=kind.takes_anything)
+        yield from refused_names(job, kind.cls, with_, anything=kind.accepts_anything)
         known = kind.parameters
         for key, value in with_.items():
             type_ = known[key].type if key in known else None
@@ -191,7 +190,7 @@ class Registry:
 
     def _unknown(self, name: str) -> str:
         if name in self._broken:
-            return f'the file of the job "{name}" cannot be loaded; {self._broken[name]}'
+            return self._broken[name]
         guess = did_you_mean(name, self.names(), listed_as="known jobs")
         return f'unknown job "{name}"; {guess} `headrace jobs --types` lists them.'
 
@@ -204,56 +203,14 @@ class Registry:
         # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
         from headrace.model import argument_types  # noqa: F401
 
-        with former_names.answered(self._folder):
-            self._scan_folders()
-
-    def _scan_folders(self) -> None:
-        package = importlib.import_module(self._package)
-        own = self._folder
-        if own is not None and own.is_dir() and not _within(own, package.__path__):
-            # Last, so that no file of the project stands before one that is installed.
-            package.__path__.append(str(own))
-            if (own / "__init__.py").is_file():
-                # A package `jobs` of the project's own: what it does comes before its modules.
-                self._load("jobs")
-        for module in pkgutil.iter_modules(package.__path__):
-            self._load(f"{self._package}.{module.name}")
-
-    def _load(self, module_name: str) -> None:
-        """Register a file's classes; one that does not load leaves the others alone."""
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
-            stem = module_name.rpartition(".")[2]
-            self._broken[stem] = self._broken[_camel(stem)] = f"{type(error).__name__}: {error}"
-            return
-        for name, cls in vars(module).items():
-            own = isinstance(cls, type) and cls.__module__ == module_name
-            if own and _is_job(cls) and not name.startswith("_") and name != FOREACH:
-                self._types[name] = JobType(name, cls)
+        found = JobModules(self._package, self._folder)
+        self._broken = found.broken
+        self._types = {name: JobType(name, cls) for name, cls in found.classes.items()}
 
 
 def registry_of(settings: Settings) -> Registry:
     """Return the job classes of a project."""
     return Registry(folder=settings.project / "jobs", packages=settings.job_packages)
-
-
-def _within(folder: Path, path: Iterable[str]) -> bool:
-    return any(Path(known).resolve() == folder.resolve() for known in path)
-
-
-def _camel(stem: str) -> str:
-    return "".join(part.capitalize() for part in stem.split("_"))
-
-
-def _is_job(cls: Any) -> bool:
-    """A subclass of BaseJob, told by its marks: the registry imports no job by itself."""
-    return (
-        isinstance(cls, type)
-        and callable(getattr(cls, "dispatch", None))
-        and callable(getattr(cls, "handle", None))
-        and cls.__name__ != "BaseJob"
-    )
 
 
 def _as_loaded(module_name: str) -> str:
@@ -277,7 +234,7 @@ def _by_path(path: str, allowed: Collection[str]) -> type:
         raise UnknownJobClass(
             f'unknown job "{path}"; it cannot be imported: {type(error).__name__}: {error}'
         ) from None
-    if not _is_job(cls):
+    if not is_job(cls):
         raise UnknownJobClass(f'unknown job "{path}"; it is not a subclass of BaseJob')
     found: type = cls
     return found

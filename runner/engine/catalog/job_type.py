@@ -20,7 +20,7 @@ class JobType:
 
     @property
     def transactional(self) -> bool:
-        """Whether the effect commits with the completion."""
+        """Return whether the effect commits with the completion."""
         return bool(getattr(self.cls, "transactional", True))
 
     @property
@@ -36,12 +36,12 @@ class JobType:
 
     @cached_property
     def meanings(self) -> dict[str, str]:
-        """What the docstrings say of the parameters, by their names."""
+        """Return the docstrings' descriptions of the parameters, by their names."""
         return meanings_of(self.cls)
 
     @cached_property
-    def takes_anything(self) -> bool:
-        """Whether `with` may hold keys that no constructor names."""
+    def accepts_anything(self) -> bool:
+        """Return whether `with` may hold keys that no constructor names."""
         return bool(getattr(self.cls, "any_parameters", False))
 
     @property
@@ -76,7 +76,7 @@ class JobType:
 
     @cached_property
     def faults_of(self) -> Callable[[Mapping[str, Any]], Iterable[Any]] | None:
-        """What finds the arguments that the class refuses whatever their type, if it does."""
+        """Return the function that finds arguments that the class refuses whatever their type."""
         found: Callable[[Mapping[str, Any]], Iterable[Any]] | None
         found = getattr(self.cls, "faults_of", None)
         return found

@@ -11,12 +11,12 @@ from headrace.declarations.load import LoadedFile, load_text
 from headrace.declarations.source import shown_path
 from headrace.engine.catalog.job_registry import Registry
 from headrace.model.pipeline import Pipeline
-from headrace.model.stored import restored
+from headrace.model.stored import from_stored
 
 
 @dataclass(frozen=True, slots=True)
-class NotRestored:
-    """Why the pipeline of a broken file cannot be had again."""
+class LostVersion:
+    """The reason why the pipeline of a broken file is not available."""
 
     path: str
     why: str
@@ -49,7 +49,7 @@ class LastGood:
         ]
         return max(alike, key=lambda path: len(places[path]), default=None)
 
-    def version(self, row: Mapping[str, Any], path: str) -> Pipeline | NotRestored:
+    def version(self, row: Mapping[str, Any], path: str) -> Pipeline | LostVersion:
         """Return the pipeline that the row holds, as one of the file at this path."""
         if row["built"] is not None:
             try:
@@ -61,20 +61,20 @@ class LastGood:
                 return found
         return self._read_again(row, path)
 
-    def _read_again(self, row: Mapping[str, Any], path: str) -> Pipeline | NotRestored:
+    def _read_again(self, row: Mapping[str, Any], path: str) -> Pipeline | LostVersion:
         """Return what the text means today: all that an earlier version has stored."""
         if row["source"] is None:
-            return NotRestored(path, "an earlier version did not store it; fix the file")
+            return LostVersion(path, "an earlier version did not store it; fix the file")
         loaded = load_text(bytes(row["source"]), Path(path), self._registry, self._settings)
         if loaded.pipeline is not None and loaded.name == row["name"]:
             return loaded.pipeline
         problems = [*loaded.problems, *loaded.outer]
         why = f": {problems[0]}" if problems else ""
-        return NotRestored(path, f"its last valid version can no longer be read{why}")
+        return LostVersion(path, f"its last valid version can no longer be read{why}")
 
 
 def _built(row: Mapping[str, Any], path: str) -> Pipeline:
-    return restored(
+    return from_stored(
         bytes(row["built"]),
         file=shown_path(Path(path)),
         folder=str(Path(os.path.abspath(path)).parent),

@@ -20,7 +20,7 @@ from headrace.declarations.load import (
 )
 from headrace.engine.catalog.file_watch import BackgroundLook
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.catalog.last_good_version import LastGood, NotRestored
+from headrace.engine.catalog.last_good_version import LastGood, LostVersion
 from headrace.errors import Problem, ProblemsError, UnknownPipeline
 from headrace.errors.suggestions import did_you_mean
 from headrace.model.pipeline import Pipeline
@@ -38,14 +38,14 @@ class _State:
 
 
 class Pipelines:
-    """What `pipelines/` declares. Safe to share by threads: they see whole states only."""
+    """Pipelines that the files declare. Safe to share by threads: they see whole states only."""
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
         self._lock = threading.Lock()
         self._seen: _State | None = None
-        self._lost: Mapping[str, NotRestored] = {}
+        self._lost: Mapping[str, LostVersion] = {}
         where = f"the pipelines folder {settings.pipelines}"
         self._looking = BackgroundLook(self._look, what=where)
 
@@ -56,7 +56,7 @@ class Pipelines:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong with the files as they are."""
+        """Return the problems of the files as they are."""
         return self._state().problems
 
     def problems_of(self, name: str) -> list[Problem]:
@@ -99,7 +99,7 @@ class Pipelines:
             if self._seen is not None and stamps == before.stamps and not outdated:
                 return False
             files = self._read(stamps, before, outdated)
-            self._seen = _following(before, stamps, files, self._combined(files, before))
+            self._seen = _next_state(before, stamps, files, self._combined(files, before))
         return True
 
     @property
@@ -125,33 +125,33 @@ class Pipelines:
             and lost.path not in state.good
         }
 
-    def restore(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
+    def reinstate(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
         """Put last good versions in force whose files are there and broken; returns their names.
 
         `kept` has rows of `kept_sources`: what a leader before had in force. A process that has
-        only seen the broken file knows no other version. See `held` for what cannot be restored.
+        only seen the broken file knows no other version. See `held` for what cannot be reinstated.
         """
         state = self._state()
         last_good = LastGood(self._settings, self._registry)
         with self._lock:
             broken = {path: one for path, one in state.files.items() if path not in state.good}
-            restored: dict[str, Pipeline] = {}
-            lost: dict[str, NotRestored] = {}
+            reinstated: dict[str, Pipeline] = {}
+            lost: dict[str, LostVersion] = {}
             for row in kept:
                 path = last_good.file_of(row, broken)
                 if path is None:
                     continue
                 found = last_good.version(row, path)
                 if isinstance(found, Pipeline):
-                    restored[path] = found
+                    reinstated[path] = found
                 else:
                     lost[row["name"]] = found
             self._lost = lost
-            if restored:
-                before = replace(state, good={**state.good, **restored})
+            if reinstated:
+                before = replace(state, good={**state.good, **reinstated})
                 now = self._combined(state.files, before)
-                self._seen = _following(before, state.stamps, state.files, now)
-        return sorted(one.name for one in restored.values())
+                self._seen = _next_state(before, state.stamps, state.files, now)
+        return sorted(one.name for one in reinstated.values())
 
     def queues_below(self, names: Iterable[str | None]) -> set[str]:
         """Return the queues that runs of these pipelines need, and the runs that they start."""
@@ -220,7 +220,7 @@ class Pipelines:
             kept |= staying
 
 
-def _following(
+def _next_state(
     before: _State, stamps: Mapping[str, Stamp], files: Mapping[str, LoadedFile], now: LoadResult
 ) -> _State:
     """Return the state after a look at the files, the last good version of broken ones kept."""

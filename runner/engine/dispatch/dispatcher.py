@@ -10,10 +10,10 @@ from uuid import UUID
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.dispatch.rows import add_jobs, planned_row, run_row
-from headrace.engine.gating.concurrency import lock_groups, settle_runs
+from headrace.engine.gating.concurrency import admit_runs, lock_groups
 from headrace.engine.gating.gate import decide, message_for, recount
-from headrace.engine.gating.pools import admit
-from headrace.engine.gating.run_completion import Within, close
+from headrace.engine.gating.pools import assign_slots
+from headrace.engine.gating.run_completion import Within, finish_runs
 from headrace.errors import (
     HeadraceError,
     InvalidPayload,
@@ -138,7 +138,7 @@ class Dispatcher:
                 tx.rows("keep_run_key", id=rows[0]["id"], idempotency_key=idempotency_key)
                 keyed: KeyedRun = {**rows[0], "idempotency_key": idempotency_key}
                 rows = [keyed]
-        self.send_soon(messages + self.admitted([plan]))
+        self.send_soon(messages + self.assign_slots_for([plan]))
         return rows[0]
 
     def insert_runs(
@@ -161,7 +161,7 @@ class Dispatcher:
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
         inserted = tx.rows(queries.INSERT_RUNS, runs=exact_json.dumps(runs, default=str), term=term)
-        inserted, messages = settle_runs(tx, inserted, rules, groups)
+        inserted, messages = admit_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
         edges: list[dict[str, str]] = []
         for row in inserted:
@@ -178,10 +178,10 @@ class Dispatcher:
         ]
         return inserted, messages + _decide_roots(tx, inserted, jobs)
 
-    def admitted(self, plans: Iterable[Plan]) -> list[Message]:
+    def assign_slots_for(self, plans: Iterable[Plan]) -> list[Message]:
         """Return messages of first steps that take slots, once their rows are committed."""
         if any(job.slots is not None for plan in plans for job in plan.jobs):
-            return admit(self._database)
+            return assign_slots(self._database)
         return []
 
     def send_soon(self, messages: Sequence[Message]) -> None:
@@ -259,17 +259,17 @@ class Dispatcher:
 def _decide_roots(
     tx: Transaction, runs: Sequence[NewRun], jobs: Sequence[Mapping[str, Any]]
 ) -> list[Message]:
-    """Decide first steps that have a condition; runs of which nothing is left are closed."""
+    """Decide first steps that have a condition; runs of which nothing is left are finished."""
     running = {str(run["id"]): run["id"] for run in runs if run["status"] == "running"}
     jobs = [job for job in jobs if not job["handler"]]
     with_jobs = {job["run_id"] for job in jobs}
-    settled = {running[run_id] for run_id in running.keys() - with_jobs}
+    ended = {running[run_id] for run_id in running.keys() - with_jobs}
     messages: list[Message] = []
     roots = [job["id"] for job in jobs if job["held"] and job["run_id"] in running]
     if roots:
         messages, decided = decide(tx, roots)
-        settled |= decided
-    return messages + close(Within(tx), settled)[1]
+        ended |= decided
+    return messages + finish_runs(Within(tx), ended)[1]
 
 
 def _ids(depends_on: str | Sequence[str] | None) -> list[UUID]:

@@ -27,7 +27,7 @@ _EXISTS = "42P07"
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What became of one statement: explained, skipped, noted or failed; `told` says why.
+    """Result for one statement: explained, skipped, noted or failed; `told` says why.
 
     `number` counts the statements of a step from 1; 0 stands for all of it.
     """

@@ -21,7 +21,7 @@ _MAKING = ("CREATE", "ALTER", "DO", "CALL")
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who makes what is missing: in `before` as a sentence, else perhaps a hint."""
+    """The step that makes a missing relation: in `before` as a sentence, else perhaps a hint."""
 
     before: str = ""
     hint: str = ""
@@ -106,7 +106,7 @@ class Made:
 
 
 def _share(made: frozenset[str], names: frozenset[str]) -> bool:
-    """Tell whether one of the names is made; one without its schema fits any."""
+    """Return whether one of the names is made; one without its schema fits any."""
     for name in names:
         for table in made:
             one, other = name.rpartition("."), table.rpartition(".")

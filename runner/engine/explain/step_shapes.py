@@ -13,7 +13,7 @@ from headrace.template.syntax import has_template
 
 
 class StepShapes:
-    """What the templates of one pipeline's steps may speak of."""
+    """Names and shapes to which the templates of one pipeline's steps may refer."""
 
     def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
         self._pipeline = pipeline

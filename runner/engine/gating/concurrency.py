@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from headrace.engine.gating.run_completion import Within, cancel_run, follow
+from headrace.engine.gating.run_completion import Within, after_finish, cancel_run
 from headrace.model.pipeline import Concurrency
 from headrace.queue.message import Message
 from headrace.store import queries
@@ -14,10 +14,10 @@ from headrace.store.row_types import NewRun, OpenRun
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What a new run begins as, and the open ones that it takes the place of.
+class Admission:
+    """The status in which a new run begins, and the open runs that it replaces.
 
-    The status `replace` is settled by `settle_replacement`, once those are cancelled.
+    The status `replace` is admitted by `admit_replacement`, once those are cancelled.
     """
 
     status: str
@@ -48,26 +48,26 @@ class Groups:
             else:
                 group.running.append(row["id"])
 
-    def settle(self, run: UUID, rule: Concurrency) -> Settled:
-        """Decide about one new run; the next one sees it.
+    def admit(self, run: UUID, rule: Concurrency) -> Admission:
+        """Admit one new run; the next one sees it.
 
-        For `replace` see `settle_replacement`.
+        For `replace` see `admit_replacement`.
         """
         group = self._group(rule.group)
         free = rule.limit - len(group.running) - group.ending
         if free > 0 and not (group.queued and rule.on_conflict == "queue"):
             group.running.append(run)
-            return Settled("running")
+            return Admission("running")
         if rule.on_conflict == "queue":
             group.queued.append(run)
-            return Settled("queued")
+            return Admission("queued")
         if rule.on_conflict == "replace":
             return self._replace(group, rule)
         status = "skipped" if rule.on_conflict == "skip" else "failed"
-        return Settled(status, _reason(rule, group))
+        return Admission(status, _reason(rule, group))
 
-    def settle_replacement(self, run: UUID, rule: Concurrency, ending: int) -> Settled:
-        """Decide about a run once those that it replaces are cancelled.
+    def admit_replacement(self, run: UUID, rule: Concurrency, ending: int) -> Admission:
+        """Admit a run once those that it replaces are cancelled.
 
         `ending` of them have `finally` handlers to run first, which the new run waits for.
         """
@@ -75,16 +75,16 @@ class Groups:
         group.ending += ending
         if len(group.running) + group.ending < rule.limit:
             group.running.append(run)
-            return Settled("running")
+            return Admission("running")
         group.queued.append(run)
-        return Settled("queued")
+        return Admission("queued")
 
-    def _replace(self, group: _Group, rule: Concurrency) -> Settled:
+    def _replace(self, group: _Group, rule: Concurrency) -> Admission:
         alive = [*group.running, *group.queued]
         replaced = alive[: max(0, len(alive) + 1 - rule.limit)]
         group.running = [one for one in group.running if one not in replaced]
         group.queued = [one for one in group.queued if one not in replaced]
-        return Settled("replace", None, replaced)
+        return Admission("replace", None, replaced)
 
     def _group(self, name: str) -> _Group:
         return self._groups.setdefault(name, _Group())
@@ -107,37 +107,37 @@ def lock_groups(tx: Transaction, rules: Mapping[str, Concurrency | None]) -> Gro
     return Groups(tx.rows(queries.OPEN_RUNS_OF_GROUPS, groups=names))
 
 
-def settle_runs(
+def admit_runs(
     tx: Transaction, runs: Sequence[NewRun], rules: Mapping[str, Concurrency | None], groups: Groups
 ) -> tuple[list[NewRun], list[Message]]:
-    """Settle what was inserted as queued. `rules` are by run id, `groups` from `lock_groups`.
+    """Admit what was inserted as queued. `rules` are by run id, `groups` from `lock_groups`.
 
     Returns the rows as they are now and messages to send: others may wait for jobs that were
     cancelled with a run whose place was taken.
     """
-    settled: dict[UUID, Settled] = {}
+    admitted: dict[UUID, Admission] = {}
     messages: list[Message] = []
     for run in runs:
         rule = rules[str(run["id"])]
         if rule is None:
             continue
-        decided = groups.settle(run["id"], rule)
+        admission = groups.admit(run["id"], rule)
         ending = 0
-        for old in decided.replaced:
-            if old in settled:
-                settled[old] = Settled("cancelled", _taken(run["id"]))
+        for old in admission.replaced:
+            if old in admitted:
+                admitted[old] = Admission("cancelled", _taken(run["id"]))
             else:
                 sent, goes_on = _replaced(tx, old, run["id"])
                 messages += sent
                 ending += goes_on
-        if decided.status == "replace":
-            decided = groups.settle_replacement(run["id"], rule, ending)
-        settled[run["id"]] = decided
+        if admission.status == "replace":
+            admission = groups.admit_replacement(run["id"], rule, ending)
+        admitted[run["id"]] = admission
     entries = [
         {"id": str(run_id), "status": one.status, "error": one.error}
-        for run_id, one in settled.items()
+        for run_id, one in admitted.items()
     ]
-    rows = tx.rows(queries.SETTLE_RUNS, runs=json.dumps(entries)) if entries else []
+    rows = tx.rows(queries.ADMIT_RUNS, runs=json.dumps(entries)) if entries else []
     now = {row["id"]: row for row in rows}
     return [now.get(run["id"], run) for run in runs], messages
 
@@ -146,7 +146,7 @@ def _replaced(tx: Transaction, old: UUID, new: UUID) -> tuple[list[Message], boo
     """Cancel a run whose place is taken; tell whether it goes on for its `finally` handlers."""
     rows, messages = cancel_run(tx, old, _taken(new))
     goes_on = [row for row in rows if row["status"] == "running"]
-    messages += follow(Within(tx), goes_on)[1]
+    messages += after_finish(Within(tx), goes_on)[1]
     return messages, any(row["id"] == old for row in goes_on)
 
 

@@ -10,7 +10,7 @@ from headrace.errors import HeadraceError
 from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.database import Transaction
-from headrace.store.row_types import DecidedJob, FailedJob, LostJob, LoweredJob, QueuedJob
+from headrace.store.row_types import DecidedJob, FailedJob, LostJob, QueuedJob, UpdatedDependant
 
 # How many crashes of its worker a job may cause before it is failed for good.
 CRASH_BUDGET = 3
@@ -21,8 +21,8 @@ def message_for(row: QueuedJob) -> Message:
     return Message(row["id"], row["attempt"], row["queue"], row["timeout_s"])
 
 
-def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
-    """Tell everything below jobs that have ended, not all of them with success.
+def update_dependants(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
+    """Update everything below jobs that have ended, not all of them with success.
 
     Runs in the transaction in which they ended, after the statement that ended them: that
     statement holds their rows, so that no dependant can be added unseen. Returns the messages
@@ -30,7 +30,7 @@ def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
     """
     released: list[Message] = []
     while upstream:
-        rows = tx.rows(queries.LOWER_DEPENDENTS, upstream=list(upstream))
+        rows = tx.rows(queries.UPDATE_DEPENDANTS, upstream=list(upstream))
         released += [message_for(row) for row in rows if row["status"] == "queued"]
         released += _decide_open(tx, rows)
         upstream = [row["id"] for row in rows if row["status"] == "skipped"]
@@ -39,8 +39,8 @@ def close_below(tx: Transaction, upstream: Sequence[Any]) -> list[Message]:
     return released
 
 
-def recount_below(tx: Transaction, upstream: UUID) -> list[Message]:
-    """Lower the dependants that were added while their upstream job was completing."""
+def recount_dependants(tx: Transaction, upstream: UUID) -> list[Message]:
+    """Recount the dependants that were added while their upstream job was completing."""
     return recount(tx, [row["id"] for row in tx.rows(queries.LOCK_DEPENDANTS, upstream=upstream)])
 
 
@@ -55,10 +55,10 @@ def recount(tx: Transaction, ids: Sequence[Any]) -> list[Message]:
         tx.rows("mark_skipped_finished", ids=skipped)
     released = [message_for(row) for row in rows if row["status"] == "queued"]
     released += _decide_open(tx, rows)
-    return released + close_below(tx, skipped)
+    return released + update_dependants(tx, skipped)
 
 
-def release_stuck(tx: Transaction, older_than_s: float) -> list[Message]:
+def recount_stuck(tx: Transaction, older_than_s: float) -> list[Message]:
     """Decide jobs that wait for nothing unfinished and have been left like that.
 
     A worker may die between its commit and the recount that it owed; a job may be reopened
@@ -75,7 +75,7 @@ def decide(
 
     Those are jobs with a condition or a pool, and those that the completing statement has left
     to a count of all that is above them. What passes and needs a slot of a pool is left to
-    `admit`. Returns messages to send and the runs to look at.
+    `assign_slots`. Returns messages to send and the runs to look at.
     """
     rows = tx.rows(queries.UNDECIDED_JOBS, ids=None if ids is None else list(ids))
     passed, unmet, failed = _judged(tx, [row["id"] for row in rows])
@@ -85,8 +85,8 @@ def decide(
         for reason, skipped_ids in unmet.items()
         for row in tx.rows(queries.SKIP_JOBS, ids=skipped_ids, reason=reason)
     ]
-    released += close_below(tx, [row["id"] for row in skipped])
-    released += close_failed(tx, failed)
+    released += update_dependants(tx, [row["id"] for row in skipped])
+    released += update_dependants_of_failed(tx, failed)
     return released, {row["run_id"] for row in [*skipped, *failed] if row["run_id"] is not None}
 
 
@@ -112,27 +112,27 @@ def _judged(
 
 
 def _release(tx: Transaction, ids: list[Any]) -> list[DecidedJob]:
-    return tx.rows(queries.RELEASE_DECIDED, ids=ids) if ids else []
+    return tx.rows(queries.RELEASE_JOBS, ids=ids) if ids else []
 
 
-def _decide_open(tx: Transaction, rows: Iterable[LoweredJob]) -> list[Message]:
+def _decide_open(tx: Transaction, rows: Iterable[UpdatedDependant]) -> list[Message]:
     """Decide those of some lowered rows that nothing but their condition keeps waiting."""
     undecided = [row["id"] for row in rows if row["status"] == "waiting" and not row["deps_left"]]
     return decide(tx, undecided)[0] if undecided else []
 
 
-def close_failed(tx: Transaction, rows: Iterable[FailedJob]) -> list[Message]:
-    """Tell everything below those of some jobs that have failed for good."""
-    return close_below(
+def update_dependants_of_failed(tx: Transaction, rows: Iterable[FailedJob]) -> list[Message]:
+    """Update everything below those of some jobs that have failed for good."""
+    return update_dependants(
         tx, [row["id"] for row in rows if row["status"] == "failed" and row["dependents"]]
     )
 
 
 def after_loss(tx: Transaction, rows: Iterable[LostJob]) -> list[Message]:
-    """Go on after `lose_attempts`: send what is queued again, close what is failed for good."""
+    """Go on after `lose_attempts`: send what is queued again, update what is below the failed."""
     rows = list(rows)
     released = [message_for(row) for row in rows if row["status"] == "queued"]
-    return released + close_failed(tx, rows)
+    return released + update_dependants_of_failed(tx, rows)
 
 
 def attempts_json(attempts: Iterable[tuple[Any, int]]) -> str:

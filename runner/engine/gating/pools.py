@@ -6,20 +6,20 @@ from headrace.queue.message import Message
 from headrace.store import queries
 
 
-def admit(store: Store) -> list[Message]:
-    """Let jobs that have passed the gate take the free slots of their pools.
+def assign_slots(store: Store) -> list[Message]:
+    """Give jobs that have passed the gate the free slots of their pools.
 
     To be called after the commit that let them pass; the daemon does it every second. Returns
     messages to send.
     """
     messages: list[Message] = []
     for row in store.rows(queries.WANTED_POOLS):
-        messages += admit_to(store, row["pool"], row["slots"])
+        messages += assign_slots_of(store, row["pool"], row["slots"])
     return messages
 
 
-def admit_to(store: Store, pool: str, slots: int) -> list[Message]:
+def assign_slots_of(store: Store, pool: str, slots: int) -> list[Message]:
     """Do the same for one pool of so many slots, after the commit that freed one."""
     with store.transaction() as tx:
         tx.rows("lock_pool", pool=pool)
-        return [message_for(job) for job in tx.rows(queries.TAKE_SLOTS, pool=pool, slots=slots)]
+        return [message_for(job) for job in tx.rows(queries.ASSIGN_SLOTS, pool=pool, slots=slots)]

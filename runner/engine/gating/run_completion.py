@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 from uuid import UUID
 
-from headrace.engine.gating.gate import close_below, decide, message_for, recount
+from headrace.engine.gating.gate import decide, message_for, recount, update_dependants
 from headrace.model.ids import new_id
 from headrace.queue.message import Message
 from headrace.store import queries
@@ -15,7 +15,7 @@ from headrace.store.row_types import CancelledJob, EndedRun, RunRow
 
 
 class Store(Transaction, Protocol):
-    """Where statements run by themselves or, in a block, as one transaction."""
+    """Runs statements by themselves or, in a block, as one transaction."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction."""
@@ -37,20 +37,20 @@ class Within(Transaction):
         return nullcontext(self._tx)
 
 
-def close(store: Store, runs: Iterable[UUID]) -> tuple[list[EndedRun], list[Message]]:
-    """Close those of these runs of which nothing is left, and let the next ones run.
+def finish_runs(store: Store, runs: Iterable[UUID]) -> tuple[list[EndedRun], list[Message]]:
+    """Finish those of these runs of which nothing is left, and let the next ones run.
 
     To be called after the commit of a run's last job: two jobs that end together each look
-    after their own commit, so that the later one sees both. Returns the closed runs and the
+    after their own commit, so that the later one sees both. Returns the finished runs and the
     messages of what was released. What a crash leaves undone is made up for by the sweep.
     """
     runs = list(runs)
-    return follow(store, store.rows(queries.FINISH_RUN, ids=runs)) if runs else ([], [])
+    return after_finish(store, store.rows(queries.FINISH_RUN, ids=runs)) if runs else ([], [])
 
 
-def follow(store: Store, rows: Sequence[EndedRun]) -> tuple[list[EndedRun], list[Message]]:
-    """Do what is left to do after `finish_run` has returned these rows; see `close`."""
-    closed: list[EndedRun] = []
+def after_finish(store: Store, rows: Sequence[EndedRun]) -> tuple[list[EndedRun], list[Message]]:
+    """Do what is left to do after `finish_run` has returned these rows; see `finish_runs`."""
+    finished: list[EndedRun] = []
     messages: list[Message] = []
     while rows:
         started: list[UUID] = []
@@ -60,7 +60,7 @@ def follow(store: Store, rows: Sequence[EndedRun]) -> tuple[list[EndedRun], list
                 started += opened
                 messages += sent
         rows = [row for row in rows if row["status"] != "running"]
-        closed += rows
+        finished += rows
         messages += wake_parents(store, (row["id"] for row in rows if row["parent_job"]))
         groups = {row["concurrency_group"] for row in rows if row["concurrency_group"]}
         for group in sorted(groups):
@@ -69,7 +69,7 @@ def follow(store: Store, rows: Sequence[EndedRun]) -> tuple[list[EndedRun], list
             messages += sent
         # Nothing may be left of them: all that was released is skipped.
         rows = store.rows(queries.FINISH_RUN, ids=started) if started else []
-    return closed, messages
+    return finished, messages
 
 
 def release(store: Store, groups: Iterable[str]) -> list[Message]:
@@ -77,7 +77,7 @@ def release(store: Store, groups: Iterable[str]) -> list[Message]:
     messages: list[Message] = []
     for group in sorted(groups):
         started, sent = _release(store, group)
-        messages += sent + close(store, started)[1]
+        messages += sent + finish_runs(store, started)[1]
     return messages
 
 
@@ -96,7 +96,7 @@ def cancel_run(
     """Cancel a run with all of its jobs that are not final, and the runs that these have started.
 
     Returns the runs' rows, its own first, and messages to send; no row: it has ended already. A
-    run that is still `running` has `finally` handlers to run first: see `follow`.
+    run that is still `running` has `finally` handlers to run first: see `after_finish`.
     """
     row = tx.row(queries.CANCEL_RUN, id=run_id, error=error)
     if row is None:
@@ -109,7 +109,7 @@ def cancel_run(
     ):
         ended += cancelled
     # Jobs outside the run may wait for one inside it.
-    messages = close_below(tx, [job["id"] for job in ended if job["dependents"]])
+    messages = update_dependants(tx, [job["id"] for job in ended if job["dependents"]])
     below, sent = cancel_children(tx, ended)
     return [row, *below], messages + sent
 

@@ -42,11 +42,9 @@ def backfill(
     declared = headrace.pipelines.get(pipeline)
     found = _instants(declared, start, end, ServerClock(headrace.database).now())
     instants = sorted(found)
-    taken = {
-        row["logical_date"]
-        for row in headrace.database.rows("taken_instants", pipeline=pipeline, instants=instants)
-    }
-    missing = [instant for instant in instants if instant not in taken]
+    rows = headrace.database.rows("instants_with_runs", pipeline=pipeline, instants=instants)
+    with_runs = {row["logical_date"] for row in rows}
+    missing = [instant for instant in instants if instant not in with_runs]
     if dry_run:
         return [{"pipeline": pipeline, "logical_date": instant} for instant in missing]
     started: list[NewRun] = []
@@ -55,13 +53,13 @@ def backfill(
     return started
 
 
-def last_taken(
+def last_with_run(
     headrace: "Headrace", pipeline: Pipeline, start: datetime, end: datetime
 ) -> Row | None:
     """Return the run of the last instant of a stretch that has one."""
     instants = sorted(_instants(pipeline, start, end, ServerClock(headrace.database).now()))
-    taken = headrace.database.rows("taken_instants", pipeline=pipeline.name, instants=instants)
-    return max(taken, key=lambda row: row["logical_date"], default=None)
+    rows = headrace.database.rows("instants_with_runs", pipeline=pipeline.name, instants=instants)
+    return max(rows, key=lambda row: row["logical_date"], default=None)
 
 
 def bounds(pipeline: Pipeline, start: str, end: str) -> tuple[datetime, datetime]:
@@ -134,6 +132,6 @@ def _start(
     ]
     with headrace.database.transaction() as tx:
         rows, messages = headrace.dispatcher.insert_runs(tx, plans)
-    messages += headrace.dispatcher.admitted(made for made, _trigger in plans)
+    messages += headrace.dispatcher.assign_slots_for(made for made, _trigger in plans)
     headrace.dispatcher.send_soon(messages)
     return sorted(rows, key=lambda row: row["logical_date"])

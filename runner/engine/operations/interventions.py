@@ -8,12 +8,12 @@ from contextlib import suppress
 from uuid import UUID
 
 from headrace.engine.dispatch.dispatcher import Dispatcher
-from headrace.engine.gating.gate import close_below
+from headrace.engine.gating.gate import update_dependants
 from headrace.engine.gating.run_completion import (
+    after_finish,
     cancel_children,
     cancel_run,
-    close,
-    follow,
+    finish_runs,
     release,
     reopen,
 )
@@ -50,11 +50,11 @@ class Interventions:
                     f"job {job_id} is {self._job(tx, job_id)['status']}; only a job that has"
                     " not ended can be cancelled"
                 )
-            messages = close_below(tx, [row["id"]])
+            messages = update_dependants(tx, [row["id"]])
             below, sent = cancel_children(tx, ended)
-        messages += sent + follow(self._database, below)[1]
+        messages += sent + after_finish(self._database, below)[1]
         if row["run_id"]:
-            messages += close(self._database, [row["run_id"]])[1]
+            messages += finish_runs(self._database, [row["run_id"]])[1]
         self._dispatcher.send_soon(messages)
         return self._job(self._database, job_id)
 
@@ -72,7 +72,7 @@ class Interventions:
             cancelled, messages = cancel_run(tx, run["id"])
             if not cancelled:
                 raise IllegalTransition(f"run {run_id} is {run['status']}; it has ended already")
-        messages += follow(self._database, cancelled)[1]
+        messages += after_finish(self._database, cancelled)[1]
         self._dispatcher.send_soon(messages)
         return cancelled[0]
 
@@ -149,7 +149,7 @@ class Interventions:
     # -- inside -----------------------------------------------------------------------
 
     def _go_on(self, messages: list[Message], runs: list[UUID]) -> None:
-        self._dispatcher.send_soon(messages + close(self._database, runs)[1])
+        self._dispatcher.send_soon(messages + finish_runs(self._database, runs)[1])
 
     def _job(self, tx: Transaction, job_id: str) -> JobRow:
         row = tx.row(queries.JOB, id=_uuid(job_id, "job"))

@@ -13,10 +13,10 @@ from headrace.engine.gating.gate import (
     attempts_json,
     decide,
     message_for,
-    release_stuck,
+    recount_stuck,
 )
-from headrace.engine.gating.pools import admit
-from headrace.engine.gating.run_completion import close, release
+from headrace.engine.gating.pools import assign_slots
+from headrace.engine.gating.run_completion import finish_runs, release
 from headrace.engine.scheduling.subpipelines import MOST_RUNS, Subpipelines
 from headrace.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from headrace.model.connection import NamedConnection
@@ -42,22 +42,22 @@ log = logging.getLogger("headrace.daemon")
 
 @dataclass
 class Repaired:
-    """What one pass did, for the log and the metrics."""
+    """Counts of one pass, for the log and the metrics."""
 
     retried: int = 0
     resent: int = 0
     lost: int = 0
-    closed_runs: int = 0
+    finished_runs: int = 0
     workers: list[str] = field(default_factory=list)
     untaken: list[str] = field(default_factory=list)
 
 
 @dataclass
 class _Swept:
-    """What a sweep has found: messages to send, runs and groups to look at, overdue messages."""
+    """The findings of a sweep: messages to send, runs and groups to check, overdue messages."""
 
     messages: list[Message]
-    settled: list[IdRow]
+    forgotten: list[IdRow]
     groups: list[GroupRow]
     overdue: list[QueuedJob]
 
@@ -126,9 +126,9 @@ class Recovery:
         self._forget(done.untaken)
         self._send(messages)
         if swept is not None:
-            done.closed_runs = self._close(swept)
+            done.finished_runs = self._finish(swept)
         if wanted:
-            self._send(admit(self._database))
+            self._send(assign_slots(self._database))
         if self._subpipelines is not None:
             self._send(self._subpipelines.start(children, term))
         if swept is not None:
@@ -136,15 +136,15 @@ class Recovery:
             self._note_end_of_outage()
         return done
 
-    def _close(self, swept: "_Swept") -> int:
-        """Close runs of which nothing is left, and start queued ones; return how many were closed.
+    def _finish(self, swept: "_Swept") -> int:
+        """Finish runs of which nothing is left, start queued ones; return how many were finished.
 
         In transactions of their own: whoever holds a group waits for jobs that a tick may hold.
         """
-        closed, following = close(self._database, [row["id"] for row in swept.settled])
+        finished, following = finish_runs(self._database, [row["id"] for row in swept.forgotten])
         self._send(following)
         self._send(release(self._database, [row["name"] for row in swept.groups]))
-        return len(closed)
+        return len(finished)
 
     def _reap(self, tx: Transaction, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""
@@ -238,11 +238,11 @@ class Recovery:
 
 def _sweep(tx: Transaction, overdue_after_s: float) -> _Swept:
     """Let pass the gate what has been left behind it, and look for what else was left undone."""
-    settled = tx.rows(queries.SETTLED_RUNS)
+    forgotten = tx.rows(queries.FORGOTTEN_RUNS)
     groups = tx.rows(queries.GROUPS_WITH_QUEUED_RUNS)
     messages = decide(tx)[0]
-    messages += release_stuck(tx, OVERDUE_S)
+    messages += recount_stuck(tx, OVERDUE_S)
     messages += [message_for(row) for row in tx.rows(queries.WAKE_FORGOTTEN_PARENTS)]
     overdue = tx.rows(queries.OVERDUE_MESSAGES, older_than_s=overdue_after_s)
     tx.rows("forget_old_workers")
-    return _Swept(messages, settled, groups, overdue)
+    return _Swept(messages, forgotten, groups, overdue)

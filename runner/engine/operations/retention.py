@@ -11,7 +11,7 @@ _JOBS_A_BATCH = 2000
 
 @dataclass
 class Pruned:
-    """What was deleted."""
+    """Counts of deleted rows."""
 
     runs: int = 0
     jobs: int = 0

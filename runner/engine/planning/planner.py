@@ -1,4 +1,4 @@
-"""From a pipeline and what was given to the plan of one run."""
+"""Makes the plan of one run from a pipeline and the given values."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -35,8 +35,8 @@ _MOST_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
-    """What becomes of one pipeline: its runs, and how far its schedule is dealt with."""
+class _Progress:
+    """The decision about one pipeline: its runs, and how far its schedule is processed."""
 
     pipeline: str
     plans: list[Plan]
@@ -116,10 +116,10 @@ class Scheduler:
             return 0
         with self._database.transaction() as tx:
             rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)
-            decisions = [self._decide(row, now) for row in rows]
-            plans = [plan for one in decisions for plan in one.plans]
+            progress = [self._progress_of(row, now) for row in rows]
+            plans = [plan for one in progress for plan in one.plans]
             runs, messages = self._inserted(tx, plans, term)
-            tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in decisions]))
+            tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
             # Paused since the lease was taken, so that no run was inserted: what is due is the
             # next leader's then, and must not be marked as dealt with.
             if not tx.row("holds_term", term=term):
@@ -128,8 +128,8 @@ class Scheduler:
         crash_point("dispatch-committed")
         for name in due:
             self._next.pop(name, None)
-        self._next.update({one.pipeline: one.upcoming for one in decisions if one.upcoming})
-        messages += self._dispatcher.admitted(plans)
+        self._next.update({one.pipeline: one.upcoming for one in progress if one.upcoming})
+        messages += self._dispatcher.assign_slots_for(plans)
         self._dispatcher.send_soon(messages)
         for run in runs:
             _log_start(run)
@@ -145,15 +145,15 @@ class Scheduler:
         )
 
     def _was_set_back(self, now: datetime) -> bool:
-        """Tell whether the clock went back: what is due next lies too far ahead then."""
+        """Return whether the clock went back: what is due next lies too far ahead then."""
         return self._looked_at is not None and now < self._looked_at - TOLERANCE
 
-    def _decide(self, row: LockedSchedule, now: datetime) -> _Decision:
-        """Decide about one pipeline: which runs start, how many instants are passed over."""
+    def _progress_of(self, row: LockedSchedule, now: datetime) -> _Progress:
+        """Return which runs of one pipeline start, and how many instants are passed over."""
         name, seen = row["pipeline"], min(row["seen_until"], now)
         pipeline = self._pipelines.by_name.get(name)
         if pipeline is None:
-            return _Decision(name, [], 0, now, None)
+            return _Progress(name, [], 0, now, None)
         fire: dict[datetime, Schedule] = {}
         skipped: set[datetime] = set()
         handled = now
@@ -175,7 +175,7 @@ class Scheduler:
             plans, passed = [], len(fire.keys() | skipped)
         else:
             plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
-        return _Decision(name, plans, passed, handled, next_start(pipeline, handled))
+        return _Progress(name, plans, passed, handled, next_start(pipeline, handled))
 
     def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
         plans = []

@@ -16,8 +16,8 @@ from uuid import UUID
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.gating.concurrency import lock_groups
-from headrace.engine.gating.gate import close_failed
-from headrace.engine.gating.run_completion import Within, close, reopen, wake_parents
+from headrace.engine.gating.gate import update_dependants_of_failed
+from headrace.engine.gating.run_completion import Within, finish_runs, reopen, wake_parents
 from headrace.engine.planning.deferred_templates import late_variables
 from headrace.engine.planning.planner import Planner
 from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
@@ -59,7 +59,7 @@ def _refused(row: WantedChild, error: Exception) -> _Asked:
 
 @dataclass(slots=True)
 class _Begun:
-    """What one transaction has done, and has to be followed up after its commit."""
+    """The work of one transaction that needs a follow-up after its commit."""
 
     begun: list[dict[str, str]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -169,8 +169,8 @@ class Subpipelines:
                 raise LeadershipLost(f"term {term} is over")
             crash_point("child-uncommitted")
         crash_point("child-committed")
-        done.messages += self._dispatcher.admitted(new)
-        return done.messages + close(self._database, done.touched)[1]
+        done.messages += self._dispatcher.assign_slots_for(new)
+        return done.messages + finish_runs(self._database, done.touched)[1]
 
     def _insert(
         self, tx: Transaction, plans: Sequence[Plan], term: int | None, done: _Begun
@@ -193,7 +193,7 @@ class Subpipelines:
 
 def _fail(tx: Transaction, asked: _Asked, done: _Begun) -> None:
     rows = tx.rows(queries.FAIL_UNDECIDED, id=asked.row["id"], error=asked.error)
-    done.messages += close_failed(tx, rows)
+    done.messages += update_dependants_of_failed(tx, rows)
     done.touched |= {row["run_id"] for row in rows if row["run_id"] is not None}
 
 

@@ -45,7 +45,7 @@ class Ending:
         self._slot = slot
         self._life = life
         self._abstain, self._abstention = 0, 1
-        # What else is in hand when the line breaks; see `Sharing`.
+        # What else is in hand when the connection breaks; see `Sharing`.
         self.others: Callable[[], list[Claimed]] = list
 
     # -- ends -------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Ending:
 
         Raises:
             StaleAttempt: The attempt is over.
-            StoreUnavailable: The line is gone.
+            StoreUnavailable: The connection is gone.
         """
         self._slot.completing()
         try:
@@ -121,11 +121,11 @@ class Ending:
             self._taker.send([_again(one) for one in claimed])
 
     def recover(self, claimed: Sequence[Claimed], server: object, why: str = _LOST) -> None:
-        """The line broke in the middle: ask the database, when it is back, what became of it.
+        """The connection broke in the middle: ask the database, when it is back, what became of it.
 
-        What was committed is; what was not is given back. A job that breaks the line each time
-        (it makes its server process crash, say) spends the crash budget; where the whole server
-        was started anew since `server`, no job is to blame.
+        What was committed is; what was not is given back. A job that breaks the connection each
+        time (it makes its server process crash, say) spends the crash budget; where the whole
+        server was started anew since `server`, no job is to blame.
         """
         others = self.others()
         while True:
@@ -145,7 +145,7 @@ class Ending:
                 self._life.sit_out(error)
 
     def _fail_ended(self, claimed: Sequence[Claimed]) -> None:
-        """Fail the job for good that has ended its transaction before the line broke.
+        """Fail the job for good that has ended its transaction before the connection broke.
 
         One that was completed is left alone, as is one that is somebody else's.
         """

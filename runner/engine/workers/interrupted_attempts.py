@@ -8,11 +8,11 @@ from headrace.engine.gating.gate import (
     CRASH_BUDGET,
     after_loss,
     attempts_json,
-    close_below,
-    close_failed,
     message_for,
+    update_dependants,
+    update_dependants_of_failed,
 )
-from headrace.engine.gating.run_completion import close
+from headrace.engine.gating.run_completion import finish_runs
 from headrace.observe.logs import about
 from headrace.plan.error_kinds import TIMEOUT_KINDS
 from headrace.queue.message import Message
@@ -42,13 +42,13 @@ def end_attempt(database: Database, ended: Ended) -> list[Message]:
             messages = _time_out(tx, ended)
         elif ended.outcome == "cancelled":
             rows = tx.rows(queries.CANCEL_JOBS, ids=[ended.job_id], run_id=None, keep_finally=False)
-            messages = close_below(tx, [row["id"] for row in rows])
+            messages = update_dependants(tx, [row["id"] for row in rows])
         else:
             lost = lose_attempts(tx, [(ended.job_id, ended.attempt)], ended.outcome, ended.error)
             messages = after_loss(tx, lost)
         of_job = tx.row("run_of_job", id=ended.job_id) or {}
     run_ids = [of_job["run_id"]] if of_job.get("run_id") else []
-    messages += close(database, run_ids)[1]
+    messages += finish_runs(database, run_ids)[1]
     # The number in a message is that of the attempt before.
     which = f"attempt {ended.attempt}" if ended.claimed else f"before attempt {ended.attempt + 1}"
     log.warning(
@@ -124,4 +124,4 @@ def _time_out(tx: Transaction, ended: Ended) -> list[Message]:
         traceback=ended.traceback,
         retry_in=retry_in_s(row["retry"], row["retry_count"], TIMEOUT_KINDS, error),
     )
-    return [] if failed is None else close_failed(tx, [failed])
+    return [] if failed is None else update_dependants_of_failed(tx, [failed])

@@ -81,7 +81,7 @@ class WorkerSide:
         settings = self._settings
         redact_records()
         job_log = JobLog(self._keeper.pages[slot.index])
-        Output(job_log, self._keeper.pipes[slot.index]).take_over()
+        Output(job_log, self._keeper.pipes[slot.index]).redirect()
         logging.getLogger().addHandler(job_log)
         logging.getLogger(JOB_LOGGER).setLevel(logging.INFO)
         store = AttemptStore(self._database_url, self._name)

@@ -61,7 +61,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What a cron expression says, as sets of numbers. Weekday 0 is Sunday.
+    """Fields of a cron expression, as sets of numbers. Weekday 0 is Sunday.
 
     `both_days` tells how the two day fields combine: where one of them begins with `*`, both
     must match; where both are restricted, either is enough. `follows_real_time` is true of

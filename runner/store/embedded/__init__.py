@@ -20,7 +20,7 @@ __all__ = ["Servers", "dump", "find", "start", "stop", "urls", "use"]
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the two servers listen, as any SQLAlchemy, libpq or Redis client takes it."""
+    """URLs of the two servers, as any SQLAlchemy, libpq or Redis client takes it."""
 
     database_url: str
     redis_url: str

@@ -20,7 +20,7 @@ from headrace.store.embedded.process import (
     run,
     user_to_become,
 )
-from headrace.store.embedded.role import BOOTSTRAP, ROLE, hand_over, make_role, settled
+from headrace.store.embedded.role import BOOTSTRAP, ROLE, hand_over, is_ordinary, make_role
 
 _MAJOR = "18"
 # A crash recovery of max_wal_size takes seconds; a slow disk may need this long.
@@ -53,12 +53,12 @@ def url(place: Place) -> str:
 
 
 def running(place: Place) -> bool:
-    """Tell whether a server listens, be it ready or not."""
+    """Return whether a server listens, be it ready or not."""
     return listens(_socket(place))
 
 
 def ready(place: Place) -> bool:
-    """Tell whether the server takes queries."""
+    """Return whether the server takes queries."""
     return _pid_file(place)[7:8] == ["ready"] and running(place)
 
 
@@ -68,7 +68,7 @@ def start(place: Place) -> None:
     Raises:
         EmbeddedError: with the last lines of the log.
     """
-    if running(place) and _settled(place):
+    if running(place) and _is_up(place):
         return
     binaries = programs(place)
     paths = (place.home, place.sockets, binaries / "postgres")
@@ -78,12 +78,12 @@ def start(place: Place) -> None:
     _check_version(place)
     _give_data(place.data, identity)
     _disown_stale_files(place)
-    if not settled(place.data):
+    if not is_ordinary(place.data):
         hand_over(place, binaries, identity)
     _launch(place, binaries, identity)
 
 
-def _settled(place: Place) -> bool:
+def _is_up(place: Place) -> bool:
     """Wait for a server that is on its way up or down. Returns whether it is up."""
     limit = time.monotonic() + _START_LIMIT_S
     while running(place):

@@ -43,8 +43,8 @@ def make_role(place: Place, data: Path, binaries: Path, identity: str) -> None:
     _turn_away(data)
 
 
-def settled(data: Path) -> bool:
-    """Tell whether the cluster's role is an ordinary one."""
+def is_ordinary(data: Path) -> bool:
+    """Return whether the cluster's role is an ordinary one."""
     return _hba(data).read_text().startswith(_REJECT)
 
 

@@ -25,7 +25,7 @@ _LOCK = 0x68656164
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a database has: `version` is None without a schema of Headrace's."""
+    """Schema of a database: `version` is None without one of Headrace's."""
 
     version: str | None
     works_from: str | None = None
@@ -34,14 +34,14 @@ class Schema:
 
     @property
     def usable(self) -> bool:
-        """Whether this version can work with it as it is."""
+        """Tell whether this version can work with it as it is."""
         if self.version == LATEST:
             return True
         return self.newer and self.works_from is not None and self.works_from <= LATEST
 
     @property
     def newer(self) -> bool:
-        """Whether a later version of Headrace has made it what it is."""
+        """Tell whether a later version of Headrace has made it."""
         return self.version is not None and self.version > LATEST
 
     def require(self) -> None:

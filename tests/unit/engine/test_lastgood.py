@@ -7,7 +7,7 @@ import pytest
 from headrace.declarations.config import Settings
 from headrace.declarations.load import LoadedFile
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.catalog.last_good_version import LastGood, NotRestored
+from headrace.engine.catalog.last_good_version import LastGood, LostVersion
 from headrace.model.pipeline import Pipeline, Step
 from headrace.model.stored import stored
 
@@ -60,5 +60,5 @@ def test_what_a_leader_of_an_earlier_version_has_left_in_the_row_is_not_taken_fo
     assert (found.steps, found.folder) == (KEPT.steps, "/now/pipelines/sub")
 
     found = last_good.version({**row, "version": "v2"}, BROKEN[1])
-    assert isinstance(found, NotRestored)
+    assert isinstance(found, LostVersion)
     assert "fix the file" in found.why

@@ -1,16 +1,7 @@
-"""Runs a job in a test as a worker runs it, without daemon, worker and Redis.
+"""Runs one attempt of one job in a test."""
 
-    with database() as db:
-        outcome = run_job(RefreshTotals, {"region": "eu"}, database=db)
-        assert outcome.status == "completed"
-        assert db.rows("select region from mart.totals") == [{"region": "eu"}]
-
-"Testing a job" in docs/guide/jobs.md says what is as in a worker and what is not.
-"""
-
-import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,41 +10,33 @@ from typing import Any
 from headrace import jobapi
 from headrace.declarations.config import Settings
 from headrace.engine.application import Headrace
-from headrace.engine.attempts.executor import Executor, Surroundings
 from headrace.engine.attempts.outcome import Handled, Raised
 from headrace.engine.attempts.recorded_end import record_end
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.errors import JobFailure
-from headrace.jobapi import Permissions, former_names
+from headrace.jobapi import Permissions
 from headrace.jobs.base import BaseJob, class_name
 from headrace.model import exact_json
-from headrace.model.connection import NamedConnection
 from headrace.model.ids import new_id
 from headrace.model.job_parameters import written
-from headrace.observe.joblog import JOB_LOGGER, JobLog
-from headrace.observe.output import Spoken
-from headrace.queue.message import Message
-from headrace.queue.sender import Sender
+from headrace.observe.joblog import JobLog
 from headrace.store.attempts import AttemptStore, Claimed
 from headrace.store.fresh_database import FreshDatabase
-from headrace.store.fresh_database import fresh_database as database
-from headrace.store.sessions import JobSessions
-from headrace.template.guard import JobGuard
-from headrace.template.values import render_value
-
-__all__ = ["FreshDatabase", "JobOutcome", "database", "run_job"]
-
-_WORKER = "testing"
-
-# A project's job files may name what they import as they do under a worker.
-former_names.answer()
-_NO_CONNECTIONS: Mapping[str, str | FreshDatabase] = {}
+from headrace.testing.in_process import (
+    NO_CONNECTIONS,
+    WORKER,
+    executor_of,
+    heard,
+    url_of,
+    with_given,
+)
+from headrace.testing.kept_messages import KeptMessages
 
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How one attempt of a job has ended.
+    """The outcome of one attempt of a job.
 
     `status` is `completed` or `failed`; `result` is what was stored, `error` and `traceback` what
     a row would keep of a failure. `logs` are the lines that the job has logged and printed.
@@ -73,7 +56,7 @@ def run_job(
     with_: Mapping[str, Any] | None = None,
     *,
     database: FreshDatabase | str | None = None,
-    connections: Mapping[str, str | FreshDatabase] = _NO_CONNECTIONS,
+    connections: Mapping[str, str | FreshDatabase] = NO_CONNECTIONS,
     project: Path | str = ".",
     shell_commands: bool = False,
     allowed_hosts: Iterable[str] = (),
@@ -89,38 +72,22 @@ def run_job(
     Raises:
         InvalidPayload: The parameters do not fit the class.
     """
-    url = database.url if isinstance(database, FreshDatabase) else database
+    url = None if database is None else url_of(database)
     folder = Path(project).resolve()
     payload = {name: written(value) for name, value in (with_ or {}).items()}
     with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
         permissions = Permissions(shell_commands, tuple(allowed_hosts))
-        settings = _settings(folder, Path(home), connections, permissions)
-        store = AttemptStore(url, _WORKER) if url is not None else _NoStore()
+        settings = Settings(folder, Path(home), folder / "pipelines")
+        settings = with_given(settings, connections, permissions)
+        store = AttemptStore(url, WORKER) if url is not None else _NoStore()
         stack.callback(store.drop)
         running = _Running(settings, store, _OneMore(job, folder / "jobs"))
         if url is None:
             return running.in_memory(job, payload)
-        headrace = stack.enter_context(Headrace(settings, url, "", ExitStack(), _WORKER))
+        headrace = stack.enter_context(Headrace(settings, url, "", ExitStack(), WORKER))
         headrace.registry = running.registry
-        headrace.sender = _NoQueue("redis://", lambda: headrace.keys)
+        headrace.sender = KeptMessages(lambda: headrace.keys)
         return running.recorded(job, payload, headrace)
-
-
-def _settings(
-    folder: Path,
-    home: Path,
-    connections: Mapping[str, str | FreshDatabase],
-    permissions: Permissions,
-) -> Settings:
-    named = {name: NamedConnection(_url_of(one)) for name, one in connections.items()}
-    return Settings(
-        folder,
-        home,
-        folder / "pipelines",
-        connections=named,
-        shell_commands=permissions.shell_commands,
-        allowed_hosts=permissions.allowed_hosts,
-    )
 
 
 class _Running:
@@ -129,11 +96,7 @@ class _Running:
     def __init__(self, settings: Settings, store: AttemptStore, registry: Registry) -> None:
         self.registry = registry
         self._log = JobLog()
-        sessions = JobSessions(store, settings.connections, JobGuard(), _WORKER)
-        sessions.say = self._log.say_one
-        permissions = Permissions(settings.shell_commands, settings.allowed_hosts)
-        surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
-        self._executor = Executor(store, sessions, registry, surroundings, self._log)
+        self._executor = executor_of(settings, store, registry, self._log)
 
     def in_memory(self, job: type[BaseJob], payload: Mapping[str, Any]) -> JobOutcome:
         """Run it with nothing around it."""
@@ -173,7 +136,7 @@ class _Running:
         return self._outcome(row["status"], row["result"], row["error"], row["traceback"], job_id)
 
     def _handle(self, claimed: Claimed) -> Handled | Raised:
-        with _heard(self._log):
+        with heard(self._log):
             return self._executor.handle(claimed)
 
     def _outcome(
@@ -189,30 +152,6 @@ class _Running:
         return JobOutcome(status, result, error, lines, traceback, job_id)
 
 
-@contextmanager
-def _heard(log: JobLog) -> Iterator[None]:
-    """Have what is logged and printed in the block heard, as a worker's child does."""
-    root, jobs = logging.getLogger(), logging.getLogger(JOB_LOGGER)
-    levels = root.level, jobs.level
-    out, err = Spoken(log, 1, logging.INFO), Spoken(log, 2, logging.WARNING)
-
-    def drain() -> None:
-        out.finish()
-        err.finish()
-
-    log.drain = drain
-    root.addHandler(log)
-    root.setLevel(min(root.level, logging.INFO))
-    jobs.setLevel(logging.INFO)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            yield
-    finally:
-        root.removeHandler(log)
-        root.setLevel(levels[0])
-        jobs.setLevel(levels[1])
-
-
 class _OneMore(Registry):
     """The job classes of a project and one that need not lie among them."""
 
@@ -225,22 +164,15 @@ class _OneMore(Registry):
         return self._given if name == self._given.name else super().get(name)
 
 
-class _NoQueue(Sender):
-    """Sends nothing: nobody takes it."""
-
-    def send(self, messages: Iterable[Message]) -> None:
-        """See `Sender`."""
-
-
 class _NoStore(AttemptStore):
     """No control database: a job that wants one is told what to do."""
 
     def __init__(self) -> None:
-        super().__init__("", _WORKER)
+        super().__init__("", WORKER)
 
     @property
     def raw(self) -> Any:
-        """See `Line`."""
+        """See `ChildConnection`."""
         raise JobFailure(
             "the job opens a session, and run_job was given no database: with database() as db:"
             " run_job(…, database=db)"
@@ -248,11 +180,11 @@ class _NoStore(AttemptStore):
 
     @property
     def lost(self) -> bool:
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
     def broken(self, error: BaseException) -> bool:  # noqa: ARG002 - as its class has it
-        """See `Line`."""
+        """See `ChildConnection`."""
         return False
 
 
@@ -271,7 +203,3 @@ def _claimed(job_class: str, payload: dict[str, Any]) -> Claimed:
         dependents=0, late=False, folder="", logical_date=None, pool=None, pool_slots=None,
         env=None,
     )  # fmt: skip
-
-
-def _url_of(one: str | FreshDatabase) -> str:
-    return one.url if isinstance(one, FreshDatabase) else one

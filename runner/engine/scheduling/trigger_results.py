@@ -1,4 +1,4 @@
-"""Stores and logs the decisions of pipeline triggers."""
+"""Stores and logs the results of pipeline triggers."""
 
 import json
 import logging
@@ -17,8 +17,8 @@ log = logging.getLogger("headrace.daemon")
 
 
 @dataclass(slots=True)
-class Decision:
-    """What becomes of the upstream runs of one pipeline."""
+class TriggerResult:
+    """Outcome for the upstream runs of one pipeline."""
 
     pipeline: str
     waiting: list[Ended]
@@ -48,16 +48,16 @@ class Decision:
 
     @property
     def seen(self) -> frozenset[tuple[UUID, datetime]]:
-        """What waits, as `look` sees it."""
+        """Return the runs that still wait, as `look` sees them."""
         return frozenset((one.run, one.finished_at) for one in self.waiting)
 
 
-def note(tx: Transaction, decisions: Sequence[Decision], settled: datetime) -> None:
+def note(tx: Transaction, results: Sequence[TriggerResult], visible_until: datetime) -> None:
     """Store what was decided."""
-    used = [row for one in decisions for row in one.used]
+    used = [row for one in results for row in one.used]
     if used:
         tx.rows("note_triggered", used=json.dumps(used))
-    passed = [{"pipeline": one.pipeline, "runs": one.passed} for one in decisions if one.passed]
+    passed = [{"pipeline": one.pipeline, "runs": one.passed} for one in results if one.passed]
     if passed:
         tx.rows("note_passed_over", passed=json.dumps(passed))
     waiting = [
@@ -65,14 +65,14 @@ def note(tx: Transaction, decisions: Sequence[Decision], settled: datetime) -> N
             "pipeline": one.pipeline,
             "waiting": {held.pipeline: held.finished_at.isoformat() for held in one.waiting},
         }
-        for one in decisions
+        for one in results
         if not one.more
     ]
     if waiting:
-        tx.rows("advance_triggers", done=json.dumps(waiting), settled=settled)
+        tx.rows("advance_triggers", done=json.dumps(waiting), visible_until=visible_until)
 
 
-def tell(runs: Iterable[NewRun], decisions: Iterable[Decision]) -> None:
+def log_results(runs: Iterable[NewRun], results: Iterable[TriggerResult]) -> None:
     """Log what was started, and what could not be."""
     for run in runs:
         log.info(
@@ -83,7 +83,7 @@ def tell(runs: Iterable[NewRun], decisions: Iterable[Decision]) -> None:
             run["logical_date"].isoformat(),
             f": {run['error']}" if run["error"] else "",
         )
-    for one in decisions:
+    for one in results:
         for row in one.used:
             if row["error"]:
                 log.error(

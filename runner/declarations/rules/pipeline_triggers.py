@@ -24,7 +24,7 @@ def triggers_are_others(draft: Draft) -> Iterator[Finding]:
             yield Finding(path, "pipeline-cycle", message, "name another pipeline")
 
 
-def triggers_give_what_is_taken(draft: Draft) -> Iterator[Finding]:
+def trigger_params_fit(draft: Draft) -> Iterator[Finding]:
     """The parameters of a trigger are declared, fit, and hold all that are required."""
     if "trigger" not in draft.data:
         return

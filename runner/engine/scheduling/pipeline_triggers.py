@@ -9,8 +9,8 @@ from uuid import UUID
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
-from headrace.engine.scheduling.trigger_decisions import Decision, note, tell
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
+from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
@@ -36,7 +36,7 @@ _ADVANCE_EVERY_S = 60.0
 _MOST_ERROR = 2000
 
 
-class Triggers:
+class PipelineTriggers:
     """Knows which pipelines wait for others, and starts their runs.
 
     `clock` gives seconds of a monotonic clock.
@@ -64,7 +64,7 @@ class Triggers:
 
     @property
     def behind(self) -> bool:
-        """Whether `tick` has something to do at once."""
+        """Return whether `tick` has something to do at once."""
         return bool(self._due)
 
     def refresh(self, term: int) -> None:
@@ -126,8 +126,8 @@ class Triggers:
         if not due:
             return 0
         with self._database.transaction() as tx:
-            decisions, settled = self._decisions(tx, due)
-            ids = {run_id: plan for one in decisions for run_id, plan in one.plans.items()}
+            results, visible_until = self._results(tx, due)
+            ids = {run_id: plan for one in results for run_id, plan in one.plans.items()}
             runs: list[NewRun] = []
             messages: list[Message] = []
             if ids:
@@ -137,45 +137,46 @@ class Triggers:
                 )
                 if len(runs) < len(ids):
                     raise LeadershipLost(f"term {term} is over")
-            note(tx, decisions, settled)
+            note(tx, results, visible_until)
             _check_term(tx, term)
             crash_point("dispatch-uncommitted")
         crash_point("dispatch-committed")
         if len(due) == len(self._declared):
             self._next_advance = self._clock() + _ADVANCE_EVERY_S
-        self._waiting.update((one.pipeline, one.seen) for one in decisions)
-        self._due = {one.pipeline for one in decisions if one.more}
-        messages += self._dispatcher.admitted(ids.values())
+        self._waiting.update((one.pipeline, one.seen) for one in results)
+        self._due = {one.pipeline for one in results if one.more}
+        messages += self._dispatcher.assign_slots_for(ids.values())
         self._dispatcher.send_soon(messages)
-        tell(runs, decisions)
+        log_results(runs, results)
         return len(runs)
 
     # -- inside -----------------------------------------------------------------------
 
     def _is_withdrawn(self, pipeline: str) -> bool:
-        """Tell whether a pipeline has this trigger no more: not while its file may be broken."""
+        """Return whether a pipeline has this trigger no more: not while its file may be broken."""
         return pipeline in self._pipelines.by_name or not any(
             problem.severity == "error" for problem in self._pipelines.problems
         )
 
-    def _decisions(self, tx: Transaction, due: list[str]) -> tuple[list[Decision], datetime]:
+    def _results(self, tx: Transaction, due: list[str]) -> tuple[list[TriggerResult], datetime]:
         paused = {
             row["pipeline"] for row in tx.rows("lock_triggers", pipelines=due) if row["paused"]
         }
         # Before the runs are read: see the statement.
-        moment = tx.row("settled_moment")
+        moment = tx.row("visible_until")
         assert moment is not None
         found: dict[str, dict[UUID, UpstreamRun]] = {name: {} for name in due}
         for row in tx.rows(queries.UNUSED_UPSTREAM_RUNS, pipelines=due, most=_MOST_READ):
             found[row["waiting"]][row["id"]] = row
-        decisions = [
-            self._decide(name, found[name], name in paused, moment["settled"]) for name in due
+        results = [
+            self._result_of(name, found[name], name in paused, moment["visible_until"])
+            for name in due
         ]
-        return decisions, moment["settled"]
+        return results, moment["visible_until"]
 
-    def _decide(
-        self, name: str, rows: Mapping[UUID, UpstreamRun], paused: bool, settled: datetime
-    ) -> Decision:
+    def _result_of(
+        self, name: str, rows: Mapping[UUID, UpstreamRun], paused: bool, visible_until: datetime
+    ) -> TriggerResult:
         trigger = self._declared[name]
         ended, until = known(
             (
@@ -185,22 +186,24 @@ class Triggers:
             ),
             _MOST_READ,
         )
-        matched = match(trigger.pipelines, trigger.window_s, ended, until or settled, _MOST_AT_ONCE)
+        matched = match(
+            trigger.pipelines, trigger.window_s, ended, until or visible_until, _MOST_AT_ONCE
+        )
         more = until is not None or _left(matched) < len(ended)
-        decision = Decision(name, matched.waiting, more)
-        decision.use(matched.superseded, "superseded")
-        decision.use(matched.expired, "expired")
+        result = TriggerResult(name, matched.waiting, more)
+        result.use(matched.superseded, "superseded")
+        result.use(matched.expired, "expired")
         for start in matched.starts:
             if paused:
-                decision.use(start.runs, "paused")
-                decision.passed += 1
+                result.use(start.runs, "paused")
+                result.passed += 1
             else:
-                self._plan(decision, start, rows)
-        return decision
+                self._plan(result, start, rows)
+        return result
 
-    def _plan(self, decision: Decision, start: Start, rows: Mapping[UUID, UpstreamRun]) -> None:
+    def _plan(self, result: TriggerResult, start: Start, rows: Mapping[UUID, UpstreamRun]) -> None:
         """Plan one run. Where it cannot start, nobody would succeed later either."""
-        pipeline = self._pipelines.by_name.get(decision.pipeline)
+        pipeline = self._pipelines.by_name.get(result.pipeline)
         if pipeline is None:
             return
         upstream = {one.pipeline: rows[one.run] for one in start.runs}
@@ -214,11 +217,11 @@ class Triggers:
                 timezone=last["timezone"],
             )
         except (HeadraceError, ValueError, OverflowError) as error:
-            decision.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
+            result.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
             return
         run_id = new_id()
-        decision.plans[run_id] = plan
-        decision.use(start.runs, "started", run_id)
+        result.plans[run_id] = plan
+        result.use(start.runs, "started", run_id)
 
 
 def _left(matched: Matched) -> int:
