@@ -1,18 +1,21 @@
 """MirrorTable: a full copy of a table."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy.orm import Session
 
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
+from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import lock_name
 from headrace.jobs.transfer.first_copy import first_copy
+from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.template import Preview
 
@@ -32,6 +35,11 @@ class MirrorTable(BaseJob):
         target_table: the table to fill. If another table's foreign key refers to it, its rows
             are written by key.
         columns: the columns to copy; default all.
+        select: the columns as a list of `name`, `-name` (all but this one) and `name as other`.
+        where: a condition in SQL that the source's rows meet.
+        mask: what to put in place of a column's values: hash, null, `partial:4` (only the last
+            four characters stay), `{constant: …}`, `fake:name` and others. NULL stays NULL.
+        mask_salt: the secret for hash and fake, as `{env: NAME}`, a variable of the worker.
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the source lacks; recreate, which
@@ -48,13 +56,18 @@ class MirrorTable(BaseJob):
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
+    in_sql: ClassVar[tuple[str, ...]] = ("where",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         source_table: str,
         target_table: str,
         *,
         columns: list[str] | None = None,
+        select: list[str] | None = None,
+        where: str | None = None,
+        mask: dict[str, MaskGiven] | None = None,
+        mask_salt: dict[Literal["env"], str] | None = None,
         on_schema_change: OnSchemaChange = "fail",
         replace_strategy: ReplaceStrategy = "insert_from_staging",
         expect: Expected | None = None,
@@ -64,7 +77,9 @@ class MirrorTable(BaseJob):
     ) -> None:
         super().__init__(**kwargs)
         self.source_table, self.target_table = source_table, target_table
-        self.columns = columns
+        self.columns, self.mask_salt = columns, mask_salt
+        self.masks = read_masks(mask, mask_salt)
+        self.selection = Selection.read(columns, select, where, self.masks)
         self.on_schema_change, self.strategy = on_schema_change, replace_strategy
         self.expect = Expectation.read(expect)
         self.source_connection = source_connection or self.connection
@@ -72,13 +87,14 @@ class MirrorTable(BaseJob):
 
     def handle(self) -> dict[str, Any]:
         logger.info("Mirroring %s into %s", self.source_table, self.target_table)
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
         with (
             self.session(self.target_connection) as target,
             open_source(
                 self,
                 target,
                 self.source_table,
-                self.columns,
+                selection,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
             ) as source,
@@ -106,5 +122,7 @@ class MirrorTable(BaseJob):
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection
-        yield from of_stage_table(self.source_table, self.columns, source, target)
+        yield from of_stage_table(
+            self.source_table, self.columns, source, target, self.selection.where
+        )
         yield from of_store(self.target_table, target, self.columns, self.strategy)

@@ -65,7 +65,7 @@ class Metadata:
         for name in self.names:
             if name not in there:
                 declared = RenderedSql(Column(name, _TYPES[name]).declared, {})
-                statement = packaged_sql("add_column", table=target.sql, declared=declared)
+                statement = packaged_sql("add_column", table=target.sql, column=declared)
                 execute(session, statement)
 
 

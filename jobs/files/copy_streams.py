@@ -1,6 +1,9 @@
 """COPY between files and tables, a piece at a time: no file is ever whole in memory."""
 
+import os
 import re
+import select
+import socket
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +26,9 @@ _DATES = (
 
 # `03/02/04`: read as year-month-day it would be a day that nobody means.
 _SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
+
+
+_PEEKED_BYTES = 65536
 
 
 class Misfit(JobFailure):
@@ -97,8 +103,8 @@ def copy_in(
     Raises:
         JobFailure: a row does not fit, with its line.
     """
-    watched = _Watched(source)
     with _cursor(session) as cursor:
+        watched = _Watched(source, cursor.connection.fileno())
         try:
             cursor.copy_expert(_statement(cursor, sql), watched, piece)
         except psycopg2.Error as error:
@@ -157,14 +163,24 @@ def _statement(cursor: Any, sql: RenderedSql) -> bytes | str:
     return written
 
 
-class _Watched:
-    """A source that remembers why it failed: the driver passes on the message only."""
+class _Refused(Exception):
+    """The server has refused the COPY; its reason is read once the driver stops sending."""
 
-    def __init__(self, source: Readable) -> None:
-        self._source = source
+
+class _Watched:
+    """A source that remembers why it failed: the driver passes on the message only.
+
+    Neither the driver nor the server ends a COPY early: what is sent after a refused row is
+    thrown away. So the server's line is looked at before each piece.
+    """
+
+    def __init__(self, source: Readable, line: int) -> None:
+        self._source, self._line = source, line
         self.error: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
+        if _has_refused(self._line):
+            raise _Refused
         try:
             piece = self._source.read(size)
             # The statement names the encoding, whatever the session's is.
@@ -172,6 +188,24 @@ class _Watched:
         except Exception as error:
             self.error = error
             raise
+
+
+def _has_refused(line: int) -> bool:
+    """Tell whether an error waits to be read on a server's line; over TLS nobody can see it."""
+    if not select.select([line], [], [], 0)[0]:
+        return False
+    with socket.socket(fileno=os.dup(line)) as peeking:
+        try:
+            waiting = peeking.recv(_PEEKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+    while len(waiting) >= 5:
+        if waiting[:1] == b"E":
+            return True
+        if waiting[:1] not in (b"N", b"S", b"A"):
+            return False
+        waiting = waiting[1 + int.from_bytes(waiting[1:5]) :]
+    return False
 
 
 def _reason(

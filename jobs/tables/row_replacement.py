@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.tables.expectations import (
     NOTHING_EXPECTED,
     Expectation,
@@ -27,8 +26,10 @@ from headrace.jobs.tables.kept_rows import (
     refuse_missing,
     refuse_unchanged,
 )
+from headrace.jobs.tables.local_settings import enough_work_memory
 from headrace.jobs.tables.sequences import advance_sequences
-from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
+from headrace.jobs.tables.staged_keys import check_keys
+from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
 
@@ -95,20 +96,24 @@ def write_by_key(
     key: Sequence[str],
     *,
     delete: bool,
-    update: bool = True,
+    update: bool | Sequence[str] = True,
     expect: Expectation = NOTHING_EXPECTED,
 ) -> Written:
     """Bring a table to the staged rows by key: only rows that differ are written.
 
-    With `delete` rows that are not staged go, first of all; without `update` rows whose key is
-    there stay as they are. It is one statement, so that foreign
-    keys are looked at when all is done. Values are compared by their stored form, which every
-    type has: `1.0` and `1.00`, or two ways to write one JSON, do differ.
+    With `delete` rows that are not staged go, first of all. `update` tells whether rows whose key
+    is there change, or which of their columns. It is one statement, so that foreign keys are
+    looked at when all is done. Values are compared by their stored form, which every type has:
+    `1.0` and `1.00`, or two ways to write one JSON, do differ.
     """
-    fixed = [c.name for c in columns if update and c.identity == "a" and c.name not in key]
+    names = [column.name for column in columns]
+    updated = _updated(names, update)
+    fixed = [
+        c.name for c in columns if c.name in updated and c.identity == "a" and c.name not in key
+    ]
     statement = written_by_key(
         target.sql,
-        [column.name for column in columns],
+        names,
         key,
         delete=delete,
         update=update,
@@ -117,12 +122,22 @@ def write_by_key(
         count_differing=target.sifted,
     )
     before = count_before(session, target, expect) if delete else 0
-    execute(session, packaged_sql("analyze_staged", staged=STAGED))
+    execute(session, packaged_sql("analyze_staged", staged=STAGED, key=key))
     if fixed:
         _refuse_renumbering(session, target, key, fixed)
     if delete:
         refuse_heirs(session, target, key)
-    row = dict(execute(session, statement).mappings().one())
+    rest = [name for name in updated if name not in (*key, *fixed)]
+    with enough_work_memory(session):
+        drop_staged(session, CHANGES)
+        execute(
+            session,
+            packaged_sql(
+                "keep_changes", changed=CHANGES, staged=STAGED, table=target.sql, key=key, rest=rest
+            ),
+        )
+        row = dict(execute(session, statement).mappings().one())
+    drop_staged(session, CHANGES)
     differing = row.pop("differing", None)
     written = Written(**row)
     expect.check_deleted(written.deleted, before, target.written)
@@ -132,7 +147,7 @@ def write_by_key(
             refuse_unchanged(target, differing - written.updated)
         if delete:
             refuse_kept(session, target, key)
-    advance_sequences(session, target, [column.name for column in columns])
+    advance_sequences(session, target, names)
     return written
 
 
@@ -142,7 +157,7 @@ def written_by_key(
     key: Sequence[str],
     *,
     delete: bool,
-    update: bool = True,
+    update: bool | Sequence[str] = True,
     fixed: Sequence[str] = (),
     always: bool = False,
     count_differing: bool = False,
@@ -151,11 +166,12 @@ def written_by_key(
 
     With `count_differing` it also counts the rows that were to be updated.
     """
-    rest = [name for name in columns if update and name not in (*key, *fixed)]
+    rest = [name for name in _updated(columns, update) if name not in (*key, *fixed)]
     return packaged_sql(
         "write_by_key",
         table=table,
         staged=STAGED,
+        changes=CHANGES,
         columns=columns,
         key=key,
         rest=rest,
@@ -165,20 +181,10 @@ def written_by_key(
     )
 
 
-def check_keys(
-    session: Session, key: Sequence[str], source: str, rows_in: RenderedSql = STAGED_SQL
-) -> None:
-    """Refuse rows, by default the staged ones, whose key is null, or not unique.
-
-    Raises:
-        JobFailure: naming the first such key.
-    """
-    statement = packaged_sql("doubled_key", table=rows_in, key=key)
-    rows = outcome_of(session, statement, keep=1)["rows"]
-    if rows:
-        row = rows[0]
-        values = ", ".join(f"{name}={row[name]}" for name in key)
-        raise JobFailure(f"{source}: the key {values} is null or occurs {row['times']} times")
+def _updated(names: Sequence[str], update: bool | Sequence[str]) -> list[str]:
+    if isinstance(update, bool):
+        return list(names) if update else []
+    return [name for name in names if name in update]
 
 
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:

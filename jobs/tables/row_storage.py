@@ -12,13 +12,13 @@ from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
 from headrace.jobs.tables.row_replacement import (
     ReplaceStrategy,
     Written,
-    check_keys,
     check_loss,
     insert_statement,
     replace_rows,
     write_by_key,
 )
 from headrace.jobs.tables.schema_drift import Agreement, OnSchemaChange, agree
+from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import (
     drop_staged,
     lock_name,
@@ -179,13 +179,13 @@ def merge_staged(
     key: list[str],
     *,
     delete: bool,
-    update: bool = True,
+    update: bool | Sequence[str] = True,
     on_schema_change: OnSchemaChange = "fail",
     expect: Expectation = NOTHING_EXPECTED,
 ) -> Written:
     """Bring `table` to the staged rows by key; where it is missing, it is made with that key.
 
-    Without `update` rows whose key is there stay as they are.
+    `update` tells whether rows whose key is there change, or which of their columns.
 
     Raises:
         JobFailure: the key is null or not unique, or as `store_staged`.
@@ -198,20 +198,49 @@ def merge_staged(
         check_keys(session, key, source)
         make_of_staged(session, table, staged.rows, model=staged.model, key=key)
         return Written(inserted=staged.rows)
-    agreed = _agreed(session, target, staged, on_schema_change, replaces=False)
-    fit(session, target, agreed.columns, staged.model, staged.rows)
-    missing = [name for name in key if name not in {c.name for c in agreed.columns}]
-    if missing:
-        raise JobFailure(f"{table} has no column {missing[0]!r}, which is the key")
-    check_keys(session, key, source)
-    lock_rows(session, target)
-    for change in agreed.changes:
-        execute(session, change)
+    columns = ready_by_key(session, target, staged, key, on_schema_change)
     written = write_by_key(
-        session, target, agreed.columns, key, delete=delete, update=update, expect=expect
+        session,
+        target,
+        columns,
+        key,
+        delete=delete,
+        update=update,
+        expect=expect,
     )
     drop_staged(session)
     return written
+
+
+def ready_by_key(
+    session: Session,
+    target: Table,
+    staged: Staged,
+    key: Sequence[str],
+    policy: OnSchemaChange = "fail",
+    *,
+    unique: bool = True,
+) -> tuple[Column, ...]:
+    """Make staged rows and target ready for each other; returns the columns to write.
+
+    The target is locked and has its new columns; the rows have its types, and a key that is never
+    null and, unless `unique` is false, occurs once.
+
+    Raises:
+        JobFailure: as `merge_staged`.
+    """
+    source = staged.source or (staged.model.written if staged.model else target.written)
+    agreed = _agreed(session, target, staged, policy, replaces=False)
+    fit(session, target, agreed.columns, staged.model, staged.rows)
+    missing = [name for name in key if name not in {c.name for c in agreed.columns}]
+    if missing:
+        raise JobFailure(f"{target.written} has no column {missing[0]!r}, which is the key")
+    if unique:
+        check_keys(session, key, source)
+    lock_rows(session, target)
+    for change in agreed.changes:
+        execute(session, change)
+    return agreed.columns
 
 
 def _agreed(

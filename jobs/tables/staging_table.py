@@ -18,6 +18,7 @@ from headrace.jobs.tables.table_catalog import (
 from headrace.template import RenderedSql, quote_name
 
 STAGED = "headrace_staged_rows"
+CHANGES = "headrace_changed_rows"
 STAGED_SQL = RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
 

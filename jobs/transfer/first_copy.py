@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.row_replacement import check_keys
 from headrace.jobs.tables.sequences import advance_sequences
+from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import lock_rows
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table

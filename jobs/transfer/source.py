@@ -1,6 +1,6 @@
 """Opens what a copy reads, and pours its rows into a table of the target's database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
-from headrace.jobs.tables.table_catalog import Column, Table, find_table, named, readable_table
+from headrace.jobs.tables.table_catalog import Column, Table, find_table, readable_table
+from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.stream import stream
 from headrace.template import RenderedSql
 
@@ -38,20 +39,28 @@ class OpensSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a copy reads: the rows of `query`, whose columns are those of `model`.
+    """What a copy reads of a table: `values`, as the columns of `model`.
 
     `session` is the source's database's; `local` tells that this is the target's, too.
+    `conditions` are met by the rows that are read, beside those of the selection.
     """
 
+    table: Table
     model: Table
-    query: RenderedSql
+    values: Mapping[str, RenderedSql]
+    selection: Selection
     session: Session
     local: bool
+    conditions: tuple[RenderedSql, ...] = ()
 
     @property
     def columns(self) -> list[Column]:
         """The columns that are carried over, in the source's types."""
         return list(self.model.columns)
+
+    def query(self, names: Sequence[str]) -> RenderedSql:
+        """Return the SELECT of these columns."""
+        return self.selection.query(self.table.sql, self.values, names, self.conditions)
 
 
 @contextmanager
@@ -59,21 +68,21 @@ def open_source(
     job: OpensSessions,
     target: Session,
     table: str,
-    columns: Sequence[str] | None = None,
+    selection: Selection,
     *,
     source_connection: str | None,
     target_connection: str | None,
 ) -> Iterator[Source]:
-    """Open a table, or a view, for reading; `columns` are those to copy, default all.
+    """Open a table, or a view, for reading.
 
     Raises:
         JobFailure: the table or a named column is missing, or may not be read.
     """
     if source_connection == target_connection:
-        yield _opened(target, table, columns, local=True)
+        yield _opened(target, table, selection, local=True)
         return
     with job.session(source_connection, read_only=True) as session:
-        yield _opened(session, table, columns, local=False)
+        yield _opened(session, table, selection, local=False)
 
 
 def pour(source: Source, session: Session, into: RenderedSql, columns: Sequence[Column]) -> int:
@@ -86,13 +95,14 @@ def pour(source: Source, session: Session, into: RenderedSql, columns: Sequence[
     if source.local:
         always = any(column.identity == "a" for column in columns)
         statement = packaged_sql(
-            "insert_query", table=into, columns=names, query=_select(source, names), always=always
+            "insert_query", table=into, columns=names, query=source.query(names), always=always
         )
         return execute(session, statement).rowcount
     binary = _same_form(source, session, columns)
-    sent = packaged_sql("copy_out", query=_select(source, names), binary=binary)
+    sent = packaged_sql("copy_out", query=source.query(names), binary=binary)
     stored = packaged_sql("copy_into", table=into, columns=names, binary=binary)
     name = source.model.written
+    logger.info("Copying %s %s", name, "in binary" if binary else "as text")
     if binary:
         read, written = stream(source.session, sent, session, stored, name=name)
     else:
@@ -139,7 +149,7 @@ def known_types(session: Session, model: Table, into: str) -> list[Column]:
     return staged
 
 
-def _opened(session: Session, table: str, columns: Sequence[str] | None, *, local: bool) -> Source:
+def _opened(session: Session, table: str, selection: Selection, *, local: bool) -> Source:
     found = readable_table(session, table)
     if found.filtered:
         logger.warning(
@@ -147,13 +157,8 @@ def _opened(session: Session, table: str, columns: Sequence[str] | None, *, loca
             table,
             found.role,
         )
-    if columns is not None:
-        found = replace(found, columns=tuple(named(found.columns, columns, table)))
-    return Source(found, found.sql, session, local)
-
-
-def _select(source: Source, names: Sequence[str]) -> RenderedSql:
-    return packaged_sql("select_names", table=source.query, columns=list(names))
+    model, values = selection.of(found)
+    return Source(found, model, values, selection, session, local)
 
 
 def _same_form(source: Source, session: Session, columns: Sequence[Column]) -> bool:
