@@ -1,9 +1,11 @@
 """LoadFile: files of many formats into a table."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from headrace.errors import JobFailure
+from sqlalchemy.orm import Session
+
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.copying.file_reading import DataFile
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
@@ -17,8 +19,10 @@ from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
-from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
+from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
 from headrace.jobs.tables.expectations import Expected
+from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.template import Preview
@@ -57,6 +61,9 @@ class LoadFile(BaseJob):
         dedup_sort: which of several rows with one key stays: the first by this order, as in
             `{updated_at: desc}`. Without a value there a row comes last. Default: the last row.
         create: create the table if it is missing.
+        infer_types: give the columns of a table that `create` makes the narrowest types that hold
+            all their values, instead of text, except where `columns` gives a type. The result's
+            `types` lists them.
         columns: the file's columns: a list of names, or a mapping of names to types, which
             `create` uses (text if none is given) and an existing table must have; a type may be
             `{type: date, format: DD.MM.YYYY}`. If there is a header, it is matched by name, in any
@@ -85,6 +92,12 @@ class LoadFile(BaseJob):
             _run_id. The table gets those that it lacks.
         new_files_only: load each file once per table: its content decides. What was loaded is
             recorded in `headrace.loaded_file` of the target's database, together with the rows.
+        mask: what to put in place of a column's values before they reach the table: hash, null,
+            `partial:4` (only the last characters), `{constant: x}`, or a `fake:name`. As in
+            MirrorTable.
+        mask_salt: the secret for hash and fake, as `{env: NAME}`, a variable of the worker.
+        pre_sql: SQL to run before the rows are loaded, in the same transaction.
+        post_sql: SQL to run after that, in the same transaction.
         on_error: set rows aside that cannot be stored, as in
             `{reject_table: raw.order_reject, limit: 1%}`. The table (created if it is missing) gets
             file, line, column, reason and the text of each; it keeps them if the job fails, and a
@@ -109,6 +122,7 @@ class LoadFile(BaseJob):
         "table": str,
         "files": int,
         "rejected": int,
+        "types": dict,
     }
     tables_written = ("table",)
     tables_made = ("table",)
@@ -123,6 +137,7 @@ class LoadFile(BaseJob):
         primary_key: str | list[str] | None = None,
         dedup_sort: dict[str, Order] | None = None,
         create: bool = False,
+        infer_types: bool = False,
         columns: list[str] | dict[str, ColumnSpec] | None = None,
         select: list[str] | None = None,
         normalize_names: Normalize = "none",
@@ -139,6 +154,10 @@ class LoadFile(BaseJob):
         sheet: str | int | None = None,
         metadata: list[MetadataName] | None = None,
         new_files_only: bool = False,
+        mask: dict[str, MaskGiven | None] | None = None,
+        mask_salt: dict[Literal["env"], str] | None = None,
+        pre_sql: str | None = None,
+        post_sql: str | None = None,
         on_error: OnError | None = None,
         replace_strategy: ReplaceStrategy = "insert_from_staging",
         on_schema_change: OnSchemaChange = "fail",
@@ -151,6 +170,8 @@ class LoadFile(BaseJob):
         self._declared = format
         if encoding is not None:
             codec_of(encoding)
+        if infer_types and not create:
+            raise InvalidPayload("infer_types needs create: true")
         how = WriteMode.read(
             mode,
             replace_strategy=replace_strategy,
@@ -181,8 +202,12 @@ class LoadFile(BaseJob):
             NameRules.read(select, normalize_names),
             sheet=sheet,
             metadata=Metadata(tuple(metadata or ())),
+            infer_types=infer_types,
         )
         self._load.check()
+        given_masks = {name: "null" if one is None else one for name, one in (mask or {}).items()}
+        self._masks, self._salt = read_masks(given_masks, mask_salt), mask_salt
+        self.pre_sql, self.post_sql = pre_sql, post_sql
         self._rejects = Rejects.read(on_error, self.autocommit)
         self._records = LoadedFiles(table, self.path) if new_files_only else None
 
@@ -198,7 +223,10 @@ class LoadFile(BaseJob):
                 logger.info("%s: there is no new file", self.path)
                 return {"row_count": 0, "table": self.table, "files": 0}
             files = [self._file(one) for one in sources]
-            loaded = self._load.run(session, files, self._rejects)
+            self._run(session, self.pre_sql)
+            masks = salted(self._masks, self._salt)
+            loaded = self._load.run(session, files, self._rejects, masks)
+            self._run(session, self.post_sql)
             if self._records is not None:
                 self._records.note(session)
         result = loaded.result(self.table)
@@ -206,6 +234,10 @@ class LoadFile(BaseJob):
         if self._rejects is not None:
             result["rejected"] = self._rejects.count
         return {**result, "files": len(sources)}
+
+    def _run(self, session: Session, sql: str | None) -> None:
+        if sql is not None:
+            run_statements(session, render_script(load_source(sql, None), None))
 
     def _file(self, source: FileSource) -> DataFile:
         return data_file(source, self._declared, self.encoding, self._load.reading)
@@ -215,7 +247,11 @@ class LoadFile(BaseJob):
         columns, note = self._load.known_columns(names_first=not is_json), ""
         if columns is None:
             columns, note = self._columns_of_the_files()
+        if self.pre_sql is not None:
+            yield from of_script(load_source(self.pre_sql, None), None, self.connection)
         yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
+        if self.post_sql is not None:
+            yield from of_script(load_source(self.post_sql, None), None, self.connection)
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:

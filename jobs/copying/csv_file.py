@@ -19,7 +19,7 @@ from headrace.jobs.copying.text_frames import TextColumn, TextFrames
 from headrace.jobs.files.arrow_csv import Unfit, batches
 from headrace.jobs.files.careful_csv import careful_records
 from headrace.jobs.files.copy_streams import Lines
-from headrace.jobs.files.csv_header import skip_first
+from headrace.jobs.files.csv_header import pass_first
 from headrace.jobs.files.csv_records import CsvRecords, EscapedRecords
 from headrace.jobs.files.value_forms import Rewrite, of_number
 from headrace.jobs.sql.packaged import packaged_sql
@@ -102,7 +102,7 @@ class CsvFile:
     def _header(self, file: IO[str]) -> Header:
         if self._form.header:
             return read_header(file, self.name, self._form)
-        return Header(list(self._reading.declared), skip_first(file, self._form.skip_lines))
+        return Header(list(self._reading.declared), pass_first(file, self._form.skip_lines))
 
     def _named(self, header: Header) -> list[str | None]:
         reading = self._reading
@@ -219,7 +219,7 @@ class _Copy:
             for at, column in self._taken.items()
         ]
         with self._open() as file:
-            skip_first(file, lines)
+            pass_first(file, lines)
             for record in careful_records(file, self._form, width, lines + 1, self._name):
                 if record.reason:
                     yield CarefulRow(record.line, record.raw, reason=record.reason)

@@ -230,7 +230,7 @@ class QueryExport:
             target = sink.headed(rows, self._form.split.by is not None)
             with portable(self._session, utc=self._form.format in _TYPED):
                 number = copy_out(self._session, statement, target)
-            rows.finish()
+            rows.end_file()
         return number
 
     def _packed(self, file: IO[bytes], path: str) -> Any:

@@ -1,6 +1,6 @@
 """Takes the rows of files or answers into a table: straight by COPY, or staged first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,11 @@ from headrace.jobs.copying.write_mode import WriteMode
 from headrace.jobs.files.column_shapes import SCALAR, Shape, shapes_of
 from headrace.jobs.files.copy_streams import Readable, copy_in, server_version
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.masks import Mask
 from headrace.jobs.tables.row_storage import Staged, append_staged, merge_staged, store_staged
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, make_staging, staged_table
-from headrace.jobs.tables.table_catalog import Column, Table, writable_table
+from headrace.jobs.tables.table_catalog import Column, Table, named, writable_table
 from headrace.template import RenderedSql, quote_name
 
 ABSENT = Column("headrace_absent", "text")
@@ -27,7 +28,8 @@ ABSENT = Column("headrace_absent", "text")
 class Loaded:
     """How many rows were read, and what became of them; `by_key` tells whether any were updated.
 
-    `duplicates` are rows that gave way to another one of their key.
+    `duplicates` are rows that gave way to another one of their key, `types` those that were found
+    for the columns of a table that was made.
     """
 
     read: int
@@ -35,17 +37,20 @@ class Loaded:
     updated: int = 0
     duplicates: int = 0
     by_key: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def result(self, table: str) -> dict[str, Any]:
         """Return it as a job's result."""
+        types = {"types": dict(self.types)} if self.types else {}
         if not self.by_key:
-            return {"row_count": self.inserted, "table": table}
+            return {"row_count": self.inserted, "table": table, **types}
         return {
             "row_count": self.read,
             "inserted": self.inserted,
             "updated": self.updated,
             "duplicates": self.duplicates,
             "table": table,
+            **types,
         }
 
 
@@ -64,6 +69,7 @@ class Intake:
     columns: Sequence[Column]
     lists_absent: bool = False
     metadata: Metadata = field(default_factory=Metadata)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
     read: int = 0
     written: int = 0
     seen: set[str] = field(default_factory=set)
@@ -84,7 +90,7 @@ class Intake:
     @property
     def staged(self) -> bool:
         """Whether the rows wait in a temporary table."""
-        return self.how.stages or self.lists_absent or bool(self.metadata.names)
+        return self.how.stages or self.lists_absent or bool(self.metadata.names) or bool(self.masks)
 
     @property
     def into(self) -> RenderedSql:
@@ -153,6 +159,7 @@ class Intake:
         duplicates = self._drop_duplicates() if how.by_key else 0
         self._fill_defaults(columns)
         self._drop_columns(columns)
+        self._mask(columns)
         self.metadata.add_columns(self.session, self.target)
         if how.by_key:
             return self._merged(duplicates)
@@ -213,6 +220,21 @@ class Intake:
         dropped += [ABSENT.name] if self.lists_absent else []
         if dropped:
             execute(self.session, packaged_sql("drop_columns", staged=STAGED, columns=dropped))
+
+    def _mask(self, columns: Sequence[Column]) -> None:
+        """Put the masks in place of what has come.
+
+        Raises:
+            JobFailure: there is no column of a name that `mask` has.
+        """
+        changes = []
+        for name, mask in self.masks.items():
+            (column,) = named(columns, [name], self.name)
+            _, expression = mask.applied(column)
+            type_ = RenderedSql(column.type, {})
+            changes.append({"name": column.name, "type": type_, "value": expression})
+        if changes:
+            execute(self.session, packaged_sql("mask_staged", staged=STAGED, columns=changes))
 
     def _drop_duplicates(self) -> int:
         """Leave one row of each key, while the rows still lie in the order of the source."""

@@ -1,7 +1,7 @@
 """Loads files or answers into a table: what all formats have in common."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
-from headrace.jobs.copying.careful_copy import CarefulCopy
 from headrace.jobs.copying.declared_columns import SERIAL, refuse_other_types
 from headrace.jobs.copying.file_columns import Header, match_header, matching
+from headrace.jobs.copying.file_copy import copy_file
 from headrace.jobs.copying.file_reading import DataFile, Reading
 from headrace.jobs.copying.load_metadata import NO_METADATA, Metadata
 from headrace.jobs.copying.name_rules import EVERY_NAME, NameRules
@@ -23,9 +23,11 @@ from headrace.jobs.files.csv_form import PLAIN, CsvForm
 from headrace.jobs.files.value_forms import Rewrite, of_date
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
+from headrace.jobs.tables.masks import Mask
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted, writable_table
 from headrace.jobs.tables.table_creation import add_key
+from headrace.jobs.tables.type_inference import infer_types
 from headrace.template import Preview, RenderedSql
 
 ColumnSpec = str | dict[str, str]
@@ -53,6 +55,7 @@ class TableLoad:
     leave_out: bool = False
     sheet: str | int | None = None
     metadata: Metadata = NO_METADATA
+    infer_types: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be loaded whatever comes.
@@ -85,7 +88,11 @@ class TableLoad:
         )
 
     def run(
-        self, session: Session, files: Sequence[DataFile], rejects: Rejects | None = None
+        self,
+        session: Session,
+        files: Sequence[DataFile],
+        rejects: Rejects | None = None,
+        masks: Mapping[str, Mask] | None = None,
     ) -> Loaded:
         """Load the files, all of them or nothing; rows that do not fit go to `rejects`.
 
@@ -93,20 +100,25 @@ class TableLoad:
             JobFailure: a row does not fit, with its file and line.
         """
         names = self._names_in(session, files)
+        missing = self.infer_types and writable_table(session, self.table) is None
         target = self.prepare(session, names)
         columns = self._columns(target, names, files)
         intake = Intake(
             session, target, self.name, self.how, columns,
             lists_absent=self._lists_absent(session, columns, names, files),
-            metadata=self.metadata,
+            metadata=self.metadata, masks=masks or {},
         )  # fmt: skip
         if rejects is not None:
             rejects.begin()
         for file in files:
-            _copy(file, intake, rejects)
+            copy_file(file, intake, rejects)
         if rejects is not None:
             rejects.end(intake.read + rejects.count)
-        return intake.publish()
+        loaded = intake.publish()
+        if not missing:
+            return loaded
+        unknown = [column.name for column in columns if column.name not in self._types]
+        return replace(loaded, types=infer_types(session, target, unknown))
 
     def prepare(self, session: Session, columns: Sequence[str]) -> Table:
         """Return the table, made of these columns where it is missing and may be.
@@ -267,24 +279,3 @@ class TableLoad:
         types = self._declared_types(serial=True)
         typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
         return packaged_sql("create_table", table=self.table, columns=typed)
-
-
-def _copy(file: DataFile, intake: Intake, rejects: Rejects | None) -> None:
-    """Copy a file the quick way, and if a row does not fit, the careful one."""
-    if rejects is None:
-        file.copy(intake)
-        return
-    before = intake.read, intake.written, set(intake.seen)
-    try:
-        with intake.session.begin_nested():
-            file.copy(intake)
-    except JobFailure as reason:
-        logger.info("Reading %s once more, row by row: %s", file.name, reason)
-        intake.read, intake.written, intake.seen = before
-        careful = file.careful(intake)
-        names = {column.name for column in intake.columns}
-        intake.begin_file(file.name, [name for name in careful.columns if name in names])
-        copy = CarefulCopy(intake, rejects, file.name, careful.columns, careful.default_mark)
-        stored = copy.run(careful.rows)
-        seen = careful.seen() if careful.seen else [n for n in careful.columns if n in names]
-        intake.account(file.name, stored, stored, seen)

@@ -37,7 +37,7 @@ class LineCount:
             self._next += 1 + breaks
         return found
 
-    def skip(self, batch: Any) -> None:
+    def pass_over(self, batch: Any) -> None:
         """Pass over a batch whose lines nobody wants to know."""
         inside = self._breaks(batch)
         breaks = 0 if inside is None else library("pyarrow.compute", "").sum(inside).as_py()
@@ -105,7 +105,7 @@ class TextFrames:
         if self._adds_line:
             arrays.append(arrow.array(list(map(str, lines())), arrow.string()))
         elif not lines.known:
-            self._count.skip(batch)
+            self._count.pass_over(batch)
         names = [str(at) for at in range(len(arrays))]
         sink = arrow.BufferOutputStream()
         options = csv.WriteOptions(include_header=False, quoting_style="all_valid")

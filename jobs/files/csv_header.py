@@ -9,7 +9,7 @@ _LONGEST_LINE = 1 << 28
 _LONGEST_HEADER = 1 << 22
 
 
-def skip_lines(file: IO[str], count: int, comment: str | None) -> tuple[int, str]:
+def pass_lines(file: IO[str], count: int, comment: str | None) -> tuple[int, str]:
     """Pass over the first `count` lines and the comments behind them.
 
     Returns how many lines were passed over, and the first one that was not.
@@ -22,7 +22,7 @@ def skip_lines(file: IO[str], count: int, comment: str | None) -> tuple[int, str
     return passed, line
 
 
-def skip_first(file: IO[str], count: int) -> int:
+def pass_first(file: IO[str], count: int) -> int:
     """Pass over the first `count` lines, and return how many there were."""
     return sum(1 for _ in range(count) if file.readline(_LONGEST_LINE))
 
@@ -45,7 +45,7 @@ def read_names(file: IO[str], name: str, form: CsvForm) -> FirstRecord:
     Raises:
         JobFailure: there is none, or it is no CSV.
     """
-    before, record = skip_lines(file, form.skip_lines, form.comment)
+    before, record = pass_lines(file, form.skip_lines, form.comment)
     lines = record.count("\n")
     while record.count(form.quote) % 2 and len(record) < _LONGEST_HEADER:
         line = file.readline(_LONGEST_HEADER)

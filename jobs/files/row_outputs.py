@@ -25,7 +25,7 @@ class RowOutput(Protocol):
 
     def write(self, row: bytes) -> object: ...
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Write what is left, and the end."""
 
     def let_go(self) -> None:
@@ -39,7 +39,7 @@ class TextOutput:
         file.write(header)
         self.write = file.write
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Leave it as it is: nothing follows the last row."""
 
     def let_go(self) -> None:
@@ -57,7 +57,7 @@ class JsonOutput:
         self._file.write(self._between + row.rstrip(b"\n"))
         self._between = b",\n"
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Close the list."""
         self._file.write(b"[]\n" if self._between == b"[\n" else b"\n]\n")
 
@@ -106,9 +106,9 @@ class _Typed:
             )
         except self._arrow.ArrowInvalid as error:
             raise Unfit(str(error)) from None
-        self.take(table.rename_columns(self.schema.names))
+        self.store_batch(table.rename_columns(self.schema.names))
 
-    def take(self, table: Any) -> None:
+    def store_batch(self, table: Any) -> None:
         raise NotImplementedError
 
 
@@ -122,10 +122,10 @@ class ParquetOutput(_Typed):
         parquet = library("pyarrow.parquet", "writing Parquet")
         self._writer = parquet.ParquetWriter(file, self.schema, compression=_CODECS[packing])
 
-    def take(self, table: Any) -> None:
+    def store_batch(self, table: Any) -> None:
         self._writer.write_table(table)
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Write the last rows and the footer."""
         self.flush()
         self._writer.close()
@@ -150,12 +150,12 @@ class SheetOutput(_Typed):
         self._saved = False
         self._append([self._text(name) for name in names])
 
-    def take(self, table: Any) -> None:
+    def store_batch(self, table: Any) -> None:
         for batch in table.to_batches():
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 self._append([self._value(value) for value in row])
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Write the last rows, and the workbook as a whole."""
         self.flush()
         self._book.save(self._file)

@@ -101,21 +101,21 @@ class SplitOutput:
         self._rows += 1
         self._size += len(row)
 
-    def finish(self) -> None:
+    def end_file(self) -> None:
         """Finish all files; without rows there is one, which has none."""
         if self._current is None and not self._open:
             self._next()
         for output in self._open.values():
-            output.finish()
+            output.end_file()
         if self._current is not None:
-            self._current.finish()
+            self._current.end_file()
 
     def let_go(self) -> None:
         """Close nothing: each file is let go by who opened it."""
 
     def _next(self) -> None:
         if self._current is not None:
-            self._current.finish()
+            self._current.end_file()
         self._files += 1
         self._rows = self._size = 0
         self._current = self._opened(f"{self._files:04}")
