@@ -1,6 +1,7 @@
 """LoadFile: files of many formats into a table."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
+from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
+from headrace.jobs.http.urls import without_query
 from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
 from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
 from headrace.jobs.tables.expectations import Expected
@@ -30,7 +33,9 @@ from headrace.template import Preview
 
 def _looked_up(path: str) -> None:
     """Look a path up for reading; a pattern's files may come later."""
-    if not is_pattern(path):
+    if is_url(path):
+        refuse_url(path)
+    elif not is_pattern(path):
         to_read(path)
 
 
@@ -46,8 +51,10 @@ class LoadFile(BaseJob):
         path: the file; a folder, which means the files in it; or a pattern such as
             `orders/*.csv.zst` (`**` for folders at any depth). Files are loaded in the order of
             their names. Compressed files (gzip, zstd, bzip2, xz, zip) are recognised by their
-            content. The path is searched beside the pipeline, in the pipelines folder, and in
-            the output folders.
+            content. A relative path is searched beside the pipeline, in the pipelines folder, and
+            in the output folders. An https:// (or http://) address is downloaded first; its host
+            must be one of `http.allowed_hosts` in `config.yaml`, and `${NAME}` in it names a
+            variable of the worker's environment.
         table: the table, with its schema.
         format: csv, tsv, json (one document that is a list of objects), jsonl (one JSON object per
             line), parquet or xlsx (any spreadsheet). Default: what the content shows, otherwise
@@ -114,6 +121,7 @@ class LoadFile(BaseJob):
     """
 
     paths: ClassVar = {"path": _looked_up}
+    referring: ClassVar[tuple[str, ...]] = ("path",)
     result_keys: ClassVar = {
         "row_count": int,
         "inserted": int,
@@ -166,7 +174,8 @@ class LoadFile(BaseJob):
     ) -> None:
         super().__init__(**kwargs)
         self.path, self.table, self.encoding = path, table, encoding
-        self.format = format or format_by_name(path)
+        name = without_query(path) if is_url(path) else path
+        self.format = format or format_by_name(name)
         self._declared = format
         if encoding is not None:
             codec_of(encoding)
@@ -193,7 +202,7 @@ class LoadFile(BaseJob):
         )
         given: Columns | None = columns
         self._load = TableLoad(
-            path,
+            name,
             table,
             how,
             create,
@@ -209,18 +218,31 @@ class LoadFile(BaseJob):
         self._masks, self._salt = read_masks(given_masks, mask_salt), mask_salt
         self.pre_sql, self.post_sql = pre_sql, post_sql
         self._rejects = Rejects.read(on_error, self.autocommit)
-        self._records = LoadedFiles(table, self.path) if new_files_only else None
+        self._records = LoadedFiles(table, name) if new_files_only else None
 
     def handle(self) -> dict[str, Any]:
-        sources = find_sources(self.path)
+        with self._sources() as sources:
+            return self._handled(sources)
+
+    @contextmanager
+    def _sources(self) -> Iterator[list[FileSource]]:
+        if not is_url(self.path):
+            yield find_sources(self.path)
+            return
+        with downloaded(self.path) as (name, path):
+            yield [FileSource.at(path, name)]
+
+    def _handled(self, sources: list[FileSource]) -> dict[str, Any]:
         if not sources and self._records is None:
-            raise JobFailure(f"{self.path}: no file matches, and none is in a folder of this name")
-        logger.info("Loading %s into %s", self.path, self.table)
+            raise JobFailure(
+                f"{self._load.name}: no file matches, and none is in a folder of this name"
+            )
+        logger.info("Loading %s into %s", self._load.name, self.table)
         with self.session() as session:
             if self._records is not None:
                 sources = self._records.new_ones(session, sources)
             if not sources:
-                logger.info("%s: there is no new file", self.path)
+                logger.info("%s: there is no new file", self._load.name)
                 return {"row_count": 0, "table": self.table, "files": 0}
             files = [self._file(one) for one in sources]
             self._run(session, self.pre_sql)
@@ -255,10 +277,11 @@ class LoadFile(BaseJob):
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:
-            files = [self._file(one) for one in find_sources(self.path)[:1]]
+            found = [] if is_url(self.path) else find_sources(self.path)
+            files = [self._file(one) for one in found[:1]]
             columns = files[0].columns() if files else []
         except (OSError, ValueError, JobFailure):
             columns = []
         if not columns:
-            return ALL_COLUMNS, f"the columns are read from {self.path}"
+            return ALL_COLUMNS, f"the columns are read from {self._load.name}"
         return columns, f"the columns are those that {self.path} has now"

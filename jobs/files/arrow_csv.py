@@ -38,7 +38,8 @@ def batches(
         Unfit: `types` are given, and a value is none of its column's type.
         JobFailure: a record has too many fields, or too few.
     """
-    arrow, csv = library("pyarrow", name), library("pyarrow.csv", name)
+    what = f"{name}: reading CSV in this form"
+    arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
     text = _Bytes(blocks, types or {}, arrow)
     options = {
         "read_options": csv.ReadOptions(column_names=list(names), block_size=_BLOCK_BYTES),

@@ -108,7 +108,8 @@ def _parsed(records: list[Record], form: CsvForm, width: int, name: str) -> Iter
     """Yield records with their values, as pyarrow reads them."""
     if not records:
         return
-    arrow, csv = library("pyarrow", name), library("pyarrow.csv", name)
+    what = f"{name}: reading CSV in this form"
+    arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
     wrong: dict[int, str] = {}
 
     def note(row: Any) -> str:

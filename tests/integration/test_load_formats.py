@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import zstandard
 from sqlalchemy import Engine
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi import Permissions
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner
+from tests.support.http import Answered, http_server
 
 PLAIN = "id,name,amount,day\n1,José,1.50,2026-02-03\n2,,-7,\n"
 ROWS = [(1, "José", "1.50", "2026-02-03"), (2, None, "-7.00", None)]
@@ -365,3 +368,40 @@ def test_rows_say_where_they_come_from(load, query, run_job, tmp_path, execute, 
     ]
     assert query("SELECT count(DISTINCT _loaded_at) FROM t") == [(1,)]
     run_job(LoadFile, path="in/b.jsonl", table="t", mode="merge", metadata=every)
+
+
+def test_without_the_extra_plain_files_are_loaded_and_others_say_what_to_install(
+    load, rows, monkeypatch
+):
+    for module in ("pyarrow", "pgpq", "zstandard", "python_calamine"):
+        monkeypatch.setitem(sys.modules, module, None)
+    load(PLAIN)
+    assert rows() == ROWS
+    load(gzip.compress(b'{"id": 1, "name": "x"}\n'), "in.jsonl.gz")
+    assert len(rows()) == 1
+    for content, name, with_ in (
+        (b"PAR1\x00\x00\x00\x00", "in.parquet", {}),
+        (b"\x28\xb5\x2f\xfd\x24\x04\x00", "in.csv.zst", {}),
+        (PLAIN.encode(), "in.csv", {"decimal": ","}),
+    ):
+        with pytest.raises(JobFailure, match=r"which is not installed: pip install 'headrace"):
+            load(content, name, **with_)
+
+
+def test_a_file_on_an_allowed_host_is_downloaded_whole_and_loaded(run_job, rows, load):
+    with http_server() as server:
+        whole = gzip.compress(PLAIN.encode())
+        server.routes["/in.csv.gz"] = Answered(whole)
+        server.routes["/cut.csv"] = Answered(raw=b"HTTP/1.1 200 OK\r\n\r\nid,name\n1,x\n")
+        server.routes["/none.csv"] = Answered(status=404)
+        with pytest.raises(JobFailure, match=r"not among http\.allowed_hosts"):
+            run_job(LoadFile, path=server.url("/in.csv.gz"), table="t")
+        run_job.permissions = Permissions(allowed_hosts=("127.0.0.1",))
+        url = server.url("/in.csv.gz")
+        done = run_job(LoadFile, path=f"{url}?token=secret", table="t", metadata=["_file"])
+        assert done["row_count"] == 2
+        assert rows() == ROWS
+        for path, told in (("/cut.csv", "whole"), ("/none.csv", "404")):
+            with pytest.raises(JobFailure, match=told):
+                run_job(LoadFile, path=server.url(path), table="t")
+        assert rows() == []
