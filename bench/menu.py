@@ -150,8 +150,14 @@ def data_jobs(of: Sizes) -> Workload:
         ("sync-first", "SyncTable, first copy", {"job": "SyncTable"}),
         ("sync-changed", "SyncTable, a tenth changed", {"job": "SyncTable", "changed": True}),
     )
+    files = (
+        ("load", "LoadFile, CSV", {"direction": "in"}),
+        ("load-parquet", "LoadFile, Parquet", {"direction": "in", "kind": "parquet"}),
+        ("export", "ExportQuery, CSV", {"direction": "out"}),
+    )
+    every = [("copies", *case) for case in cases] + [("files", *case) for case in files]
     return Workload("data", "Data jobs beside psql", tuple(
-        Case(f"data-{key}", f"{title}, {of.rows:,} rows", "times psql", "copies",
+        Case(f"data-{key}", f"{title}, {of.rows:,} rows", "times psql", module,
              {"rows": of.rows, **parameters}, OURS)
-        for key, title, parameters in cases
+        for module, key, title, parameters in every
     ))  # fmt: skip

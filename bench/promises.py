@@ -32,7 +32,7 @@ class Promise:
         return ours / self.best(found) if found else None
 
     def holds(self, value: float) -> bool:
-        """Tell whether a measured number keeps the promise."""
+        """Return whether a measured number keeps the promise."""
         return value >= self.bound if self.at_least else value <= self.bound
 
 

@@ -106,7 +106,7 @@ class Rounds:
 
 
 def _hopeless(done: list[dict[str, Any]]) -> bool:
-    """Whether another round would bring nothing: it cannot do it, or has failed twice."""
+    """True if another round would bring nothing: it cannot do it, or has failed twice."""
     return any("not_natural" in one for one in done) or sum("failed" in one for one in done) >= 2
 
 

@@ -100,7 +100,7 @@ class BaseJob:
         raise NotImplementedError(f"{type(self).__name__} has no handle()")
 
     def preview(self) -> Iterable[Preview]:
-        """Tell the statements that `handle` would send, in their order, without a database.
+        """Return the statements that `handle` would send, in order, without a database.
 
         `headrace plan` shows them, `headrace validate --explain` has PostgreSQL look at them.
         By default they are those of `sql` or `sql_path` in `with`.

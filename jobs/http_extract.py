@@ -1,6 +1,7 @@
 """HttpExtract: rows from an HTTP API into a table, or an answer into a file."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, ClassVar, Literal, cast
 
@@ -9,10 +10,14 @@ from sqlalchemy.orm import Session
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.copying.csv_file import CsvFile
+from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.json_file import JsonFile
 from headrace.jobs.copying.row_intake import Loaded
-from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.copying.table_load import Columns, ColumnSpec, TableLoad
 from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
 from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
 from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
@@ -112,7 +117,7 @@ class HttpExtract(BaseJob):
         on_schema_change: OnSchemaChange = "fail",
         expect: Expected | None = None,
         create: bool = False,
-        columns: list[str] | dict[str, str] | None = None,
+        columns: list[str] | dict[str, ColumnSpec] | None = None,
         delimiter: str = ",",
         null: str = "",
         max_mb: int = 100,
@@ -134,17 +139,17 @@ class HttpExtract(BaseJob):
             on_schema_change=on_schema_change,
             expect=expect,
         )
+        given: Columns | None = columns
         self._load = TableLoad(
             without_query(url),
             into or "",
             how,
             create,
-            columns,
-            delimiter,
-            null=null,
+            given,
+            CsvForm(delimiter, null=(null,)),
             leave_out=self.format != "csv",
         )
-        self._load.check(is_csv=self.format == "csv")
+        self._load.check()
 
     def handle(self) -> dict[str, Any]:
         name = self._load.name
@@ -210,25 +215,38 @@ class HttpExtract(BaseJob):
         return with_query(jobapi.reveal(self.url), pairs)
 
     def _store(self, text: IO[str], *, empty: bool) -> Loaded:
-        def lines() -> Iterator[str]:
-            text.seek(0)
-            yield from text
-
+        name = self._load.name
         with self.session() as session:
             try:
-                if empty:
-                    # An API that has nothing new to say has not failed.
-                    return self._load.json_lines(session, [])
-                if self.format == "csv":
-                    return self._load.csv(session, text)
-                if self.format == "jsonl":
-                    return self._load.json_lines(session, lines(), lines)
-                declared = self._declared(session)
-                records = records_of(text.read(), self._load.name, self.records, declared)
-                return self._load.json_lines(session, records, lambda: records)
+                file = self._answered(session, text, empty=empty)
+                return self._load.run(session, [file])
             except UnicodeDecodeError as error:
-                name = self._load.name
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
+
+    def _answered(self, session: Session, text: IO[str], *, empty: bool) -> DataFile:
+        """Return the answer as what a load copies."""
+        name, reading = self._load.name, self._load.reading
+
+        @contextmanager
+        def opened() -> Iterator[IO[str]]:
+            text.seek(0)
+            yield text
+
+        @contextmanager
+        def lines() -> Iterator[Iterator[tuple[int, str]]]:
+            with opened() as file:
+                yield enumerate(file, 1)
+
+        if empty:
+            # An API that has nothing new to say has not failed.
+            return JsonFile(name, lambda: nullcontext(()), reading)
+        if self.format == "csv":
+            return CsvFile(name, opened, reading)
+        if self.format == "jsonl":
+            return JsonFile(name, lines, reading)
+        found = records_of(text.read(), name, self.records, self._declared(session))
+        numbered = list(enumerate(found, 1))
+        return JsonFile(name, lambda: nullcontext(numbered), reading)
 
     def _declared(self, session: Session) -> list[str] | None:
         """Return the columns of which a document that is one object has to have one.
@@ -236,8 +254,8 @@ class HttpExtract(BaseJob):
         Without `columns` a table's own columns do, but not where the object would replace the
         table's rows, or make the table: then nothing tells a row from a message.
         """
-        if self._load.columns is not None:
-            return [unquoted(name) for name in self._load.columns]
+        if self._load.given is not None:
+            return [unquoted(name) for name in self._load.given]
         if self._load.how.mode == "replace":
             return []
         return None if writable_table(session, self._load.table) is not None else []

@@ -51,7 +51,7 @@ _LIMIT_S = 600.0
 
 
 def run(contender: Adapter, *, job: str, rows: int, changed: bool = False) -> dict[str, Any]:
-    bench = _Bench(contender, job)
+    bench = Beside(contender, job)
     try:
         bench.prepare(rows)
         if changed:
@@ -68,7 +68,7 @@ def run(contender: Adapter, *, job: str, rows: int, changed: bool = False) -> di
     return {"value": hand_s / ours_s, "hand_s": hand_s, "ours_s": ours_s, "peak_mb": peak_mb}
 
 
-class _Bench:
+class Beside:
     """The other database, and the two ways to copy from it into the contender's own."""
 
     def __init__(self, contender: Adapter, job: str) -> None:
@@ -81,19 +81,19 @@ class _Bench:
     def prepare(self, rows: int) -> None:
         config = self._contender.place.scratch / "config.yaml"
         config.write_text(f"connections:\n  other: {self.source}\n")
-        _run(self.target, f'DROP DATABASE IF EXISTS "{self._name}"',
+        run_on(self.target, f'DROP DATABASE IF EXISTS "{self._name}"',
              f'CREATE DATABASE "{self._name}"')  # fmt: skip
         self.execute(*_SOURCE.format(rows=rows).split(";"))
         for name in ("by_hand", "ours"):
-            _run(self.target, *_TARGET.format(name=name).split(";"))
+            run_on(self.target, *_TARGET.format(name=name).split(";"))
         self._contender.install()
         self._contender.start_workers(1)
 
     def execute(self, *statements: str) -> None:
-        _run(self.source, *statements)
+        run_on(self.source, *statements)
 
     def settle(self) -> None:
-        _run(self.target, "CHECKPOINT")
+        run_on(self.target, "CHECKPOINT")
 
     def by_hand(self, *, upsert: bool = False) -> float:
         """Copy with psql and return the seconds that it takes."""
@@ -117,7 +117,11 @@ class _Bench:
         given = {"source_table": "source", "target_table": "ours", "source_connection": "other"}
         if self._job == "SyncTable":
             given["key"] = "id"
-        job_id = self._contender.headrace.dispatcher.dispatch(self._job, given)
+        return self.job(given)
+
+    def job(self, given: dict[str, str], job: str | None = None) -> tuple[float, float]:
+        """Run one job; return its seconds, and the worker's greatest memory in MB."""
+        job_id = self._contender.headrace.dispatcher.dispatch(job or self._job, given)
         give_up = time.monotonic() + _LIMIT_S
         while True:
             ((status, seconds, error),) = self._contender.query(
@@ -142,7 +146,7 @@ class _Bench:
 
     def end(self) -> None:
         self._contender.stop_workers()
-        _run(self.target, f'DROP DATABASE IF EXISTS "{self._name}"')
+        run_on(self.target, f'DROP DATABASE IF EXISTS "{self._name}"')
 
     def _peak_mb(self) -> float:
         """Return the peak resident memory of whichever process of the worker had most."""
@@ -154,7 +158,7 @@ class _Bench:
         )
 
 
-def _run(url: str, *statements: str) -> None:
+def run_on(url: str, *statements: str) -> None:
     line = psycopg2.connect(url, application_name=f"bench:{os.getpid()}")
     line.autocommit = True
     try:

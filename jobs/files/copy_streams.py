@@ -31,6 +31,14 @@ _SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
 _PEEKED_BYTES = 65536
 
 
+class Misfit(JobFailure):
+    """A row does not fit: which one, counted from 1, in which column, and why."""
+
+    def __init__(self, told: str, number: int, column: str | None, reason: str) -> None:
+        super().__init__(told)
+        self.number, self.column, self.reason = number, column, reason
+
+
 class Readable(Protocol):
     """What the driver reads from."""
 
@@ -41,10 +49,13 @@ class Lines:
     """Which line of a file a line is that the server has got.
 
     `before` lines stand in front of the first one; those that are left out on the way are noted.
+    `first_breaks` are line ends inside the first record: the server does not count these, since it
+    learns from the end of that record which ones the file has.
     """
 
     def __init__(self, before: int = 0) -> None:
         self.before = before
+        self.first_breaks = 0
         self._left_out: list[int] = []
 
     def leave_out(self, passed: int) -> None:
@@ -58,6 +69,10 @@ class Lines:
 
     def in_file(self, number: int) -> int:
         """Return the file's line, given the server's; both count from 1."""
+        return self.of(number + (self.first_breaks if number > 1 else 0))
+
+    def of(self, number: int) -> int:
+        """Return the file's line, given that of what is passed on."""
         return self.before + number + bisect_left(self._left_out, number)
 
 
@@ -213,4 +228,6 @@ def _misfit(error: psycopg2.Error, name: str, lines: Lines) -> JobFailure:
     if place is None:
         return JobFailure(f"{name}: {told}")
     column = f"column {place[2]}: " if place[2] else ""
-    return JobFailure(f"{name}:{lines.in_file(int(place[1]))}: {column}{told}")
+    number = int(place[1])
+    said = f"{name}:{lines.in_file(number)}: {column}{told}"
+    return Misfit(said, number, place[2] or error.diag.column_name, told)

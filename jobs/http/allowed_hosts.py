@@ -35,7 +35,7 @@ class Allowed:
     port: int | None
 
     def names(self, host: str, port: int) -> bool:
-        """Tell whether the entry has this host's name."""
+        """Return whether the entry has this host's name."""
         if self.name is None or not self._has(port):
             return False
         if self.name.startswith("*."):
@@ -43,7 +43,7 @@ class Allowed:
         return host == self.name
 
     def holds(self, address: Address, port: int) -> bool:
-        """Tell whether the entry has this address."""
+        """Return whether the entry has this address."""
         if not self._has(port):
             return False
         return (
@@ -105,7 +105,7 @@ class AllowedHosts:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the open Internet, whatever IPv4 address is in it."""
+    """Return whether an address belongs to the open Internet, whatever IPv4 address is in it."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:

@@ -10,7 +10,7 @@ from typing import IO
 from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobs.files.json_text import items_of, values_of, whole
-from headrace.jobs.files.packed_files import foreign_kind
+from headrace.jobs.files.text_files import foreign_kind
 from headrace.jobs.http.request import Answer
 
 _TOLD_CHARACTERS = 200
@@ -155,7 +155,7 @@ def _refuse_other_object(found: str, name: str, declared: Sequence[str] | None) 
         wanted = f"one of the columns {', '.join(declared)}" if declared else "declared `columns`"
         raise JobFailure(
             f"{name}: the answer is one object, which is a row only where it has {wanted}"
-            f" (`records` tells where a list is): {_told(found)}"
+            f" (`records` says where a list is): {_told(found)}"
         )
 
 

@@ -18,7 +18,7 @@ _MOST_HINTS = 20
 
 
 class _WholeLines:
-    """What chunks are read from: half a line that tells a length is none ("00" of "00ff")."""
+    """A reader of chunks: half a line with a length is an error ("00" of "00ff")."""
 
     def __init__(self, source: Any) -> None:
         self._source = source

@@ -40,7 +40,7 @@ def _noted(pieces: Iterator[bytes], sent: list[bytes]) -> Iterator[bytes]:
 
 
 def tells_its_end(answer: "BaseHTTPResponse") -> bool:
-    """Tell whether the answer says where it ends, other than by a closed connection."""
+    """Return whether the answer says where it ends, other than by a closed connection."""
     headers = answer.headers
     return "content-length" in headers or "transfer-encoding" in headers
 
@@ -51,7 +51,7 @@ def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
 
     length = answer.headers.get("content-length", "0")
     if any(not part.strip().isdecimal() for part in length.split(",")):
-        raise JobFailure(f"{place}: the answer's Content-Length is no number: {length!r}")
+        raise JobFailure(f"{place}: the answer's Content-Length is not a number: {length!r}")
     packed = answer.headers.get("transfer-encoding", "chunked").strip().lower()
     if packed not in ("chunked", "identity"):
         raise JobFailure(f"{place}: the answer's Transfer-Encoding {packed!r} was not asked for")

@@ -69,7 +69,7 @@ class Answer:
 
     @property
     def has_content(self) -> bool:
-        """Tell whether its status lets it have any: 204 does not."""
+        """Return whether its status lets it have any: 204 does not."""
         return self.status not in EMPTY
 
 

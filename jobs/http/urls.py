@@ -25,7 +25,7 @@ def checked(text: str, what: str = "the URL") -> SplitResult:
     except ValueError as error:
         raise JobFailure(f"{what} cannot be read: {error}") from None
     if url.scheme not in _PORTS or not url.hostname or port == 0:
-        raise JobFailure(f"{what} is no http:// or https:// one with a host")
+        raise JobFailure(f"{what} is not an http:// or https:// URL with a host")
     if url.username is not None or url.password is not None:
         raise JobFailure(f"{what} holds a user name: write an Authorization header instead")
     if any(character <= " " or character == "\x7f" for character in text):

@@ -38,7 +38,7 @@ ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows of a target were inserted, updated and deleted."""
+    """The numbers of rows inserted, updated and deleted in a target."""
 
     inserted: int = 0
     updated: int = 0
@@ -204,7 +204,7 @@ def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows
 
 
 def _overriding(columns: Sequence[Column]) -> bool:
-    """Tell whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
+    """Return whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
     return any(column.identity == "a" for column in columns)
 
 

@@ -30,7 +30,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the rows get into the target.
+    """The way in which rows are written to the target.
 
     `columns` are those that are written, as the target has them once `changes` are made; with
     `anew` the table is dropped and made again. `others` are columns that stay and that somebody

@@ -103,7 +103,7 @@ def lock_rows(session: Session, target: Table) -> None:
 
 
 def table_exists(session: Session, table: str) -> bool:
-    """Tell whether there is a table or view of this name."""
+    """Return whether there is a table or view of this name."""
     return find_table(session, table) is not None
 
 

@@ -59,7 +59,7 @@ class Column:
 
     @property
     def filled_by_itself(self) -> bool:
-        """Whether a row that has no value for it can be stored."""
+        """True if a row that has no value for it can be stored."""
         return not self.not_null or self.has_default or self.generated or bool(self.identity)
 
     @property
@@ -140,7 +140,7 @@ def readable_table(session: Session, table: str) -> Table:
     if found is None:
         raise JobFailure(f"there is no table {table}")
     if found.kind not in _READABLE:
-        raise JobFailure(f"{table} is no table but {_with_article(found.what)}")
+        raise JobFailure(f"{table} is not a table but {_with_article(found.what)}")
     if not found.readable:
         raise JobFailure(
             f"the role {found.role} has no right to read {table}: GRANT SELECT ON"

@@ -51,7 +51,7 @@ def pipelines(given: argparse.Namespace) -> int:
 
 
 def _tell_broken(names: Iterable[str], held: Mapping[str, str]) -> None:
-    """Tell of pipelines whose files are broken: which run on as they were, and which cannot."""
+    """Warn of pipelines whose files are broken: which continue as they were, and which cannot."""
     if listed := ", ".join(sorted(names)):
         sys.stdout.flush()
         print(f"The last valid version stays active of: {listed}.", file=sys.stderr)
@@ -60,7 +60,7 @@ def _tell_broken(names: Iterable[str], held: Mapping[str, str]) -> None:
 
 
 def _tell_refused(rows: list[dict[str, Any]]) -> None:
-    """Tell of triggers that could not start the run that was last due."""
+    """Warn of triggers that could not start the last run that was due."""
     for row in rows:
         last = row["last_triggered"]
         if last is not None and last["outcome"] == "failed":
@@ -196,7 +196,7 @@ def _next(row: Mapping[str, Any]) -> str | None:
 
 
 def _tell_standstill(rows: list[dict[str, Any]], led: bool) -> None:
-    """Tell why schedules may not do what they promise."""
+    """Warn of reasons why schedules may not start runs when due."""
     sys.stdout.flush()
     if rows and not led:
         print("No daemon is active: no runs start automatically until one is.", file=sys.stderr)

@@ -30,7 +30,7 @@ def prepare() -> None:
 
 
 def is_of_output(error: OSError) -> bool:
-    """Tell whether an error says that standard output takes nothing more."""
+    """Return whether an error says that standard output takes nothing more."""
     return error.filename is None and error.errno in _OF_OUTPUT
 
 
@@ -40,7 +40,7 @@ def silence() -> None:
 
 
 def encodes_everything() -> bool:
-    """Tell whether standard output can hold every character as it is."""
+    """Return whether standard output can hold every character as it is."""
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
 
 

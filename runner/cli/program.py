@@ -87,6 +87,6 @@ def _terminate(_number: int, _frame: Any) -> None:
 
 
 def _schema_is_missing(error: Exception) -> bool:
-    """Tell by PostgreSQL's codes: undefined table, undefined column, invalid schema name."""
+    """Return whether PostgreSQL says so: undefined table or column, invalid schema name."""
     code = getattr(getattr(error, "orig", None), "pgcode", None)
     return code in ("42P01", "42703", "3F000")

@@ -99,7 +99,7 @@ def _entry(key: str, part: "Tree", indent: str) -> Iterator[Line]:
 
 
 def _is_block(text: str) -> bool:
-    """Tell whether a text can stand in lines of its own, as it is."""
+    """Return whether a text can stand in lines of its own, as it is."""
     lines = text.removesuffix("\n").split("\n")
     fit = all(line.isprintable() and line == line.rstrip() for line in lines)
     return len(lines) > 1 and fit and bool(lines[-1]) and bool(lines[0]) and lines[0][0] != " "

@@ -78,7 +78,7 @@ class Supervisor:
 
     @property
     def asked_to_stop(self) -> bool:
-        """Tell whether a signal has ended it."""
+        """Return whether a signal has ended it."""
         return self._asked > 0
 
     # -- while all is well ------------------------------------------------------------

@@ -150,7 +150,7 @@ def _edges(files: Sequence[Declared]) -> dict[str, list[str]]:
 
 
 def _without_end(files: Sequence[Declared]) -> Iterator[Fault]:
-    """Tell of pipelines that run each other, in each file on the way."""
+    """Report pipelines that run each other, in each file on the way."""
     by_name = {file.name: file for file in files}
     for cycle in cycles(_edges(files)):
         way = ", ".join(f"{a} runs {b}" for a, b in pairwise(cycle))
@@ -170,7 +170,7 @@ def _without_end(files: Sequence[Declared]) -> Iterator[Fault]:
 def _waiting_for_themselves(
     files: Sequence[Declared], known: Mapping[str, Pipeline | None]
 ) -> Iterator[Fault]:
-    """Tell of runs that would wait for a place in a group while runs above them hold it."""
+    """Report runs that would wait for a place in a group that their parent runs hold."""
     waits = list(_waits(files, known))
     groups: dict[str, list[str]] = {}
     for wait in waits:

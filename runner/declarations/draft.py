@@ -54,7 +54,7 @@ class DraftStep:
 
     @property
     def is_handler(self) -> bool:
-        """Tell whether the step runs after those of `steps`."""
+        """Return whether the step runs after those of `steps`."""
         return self.path[0] == "handlers"
 
     def text(self, key: str) -> str | None:
@@ -83,7 +83,7 @@ class DraftStep:
 
     @property
     def starts_at_once(self) -> bool:
-        """Tell whether it waits for no step, whatever it depends on."""
+        """Return whether it waits for no step, whatever it depends on."""
         return self.data.get("trigger_rule") == "always"
 
 

@@ -19,7 +19,7 @@ _WANTED = {
 
 
 def _is_text_of(kind: str, value: Any) -> bool:
-    """Tell whether a text is read as this type: the same texts as where a run starts."""
+    """Return whether a text is read as this type: the same texts as where a run starts."""
     try:
         read(kind, value)
     except ValueError:

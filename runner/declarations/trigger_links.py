@@ -86,7 +86,7 @@ def links_of(draft: Draft, document: Document) -> Links:
 
 @dataclass
 class _Names:
-    """Who can be named, and what has been guessed for names that nobody has."""
+    """The known names, and the suggestions for unknown ones."""
 
     known: Collection[str]
     guesses: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class _Names:
 
 
 def names_unknown(files: Iterable[Linked]) -> bool:
-    """Tell whether one of the files names a pipeline that none of them is."""
+    """Return whether one of the files names a pipeline that none of them is."""
     files = list(files)
     known = {one.name for one in files}
     named = {link.pipeline for one in files for link in one.links.triggers}
@@ -164,7 +164,7 @@ def _unknown_params(files: Sequence[Linked], everyone: Sequence[Linked]) -> Iter
 
 @dataclass
 class _Starts:
-    """Who starts whom: by a trigger, or by a step that runs it."""
+    """Return which pipeline starts which: by a trigger, or by a step that runs it."""
 
     needs: dict[str, list[str]] = field(default_factory=dict)
     triggers: set[tuple[str, str]] = field(default_factory=set)

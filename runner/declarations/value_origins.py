@@ -39,7 +39,7 @@ Tree = Sourced | dict[str, "Tree"] | list["Tree"]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What holds for all steps, by one file: its `defaults`, or a _defaults.yaml."""
+    """The defaults for all steps from one file: its `defaults`, or a _defaults.yaml."""
 
     kind: str
     document: Document

@@ -208,7 +208,7 @@ class Headrace:
 
     @property
     def embedded(self) -> bool:
-        """Tell whether the control database is the embedded one."""
+        """Return whether the control database is the embedded one."""
         return self.settings.database_url is None
 
     def _keep_dump(self, version: str) -> None:
@@ -268,7 +268,7 @@ def process_name() -> str:
 
 
 def has_ended(name: str) -> bool:
-    """Tell whether the process of a name lived on this host and is gone; False where unknown."""
+    """Return whether the process of a name lived on this host and is gone; False where unknown."""
     host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
     here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
     return here and pid.isdigit() and birth_ticks(int(pid)) is None

@@ -9,5 +9,5 @@ OTHERWISE = (
 
 
 def written_otherwise(one: str, other: str) -> bool:
-    """Tell whether two texts differ in nothing but that."""
+    """Return whether two texts differ in nothing but that."""
     return one != other and normalize("NFC", one) == normalize("NFC", other)

@@ -160,7 +160,7 @@ def redacted(text: str) -> str:
 
 
 def names_secret(text: str) -> bool:
-    """Tell whether a text names a variable as `${NAME}`."""
+    """Return whether a text names a variable as `${NAME}`."""
     return bool(redaction.referred(text))
 
 

@@ -148,7 +148,7 @@ def _existing(relative: str, found: Path, places: Iterable[Path]) -> Path:
     if found.is_file():
         return found
     if found.exists():
-        raise MissingFile(f"{relative!r} is no file")
+        raise MissingFile(f"{relative!r} is not a file")
     raise MissingFile(
         f"there is no file {relative!r} beside the pipeline, in the pipelines folder or in the"
         f" output folders: it was looked for in {_listed(places)}{_twin(relative, places)}"
@@ -156,7 +156,7 @@ def _existing(relative: str, found: Path, places: Iterable[Path]) -> Path:
 
 
 def _twin(relative: str, places: Iterable[Path]) -> str:
-    """Tell of a file whose name looks like the one that is looked for."""
+    """Mention a file whose name only looks like the requested one."""
     for place in places:
         wanted = place / relative
         with suppress(OSError):
@@ -170,7 +170,7 @@ def _resolved(path: Path, relative: str) -> Path:
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # Links in a circle, NUL, too long.
-        raise PathRefused(f"{relative!r} is no path: {error}") from None
+        raise PathRefused(f"{relative!r} is not a path: {error}") from None
 
 
 def _listed(folders: Iterable[Path]) -> str:

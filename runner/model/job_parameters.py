@@ -80,14 +80,14 @@ def _read(cls: type) -> Mapping[str, Parameter]:
 
 
 def _is_inherited(init: Callable[..., Any], owner: type) -> bool:
-    """Tell whether a constructor is one from above that only has its defaults from `owner`."""
+    """Return whether a constructor is one from above that only has its defaults from `owner`."""
     behind = getattr(init, "__wrapped__", None)
     above = [vars(one).get("__init__") for one in owner.__mro__[1:]]
     return hasattr(init, _MARK) and behind in above
 
 
 class _Given:
-    """What the constructors further down give to those above."""
+    """Return the arguments that constructors of subclasses pass to their parents."""
 
     def __init__(self) -> None:
         self.defaults: dict[str, Any] = {}

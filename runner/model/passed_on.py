@@ -50,7 +50,7 @@ def passed_on(init: Callable[..., Any], rest: str) -> Passed:
 
 
 def _is_constructor(node: ast.AST) -> bool:
-    """Tell whether a node is `super().__init__(…)` or `Above.__init__(self, …)`."""
+    """Return whether a node is `super().__init__(…)` or `Above.__init__(self, …)`."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -91,7 +91,7 @@ class _Call:
 
 
 class _Changes:
-    """What a constructor does to its `**kwargs` before it passes them on."""
+    """The changes that a constructor makes to its `**kwargs` before it passes them on."""
 
     def __init__(self, tree: ast.AST, rest: str) -> None:
         self._rest = rest

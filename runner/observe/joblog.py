@@ -68,12 +68,12 @@ class JobLog(logging.Handler):
 
     @property
     def listening(self) -> bool:
-        """Tell whether an attempt is at hand."""
+        """Return whether an attempt is at hand."""
         return self._subject is not None
 
     @property
     def said(self) -> bool:
-        """Tell whether the attempt has logged anything."""
+        """Return whether the attempt has logged anything."""
         return self._begun
 
     @property

@@ -97,7 +97,7 @@ class _JobLines(logging.Filter):
         self._least = logging.DEBUG if level == logging.DEBUG else max(level, logging.WARNING)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is shown."""
+        """Return whether a record is shown."""
         return not record.name.startswith(JOB_LOGGER) or record.levelno >= self._least
 
 

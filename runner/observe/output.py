@@ -65,7 +65,7 @@ class Spoken(io.TextIOBase):
         return self._descriptor
 
     def writable(self) -> bool:
-        """Tell that it takes text."""
+        """Return True: it takes text."""
         return True
 
     def reconfigure(self, **_options: Any) -> None:

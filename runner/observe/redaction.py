@@ -65,7 +65,7 @@ def referred(text: str) -> list[str]:
 
 
 def names_any(value: Any) -> bool:
-    """Tell whether any text in a value, at whatever depth, names a variable."""
+    """Return whether any text in a value, at whatever depth, names a variable."""
     if isinstance(value, str):
         return bool(referred(value))
     if isinstance(value, Mapping):
@@ -139,7 +139,7 @@ def forget() -> None:
 
 
 def hides() -> bool:
-    """Tell whether any value is hidden."""
+    """Return whether any value is hidden."""
     return bool(_hidden or _kept)
 
 

@@ -54,7 +54,7 @@ def counted_instants(
 
 
 def _shows_yesterday_again(local: datetime) -> bool:
-    """Tell whether clocks are put back soon, perhaps over midnight (Newfoundland until 2011)."""
+    """Return whether clocks are put back soon, perhaps over midnight (Newfoundland until 2011)."""
     if local.time() >= time(hour=3):
         return False
     later = (local.astimezone(UTC) + _LONGEST_SHIFT).astimezone(local.tzinfo)

@@ -13,7 +13,7 @@ KNOWN_AT_THE_END = ("id", "status", "started_at", "duration_s", "failed_steps")
 
 
 def speaks_later(value: Any, handler: str | None) -> bool:
-    """Tell whether a value holds a template that has no value before other steps have ended.
+    """Return whether a value holds a template that has no value before other steps have ended.
 
     That is one that speaks of other steps, `{{ steps.load.result }}`, and in a handler one that
     speaks of how the run has ended.
@@ -31,7 +31,7 @@ def speaks_later(value: Any, handler: str | None) -> bool:
 
 
 def speaks_of(value: str, name: str) -> bool:
-    """Tell whether a text holds a template that takes a variable of this name from outside."""
+    """Return whether a text holds a template that takes a variable of this name from outside."""
     return has_template(value) and name in value and name in reading(value).names
 
 

@@ -49,6 +49,6 @@ _LASTING = (
 
 
 def is_lasting(error: BaseException) -> bool:
-    """Tell whether the server says that the statement itself cannot be carried out."""
+    """Return whether the server says that the statement itself cannot be carried out."""
     code = getattr(getattr(error, "orig", error), "pgcode", None)
     return isinstance(code, str) and code.startswith(_LASTING)

@@ -29,7 +29,7 @@ def retry_delay_s(policy: RetryPolicy, failures: int, random: Callable[[], float
 
 
 def is_worth_a_retry(policy: RetryPolicy, kinds: Collection[str], error: str) -> bool:
-    """Tell whether the policy retries after an error: by `kinds`, its classes, or by its text."""
+    """Return whether the policy retries after an error: by `kinds`, its classes, or by its text."""
     if policy.when is None:
         return True
     if isinstance(policy.when, str):

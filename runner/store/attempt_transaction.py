@@ -60,7 +60,7 @@ class Held:
         self.opened.close()
 
     def ended_inside(self) -> bool | None:
-        """Tell whether this is another transaction than the attempt's by now.
+        """Return whether this is another transaction than the attempt's by now.
 
         None where the connection is gone. What was done is undone by the question. A COMMIT that
         the server has refused, for a deferred constraint, has ended it from outside.

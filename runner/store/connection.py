@@ -64,11 +64,11 @@ class ChildConnection(Transaction):
 
     @property
     def lost(self) -> bool:
-        """Tell whether the connection broke since it was last used."""
+        """Return whether the connection broke since it was last used."""
         return self._raw is None or bool(self._raw.closed)
 
     def broken(self, error: BaseException) -> bool:
-        """Tell whether the connection is gone, now that `error` was raised somewhere in a job."""
+        """Return whether the connection is gone, now that `error` was raised somewhere in a job."""
         keep_parting_words(error)
         if not self.lost and tells_of_a_break(error):
             try:
@@ -164,7 +164,7 @@ class ChildConnection(Transaction):
             raise StoreUnavailable(unavailable_message(error)) from error
 
     def _read_only(self, error: psycopg2.Error) -> bool:
-        """Tell whether it is the server that takes no writes, and not a job's transaction."""
+        """Return whether it is the server that takes no writes, and not a job's transaction."""
         if not refuses_writes(error):
             return False
         said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]

@@ -89,7 +89,7 @@ def _host(address: str) -> tuple[str, str]:
         host, _, port = address.partition(":")
     if port and not (_PORT.fullmatch(port) and 0 < int(port) <= _HIGHEST_PORT):
         raise ConfigError(
-            f"the port in the database URL is no number from 1 to {_HIGHEST_PORT}; {_EXAMPLE}."
+            f"the port in the database URL is not a number from 1 to {_HIGHEST_PORT}; {_EXAMPLE}."
             f" If it is a piece of a password: {_ESCAPES}"
         )
     return unquote(host), port

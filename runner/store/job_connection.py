@@ -106,7 +106,7 @@ class _Guarded:
     def callproc(self, procname: str, *args: Any) -> Any:
         """Call a function by its name, which the driver does not quote."""
         if ";" in procname:
-            raise RefusedSql(f"{procname!r} is no name of a function")
+            raise RefusedSql(f"{procname!r} is not the name of a function")
         self.connection.refuse_disorder()
         result = super().callproc(procname, *args)  # type: ignore[misc]
         self.connection.refuse_disorder()

@@ -56,7 +56,7 @@ class Ledgers:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is there, and what the session's role may do with it."""
+    """The state of schema and table, and the privileges of the session's role."""
 
     database: str
     role: str

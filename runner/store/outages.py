@@ -12,7 +12,7 @@ from headrace.store.session_end_reason import keep_parting_words, parting_words
 
 
 def tells_of_a_break(error: BaseException) -> bool:
-    """Tell whether an error may mean that its connection is gone.
+    """Return whether an error may mean that its connection is gone.
 
     The driver does not always know yet: a server that shuts down, or ends a session for having
     idled too long, says so in an ordinary error.
@@ -28,7 +28,7 @@ _BREAKS = ("57P", "08", "25P03", "25P04")
 
 
 def refuses_writes(error: BaseException) -> bool:
-    """Tell whether a server has refused bookkeeping because it is read-only: an outage."""
+    """Return whether a server has refused bookkeeping because it is read-only: an outage."""
     return getattr(getattr(error, "orig", error), "pgcode", None) == READ_ONLY
 
 
@@ -36,13 +36,13 @@ READ_ONLY = "25006"
 
 
 def lacks_means(error: BaseException) -> bool:
-    """Tell whether a server could not do what it was asked: its disk is full, say, or fails."""
+    """Return whether a server could not do what it was asked: its disk is full, say, or fails."""
     code = getattr(getattr(error, "orig", error), "pgcode", None)
     return str(code).startswith(("53", "58"))
 
 
 def transient(error: BaseException) -> bool:
-    """Tell whether a transaction was undone for another one's sake: a deadlock, say."""
+    """Return whether a transaction was undone for another one's sake: a deadlock, say."""
     code = getattr(getattr(error, "orig", error), "pgcode", None)
     return str(code).startswith("40")
 

@@ -40,7 +40,7 @@ def refuse_transaction_mode(raw: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _shared(raw: Any, arguments: Mapping[str, Any]) -> bool:
-    """Tell whether a second client, in a transaction, gets or displaces the first one's session."""
+    """Return whether a second client in a transaction gets or displaces the first one's session."""
     before = _pid(raw)
     second = _in_transaction(arguments)
     return before in (second, None) or _pid(raw) != before

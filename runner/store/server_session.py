@@ -70,7 +70,7 @@ class Base:
 
     @property
     def shadowed(self) -> bool:
-        """Tell whether unqualified names mean our tables.
+        """Return whether unqualified names mean our tables.
 
         That is so where the role is named like our schema, `"$user"` is on the search path, and
         nobody has chosen that path for this role or session.

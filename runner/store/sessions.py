@@ -211,7 +211,7 @@ class JobSessions:
         self._reasons.add_to(error)
 
     def verdict(self) -> str | None:
-        """Tell, after `roll_back`, how a transaction was ended from inside; None where none was.
+        """Return, after `roll_back`, how a transaction was ended from inside; None where none was.
 
         Raises:
             StoreUnavailable: The control database does not answer.

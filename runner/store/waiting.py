@@ -86,7 +86,7 @@ def _look(database_url: str, waited_s: float) -> float | None:
 
 
 def _answers(database_url: str) -> bool:
-    """Tell whether the server says anything at all to a newcomer, be it that there is no room."""
+    """Return whether the server says anything at all to a newcomer, be it that there is no room."""
     try:
         with within(_PROBE_S):
             connect_raw(database_url, application_name="headrace:probe").close()

@@ -87,7 +87,9 @@ def check_sql(
     return tuple(checker.faults)
 
 
-_TOO_DEEP = Fault("bad-template", "this is no template: it is nested too deeply", "nest less")
+_TOO_DEEP = Fault(
+    "bad-template", "this is not a valid template: it is nested too deeply", "nest less"
+)
 
 
 @lru_cache(maxsize=256)
@@ -104,7 +106,9 @@ def _fault_of(template: str, environment: BoundedEnvironment) -> Fault | None:
 
 def _syntax(error: TemplateSyntaxError) -> Fault:
     message = (error.message or "it cannot be read").rstrip(".")
-    return Fault("bad-template", f"this is no template: {message}", BRACES_HINT, error.lineno)
+    return Fault(
+        "bad-template", f"this is not a valid template: {message}", BRACES_HINT, error.lineno
+    )
 
 
 class _Checker(Operators):

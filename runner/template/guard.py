@@ -87,17 +87,17 @@ def refuse_transaction_control(sql: str, *, streams: bool = False) -> None:
 
 
 def needs_autocommit(statement: str) -> bool:
-    """Tell whether PostgreSQL refuses this statement inside a transaction (VACUUM, say)."""
+    """Return whether PostgreSQL refuses this statement inside a transaction (VACUUM, say)."""
     return _NO_TRANSACTION.match(_skeleton(statement)) is not None
 
 
 def makes_table_of_query(statement: str) -> bool:
-    """Tell whether it is a CREATE TABLE … AS, or CREATE MATERIALIZED VIEW … AS, with a query."""
+    """Return whether it is a CREATE TABLE … AS, or CREATE MATERIALIZED VIEW … AS, with a query."""
     return _MAKES_OF_QUERY.match(_skeleton(statement)) is not None
 
 
 def leaves_session_state(sql: str) -> bool:
-    """Tell whether a statement changes its connection beyond the transaction's end.
+    """Return whether a statement changes its connection beyond the transaction's end.
 
     Such a connection must be reset (`DISCARD ALL`) or closed before another job uses it.
     """
@@ -124,7 +124,7 @@ def without_comments(statement: str) -> str:
 
 
 def has_word(statement: str, word: str) -> bool:
-    """Tell whether `word` stands as code anywhere in the statement, whatever its case."""
+    """Return whether `word` stands as code anywhere in the statement, whatever its case."""
     return any(t.kind is Kind.WORD and t.text.upper() == word.upper() for t in code(statement))
 
 
@@ -210,7 +210,7 @@ class JobGuard:
     """The rules of `headrace.template.guard`, as a job's connection asks for them."""
 
     def check(self, statement: str, *, copy: bool = False) -> bool:
-        """Tell whether a statement leaves something in the session that a reset does not clear.
+        """Return whether a statement leaves something in the session that a reset does not clear.
 
         Raises:
             RefusedSql: The statement would end or begin a transaction.

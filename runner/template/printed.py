@@ -11,7 +11,7 @@ _SPELLING = frozenset({"default", "d", "join", "trim", "first", "last", "list", 
 
 
 def is_text(template: str) -> bool:
-    """Tell whether a template becomes a text, whatever its values are."""
+    """Return whether a template becomes a text, whatever its values are."""
     try:
         return single_expression(template) is None
     except TemplateSyntaxError:

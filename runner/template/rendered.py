@@ -116,7 +116,7 @@ def with_binds_apart(marked: str) -> str:
 
 
 def _taken(after: list[Token]) -> bool:
-    """Tell whether what follows a value belongs to it more closely than its sign does."""
+    """Return whether what follows a value belongs to it more closely than its sign does."""
     words = [token.text.upper() for token in after]
     return words[:1] in (["["], ["COLLATE"], ["AT"]) or words == [":", ":"]
 

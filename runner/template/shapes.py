@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def known(self) -> bool:
-        """Tell whether the type is known."""
+        """Return whether the type is known."""
         return self.sample is not UNKNOWN
 
     @property
@@ -182,7 +182,7 @@ def as_json(shape: Shape) -> Shape:
 
 
 def never_equal(left: Shape, right: Shape) -> bool:
-    """Tell whether no value of the one type equals any of the other."""
+    """Return whether no value of the one type equals any of the other."""
     kinds = (left.kind, right.kind)
     if not all(kinds) or "null" in kinds:
         return False

@@ -45,7 +45,7 @@ class Reading(NamedTuple):
         )
 
     def has(self, *head: str) -> bool:
-        """Tell whether a chain begins with `head`."""
+        """Return whether a chain begins with `head`."""
         return any(chain[: len(head)] == head for chain in self.chains)
 
 
@@ -61,7 +61,7 @@ class Piece(NamedTuple):
 
 
 def has_template(value: object) -> TypeGuard[str]:
-    """Tell whether a value is a text that holds anything for the template language."""
+    """Return whether a value is a text that holds anything for the template language."""
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 

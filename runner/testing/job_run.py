@@ -36,7 +36,7 @@ from headrace.testing.kept_messages import KeptMessages
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How one attempt of a job has ended.
+    """The outcome of one attempt of a job.
 
     `status` is `completed` or `failed`; `result` is what was stored, `error` and `traceback` what
     a row would keep of a failure. `logs` are the lines that the job has logged and printed.

@@ -1,4 +1,4 @@
-"""What would be sent to Redis, kept in the order in which it would be taken."""
+"""Keeps messages in memory instead of sending them to Redis."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence

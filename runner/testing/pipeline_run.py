@@ -44,7 +44,7 @@ _MOST_IDLE_LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """How one job of a run has ended, of a `foreach` one of its items' jobs.
+    """The outcome of a step, or of one item of a `foreach`.
 
     `status` is `completed`, `failed`, `skipped` or `cancelled`; `skip_reason` says why a step was
     skipped. `logs` are the lines of all its attempts.
@@ -62,7 +62,7 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run has ended: `status` and `error` of the run, and its `steps` by name.
+    """The outcome of a run: its `status` and `error`, and its `steps` by name.
 
     The job of a `foreach` item has its name as `headrace show` has it: `load[eu]`.
     """

@@ -39,7 +39,7 @@ class Access:
         self._asks_everybody = bool(settings.api_token)
 
     def allows(self, scope: Scope, headers: Headers) -> bool:
-        """Tell whether a request may go on. A token that is sent decides, over loopback, too."""
+        """Return whether a request may go on. A token that is sent decides, over loopback, too."""
         if "authorization" in headers:
             return self._is_sent(headers)
         return self._has_session(headers) or self._is_local(scope, headers)
@@ -49,7 +49,7 @@ class Access:
         return scheme.lower() == "bearer" and equal(given.strip(), self.token)
 
     def _has_session(self, headers: Headers) -> bool:
-        """Tell whether the request carries the cookie that stands for the token."""
+        """Return whether the request carries the cookie that stands for the token."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
@@ -57,7 +57,7 @@ class Access:
         return cookie is not None and equal(cookie.value, session_value(self.token))
 
     def _is_local(self, scope: Scope, headers: Headers) -> bool:
-        """Tell whether our own user asks, from this machine, for nobody else."""
+        """Return whether our own user asks, from this machine, for nobody else."""
         return (
             not self._asks_everybody
             and scope.get("state", {}).get(OURS) is True
@@ -79,7 +79,7 @@ def describe_access(settings: Settings) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address that is bound as `host`."""
+    """Return whether only this machine can reach an address that is bound as `host`."""
     if host == "localhost":
         return True
     try:

@@ -50,7 +50,7 @@ class Protocol(H11Protocol):
 
 
 def is_ours(connection: Any) -> bool:
-    """Tell whether the other end of an accepted connection belongs to our user, or to root."""
+    """Return whether the other end of an accepted connection belongs to our user, or to root."""
     try:
         caller = connection.getpeername()
         ends = _end(caller), _end(connection.getsockname())

@@ -142,7 +142,7 @@ class _Answer:
 
 
 def _same_origin(headers: Headers, host: str) -> bool:
-    """Tell whether a change is asked for by our own page, or by no page at all."""
+    """Return whether a change is asked for by our own page, or by no page at all."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
     origins = headers.getlist("origin")

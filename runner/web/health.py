@@ -95,7 +95,7 @@ def _database_state(headrace: Headrace) -> dict[str, Any]:
 
 
 def _leads(leader: Row | None) -> bool | str:
-    """Tell whether a daemon leads, `late` where one should have renewed its lease.
+    """Return whether a daemon leads, `late` where one should have renewed its lease.
 
     Late is told, and takes nobody out of service: requests are served all the same. A lease that
     a process of this host has left behind when it died is nobody's.
@@ -108,7 +108,7 @@ def _leads(leader: Row | None) -> bool | str:
 
 
 def _lives(worker: Row, now: datetime) -> bool:
-    """Tell whether a worker has been heard of lately; not in a time that is still to come."""
+    """Return whether a worker has been heard of lately; not in a time that is still to come."""
     if worker["status"] not in ("running", "draining") or has_ended(worker["name"]):
         return False
     return bool(abs((now - worker["seen_at"]).total_seconds()) <= LEASE_S)

@@ -112,7 +112,7 @@ def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Re
 
 
 class _State:
-    """What the database knows about the pipelines, read in two queries."""
+    """The database's rows about the pipelines, read in two queries."""
 
     def __init__(self, headrace: Headrace) -> None:
         names = list(headrace.pipelines.by_name)

@@ -171,12 +171,12 @@ def test_a_redirect_is_followed_as_its_bytes_mean_it(
     ("location", "told"),
     [
         (b"http://me:pw@127.0.0.1:PORT/", "is redirected, and where it leads holds a user name"),
-        (b"ftp://127.0.0.1/", "is redirected, and where it leads is no http"),
+        (b"ftp://127.0.0.1/", "is redirected, and where it leads is not an http"),
         (b"http://127.0.0.1:99999/", "is redirected, and where it leads cannot be read"),
         (b"http://[::1/", "is redirected, and where it leads cannot be read"),
         (b"/a\r\nLocation: /b", "/start is redirected to more than one place"),
         (b"/a\x01b", "is redirected, and where it leads contains a control character"),
-        (b"file:///etc/passwd", "is redirected, and where it leads is no http"),
+        (b"file:///etc/passwd", "is redirected, and where it leads is not an http"),
     ],
 )
 def test_a_redirect_that_leads_nowhere_is_told(

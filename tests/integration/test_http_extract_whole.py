@@ -157,7 +157,7 @@ def test_an_answer_that_ends_early_is_told_from_one_that_ended(
 def test_a_length_that_is_no_number_is_told(run: JobRunner, server: HttpServer) -> None:
     server.routes["/"] = Answered(raw=f"{head()}Content-Length: 4a\r\n\r\nid\n1\n".encode())
 
-    with pytest.raises(JobFailure, match="Content-Length is no number: '4a'"):
+    with pytest.raises(JobFailure, match="Content-Length is not a number: '4a'"):
         run(HttpExtract, url=server.url(), path="x.csv")
 
 

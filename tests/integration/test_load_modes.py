@@ -62,7 +62,9 @@ def test_merge_updates_the_rows_whose_key_is_there_and_inserts_the_others(
     for given in ({}, {"primary_key": "id"}, {"primary_key": ["id"]}):
         people()
         done = load(content, mode="merge", **given)
-        assert done == {"row_count": 2, "inserted": 1, "updated": 1, "duplicates": 0, "table": "t"}
+        assert done == {
+            "row_count": 2, "inserted": 1, "updated": 1, "duplicates": 0, "table": "t", "files": 1,
+        }  # fmt: skip
         assert query("SELECT id, name, at::text FROM t ORDER BY id") == [
             (1, "one", "2025-01-01"),
             (2, "deux", "2025-01-02"),
@@ -243,3 +245,57 @@ def test_every_writing_job_holds_to_what_is_expected(run_job, people, execute, q
     with pytest.raises(JobFailure, match="2 of the 2 rows of t would be deleted"):
         run_job(RunSql, sql="select * from empty", into="t", expect=guarded)
     assert query("SELECT count(*) FROM t") == [(2,)]
+
+
+# -- beside the rows ------------------------------------------------------------------------
+
+
+def test_values_are_masked_before_they_reach_the_table(load, people, query, monkeypatch, execute):
+    monkeypatch.setenv("SALT_OF_TESTS", "a long enough secret of tests")
+    execute("ALTER TABLE t ADD phone text, ADD card text")
+    with_: dict[str, Any] = {
+        "mask": {"name": "hash", "phone": "partial:4", "card": None},
+        "mask_salt": {"env": "SALT_OF_TESTS"},
+    }
+    for mode in ("append", "merge", "replace"):
+        people()
+        execute("ALTER TABLE t ADD phone text, ADD card text")
+        load("id,name,phone,card\n7,Ann,5551234567,4111\n8,Ann,,\n", mode=mode, **with_)
+        rows = query("SELECT name, phone, card FROM t WHERE id > 6 ORDER BY id")
+        assert rows[0][1:] == ("******4567", None)
+        assert rows[0][0] == rows[1][0]
+        assert len(rows[0][0]) == 64
+        assert rows[1][1] is None
+    with pytest.raises(JobFailure, match="has no column 'nam'"):
+        load("id,name\n9,x\n", mask={"nam": None})
+
+
+def test_sql_before_and_after_the_rows_commits_with_them(load, people, query):
+    load(
+        "id,name\n3,x\n",
+        pre_sql="DELETE FROM t WHERE id = 1; SET LOCAL work_mem = '8MB'",
+        post_sql="UPDATE t SET name = upper(name) WHERE id = 3",
+    )
+    assert query("SELECT id, name FROM t ORDER BY id") == [(2, "two"), (3, "X")]
+    with pytest.raises(Exception, match="division by zero"):
+        load("id,name\n4,y\n", pre_sql="DELETE FROM t", post_sql="SELECT 1/0")
+    assert query("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_a_table_that_is_made_gets_the_types_of_its_values_and_the_result_says_which(load, query):
+    content = (
+        "i,n,f,b,d,ts,tz,u,zip,odd,note,none\n"
+        "1,1.50,1e3,true,2026-02-03,2026-02-03 10:00,2026-02-03T10:00:00Z,"
+        "6f1f0d3e-0000-4000-8000-000000000001,01234,2026-02-31,x,\n"
+        '-2,"",2,f,2026-02-04,2026-02-03 10:00:00.5,2026-02-03 10:00+02,,12345,2026-02-01,"",\n'
+    )
+    result = load(content, create=True, infer_types=True, columns={"note": "varchar(9)"})
+    assert result["types"] == {
+        "i": "bigint", "n": "numeric", "f": "double precision", "b": "boolean", "d": "date",
+        "ts": "timestamp", "tz": "timestamptz", "u": "uuid", "zip": "text", "odd": "text",
+        "none": "text",
+    }  # fmt: skip
+    assert query("SELECT i, n::text, b, zip, note FROM t ORDER BY i") == [
+        (-2, None, False, "12345", ""), (1, "1.50", True, "01234", "x"),
+    ]  # fmt: skip
+    assert "types" not in load(content, create=True, infer_types=True)

@@ -102,7 +102,7 @@ def test_its_metadata_say_what_the_project_says(wheel):
     assert metadata["Requires-Python"] == project["requires-python"]
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
-    classifiers = metadata.get_all("Classifier") or []
+    classifiers = metadata.get_all("Classifier", [])
     assert "Typing :: Typed" in classifiers
     # The expression says it; both at once are refused by package indexes.
     assert not [one for one in classifiers if one.startswith("License ::")]

@@ -72,7 +72,7 @@ def test_a_missing_file_is_told_with_the_places_where_it_was_looked_for(
 ) -> None:
     with pytest.raises(JobFailure, match=r"no file 'n\.csv' beside the pipeline.*exports"):
         folders.find("n.csv")
-    with pytest.raises(JobFailure, match="is no file"):
+    with pytest.raises(JobFailure, match="is not a file"):
         folders.find("sql")
 
 

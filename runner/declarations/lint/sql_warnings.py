@@ -35,7 +35,7 @@ class _Checked:
     above: frozenset[str] = field(default_factory=frozenset)
 
     def precedes(self, other: "_Checked") -> bool:
-        """Tell whether the other one starts after this one has ended."""
+        """Return whether the other one starts after this one has ended."""
         return self.step.id in other.above
 
 
@@ -133,7 +133,7 @@ def _changed_texts(document: Document, lines: list[str]) -> Iterator[Problem]:
 
 
 def silences(line: str, code: str) -> bool:
-    """Tell whether a line of a file has a comment that silences a code, with its reason."""
+    """Return whether a line of a file has a comment that silences a code, with its reason."""
     found = _SILENCED.search(line)
     return found is not None and code in [part.strip() for part in found[1].split(",")]
 
@@ -171,7 +171,7 @@ def _unordered(steps: list[_Checked]) -> Iterator[_Warning]:
 
 
 def _too_early(steps: list[_Checked]) -> Iterator[_Warning]:
-    """Tell of tables that are read before the first step that fills them."""
+    """Report tables that are read before the first step that fills them."""
     by_id = {one.step.id: one for one in steps}
     makers: dict[str, list[_Checked]] = {}
     for one in steps:

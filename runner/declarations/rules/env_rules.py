@@ -55,7 +55,7 @@ def folder_templates_are_well_formed(draft: Draft) -> Iterator[Finding]:
     for path, _, value in draft.variables():
         fault = references(value).fault if is_template(value) else ""
         if fault:
-            message = f"this is no template: {fault.rstrip('.')}"
+            message = f"this is not a valid template: {fault.rstrip('.')}"
             yield Finding(path, "bad-template", message, "write an expression in {{ }}")
 
 

@@ -47,7 +47,7 @@ def templates_can_be_rendered(draft: Draft) -> Iterator[Finding]:
             # Rendered by the job itself, with names of its own.
             fault = references(value).fault
             if fault:
-                message = f"this is no template: {fault.rstrip('.')}"
+                message = f"this is not a valid template: {fault.rstrip('.')}"
                 yield Finding(path, "bad-template", message, BRACES_HINT)
             continue
         else:
@@ -123,7 +123,7 @@ def _templates(draft: Draft) -> Iterator[tuple[KeyPath, str, DraftStep | None]]:
 
 
 def _is_sql(path: KeyPath, step: DraftStep | None) -> bool:
-    """Tell whether a value is rendered by the job itself."""
+    """Return whether a value is rendered by the job itself."""
     if step is None or "pipeline" in step.data:
         return False
     return path[len(step.path) :][:2] == ("with", "sql")
@@ -152,7 +152,7 @@ def templates_keep_to_their_values(draft: Draft) -> Iterator[Finding]:
 
 
 def speaks_of_templates(text: str, *, expression: bool) -> bool:
-    """Tell whether a template, or a bare expression, names `template`."""
+    """Return whether a template, or a bare expression, names `template`."""
     if "template" not in text or (not expression and not is_template(text)):
         return False
     return (of_condition(text) if expression else references(text)).of_template

@@ -111,7 +111,7 @@ def _alternatives(error: ValidationError, path: KeyPath, data: Any) -> Report:
 
 
 def _of_type(error: ValidationError) -> bool:
-    """Tell whether the value as a whole has another type than the form wants."""
+    """Return whether the value as a whole has another type than the form wants."""
     return error.validator == "type" and not error.path
 
 

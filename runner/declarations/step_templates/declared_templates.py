@@ -79,7 +79,7 @@ class StepTemplate:
         return (value if isinstance(value, str) else None), ()
 
     def of_params(self, path: KeyPath) -> bool:
-        """Tell whether what stands at `path` of the step is a text with parameters in it."""
+        """Return whether what stands at `path` of the step is a text with parameters in it."""
         text, _ = self.text_at(path)
         return text is not None and bool(names_in(text))
 

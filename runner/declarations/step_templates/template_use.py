@@ -33,7 +33,7 @@ class Use:
         return given if isinstance(given, dict) else {}
 
     def is_own(self, within: KeyPath) -> bool:
-        """Tell whether the step itself says what stands at a path within it."""
+        """Return whether the step itself says what stands at a path within it."""
         key = within[0] if within else None
         if key == "with":
             return False

@@ -47,7 +47,7 @@ def _name_what_is_configured(whole: dict[str, Any], settings: Settings) -> None:
 
 
 def _rule(kind: JobType) -> dict[str, Any]:
-    """Where `job` is this class, `with` is its parameters."""
+    """Return the condition: if `job` is this class, `with` takes its parameters."""
     required = any(one.required for one in kind.parameters.values())
     then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with_{kind.name}"}}}
     if required:

@@ -20,7 +20,7 @@ class JobType:
 
     @property
     def transactional(self) -> bool:
-        """Tell whether the effect commits with the completion."""
+        """Return whether the effect commits with the completion."""
         return bool(getattr(self.cls, "transactional", True))
 
     @property
@@ -41,7 +41,7 @@ class JobType:
 
     @cached_property
     def accepts_anything(self) -> bool:
-        """Tell whether `with` may hold keys that no constructor names."""
+        """Return whether `with` may hold keys that no constructor names."""
         return bool(getattr(self.cls, "any_parameters", False))
 
     @property

@@ -31,7 +31,7 @@ _FROM_TEXT = (Decimal, date, datetime, timedelta, UUID)
 
 
 def accepts_text_and_numbers(hint: Any) -> bool:
-    """Tell whether a hint takes, at one place, a text as well as a number."""
+    """Return whether a hint takes, at one place, a text as well as a number."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     union = origin in (typing.Union, types.UnionType)
     if union and str in arguments and {int, float} & set(arguments):
@@ -40,12 +40,12 @@ def accepts_text_and_numbers(hint: Any) -> bool:
 
 
 def accepts_decimals(hint: Any) -> bool:
-    """Tell whether a hint takes a Decimal, which has the digits that were written."""
+    """Return whether a hint takes a Decimal, which has the digits that were written."""
     return hint is Decimal or any(map(accepts_decimals, typing.get_args(hint)))
 
 
 def judges_value(hint: Any, sample: Any) -> bool:
-    """Tell whether a hint takes some values of a sample's type and refuses others.
+    """Return whether a hint takes some values of a sample's type and refuses others.
 
     As a date does of texts, and a pair of lists.
     """

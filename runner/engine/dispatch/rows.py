@@ -146,7 +146,7 @@ def _own_values(job: PlannedJob, run_id: str, *, run_is_held: bool) -> dict[str,
 
 
 def _takes_slot(job: PlannedJob) -> bool:
-    """Tell whether the job itself runs in a pool; one that makes the jobs of items does not."""
+    """Return whether the job itself runs in a pool; one that makes the jobs of items does not."""
     return job.slots is not None and job.foreach is None
 
 

@@ -270,7 +270,7 @@ class _Rehearsal:
 
 
 def error_of_sql(said: str, key: str) -> bool:
-    """Tell whether an error's text begins with the place of a statement."""
+    """Return whether an error's text begins with the place of a statement."""
     return said.startswith(("sql:", "sql ")) if key == "sql" else ".sql" in said
 
 

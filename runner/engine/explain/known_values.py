@@ -93,7 +93,7 @@ class Known:
             raise InvalidParams("; ".join(line.strip() for line in lines)) from None
 
     def is_reached(self, step: Step) -> bool:
-        """Tell whether the step's condition is looked at in every run that goes well."""
+        """Return whether the step's condition is looked at in every run that goes well."""
         in_time = step.trigger_rule not in ("all_failed", "one_failed")
         return in_time and step.handler != "failure" and self.surely.issuperset(step.depends_on)
 
@@ -203,7 +203,7 @@ class Known:
         return UNTOUCHABLE if self._not_known(step, value, unknown) else rendered
 
     def _not_known(self, step: Step, value: Any, unknown: set[str]) -> bool:
-        """Tell whether a value depends on what only a run knows."""
+        """Return whether a value depends on what only a run knows."""
         if speaks_later(value, step.handler) or self._is_unknown(value, unknown):
             return True
         # What may not run is held to what it says by itself only.
@@ -223,7 +223,7 @@ class Known:
 
 
 def _depends(value: Any) -> bool:
-    """Tell whether a value depends on parameters or on the run."""
+    """Return whether a value depends on parameters or on the run."""
     if isinstance(value, Mapping):
         return any(map(_depends, value.values()))
     if isinstance(value, list | tuple):

@@ -106,7 +106,7 @@ class Made:
 
 
 def _share(made: frozenset[str], names: frozenset[str]) -> bool:
-    """Tell whether one of the names is made; one without its schema fits any."""
+    """Return whether one of the names is made; one without its schema fits any."""
     for name in names:
         for table in made:
             one, other = name.rpartition("."), table.rpartition(".")

@@ -48,7 +48,7 @@ class Places:
         return self._file, *place_in_text(self._lines, step, written, word)
 
     def silenced(self, job: PlannedJob, problem: Problem) -> bool:
-        """Tell whether a comment on the line of the problem, or of its step, silences it."""
+        """Return whether a comment on the line of the problem, or of its step, silences it."""
         lines = {self._step(job).line}
         if problem.file == self._file:
             lines.add(problem.line)

@@ -69,7 +69,7 @@ def _of_job(registry: Registry, job: PlannedJob, payload: Mapping[str, Any]) -> 
 
 
 def _tells(cls: type, job: PlannedJob) -> bool:
-    """Tell whether a job has statements: a preview of its own, or that of its SQL."""
+    """Return whether a job has statements: a preview of its own, or that of its SQL."""
     own = any("preview" in vars(one) and one.__name__ != "BaseJob" for one in cls.__mro__)
     return own or any(isinstance(job.payload.get(key), str) for key in _SQL)
 
@@ -120,7 +120,7 @@ class NoDatabase(JobFailure):
 
 
 class _NoSessions:
-    """Where there is no database."""
+    """Return the statements without asking a database."""
 
     def session(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""

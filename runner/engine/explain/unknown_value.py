@@ -29,5 +29,5 @@ UNTOUCHABLE = Untouchable()
 
 
 def is_untouchable(value: object) -> bool:
-    """Tell whether a value is not known yet."""
+    """Return whether a value is not known yet."""
     return value is UNTOUCHABLE

@@ -54,7 +54,7 @@ class Repaired:
 
 @dataclass
 class _Swept:
-    """What a sweep has found: messages to send, runs and groups to look at, overdue messages."""
+    """The findings of a sweep: messages to send, runs and groups to check, overdue messages."""
 
     messages: list[Message]
     forgotten: list[IdRow]

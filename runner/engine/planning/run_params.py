@@ -35,5 +35,5 @@ def with_params(
 
 
 def _is_long(value: Any) -> bool:
-    """Tell whether a value is too long to be repeated in every job of a foreach: its items, say."""
+    """Return whether a value is too long to repeat in every job of a foreach: its items, say."""
     return isinstance(value, list | tuple) and len(value) > LONGEST_REPEATED

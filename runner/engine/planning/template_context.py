@@ -10,7 +10,7 @@ from headrace.template.values import evaluate
 
 
 def holds(row: Mapping[str, Any]) -> bool:
-    """Tell whether a row of `conditions` passes its `when`, if it has one.
+    """Return whether a row of `conditions` passes its `when`, if it has one.
 
     Raises:
         TemplateError: The expression cannot be evaluated.

@@ -64,7 +64,7 @@ class PipelineTriggers:
 
     @property
     def behind(self) -> bool:
-        """Tell whether `tick` has something to do at once."""
+        """Return whether `tick` has something to do at once."""
         return bool(self._due)
 
     def refresh(self, term: int) -> None:
@@ -153,7 +153,7 @@ class PipelineTriggers:
     # -- inside -----------------------------------------------------------------------
 
     def _is_withdrawn(self, pipeline: str) -> bool:
-        """Tell whether a pipeline has this trigger no more: not while its file may be broken."""
+        """Return whether a pipeline has this trigger no more: not while its file may be broken."""
         return pipeline in self._pipelines.by_name or not any(
             problem.severity == "error" for problem in self._pipelines.problems
         )

@@ -36,7 +36,7 @@ _MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """What becomes of one pipeline: its runs, and how far its schedule is dealt with."""
+    """The decision about one pipeline: its runs, and how far its schedule is processed."""
 
     pipeline: str
     plans: list[Plan]
@@ -145,7 +145,7 @@ class Scheduler:
         )
 
     def _was_set_back(self, now: datetime) -> bool:
-        """Tell whether the clock went back: what is due next lies too far ahead then."""
+        """Return whether the clock went back: what is due next lies too far ahead then."""
         return self._looked_at is not None and now < self._looked_at - TOLERANCE
 
     def _progress_of(self, row: LockedSchedule, now: datetime) -> _Progress:

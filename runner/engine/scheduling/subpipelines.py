@@ -59,7 +59,7 @@ def _refused(row: WantedChild, error: Exception) -> _Asked:
 
 @dataclass(slots=True)
 class _Begun:
-    """What one transaction has done, and has to be followed up after its commit."""
+    """The work of one transaction that needs a follow-up after its commit."""
 
     begun: list[dict[str, str]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)

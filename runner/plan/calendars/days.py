@@ -23,7 +23,7 @@ class CountedDays:
         self._dates = calendar.dates
 
     def counts(self, day: date) -> bool:
-        """Tell whether the calendar counts this day."""
+        """Return whether the calendar counts this day."""
         if self._kind == "working":
             return not self._is_listed(day) and self._is_worked(day)
         holiday = self._is_listed(day) or self._is_public_holiday(day)

@@ -57,12 +57,12 @@ def offset(wall: datetime, zone: ZoneInfo, fold: int) -> timedelta:
 
 
 def is_missing(wall: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether clocks skip this naive time: they are put forward over it."""
+    """Return whether clocks skip this naive time: they are put forward over it."""
     return offset(wall, zone, 0) < offset(wall, zone, 1)
 
 
 def is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether clocks show this naive time twice: they are put back over it."""
+    """Return whether clocks show this naive time twice: they are put back over it."""
     return offset(wall, zone, 0) > offset(wall, zone, 1)
 
 

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def can_open(path: str) -> bool:
-    """Tell by trying: access(2) would leave out the right that `change_user` keeps."""
+    """Find out by trying: access(2) would ignore the capability that `change_user` keeps."""
     try:
         os.close(os.open(path, os.O_RDONLY))
     except OSError:

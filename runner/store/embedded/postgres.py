@@ -53,12 +53,12 @@ def url(place: Place) -> str:
 
 
 def running(place: Place) -> bool:
-    """Tell whether a server listens, be it ready or not."""
+    """Return whether a server listens, be it ready or not."""
     return listens(_socket(place))
 
 
 def ready(place: Place) -> bool:
-    """Tell whether the server takes queries."""
+    """Return whether the server takes queries."""
     return _pid_file(place)[7:8] == ["ready"] and running(place)
 
 

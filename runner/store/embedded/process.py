@@ -108,7 +108,7 @@ def user_to_become(identity: str) -> int | None:
 
 
 def listens(path: Path) -> bool:
-    """Tell whether anybody holds a Unix socket open, even one who does not answer."""
+    """Return whether anybody holds a Unix socket open, even one who does not answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(2)
         try:
@@ -121,7 +121,7 @@ def listens(path: Path) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process exists and is not a zombie."""
+    """Return whether a process exists and is not a zombie."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:

@@ -44,7 +44,7 @@ def make_role(place: Place, data: Path, binaries: Path, identity: str) -> None:
 
 
 def is_ordinary(data: Path) -> bool:
-    """Tell whether the cluster's role is an ordinary one."""
+    """Return whether the cluster's role is an ordinary one."""
     return _hba(data).read_text().startswith(_REJECT)
 
 

@@ -25,12 +25,12 @@ def url(place: Place) -> str:
 
 
 def running(place: Place) -> bool:
-    """Tell whether a server listens, be it ready or not."""
+    """Return whether a server listens, be it ready or not."""
     return listens(_socket(place))
 
 
 def ready(place: Place) -> bool:
-    """Tell whether the server answers (it does not while it loads)."""
+    """Return whether the server answers (it does not while it loads)."""
     return _ask(place, "PING", limit_s=2.0).startswith("+PONG")
 
 

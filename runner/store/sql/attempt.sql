@@ -1,15 +1,16 @@
--- One attempt of a job: claimed, then completed, failed, crashed or given back. Each statement
--- is fenced by the attempt's number, so that whoever lost the job changes no row.
+-- One attempt of a job: claimed, then completed, failed, crashed or given back. Each statement is
+-- fenced by the attempt's number: a worker that has lost the job changes no row.
 
 -- name: claimed_columns_part
--- What an attempt needs of its job `j`: the fields of `Claimed` in runner/store/attempts.py.
+-- The columns of the job `j` that an attempt needs: the fields of `Claimed` in
+-- runner/store/attempts.py.
 j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count, j.timeout_s, j.retry::text,
 j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder, j.logical_date, j.pool,
 j.pool_slots, j.env, j.timezone
 
 -- name: claim_attempt
--- Take a queued job. No row: someone else has it, or the message is an old one, or the job needs
--- a newer worker than this.
+-- Claims a queued job. No row: another worker has it, the message is outdated, or the job needs a
+-- newer worker.
 UPDATE headrace.job j
    SET status = 'started',
        attempt = attempt + 1,
@@ -25,7 +26,7 @@ RETURNING
 -- include: claimed_columns_part
 
 -- name: ending_part
--- End the attempt. No row: it is somebody else's, or its transaction was ended from inside.
+-- Ends the attempt. No row: it belongs to another worker, or the job has ended its transaction.
 done AS (
     UPDATE headrace.job
        SET status = 'completed',
@@ -37,17 +38,17 @@ done AS (
      WHERE id = :id::uuid
        AND attempt = :attempt::integer      -- fencing token
        AND status = 'started'
-       -- NULL: the job has opened no session. What was done after a COMMIT or ROLLBACK inside is
+       -- NULL: the job has opened no session. After a COMMIT or ROLLBACK by the job, this is
        -- another transaction, or none.
        AND (:xact::text IS NULL OR pg_current_xact_id_if_assigned()::text = :xact)      -- mark
     RETURNING id, run_id, dependents
 )
 
 -- name: gate_parts
--- Lower what the dependants wait for, those at zero being queued. The count lives in the
--- dependant's row and is lowered under its lock: two upstream jobs that commit together cannot
--- both believe that the other one is still running. Rows are locked in the order of their ids,
--- so that two completions never wait for each other.
+-- Decrements the counters of the dependants, and queues those that reach zero. The counter is in
+-- the dependant's row and changes under its lock, so two upstream jobs that commit at the same time
+-- cannot both conclude that the other one is still running. Rows are locked in the order of their
+-- ids, so two completions never deadlock.
 edge AS MATERIALIZED (
     SELECT d.job_id, count(*)::integer AS ended
       FROM done
@@ -55,8 +56,8 @@ edge AS MATERIALIZED (
      WHERE done.dependents > 0
      GROUP BY d.job_id
 ), child AS MATERIALIZED (
-    -- One look-up by primary key an edge: joined in the plain way, the planner comes to read
-    -- the index of waiting jobs, with an entry for each that ever waited.
+    -- One primary key lookup per edge: with a plain join, the planner ends up reading the index
+    -- of waiting jobs, which has an entry for each job that ever waited.
     SELECT held.id, wanted.ended,
            NOT upstream.conditional AND
 -- include: trigger_rule_part
@@ -67,8 +68,8 @@ edge AS MATERIALIZED (
                            FROM headrace.job
                           WHERE id = wanted.job_id
                             FOR UPDATE) held
-     -- Of the jobs above only those that have just completed are counted here. Who has failed or
-     -- was skipped before has been told to the dependant by `update_dependants`.
+     -- Only upstream jobs that have just completed are counted here. Those that failed or were
+     -- skipped before are already in the dependant's counters (`update_dependants`).
      CROSS JOIN LATERAL (SELECT held.trigger_rule,
                                 held.when_expr IS NOT NULL OR held.pool IS NOT NULL AS conditional,
                                 held.deps_left - wanted.ended AS unfinished,
@@ -82,7 +83,7 @@ edge AS MATERIALIZED (
        SET deps_left = j.deps_left - child.ended,
            -- With a condition or a pool it stays undecided: see `decide` in engine/gating/gate.py.
            status = CASE WHEN child.released THEN 'queued' ELSE j.status END,
-           -- Indexed: it may change with the status only (see 0001_core.sql).
+           -- Indexed, so it may change only together with the status (see 0001_core.sql).
            queued_at = CASE WHEN child.released THEN clock_timestamp() ELSE j.queued_at END,
            updated_at = clock_timestamp()
       FROM child      -- held, and waiting: its status is not asked again, for the same reason
@@ -104,7 +105,7 @@ outcome AS (
 )
 
 -- name: no_gate_part
--- For a job that had no dependants when it was claimed: if it has some now, recount them.
+-- For a job without dependants at its claim: returns whether it has some now, to be recounted.
 outcome AS (
     SELECT id AS ended_id, run_id AS ended_run, dependents AS ended_dependents,
            dependents > 0 AS recount,
@@ -130,12 +131,13 @@ claimed AS (
 )
 SELECT outcome.*, claimed.*
   FROM (SELECT) one
-  -- The claim first: dependants are held for as short as can be.
+  -- The claim comes first, to keep the locks on dependants short.
   LEFT JOIN claimed ON true
   LEFT JOIN outcome ON true
 
 -- name: complete_attempt
--- No row: the attempt was reaped or cancelled meanwhile; roll back, the effect too.
+-- No row: the attempt was reaped or cancelled in the meantime; the caller rolls back, including
+-- the job's effect.
 WITH
 -- include: ending_part
 ,
@@ -145,7 +147,7 @@ WITH
 SELECT * FROM outcome
 
 -- name: complete_alone
--- The same for a job without dependants.
+-- The same, for a job without dependants.
 WITH
 -- include: ending_part
 ,
@@ -153,7 +155,7 @@ WITH
 SELECT * FROM outcome
 
 -- name: complete_and_claim
--- Under load the end of one job and the start of the next share a commit.
+-- Under load, the completion of one job and the claim of the next share a commit.
 WITH
 -- include: ending_part
 ,
@@ -172,7 +174,7 @@ WITH
 -- include: claiming_part
 
 -- name: fail_attempt
--- End the attempt without its effect; with `retry_in` seconds it will be tried again.
+-- Ends the attempt without its effect; with `retry_in` (seconds) the job is retried.
 WITH ended AS (
     UPDATE headrace.job
        SET status = CASE WHEN :retry_in::float8 IS NULL THEN 'failed' ELSE 'retrying' END,
@@ -195,8 +197,8 @@ WITH ended AS (
 SELECT id, status, run_id, dependents, allow_failure FROM ended
 
 -- name: lose_attempts
--- End attempts whose worker is gone (`crashed`) or gave them back (`released`). A crash has
--- a budget of its own: the job that spends it has killed its worker and is failed.
+-- Ends attempts whose worker is gone (`crashed`) or returned them (`released`). Crashes have a
+-- budget of their own: a job that exceeds it keeps killing its workers, and is failed.
 WITH gone AS (
     SELECT id, attempt
       FROM json_to_recordset(:attempts::json) AS gone (id uuid, attempt integer)
@@ -223,7 +225,7 @@ WITH gone AS (
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
 -- name: too_new
--- A queued job that asks for what only newer workers know.
+-- Finds a queued job that needs a newer worker.
 SELECT needs
   FROM headrace.job
  WHERE id = :id::uuid
@@ -232,8 +234,8 @@ SELECT needs
    AND needs > :can::integer
 
 -- name: give_back_attempt
--- Give an attempt back for a while, without spending a retry: another worker may know the job's
--- class. No row: it is over, or was given back so often that nobody seems to know it.
+-- Returns an attempt to the queue, without using a retry: another worker may know the job's class.
+-- No row: the attempt is over, or was returned so often that no worker seems to know the class.
 WITH ended AS (
     UPDATE headrace.job
        SET status = 'retrying',
@@ -255,8 +257,8 @@ WITH ended AS (
 SELECT id, next_retry_time FROM ended
 
 -- name: lost_attempts
--- Of these attempts, the ones that somebody else has ended: cancelled, reaped, or begun anew.
--- An attempt that its own worker has just ended is not among them.
+-- Those of the given attempts that were ended from outside: cancelled, reaped or restarted.
+-- An attempt that its own worker has just ended is not included.
 SELECT held.id, held.attempt, coalesce(j.status = 'cancelled', false) AS cancelled
   FROM json_to_recordset(:attempts::json) AS held (id uuid, attempt integer)
   LEFT JOIN headrace.job j ON j.id = held.id
@@ -265,7 +267,7 @@ SELECT held.id, held.attempt, coalesce(j.status = 'cancelled', false) AS cancell
     OR j.status IN ('cancelled', 'queued')
 
 -- name: upstream_results
--- What the steps before this one returned, for `{{ steps.NAME.result }}`.
+-- The results of earlier steps, for `{{ steps.NAME.result }}`.
 SELECT u.step, u.status, u.result, u.error
   FROM headrace.job j
   JOIN headrace.job u ON u.run_id = j.run_id
@@ -274,11 +276,11 @@ SELECT u.step, u.status, u.result, u.error
    AND NOT (
 -- include: maker_part
        )
- -- Of a handler that a retry has made once more, the later one counts.
+ -- If a retry has created a handler again, the later one counts.
  ORDER BY u.id
 
 -- name: run_of_attempt
--- What a late template may say about the run.
+-- What a deferred template may use of the run.
 SELECT r.pipeline, r.params, r.logical_date, r.trigger,
        r.plan -> 'param_types' AS param_types, r.plan ->> 'timezone' AS timezone,
        r.plan -> 'empty' AS empty,

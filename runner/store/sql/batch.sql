@@ -1,10 +1,10 @@
--- Several attempts of one child, each fenced by its own number, closed in one commit; and several
--- queued jobs claimed in the same one. Only jobs without an effect on a database come here: see
+-- Closes several attempts of one child in one commit, each fenced by its own number, and claims
+-- several queued jobs in the same commit. Only for jobs without an effect on a database: see
 -- docs/adr/0010-short-jobs-share-a-commit.md.
 
 -- name: ending_batch_part
--- One look-up by primary key a job, whatever the table's statistics say: `|| ''` keeps the
--- planner from the partial indexes, in which every job that was ever queued has left an entry.
+-- One primary key lookup per job, whatever the table's statistics are: `|| ''` keeps the planner
+-- away from the partial indexes, which have an entry for every job that was ever queued.
 ended AS MATERIALIZED (
     SELECT id, attempt, result
       FROM unnest(:ids::uuid[], :attempts::integer[], :results::text[])
@@ -25,8 +25,8 @@ ended AS MATERIALIZED (
 )
 
 -- name: claiming_batch_part
--- What may take long is not claimed to wait behind others: but for the first job only those of
--- classes that are known to be short.
+-- Jobs that may take long are not claimed to wait behind others: except for the first job, only
+-- classes known to be short are claimed.
 wanted AS MATERIALIZED (
     SELECT id, attempt, place
       FROM unnest(:next_ids::uuid[], :next_attempts::integer[])
@@ -50,7 +50,7 @@ wanted AS MATERIALIZED (
 )
 
 -- name: complete_batch
--- The first row tells what the completions have set free; each row may bear a claimed job.
+-- The first row lists what the completions have released; each row may contain a claimed job.
 WITH
 -- include: ending_batch_part
 ,
@@ -69,6 +69,6 @@ WITH
 SELECT first.ids, first.recount, first.released, first.undecided, claimed.*
   FROM closed
   LEFT JOIN claimed ON true
-  -- Read once: with each claimed job they would be read as often as there are jobs.
+  -- Read once; joined to the claimed jobs they would be read once per job.
   LEFT JOIN closed first ON claimed.place IS NOT DISTINCT FROM (SELECT min(place) FROM claimed)
  ORDER BY claimed.place

@@ -1,8 +1,8 @@
 -- Rows first, messages after the commit.
 
 -- name: insert_job
--- One job that waits for nothing. A second dispatch under one idempotency key changes nothing
--- and is told the first one's id by `job_by_key`.
+-- One job without dependencies. A second dispatch with the same idempotency key changes nothing
+-- and gets the first one's id from `job_by_key`.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at)
 VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
@@ -11,7 +11,7 @@ VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
 RETURNING *
 
 -- name: insert_job_id
--- The same, for who wants the id only; no row under a key that is there already.
+-- The same, returning only the id; no row if the key exists already.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at)
 VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'queued', :queue::text,
@@ -23,7 +23,7 @@ RETURNING id
 SELECT * FROM headrace.job WHERE idempotency_key = :idempotency_key::text
 
 -- name: lock_upstream
--- Hold the jobs that a new one will wait for, so that none of them ends meanwhile unseen.
+-- Locks the jobs that a new job depends on, so that none of them ends unnoticed in the meantime.
 SELECT id, status
   FROM headrace.job
  WHERE id = ANY (:ids::uuid[])
@@ -48,8 +48,8 @@ VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'waiting', :queue::text,
 RETURNING *
 
 -- name: insert_jobs
--- All jobs of a run, or a bulk dispatch, in one statement. `payload` and `retry` may stand in
--- it as JSON or as JSON's text: read as text they are the same.
+-- All jobs of a run, or a bulk dispatch, in one statement. `payload` and `retry` may be
+-- JSON values or JSON text: read as text, both are the same.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         deps_left, dependents, late, trigger_rule, when_expr, allow_failure, folder, logical_date,
@@ -73,8 +73,8 @@ SELECT upstream_id, job_id
   FROM json_to_recordset(:edges::json) AS edge (upstream_id uuid, job_id uuid)
 
 -- name: insert_runs
--- Only the rows that were inserted come back: another daemon may have made an instant's run
--- before, or the caller's term may be over. Without the plan: the caller has it, and it is long.
+-- Returns only the inserted rows: another daemon may have created an instant's run before, or the
+-- caller's term may be over. The plan is not returned: the caller has it, and it is long.
 INSERT INTO headrace.run
        (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
         concurrency_group, concurrency_limit, has_handlers, parent_job)
@@ -95,7 +95,7 @@ RETURNING id, pipeline, version, status, trigger, logical_date, params, error, t
           has_handlers, parent_job
 
 -- name: lock_run_key
--- Two requests with one key come one after the other: the second one finds the first one's run.
+-- Serializes requests with the same key: the second one finds the run of the first.
 SELECT pg_advisory_xact_lock(hashtextextended(:pipeline::text || ' ' || :idempotency_key::text, 0))
 
 -- name: run_by_key

@@ -1,9 +1,9 @@
--- A foreach over what other steps have returned: one job that makes one an item. All of this
--- belongs to the transaction that completes it, after the statement that does.
+-- A foreach over the results of other steps: one job that creates a job per item. All statements
+-- here run in the transaction that completes it, after the completing statement.
 
 -- name: hold_dependants
--- The completed job's row is held, so that none is added. Of any status: one that is skipped by
--- now may be reopened, and waits for the items then.
+-- Locks the row of the completed job, so that no dependant is added. Dependants of any status: one
+-- that is skipped by now may be reopened, and then waits for the items.
 SELECT j.id
   FROM headrace.job_dependency d
   JOIN headrace.job j ON j.id = d.job_id
@@ -12,8 +12,8 @@ SELECT j.id
    FOR UPDATE OF j
 
 -- name: insert_items
--- Beyond payload and id they are as the job that makes them. Those that need a slot of a pool
--- wait for nothing else, and those that run a pipeline for their runs.
+-- Except for payload and id, items equal the job that creates them. Items that need a slot of a
+-- pool wait only for that, and items that run a pipeline for their runs.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
         dependents, allow_failure, folder, logical_date, handler, pool, pool_slots, slot_wanted,
@@ -23,7 +23,7 @@ SELECT item.id, :job_class::text, item.payload::jsonb,
        maker.queue, maker.timeout_s, maker.retry, maker.run_id, maker.pipeline, item.step,
        :dependents::integer, maker.allow_failure, maker.folder, maker.logical_date,
        maker.handler, :pool::text, :slots::integer, :pool::text IS NOT NULL,
-       -- As `add_jobs` has it; and as `release_jobs` leaves it.
+       -- As in `add_jobs`, and as `release_jobs` leaves it.
        CASE WHEN kind.of_pipeline THEN 'true' END,
        CASE WHEN kind.of_pipeline THEN 'wanted' END,
        item.env,
@@ -37,8 +37,8 @@ SELECT item.id, :job_class::text, item.payload::jsonb,
 RETURNING CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
 
 -- name: hand_over
--- What waited for the maker waits for the items instead, and they stand below it. Its own end
--- counts for no trigger rule.
+-- Dependants of the creating job depend on the items instead, and the items on that job. Its own
+-- end counts for no trigger rule.
 WITH before AS (
     DELETE FROM headrace.job_dependency WHERE upstream_id = :id::uuid
 ), above AS (
@@ -61,5 +61,5 @@ UPDATE headrace.job
    AND status = 'waiting'
 
 -- name: maker_part
--- The job `u` has made the jobs of its step's items: what they return is what the step does.
+-- The job `u` has created the jobs of its step's items: their results are the step's results.
 u.job_class = 'foreach' AND u.status = 'completed' AND u.result <> '[]'

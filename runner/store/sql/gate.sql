@@ -1,14 +1,14 @@
--- The gate: what becomes of waiting jobs when an upstream job ends without success, and the
--- few cases that the completing statement leaves undecided.
+-- The gate: decides about waiting jobs when an upstream job ends without success, and in the few
+-- cases that the completing statement leaves undecided.
 
 -- name: trigger_rule_part
--- What a trigger rule says of a job, by how many of the jobs above it are unfinished, have
--- completed, have failed, were skipped after a failure (`blocked`) and were skipped without one:
--- `queued`, `waiting`, or else the reason for which it is skipped. The only place where the rules
--- are spelled out, one a line: the migration takes their names from here. Where there is a
--- condition or a pool, all that a job waits for has to have ended before it is queued. A verdict
--- on unfinished ones holds whatever becomes of them. A job under `always` has nothing above it:
--- the declaration is read so.
+-- The verdict of a trigger rule on a job: `queued`, `waiting`, or the reason for which it is
+-- skipped. It depends on how many upstream jobs are unfinished, have completed, have failed, were
+-- skipped after a failure (`blocked`) or were skipped without one. This is the only place that
+-- spells the rules out, one per line; the migration takes their names from here. With a condition
+-- or a pool, all upstream jobs must have ended before the job is queued. A verdict reached while
+-- some are unfinished holds however those end. A job with `always` has no upstream jobs: the
+-- declaration is read that way.
 CASE upstream.trigger_rule
     WHEN 'all_success' THEN CASE WHEN failed + blocked > 0 THEN 'upstream_failed' WHEN unfinished > 0 THEN 'waiting' WHEN skipped > 0 THEN 'condition' ELSE 'queued' END
     WHEN 'all_failed' THEN CASE WHEN unfinished > 0 THEN 'waiting' WHEN completed + skipped > 0 THEN 'condition' ELSE 'queued' END
@@ -22,7 +22,7 @@ CASE upstream.trigger_rule
 END
 
 -- name: upstream_counts_part
--- How the jobs `u` above a job have ended. A failure that is allowed counts as a completion.
+-- Counts the upstream jobs `u` by their end. An allowed failure counts as a completion.
 count(*) FILTER (WHERE u.status IN ('waiting', 'queued', 'started', 'retrying')) AS unfinished,
 count(*) FILTER (WHERE u.status = 'completed'
                     OR (u.status = 'failed' AND u.allow_failure)) AS completed,
@@ -33,9 +33,9 @@ count(*) FILTER (WHERE u.status = 'skipped'
                    AND u.skip_reason IS DISTINCT FROM 'upstream_failed') AS skipped
 
 -- name: update_dependants
--- Several upstream jobs have ended, not all of them with success. Dependants that are skipped by
--- it are returned too: their own dependants come next. What has ended before is counted anew
--- only once nothing above is unfinished.
+-- Several upstream jobs have ended, not all of them successfully. Dependants that are skipped as a
+-- consequence are returned as well: their own dependants come next. Jobs that ended before are
+-- counted again only when no upstream job is unfinished.
 WITH edge AS MATERIALIZED (
     SELECT d.job_id, count(*)::integer AS ended,
 -- include: upstream_counts_part
@@ -87,14 +87,14 @@ UPDATE headrace.job j
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
 -- name: mark_skipped_finished
--- A skipped job never started: only its end has a time.
+-- A skipped job never started: it has only an end time.
 UPDATE headrace.job
    SET finished_at = clock_timestamp(), queued_at = NULL
  WHERE id = ANY (:ids::uuid[])
    AND status = 'skipped'
 
 -- name: lock_dependants
--- First half of a recount: hold the waiting dependants, so that nobody lowers them meanwhile.
+-- First half of a recount: locks the waiting dependants, so that no counter changes meanwhile.
 SELECT j.id
   FROM headrace.job_dependency d
   JOIN headrace.job j ON j.id = d.job_id
@@ -104,7 +104,7 @@ SELECT j.id
    FOR UPDATE OF j
 
 -- name: verdict_parts
--- What the trigger rules say of these jobs, by what is above them as it really is.
+-- The verdicts of the trigger rules on these jobs, from the actual states of their upstream jobs.
 counts AS (
     SELECT d.job_id,
 -- include: upstream_counts_part
@@ -129,8 +129,8 @@ counts AS (
 )
 
 -- name: recount_waiting
--- Second half, a statement of its own for a fresh snapshot: look at what these waiting jobs
--- wait for as it really is, whoever may have lowered them or failed to, and decide by it.
+-- Second half, a separate statement for a fresh snapshot: decides by the actual states of the
+-- upstream jobs, whatever the counters say.
 WITH
 -- include: verdict_parts
 UPDATE headrace.job j
@@ -149,8 +149,8 @@ UPDATE headrace.job j
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s, j.run_id, j.dependents, j.deps_left
 
 -- name: stuck_jobs
--- Waiting although nothing above them is unfinished: whoever was to lower them has died, or
--- did not see them. Their rows are held for the recount.
+-- Jobs that wait although no upstream job is unfinished: the process that should have decremented
+-- their counters has died, or did not see them. Their rows are locked for the recount.
 SELECT j.id
   FROM headrace.job j
  WHERE j.status = 'waiting'
@@ -169,22 +169,22 @@ SELECT j.id
    FOR UPDATE OF j SKIP LOCKED
 
 -- name: undecided_jobs
--- Waiting for nothing any more, and still waiting: what only Python can decide. Jobs of a run
--- that is held by a concurrency limit wait for the run.
+-- Jobs that wait although their counters are at zero: only Python can decide them. Jobs of a run
+-- that a concurrency limit holds back wait for the run.
 SELECT j.id
   FROM headrace.job j
  WHERE j.status = 'waiting'
    AND j.deps_left = 0
    AND NOT j.slot_wanted
    AND j.child_state IS NULL
-   -- Handlers wait for their turn, and are named when it has come.
+   -- Handlers wait for their turn, and are passed by id when it comes.
    AND (j.id = ANY (:ids::uuid[]) OR (:ids::uuid[] IS NULL AND j.handler IS NULL))
    AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = j.run_id AND r.status = 'queued')
  ORDER BY j.id
    FOR UPDATE OF j SKIP LOCKED
 
 -- name: conditions
--- The conditions of these jobs with what they may speak of, and what the trigger rules say.
+-- The conditions of these jobs, the values that they may use, and the trigger rules' verdicts.
 WITH
 -- include: verdict_parts
 SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date, r.trigger,
@@ -206,8 +206,8 @@ SELECT j.id, j.when_expr, counted.verdict, r.pipeline, r.params, r.logical_date,
  WHERE j.status = 'waiting'
 
 -- name: release_jobs
--- What needs a slot of a pool goes on waiting, for that (see `assign_slots`), and so does what
--- runs a pipeline (see subpipeline.sql).
+-- A job that needs a slot of a pool continues to wait, for the slot (see `assign_slots`), and so
+-- does a job that runs a pipeline (see subpipeline.sql).
 UPDATE headrace.job
    SET status = CASE WHEN pool IS NULL AND NOT starts_with(job_class, 'pipeline ')
                      THEN 'queued' ELSE status END,
@@ -219,11 +219,11 @@ UPDATE headrace.job
  WHERE id = ANY (:ids::uuid[])
    AND status = 'waiting'
 RETURNING id, status, attempt, queue, timeout_s,
-          -- Only what runs a pipeline rings: see listen_notify.py.
+          -- Only jobs that run a pipeline notify the daemon: see listen_notify.py.
           CASE WHEN child_state = 'wanted' THEN pg_notify('headrace_bell', '') END
 
 -- name: fail_undecided
--- Its condition cannot be evaluated, or the pipeline that it runs cannot start.
+-- The job's condition cannot be evaluated, or the pipeline that it runs cannot be started.
 UPDATE headrace.job
    SET status = 'failed',
        error = :error::text,

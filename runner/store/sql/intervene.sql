@@ -1,5 +1,5 @@
--- What a person does to a job or run. Each is safe against a worker at that very moment: the
--- status it needs is part of the statement.
+-- Manual interventions in jobs and runs. Each is safe while a worker acts on the same job: the
+-- required status is part of the statement.
 
 -- name: cancel_jobs
 -- Rows are locked in the order of their ids, upstream before downstream, as a completion does.
@@ -28,8 +28,8 @@ WITH ended AS (
 SELECT id, run_id, dependents, child_run FROM ended
 
 -- name: cancel_run
--- A run that has begun goes on for its `finally` handlers, and is cancelled once these have
--- ended; cancelled a second time, it ends at once.
+-- A run that has started continues with its `finally` handlers, and is cancelled when these have
+-- ended; a second cancellation ends it at once.
 UPDATE headrace.run r
    SET status = CASE WHEN ending.with_finally THEN r.status ELSE 'cancelled' END,
        cancelled_at = coalesce(r.cancelled_at, clock_timestamp()),
@@ -54,7 +54,7 @@ RETURNING r.*
 SELECT id FROM headrace.job WHERE status = 'failed' ORDER BY id FOR UPDATE
 
 -- name: skipped_below
--- What was skipped because of these jobs, to wait again.
+-- Jobs that were skipped because of these jobs, and will wait again.
 WITH RECURSIVE below AS (
     SELECT d.job_id
       FROM headrace.job_dependency d
@@ -72,8 +72,8 @@ SELECT j.id
    FOR UPDATE OF j
 
 -- name: reopen_jobs
--- All of them wait first, so that the count that follows sees each as unfinished. `attempt`
--- goes on growing; the budgets start again.
+-- All of them are set to waiting first, so that the following count sees each as unfinished.
+-- `attempt` continues to grow; the budgets start again.
 UPDATE headrace.job
    SET status = 'waiting',
        retry_count = 0,

@@ -1,9 +1,9 @@
--- What is run in target databases, under whatever search path a role has there: every function and
--- operator is named with its schema.
+-- Statements for target databases, where a role may have any search path: every function and
+-- operator is qualified with its schema.
 
 -- name: ledger_state
--- Looked at before anything is made: CREATE SCHEMA IF NOT EXISTS asks for the right first, also
--- where an administrator has made the schema beforehand. pg_catalog's own tables, see ledger.py.
+-- Checked before anything is created: CREATE SCHEMA IF NOT EXISTS requires the privilege even if an
+-- administrator has created the schema beforehand. Reads pg_catalog's own tables; see ledger.py.
 SELECT pg_catalog.current_database()::pg_catalog.text,
        current_user::pg_catalog.text,
        pg_catalog.pg_is_in_recovery()
@@ -26,7 +26,7 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 CREATE SCHEMA headrace
 
 -- name: open_schema
--- Other roles' jobs work in this database, too; what lies in the schema has rights of its own.
+-- Jobs of other roles work in this database, too; the schema's objects have privileges of their own.
 GRANT USAGE ON SCHEMA headrace TO PUBLIC
 
 -- name: make_ledger
@@ -37,8 +37,8 @@ CREATE TABLE headrace.ledger (
 )
 
 -- name: may_open_ledger
--- Who owns the table lets the other connections' roles use it, by name: whoever can write there can
--- have a job that has not run counted as done, so that is not for everybody.
+-- The table's owner grants access to the roles of the other connections, by name. Not to PUBLIC:
+-- whoever can write there can make a job that has not run count as done.
 SELECT pg_catalog.current_database()::pg_catalog.text,
        coalesce((SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION')
                     AND pg_catalog.has_table_privilege(c.oid, 'INSERT WITH GRANT OPTION')
@@ -51,8 +51,8 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid
 
 -- name: sign_ledger
--- The job's effect is in this transaction. No row: its transaction was ended from inside, and this
--- is another one. The session has been put in order before: names mean what they should.
+-- The job's effect is in this transaction. No row: the job has ended its transaction, and this is
+-- another one. The session was reset before, so names resolve as they should.
 INSERT INTO headrace.ledger (job_id, attempt)
 SELECT :id::uuid, :attempt::integer
  WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark

@@ -1,9 +1,9 @@
--- What the leading daemon runs, for whoever wants to compare it with a file.
+-- The pipelines that the active daemon runs, to be compared with files.
 
 -- name: keep_pipelines
--- `names` are all that are in force, `changed` those that were read since the last time. A row
--- that says the same already is not written. A daemon whose term is over writes nothing. `held`
--- are not in force and not gone either: their files are broken, and their rows are all there is.
+-- `names` are all active pipelines, `changed` those that were read since the last call. A row with
+-- the same content is not written. A daemon whose term is over writes nothing. `held` are neither
+-- active nor removed: their files are broken, and only their rows are left.
 WITH lease AS (
     SELECT FROM headrace.leader WHERE term = :term::bigint AND expires_at > clock_timestamp()
 ), gone AS (
@@ -43,14 +43,14 @@ SELECT name, version, definition, file, decode(source, 'base64'), decode(built, 
 SELECT name, version, definition, file, loaded_at FROM headrace.pipeline ORDER BY name
 
 -- name: kept_sources
--- The last good versions of what no valid file declares now. `source` and `built` are null where
--- an earlier version has written the row.
+-- The last good versions of pipelines that no valid file declares now. `source` and `built` are
+-- null if an earlier version has written the row.
 SELECT name, version, file, source, built
   FROM headrace.pipeline
  WHERE name <> ALL (:names::text[])
 
 -- name: held_back
--- Pipelines whose files were removed while runs of theirs are queued.
+-- Pipelines whose files were removed while they have queued runs.
 SELECT w.pipeline, count(*) AS runs
   FROM headrace.withdrawn w
   JOIN headrace.run r ON r.pipeline = w.pipeline AND r.status = 'queued' AND r.parent_job IS NULL

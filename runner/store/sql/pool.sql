@@ -1,8 +1,8 @@
--- Pools: how many jobs run at a time. A slot is no row and no counter: as many are taken as
--- jobs of the pool are queued or started, so that none outlives its holder.
+-- Pools limit how many jobs run at a time. A slot is neither a row nor a counter: the slots in use
+-- are the pool's queued and started jobs, so no slot outlives its holder.
 
 -- name: wanted_pools
--- Pools of which jobs want a slot, with their sizes as the newest of these jobs has it.
+-- Pools for whose slots jobs are waiting, with the size that the newest of these jobs has.
 SELECT DISTINCT ON (pool) pool, pool_slots AS slots
   FROM (SELECT id, pool, pool_slots
           FROM headrace.job
@@ -18,13 +18,13 @@ SELECT DISTINCT ON (pool) pool, pool_slots AS slots
  ORDER BY pool, id DESC
 
 -- name: lock_pool
--- Held to the end of the transaction, which locks rows only after it and need not wait for the
--- disk: lost in a crash of the server, it is done again by the next sweep.
+-- Held until the end of the transaction, which locks rows only afterwards and need not wait for the
+-- disk: if it is lost in a crash of the server, the next sweep repeats it.
 SELECT set_config('synchronous_commit', 'off', true),
        pg_advisory_xact_lock(hashtextextended('headrace pool ' || :pool::text, 0))
 
 -- name: assign_slots
--- Queue as many jobs as slots are free, the oldest first. The caller holds the pool.
+-- Queues as many jobs as slots are free, oldest first. The caller holds the pool's lock.
 WITH free AS MATERIALIZED (
     SELECT greatest(:slots::bigint - count(*), 0) AS slots
       FROM headrace.job

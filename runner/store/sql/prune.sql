@@ -1,7 +1,7 @@
--- Retention: what ended long ago is deleted in batches, each a transaction of its own.
+-- Retention: deletes what ended long ago, in batches, each in a transaction of its own.
 
 -- name: prune_runs
--- A run goes whole. Jobs outside it may wait for one of its jobs: those runs stay until then.
+-- A run is deleted as a whole. It is kept while jobs outside it depend on one of its jobs.
 SELECT r.id
   FROM headrace.run r
  WHERE r.status IN ('completed', 'failed', 'cancelled', 'skipped')
@@ -9,7 +9,7 @@ SELECT r.id
    AND NOT EXISTS (SELECT FROM headrace.job j
                     WHERE j.run_id = r.id
                       AND j.status IN ('waiting', 'queued', 'started', 'retrying'))
-   -- Nor does one go that the step which started it has not looked at.
+   -- A run that a step has started is kept until that step has read its outcome.
    AND NOT EXISTS (SELECT FROM headrace.job p
                     WHERE p.id = r.parent_job
                       AND p.child_run = r.id
@@ -27,7 +27,7 @@ SELECT r.id
 SELECT id FROM headrace.job WHERE run_id = ANY (:runs::uuid[]) FOR UPDATE
 
 -- name: prunable_jobs
--- Jobs of no run.
+-- Jobs without a run.
 SELECT j.id
   FROM headrace.job j
  WHERE j.run_id IS NULL
@@ -60,7 +60,7 @@ WITH gone AS (
 SELECT count(*) AS runs FROM gone
 
 -- name: attempts_of_jobs
--- Which attempt of each job runs now, if one does: the files of all others can go.
+-- The running attempt of each job, if there is one: files of all other attempts can be deleted.
 SELECT id, CASE WHEN status = 'started' THEN attempt END AS running
   FROM headrace.job
  WHERE id = ANY(:ids::uuid[])

@@ -1,10 +1,10 @@
--- What people and programs look at.
+-- Queries for people and programs.
 
 -- name: job
 SELECT * FROM headrace.job WHERE id = :id::uuid
 
 -- name: jobs
--- Newest first; `before` is the last id of the page before.
+-- Newest first; `before` is the last id of the previous page.
 SELECT *
   FROM headrace.job
  WHERE (:before::uuid IS NULL OR id < :before::uuid)
@@ -16,7 +16,7 @@ SELECT *
  LIMIT :limit::integer
 
 -- name: jobs_of_run
--- With the times of the run that a step has started: while it lasts, its job only waits.
+-- With the times of the run that a step has started: while that runs, the step's job is waiting.
 SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
   FROM headrace.job j
   LEFT JOIN headrace.run c ON c.id = j.child_run
@@ -37,7 +37,7 @@ SELECT d.upstream_id, j.step, j.job_class, j.status
  ORDER BY d.upstream_id
 
 -- name: attempts_of_job
--- The ones that did not complete, then the one that did or still runs.
+-- First the attempts that did not complete, then the one that completed or is running.
 SELECT attempt, outcome, worker, started_at, finished_at, error, traceback
   FROM headrace.job_attempt
  WHERE job_id = :id::uuid
@@ -77,7 +77,7 @@ SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_
  ORDER BY started_at
 
 -- name: open_counts
--- Jobs not yet final, by queue and status.
+-- Counts of unfinished jobs by queue and status.
 SELECT queue, status, count(*) AS jobs, min(queued_at) AS oldest
   FROM headrace.job
  WHERE status IN ('queued', 'started', 'retrying')

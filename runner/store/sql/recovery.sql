@@ -1,8 +1,8 @@
--- What the leading daemon repairs, once a second.
+-- Repairs by the active daemon, once a second.
 
 -- name: due_retries
--- Retries whose wait is over are queued again. The wait itself held no slot; those that need
--- one of a pool are left to `assign_slots`.
+-- Queues retries whose wait is over. They hold no slot while they wait; those that need a slot of a
+-- pool are left to `assign_slots`.
 UPDATE headrace.job
    SET status = 'queued',
        next_retry_time = NULL,
@@ -18,7 +18,7 @@ UPDATE headrace.job
 RETURNING id, attempt, queue, timeout_s
 
 -- name: end_waits
--- Retries that wait are due now: a test that runs a pipeline in its own process does not wait.
+-- Makes all retries due now: a test that runs a pipeline in its own process does not wait.
 UPDATE headrace.job
    SET next_retry_time = clock_timestamp(),
        updated_at = clock_timestamp()
@@ -26,7 +26,7 @@ UPDATE headrace.job
    AND next_retry_time > clock_timestamp()
 
 -- name: overdue_messages
--- Queued for longer than a message should need: whose message is missing is sent again.
+-- Jobs queued for longer than a message should take: missing messages are sent again.
 SELECT id, attempt, queue, timeout_s
   FROM headrace.job
  WHERE status = 'queued'
@@ -35,10 +35,9 @@ SELECT id, attempt, queue, timeout_s
  LIMIT 200000
 
 -- name: stale_workers
--- Workers that may be dead: not heard of for `lease_s` by PostgreSQL's clock, or living on
--- this host, where the caller can look at the process itself. A sign of life in a time that is
--- still to come was given before the clock was set back: it counts from now, or a dead worker
--- would live until that time.
+-- Workers that may be dead: without a heartbeat for `lease_s` by PostgreSQL's clock, or on this
+-- host, where the caller can check the process itself. A heartbeat in the future was written before
+-- the clock was set back: it counts from now, or a dead worker would count as alive until then.
 WITH ahead AS (
     UPDATE headrace.worker
        SET seen_at = clock_timestamp()
@@ -60,8 +59,8 @@ UPDATE headrace.worker
 RETURNING name
 
 -- name: attempts_of_workers
--- Started jobs of workers that are gone, and of workers that nobody has heard of for as long
--- as a lease: a new one may have started a job before its first sign of life.
+-- Started jobs of workers that are gone, and of unknown workers after the length of a lease: a new
+-- worker may have started a job before its first heartbeat.
 SELECT j.id, j.attempt
   FROM headrace.job j
   LEFT JOIN headrace.worker w ON w.name = j.worker
@@ -71,8 +70,8 @@ SELECT j.id, j.attempt
             AND j.started_at < clock_timestamp() - make_interval(secs => :lease_s::float8)))
 
 -- name: terminate_backends
--- A paused worker may still hold a transaction open, and its locks with it. Where the URL gives its
--- sessions another name, a lock is their sign; see session_settings.py.
+-- A paused worker may still hold a transaction, and its locks, open. If the URL sets another
+-- application name, its sessions are recognized by an advisory lock; see session_settings.py.
 SELECT count(pg_terminate_backend(pid))
   FROM pg_stat_activity
  WHERE datname = current_database()
@@ -86,7 +85,7 @@ SELECT count(pg_terminate_backend(pid))
                     WHERE l.locktype = 'advisory' AND l.classid = 1751478627))
 
 -- name: forgotten_runs
--- Runs whose last job has ended without anyone finishing the run.
+-- Runs whose last job has ended, and which no process has finished.
 SELECT r.id
   FROM headrace.run r
  WHERE r.status = 'running'
@@ -95,5 +94,5 @@ SELECT r.id
        )
 
 -- name: known_jobs
--- Which of these ids are jobs of this installation.
+-- Those of the given ids that are jobs of this installation.
 SELECT id FROM headrace.job WHERE id = ANY (:ids::uuid[])

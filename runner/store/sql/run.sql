@@ -1,13 +1,13 @@
--- Runs: how many may run at a time, and how one ends.
+-- Runs: limits on how many run at a time, and their completion.
 
 -- name: lock_groups
--- Held to the end of the transaction: whoever counts a group's runs counts alone. Taken before
--- any row is written, in one order.
+-- Held until the end of the transaction: only one process at a time counts a group's runs. Taken
+-- before any row is written, always in the same order.
 SELECT pg_advisory_xact_lock(hashtextextended('headrace ' || name, 0))
   FROM (SELECT name FROM unnest(:groups::text[]) AS name ORDER BY name) AS ordered
 
 -- name: open_runs_of_groups
--- The oldest first. Served by the index of open runs.
+-- Oldest first. Uses the index of open runs.
 SELECT concurrency_group, id, status, cancelled_at IS NOT NULL AS ending
   FROM headrace.run
  WHERE status IN ('queued', 'running')
@@ -15,7 +15,7 @@ SELECT concurrency_group, id, status, cancelled_at IS NOT NULL AS ending
  ORDER BY id
 
 -- name: admit_runs
--- What becomes of runs that were inserted as queued.
+-- Decides about runs that were inserted as queued.
 UPDATE headrace.run r
    SET status = admitted.status,
        error = admitted.error,
@@ -28,9 +28,9 @@ UPDATE headrace.run r
 RETURNING r.*
 
 -- name: release_runs
--- Let the first queued runs run that fit below their limits; the caller holds the groups. Those
--- of a pipeline that is paused, or whose file was removed, wait until it is back, and hold up no
--- others; but what a step waits for goes on with its run.
+-- Starts the first queued runs that fit below their limits; the caller holds the groups' locks.
+-- Runs of a pipeline that is paused, or whose file was removed, wait and do not hold up others;
+-- but a run that a step waits for continues with the run of that step.
 WITH held AS (
     SELECT concurrency_group, count(*) AS runs
       FROM headrace.run
@@ -38,7 +38,7 @@ WITH held AS (
        AND concurrency_group = ANY (:groups::text[])
      GROUP BY concurrency_group
 ), first AS (
-    -- The least limit of all before counts, so that none is overtaken.
+    -- The lowest limit of all earlier runs counts, so that no run overtakes another.
     SELECT id, concurrency_group,
            row_number() OVER in_order AS place,
            min(concurrency_limit) OVER in_order AS most
@@ -62,7 +62,7 @@ UPDATE headrace.run r
 RETURNING r.id
 
 -- name: release_roots
--- The first steps of runs that were queued; those with a condition or a pool are decided next.
+-- Queues the first steps of queued runs; those with a condition or a pool are decided next.
 UPDATE headrace.job
    SET status = CASE WHEN when_expr IS NULL AND pool IS NULL THEN 'queued' ELSE status END,
        queued_at = clock_timestamp(),
@@ -80,7 +80,7 @@ SELECT DISTINCT concurrency_group AS name
    AND concurrency_group IS NOT NULL
 
 -- name: outcome_part
--- How the steps of the run `r` have ended; its handlers do not count.
+-- The outcome of the steps of the run `r`; handlers do not count.
 CASE
     WHEN r.cancelled_at IS NOT NULL THEN 'cancelled'
     WHEN EXISTS (SELECT FROM headrace.job o
@@ -96,7 +96,7 @@ CASE
 END
 
 -- name: ended_run_part
--- What a handler `j` may know of its run `r`, whose steps have ended.
+-- What a handler `j` may use of its run `r`, whose steps have ended.
 CASE WHEN j.handler IS NOT NULL THEN
 -- include: outcome_part
 END AS outcome,
@@ -116,8 +116,8 @@ CASE WHEN j.handler IS NOT NULL THEN
 END AS failed_steps
 
 -- name: unfinished_part
--- Anything of the run `r` that has not ended, but for handlers whose turn has not come. One
--- that waits for a slot, or for a run, has had its turn.
+-- Jobs of the run `r` that have not ended, except handlers whose turn has not come. A handler that
+-- waits for a slot or for a run has had its turn.
 SELECT
   FROM headrace.job u
  WHERE u.run_id = r.id
@@ -126,8 +126,8 @@ SELECT
         OR u.child_state IS NOT NULL)
 
 -- name: finish_run
--- Finish runs of which nothing is left. A run that is returned as `running` has handlers that
--- have to be opened first.
+-- Finishes runs that have no unfinished job. A run that is returned as `running` has handlers that
+-- must be opened first.
 WITH ended AS (
     UPDATE headrace.run r
        SET status = CASE
@@ -148,7 +148,7 @@ WITH ended AS (
                         WHERE run_id = r.id
                           AND status IN ('waiting', 'queued', 'started', 'retrying'))
     RETURNING r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job,
-              -- Only a run that a pipeline waits for rings: see listen_notify.py.
+              -- Only a run that a pipeline waits for notifies the daemon: see listen_notify.py.
               CASE WHEN EXISTS (SELECT FROM headrace.trigger t
                                  WHERE t.upstream = r.pipeline
                                    AND r.status = ANY (t.statuses))
@@ -167,12 +167,12 @@ SELECT r.id, r.pipeline, r.status, r.concurrency_group, r.parent_job
        )
 
 -- name: lock_run
--- Of several who see a run's last step end, one opens the handlers.
+-- If several processes see the end of a run's last step, only one opens the handlers.
 SELECT id FROM headrace.run WHERE id = :id::uuid AND status = 'running' FOR UPDATE
 
 -- name: open_handlers
--- Let the handlers run whose turn it is, first those for how the run has ended, then `finally`;
--- the others of their turn are skipped. Those with a condition or a pool are decided next.
+-- Queues the handlers whose turn it is: first those for the run's outcome, then `finally`; the
+-- others of their turn are skipped. Those with a condition or a pool are decided next.
 WITH turn AS MATERIALIZED (
     SELECT r.id,
            EXISTS (SELECT FROM headrace.job
@@ -212,8 +212,8 @@ UPDATE headrace.job j
 RETURNING j.id, j.status, j.attempt, j.queue, j.timeout_s
 
 -- name: reopen_handlers
--- After a retry the run ends anew. What has completed is final, so each handler that has is made
--- once more, of which the later one runs.
+-- After a retry the run ends once more. A completed job is final, so each completed handler is
+-- created again, and the later one runs.
 WITH again AS (
     INSERT INTO headrace.job
            (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step, late,
@@ -243,7 +243,7 @@ UPDATE headrace.job
    AND status IN ('failed', 'cancelled', 'skipped')
 
 -- name: completed_handlers
--- Of each handler that has completed the newest job; one that makes jobs of items makes them anew.
+-- The newest job of each completed handler; a handler with a foreach creates its items again.
 SELECT DISTINCT ON (run_id, handler, step) id
   FROM headrace.job
  WHERE run_id = ANY (:runs::uuid[])

@@ -1,11 +1,11 @@
--- How far each pipeline's schedule has been dealt with.
+-- The point in time up to which each pipeline's schedule has been processed.
 
 -- name: sync_schedules
--- What was not declared then is not owed: a pipeline that is new, whose schedule was edited, or
--- whose file is back, owes nothing for the time before. `:now` is PostgreSQL's clock; a time that
--- lies beyond it was remembered by a clock that has been set back, and is set back as well, which
--- doubles nothing: an instant has one run. `held` are not in force, for their files are broken, and
--- still owe what is due.
+-- An instant that was not declared at its time is not made up for: a pipeline that is new, whose
+-- schedule was edited, or whose file is back, owes nothing from before. `:now` is PostgreSQL's
+-- clock; a stored time beyond it was written before the clock was set back, and is set back as
+-- well. That duplicates nothing: an instant has one run. `held` are not active because their files
+-- are broken, and still owe what is due.
 WITH known AS (
     SELECT pipeline, next_instant, declared
       FROM json_to_recordset(:schedules::json)
@@ -55,8 +55,8 @@ VALUES (:pipeline::text, true, clock_timestamp(), '')
     ON CONFLICT (pipeline) DO UPDATE SET paused = true, updated_at = clock_timestamp()
 
 -- name: resume_schedule
--- What fell due during the pause is not made up for, nor what ended of upstream pipelines. The
--- triggers come first, as where the leader decides about them.
+-- Instants that fell due during the pause are not made up for, and neither are ends of upstream
+-- pipelines. Triggers are locked first, as in the active daemon's decisions.
 WITH released AS (
     UPDATE headrace.trigger t
        SET seen_until = clock_timestamp()
@@ -73,7 +73,7 @@ SELECT :pipeline::text, false, clock_timestamp(), ''
    SET paused = false, seen_until = clock_timestamp(), updated_at = clock_timestamp()
 
 -- name: queued_runs_of
--- Runs that a pause, or the removal of the file, holds back. A run that a step waits for goes on.
+-- Runs that a pause, or the removal of the file, holds back. A run that a step waits for continues.
 SELECT id
   FROM headrace.run
  WHERE status = 'queued'

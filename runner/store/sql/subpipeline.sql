@@ -1,9 +1,9 @@
--- Steps that run a pipeline. The job of such a step goes to no worker before its run has ended:
--- past the gate it waits on, `wanted`, then `begun`.
+-- Steps that run a pipeline. The job of such a step is sent to a worker only when its run has
+-- ended: after the gate it continues to wait, as `wanted`, then as `begun`.
 
 -- name: wanted_children
--- Jobs whose run is still to be started, the oldest first, as many of a step as it allows at a
--- time: those that have begun keep their places.
+-- Jobs whose run is still to be started, oldest first, as many per step as it allows at a time:
+-- those that have begun keep their places.
 WITH placed AS (
     SELECT id,
            row_number() OVER (PARTITION BY run_id, split_part(step, '[', 1)
@@ -17,7 +17,7 @@ SELECT j.id, j.run_id, j.job_class, j.payload, j.late, j.step, r.pipeline, r.log
        EXISTS (SELECT FROM headrace.schedule s
                 WHERE s.pipeline = substr(j.job_class, length('pipeline ') + 1)
                   AND s.paused) AS paused,
-       -- The pipelines of the runs above, the outermost first.
+       -- The pipelines of the parent runs, outermost first.
        ARRAY(WITH RECURSIVE up AS (
                  SELECT r.pipeline, r.parent_job, 1 AS height
                   UNION ALL
@@ -35,8 +35,8 @@ SELECT j.id, j.run_id, j.job_class, j.payload, j.late, j.step, r.pipeline, r.log
  LIMIT :limit::integer
 
 -- name: lock_wanted_children
--- Of these jobs, the ones that still want a run: another daemon may have started it meanwhile,
--- or somebody may have cancelled them.
+-- Those of the given jobs that still need a run: another daemon may have started it in the
+-- meantime, or the job was cancelled.
 SELECT id, child_run
   FROM headrace.job
  WHERE id = ANY (:ids::uuid[])
@@ -46,7 +46,7 @@ SELECT id, child_run
    FOR UPDATE
 
 -- name: earlier_child
--- The run of an earlier start, which a retry goes on with.
+-- The run of an earlier start, which a retry continues.
 SELECT id, status, params FROM headrace.run WHERE id = :id::uuid FOR UPDATE
 
 -- name: begin_children
@@ -56,7 +56,7 @@ UPDATE headrace.job j
  WHERE j.id = begun.job
 
 -- name: wake_parents
--- These runs have ended: the jobs that wait for them go to a worker, which looks how.
+-- These runs have ended: the jobs that wait for them are queued, and a worker reads the outcome.
 UPDATE headrace.job j
    SET status = 'queued',
        child_state = NULL,
@@ -70,11 +70,11 @@ UPDATE headrace.job j
    AND j.status = 'waiting'
    AND j.child_state = 'begun'
 RETURNING j.id, j.attempt, j.queue, j.timeout_s,
-          -- The next item of its foreach may begin.
+          -- The next item of its foreach may start.
           CASE WHEN j.pool_slots IS NOT NULL THEN pg_notify('headrace_bell', '') END
 
 -- name: wake_forgotten_parents
--- Whoever was to wake them has died, or the run was deleted.
+-- The process that should have queued them has died, or the run was deleted.
 UPDATE headrace.job j
    SET status = 'queued',
        child_state = NULL,
@@ -93,7 +93,7 @@ UPDATE headrace.job j
 RETURNING j.id, j.attempt, j.queue, j.timeout_s
 
 -- name: child_of_job
--- How the run that a job waited for has ended; no row where it was deleted.
+-- The outcome of the run that a job waited for; no row if it was deleted.
 SELECT r.id, r.pipeline, r.status, r.error
   FROM headrace.job j
   JOIN headrace.run r ON r.id = j.child_run
@@ -107,7 +107,7 @@ SELECT p.id AS run_id, p.pipeline, j.id AS job_id, j.step
  WHERE r.id = :id::uuid
 
 -- name: children_of_run
--- The runs that a run's steps have started last.
+-- The latest runs that the steps of a run have started.
 SELECT j.step, c.id, c.pipeline, c.status, c.started_at, c.finished_at
   FROM headrace.job j
   JOIN headrace.run c ON c.id = j.child_run

@@ -1,7 +1,7 @@
--- What the web page's live views, backfills and the metrics read.
+-- Queries of the web page's live views, of backfills and of the metrics.
 
 -- name: run_progress
--- One query a poll: where a run and its jobs stand.
+-- The state of a run and its jobs, in one query per poll.
 SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
        ARRAY(SELECT json_build_object('id', j.id, 'step', j.step, 'status', j.status,
                                       'attempt', j.attempt, 'retry_count', j.retry_count,
@@ -18,7 +18,7 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
  WHERE r.id = :id::uuid
 
 -- name: instants_with_runs
--- Instants that a schedule or a backfill has made a run for; served by the unique index.
+-- Instants for which a schedule or a backfill has created a run; uses the unique index.
 SELECT logical_date, pipeline, trigger, params
   FROM headrace.run
  WHERE pipeline = :pipeline::text
@@ -26,7 +26,7 @@ SELECT logical_date, pipeline, trigger, params
    AND logical_date = ANY (:instants::timestamptz[])
 
 -- name: waiting_counts
--- Jobs of open runs that wait for others: as much work as there is at hand.
+-- Jobs of open runs that wait for others; the cost grows with the open work only.
 SELECT j.queue, count(*) AS jobs
   FROM headrace.run r
   JOIN headrace.job j ON j.run_id = r.id AND j.status = 'waiting'
@@ -34,7 +34,7 @@ SELECT j.queue, count(*) AS jobs
  GROUP BY j.queue
 
 -- name: recent_job_counts
--- Ids begin with the time of their making, so the primary key finds the newest rows.
+-- Ids begin with their creation time, so the primary key finds the newest rows.
 SELECT queue, status, count(*) AS jobs
   FROM headrace.job
  WHERE id > :since::uuid
@@ -62,10 +62,10 @@ SELECT clock_timestamp() AS now
 UPDATE headrace.installation SET id = id WHERE false
 
 -- name: spill_soon
--- For `spill`: so little memory that it goes to the disk of the database's own tablespace.
+-- For `spill`: so little memory that it writes to the disk of the database's own tablespace.
 SELECT set_config('work_mem', '64kB', true), set_config('temp_tablespaces', '', true)
 
 -- name: spill
--- Fails where the disk is full: some hundred kilobytes go to a file that is gone at once. No row is
--- written for it, so that nothing is left for VACUUM by those who ask every few seconds.
+-- Fails if the disk is full: it writes some hundred kilobytes to a file that is removed at once. It
+-- writes no row, so that frequent checks leave nothing for VACUUM.
 SELECT count(*) FROM generate_series(1, 5000)

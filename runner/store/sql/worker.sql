@@ -1,4 +1,4 @@
--- Workers, and the lease of the leading daemon.
+-- Workers, and the lease of the active daemon.
 
 -- name: register_worker
 INSERT INTO headrace.worker (name, hostname, pid, birth_ticks, queues, processes, job_files)
@@ -8,7 +8,7 @@ VALUES (:name::text, :hostname::text, :pid::integer, :birth_ticks::bigint, :queu
    SET status = 'running', seen_at = clock_timestamp()
 
 -- name: heartbeat_worker
--- A worker that was taken for dead and is not comes back: its old attempts are fenced anyway.
+-- A worker that was considered dead and is alive returns: its old attempts are fenced anyway.
 UPDATE headrace.worker
    SET seen_at = clock_timestamp(), status = :status::text
  WHERE name = :name::text
@@ -20,9 +20,9 @@ DELETE FROM headrace.worker
    AND seen_at < clock_timestamp() - interval '1 day'
 
 -- name: acquire_lease
--- Take or renew the lease; no row: somebody else holds it. One that lies further ahead than its
--- own length was written by a clock that has been set back since: it is void, or nobody would lead
--- until that clock's time has come.
+-- Takes or renews the lease; no row: another daemon holds it. A lease that ends further ahead than
+-- its own length was written before the clock was set back: it is void, or no daemon would be
+-- active until that time.
 INSERT INTO headrace.leader AS leader (holder, term, expires_at, lease)
 VALUES (:holder::text, 1, clock_timestamp() + make_interval(secs => :lease_s::float8),
         make_interval(secs => :lease_s::float8))
@@ -45,7 +45,7 @@ SELECT term FROM headrace.leader
    AND expires_at > clock_timestamp()
 
 -- name: leader
--- Late: it has not given the lead up, and its lease is over.
+-- Late: the daemon has not given up the lease, and the lease is over.
 SELECT holder, term, expires_at, live, expires_at > '-infinity' AND NOT live AS late
   FROM (SELECT *, expires_at > clock_timestamp()
                   AND expires_at <= clock_timestamp() + lease AS live
@@ -58,7 +58,7 @@ SELECT id, attempt FROM headrace.job WHERE worker = :worker::text AND status = '
 SELECT run_id, pipeline, step FROM headrace.job WHERE id = :id::uuid
 
 -- name: terminate_backend
--- The name is checked as well: the pid may serve somebody else by now.
+-- The name is checked as well: the pid may belong to another session by now.
 SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity
  WHERE pid = :pid::integer
@@ -69,8 +69,8 @@ SELECT pg_terminate_backend(pid)
                       AND l.objid = (hashtext(:application_name::text)::bigint & 4294967295)::oid))
 
 -- name: lock_holders
--- Asked after a statement has waited for a lock in vain, from another session: who holds one of the
--- tables that it names, the longest transactions first. What others run is not repeated.
+-- Used by another session after a statement has waited for a lock in vain: the holders of locks on
+-- the tables that it names, longest transactions first. Their SQL is not included.
 SELECT n.nspname || '.' || c.relname AS relation, a.pid, a.usename::text AS role,
        a.application_name AS program, a.state,
        coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::bigint AS since_s

@@ -252,7 +252,7 @@ def test_sql_that_runs_is_content(found: Found, sql: str):
             "unknown connection",
         ),
         ("HttpExtract", 'url: "https://api.example.org", into: t', "is not among"),
-        ("HttpExtract", "url: api.example.com, into: t", "is no http"),
+        ("HttpExtract", "url: api.example.com, into: t", "is not an http"),
         ("HttpExtract", 'url: "https://api.example.com", into: t, path: x', "either into or path"),
         (
             "HttpExtract",
