@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, ClassVar, Literal, cast
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -27,6 +25,9 @@ from headrace.jobs.tables.expectations import Expected
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _IN_MEMORY_BYTES = 8_000_000
 _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/x-ndjson"}
@@ -223,7 +224,7 @@ class HttpExtract(BaseJob):
             except UnicodeDecodeError as error:
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _answered(self, session: Session, text: IO[str], *, empty: bool) -> DataFile:
+    def _answered(self, session: "Session", text: IO[str], *, empty: bool) -> DataFile:
         """Return the answer as what a load copies."""
         name, reading = self._load.name, self._load.reading
 
@@ -248,7 +249,7 @@ class HttpExtract(BaseJob):
         numbered = list(enumerate(found, 1))
         return JsonFile(name, lambda: nullcontext(numbered), reading)
 
-    def _declared(self, session: Session) -> list[str] | None:
+    def _declared(self, session: "Session") -> list[str] | None:
         """Return the columns of which a document that is one object has to have one.
 
         Without `columns` a table's own columns do, but not where the object would replace the

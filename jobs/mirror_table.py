@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import of_stage_table, of_store
@@ -18,6 +16,9 @@ from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class MirrorTable(BaseJob):
@@ -103,7 +104,7 @@ class MirrorTable(BaseJob):
         logger.info("Mirrored %d rows into %s", rows, self.target_table)
         return {"row_count": rows, "table": self.target_table}
 
-    def _replace(self, target: Session, source: Source) -> int:
+    def _replace(self, target: "Session", source: Source) -> int:
         lock_name(target, self.target_table)
         rows = first_copy(target, self.target_table, source)
         if rows is not None:

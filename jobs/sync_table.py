@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
@@ -17,12 +15,15 @@ from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
 from headrace.jobs.tables.table_catalog import Table, named, unquoted
 from headrace.jobs.transfer.first_copy import first_copy
-from headrace.jobs.transfer.history import History, HistoryGiven
+from headrace.jobs.transfer.history import HistoryGiven
 from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class SyncTable(BaseJob):
@@ -109,23 +110,20 @@ class SyncTable(BaseJob):
         super().__init__(**kwargs)
         self.source_table, self.target_table = source_table, target_table
         self.key = _key_of(key, primary_key)
-        if columns is not None and not set(map(unquoted, self.key)) <= set(map(unquoted, columns)):
-            raise InvalidPayload("columns must include the key")
+        _refuse_without_key(self.key, columns)
         self.columns, self.mask_salt = columns, mask_salt
         self.masks = read_masks(mask, mask_salt)
         self.selection = Selection.read(columns, select, where, self.masks)
         self.incremental = Incremental.read(incremental)
-        if delete and delete_missing not in (None, "hard"):
-            raise InvalidPayload("delete: true is delete_missing: hard: keep one of them")
-        self.merge = Merge(
+        self.merge = Merge.read(
             merge_strategy,
-            "hard" if delete else delete_missing or "none",
-            tuple(update_columns) if update_columns is not None else None,
-            History.read(scd2),
+            "hard" if delete and delete_missing is None else delete_missing or "none",
+            update_columns,
+            scd2,
             on_schema_change,
             Expectation.read(expect),
         )
-        self.merge.check(self.key, incremental=incremental is not None, has_scd2=scd2 is not None)
+        self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
@@ -147,7 +145,7 @@ class SyncTable(BaseJob):
         logger.info("Synchronised %s: %s", self.target_table, result)
         return {**result, "table": self.target_table}
 
-    def _read(self, target: Session, source: Source) -> dict[str, int]:
+    def _read(self, target: "Session", source: Source) -> dict[str, int]:
         if self.incremental is None:
             return self._merge(target, source, None)
         # Nobody else loads into the table between the look at the watermark and its change.
@@ -161,7 +159,9 @@ class SyncTable(BaseJob):
         )
         return self._merge(target, progress.source, progress)
 
-    def _merge(self, target: Session, source: Source, progress: Progress | None) -> dict[str, int]:
+    def _merge(
+        self, target: "Session", source: Source, progress: Progress | None
+    ) -> dict[str, int]:
         key = self._key_in(source.model)
         lock_name(target, self.target_table)
         rows = first_copy(target, self.target_table, source, key) if self.merge.plain else None
@@ -204,6 +204,11 @@ class SyncTable(BaseJob):
             there = {column.name for column in model.columns}
             missing = next(name for name in self.key if unquoted(name) not in there)
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
+
+
+def _refuse_without_key(key: list[str], columns: list[str] | None) -> None:
+    if columns is not None and not set(map(unquoted, key)) <= set(map(unquoted, columns)):
+        raise InvalidPayload("columns must include the key")
 
 
 def _key_of(key: str | list[str] | None, primary_key: str | list[str] | None) -> list[str]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace import jobapi
 from headrace.jobapi import logger
@@ -12,6 +11,9 @@ from headrace.jobs.files.text_files import FileSource
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import find_table
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 RECORD = "headrace.loaded_file"
 
@@ -28,7 +30,7 @@ class LoadedFiles:
     path: str
     _new: list[tuple[str, Digest]] = field(default_factory=list)
 
-    def new_ones(self, session: Session, sources: Sequence[FileSource]) -> list[FileSource]:
+    def new_ones(self, session: "Session", sources: Sequence[FileSource]) -> list[FileSource]:
         """Return the files that were not loaded yet; no other job loads any into the table.
 
         Raises:
@@ -57,7 +59,7 @@ class LoadedFiles:
                 )
         return found
 
-    def note(self, session: Session) -> None:
+    def note(self, session: "Session") -> None:
         """Record the files that were loaded, in the transaction of their rows."""
         run = jobapi.current().run_id
         for path, digest in self._new:
@@ -73,7 +75,7 @@ class LoadedFiles:
                 ),
             )
 
-    def _earlier(self, session: Session, digest: Digest) -> str | None:
+    def _earlier(self, session: "Session", digest: Digest) -> str | None:
         statement = packaged_sql("earlier_loaded_file", table=self.table, sha256=digest.sha256)
         found = execute(session, statement).scalar()
         return None if found is None else str(found)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 @contextmanager
-def set_locally(session: Session, *settings: tuple[str, str]) -> Iterator[None]:
+def set_locally(session: "Session", *settings: tuple[str, str]) -> Iterator[None]:
     """Give these settings their values within the block, and set them back as it ends.
 
     Where it ends in an error they go with the transaction. On the driver's own cursor: the
@@ -20,7 +22,7 @@ def set_locally(session: Session, *settings: tuple[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def enough_work_memory(session: Session) -> Iterator[None]:
+def enough_work_memory(session: "Session") -> Iterator[None]:
     """Let joins of whole tables within the block have 64 MB, where the session's is less."""
     with closing(session.connection().connection.cursor()) as cursor:
         cursor.execute("SELECT pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024")
@@ -29,14 +31,14 @@ def enough_work_memory(session: Session) -> Iterator[None]:
         yield
 
 
-def _shown(session: Session, name: str) -> str:
+def _shown(session: "Session", name: str) -> str:
     with closing(session.connection().connection.cursor()) as cursor:
         cursor.execute(f"SHOW {name}")
         ((value,),) = cursor.fetchall()
     return str(value)
 
 
-def _set(session: Session, settings: Sequence[tuple[str, str]]) -> None:
+def _set(session: "Session", settings: Sequence[tuple[str, str]]) -> None:
     with closing(session.connection().connection.cursor()) as cursor:
         for name, value in settings:
             escaped = value.replace("'", "''")

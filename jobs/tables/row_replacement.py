@@ -7,9 +7,7 @@ time. Its definition, owner, rights, indexes, policies and triggers are not touc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -33,6 +31,9 @@ from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
 
@@ -46,7 +47,7 @@ class Written:
 
 
 def replace_rows(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     rows: int,
@@ -71,8 +72,7 @@ def replace_rows(
     `changes` are made to the table when its rows are gone.
 
     Raises:
-        JobFailure: the table cannot be replaced, kept an old row, did not take every new one, or
-            would lose more rows than `expect` lets go.
+        JobFailure: the table cannot be replaced, kept an old row, or refused new ones or `expect`.
     """
     if target.referenced or keep_others:
         _replace_by_key(session, target, columns, changes, expect)
@@ -90,7 +90,7 @@ def replace_rows(
 
 
 def write_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     key: Sequence[str],
@@ -107,10 +107,8 @@ def write_by_key(
     `1.0` and `1.00`, or two ways to write one JSON, do differ.
     """
     names = [column.name for column in columns]
-    updated = _updated(names, update)
-    fixed = [
-        c.name for c in columns if c.name in updated and c.identity == "a" and c.name not in key
-    ]
+    updated = [name for name in _updated(names, update) if name not in key]
+    fixed = [c.name for c in columns if c.name in updated and c.identity == "a"]
     statement = written_by_key(
         target.sql,
         names,
@@ -127,17 +125,8 @@ def write_by_key(
         _refuse_renumbering(session, target, key, fixed)
     if delete:
         refuse_heirs(session, target, key)
-    rest = [name for name in updated if name not in (*key, *fixed)]
-    with enough_work_memory(session):
-        drop_staged(session, CHANGES)
-        execute(
-            session,
-            packaged_sql(
-                "keep_changes", changed=CHANGES, staged=STAGED, table=target.sql, key=key, rest=rest
-            ),
-        )
-        row = dict(execute(session, statement).mappings().one())
-    drop_staged(session, CHANGES)
+    rest = [name for name in updated if name not in fixed]
+    row = _changed(session, target, key, rest, statement)
     differing = row.pop("differing", None)
     written = Written(**row)
     expect.check_deleted(written.deleted, before, target.written)
@@ -149,6 +138,23 @@ def write_by_key(
             refuse_kept(session, target, key)
     advance_sequences(session, target, names)
     return written
+
+
+def _changed(
+    session: "Session",
+    target: Table,
+    key: Sequence[str],
+    rest: Sequence[str],
+    statement: RenderedSql,
+) -> dict[str, int]:
+    """Run the statement of `written_by_key` over the rows that are new or differ in `rest`."""
+    given = {"changed": CHANGES, "staged": STAGED, "table": target.sql, "key": key, "rest": rest}
+    with enough_work_memory(session):
+        drop_staged(session, CHANGES)
+        execute(session, packaged_sql("keep_changes", **given))
+        row: dict[str, int] = dict(execute(session, statement).mappings().one())
+    drop_staged(session, CHANGES)
+    return row
 
 
 def written_by_key(
@@ -192,7 +198,7 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
 
 
-def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows: int) -> None:
+def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
     names = [column.name for column in columns]
     statement = insert_statement(target.sql, names, always=_overriding(columns))
     stored = execute(session, statement).rowcount
@@ -209,7 +215,7 @@ def _overriding(columns: Sequence[Column]) -> bool:
 
 
 def _refuse_renumbering(
-    session: Session, target: Table, key: Sequence[str], fixed: Sequence[str]
+    session: "Session", target: Table, key: Sequence[str], fixed: Sequence[str]
 ) -> None:
     """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
     statement = packaged_sql(
@@ -225,7 +231,7 @@ def _refuse_renumbering(
 
 
 def _replace_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     changes: Sequence[RenderedSql],
@@ -246,7 +252,7 @@ def _replace_by_key(
 
 
 def check_loss(
-    session: Session, target: Table, columns: Sequence[Column], expect: Expectation
+    session: "Session", target: Table, columns: Sequence[Column], expect: Expectation
 ) -> None:
     """Fail where the staged rows, put in place of a table's, would delete more than is expected.
 
@@ -257,14 +263,14 @@ def check_loss(
     check_replaced(session, target, key, STAGED, expect)
 
 
-def _unique_key(session: Session, target: Table, names: Sequence[str]) -> list[str] | None:
+def _unique_key(session: "Session", target: Table, names: Sequence[str]) -> list[str] | None:
     for row in execute(session, packaged_sql("unique_keys", oid=target.oid)):
         if set(row.columns) <= set(names):
             return list(row.columns)
     return None
 
 
-def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
+def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
     key = _unique_key(session, target, names)
     if key is not None:
         return key
@@ -281,7 +287,7 @@ def _why_by_key(target: Table) -> str:
     return "it has values in columns that the new rows lack"
 
 
-def _tell_cascades(session: Session, target: Table) -> None:
+def _tell_cascades(session: "Session", target: Table) -> None:
     statement = packaged_sql("cascading_children", oid=target.oid)
     for row in execute(session, statement):
         logger.warning(

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -31,6 +30,9 @@ from headrace.jobs.tables.table_creation import make_of_staged
 from headrace.jobs.tables.type_fitting import fit, look_at
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -45,7 +47,7 @@ class Staged:
 
 
 def replace_table(
-    session: Session,
+    session: "Session",
     table: str,
     query: RenderedSql,
     *,
@@ -65,7 +67,7 @@ def replace_table(
 
 
 def store_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     *,
@@ -110,7 +112,7 @@ def store_staged(
     drop_staged(session)
 
 
-def _make_anew(session: Session, target: Table, staged: Staged) -> None:
+def _make_anew(session: "Session", target: Table, staged: Staged) -> None:
     logger.warning(
         "%s is dropped and created again, without its privileges and indexes", target.written
     )
@@ -118,7 +120,7 @@ def _make_anew(session: Session, target: Table, staged: Staged) -> None:
     make_of_staged(session, target.written, staged.rows, model=staged.model)
 
 
-def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
+def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
     """Tell whether the target's other columns have values, which stay."""
     if not _has_other_values(session, target, agreed.others):
         return False
@@ -128,7 +130,7 @@ def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
     return not agreed.lose
 
 
-def _has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
+def _has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
     """Tell whether a row has a value in one of these columns that is not the column's default.
 
     What a default calculates anew for each row (`now()`) is nobody's data.
@@ -148,7 +150,7 @@ def _has_other_values(session: Session, target: Table, others: Sequence[Column])
 
 
 def append_staged(
-    session: Session,
+    session: "Session",
     target: Table,
     staged: Staged,
     *,
@@ -173,7 +175,7 @@ def append_staged(
 
 
 def merge_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     key: list[str],
@@ -213,7 +215,7 @@ def merge_staged(
 
 
 def ready_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     staged: Staged,
     key: Sequence[str],
@@ -244,7 +246,7 @@ def ready_by_key(
 
 
 def _agreed(
-    session: Session, target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
+    session: "Session", target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
 ) -> Agreement:
     drift = look_at(session, target, staged.model)
     agreed = agree(drift, policy, replaces=replaces)

@@ -1,10 +1,9 @@
 """Looks whether the staged rows' key is one: never null, and each value once."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import psycopg2
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -12,9 +11,12 @@ from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.tables.staging_table import STAGED_SQL
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 def check_keys(
-    session: Session, key: Sequence[str], source: str, rows_in: RenderedSql = STAGED_SQL
+    session: "Session", key: Sequence[str], source: str, rows_in: RenderedSql = STAGED_SQL
 ) -> None:
     """Refuse rows, by default the staged ones, whose key is null, or not unique.
 
@@ -31,11 +33,13 @@ def check_keys(
         raise JobFailure(f"{source}: the key {values} is null or occurs {row['times']} times")
 
 
-def _is_indexed(session: Session, key: Sequence[str]) -> bool:
+def _is_indexed(session: "Session", key: Sequence[str]) -> bool:
     """Give the staged rows the key as theirs; tell whether that could be.
 
     It takes less time than to count, and helps the joins that follow.
     """
+    from sqlalchemy.exc import DBAPIError
+
     try:
         with session.begin_nested():
             execute(session, packaged_sql("add_primary_key", table=STAGED_SQL, key=list(key)))

@@ -1,8 +1,7 @@
 """Makes the table for rows where there is none."""
 
 from collections.abc import Iterator, Sequence
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -11,9 +10,12 @@ from headrace.jobs.tables.staging_table import create_schema, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 def make_table(
-    session: Session, table: str, columns: Sequence[Column], *, model: Table | None = None
+    session: "Session", table: str, columns: Sequence[Column], *, model: Table | None = None
 ) -> Table:
     """Make `table`, its schema too, of these columns; it has no rows and no key yet.
 
@@ -33,7 +35,7 @@ def make_table(
 
 
 def add_key(
-    session: Session, made: Table, *, model: Table | None, key: Sequence[str] | None = None
+    session: "Session", made: Table, *, model: Table | None, key: Sequence[str] | None = None
 ) -> None:
     """Give a table that was made and filled its primary key: `key`, or else that of `model`.
 
@@ -47,7 +49,7 @@ def add_key(
 
 
 def make_of_staged(
-    session: Session,
+    session: "Session",
     table: str,
     rows: int,
     *,

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -13,6 +12,9 @@ from headrace.jobs.tables.schema_drift import Pair
 from headrace.jobs.tables.staging_table import STAGED_SQL
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _LIMITS = re.compile(r"\([\d,]+\)")
 _TEXTS = {"text", "character varying", "character", "name", '"char"'}
@@ -38,7 +40,7 @@ class Loss:
 
 
 def tell_losses(
-    session: Session, target: Table, pairs: Sequence[Pair], source: Table | None
+    session: "Session", target: Table, pairs: Sequence[Pair], source: Table | None
 ) -> None:
     """Refuse to store staged values otherwise than `source`, the table they come from, has them.
 
@@ -67,7 +69,7 @@ def cast_of(pair: Pair) -> str:
     return name
 
 
-def _losses(session: Session, pairs: Sequence[Pair]) -> Iterator[Loss]:
+def _losses(session: "Session", pairs: Sequence[Pair]) -> Iterator[Loss]:
     looked_at = [pair for pair in pairs if _may_lose(pair)]
     if not looked_at:
         return

@@ -1,10 +1,9 @@
 """Copies rows straight into a table that is missing or has no rows: nothing is there to compare."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import psycopg2
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.sequences import advance_sequences
@@ -15,9 +14,12 @@ from headrace.jobs.tables.table_creation import add_key, make_table
 from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 def first_copy(
-    session: Session, table: str, source: Source, key: Sequence[str] | None = None
+    session: "Session", table: str, source: Source, key: Sequence[str] | None = None
 ) -> int | None:
     """Fill a table that is missing or empty; return the rows, None where it has to be otherwise.
 
@@ -43,11 +45,13 @@ def first_copy(
     return rows
 
 
-def _made(session: Session, table: str, source: Source, key: Sequence[str] | None) -> int:
+def _made(session: "Session", table: str, source: Source, key: Sequence[str] | None) -> int:
     columns = known_types(session, source.model, table)
     if source.local:
         # A collation is an object of the database.
         columns = source.columns
+    from sqlalchemy.exc import DBAPIError
+
     made = make_table(session, table, columns, model=source.model)
     rows = pour(source, session, made.sql, made.columns)
     try:
@@ -75,12 +79,12 @@ def _straight(target: Table, model: Table) -> list[Column] | None:
     return taken if all(column.filled_by_itself for column in others) else None
 
 
-def _is_empty(session: Session, target: Table) -> bool:
+def _is_empty(session: "Session", target: Table) -> bool:
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()
 
 
-def _keeps_unique(session: Session, target: Table, key: Sequence[str]) -> bool:
+def _keeps_unique(session: "Session", target: Table, key: Sequence[str]) -> bool:
     not_null = {column.name for column in target.columns if column.not_null}
     rows = execute(session, packaged_sql("unique_keys", oid=target.oid))
     return not_null >= set(key) and any(set(row.columns) <= set(key) for row in rows)

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -14,9 +12,12 @@ from headrace.jobs.tables.row_replacement import Written
 from headrace.jobs.tables.row_storage import Staged, ready_by_key
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged, lock_name, staged_table
-from headrace.jobs.tables.table_catalog import Table, writable_table
+from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 HistoryGiven = dict[Literal["valid_from", "valid_to", "current", "hard_deletes"], str]
 
@@ -62,7 +63,7 @@ class History:
 
 
 def store_versions(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     key: Sequence[str],
@@ -84,53 +85,60 @@ def store_versions(
     if target is None:
         target = _made(session, table, staged, key, history)
     _refuse_without(target, history)
-    columns = [
-        column
-        for column in ready_by_key(session, target, staged, key, policy)
-        if column.name not in history.names
-    ]
-    names = [column.name for column in columns]
-    common = {"table": target.sql, "key": list(key), "valid_to": history.valid_to}
-    ended = {**common, "current": history.current}
-    at = execute(
-        session,
-        packaged_sql("history_boundary", table=target.sql, valid_from=history.valid_from),
-    ).scalar()
+    ready = ready_by_key(session, target, staged, key, policy)
+    columns = [column for column in ready if column.name not in history.names]
     before = _current(session, target, history)
+    versions = _Versions(session, target, list(key), history)
     with enough_work_memory(session):
-        drop_staged(session, CHANGES)
-        rest = [name for name in names if name not in key]
-        changes = packaged_sql(
-            "history_changes", changed=CHANGES, staged=STAGED, rest=rest, **common
-        )
-        execute(session, changes)
-        gone = 0
-        if history.invalidates:
-            close = packaged_sql("history_close", rows=STAGED, missing=True, at=at, **ended)
-            gone = execute(session, close).rowcount
-            expect.check_deleted(gone, before, table)
-        close = packaged_sql("history_close", rows=CHANGES, missing=False, at=at, **ended)
-        closed = execute(session, close).rowcount
-        opened = execute(
-            session,
-            packaged_sql(
-                "history_open",
-                table=target.sql,
-                columns=names,
-                valid_from=history.valid_from,
-                current=history.current,
-                changed=CHANGES,
-                at=at,
-                always=any(column.identity == "a" for column in columns),
-            ),
-        ).rowcount
-    drop_staged(session, CHANGES)
+        written = versions.write(columns)
+    expect.check_deleted(written.deleted, before, table)
     drop_staged(session)
-    return Written(inserted=opened - closed, updated=closed, deleted=gone)
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """The statements that end versions and begin others, at one instant."""
+
+    session: "Session"
+    target: Table
+    key: list[str]
+    history: History
+
+    def write(self, columns: Sequence[Column]) -> Written:
+        names = [column.name for column in columns]
+        always = any(column.identity == "a" for column in columns)
+        at = self._run("history_boundary", valid_from=self.history.valid_from).scalar()
+        drop_staged(self.session, CHANGES)
+        rest = [name for name in names if name not in self.key]
+        self._run("history_changes", changed=CHANGES, staged=STAGED, rest=rest)
+        gone = 0
+        if self.history.invalidates:
+            gone = self._run("history_close", rows=STAGED, missing=True, at=at).rowcount
+        closed = self._run("history_close", rows=CHANGES, missing=False, at=at).rowcount
+        opened = self._run(
+            "history_open",
+            columns=names,
+            valid_from=self.history.valid_from,
+            changed=CHANGES,
+            at=at,
+            always=always,
+        ).rowcount
+        drop_staged(self.session, CHANGES)
+        return Written(inserted=opened - closed, updated=closed, deleted=gone)
+
+    def _run(self, template: str, **values: Any) -> Any:
+        common = {
+            "table": self.target.sql,
+            "key": self.key,
+            "valid_to": self.history.valid_to,
+            "current": self.history.current,
+        }
+        return execute(self.session, packaged_sql(template, **common, **values))
 
 
 def _made(
-    session: Session, table: str, staged: Staged, key: Sequence[str], history: History
+    session: "Session", table: str, staged: Staged, key: Sequence[str], history: History
 ) -> Table:
     made = make_table(session, table, staged_table(session).columns, model=staged.model)
     added = [f"{quote_name(history.valid_from)} timestamptz NOT NULL DEFAULT now()",
@@ -160,7 +168,7 @@ def _refuse_without(target: Table, history: History) -> None:
         )
 
 
-def _current(session: Session, target: Table, history: History) -> int:
+def _current(session: "Session", target: Table, history: History) -> int:
     condition = RenderedSql(f"{quote_name(history.valid_to)} IS NULL", {})
     statement = packaged_sql("count_where", table=target.sql, condition=condition)
     return int(execute(session, statement).scalar() or 0)

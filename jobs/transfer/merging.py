@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
@@ -17,8 +15,11 @@ from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, drop_staged, lock_name, lock_rows
 from headrace.jobs.tables.table_catalog import Table, writable_table
-from headrace.jobs.transfer.history import History, store_versions
+from headrace.jobs.transfer.history import History, HistoryGiven, store_versions
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 MergeStrategy = Literal["upsert", "delete_insert", "insert_only", "scd2"]
 DeleteMissing = Literal["none", "hard", "soft"]
@@ -36,14 +37,35 @@ class Merge:
     on_schema_change: KeepingTable = "fail"
     expect: Expectation = field(default_factory=Expectation)
 
-    def check(self, key: Sequence[str], *, incremental: bool, has_scd2: bool) -> None:
-        """Refuse parameters that contradict each other.
+    @classmethod
+    def read(
+        cls,
+        strategy: MergeStrategy,
+        delete_missing: DeleteMissing,
+        update_columns: Sequence[str] | None,
+        scd2: HistoryGiven | None,
+        on_schema_change: KeepingTable,
+        expect: Expectation,
+    ) -> Self:
+        """Read the parameters.
+
+        Raises:
+            InvalidPayload: one of them cannot be read, or has no use with the strategy.
+        """
+        if scd2 is not None and strategy != "scd2":
+            raise InvalidPayload("scd2 belongs to merge_strategy: scd2")
+        updated = None if update_columns is None else tuple(update_columns)
+        history = History.read(scd2)
+        return cls(strategy, delete_missing, updated, history, on_schema_change, expect)
+
+    def check(self, key: Sequence[str], *, incremental: bool, deletes: bool) -> None:
+        """Refuse parameters that contradict each other; `deletes` is what `delete` says.
 
         Raises:
             InvalidPayload: naming both.
         """
-        if has_scd2 and self.strategy != "scd2":
-            raise InvalidPayload("scd2 belongs to merge_strategy: scd2")
+        if deletes and self.delete_missing != "hard":
+            raise InvalidPayload("delete: true is delete_missing: hard: keep one of them")
         if self.strategy == "scd2" and self.delete_missing != "none":
             raise InvalidPayload(
                 "merge_strategy: scd2 deletes nothing: scd2.hard_deletes: invalidate ends the "
@@ -67,7 +89,7 @@ class Merge:
 
 
 def merge(
-    session: Session, table: str, staged: Staged, key: Sequence[str], how: Merge
+    session: "Session", table: str, staged: Staged, key: Sequence[str], how: Merge
 ) -> dict[str, int]:
     """Merge the staged rows; returns how many rows were inserted, updated, deleted.
 
@@ -113,7 +135,9 @@ def _numbers(written: Written) -> dict[str, int]:
     }
 
 
-def _mark(session: Session, table: str, key: Sequence[str], expect: Expectation) -> tuple[int, int]:
+def _mark(
+    session: "Session", table: str, key: Sequence[str], expect: Expectation
+) -> tuple[int, int]:
     """Mark the rows that are missing, and take the mark from those that are back."""
     lock_name(session, table)
     if writable_table(session, table) is None:
@@ -132,7 +156,7 @@ def _mark(session: Session, table: str, key: Sequence[str], expect: Expectation)
     return marked, execute(session, packaged_sql("unmark_deleted", **given)).rowcount
 
 
-def _add_mark(session: Session, table: str) -> Table:
+def _add_mark(session: "Session", table: str) -> Table:
     target = writable_table(session, table)
     assert target is not None, "it was looked up"
     if DELETED_AT in {column.name for column in target.columns}:
@@ -146,7 +170,7 @@ def _add_mark(session: Session, table: str) -> Table:
 
 
 def _delete_insert(
-    session: Session, table: str, staged: Staged, key: Sequence[str], how: Merge
+    session: "Session", table: str, staged: Staged, key: Sequence[str], how: Merge
 ) -> Written:
     """Delete all rows of each key that has come, and insert what has come; keys may repeat."""
     how.expect.check_rows(staged.rows, table)
@@ -178,7 +202,7 @@ def _delete_insert(
     return Written(inserted=stored, deleted=gone + replaced)
 
 
-def _refuse_null_key(session: Session, staged: Staged, key: Sequence[str]) -> None:
+def _refuse_null_key(session: "Session", staged: Staged, key: Sequence[str]) -> None:
     if execute(session, packaged_sql("null_key", staged=STAGED, key=list(key))).scalar():
         source = staged.model.written if staged.model else "the source"
         raise JobFailure(f"{source}: the key {', '.join(key)} is null in some rows")

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -16,6 +14,9 @@ from headrace.jobs.tables.table_catalog import Column, Table, find_table, readab
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.stream import stream
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 # What one server writes the other must read as the same, whatever its settings are.
 _PORTABLE = (
@@ -34,7 +35,7 @@ class OpensSessions(Protocol):
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
-    ) -> AbstractContextManager[Session]: ...
+    ) -> "AbstractContextManager[Session]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Source:
     model: Table
     values: Mapping[str, RenderedSql]
     selection: Selection
-    session: Session
+    session: "Session"
     local: bool
     conditions: tuple[RenderedSql, ...] = ()
 
@@ -66,7 +67,7 @@ class Source:
 @contextmanager
 def open_source(
     job: OpensSessions,
-    target: Session,
+    target: "Session",
     table: str,
     selection: Selection,
     *,
@@ -85,7 +86,7 @@ def open_source(
         yield _opened(session, table, selection, local=False)
 
 
-def pour(source: Source, session: Session, into: RenderedSql, columns: Sequence[Column]) -> int:
+def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequence[Column]) -> int:
     """Copy all rows of the source into a table's columns of the same names; return their number.
 
     Raises:
@@ -114,7 +115,7 @@ def pour(source: Source, session: Session, into: RenderedSql, columns: Sequence[
     return written
 
 
-def stage(source: Source, session: Session, into: str) -> int:
+def stage(source: Source, session: "Session", into: str) -> int:
     """Copy the source's rows into a temporary table, `STAGED`, of the target's database.
 
     `into` is the table that the rows are for. Returns the number of rows.
@@ -126,7 +127,7 @@ def stage(source: Source, session: Session, into: str) -> int:
     return pour(source, session, STAGED_SQL, staged_table(session).columns)
 
 
-def known_types(session: Session, model: Table, into: str) -> list[Column]:
+def known_types(session: "Session", model: Table, into: str) -> list[Column]:
     """Return the source's columns in types that the target's database has.
 
     Raises:
@@ -149,7 +150,7 @@ def known_types(session: Session, model: Table, into: str) -> list[Column]:
     return staged
 
 
-def _opened(session: Session, table: str, selection: Selection, *, local: bool) -> Source:
+def _opened(session: "Session", table: str, selection: Selection, *, local: bool) -> Source:
     found = readable_table(session, table)
     if found.filtered:
         logger.warning(
@@ -161,7 +162,7 @@ def _opened(session: Session, table: str, selection: Selection, *, local: bool) 
     return Source(found, model, values, selection, session, local)
 
 
-def _same_form(source: Source, session: Session, columns: Sequence[Column]) -> bool:
+def _same_form(source: Source, session: "Session", columns: Sequence[Column]) -> bool:
     """Tell whether both servers have the same binary form for each value."""
     if _encoding(source.session) != _encoding(session):
         return False
@@ -170,7 +171,7 @@ def _same_form(source: Source, session: Session, columns: Sequence[Column]) -> b
     return all(ours is not None and ours == theirs for ours, theirs in wires)
 
 
-def _encoding(session: Session) -> str | None:
+def _encoding(session: "Session") -> str | None:
     raw: Any = session.connection().connection.dbapi_connection
     name: str | None = raw.get_parameter_status("server_encoding")
     return name

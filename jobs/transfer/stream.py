@@ -4,20 +4,21 @@ import contextlib
 import os
 import time
 from threading import Thread
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.jobapi import logger
 from headrace.jobs.files.copy_streams import copy_in, copy_out
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _BUFFER_BYTES = 1 << 16
 _TELL_EVERY_S = 10.0
 
 
 def stream(
-    source: Session, sent: RenderedSql, target: Session, stored: RenderedSql, *, name: str
+    source: "Session", sent: RenderedSql, target: "Session", stored: RenderedSql, *, name: str
 ) -> tuple[int, int]:
     """Run COPY … TO STDOUT and COPY … FROM STDIN together; return how many rows each one counts.
 
@@ -39,7 +40,7 @@ class _Outgoing:
     end mark: so nothing is empty before the source's COPY has ended well.
     """
 
-    def __init__(self, session: Session, sql: RenderedSql) -> None:
+    def __init__(self, session: "Session", sql: RenderedSql) -> None:
         self._session, self._sql = session, sql
         # Looked up here: the session belongs to this thread.
         self._raw: Any = session.connection().connection.dbapi_connection

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
@@ -14,6 +12,9 @@ from headrace.jobs.tables.table_catalog import Column, Table, find_table, named,
 from headrace.jobs.transfer.lag import Lag
 from headrace.jobs.transfer.source import Source
 from headrace.template import RenderedSql, quote_name, render
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 RECORD = "headrace.watermark"
 IncrementalGiven = dict[Literal["cursor", "lag", "initial_value", "on_null"], Any]
@@ -84,7 +85,7 @@ class Progress:
     _before: str | None
     _clock: Clock
 
-    def greatest(self, session: Session, rows_in: RenderedSql) -> str | None:
+    def greatest(self, session: "Session", rows_in: RenderedSql) -> str | None:
         """Return how far was read: `rows_in` is a table with the rows that have come."""
         statement = packaged_sql(
             "greatest_value",
@@ -96,7 +97,7 @@ class Progress:
         found = execute(session, statement).scalar()
         return None if found is None else str(found)
 
-    def store(self, session: Session, value: str | None) -> None:
+    def store(self, session: "Session", value: str | None) -> None:
         """Remember how far was read, once the rows are in their table."""
         target = find_table(session, self._table)
         assert target is not None, "its rows are there"
@@ -118,7 +119,7 @@ class Progress:
 
 
 def begin(
-    session: Session,
+    session: "Session",
     source: Source,
     incremental: Incremental,
     *,
@@ -165,13 +166,13 @@ def _cursor_column(source: Source, incremental: Incremental) -> tuple[RenderedSq
     return RenderedSql(quote_name(own.name), {}), column
 
 
-def _clock(session: Session) -> Clock:
+def _clock(session: "Session") -> Clock:
     row = execute(session, packaged_sql("source_clock")).one()
     return Clock(row.oldest, row.next, row.place)
 
 
 def _stored(
-    session: Session,
+    session: "Session",
     target: Table | None,
     name: str,
     column: Column,
@@ -201,7 +202,7 @@ def _stored(
     return Watermark(row.value, Clock(row.oldest_transaction, clock.next, row.place))
 
 
-def _make_record(session: Session) -> None:
+def _make_record(session: "Session") -> None:
     """Make the table of watermarks where it is missing; the ledger's schema is there.
 
     Raises:
@@ -215,7 +216,7 @@ def _make_record(session: Session) -> None:
         execute(session, packaged_sql("create_watermark"))
 
 
-def _is_usable(session: Session) -> bool:
+def _is_usable(session: "Session") -> bool:
     state = execute(session, packaged_sql("watermark_rights")).first()
     if state is None or state.usable or (state.may_make and not state.there):
         return bool(state and state.usable)
@@ -272,6 +273,6 @@ def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
         )
 
 
-def _is_empty(session: Session, target: Table) -> bool:
+def _is_empty(session: "Session", target: Table) -> bool:
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()
