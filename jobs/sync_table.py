@@ -8,8 +8,8 @@ from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
 from headrace.jobs.tables.expectations import Expectation, Expected
+from headrace.jobs.tables.key_merge import written_by_key
 from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
-from headrace.jobs.tables.row_replacement import written_by_key
 from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
@@ -109,19 +109,14 @@ class SyncTable(BaseJob):
     ) -> None:
         super().__init__(**kwargs)
         self.source_table, self.target_table = source_table, target_table
-        self.key = _key_of(key, primary_key)
-        _refuse_without_key(self.key, columns)
-        self.columns, self.mask_salt = columns, mask_salt
-        self.masks = read_masks(mask, mask_salt)
+        self.key = _key_of(key, primary_key, columns)
+        self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
         self.selection = Selection.read(columns, select, where, self.masks)
         self.incremental = Incremental.read(incremental)
+        gone: DeleteMissing = delete_missing or ("hard" if delete else "none")
+        expected = Expectation.read(expect)
         self.merge = Merge.read(
-            merge_strategy,
-            "hard" if delete and delete_missing is None else delete_missing or "none",
-            update_columns,
-            scd2,
-            on_schema_change,
-            Expectation.read(expect),
+            merge_strategy, gone, update_columns, scd2, on_schema_change, expected
         )
         self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
         self.source_connection = source_connection or self.connection
@@ -206,12 +201,9 @@ class SyncTable(BaseJob):
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
 
 
-def _refuse_without_key(key: list[str], columns: list[str] | None) -> None:
-    if columns is not None and not set(map(unquoted, key)) <= set(map(unquoted, columns)):
-        raise InvalidPayload("columns must include the key")
-
-
-def _key_of(key: str | list[str] | None, primary_key: str | list[str] | None) -> list[str]:
+def _key_of(
+    key: str | list[str] | None, primary_key: str | list[str] | None, columns: list[str] | None
+) -> list[str]:
     if key is not None and primary_key is not None:
         raise InvalidPayload("key is another name of primary_key: keep one of them")
     given = primary_key if key is None else key
@@ -220,4 +212,6 @@ def _key_of(key: str | list[str] | None, primary_key: str | list[str] | None) ->
     found = [given] if isinstance(given, str) else given
     if not found:
         raise InvalidPayload("primary_key must have at least one column")
+    if columns is not None and not set(map(unquoted, found)) <= set(map(unquoted, columns)):
+        raise InvalidPayload("columns must include the key")
     return found

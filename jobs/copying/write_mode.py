@@ -8,7 +8,8 @@ from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.statements.previews import NEEDS_STAGED, named_table, of_store
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
-from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement, written_by_key
+from headrace.jobs.tables.key_merge import written_by_key
+from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table, named, unquoted

@@ -6,7 +6,6 @@ time. Its definition, owner, rights, indexes, policies and triggers are not touc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import JobFailure
@@ -16,18 +15,15 @@ from headrace.jobs.tables.expectations import (
     NOTHING_EXPECTED,
     Expectation,
     check_replaced,
-    count_before,
 )
 from headrace.jobs.tables.kept_rows import (
     refuse_heirs,
     refuse_kept,
-    refuse_missing,
-    refuse_unchanged,
 )
-from headrace.jobs.tables.local_settings import enough_work_memory
+from headrace.jobs.tables.key_merge import overriding, write_by_key
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staged_keys import check_keys
-from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged
+from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
 
@@ -35,15 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The numbers of rows inserted, updated and deleted in a target."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 def replace_rows(
@@ -67,9 +54,8 @@ def replace_rows(
     - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
       readers wait meanwhile, and those of an older snapshot find the table empty.
     - Where another table's foreign key points here, neither can be: rows are written by key.
-      So it is with `keep_others`, too, which keeps the values of the target's other columns.
-
-    `changes` are made to the table when its rows are gone.
+      So it is with `keep_others`, which keeps the values of the target's other columns.
+    `changes` are made when its rows are gone.
 
     Raises:
         JobFailure: the table cannot be replaced, kept an old row, or refused new ones or `expect`.
@@ -89,110 +75,6 @@ def replace_rows(
     advance_sequences(session, target, [column.name for column in columns])
 
 
-def write_by_key(
-    session: "Session",
-    target: Table,
-    columns: Sequence[Column],
-    key: Sequence[str],
-    *,
-    delete: bool,
-    update: bool | Sequence[str] = True,
-    expect: Expectation = NOTHING_EXPECTED,
-) -> Written:
-    """Bring a table to the staged rows by key: only rows that differ are written.
-
-    With `delete` rows that are not staged go, first of all. `update` tells whether rows whose key
-    is there change, or which of their columns. It is one statement, so that foreign keys are
-    looked at when all is done. Values are compared by their stored form, which every type has:
-    `1.0` and `1.00`, or two ways to write one JSON, do differ.
-    """
-    names = [column.name for column in columns]
-    updated = [name for name in _updated(names, update) if name not in key]
-    fixed = [c.name for c in columns if c.name in updated and c.identity == "a"]
-    statement = written_by_key(
-        target.sql,
-        names,
-        key,
-        delete=delete,
-        update=update,
-        fixed=fixed,
-        always=_overriding(columns),
-        count_differing=target.sifted,
-    )
-    before = count_before(session, target, expect) if delete else 0
-    execute(session, packaged_sql("analyze_staged", staged=STAGED, key=key))
-    if fixed:
-        _refuse_renumbering(session, target, key, fixed)
-    if delete:
-        refuse_heirs(session, target, key)
-    rest = [name for name in updated if name not in fixed]
-    row = _changed(session, target, key, rest, statement)
-    differing = row.pop("differing", None)
-    written = Written(**row)
-    expect.check_deleted(written.deleted, before, target.written)
-    if target.sifted:
-        refuse_missing(session, target, key)
-        if differing is not None:
-            refuse_unchanged(target, differing - written.updated)
-        if delete:
-            refuse_kept(session, target, key)
-    advance_sequences(session, target, names)
-    return written
-
-
-def _changed(
-    session: "Session",
-    target: Table,
-    key: Sequence[str],
-    rest: Sequence[str],
-    statement: RenderedSql,
-) -> dict[str, int]:
-    """Run the statement of `written_by_key` over the rows that are new or differ in `rest`."""
-    given = {"changed": CHANGES, "staged": STAGED, "table": target.sql, "key": key, "rest": rest}
-    with enough_work_memory(session):
-        drop_staged(session, CHANGES)
-        execute(session, packaged_sql("keep_changes", **given))
-        row: dict[str, int] = dict(execute(session, statement).mappings().one())
-    drop_staged(session, CHANGES)
-    return row
-
-
-def written_by_key(
-    table: RenderedSql,
-    columns: Sequence[str],
-    key: Sequence[str],
-    *,
-    delete: bool,
-    update: bool | Sequence[str] = True,
-    fixed: Sequence[str] = (),
-    always: bool = False,
-    count_differing: bool = False,
-) -> RenderedSql:
-    """Return the statement of `write_by_key`; columns that are `fixed` are not updated.
-
-    With `count_differing` it also counts the rows that were to be updated.
-    """
-    rest = [name for name in _updated(columns, update) if name not in (*key, *fixed)]
-    return packaged_sql(
-        "write_by_key",
-        table=table,
-        staged=STAGED,
-        changes=CHANGES,
-        columns=columns,
-        key=key,
-        rest=rest,
-        delete=delete,
-        always=always,
-        count_differing=count_differing and bool(rest),
-    )
-
-
-def _updated(names: Sequence[str], update: bool | Sequence[str]) -> list[str]:
-    if isinstance(update, bool):
-        return list(names) if update else []
-    return [name for name in names if name in update]
-
-
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:
     """Return the INSERT of all staged rows."""
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
@@ -200,33 +82,12 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
 
 def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
     names = [column.name for column in columns]
-    statement = insert_statement(target.sql, names, always=_overriding(columns))
+    statement = insert_statement(target.sql, names, always=overriding(columns))
     stored = execute(session, statement).rowcount
     if stored != rows:
         raise JobFailure(
             f"{target.written} took {stored} of {rows} rows: a trigger or a rule of it keeps the "
             "others away"
-        )
-
-
-def _overriding(columns: Sequence[Column]) -> bool:
-    """Return whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
-    return any(column.identity == "a" for column in columns)
-
-
-def _refuse_renumbering(
-    session: "Session", target: Table, key: Sequence[str], fixed: Sequence[str]
-) -> None:
-    """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
-    statement = packaged_sql(
-        "differing_identity", table=target.sql, staged=STAGED, key=key, columns=fixed
-    )
-    count = execute(session, statement).scalar()
-    if count:
-        raise JobFailure(
-            f"{target.written}.{fixed[0]} is GENERATED ALWAYS AS IDENTITY and cannot be updated, "
-            f"but {count} rows have another value for it: leave it out of `columns`, or make it "
-            "the key"
         )
 
 

@@ -8,13 +8,12 @@ from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
+from headrace.jobs.tables.key_merge import Written, write_by_key
 from headrace.jobs.tables.row_replacement import (
     ReplaceStrategy,
-    Written,
     check_loss,
     insert_statement,
     replace_rows,
-    write_by_key,
 )
 from headrace.jobs.tables.schema_drift import Agreement, OnSchemaChange, agree
 from headrace.jobs.tables.staged_keys import check_keys
@@ -97,19 +96,33 @@ def store_staged(
             check_loss(session, target, agreed.columns, expect)
             _make_anew(session, target, staged)
         else:
-            fit(session, target, agreed.columns, staged.model, staged.rows)
-            lock_rows(session, target)
-            replace_rows(
-                session,
-                target,
-                agreed.columns,
-                staged.rows,
-                strategy=strategy,
-                changes=agreed.changes,
-                keep_others=keeps_other_values and _keeps_others(session, target, agreed),
-                expect=expect,
-            )
+            keeps = keeps_other_values
+            _replace(session, target, staged, agreed, strategy, expect, keeps_others=keeps)
     drop_staged(session)
+
+
+def _replace(
+    session: "Session",
+    target: Table,
+    staged: Staged,
+    agreed: Agreement,
+    strategy: ReplaceStrategy,
+    expect: Expectation,
+    *,
+    keeps_others: bool,
+) -> None:
+    fit(session, target, agreed.columns, staged.model, staged.rows)
+    lock_rows(session, target)
+    replace_rows(
+        session,
+        target,
+        agreed.columns,
+        staged.rows,
+        strategy=strategy,
+        changes=agreed.changes,
+        keep_others=keeps_others and _keeps_others(session, target, agreed),
+        expect=expect,
+    )
 
 
 def _make_anew(session: "Session", target: Table, staged: Staged) -> None:

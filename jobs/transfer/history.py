@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import Expectation
+from headrace.jobs.tables.key_merge import Written
 from headrace.jobs.tables.local_settings import enough_work_memory
-from headrace.jobs.tables.row_replacement import Written
 from headrace.jobs.tables.row_storage import Staged, ready_by_key
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged, lock_name, staged_table

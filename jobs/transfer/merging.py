@@ -9,7 +9,8 @@ from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import Expectation
 from headrace.jobs.tables.kept_rows import refuse_heirs
-from headrace.jobs.tables.row_replacement import Written, insert_statement
+from headrace.jobs.tables.key_merge import Written
+from headrace.jobs.tables.row_replacement import insert_statement
 from headrace.jobs.tables.row_storage import Staged, merge_staged, ready_by_key
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.sequences import advance_sequences
