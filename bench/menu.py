@@ -64,11 +64,12 @@ class Sizes:
     hops: int = 100
     fan: int = 200
     urgent: int = 20
+    rows: int = 1_000_000
 
 
 QUICK = Sizes(
     few=200, many=1000, wide=500, old=20_000, idle_s=10, schedules=50, pipelines=50,
-    producers=200, hops=20, fan=50, urgent=10,
+    producers=200, hops=20, fan=50, urgent=10, rows=20_000,
 )  # fmt: skip
 _TWO = {"processes": 2}
 
@@ -76,7 +77,7 @@ _TWO = {"processes": 2}
 def menu(*, quick: bool) -> list[Workload]:
     """Return all workloads; `quick` is for trying whether they run, not for numbers."""
     of = QUICK if quick else Sizes()
-    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of)]
+    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of), data_jobs(of)]
 
 
 def queue_workloads(of: Sizes) -> list[Workload]:
@@ -140,3 +141,23 @@ def large_workloads(of: Sizes) -> list[Workload]:
                  {"count": of.schedules, **_TWO}, OURS, more_is_better=False),
         )),
     ]  # fmt: skip
+
+
+def data_jobs(of: Sizes) -> Workload:
+    """Return what data jobs make beside psql."""
+    cases = (
+        ("mirror", "MirrorTable between databases", {"job": "MirrorTable"}),
+        ("sync-first", "SyncTable, first copy", {"job": "SyncTable"}),
+        ("sync-changed", "SyncTable, a tenth changed", {"job": "SyncTable", "changed": True}),
+    )
+    files = (
+        ("load", "LoadFile, CSV", {"direction": "in"}),
+        ("load-parquet", "LoadFile, Parquet", {"direction": "in", "kind": "parquet"}),
+        ("export", "ExportQuery, CSV", {"direction": "out"}),
+    )
+    every = [("copies", *case) for case in cases] + [("files", *case) for case in files]
+    return Workload("data", "Data jobs beside psql", tuple(
+        Case(f"data-{key}", f"{title}, {of.rows:,} rows", "times psql", module,
+             {"rows": of.rows, **parameters}, OURS)
+        for module, key, title, parameters in every
+    ))  # fmt: skip

@@ -10,7 +10,6 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
-from headrace.jobs.copying.archive_transfer import transfer_picked
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
@@ -25,6 +24,7 @@ from headrace.jobs.tables.archive_moving import (
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.table_catalog import split_table
+from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add

@@ -10,6 +10,7 @@ from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CheckedJob
 from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.statements.previews import of_replace
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, written_column
@@ -54,6 +55,8 @@ class DataAggregation(CheckedJob):
             the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the result lacks; recreate, which
             drops the table with its privileges.
+        expect: fail, and save nothing, if the numbers are others: `rows` (groups), as in ">0";
+            `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%.
     """
 
     tables_read = ("table",)
@@ -69,6 +72,8 @@ class DataAggregation(CheckedJob):
         aggregates: dict[str, str] | None = None,
         into: str | None = None,
         on_schema_change: OnSchemaChange = "fail",
+        *,
+        expect: Expected | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -76,7 +81,10 @@ class DataAggregation(CheckedJob):
         self.group_by = [group_by] if isinstance(group_by, str) else group_by
         self.sort_by = sort_by
         self.sort_order = sort_order
+        if expect and into is None:
+            raise InvalidPayload("expect speaks of the rows of `into`, which is missing")
         self.into, self.on_schema_change = into, on_schema_change
+        self.expect = Expectation.read(expect)
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
         self._check_sort()
@@ -97,7 +105,11 @@ class DataAggregation(CheckedJob):
     def _store(self, into: str) -> dict[str, Any]:
         with self.session() as session:
             groups = replace_table(
-                session, into, self._statement(), on_schema_change=self.on_schema_change
+                session,
+                into,
+                self._statement(),
+                on_schema_change=self.on_schema_change,
+                expect=self.expect,
             )
         return self.judged({"groups": groups, "into": into}, into)
 

@@ -1,19 +1,20 @@
-"""ExportQuery: the rows of a query into a file."""
+"""ExportQuery: the rows of a query into files."""
 
-import gzip
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, cast
+from typing import IO, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import BaseJob, logger
-from headrace.jobs.copying.portable_text import make_read_only, portable
-from headrace.jobs.copying.query_export import ALL, described, refuse_delimiter
+from headrace.jobs.copying.portable_text import make_read_only
+from headrace.jobs.copying.query_export import ExportForm, QueryExport
 from headrace.jobs.files.atomic_files import to_write, written_whole
-from headrace.jobs.files.copy_streams import copy_out
+from headrace.jobs.files.csv_form import refuse_delimiter
+from headrace.jobs.files.file_formats import Format, format_by_name
+from headrace.jobs.files.packing import Packing, packing_by_name
+from headrace.jobs.files.split_files import Split, Splitting
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
 from headrace.template import Preview, RenderedSql
@@ -22,89 +23,94 @@ from headrace.template import Preview, RenderedSql
 class ExportQuery(BaseJob):
     """Write a query's rows to a file, which appears complete or not at all.
 
-    LoadFile reads it back unchanged and distinguishes NULL from empty text. The query can only
-    read. The result is `{row_count, path}`. A repeated attempt writes the file again.
+    LoadFile reads it back unchanged and distinguishes NULL from empty text (not in a
+    spreadsheet). The query can only read. The result is `{row_count, path, files}`. A repeated
+    attempt writes the file again.
 
     Parameters:
         path: the file, below `output_folders` (by default `exports/` beside the pipelines folder);
-            missing folders are created. If its name ends in `.gz`, it is compressed with gzip.
+            missing folders are created.
         sql: the query.
         sql_path: a file with the query, searched as in RunSql.
         params: values for the template.
-        format: csv or jsonl (one JSON object per line).
-        delimiter: the separator between the columns of a CSV file.
+        format: csv, tsv, json (one document), jsonl (one JSON object per line), parquet or xlsx.
+            Default: what the name of the file says, otherwise csv.
+        compression: none, gz, zst, bz2, xz or zip. Default: what the name of the file says.
+        delimiter: the separator between the columns of a CSV file; default a comma, or a tab for
+            tsv.
         header: begin a CSV file with a line of column names.
+        null: the text for NULL in a CSV file.
+        split: write several files: {rows: 100000}, {bytes: 50MB} (before compression), or
+            {by: country} for one file per value of a column. `orders.csv` becomes
+            `orders-0001.csv` or `orders-de.csv`.
+        formulas: escape puts an apostrophe before text that a spreadsheet would take for a formula
+            (it begins with =, +, -, @, a tab or a carriage return), which changes the text; keep
+            leaves it as it is. In an xlsx file, text is never a formula.
+        bom: begin a CSV file with a byte order mark, by which Excel knows UTF-8.
     """
 
     binds_sql = True
     paths: ClassVar = {"path": to_write}
-    result_keys: ClassVar = {"row_count": int, "path": str}
+    result_keys: ClassVar = {"row_count": int, "path": str, "files": int}
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         path: str,
         *,
         sql: str | None = None,
         sql_path: str | None = None,
         params: dict[str, Any] | None = None,
-        format: Literal["csv", "jsonl"] = "csv",  # noqa: A002 - the user's word for it
-        delimiter: str = ",",
+        format: Format | None = None,  # noqa: A002 - the user's word for it
+        compression: Packing | None = None,
+        delimiter: str | None = None,
         header: bool = True,
+        null: str = "",
+        split: Split | None = None,
+        formulas: Literal["keep", "escape"] = "keep",
+        bom: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if (sql is None) == (sql_path is None):
             raise InvalidPayload("ExportQuery takes either sql or sql_path")
-        refuse_delimiter(delimiter)
         self.path = path
         self.sql_text, self.sql_path, self.params = sql, sql_path, params
-        self.format, self.delimiter, self.header = format, delimiter, header
+        kind = format or format_by_name(path) or "csv"
+        mark = delimiter if delimiter is not None else "\t" if kind == "tsv" else ","
+        refuse_delimiter(mark)
+        packing = packing_by_name(path) if compression is None else compression
+        parts = Splitting.read(split)
+        self._form = ExportForm(kind, packing, mark, header, null, parts, formulas, bom)
+        self._form.check()
 
     def handle(self) -> dict[str, Any]:
-        path = jobapi.current().output_path(self.path)
         statements = render_script(load_source(self.sql_text, self.sql_path), self.params)
         self.refuse_statements(statements)
         logger.info("Exporting to %s", self.path)
-        count = self._write(path, statements[0])
-        logger.info("Wrote %d rows to %s", count, self.path)
-        return {"row_count": count, "path": self.path}
+        count, paths = self._export(statements[0])
+        logger.info("Wrote %d rows to %s", count, ", ".join(paths[:5]))
+        return {"row_count": count, "path": self.path, "files": len(paths)}
 
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
         previews = of_script(source, self.params, self.connection)
         self.refuse_statements([one.sql for one in previews])
         query = previews[0]
-        yield replace(query, sql=self._copy(query.sql), explain=query.sql)
+        yield replace(query, sql=self._form.statement(query.sql, None), explain=query.sql)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:
             raise RefusedSql(f"an export must be one query, not {len(statements)} statements")
 
-    def _copy(self, query: RenderedSql, columns: RenderedSql = ALL) -> RenderedSql:
-        if self.format == "jsonl":
-            return self.sql("export_jsonl", query=query, columns=columns)
-        return self.sql("export_csv", query=query, delimiter=self.delimiter, header=self.header)
-
-    def _write(self, path: Path, query: RenderedSql) -> int:
-        with written_whole(path) as file, _packed(path, file) as target:
-            return self._export(query, target)
-
-    def _export(self, query: RenderedSql, target: IO[bytes]) -> int:
+    def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
         with self.session(read_only=True) as session, session.begin_nested() as undone:
             # On the control database, too, an export only reads.
             make_read_only(session)
-            columns = described(session, query)
-            with portable(session):
-                count = copy_out(session, self._copy(query, columns), target)
+            export = QueryExport(session, query, self._form, self.path)
+            count = export.write(_opened)
             undone.rollback()
-        return count
+        return count, export.paths
 
 
-@contextmanager
-def _packed(path: Path, file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Pack what is written where the name ends in `.gz`; the same rows make the same file."""
-    if path.suffix.lower() != ".gz":
-        yield file
-        return
-    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
-        yield cast("IO[bytes]", packed)
+def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    return written_whole(jobapi.current().output_path(path))

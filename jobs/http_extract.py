@@ -1,19 +1,28 @@
 """HttpExtract: rows from an HTTP API into a table, or an answer into a file."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
-from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.copying.csv_file import CsvFile
+from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.json_file import JsonFile
+from headrace.jobs.copying.row_intake import Loaded
+from headrace.jobs.copying.table_load import Columns, ColumnSpec, TableLoad
+from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
 from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
 from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
 from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.urls import with_query, without_query
+from headrace.jobs.tables.expectations import Expected
+from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
 
@@ -57,7 +66,14 @@ class HttpExtract(BaseJob):
         records: the path of the rows in a JSON document, as `data.items` (a key may itself contain
             dots; null there means no rows); by default the document is the list of rows, or one
             object that has a column of `columns`. A JSON document is held in memory.
-        mode: append to the table's rows, or replace them.
+        mode: append to the table's rows; replace them; merge by key; or insert_only the rows
+            whose key is not there. As in LoadFile, like the next four.
+        primary_key: the columns that identify a row in `merge` and `insert_only`; default the
+            table's primary key.
+        dedup_sort: which of several rows with one key stays, as in `{updated_at: desc}`.
+        on_schema_change: what to do if the answer has a column that the table lacks: fail, ignore,
+            append_new_columns, sync_all_columns, recreate.
+        expect: fail, and save nothing, if the numbers are others, as in `{rows: ">0"}`.
         create: create the table if it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
             uses. Other keys of JSON records are ignored; a column that no record has is an error,
@@ -70,7 +86,15 @@ class HttpExtract(BaseJob):
     """
 
     paths: ClassVar = {"path": to_write}
-    result_keys: ClassVar = {"row_count": int, "table": str, "size_bytes": int, "path": str}
+    result_keys: ClassVar = {
+        "row_count": int,
+        "inserted": int,
+        "updated": int,
+        "duplicates": int,
+        "table": str,
+        "size_bytes": int,
+        "path": str,
+    }
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
     tables_written = ("into",)
@@ -88,9 +112,13 @@ class HttpExtract(BaseJob):
         body: dict[str, Any] | list[Any] | str | None = None,
         format: Literal["json", "csv", "jsonl", "ndjson"] = "json",  # noqa: A002 - the user's word
         records: str | None = None,
-        mode: Literal["append", "replace"] = "append",
+        mode: Mode = "append",
+        primary_key: str | list[str] | None = None,
+        dedup_sort: dict[str, Order] | None = None,
+        on_schema_change: OnSchemaChange = "fail",
+        expect: Expected | None = None,
         create: bool = False,
-        columns: list[str] | dict[str, str] | None = None,
+        columns: list[str] | dict[str, ColumnSpec] | None = None,
         delimiter: str = ",",
         null: str = "",
         max_mb: int = 100,
@@ -105,17 +133,24 @@ class HttpExtract(BaseJob):
         self.headers, self.path, self.records, self.max_mb = headers or {}, path, records, max_mb
         refuse_headers(self.headers)
         self.format = "jsonl" if format == "ndjson" else format
+        how = WriteMode.read(
+            mode,
+            primary_key=primary_key,
+            dedup_sort=dedup_sort,
+            on_schema_change=on_schema_change,
+            expect=expect,
+        )
+        given: Columns | None = columns
         self._load = TableLoad(
             without_query(url),
             into or "",
-            mode,
+            how,
             create,
-            columns,
-            delimiter,
-            null=null,
+            given,
+            CsvForm(delimiter, null=(null,)),
             leave_out=self.format != "csv",
         )
-        self._load.check(is_csv=self.format == "csv")
+        self._load.check()
 
     def handle(self) -> dict[str, Any]:
         name = self._load.name
@@ -130,11 +165,12 @@ class HttpExtract(BaseJob):
         with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file_:
             spool = cast("IO[bytes]", file_)
             answer = self._fetch(spool)
-            refuse_no_rows(answer, name, self.format, self._load.mode)
+            refuse_no_rows(answer, name, self.format, self._load.how.mode)
             spool.seek(0)
-            count = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
-        logger.info("Loaded %d rows into %s", count, self._load.table)
-        return {"row_count": count, "table": self._load.table}
+            loaded = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
+        result = loaded.result(self._load.table)
+        logger.info("Loaded %s: %s", self._load.table, result)
+        return result
 
     def rehearse(self) -> None:
         super().rehearse()
@@ -179,26 +215,39 @@ class HttpExtract(BaseJob):
         ]
         return with_query(jobapi.reveal(self.url), pairs)
 
-    def _store(self, text: IO[str], *, empty: bool) -> int:
-        def lines() -> Iterator[str]:
-            text.seek(0)
-            yield from text
-
+    def _store(self, text: IO[str], *, empty: bool) -> Loaded:
+        name = self._load.name
         with self.session() as session:
             try:
-                if empty:
-                    # An API that has nothing new to say has not failed.
-                    return self._load.json_lines(session, [])
-                if self.format == "csv":
-                    return self._load.csv(session, text)
-                if self.format == "jsonl":
-                    return self._load.json_lines(session, lines(), lines)
-                declared = self._declared(session)
-                records = records_of(text.read(), self._load.name, self.records, declared)
-                return self._load.json_lines(session, records, lambda: records)
+                file = self._answered(session, text, empty=empty)
+                return self._load.run(session, [file])
             except UnicodeDecodeError as error:
-                name = self._load.name
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
+
+    def _answered(self, session: "Session", text: IO[str], *, empty: bool) -> DataFile:
+        """Return the answer as what a load copies."""
+        name, reading = self._load.name, self._load.reading
+
+        @contextmanager
+        def opened() -> Iterator[IO[str]]:
+            text.seek(0)
+            yield text
+
+        @contextmanager
+        def lines() -> Iterator[Iterator[tuple[int, str]]]:
+            with opened() as file:
+                yield enumerate(file, 1)
+
+        if empty:
+            # An API that has nothing new to say has not failed.
+            return JsonFile(name, lambda: nullcontext(()), reading)
+        if self.format == "csv":
+            return CsvFile(name, opened, reading)
+        if self.format == "jsonl":
+            return JsonFile(name, lines, reading)
+        found = records_of(text.read(), name, self.records, self._declared(session))
+        numbered = list(enumerate(found, 1))
+        return JsonFile(name, lambda: nullcontext(numbered), reading)
 
     def _declared(self, session: "Session") -> list[str] | None:
         """Return the columns of which a document that is one object has to have one.
@@ -206,9 +255,9 @@ class HttpExtract(BaseJob):
         Without `columns` a table's own columns do, but not where the object would replace the
         table's rows, or make the table: then nothing tells a row from a message.
         """
-        if self._load.columns is not None:
-            return [unquoted(name) for name in self._load.columns]
-        if self._load.mode == "replace":
+        if self._load.given is not None:
+            return [unquoted(name) for name in self._load.given]
+        if self._load.how.mode == "replace":
             return []
         return None if writable_table(session, self._load.table) is not None else []
 

@@ -1,48 +1,138 @@
-"""LoadFile: a CSV or JSON Lines file into a table."""
+"""LoadFile: files of many formats into a table."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from headrace import jobapi
-from headrace.errors import JobFailure
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
-from headrace.jobs.copying.text_loader import TableLoad
+from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.load_metadata import Metadata, MetadataName
+from headrace.jobs.copying.loaded_files import LoadedFiles
+from headrace.jobs.copying.name_rules import NameRules, Normalize
+from headrace.jobs.copying.rejected_rows import OnError, Rejects
+from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
+from headrace.jobs.copying.table_load import Columns, ColumnSpec, TableLoad
+from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
 from headrace.jobs.files.atomic_files import to_read
-from headrace.jobs.files.packed_files import open_text
-from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.files.csv_form import CsvForm
+from headrace.jobs.files.file_formats import Format, format_by_name
+from headrace.jobs.files.text_files import FileSource, codec_of
+from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
+from headrace.jobs.http.urls import without_query
+from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
+from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
+from headrace.jobs.tables.expectations import Expected
+from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def _looked_up(path: str) -> None:
+    """Look a path up for reading; a pattern's files may come later."""
+    if is_url(path):
+        refuse_url(path)
+    elif not is_pattern(path):
+        to_read(path)
 
 
 class LoadFile(BaseJob):
-    """Load a file into a table, streamed, all of it or nothing.
+    """Load files into a table, streamed, all of them or nothing.
 
-    A row that does not fit fails the job with its line. Every record is accounted for: the job
-    fails if PostgreSQL stored fewer rows than were read. The result is `{row_count, table}`.
+    A row that does not fit fails the job with its file and line. Every record is accounted for:
+    the job fails if PostgreSQL stored fewer rows than were read. The result is
+    `{row_count, table, files}`; for `merge` and `insert_only` it also has `inserted`, `updated`
+    and `duplicates`.
 
     Parameters:
-        path: the file, UTF-8; gzip is detected by its content, not by its name. It is searched
-            beside the pipeline, in the pipelines folder, and in the output folders.
+        path: the file; a folder, which means the files in it; or a pattern such as
+            `orders/*.csv.zst` (`**` for folders at any depth). Files are loaded in the order of
+            their names. Compressed files (gzip, zstd, bzip2, xz, zip) are recognised by their
+            content. A relative path is searched beside the pipeline, in the pipelines folder, and
+            in the output folders. An https:// (or http://) address is downloaded first; its host
+            must be one of `http.allowed_hosts` in `config.yaml`, and `${NAME}` in it names a
+            variable of the worker's environment.
         table: the table, with its schema.
-        format: csv or jsonl (one JSON object per line).
-        mode: append to the table's rows, or replace them. The new rows are staged first;
-            readers see the old ones until the job commits.
+        format: csv, tsv, json (one document that is a list of objects), jsonl (one JSON object per
+            line), parquet or xlsx (any spreadsheet). Default: what the content shows, otherwise
+            the name, otherwise csv.
+        mode: append to the table's rows; replace them; merge by key (update the rows whose key is
+            there, insert the others); or insert_only the rows whose key is not there. But for
+            append, the rows are staged first; readers see the old ones until the job commits.
+        primary_key: the columns that identify a row in `merge` and `insert_only`; default the
+            table's primary key. A row without a value there is an error. A table that `create`
+            makes gets this key.
+        dedup_sort: which of several rows with one key stays: the first by this order, as in
+            `{updated_at: desc}`. Without a value there a row comes last. Default: the last row.
         create: create the table if it is missing.
+        infer_types: give the columns of a table that `create` makes the narrowest types that hold
+            all their values, instead of text, except where `columns` gives a type. The result's
+            `types` lists them.
         columns: the file's columns: a list of names, or a mapping of names to types, which
-            `create` uses (text if none is given) and an existing table must have. If there is a
-            header, it is matched by name, in any order; otherwise the order counts. Default: the
-            header, or the table's columns for which JSON records have keys.
-        delimiter: the separator between the columns of a CSV file.
+            `create` uses (text if none is given) and an existing table must have; a type may be
+            `{type: date, format: DD.MM.YYYY}`. If there is a header, it is matched by name, in any
+            order, and a mapping need not name all columns; otherwise the order counts. Default:
+            the header, or the table's columns for which JSON records have keys.
+        select: the columns to take, as a list of `name`, `-name` (all but this one) and
+            `old as new`.
+        normalize_names: snake_case makes `order_id` of a header `Order ID`.
+        delimiter: the separator between the columns of a CSV file; default a comma, or a tab for
+            tsv.
         header: the first line of a CSV file names the columns.
-        null: the text that stands for a missing value in a CSV file. An empty field in quotes is
-            an empty string, or a missing value if the column's type has no empty value.
+        null: the text, or a list of texts, that stands for a missing value in a CSV file. An empty
+            field in quotes is an empty string, or a missing value if the column's type has no
+            empty value.
+        encoding: the encoding of a text file, such as latin1 or windows-1252; default UTF-8, or
+            what its byte order mark says.
+        quote: the character around a field of a CSV file.
+        escape: the character before a quote inside such a field, as a backslash; by default a
+            quote is written twice.
+        comment: lines that begin with this character are skipped.
+        skip_lines: the number of lines (rows of a sheet) before the header.
+        decimal: the decimal mark of numbers in a CSV file.
+        thousands: the mark between thousands there.
+        sheet: the sheet of a spreadsheet, by name or by number from 1.
+        metadata: columns to add that say where a row comes from: _loaded_at, _file, _line,
+            _run_id. The table gets those that it lacks.
+        new_files_only: load each file once per table: its content decides. What was loaded is
+            recorded in `headrace.loaded_file` of the target's database, together with the rows.
+        mask: what to put in place of a column's values before they reach the table: hash, null,
+            `partial:4` (only the last characters), `{constant: x}`, or a `fake:name`. As in
+            MirrorTable.
+        mask_salt: the secret for hash and fake, as `{env: NAME}`, a variable of the worker.
+        pre_sql: SQL to run before the rows are loaded, in the same transaction.
+        post_sql: SQL to run after that, in the same transaction.
+        on_error: set rows aside that cannot be stored, as in
+            `{reject_table: raw.order_reject, limit: 1%}`. The table (created if it is missing) gets
+            file, line, column, reason and the text of each; it keeps them if the job fails, and a
+            retry replaces them. More than `limit` rows, or a share of all rows, fail the job.
         replace_strategy: how `mode: replace` replaces the rows: insert_from_staging (readers do
             not wait), or truncate_and_insert (faster, but they wait).
+        on_schema_change: what to do if the file has a column that the table lacks: fail; ignore
+            it; append_new_columns; sync_all_columns, which also gives columns the types of
+            `columns` and, with `mode: replace`, drops those that the file lacks; recreate, which
+            drops the table with its privileges and needs `mode: replace`.
+        expect: fail, and save nothing, if the numbers are others: `rows` (read from the files), as
+            in ">0" or "100..200"; `max_delete`, rows or a share of the table's rows that
+            `replace` may delete, as in 5%.
     """
 
-    paths: ClassVar = {"path": to_read}
-    result_keys: ClassVar = {"row_count": int, "table": str}
+    paths: ClassVar = {"path": _looked_up}
+    referring: ClassVar[tuple[str, ...]] = ("path",)
+    result_keys: ClassVar = {
+        "row_count": int,
+        "inserted": int,
+        "updated": int,
+        "duplicates": int,
+        "table": str,
+        "files": int,
+        "rejected": int,
+        "types": dict,
+    }
     tables_written = ("table",)
     tables_made = ("table",)
 
@@ -51,57 +141,148 @@ class LoadFile(BaseJob):
         path: str,
         table: str,
         *,
-        format: Literal["csv", "jsonl"] = "csv",  # noqa: A002 - the user's word for it
-        mode: Literal["append", "replace"] = "append",
+        format: Format | None = None,  # noqa: A002 - the user's word for it
+        mode: Mode = "append",
+        primary_key: str | list[str] | None = None,
+        dedup_sort: dict[str, Order] | None = None,
         create: bool = False,
-        columns: list[str] | dict[str, str] | None = None,
-        delimiter: str = ",",
+        infer_types: bool = False,
+        columns: list[str] | dict[str, ColumnSpec] | None = None,
+        select: list[str] | None = None,
+        normalize_names: Normalize = "none",
+        delimiter: str | None = None,
         header: bool = True,
-        null: str = "",
+        null: str | list[str] = "",
+        encoding: str | None = None,
+        quote: str = '"',
+        escape: str | None = None,
+        comment: str | None = None,
+        skip_lines: int = 0,
+        decimal: str = ".",
+        thousands: str | None = None,
+        sheet: str | int | None = None,
+        metadata: list[MetadataName] | None = None,
+        new_files_only: bool = False,
+        mask: dict[str, MaskGiven | None] | None = None,
+        mask_salt: dict[Literal["env"], str] | None = None,
+        pre_sql: str | None = None,
+        post_sql: str | None = None,
+        on_error: OnError | None = None,
         replace_strategy: ReplaceStrategy = "insert_from_staging",
+        on_schema_change: OnSchemaChange = "fail",
+        expect: Expected | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.path, self.table, self.format = path, table, format
-        self._load = TableLoad(
-            path,
-            table,
+        self.path, self.table, self.encoding = path, table, encoding
+        name = without_query(path) if is_url(path) else path
+        self.format = format or format_by_name(name)
+        self._declared = format
+        if encoding is not None:
+            codec_of(encoding)
+        if infer_types and not create:
+            raise InvalidPayload("infer_types needs create: true")
+        how = WriteMode.read(
             mode,
-            create,
-            columns,
-            delimiter,
-            header,
-            null,
-            strategy=replace_strategy,
+            replace_strategy=replace_strategy,
+            primary_key=primary_key,
+            dedup_sort=dedup_sort,
+            on_schema_change=on_schema_change,
+            expect=expect,
         )
-        self._load.check(is_csv=format == "csv")
+        form = CsvForm(
+            delimiter or ("\t" if self.format == "tsv" else ","),
+            header,
+            (null,) if isinstance(null, str) else tuple(null),
+            quote,
+            escape,
+            comment,
+            skip_lines,
+            decimal,
+            thousands,
+        )
+        given: Columns | None = columns
+        self._load = TableLoad(
+            name,
+            table,
+            how,
+            create,
+            given,
+            form,
+            NameRules.read(select, normalize_names),
+            sheet=sheet,
+            metadata=Metadata(tuple(metadata or ())),
+            infer_types=infer_types,
+        )
+        self._load.check()
+        given_masks = {name: "null" if one is None else one for name, one in (mask or {}).items()}
+        self._masks, self._salt = read_masks(given_masks, mask_salt), mask_salt
+        self.pre_sql, self.post_sql = pre_sql, post_sql
+        self._rejects = Rejects.read(on_error, self.autocommit)
+        self._records = LoadedFiles(table, name) if new_files_only else None
 
     def handle(self) -> dict[str, Any]:
-        path = jobapi.current().find_file(self.path)
-        logger.info("Loading %s into %s", self.path, self.table)
-        with self.session() as session, open_text(path, self.path) as file:
-            if self.format == "csv":
-                count = self._load.csv(session, file)
-            else:
-                count = self._load.json_lines(session, file, lambda: self._lines(path))
-        logger.info("Loaded %d rows into %s", count, self.table)
-        return {"row_count": count, "table": self.table}
+        with self._sources() as sources:
+            return self._handled(sources)
 
-    def _lines(self, path: Path) -> Iterator[str]:
-        with open_text(path, self.path) as file:
-            yield from file
+    @contextmanager
+    def _sources(self) -> Iterator[list[FileSource]]:
+        if not is_url(self.path):
+            yield find_sources(self.path)
+            return
+        with downloaded(self.path) as (name, path):
+            yield [FileSource.at(path, name)]
+
+    def _handled(self, sources: list[FileSource]) -> dict[str, Any]:
+        if not sources and self._records is None:
+            raise JobFailure(
+                f"{self._load.name}: no file matches, and none is in a folder of this name"
+            )
+        logger.info("Loading %s into %s", self._load.name, self.table)
+        with self.session() as session:
+            if self._records is not None:
+                sources = self._records.new_ones(session, sources)
+            if not sources:
+                logger.info("%s: there is no new file", self._load.name)
+                return {"row_count": 0, "table": self.table, "files": 0}
+            files = [self._file(one) for one in sources]
+            self._run(session, self.pre_sql)
+            masks = salted(self._masks, self._salt)
+            loaded = self._load.run(session, files, self._rejects, masks)
+            self._run(session, self.post_sql)
+            if self._records is not None:
+                self._records.note(session)
+        result = loaded.result(self.table)
+        logger.info("Loaded %s: %s", self.table, result)
+        if self._rejects is not None:
+            result["rejected"] = self._rejects.count
+        return {**result, "files": len(sources)}
+
+    def _run(self, session: "Session", sql: str | None) -> None:
+        if sql is not None:
+            run_statements(session, render_script(load_source(sql, None), None))
+
+    def _file(self, source: FileSource) -> DataFile:
+        return data_file(source, self._declared, self.encoding, self._load.reading)
 
     def preview(self) -> Iterator[Preview]:
-        is_csv = self.format == "csv"
-        columns, note = self._load.known_columns(is_csv=is_csv), ""
+        is_json = self.format in ("json", "jsonl")
+        columns, note = self._load.known_columns(names_first=not is_json), ""
         if columns is None:
-            columns, note = self._columns_of_the_file(is_csv=is_csv)
-        yield from self._load.preview(columns, self.connection, note, is_csv=is_csv)
+            columns, note = self._columns_of_the_files()
+        if self.pre_sql is not None:
+            yield from of_script(load_source(self.pre_sql, None), None, self.connection)
+        yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
+        if self.post_sql is not None:
+            yield from of_script(load_source(self.post_sql, None), None, self.connection)
 
-    def _columns_of_the_file(self, *, is_csv: bool) -> tuple[list[str], str]:
+    def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:
-            with open_text(jobapi.current().find_file(self.path), self.path) as file:
-                columns = self._load.columns_in(file, is_csv=is_csv)
+            found = [] if is_url(self.path) else find_sources(self.path)
+            files = [self._file(one) for one in found[:1]]
+            columns = files[0].columns() if files else []
         except (OSError, ValueError, JobFailure):
-            return ALL_COLUMNS, f"the columns are read from {self.path}"
+            columns = []
+        if not columns:
+            return ALL_COLUMNS, f"the columns are read from {self._load.name}"
         return columns, f"the columns are those that {self.path} has now"

@@ -14,6 +14,7 @@ from headrace.jobs.statements.user_sql import (
     render_script,
     run_statements,
 )
+from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.template import Preview, RenderedSql, first_word, has_word
@@ -43,6 +44,8 @@ class RunSql(CheckedJob):
             the query's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the query lacks; recreate, which
             drops the table with its privileges.
+        expect: fail, and save nothing, if the numbers of `into` are others: `rows`, as in ">0";
+            `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%.
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
             then commits separately, and a crash may repeat it.
         keep_rows: the greatest number of rows in the result, up to 10000.
@@ -69,11 +72,15 @@ class RunSql(CheckedJob):
         on_schema_change: OnSchemaChange = "fail",
         transaction: bool = True,
         keep_rows: int = ROWS_KEPT,
+        *,
+        expect: Expected | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if (sql is None) == (sql_path is None):
             raise InvalidPayload("RunSql takes either sql or sql_path")
+        if expect and into is None:
+            raise InvalidPayload("expect speaks of the rows of `into`, which is missing")
         if into is not None and not transaction:
             raise InvalidPayload("into needs the transaction: remove transaction: false")
         if self.checks and not transaction:
@@ -84,6 +91,7 @@ class RunSql(CheckedJob):
         self.keep_rows = keep_rows
         self.params = params
         self.into, self.on_schema_change = into, on_schema_change
+        self.expect = Expectation.read(expect)
         self.transactional = transaction
         self.refuse_checks_of(into)
 
@@ -125,7 +133,13 @@ class RunSql(CheckedJob):
         _refuse_unstorable(query)
         with self.session() as session:
             run_statements(session, statements[:-1])
-            count = replace_table(session, into, query, on_schema_change=self.on_schema_change)
+            count = replace_table(
+                session,
+                into,
+                query,
+                on_schema_change=self.on_schema_change,
+                expect=self.expect,
+            )
         logger.info("Stored %d rows in %s", count, into)
         return self.judged({"row_count": count, "into": into}, into)
 

@@ -1,18 +1,29 @@
 """SyncTable: carry over what has changed."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
-from headrace.jobs.tables.row_replacement import written_by_key
-from headrace.jobs.tables.row_storage import Staged, merge_staged
+from headrace.jobs.tables.expectations import Expectation, Expected
+from headrace.jobs.tables.key_merge import written_by_key
+from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
+from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
-from headrace.jobs.tables.staged_copy import stage_table
-from headrace.jobs.tables.table_catalog import named, unquoted
+from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
+from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.transfer.first_copy import first_copy
+from headrace.jobs.transfer.history import HistoryGiven
+from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
+from headrace.jobs.transfer.selection import Selection
+from headrace.jobs.transfer.source import Source, open_source, stage
+from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class SyncTable(BaseJob):
@@ -23,93 +34,184 @@ class SyncTable(BaseJob):
     sequences of its columns continue after the copied values. Two values differ if they are
     stored differently: 1.0 and 1.00 do. A trigger or a rule of the target that prevents the insert,
     update or deletion of a row fails the job. The result is
-    `{inserted, updated, deleted, table}`.
+    `{inserted, updated, deleted, table}`; with soft deletes `restored`, too.
 
     Parameters:
         source_table: the table or view to read.
         target_table: the table to update.
-        key: the column, or columns, that match rows; never null in the source.
+        primary_key: the column, or columns, that match rows; never null in the source. As the
+            target calls them.
+        key: another name of primary_key.
         columns: the columns to copy, key included; default all of the source's.
-        delete: remove rows from the target that the source no longer has.
+        select: the columns as a list of `name`, `-name` (all but this one) and `name as other`.
+        where: a condition in SQL that the source's rows meet.
+        mask: what to put in place of a column's values: hash, null, `partial:4` (only the last
+            four characters stay), `{constant: …}`, `fake:name` and others. NULL stays NULL.
+        mask_salt: the secret for hash and fake, as `{env: NAME}`, a variable of the worker.
+        incremental: read only what is new: `{cursor: updated_at}`, the column that grows. Also
+            rows that were committed late are read. `lag`, as in 10m, reads a window before the
+            greatest value instead, which can use an index; `initial_value` is where to begin;
+            `on_null`: include (default), exclude or fail.
+        merge_strategy: upsert (default); insert_only leaves rows that are there as they are;
+            delete_insert deletes all rows of each key that has come, and inserts what has come;
+            scd2 keeps every version of a row.
+        update_columns: the columns that an upsert changes in rows that are there; default all.
+        scd2: names for `valid_from`, `valid_to` and, if it is wanted, `current`;
+            `hard_deletes: invalidate` ends the versions of keys that the source no longer has.
+        delete_missing: what becomes of rows that the source no longer has: none; hard deletes
+            them; soft sets `_deleted_at`.
+        delete: `true` is delete_missing: hard.
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
+        expect: fail, and save nothing, if the numbers are others: `rows` (read from the source),
+            as in ">0"; `max_delete`, rows or a share of the target's rows that may be deleted,
+            as in 5%.
         source_connection: the database of the source; default `connection`.
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys: ClassVar = {"inserted": int, "updated": int, "deleted": int, "table": str}
+    result_keys: ClassVar = {
+        "inserted": int,
+        "updated": int,
+        "deleted": int,
+        "restored": int,
+        "table": str,
+    }
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
+    in_sql: ClassVar[tuple[str, ...]] = ("where",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         source_table: str,
         target_table: str,
-        key: str | list[str],
+        key: str | list[str] | None = None,
         *,
+        primary_key: str | list[str] | None = None,
         columns: list[str] | None = None,
+        select: list[str] | None = None,
+        where: str | None = None,
+        mask: dict[str, MaskGiven] | None = None,
+        mask_salt: dict[Literal["env"], str] | None = None,
+        incremental: IncrementalGiven | None = None,
+        merge_strategy: MergeStrategy = "upsert",
+        update_columns: list[str] | None = None,
+        scd2: HistoryGiven | None = None,
+        delete_missing: DeleteMissing | None = None,
         delete: bool = False,
         on_schema_change: KeepingTable = "fail",
+        expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source_table, self.target_table = source_table, target_table
-        self.key = [key] if isinstance(key, str) else key
-        if not self.key:
-            raise InvalidPayload("key must have at least one column")
-        if columns is not None and not set(map(unquoted, self.key)) <= set(map(unquoted, columns)):
-            raise InvalidPayload("columns must include the key")
-        self.columns, self.delete, self.on_schema_change = columns, delete, on_schema_change
+        self.key = _key_of(key, primary_key, columns)
+        self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
+        self.selection = Selection.read(columns, select, where, self.masks)
+        self.incremental = Incremental.read(incremental)
+        gone: DeleteMissing = delete_missing or ("hard" if delete else "none")
+        expected = Expectation.read(expect)
+        self.merge = Merge.read(
+            merge_strategy, gone, update_columns, scd2, on_schema_change, expected
+        )
+        self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
-        with self.session(self.target_connection) as target:
-            staged = stage_table(
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        with (
+            self.session(self.target_connection) as target,
+            open_source(
                 self,
                 target,
                 self.source_table,
-                self.columns,
-                into=self.target_table,
+                selection,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
-            )
-            written = merge_staged(
-                target,
-                self.target_table,
-                staged,
-                self._key_in(staged),
-                delete=self.delete,
-                on_schema_change=self.on_schema_change,
-            )
-        result = asdict(written)
+            ) as source,
+        ):
+            result = self._read(target, source)
         logger.info("Synchronised %s: %s", self.target_table, result)
         return {**result, "table": self.target_table}
 
+    def _read(self, target: "Session", source: Source) -> dict[str, int]:
+        if self.incremental is None:
+            return self._merge(target, source, None)
+        # Nobody else loads into the table between the look at the watermark and its change.
+        lock_name(target, self.target_table)
+        progress = begin(
+            target,
+            source,
+            self.incremental,
+            table=self.target_table,
+            connection=self.source_connection,
+        )
+        return self._merge(target, progress.source, progress)
+
+    def _merge(
+        self, target: "Session", source: Source, progress: Progress | None
+    ) -> dict[str, int]:
+        key = self._key_in(source.model)
+        lock_name(target, self.target_table)
+        rows = first_copy(target, self.target_table, source, key) if self.merge.plain else None
+        if rows is not None:
+            self.merge.expect.check_rows(rows, self.target_table)
+            if progress is not None:
+                table = named_table(self.target_table)
+                progress.store(target, progress.greatest(target, table))
+            return {"inserted": rows, "updated": 0, "deleted": 0}
+        rows = stage(source, target, self.target_table)
+        staged = Staged(rows, source.model)
+        if progress is None:
+            return merge(target, self.target_table, staged, key, self.merge)
+        greatest = progress.greatest(target, STAGED_SQL)
+        result = merge(target, self.target_table, staged, key, self.merge)
+        progress.store(target, greatest)
+        return result
+
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection
-        yield from of_stage_table(self.source_table, self.columns, source, target)
+        yield from of_stage_table(
+            self.source_table, self.columns, source, target, self.selection.where
+        )
         table = named_table(self.target_table)
         lock = self.sql("lock_rows", table=table)
         yield Preview(lock, target, f"where {self.target_table} is missing, it is created instead")
         key = [unquoted(name) for name in self.key]
         columns = [unquoted(name) for name in self.columns or [*key, *ALL_COLUMNS]]
-        write = written_by_key(table, columns, key, delete=self.delete)
+        merge = self.merge
+        update: bool | Sequence[str] = merge.update_columns or merge.strategy == "upsert"
+        write = written_by_key(
+            table, columns, key, delete=merge.delete_missing == "hard", update=update
+        )
         yield Preview(write, target, unexplained=NEEDS_STAGED)
 
-    def _key_in(self, staged: Staged) -> list[str]:
-        assert staged.model is not None
+    def _key_in(self, model: Table) -> list[str]:
         try:
-            return [column.name for column in named(staged.model.columns, self.key, "")]
+            return [column.name for column in named(model.columns, self.key, "")]
         except JobFailure:
-            missing = next(
-                name
-                for name in self.key
-                if unquoted(name) not in {c.name for c in staged.model.columns}
-            )
+            there = {column.name for column in model.columns}
+            missing = next(name for name in self.key if unquoted(name) not in there)
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
+
+
+def _key_of(
+    key: str | list[str] | None, primary_key: str | list[str] | None, columns: list[str] | None
+) -> list[str]:
+    if key is not None and primary_key is not None:
+        raise InvalidPayload("key is another name of primary_key: keep one of them")
+    given = primary_key if key is None else key
+    if given is None:
+        raise InvalidPayload("primary_key is missing: the columns that match rows")
+    found = [given] if isinstance(given, str) else given
+    if not found:
+        raise InvalidPayload("primary_key must have at least one column")
+    if columns is not None and not set(map(unquoted, found)) <= set(map(unquoted, columns)):
+        raise InvalidPayload("columns must include the key")
+    return found

@@ -13,7 +13,7 @@ from headrace.template import RenderedSql, quote_name
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-_SERIAL = {"smallserial": "smallint", "serial": "integer", "bigserial": "bigint"}
+SERIAL = {"smallserial": "smallint", "serial": "integer", "bigserial": "bigint"}
 _LIMITS = re.compile(r"\(([\d, ]+)\)")
 
 
@@ -25,14 +25,14 @@ def refuse_other_types(
     Raises:
         JobFailure: naming the first such column, and what can be done.
     """
-    types = [_SERIAL.get(type_.strip().lower(), type_) for type_ in declared.values()]
+    types = [SERIAL.get(type_.strip().lower(), type_) for type_ in declared.values()]
     given = {row.position: row.type for row in execute(session, _looked_up(types))}
     rows = execute(session, packaged_sql("column_types", oid=table.oid))
     stored = {row.name: row.type for row in rows}
     for position, (key, type_) in enumerate(declared.items(), 1):
         column = matching(unquoted(key), table.columns)
         if column is None:
-            continue  # Told with the other names.
+            continue  # Told with the other names, or made with this type.
         if given.get(position) is None:
             raise JobFailure(
                 f"{name}: `columns` declares {column.name} as {type_}, and the database has no"
@@ -61,5 +61,6 @@ def _told(table: Table, column: Column, type_: str, name: str) -> str:
     return (
         f"{name}: `columns` declares {column.name} as {type_}, but {table.written} exists and "
         f"has it as {column.type}. Drop the table, or change it "
-        f"({alter} USING {quote_name(column.name)}::{type_}), or leave the type out of `columns`"
+        f"({alter} USING {quote_name(column.name)}::{type_}), or leave the type out of "
+        "`columns`, or set on_schema_change: sync_all_columns"
     )

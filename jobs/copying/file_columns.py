@@ -6,7 +6,8 @@ from typing import IO
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
-from headrace.jobs.files.csv_records import read_names
+from headrace.jobs.files.csv_form import CsvForm
+from headrace.jobs.files.csv_header import read_names
 from headrace.jobs.tables.table_catalog import Column
 from headrace.template.identifiers import MAX_BYTES
 
@@ -15,7 +16,7 @@ _OTHER_DELIMITERS = {";": "';'", "\t": '"\\t"', "|": "'|'"}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The names in a file's header, on its first `lines`.
+    """The names in a file's header, which begins on `line`; the first `lines` are read by then.
 
     `unnamed_last`: behind the last delimiter there is no name. `old_mac`: lines end with a
     carriage return alone.
@@ -23,22 +24,24 @@ class Header:
 
     names: list[str]
     lines: int = 0
+    line: int = 1
     unnamed_last: bool = False
     old_mac: bool = False
 
 
-def read_header(file: IO[str], name: str, delimiter: str) -> Header:
+def read_header(file: IO[str], name: str, form: CsvForm) -> Header:
     """Return the header of a CSV text.
 
     Raises:
         JobFailure: there is none, or a name is missing, too long, or stands there twice.
     """
-    names, lines, old_mac = read_names(file, name, delimiter)
+    names, line, lines, old_mac = read_names(file, name, form)
+    place = f"{name}:{line}"
     if len(names) == 1:
         for other, written in _OTHER_DELIMITERS.items():
-            if other != delimiter and other in names[0]:
+            if other != form.delimiter and other in names[0]:
                 raise JobFailure(
-                    f"{name}:1: the header is one name, {_short(names[0])}: with "
+                    f"{place}: the header is one name, {_short(names[0])}: with "
                     f"`delimiter: {written}` it is several"
                 )
     unnamed_last = len(names) > 1 and not names[-1]
@@ -46,15 +49,15 @@ def read_header(file: IO[str], name: str, delimiter: str) -> Header:
         names = names[:-1]
     for position, column in enumerate(names, 1):
         if not column:
-            raise JobFailure(f"{name}:1: the column {position} of the header has no name")
+            raise JobFailure(f"{place}: the column {position} of the header has no name")
         if len(column.encode()) > MAX_BYTES:
             raise JobFailure(
-                f"{name}:1: the name of column {position}, {_short(column)}, is longer than the "
+                f"{place}: the name of column {position}, {_short(column)}, is longer than the "
                 f"{MAX_BYTES} bytes that PostgreSQL takes"
             )
         if column in names[: position - 1]:
-            raise JobFailure(f"{name}:1: the column {column!r} occurs twice in the header")
-    return Header(names, lines, unnamed_last, old_mac)
+            raise JobFailure(f"{place}: the column {column!r} occurs twice in the header")
+    return Header(names, lines, line, unnamed_last, old_mac)
 
 
 def declared_fits(header: Header, declared: Sequence[str], name: str, *, all_of_them: bool) -> None:
@@ -66,7 +69,8 @@ def declared_fits(header: Header, declared: Sequence[str], name: str, *, all_of_
     for column in declared:
         if column not in header.names and _alike(column, header.names) is None:
             raise JobFailure(
-                f"{name}:1: has no column {column!r}; its columns: {', '.join(header.names)}. "
+                f"{name}:{header.line}: has no column {column!r}; its columns: "
+                f"{', '.join(header.names)}. "
                 "Where there is a header, `columns` is matched with it by name"
             )
     if not all_of_them:
@@ -74,8 +78,8 @@ def declared_fits(header: Header, declared: Sequence[str], name: str, *, all_of_
     for column in header.names:
         if column not in declared and _alike(column, declared) is None:
             raise JobFailure(
-                f"{name}:1: the header has a column {column!r} that `columns` does not list: list "
-                "every column of the file, in any order, or leave `columns` out"
+                f"{name}:{header.line}: the header has a column {column!r} that `columns` does not "
+                "list: list every column of the file, in any order, or leave `columns` out"
             )
 
 
@@ -88,11 +92,12 @@ def match_header(header: Header, columns: Sequence[Column], name: str, table: st
     found: list[Column] = []
     for written in header.names:
         column = matching(written, columns)
-        place = f"{name}:1" if header.lines else name
+        place = f"{name}:{header.line}" if header.lines else name
         if column is None:
             known = ", ".join(one.name for one in columns)
             raise JobFailure(
-                f"{place}: {table} has no column {written!r} that takes values; it has: {known}"
+                f"{place}: {table} has no column {written!r} that takes values; it has: {known}. "
+                "`on_schema_change` says what else to do with a column that the table lacks"
             )
         if column in found:
             raise JobFailure(f"{place}: two names mean the column {column.name!r}")

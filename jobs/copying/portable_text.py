@@ -32,9 +32,9 @@ def dates_year_first(session: "Session") -> Iterator[bool]:
 
 
 @contextmanager
-def portable(session: "Session") -> Iterator[None]:
-    """Have values written within the block as every session reads them."""
-    before = _set(session, _PORTABLE)
+def portable(session: "Session", *, utc: bool = False) -> Iterator[None]:
+    """Have values written within the block as every session reads them; times in UTC if asked."""
+    before = _set(session, _PORTABLE | ({"timezone": "UTC"} if utc else {}))
     yield
     _set(session, before)
 

@@ -1,51 +1,150 @@
-"""Writes a query's rows as text that can be read back."""
+"""Writes a query's rows to files that can be read back."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi import logger
+from headrace.jobs.copying.binary_copy import arrow_type
+from headrace.jobs.copying.portable_text import portable
+from headrace.jobs.files.arrow_csv import Unfit
+from headrace.jobs.files.copy_streams import copy_out
+from headrace.jobs.files.file_formats import Format
+from headrace.jobs.files.packing import Packing, name_inside, packed
+from headrace.jobs.files.row_outputs import (
+    BOM,
+    JsonOutput,
+    ParquetOutput,
+    RowOutput,
+    SheetOutput,
+    TextOutput,
+)
+from headrace.jobs.files.split_files import UNSPLIT, SplitOutput, Splitting, part_path
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.table_catalog import Column
 from headrace.template import RenderedSql, quote_name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ALL = RenderedSql("*", {})
+OpenFile = Callable[[str], Any]
+"""Opens a file to write by its path; a context manager, after which it is there."""
+
+_TEXTS: tuple[Format, ...] = ("csv", "tsv")
+_TYPED: tuple[Format, ...] = ("parquet", "xlsx")
+_OF_NUMBER = 1700
+_AT = "In CSV column #"
 
 
-def refuse_delimiter(delimiter: str) -> None:
-    """Refuse what cannot separate the columns of a CSV file.
+@dataclass(frozen=True, slots=True)
+class ExportForm:
+    """How an export is written."""
 
-    Raises:
-        InvalidPayload: it is not one ASCII character, or a quote or a line's end.
-    """
-    if len(delimiter) != 1 or delimiter in '"\n\r' or not delimiter.isascii():
-        raise InvalidPayload(
-            f"delimiter must be one character, neither a quote nor a line end: {delimiter!r}"
+    format: Format = "csv"
+    packing: Packing = "none"
+    delimiter: str = ","
+    header: bool = True
+    null: str = ""
+    split: Splitting = UNSPLIT
+    formulas: Literal["keep", "escape"] = "keep"
+    bom: bool = False
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            InvalidPayload: naming the parameter.
+        """
+        if self.format == "xlsx" and self.packing != "none":
+            raise InvalidPayload("a spreadsheet is packed by itself: leave compression out")
+        if self.format == "parquet" and self.packing not in ("none", "gz", "zst"):
+            raise InvalidPayload("Parquet is packed inside, with gz or zst")
+        if self.format not in _TEXTS:
+            for name, differs in (("bom", self.bom), ("null", bool(self.null))):
+                if differs:
+                    raise InvalidPayload(f"{name} is for CSV files only")
+
+    @property
+    def outer(self) -> Packing:
+        """How the file as a whole is packed."""
+        return "none" if self.format in _TYPED else self.packing
+
+    def statement(self, query: RenderedSql, columns: Sequence["Exported"] | None) -> RenderedSql:
+        """Return the COPY; without `columns` the query's own."""
+        key = self.split.by if columns is not None else None
+        if self.format in ("json", "jsonl"):
+            chosen = _listed([one.of_json for one in columns]) if columns else ALL
+            return packaged_sql("export_jsonl", query=query, columns=chosen, key=key)
+        picked = None
+        escapes = self.formulas == "escape" and self.format in _TEXTS
+        if columns and (key is not None or escapes):
+            picked = _listed([one.guarded if escapes else one.plain for one in columns])
+        typed = self.format in _TYPED
+        return packaged_sql(
+            "export_csv",
+            query=query,
+            columns=picked,
+            key=key,
+            delimiter="," if typed else self.delimiter,
+            null="" if typed else self.null,
+            header=self.header and not typed,
         )
 
 
-def described(session: "Session", query: RenderedSql) -> RenderedSql:
-    """Return the query's columns as they are selected for JSON; it is planned, and not run.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A column of the query, as it is selected in several ways."""
+
+    name: str
+    plain: str
+    of_json: str
+    guarded: str
+    column: Column
+
+
+def described(session: "Session", query: RenderedSql) -> list[Exported]:
+    """Return the query's columns; it is planned, and not run.
 
     Raises:
         JobFailure: it has no columns, or two of one name.
     """
     cursor = execute(session, packaged_sql("described", query=query))
     assert cursor.cursor is not None, "a SELECT has a description"
-    columns = [(column[0], column[1]) for column in cursor.cursor.description]
+    columns = list(cursor.cursor.description)
     cursor.close()
     if not columns:
         raise JobFailure("the query has no columns: there is nothing to export")
-    name, times = Counter(name for name, _ in columns).most_common(1)[0]
+    name, times = Counter(column[0] for column in columns).most_common(1)[0]
     if times > 1:
         raise JobFailure(
             f"the query has {times} columns called {name!r}: give each a different name (AS …)"
         )
-    built = execute(session, packaged_sql("built_types", oids=[oid for _, oid in columns]))
-    known = {row.oid: row.of_json for row in built}
-    selected = (_selected(quote_name(name), known.get(oid)) for name, oid in columns)
-    return RenderedSql(", ".join(selected), {})
+    oids = [column[1] for column in columns]
+    rows = execute(session, packaged_sql("exported_types", oids=oids))
+    known = {row.oid: row for row in rows}
+    return [_exported(column, known[column[1]]) for column in columns]
+
+
+def _exported(column: Any, type_: Any) -> Exported:
+    name, quoted = column[0], quote_name(column[0])
+    written = type_.type
+    if column[1] == _OF_NUMBER and column[4] and column[4] <= 1000:
+        written = f"numeric({column[4]},{column[5] or 0})"
+    plain = f"exported.{quoted}"
+    guarded = plain
+    if type_.category == "S":
+        guarded = (
+            f"CASE WHEN {plain}::text ~ '^[=+@\\t\\r-]' THEN '''' || {plain}::text "
+            f"ELSE {plain}::text END AS {quoted}"
+        )
+    of_json = _selected(quoted, type_.of_json)
+    return Exported(name, plain, of_json, guarded, Column(name, written, kind=type_.kind))
 
 
 def _selected(name: str, of_json: bool | None) -> str:
@@ -61,3 +160,123 @@ def _selected(name: str, of_json: bool | None) -> str:
         f"CASE WHEN {kept} THEN to_json(exported.{name}::text) ELSE to_json(exported.{name}) END"
         f" AS {name}"
     )
+
+
+def _listed(columns: Sequence[str]) -> RenderedSql:
+    return RenderedSql(", ".join(columns), {})
+
+
+class QueryExport:
+    """One export: its rows go into files that are all there in the end, or none."""
+
+    def __init__(self, session: "Session", query: RenderedSql, form: ExportForm, path: str) -> None:
+        self._session, self._query, self._form, self._path = session, query, form, path
+        self.paths: list[str] = []
+
+    def write(self, opened: OpenFile) -> int:
+        """Write the rows, and return their number.
+
+        Raises:
+            JobFailure: a column is missing, or a value has no place in the format.
+        """
+        columns = described(self._session, self._query)
+        by = self._form.split.by
+        if by is not None and by not in {one.name for one in columns}:
+            names = ", ".join(one.name for one in columns)
+            raise JobFailure(f"split.by: the query has no column {by!r}; it has: {names}")
+        types = [arrow_type(one.column) for one in columns]
+        for _ in count():
+            try:
+                return self._written(columns, types, opened)
+            except Unfit as reason:
+                self._as_text(columns, types, str(reason))
+        raise AssertionError("the loop has no end")
+
+    def _as_text(self, columns: Sequence[Exported], types: list[Any], reason: str) -> None:
+        """Let a column be text whose values the format's own type does not hold."""
+        from headrace.jobs.files.optional_library import library
+
+        text = library("pyarrow", "").string()
+        at = int(reason.partition(_AT)[2].partition(":")[0]) if _AT in reason else -1
+        places = [at] if at >= 0 and types[at] != text else range(len(types))
+        for place in places:
+            if types[place] != text:
+                logger.warning(
+                    "%s: the column %s is written as text: %s",
+                    self._path, columns[place].name, reason,
+                )  # fmt: skip
+            types[place] = text
+
+    def _written(self, columns: Sequence[Exported], types: Sequence[Any], opened: OpenFile) -> int:
+        self.paths = []
+        statement = self._form.statement(self._query, columns)
+        with ExitStack() as files:
+            sink = _Sink(self._form, [one.name for one in columns], types)
+
+            def open_part(part: str) -> RowOutput:
+                path = part_path(self._path, part) if self._form.split.splits else self._path
+                self.paths.append(path)
+                file = files.enter_context(opened(path))
+                output = sink.output(files.enter_context(self._packed(file, path)))
+                files.callback(output.let_go)
+                return output
+
+            if self._form.split.splits:
+                mark = b"\x02" if self._form.format in ("json", "jsonl") else None
+                rows: RowOutput = SplitOutput(
+                    self._form.split, open_part, mark or self._form.delimiter.encode()
+                )
+            else:
+                rows = open_part("")
+            target = sink.headed(rows, self._form.split.by is not None)
+            with portable(self._session, utc=self._form.format in _TYPED):
+                number = copy_out(self._session, statement, target)
+            rows.end_file()
+        return number
+
+    def _packed(self, file: IO[bytes], path: str) -> Any:
+        inside = name_inside(PurePosixPath(path).name)
+        return packed(file, self._form.outer, inside)
+
+
+class _Sink:
+    """Makes the output of each file; all begin with the header that COPY gives once."""
+
+    def __init__(self, form: ExportForm, names: Sequence[str], types: Sequence[Any]) -> None:
+        self._form, self._names, self._types = form, names, types
+        self._header = BOM if form.bom else b""
+
+    def output(self, file: IO[bytes]) -> RowOutput:
+        form = self._form
+        if form.format == "parquet":
+            return ParquetOutput(file, self._names, self._types, form.packing)
+        if form.format == "xlsx":
+            return SheetOutput(file, self._names, self._types)
+        if form.format == "json":
+            return JsonOutput(file)
+        return TextOutput(file, self._header)
+
+    def headed(self, rows: RowOutput, by_key: bool) -> Any:
+        """Return what COPY writes into: `rows`, but for the header where files are several."""
+        form = self._form
+        if not (form.split.splits and form.header and form.format in _TEXTS):
+            return rows
+        return _Headed(rows, self, form.delimiter.encode() if by_key else None)
+
+    def note_header(self, row: bytes) -> None:
+        self._header += row
+
+
+class _Headed:
+    """Keeps the first row as the header of every file."""
+
+    def __init__(self, rows: RowOutput, sink: _Sink, mark: bytes | None) -> None:
+        self._write, self._sink, self._mark = rows.write, sink, mark
+        self._begun = False
+
+    def write(self, row: bytes) -> None:
+        if self._begun:
+            self._write(row)
+            return
+        self._begun = True
+        self._sink.note_header(row if self._mark is None else row.partition(self._mark)[2])

@@ -1,125 +1,260 @@
-"""Takes the rows of a file or an answer into a table: straight by COPY, or staged first."""
+"""Takes the rows of files or answers into a table: straight by COPY, or staged first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
+from headrace.jobs.copying.load_metadata import Metadata
 from headrace.jobs.copying.portable_text import dates_year_first
-from headrace.jobs.files.copy_streams import copy_in, server_version
-from headrace.jobs.files.csv_records import CsvRecords
-from headrace.jobs.files.json_records import JsonRecords
+from headrace.jobs.copying.write_mode import WriteMode
+from headrace.jobs.files.column_shapes import SCALAR, Shape, shapes_of
+from headrace.jobs.files.copy_streams import Readable, copy_in, server_version
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement, replace_rows
+from headrace.jobs.tables.masks import Mask
+from headrace.jobs.tables.row_storage import Staged, append_staged, merge_staged, store_staged
 from headrace.jobs.tables.sequences import advance_sequences
-from headrace.jobs.tables.staging_table import STAGED, lock_rows, make_staging
-from headrace.jobs.tables.table_catalog import Column, Table
+from headrace.jobs.tables.staging_table import STAGED, make_staging, staged_table
+from headrace.jobs.tables.table_catalog import Column, Table, named, writable_table
 from headrace.template import RenderedSql, quote_name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ABSENT = Column("headrace_absent", "text")
-DEFAULT_MARK = "\\D"
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many rows were read, and what became of them; `by_key` tells whether any were updated.
+
+    `duplicates` are rows that gave way to another one of their key, `types` those that were found
+    for the columns of a table that was made.
+    """
+
+    read: int
+    inserted: int
+    updated: int = 0
+    duplicates: int = 0
+    by_key: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def result(self, table: str) -> dict[str, Any]:
+        """Return it as a job's result."""
+        types = {"types": dict(self.types)} if self.types else {}
+        if not self.by_key:
+            return {"row_count": self.inserted, "table": table, **types}
+        return {
+            "row_count": self.read,
+            "inserted": self.inserted,
+            "updated": self.updated,
+            "duplicates": self.duplicates,
+            "table": table,
+            **types,
+        }
+
+
+@dataclass(slots=True)
 class Intake:
-    """Where rows go, and how; `name` is what errors call their source."""
+    """Where rows go, and how; `name` is what errors call their source.
+
+    `columns` are all that any source has. Rows are `staged` where the mode wants it, where
+    they list what is absent in them, or say where they come from.
+    """
 
     session: "Session"
     target: Table
     name: str
-    mode: Literal["append", "replace"]
-    strategy: ReplaceStrategy
+    how: WriteMode
+    columns: Sequence[Column]
+    lists_absent: bool = False
+    metadata: Metadata = field(default_factory=Metadata)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    read: int = 0
+    written: int = 0
+    seen: set[str] = field(default_factory=set)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.staged:
+            self.shapes = shapes_of(self.session, self.target.oid)
+            return
+        extra = [ABSENT] if self.lists_absent else []
+        make_staging(self.session, [*self.columns, *self.metadata.columns(self.target), *extra])
+        if self.how.by_key:
+            statement = packaged_sql("require_keys", staged=STAGED, key=self._key())
+            execute(self.session, statement)
+        self.metadata.set_constants(self.session)
+        self.shapes = shapes_of(self.session, staged_table(self.session).oid)
+
+    @property
+    def staged(self) -> bool:
+        """Whether the rows wait in a temporary table."""
+        return self.how.stages or self.lists_absent or bool(self.metadata.names) or bool(self.masks)
+
+    @property
+    def into(self) -> RenderedSql:
+        """The table that COPY fills."""
+        if not self.staged:
+            return self.target.sql
+        return RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
     @property
     def marks_defaults(self) -> bool:
         """Whether COPY itself can put a column's default in."""
-        return self.mode == "append" and server_version(self.session) >= 160000
+        return not self.staged and server_version(self.session) >= 160000
 
-    def csv(self, columns: Sequence[Column], records: CsvRecords, options: dict[str, Any]) -> int:
-        """Take CSV records; returns the number of rows that the table took.
+    def shape(self, name: str) -> Shape:
+        """Return the shape of a column."""
+        return self.shapes.get(name, SCALAR)
+
+    def begin_file(self, name: str, names: Sequence[str]) -> None:
+        """Note that rows with columns of these names come now, from a file of this name."""
+        self.metadata.set_file(self.session, name)
+        if self.lists_absent:
+            absent = [str(at) for at, one in enumerate(self.columns) if one.name not in names]
+            mark = ",".join(("", *absent, "")) if absent else None
+            statement = packaged_sql("set_default", staged=STAGED, column=ABSENT.name, value=mark)
+            execute(self.session, statement)
+
+    def copy(self, statement: RenderedSql, records: Readable, name: str) -> int:
+        """Copy text of `records`, which knows its lines; returns how many rows were taken.
 
         Raises:
-            JobFailure: a row does not fit, or rows were lost.
+            JobFailure: a row does not fit, with its line.
         """
-        names = [column.name for column in columns]
-        into = self._staged(columns) if self.mode == "replace" else self.target.sql
-        statement = packaged_sql("load_csv", table=into, columns=names, **options)
-        written = self._copy(statement, records)
-        if records.lines.left_out:
-            logger.info("%s: %d blank lines were skipped", self.name, records.lines.left_out)
-        return self._published(columns, records.rows, written)
-
-    def json(self, columns: Sequence[Column], records: JsonRecords, *, staged: bool) -> int:
-        """Take JSON records; raises and returns as `csv`. The staged ones list what is absent."""
-        names = [column.name for column in columns]
-        if not staged:
-            mark = DEFAULT_MARK if self.marks_defaults else None
-            into = self.target.sql
-            statement = packaged_sql("load_jsonl", table=into, columns=names, default_mark=mark)
-            written = self._copy(statement, records)
-            return self._published(columns, records.rows, written)
-        into = self._staged([*columns, ABSENT])
-        statement = packaged_sql(
-            "load_jsonl", table=into, columns=[*names, ABSENT.name], default_mark=None
-        )
-        written = self._copy(statement, records)
-        seen = [columns[at] for at in sorted(records.seen)] or list(columns)
-        self._fill_defaults(columns, seen)
-        if self.mode == "replace":
-            return self._published(seen, records.rows, written)
-        insert = insert_statement(
-            self.target.sql,
-            [column.name for column in seen],
-            always=any(column.identity == "a" for column in seen),
-        )
-        stored = execute(self.session, insert).rowcount
-        return self._published(seen, records.rows, stored)
-
-    def _staged(self, columns: Sequence[Column]) -> RenderedSql:
-        make_staging(self.session, columns)
-        return RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
-
-    def _copy(self, statement: RenderedSql, records: CsvRecords | JsonRecords) -> int:
+        source: Any = records
         with dates_year_first(self.session) as year_first:
-            records.refuses_short_years = year_first
-            return copy_in(self.session, statement, records, name=self.name, lines=records.lines)
+            source.refuses_short_years = year_first
+            return copy_in(self.session, statement, source, name=name, lines=source.lines)
 
-    def _fill_defaults(self, columns: Sequence[Column], seen: Sequence[Column]) -> None:
+    def account(self, name: str, read: int, written: int, seen: Sequence[str]) -> None:
+        """Note what has come from one file.
+
+        Raises:
+            JobFailure: rows were lost on the way.
+        """
+        if read != written and (self.staged or not self._drops_rows()):
+            raise JobFailure(
+                f"{name}: {read} records were read, but PostgreSQL stored {written}: nothing is "
+                "saved"
+            )
+        self.read += read
+        self.written += written
+        self.seen.update(seen)
+
+    def publish(self) -> Loaded:
+        """Bring what has come into the table.
+
+        Raises:
+            JobFailure: it does not fit the table, or is not what was expected.
+        """
+        how, table = self.how, self.target.written
+        how.expect.check_rows(self.read, table)
+        columns = [column for column in self.columns if self._is_kept(column)]
+        if not self.staged:
+            self._tell_dropped(self.written)
+            advance_sequences(self.session, self.target, [column.name for column in columns])
+            return Loaded(self.read, self.written)
+        duplicates = self._drop_duplicates() if how.by_key else 0
+        self._fill_defaults(columns)
+        self._drop_columns(columns)
+        self._mask(columns)
+        self.metadata.add_columns(self.session, self.target)
+        if how.by_key:
+            return self._merged(duplicates)
+        staged = Staged(self.read, source=self.name)
+        if how.mode == "replace":
+            store_staged(
+                self.session, table, staged, on_schema_change=how.on_schema_change,
+                strategy=how.strategy, expect=how.expect, keeps_other_values=False,
+            )  # fmt: skip
+            return Loaded(self.read, self.read)
+        target = writable_table(self.session, table) or self.target
+        stored, taken = append_staged(
+            self.session, target, staged, on_schema_change=how.on_schema_change
+        )
+        self._tell_dropped(stored)
+        advance_sequences(self.session, self.target, [column.name for column in taken])
+        return Loaded(self.read, stored)
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _key(self) -> list[str]:
+        return self.how.key_of(self.target, self.columns, self.name)
+
+    def _is_kept(self, column: Column) -> bool:
+        return column.name in self.seen or not self.seen
+
+    def _tell_dropped(self, stored: int) -> None:
+        if stored == self.read:
+            return
+        if not self._drops_rows():
+            raise JobFailure(
+                f"{self.name}: {self.read} records were read, but PostgreSQL stored {stored}: "
+                "nothing is saved"
+            )
+        logger.warning(
+            "%s: a trigger of %s rejected %d of %d rows",
+            self.name, self.target.written, self.read - stored, self.read,
+        )  # fmt: skip
+
+    def _fill_defaults(self, columns: Sequence[Column]) -> None:
         filled = [
             {
                 "name": column.name,
                 "mark": f"%,{at},%",
                 "default": RenderedSql(default_of(column, self.target), {}),
             }
-            for at, column in enumerate(columns)
-            if column in seen and has_default(column)
+            for at, column in enumerate(self.columns)
+            if column in columns and has_default(column)
         ]
-        if filled:
+        if self.lists_absent and filled:
             statement = packaged_sql(
                 "fill_defaults", staged=STAGED, absent=ABSENT.name, columns=filled
             )
             execute(self.session, statement)
 
-    def _published(self, columns: Sequence[Column], read: int, written: int) -> int:
-        """Account for every record, and bring the table's state in order."""
-        if self.mode == "replace":
-            _account(self.name, read, written)
-            lock_rows(self.session, self.target)
-            replace_rows(self.session, self.target, columns, read, strategy=self.strategy)
-            return written
-        if written < read and self._drops_rows():
-            logger.warning(
-                "%s: a trigger of %s rejected %d of %d rows",
-                self.name, self.target.written, read - written, read,
-            )  # fmt: skip
-        else:
-            _account(self.name, read, written)
-        advance_sequences(self.session, self.target, [column.name for column in columns])
-        return written
+    def _drop_columns(self, kept: Sequence[Column]) -> None:
+        dropped = [column.name for column in self.columns if column not in kept]
+        dropped += [ABSENT.name] if self.lists_absent else []
+        if dropped:
+            execute(self.session, packaged_sql("drop_columns", staged=STAGED, columns=dropped))
+
+    def _mask(self, columns: Sequence[Column]) -> None:
+        """Put the masks in place of what has come.
+
+        Raises:
+            JobFailure: there is no column of a name that `mask` has.
+        """
+        changes = []
+        for name, mask in self.masks.items():
+            (column,) = named(columns, [name], self.name)
+            _, expression = mask.applied(column)
+            type_ = RenderedSql(column.type, {})
+            changes.append({"name": column.name, "type": type_, "value": expression})
+        if changes:
+            execute(self.session, packaged_sql("mask_staged", staged=STAGED, columns=changes))
+
+    def _drop_duplicates(self) -> int:
+        """Leave one row of each key, while the rows still lie in the order of the source."""
+        dropped = self.how.drop_duplicates(self.session, self._key(), self.columns, self.name)
+        if dropped:
+            logger.info("%s: %d rows gave way to another one of their key", self.name, dropped)
+        return dropped
+
+    def _merged(self, duplicates: int) -> Loaded:
+        written = merge_staged(
+            self.session,
+            self.target.written,
+            Staged(self.read - duplicates, source=self.name),
+            self._key(),
+            delete=False,
+            update=self.how.mode == "merge",
+            on_schema_change=self.how.on_schema_change,
+        )
+        return Loaded(self.read, written.inserted, written.updated, duplicates, by_key=True)
 
     def _drops_rows(self) -> bool:
         statement = packaged_sql("drops_rows", oid=self.target.oid)
@@ -146,10 +281,3 @@ def insertable(target: Table) -> list[Column]:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _account(name: str, read: int, written: int) -> None:
-    if read != written:
-        raise JobFailure(
-            f"{name}: {read} records were read, but PostgreSQL stored {written}: nothing is saved"
-        )

@@ -40,8 +40,10 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     attempt = jobapi.current()
+    own = f".{attempt.job_id}.{attempt.attempt}.part"
     for left in path.parent.glob(f".*.{attempt.job_id}.*.part"):
-        left.unlink(missing_ok=True)
+        if not left.name.endswith(own):  # A job may write several files.
+            left.unlink(missing_ok=True)
     partial = path.with_name(partial_name(path.name, attempt.job_id, attempt.attempt))
     try:
         with partial.open("wb") as file:

@@ -1,6 +1,9 @@
 """COPY between files and tables, a piece at a time: no file is ever whole in memory."""
 
+import os
 import re
+import select
+import socket
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +30,17 @@ _DATES = (
 _SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
 
 
+_PEEKED_BYTES = 65536
+
+
+class Misfit(JobFailure):
+    """A row does not fit: which one, counted from 1, in which column, and why."""
+
+    def __init__(self, told: str, number: int, column: str | None, reason: str) -> None:
+        super().__init__(told)
+        self.number, self.column, self.reason = number, column, reason
+
+
 class Readable(Protocol):
     """What the driver reads from."""
 
@@ -37,10 +51,13 @@ class Lines:
     """Which line of a file a line is that the server has got.
 
     `before` lines stand in front of the first one; those that are left out on the way are noted.
+    `first_breaks` are line ends inside the first record: the server does not count these, since it
+    learns from the end of that record which ones the file has.
     """
 
     def __init__(self, before: int = 0) -> None:
         self.before = before
+        self.first_breaks = 0
         self._left_out: list[int] = []
 
     def leave_out(self, passed: int) -> None:
@@ -54,6 +71,10 @@ class Lines:
 
     def in_file(self, number: int) -> int:
         """Return the file's line, given the server's; both count from 1."""
+        return self.of(number + (self.first_breaks if number > 1 else 0))
+
+    def of(self, number: int) -> int:
+        """Return the file's line, given that of what is passed on."""
         return self.before + number + bisect_left(self._left_out, number)
 
 
@@ -68,19 +89,26 @@ def refuse_short_year(value: str, place: str, column: str) -> None:
 
 
 def copy_in(
-    session: "Session", sql: RenderedSql, source: Readable, *, name: str, lines: Lines | None = None
+    session: "Session",
+    sql: RenderedSql,
+    source: Readable,
+    *,
+    name: str,
+    lines: Lines | None = None,
+    piece: int = 8192,
 ) -> int:
     """Run a COPY … FROM STDIN and return the number of rows.
 
-    `name` and `lines` place errors. An error of `source` is raised as it is.
+    `name` and `lines` place errors; `piece` is how much is asked for at once. An error of
+    `source` is raised as it is.
 
     Raises:
         JobFailure: a row does not fit, with its line.
     """
-    watched = _Watched(source)
     with _cursor(session) as cursor:
+        watched = _Watched(source, cursor.connection.fileno())
         try:
-            cursor.copy_expert(_statement(cursor, sql), watched)
+            cursor.copy_expert(_statement(cursor, sql), watched, piece)
         except psycopg2.Error as error:
             raise _reason(error, watched.error, name, lines or Lines()) from None
         return int(cursor.rowcount)
@@ -137,14 +165,24 @@ def _statement(cursor: Any, sql: RenderedSql) -> bytes | str:
     return written
 
 
-class _Watched:
-    """A source that remembers why it failed: the driver passes on the message only."""
+class _Refused(Exception):
+    """The server has refused the COPY; its reason is read once the driver stops sending."""
 
-    def __init__(self, source: Readable) -> None:
-        self._source = source
+
+class _Watched:
+    """A source that remembers why it failed: the driver passes on the message only.
+
+    Neither the driver nor the server ends a COPY early: what is sent after a refused row is
+    thrown away. So the server's line is looked at before each piece.
+    """
+
+    def __init__(self, source: Readable, line: int) -> None:
+        self._source, self._line = source, line
         self.error: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
+        if _has_refused(self._line):
+            raise _Refused
         try:
             piece = self._source.read(size)
             # The statement names the encoding, whatever the session's is.
@@ -152,6 +190,24 @@ class _Watched:
         except Exception as error:
             self.error = error
             raise
+
+
+def _has_refused(line: int) -> bool:
+    """Tell whether an error waits to be read on a server's line; over TLS nobody can see it."""
+    if not select.select([line], [], [], 0)[0]:
+        return False
+    with socket.socket(fileno=os.dup(line)) as peeking:
+        try:
+            waiting = peeking.recv(_PEEKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+    while len(waiting) >= 5:
+        if waiting[:1] == b"E":
+            return True
+        if waiting[:1] not in (b"N", b"S", b"A"):
+            return False
+        waiting = waiting[1 + int.from_bytes(waiting[1:5]) :]
+    return False
 
 
 def _reason(
@@ -174,4 +230,6 @@ def _misfit(error: psycopg2.Error, name: str, lines: Lines) -> JobFailure:
     if place is None:
         return JobFailure(f"{name}: {told}")
     column = f"column {place[2]}: " if place[2] else ""
-    return JobFailure(f"{name}:{lines.in_file(int(place[1]))}: {column}{told}")
+    number = int(place[1])
+    said = f"{name}:{lines.in_file(number)}: {column}{told}"
+    return Misfit(said, number, place[2] or error.diag.column_name, told)

@@ -13,11 +13,11 @@ from typing import IO, NoReturn
 
 from headrace.errors import JobFailure
 from headrace.jobs.files.copy_streams import Lines, refuse_short_year
+from headrace.jobs.files.csv_form import CsvForm
 
 _BLOCK = 1 << 18
 _LONGEST_LINE = 1 << 28  # PostgreSQL takes less than 1 GB in a field.
 _LOOKED_AT = 1000
-_LONGEST_HEADER = 1 << 22
 
 
 class CsvRecords:
@@ -26,14 +26,14 @@ class CsvRecords:
     `rows` counts what was passed on. A blank line is a record only where there is one column;
     otherwise it is left out and counted in `lines`. With `unnamed_last` the last field of each
     record has no column: it is empty and left out. `dates` are the columns that have a day, by
-    their position.
+    their position. A comment is left out like a blank line.
     """
 
     def __init__(
         self,
         file: IO[str],
         name: str,
-        delimiter: str,
+        form: CsvForm,
         lines: Lines,
         *,
         one_column: bool,
@@ -41,13 +41,15 @@ class CsvRecords:
         old_mac: bool = False,
         dates: Mapping[int, str] | None = None,
     ) -> None:
-        self._file, self._name, self._delimiter = file, name, delimiter
+        self._file, self._name = file, name
+        self._delimiter, self._quote, self._comment = form.delimiter, form.quote, form.comment
+        self._commented = f"\n{form.comment}" if form.comment else None
         self._keeps_blank = one_column
         self._unnamed_last = unnamed_last
         self._old_mac = old_mac  # Lines end with a carriage return alone.
         self._dates = dates or {}
         self.refuses_short_years = False
-        self._ends = (delimiter, "\n", "\r")
+        self._ends = (form.delimiter, "\n", "\r")
         self.lines = lines
         self.rows = 0
         self._line = lines.before + 1  # On which the next block begins.
@@ -60,6 +62,8 @@ class CsvRecords:
             if self._dates and self.refuses_short_years and not self._passed:
                 self._look_at_dates(block)
             passed = self._checked(block)
+            if not self._passed and self._quote in passed:
+                self.lines.first_breaks = breaks_in_first(passed, self._quote)
             self._line += block.count("\r" if self._old_mac else "\n")
             self._passed += passed.count("\n")
             if passed:
@@ -89,10 +93,10 @@ class CsvRecords:
         return block
 
     def _checked(self, block: str) -> str:
-        if not (self._open or self._unnamed_last or '"' in block or self._is_odd(block)):
+        if not (self._open or self._unnamed_last or self._quote in block or self._is_odd(block)):
             self.rows += block.count("\n") + (block[-1] != "\n")
             return block
-        parts = block.split('"')
+        parts = block.split(self._quote)
         first = 1 if self._open else 0  # Every other part from here on is outside quotes.
         self._check_quotes(parts, first)
         if "\r" in block:
@@ -104,22 +108,32 @@ class CsvRecords:
             or any(map(self._is_odd_part, set(parts[first::2])))
         ):
             self._mend(parts, first)
-        passed = '"'.join(parts)
+        passed = self._quote.join(parts)
         inside = (len(parts) - first) % 2 == 0
         unended = bool(passed) and not inside and passed[-1] != "\n"
         self.rows += "".join(parts[first::2]).count("\n") + unended
         if not inside:
             self._open = 0
         elif len(parts) > 1 or not self._open:
-            self._open = self._line + '"'.join(parts[:-1]).count("\n")
+            self._open = self._line + self._quote.join(parts[:-1]).count("\n")
         return passed
 
     def _is_odd(self, block: str) -> bool:
         """Tell whether a text that begins with a line may hold what has to be mended."""
-        return (block[:1] == "\n" and not self._keeps_blank) or self._is_odd_part(block)
+        first = block[:1]
+        return (
+            (first == "\n" and not self._keeps_blank)
+            or (self._comment is not None and first == self._comment)
+            or self._is_odd_part(block)
+        )
 
     def _is_odd_part(self, part: str) -> bool:
-        return "\r" in part or "\\." in part or (not self._keeps_blank and "\n\n" in part)
+        return (
+            "\r" in part
+            or "\\." in part
+            or (not self._keeps_blank and "\n\n" in part)
+            or (self._commented is not None and self._commented in part)
+        )
 
     # -- quotes -----------------------------------------------------------------------
 
@@ -151,7 +165,7 @@ class CsvRecords:
         raise JobFailure(
             f"{self._name}:{line}: a quote is inside a field. A field that holds quotes is "
             'quoted itself, and each quote in it is written twice: "5"" pipe". A backslash before '
-            "it does not help, nor may a blank stand beside the outer ones"
+            "it helps only with `escape`, nor may a blank stand beside the outer ones"
         )
 
     # -- mending ----------------------------------------------------------------------
@@ -162,7 +176,7 @@ class CsvRecords:
                 continue
             part = parts[index].replace("\r\n", "\n")
             if "\r" in part and not self._old_mac:
-                before = '"'.join([*parts[:index], part[: part.index("\r")]])
+                before = self._quote.join([*parts[:index], part[: part.index("\r")]])
                 raise JobFailure(
                     f"{self._name}:{self._line + before.count(chr(10))}: there is a carriage return"
                     " in the line: write the field in quotes, or use the same line end everywhere"
@@ -186,7 +200,10 @@ class CsvRecords:
         for number, one in enumerate(lines):
             whole = (number > 0 or begins) and (number < len(lines) - 1 or ends)
             ended = number < len(lines) - 1
-            if whole and not one and ended and not self._keeps_blank:
+            if whole and (
+                (not one and ended and not self._keeps_blank)
+                or (self._comment is not None and one.startswith(self._comment))
+            ):
                 self.lines.leave_out(passed + len(kept))
                 continue
             if self._unnamed_last and (ended or (ends and one)):
@@ -200,52 +217,29 @@ class CsvRecords:
         return "\n".join(kept)
 
 
-def read_names(file: IO[str], name: str, delimiter: str) -> tuple[list[str], int, bool]:
-    """Return the names in the first record, its lines, and whether it ends as on an old Mac.
+class EscapedRecords:
+    """The records of an open CSV text in which an escape character stands before quotes.
 
-    Raises:
-        JobFailure: there is none, or it is no CSV.
+    It is passed on as it is: who reads it finds quotes that are not closed, and counts its rows.
     """
-    record, lines = "", 0
-    while True:
-        line = file.readline(_LONGEST_HEADER)
-        record, lines = record + line, lines + line.count("\n")
-        if not line or record.count('"') % 2 == 0 or len(record) >= _LONGEST_HEADER:
+
+    def __init__(self, file: IO[str], lines: Lines) -> None:
+        self._file = file
+        self.lines = lines
+        self.refuses_short_years = False
+        self.rows = 0
+
+    def read(self, _size: int = -1, /) -> str:
+        """Return the next text, and "" behind the last one only."""
+        return self._file.read(_BLOCK)
+
+
+def breaks_in_first(text: str, quote: str) -> int:
+    """Return how many line ends there are inside the first record of a text."""
+    breaks = 0
+    for at, part in enumerate(text.split(quote)):
+        if at % 2:
+            breaks += part.count("\n")
+        elif "\n" in part:
             break
-    old_mac = record.endswith("\r")
-    if not record.strip("\r\n"):
-        what = "begins with an empty line" if record else "the file is empty"
-        raise JobFailure(f"{name}: {what}, a header was expected")
-    if record.count('"') % 2 or len(record) >= _LONGEST_HEADER:
-        raise JobFailure(f"{name}:1: a quoted name in the header is never closed")
-    return _fields(record.rstrip("\r\n"), name, delimiter), max(lines, 1), old_mac
-
-
-def _fields(record: str, name: str, delimiter: str) -> list[str]:
-    """Return the fields of one record, unquoted, without blanks around them."""
-    fields, start = [], 0
-    while True:
-        if record[start : start + 1] != '"':
-            end = record.find(delimiter, start)
-            field = record[start:] if end < 0 else record[start:end]
-            if '"' in field:
-                raise JobFailure(f"{name}:1: a quote is inside a name of the header: {field!r}")
-        else:
-            field, end = _quoted(record, start)
-            if record[end : end + 1] not in ("", delimiter):
-                raise JobFailure(f"{name}:1: a quote is inside a name of the header: {field!r}")
-            end = end if end < len(record) else -1
-        fields.append(field.strip())
-        if end < 0:
-            return fields
-        start = end + len(delimiter)
-
-
-def _quoted(record: str, start: int) -> tuple[str, int]:
-    """Return the quoted field that begins at `start`, and where it ends."""
-    end = start + 1
-    while True:
-        end = record.index('"', end)
-        if record[end + 1 : end + 2] != '"':
-            return record[start + 1 : end].replace('""', '"'), end + 1
-        end += 2
+    return breaks

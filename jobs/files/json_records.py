@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from headrace.errors import JobFailure
 from headrace.jobs.files.column_shapes import SCALAR, Shape
 from headrace.jobs.files.copy_streams import Lines, refuse_short_year
 from headrace.jobs.files.json_text import Number, Repeated, as_text, decode, values_of
+from headrace.jobs.files.value_forms import Rewrite
 
 _ENOUGH = 1 << 16
 _TOLD_CHARACTERS = 200
@@ -21,33 +22,40 @@ NULL = "\\N"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column that takes values: `absent` is written for a record that has no key for it."""
+    """A column that takes values: `absent` is written for a record that has no key for it.
+
+    A text goes through `rewrite`.
+    """
 
     name: str
     shape: Shape = SCALAR
     absent: str = NULL
+    rewrite: Rewrite | None = None
 
 
 class JsonRecords:
-    """The records of JSON Lines, for the driver to read.
+    """Records of JSON, for the driver to read; each comes with its line.
 
-    `keys` tells which of `fields` a key means. With `lists_absent`
-    each row ends with one more field: the positions that it has no key for. `rows` counts what was
-    passed on, `seen` are the positions that any record had a key for.
+    `keys` tells which of `fields` a key means. With `adds_line` each row has its line behind its
+    fields, with `lists_absent` the positions that it has no key for at its end. `rows` counts
+    what was passed on, `seen` are the positions that any record had a key for.
     """
 
     def __init__(
         self,
-        lines: Iterable[str],
+        lines: Iterable[tuple[int, str]],
         name: str,
         fields: Sequence[Field],
         keys: "Keys",
         *,
         place: Lines,
         lists_absent: bool = False,
+        adds_line: bool = False,
     ) -> None:
-        self._lines = enumerate(lines, 1)
-        self._name, self._fields, self._keys = name, fields, keys
+        self._lines = iter(lines)
+        self._adds_line = adds_line
+        self._next = 1
+        self._name, self._fields, self.keys = name, fields, keys
         self.lines = place
         self._lists_absent = lists_absent
         self._absent = [field.absent for field in fields]
@@ -63,9 +71,11 @@ class JsonRecords:
         size = 0
         for number, line in self._lines:
             if not line.strip():
-                self.lines.leave_out(self.rows)
                 continue
-            row = self._row(line, number)
+            for _ in range(number - self._next):
+                self.lines.leave_out(self.rows)
+            self._next = number + 1
+            row = self.row(line, number)
             rows.append(row)
             self.rows += 1
             size += len(row)
@@ -73,13 +83,18 @@ class JsonRecords:
                 break
         return "".join(rows)
 
-    def _row(self, line: str, number: int) -> str:
+    def row(self, line: str, number: int) -> str:
+        """Return a record as COPY reads it.
+
+        Raises:
+            JobFailure: it is none, with its line.
+        """
         record = parse_record(line, self._name, number)
         if not record:
             raise JobFailure(f"{self._name}:{number}: the object has no keys")
-        row, given, known = self._absent.copy(), set(), self._keys.known
+        row, given, known = self._absent.copy(), set(), self.keys.known
         for key, value in record.items():
-            at = known[key] if key in known else self._keys.position(key, number)
+            at = known[key] if key in known else self.keys.position(key, number)
             if at is None:
                 continue
             if at in given:
@@ -99,10 +114,15 @@ class JsonRecords:
                 row[at] = self._plain(value, at, number)
         if not given or not given <= self.seen:
             self._note_seen(given, line, number)
-        if self._lists_absent:
-            absent = [str(at) for at in range(len(row)) if at not in given]
-            row.append(",".join(("", *absent, "")) if absent else NULL)
+        row += self._added(given, number)
         return self._encodable("\t".join(row) + "\n", number)
+
+    def _added(self, given: set[int], number: int) -> Iterator[str]:
+        if self._adds_line:
+            yield str(number)
+        if self._lists_absent:
+            absent = [str(at) for at in range(len(self._fields)) if at not in given]
+            yield ",".join(("", *absent, "")) if absent else NULL
 
     def _note_seen(self, given: set[int], line: str, number: int) -> None:
         if not given:
@@ -116,7 +136,16 @@ class JsonRecords:
         if value is True or value is False:
             return "true" if value else "false"
         text = str(value)
-        if self._dates[at] and self.refuses_short_years:
+        rewrite = self._fields[at].rewrite
+        if rewrite is not None and not isinstance(value, Number):
+            rewritten = rewrite(text)
+            if rewritten is None:
+                raise JobFailure(
+                    f"{self._name}:{number}: column {self._fields[at].name}: {text!r} is not "
+                    f"{rewrite.told}"
+                )
+            text = rewritten
+        elif self._dates[at] and self.refuses_short_years:
             refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
         return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
 
@@ -138,19 +167,29 @@ class JsonRecords:
             text = as_text(raw, field.shape)
         except ValueError as error:
             raise JobFailure(f"{self._name}:{number}: column {field.name}: {error}") from None
-        return NULL if text is None else _escaped(text)
+        return NULL if text is None else escaped(text)
 
 
 class Keys:
     """Which column a record's key means: the same name, else the same but for upper case."""
 
     def __init__(
-        self, name: str, columns: Sequence[str], table: str, *, leave_out: bool = False
+        self,
+        name: str,
+        columns: Sequence[str],
+        table: str,
+        *,
+        leave_out: bool = False,
+        rename: Callable[[str], str | None] | None = None,
     ) -> None:
+        self._rename = rename
         self._name, self._columns, self._table = name, columns, table
         self._leave_out = leave_out
+        self.left_out: dict[str, None] = {}
         # Looked up from outside for each key of each record.
-        self.known: dict[str, int | None] = {column: at for at, column in enumerate(columns)}
+        self.known: dict[str, int | None] = {}
+        if rename is None:
+            self.known = {column: at for at, column in enumerate(columns)}
 
     def position(self, key: str, number: int) -> int | None:
         """Return the position of the column, None where the key is left out.
@@ -159,18 +198,28 @@ class Keys:
             JobFailure: no column has this name.
         """
         if key not in self.known:
-            self.known[key] = self._folded(key, number)
+            self.known[key] = self._looked_up(key, number)
         return self.known[key]
+
+    def _looked_up(self, key: str, number: int) -> int | None:
+        if self._rename is None:
+            return self._folded(key, number)
+        name = self._rename(key)
+        if name is None:
+            return None
+        return self._columns.index(name) if name in self._columns else self._folded(name, number)
 
     def _folded(self, key: str, number: int) -> int | None:
         alike = [at for at, one in enumerate(self._columns) if one.casefold() == key.casefold()]
         if len(alike) == 1:
             return alike[0]
         if self._leave_out:
+            self.left_out[key] = None
             return None
         raise JobFailure(
             f"{self._name}:{number}: no column for {key!r}: {self._table} takes "
-            f"{', '.join(self._columns)}; add the column, or remove the key from the file"
+            f"{', '.join(self._columns)}; add the column, remove the key from the file, or let "
+            "`on_schema_change` say what to do"
         )
 
 
@@ -196,10 +245,10 @@ def parse_record(line: str, name: str, number: int) -> dict[str, Any]:
     return record
 
 
-def keys_in(lines: Iterable[str], name: str) -> list[str]:
+def keys_in(lines: Iterable[tuple[int, str]], name: str) -> list[str]:
     """Return every key that the records have, in the order in which they come."""
     found: dict[str, None] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if line.strip():
             found |= dict.fromkeys(parse_record(line, name, number))
     return list(found)
@@ -213,5 +262,6 @@ def _repeated(line: str) -> str:
     return next(key for key in outer if outer.count(key) > 1)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a value as COPY in text format has it."""
     return text.translate(_ESCAPES) if _SPECIAL.search(text) else text

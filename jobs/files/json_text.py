@@ -40,6 +40,15 @@ _DECODER = json.JSONDecoder(
 decode: Callable[[str], Any] = _DECODER.decode
 
 
+def raw_decode(text: str) -> int:
+    """Return where the value ends that a text begins with.
+
+    Raises:
+        JSONDecodeError, RecursionError: it begins with none, or with a part of one.
+    """
+    return _DECODER.raw_decode(text)[1]
+
+
 def whole(text: str) -> str:
     """Return a document without blanks around it.
 

@@ -10,7 +10,7 @@ from typing import IO
 from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobs.files.json_text import items_of, values_of, whole
-from headrace.jobs.files.packed_files import foreign_kind
+from headrace.jobs.files.text_files import foreign_kind
 from headrace.jobs.http.request import Answer
 
 _TOLD_CHARACTERS = 200

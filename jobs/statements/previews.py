@@ -8,9 +8,9 @@ from headrace.errors import RefusedSql
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.user_sql import Source, load_source, rendered_whole
 from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement
-from headrace.jobs.tables.staging_table import STAGED
+from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
 from headrace.jobs.tables.table_catalog import split_table, unquoted
-from headrace.template import Preview, RenderedSql, SqlSource, quote_identifier
+from headrace.template import Preview, RenderedSql, SqlSource, quote_identifier, quote_name
 
 # Stands for columns that only the catalogue knows, or a file that is not there yet.
 ALL_COLUMNS = ["all_columns"]
@@ -72,20 +72,28 @@ def of_store(
 
 
 def of_stage_table(
-    table: str, columns: list[str] | None, source: str | None, target: str | None
+    table: str,
+    columns: list[str] | None,
+    source: str | None,
+    target: str | None,
+    where: str | None = None,
 ) -> Iterator[Preview]:
-    """Yield what `stage_table` does: the rows of a table are put aside in the target's database."""
+    """Yield how a table's rows are put aside in the target's database."""
     note = "" if columns else f"the columns of {table} are read from the catalog"
     known = [unquoted(name) for name in columns or ALL_COLUMNS]
-    select = packaged_sql("select_names", table=named_table(table), columns=known)
+    values = [{"name": name, "value": RenderedSql(quote_name(name), {})} for name in known]
+    conditions = [RenderedSql(f"{where}\n", {})] if where is not None else []
+    select = packaged_sql(
+        "select_values", table=named_table(table), columns=values, conditions=conditions
+    )
     # Without the columns' names the table itself can be looked at.
     explain = select if columns else packaged_sql("count_rows", table=table)
     if source == target:
         sql = packaged_sql("stage_rows", staged=STAGED, query=select)
         yield Preview(sql, target, note, explain)
         return
-    yield Preview(packaged_sql("copy_out", query=select), source, note, explain)
-    load = packaged_sql("copy_staged", staged=STAGED, columns=known)
+    yield Preview(packaged_sql("copy_out", query=select, binary=False), source, note, explain)
+    load = packaged_sql("copy_into", table=STAGED_SQL, columns=known, binary=False)
     yield Preview(load, target, "into a temporary table with the same columns")
 
 

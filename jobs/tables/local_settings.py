@@ -21,6 +21,16 @@ def set_locally(session: "Session", *settings: tuple[str, str]) -> Iterator[None
     _set(session, before)
 
 
+@contextmanager
+def enough_work_memory(session: "Session") -> Iterator[None]:
+    """Let joins of whole tables within the block have 64 MB, where the session's is less."""
+    with closing(session.connection().connection.cursor()) as cursor:
+        cursor.execute("SELECT pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024")
+        ((is_less,),) = cursor.fetchall()
+    with set_locally(session, *([("work_mem", "64MB")] if is_less else [])):
+        yield
+
+
 def _shown(session: "Session", name: str) -> str:
     with closing(session.connection().connection.cursor()) as cursor:
         cursor.execute(f"SHOW {name}")

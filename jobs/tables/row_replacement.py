@@ -6,37 +6,31 @@ time. Its definition, owner, rights, indexes, policies and triggers are not touc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.sql.query_result import outcome_of
+from headrace.jobs.tables.expectations import (
+    NOTHING_EXPECTED,
+    Expectation,
+    check_replaced,
+)
 from headrace.jobs.tables.kept_rows import (
     refuse_heirs,
     refuse_kept,
-    refuse_missing,
-    refuse_unchanged,
 )
+from headrace.jobs.tables.key_merge import overriding, write_by_key
 from headrace.jobs.tables.sequences import advance_sequences
+from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table
-from headrace.template import RenderedSql, quote_name
+from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The numbers of rows inserted, updated and deleted in a target."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 def replace_rows(
@@ -48,6 +42,7 @@ def replace_rows(
     strategy: ReplaceStrategy = "insert_from_staging",
     changes: Sequence[RenderedSql] = (),
     keep_others: bool = False,
+    expect: Expectation = NOTHING_EXPECTED,
 ) -> None:
     """Make a table hold exactly the staged rows, `rows` in number, in these columns.
 
@@ -59,16 +54,16 @@ def replace_rows(
     - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
       readers wait meanwhile, and those of an older snapshot find the table empty.
     - Where another table's foreign key points here, neither can be: rows are written by key.
-      So it is with `keep_others`, too, which keeps the values of the target's other columns.
-
-    `changes` are made to the table when its rows are gone.
+      So it is with `keep_others`, which keeps the values of the target's other columns.
+    `changes` are made when its rows are gone.
 
     Raises:
-        JobFailure: the table cannot be replaced, kept an old row, or did not take every new one.
+        JobFailure: the table cannot be replaced, kept an old row, or refused new ones or `expect`.
     """
     if target.referenced or keep_others:
-        _replace_by_key(session, target, columns, changes)
+        _replace_by_key(session, target, columns, changes, expect)
     else:
+        check_loss(session, target, columns, expect)
         refuse_heirs(session, target)
         template = "truncate_only" if strategy == "truncate_and_insert" else "delete_all"
         execute(session, packaged_sql(template, table=target.sql))
@@ -80,90 +75,6 @@ def replace_rows(
     advance_sequences(session, target, [column.name for column in columns])
 
 
-def write_by_key(
-    session: "Session",
-    target: Table,
-    columns: Sequence[Column],
-    key: Sequence[str],
-    *,
-    delete: bool,
-) -> Written:
-    """Bring a table to the staged rows by key: only rows that differ are written.
-
-    With `delete` rows that are not staged go, first of all. It is one statement, so that foreign
-    keys are looked at when all is done. Values are compared by their stored form, which every
-    type has: `1.0` and `1.00`, or two ways to write one JSON, do differ.
-    """
-    fixed = [c.name for c in columns if c.identity == "a" and c.name not in key]
-    statement = written_by_key(
-        target.sql,
-        [column.name for column in columns],
-        key,
-        delete=delete,
-        fixed=fixed,
-        always=_overriding(columns),
-        count_differing=target.sifted,
-    )
-    execute(session, packaged_sql("analyze_staged", staged=STAGED))
-    if fixed:
-        _refuse_renumbering(session, target, key, fixed)
-    if delete:
-        refuse_heirs(session, target, key)
-    row = dict(execute(session, statement).mappings().one())
-    differing = row.pop("differing", None)
-    written = Written(**row)
-    if target.sifted:
-        refuse_missing(session, target, key)
-        if differing is not None:
-            refuse_unchanged(target, differing - written.updated)
-        if delete:
-            refuse_kept(session, target, key)
-    advance_sequences(session, target, [column.name for column in columns])
-    return written
-
-
-def written_by_key(
-    table: RenderedSql,
-    columns: Sequence[str],
-    key: Sequence[str],
-    *,
-    delete: bool,
-    fixed: Sequence[str] = (),
-    always: bool = False,
-    count_differing: bool = False,
-) -> RenderedSql:
-    """Return the statement of `write_by_key`; columns that are `fixed` are not updated.
-
-    With `count_differing` it also counts the rows that were to be updated.
-    """
-    rest = [name for name in columns if name not in (*key, *fixed)]
-    return packaged_sql(
-        "write_by_key",
-        table=table,
-        staged=STAGED,
-        columns=columns,
-        key=key,
-        rest=rest,
-        delete=delete,
-        always=always,
-        count_differing=count_differing and bool(rest),
-    )
-
-
-def check_keys(session: "Session", key: Sequence[str], source: str) -> None:
-    """Refuse staged rows whose key is null, or not unique.
-
-    Raises:
-        JobFailure: naming the first such key.
-    """
-    statement = packaged_sql("check_staged_keys", staged=STAGED, key=key)
-    rows = outcome_of(session, statement, keep=1)["rows"]
-    if rows:
-        row = rows[0]
-        values = ", ".join(f"{name}={row[name]}" for name in key)
-        raise JobFailure(f"{source}: the key {values} is null or occurs {row['times']} times")
-
-
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:
     """Return the INSERT of all staged rows."""
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
@@ -171,7 +82,7 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
 
 def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
     names = [column.name for column in columns]
-    statement = insert_statement(target.sql, names, always=_overriding(columns))
+    statement = insert_statement(target.sql, names, always=overriding(columns))
     stored = execute(session, statement).rowcount
     if stored != rows:
         raise JobFailure(
@@ -180,35 +91,18 @@ def _insert_all(session: "Session", target: Table, columns: Sequence[Column], ro
         )
 
 
-def _overriding(columns: Sequence[Column]) -> bool:
-    """Return whether values are given for a column that is GENERATED ALWAYS AS IDENTITY."""
-    return any(column.identity == "a" for column in columns)
-
-
-def _refuse_renumbering(
-    session: "Session", target: Table, key: Sequence[str], fixed: Sequence[str]
-) -> None:
-    """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
-    statement = packaged_sql(
-        "differing_identity", table=target.sql, staged=STAGED, key=key, columns=fixed
-    )
-    count = execute(session, statement).scalar()
-    if count:
-        raise JobFailure(
-            f"{target.written}.{fixed[0]} is GENERATED ALWAYS AS IDENTITY and cannot be updated, "
-            f"but {count} rows have another value for it: leave it out of `columns`, or make it "
-            "the key"
-        )
-
-
 def _replace_by_key(
-    session: "Session", target: Table, columns: Sequence[Column], changes: Sequence[RenderedSql]
+    session: "Session",
+    target: Table,
+    columns: Sequence[Column],
+    changes: Sequence[RenderedSql],
+    expect: Expectation,
 ) -> None:
     key = _key_of(session, target, [column.name for column in columns])
     check_keys(session, key, target.written)
     for change in changes:
         execute(session, change)
-    written = write_by_key(session, target, columns, key, delete=True)
+    written = write_by_key(session, target, columns, key, delete=True, expect=expect)
     logger.info(
         "The rows of %s were written by key (%s), because %s: %d inserted, %d updated, %d deleted",
         target.written, ", ".join(key), _why_by_key(target),
@@ -218,35 +112,34 @@ def _replace_by_key(
         _tell_cascades(session, target)
 
 
-def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
-    statement = packaged_sql("unique_keys", oid=target.oid)
-    for row in execute(session, statement):
+def check_loss(
+    session: "Session", target: Table, columns: Sequence[Column], expect: Expectation
+) -> None:
+    """Fail where the staged rows, put in place of a table's, would delete more than is expected.
+
+    Raises:
+        JobFailure: with the numbers.
+    """
+    key = _unique_key(session, target, [column.name for column in columns])
+    check_replaced(session, target, key, STAGED, expect)
+
+
+def _unique_key(session: "Session", target: Table, names: Sequence[str]) -> list[str] | None:
+    for row in execute(session, packaged_sql("unique_keys", oid=target.oid)):
         if set(row.columns) <= set(names):
             return list(row.columns)
+    return None
+
+
+def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
+    key = _unique_key(session, target, names)
+    if key is not None:
+        return key
     raise JobFailure(
         f"{_why_by_key(target)}, so the rows of {target.written} can only be written by key, and "
         f"the new ones have none of its unique keys: they have {', '.join(names)}"
         + ("" if target.referenced else ". Where those values may go, set on_schema_change: ignore")
     )
-
-
-def has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
-    """Return whether a row has a value in one of these columns that is not the column's default.
-
-    What a default calculates anew for each row (`now()`) is nobody's data.
-    """
-    filled = []
-    for column in others:
-        name = quote_name(column.name)
-        if not column.has_default:
-            filled.append(f"{name} IS NOT NULL")
-        elif column.constant is not None:
-            filled.append(f"{name}::text IS DISTINCT FROM ({column.default})::text")
-    if not filled:
-        return False
-    condition = RenderedSql(" OR ".join(filled), {})
-    statement = packaged_sql("any_row", table=target.sql, condition=condition)
-    return bool(execute(session, statement).scalar())
 
 
 def _why_by_key(target: Table) -> str:

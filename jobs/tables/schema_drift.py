@@ -71,7 +71,8 @@ class Drift:
     @property
     def unfilled(self) -> list[Column]:
         """Columns that a row must have and that the rows lack."""
-        return [column for column in self.extra if not column.filled_by_itself]
+        others = [column for column in self.extra if column.name not in _OURS]
+        return [column for column in others if not column.filled_by_itself]
 
     @property
     def droppable(self) -> list[Column]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 STAGED = "headrace_staged_rows"
+CHANGES = "headrace_changed_rows"
+STAGED_SQL = RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
 
 def stage_rows(session: "Session", query: RenderedSql) -> int:

@@ -38,8 +38,10 @@ class Column:
 
     `plain` is a type that holds the same values where `type` is not known (of an enum or a
     domain), `kind` is pg_type's letter for it, and two columns of one database with equal
-    `identity_of_type` hold the same values in the same way. `identity` is `a` (GENERATED
-    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` says whether the primary key has it.
+    `identity_of_type` hold the same values in the same way; two of two servers with equal `wire`
+    have the same binary form in COPY, None is a form that other servers may read as another value.
+    `identity` is `a` (GENERATED
+    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` tells whether the primary key has it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Column:
     plain: str | None = None
     kind: str = "b"
     identity_of_type: str = ""
+    wire: str | None = None
     collation: str | None = None
     generated: bool = False
     identity: str = ""
@@ -78,7 +81,7 @@ class Column:
 class Table:
     """A table, view or the like, found under the name `written` by a user.
 
-    `readable` says whether the session's `role` may read it, `filtered` whether row level
+    `readable` tells whether the session's `role` may read it, `filtered` whether row level
     security hides rows from it, `referenced` whether a foreign key of another table points here,
     `sifted` whether a trigger or a rule may keep rows from being written. `heirs` names the tables
     that inherit from it and are no partitions.

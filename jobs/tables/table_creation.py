@@ -1,4 +1,4 @@
-"""Makes the table for staged rows where there is none."""
+"""Makes the table for rows where there is none."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +15,40 @@ if TYPE_CHECKING:
 
 
 def make_table(
+    session: "Session", table: str, columns: Sequence[Column], *, model: Table | None = None
+) -> Table:
+    """Make `table`, its schema too, of these columns; it has no rows and no key yet.
+
+    Of `model`, the table that the rows come from, it takes NOT NULL, defaults that are constants,
+    and comments.
+    """
+    create_schema(session, table)
+    of_model = {column.name: column for column in model.columns} if model else {}
+    declared = [_declared(column, of_model.get(column.name)) for column in columns]
+    body = RenderedSql(", ".join(declared), {})
+    execute(session, packaged_sql("create_typed", table=table, body=body))
+    made = writable_table(session, table)
+    assert made is not None, "the table was just created"
+    for comment in _comments(made, of_model, model):
+        execute(session, comment)
+    return made
+
+
+def add_key(
+    session: "Session", made: Table, *, model: Table | None, key: Sequence[str] | None = None
+) -> None:
+    """Give a table that was made and filled its primary key: `key`, or else that of `model`.
+
+    Afterwards, because one sort is quicker than as many searches as there are rows.
+    """
+    names = {column.name for column in made.columns}
+    if key is None and model is not None and set(model.primary_key) <= names:
+        key = model.primary_key
+    if key:
+        execute(session, packaged_sql("add_primary_key", table=made.sql, key=list(key)))
+
+
+def make_of_staged(
     session: "Session",
     table: str,
     rows: int,
@@ -22,29 +56,13 @@ def make_table(
     model: Table | None = None,
     key: Sequence[str] | None = None,
 ) -> Table:
-    """Make `table`, its schema too, of the staged rows, and move them there.
-
-    Of `model`, the table that they come from, it takes NOT NULL, defaults that are constants,
-    comments and the primary key; `key` is the primary key in its place.
-    """
-    create_schema(session, table)
-    of_model = {column.name: column for column in model.columns} if model else {}
-    columns = staged_table(session).columns
-    names = [column.name for column in columns]
-    declared = [_declared(column, of_model.get(column.name)) for column in columns]
-    if key is None and model is not None and set(model.primary_key) <= set(names):
-        key = model.primary_key
-    if key:
-        declared.append(f"PRIMARY KEY ({', '.join(quote_name(name) for name in key)})")
-    body = RenderedSql(", ".join(declared), {})
-    execute(session, packaged_sql("create_typed", table=table, body=body))
-    made = writable_table(session, table)
-    assert made is not None, "the table was just created"
+    """Make `table` as `make_table` and `add_key` do, and move the staged rows there."""
+    made = make_table(session, table, staged_table(session).columns, model=model)
+    names = [column.name for column in made.columns]
     stored = execute(session, insert_statement(made.sql, names, always=False)).rowcount
     if stored != rows:
         raise JobFailure(f"{table} took {stored} of {rows} rows")
-    for comment in _comments(made, of_model, model):
-        execute(session, comment)
+    add_key(session, made, model=model, key=key)
     return made
 
 

@@ -13,6 +13,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.schema_drift import Drift, Pair, compare
 from headrace.jobs.tables.staging_table import STAGED, drop_staged, make_staging, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table
+from headrace.jobs.tables.value_losses import cast_of, tell_losses
 from headrace.template import RenderedSql, quote_name
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def look_at(session: "Session", target: Table, model: Table | None) -> Drift:
 def fit(
     session: "Session", target: Table, columns: Sequence[Column], model: Table | None, rows: int
 ) -> None:
-    """Make the staged rows be of these columns' types, as an assignment would.
+    """Make the staged rows be of these columns' types, as an assignment would, but lose nothing.
 
     Raises:
-        JobFailure: a value does not fit; its column is named.
+        JobFailure: a value does not fit, or would be rounded or cut; its column is named.
     """
     from sqlalchemy.exc import DBAPIError
 
@@ -63,6 +64,7 @@ def fit(
         raise _misfit(session, target, pairs, model) or error from None
     if stored != rows:
         raise JobFailure(f"{stored} of {rows} staged rows are left: this is a bug in Headrace")
+    tell_losses(session, target, pairs, model)
     drop_staged(session)
     execute(session, packaged_sql("rename_staged", old=_FITTED, new=STAGED))
 
@@ -92,7 +94,7 @@ def _expression(pair: Pair, model: Table | None) -> str:
     is_enum = "e" in (pair.given.kind, kinds.get(pair.given.name))
     if is_enum and pair.target.kind == "e" and pair.given.type != pair.target.type:
         return f"{name}::text::{pair.target.type}"
-    return name
+    return cast_of(pair)
 
 
 def _is_storable(session: "Session", pair: Pair, model: Table | None) -> bool:

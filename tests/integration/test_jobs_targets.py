@@ -31,7 +31,7 @@ PRECIOUS = """
 """
 SOURCE = """
     CREATE TABLE source (id bigint PRIMARY KEY, name text, amount numeric);
-    INSERT INTO source VALUES (5, 'a', 1.5), (7, 'b', 2.005);
+    INSERT INTO source VALUES (5, 'a', 1.5), (7, 'b', 2.01);
 """
 WHAT_IT_IS = """
     SELECT c.oid, c.relowner, c.relacl::text, c.relrowsecurity, obj_description(c.oid),

@@ -16,7 +16,8 @@ CREATE TABLE shop."Order-Items" (
     "Order ID" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, region char(4), amount numeric(6,1)
 );
 CREATE TABLE shop.child (sale bigint REFERENCES shop."Order-Items");
-CREATE VIEW shop.renamed AS SELECT id AS "Order ID", region, amount FROM shop.sale;
+CREATE VIEW shop.renamed AS
+    SELECT id AS "Order ID", region, round(amount, 1) AS amount FROM shop.sale;
 CREATE TABLE shop.narrow (region int);
 """
 STEPS = [

@@ -115,6 +115,39 @@ def _load_replace(_place: Place) -> Cell:
     )
 
 
+def _load_merge(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/changes.csv", "table": "{schema}.orders", "mode": "merge",
+         "dedup_sort": {"day": "desc"}, "on_schema_change": "append_new_columns",
+         "expect": {"rows": "=4"}},
+        {"SELECT id, name, day::text, note FROM {schema}.orders ORDER BY id": [
+            (1, "José", "2026-06-30", None), (2, "Ånn", "2026-08-02", "new"),
+            (3, "Zoë", "2026-07-02", None), (4, "Señor", None, "")]},
+        result={"row_count": 4, "inserted": 1, "updated": 1, "duplicates": 2},
+    )  # fmt: skip
+
+
+def _load_too_few(_place: Place) -> Cell:
+    return Cell(
+        {"path": "data/orders.csv", "table": "{schema}.orders", "mode": "replace",
+         "expect": {"max_delete": "50%"}},
+        {"SELECT count(*) FROM {schema}.orders": [(3,)]},
+        status="failed",
+        error="3 of the 3 rows",
+    )  # fmt: skip
+
+
+def _load_folder(_place: Place) -> Cell:
+    return Cell(
+        {"path": "inbox/**/*", "table": "{schema}.orders", "new_files_only": True,
+         "metadata": ["_file", "_line"], "select": ["-secret"]},
+        {"SELECT id, name, amount::text, _file, _line FROM {schema}.orders WHERE id > 3"
+         " ORDER BY id":
+            [(4, "Señor", "1.5000", "inbox/a.parquet", 1), (5, "Ö", FIRST, "inbox/b/c.csv.gz", 3)]},
+        result={"row_count": 2, "files": 2},
+    )  # fmt: skip
+
+
 def _load_lines(_place: Place) -> Cell:
     return Cell(
         {"path": "data/orders.jsonl", "table": "{schema}.orders", "format": "jsonl"},
@@ -130,6 +163,14 @@ def _export(_place: Place) -> Cell:
          "path": "{schema}.csv"},
         exported=f"id,name,amount\n1,José,{FIRST}\n2,Ann,-0.5000\n3,Zoë,7.0000\n",
         result={"row_count": 3},
+    )  # fmt: skip
+
+
+def _export_split(_place: Place) -> Cell:
+    return Cell(
+        {"sql": "select id, name, amount, day from {schema}.orders order by id",
+         "path": "split/{schema}.parquet", "split": {"by": "day"}},
+        result={"row_count": 3, "files": 3},
     )  # fmt: skip
 
 
@@ -350,8 +391,12 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "drop": ("DropTable", _drop),
     "load": ("LoadFile", _load),
     "load_replace": ("LoadFile", _load_replace),
+    "load_merge": ("LoadFile", _load_merge),
+    "load_too_few": ("LoadFile", _load_too_few),
+    "load_folder": ("LoadFile", _load_folder),
     "load_lines": ("LoadFile", _load_lines),
     "export": ("ExportQuery", _export),
+    "export_split": ("ExportQuery", _export_split),
     "check": ("CheckData", _check),
     "check_all": ("CheckData", _check_all),
     "check_fails": ("CheckData", _check_fails),

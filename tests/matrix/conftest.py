@@ -1,5 +1,6 @@
 """One `headrace up` for the whole matrix: every cell is a pipeline that it runs."""
 
+import gzip
 import json
 import os
 import time
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
@@ -129,6 +132,17 @@ def project(folder: Path, **environ: str) -> Headrace:
     data = folder / "pipelines" / "data"
     (data / "orders.csv").write_text(
         f"id,name,amount,at\n4,Señor,{FIRST},2026-07-01 00:30\n5,Ö,0.5,\n", encoding="utf-8"
+    )
+    inbox = folder / "pipelines" / "inbox"
+    (inbox / "b").mkdir(parents=True)
+    (inbox / "b" / "c.csv.gz").write_bytes(
+        gzip.compress(f"name,secret,id,amount\n\nÖ,x,5,{FIRST}\n".encode())
+    )
+    columns = {"id": [4], "name": ["Señor"], "amount": [1.5], "secret": ["y"]}
+    pq.write_table(pa.table(columns), inbox / "a.parquet")
+    (data / "changes.csv").write_text(
+        'id,name,day,note\n2,old,2026-08-01,x\n2,Ånn,2026-08-02,new\n2,undated,,\n4,Señor,,""\n',
+        encoding="utf-8",
     )
     (data / "orders.jsonl").write_text(
         f'{{"id": 4, "name": "Señor", "amount": {FIRST}}}\n'

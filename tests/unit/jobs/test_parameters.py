@@ -93,7 +93,7 @@ def test_parameters_that_do_not_go_together_are_refused(job, with_, told):
 
 def records(*lines: str) -> JsonRecords:
     fields = [Field("a"), Field("b", Shape("json"))]
-    return JsonRecords(lines, "f", fields, Keys("f", ["a", "b"], "t"), place=Lines())
+    return JsonRecords(enumerate(lines, 1), "f", fields, Keys("f", ["a", "b"], "t"), place=Lines())
 
 
 def test_json_lines_become_rows_a_piece_at_a_time():

@@ -67,7 +67,7 @@ EVERY: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "COPY ( SELECT 1 ) TO STDOUT"
-                " WITH (FORMAT csv, DELIMITER :p1, HEADER :p2, ENCODING 'UTF8')"
+                " WITH (FORMAT csv, DELIMITER :p1, NULL :p2, HEADER :p3, ENCODING 'UTF8')"
             )
         ],
     ),

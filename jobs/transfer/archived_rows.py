@@ -1,14 +1,15 @@
 """Brings picked rows into the archive of another database, by key."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.archive_moving import Branch
-from headrace.jobs.tables.row_storage import merge_staged
-from headrace.jobs.tables.staged_copy import stage_query
+from headrace.jobs.tables.row_storage import Staged, merge_staged
 from headrace.jobs.tables.table_catalog import readable_table
-from headrace.template import RenderedSql, quote_name
+from headrace.jobs.transfer.selection import Selection
+from headrace.jobs.transfer.source import Source, stage
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -29,16 +30,16 @@ def transfer_picked(source: "Session", target: "Session", branch: Branch) -> int
             f"{branch.table} has no primary key, by which a repeated batch would find its rows on "
             "the other connection"
         )
-    columns = ", ".join(f"old.{quote_name(c.name)}" for c in model.columns if not c.generated)
-    query = packaged_sql(
-        "archive_rows_of",
-        table=branch.table,
-        picked=branch.picked,
-        old_columns=RenderedSql(columns, {}),
+    plain = replace(model, columns=tuple(c for c in model.columns if not c.generated))
+    kept, values = Selection().of(plain)
+    picked = packaged_sql("archive_is_picked", picked=branch.picked)
+    rows = stage(
+        Source(model, kept, values, Selection(), source, local=False, conditions=(picked,)),
+        target,
+        branch.into,
     )
-    staged = stage_query(source, target, model, query, into=branch.into)
     held = execute(source, packaged_sql("count_rows", table=branch.picked)).scalar_one()
-    if staged.rows != held:
-        raise JobFailure(f"{branch.table}: {held} rows were held, but {staged.rows} were read")
-    merge_staged(target, branch.into, staged, model.primary_key, delete=False)
-    return staged.rows
+    if rows != held:
+        raise JobFailure(f"{branch.table}: {held} rows were held, but {rows} were read")
+    merge_staged(target, branch.into, Staged(rows, kept), model.primary_key, delete=False)
+    return rows

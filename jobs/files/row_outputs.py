@@ -1,0 +1,201 @@
+"""Writes rows, as COPY gives them one by one, to files of several formats."""
+
+import datetime
+import io
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import IO, Any, Protocol
+
+from headrace.errors import JobFailure
+from headrace.jobs.files.arrow_csv import Unfit
+from headrace.jobs.files.optional_library import library
+from headrace.jobs.files.packing import Packing
+
+BOM = b"\xef\xbb\xbf"
+_BUFFER_BYTES = 4 << 20
+_SHEET_ROWS = 1_048_576
+_CELL_CHARACTERS = 32_767
+_EXACT_INTEGER = 2**53
+_CODECS: dict[Packing, str] = {"none": "snappy", "gz": "gzip", "zst": "zstd"}
+
+
+class RowOutput(Protocol):
+    """A file that takes rows."""
+
+    def write(self, row: bytes) -> object: ...
+
+    def end_file(self) -> None:
+        """Write what is left, and the end."""
+
+    def let_go(self) -> None:
+        """Close what is open beside the file, finished or not."""
+
+
+class TextOutput:
+    """CSV or JSON Lines: rows as they come, behind a header."""
+
+    def __init__(self, file: IO[bytes], header: bytes = b"") -> None:
+        file.write(header)
+        self.write = file.write
+
+    def end_file(self) -> None:
+        """Leave it as it is: nothing follows the last row."""
+
+    def let_go(self) -> None:
+        """Close nothing: there is only the file."""
+
+
+class JsonOutput:
+    """A JSON document: the list of the rows, one a line."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._between = b"[\n"
+
+    def write(self, row: bytes) -> None:
+        self._file.write(self._between + row.rstrip(b"\n"))
+        self._between = b",\n"
+
+    def end_file(self) -> None:
+        """Close the list."""
+        self._file.write(b"[]\n" if self._between == b"[\n" else b"\n]\n")
+
+    def let_go(self) -> None:
+        """Close nothing: there is only the file."""
+
+
+class _Typed:
+    """Takes rows of CSV without a header, and makes batches of them with the columns' types."""
+
+    def __init__(self, names: Sequence[str], types: Sequence[Any]) -> None:
+        self._arrow, self._csv = library("pyarrow", "the format"), library("pyarrow.csv", "")
+        self._types = {str(at): kind for at, kind in enumerate(types)}
+        self.schema = self._arrow.schema(list(zip(names, types, strict=True)))
+        self._rows: list[bytes] = []
+        self._size = 0
+
+    def write(self, row: bytes) -> None:
+        self._rows.append(row)
+        self._size += len(row)
+        if self._size >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows:
+            return
+        text = io.BytesIO(b"".join(self._rows))
+        self._rows, self._size = [], 0
+        try:
+            table = self._csv.read_csv(
+                text,
+                read_options=self._csv.ReadOptions(
+                    column_names=list(self._types), block_size=4 * _BUFFER_BYTES
+                ),
+                parse_options=self._csv.ParseOptions(
+                    newlines_in_values=True, ignore_empty_lines=len(self._types) > 1
+                ),
+                convert_options=self._csv.ConvertOptions(
+                    column_types=self._types,
+                    null_values=[""],
+                    true_values=["t"],
+                    false_values=["f"],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+        except self._arrow.ArrowInvalid as error:
+            raise Unfit(str(error)) from None
+        self.store_batch(table.rename_columns(self.schema.names))
+
+    def store_batch(self, table: Any) -> None:
+        raise NotImplementedError
+
+
+class ParquetOutput(_Typed):
+    """A Parquet file; its columns are packed inside it."""
+
+    def __init__(
+        self, file: IO[bytes], names: Sequence[str], types: Sequence[Any], packing: Packing
+    ) -> None:
+        super().__init__(names, types)
+        parquet = library("pyarrow.parquet", "writing Parquet")
+        self._writer = parquet.ParquetWriter(file, self.schema, compression=_CODECS[packing])
+
+    def store_batch(self, table: Any) -> None:
+        self._writer.write_table(table)
+
+    def end_file(self) -> None:
+        """Write the last rows and the footer."""
+        self.flush()
+        self._writer.close()
+
+    def let_go(self) -> None:
+        """Close the writer, which else would write when it is collected."""
+        self._writer.close()
+
+
+class SheetOutput(_Typed):
+    """A workbook with one sheet. A text is a text there, never a formula."""
+
+    def __init__(self, file: IO[bytes], names: Sequence[str], types: Sequence[Any]) -> None:
+        super().__init__(names, types)
+        openpyxl = library("openpyxl", "writing a spreadsheet")
+        cells = library("openpyxl.cell", "")
+        self._cell = cells.WriteOnlyCell
+        self._book = openpyxl.Workbook(write_only=True)
+        self._sheet = self._book.create_sheet("Data")
+        self._file = file
+        self._written = 0
+        self._saved = False
+        self._append([self._text(name) for name in names])
+
+    def store_batch(self, table: Any) -> None:
+        for batch in table.to_batches():
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                self._append([self._value(value) for value in row])
+
+    def end_file(self) -> None:
+        """Write the last rows, and the workbook as a whole."""
+        self.flush()
+        self._book.save(self._file)
+        self._saved = True
+
+    def let_go(self) -> None:
+        """Remove the temporary file in which the rows are until the workbook is saved."""
+        if not self._saved:
+            self._book.save(io.BytesIO())
+
+    def _append(self, row: list[Any]) -> None:
+        if self._written == _SHEET_ROWS:
+            raise JobFailure(
+                f"a sheet has at most {_SHEET_ROWS} rows: split the export, or write CSV or Parquet"
+            )
+        self._sheet.append(row)
+        self._written += 1
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int) and abs(value) < _EXACT_INTEGER:
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        if isinstance(value, Decimal) and len(value.as_tuple().digits) <= 15:
+            return float(value)
+        if isinstance(value, datetime.date) and value.year >= 1900:
+            zoned = isinstance(value, datetime.datetime) and value.tzinfo is not None
+            return self._text(value.isoformat(" ")) if zoned else value  # type: ignore[call-arg]
+        return self._text(str(value))
+
+    def _text(self, text: str) -> Any:
+        if len(text) > _CELL_CHARACTERS:
+            raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
+        try:
+            cell = self._cell(self._sheet, value=text)
+        except ValueError:  # IllegalCharacterError
+            raise JobFailure(
+                f"a spreadsheet cannot hold the control character in {text[:40]!r}"
+            ) from None
+        cell.data_type = "s"
+        return cell

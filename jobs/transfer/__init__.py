@@ -1,0 +1,1 @@
+"""Brings the rows of one table into another, also of another database."""

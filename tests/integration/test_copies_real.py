@@ -1,0 +1,95 @@
+"""Copies between two servers of other versions through pipeline and worker, as a user runs them."""
+
+import json
+from contextlib import closing
+from typing import Any
+
+from tests.support.cli import Headrace
+from tests.support.places import run_as_owner
+from tests.support.servers import connect
+
+SOURCE = """
+CREATE TABLE customer (id int PRIMARY KEY, name text, email text, city text,
+                       updated_at timestamptz DEFAULT now());
+INSERT INTO customer VALUES (1, 'Ann', 'ann@x.org', 'Rome'), (2, 'Bob', 'bob@x.org', 'Oslo')
+"""
+CHANGES = """
+UPDATE customer SET city = 'Paris', updated_at = now() WHERE id = 1;
+INSERT INTO customer VALUES (3, 'Cid', 'cid@x.org', 'Bonn', '2020-01-01')
+"""
+BACK: dict[str, Any] = {
+    "source_table": "dwh.customer",
+    "target_table": "back",
+    "target_connection": "shop",
+}
+STEPS: list[tuple[str, str, dict[str, Any]]] = [
+    ("incremental", "SyncTable",
+     {"target_table": "dwh.customer", "incremental": {"cursor": "updated_at"},
+      "select": ["-email"], "expect": {"rows": ">0"}}),
+    ("history", "SyncTable",
+     {"target_table": "dwh.customer_version", "merge_strategy": "scd2",
+      "columns": ["id", "city"], "scd2": {"current": "is_current"}}),
+    ("masked", "MirrorTable",
+     {"target_table": "dwh.masked", "mask": {"email": "fake:email", "name": "hash"},
+      "mask_salt": {"env": "MASK_SALT"}, "where": "id < 3"}),
+    ("back", "SyncTable", BACK | {"primary_key": "id", "delete_missing": "soft"}),
+    ("rounded", "MirrorTable", {"target_table": "dwh.narrow", "select": ["updated_at"]}),
+]  # fmt: skip
+
+
+def project(tmp_path, database: str, redis_url: str, shop: str) -> Headrace:
+    steps = []
+    for name, job, with_ in STEPS:
+        given = with_ if "source_table" in with_ else {
+            "source_table": "customer", "source_connection": "shop", **with_}  # fmt: skip
+        if job == "SyncTable" and "primary_key" not in given:
+            given = given | {"primary_key": "id"}
+        steps.append({"id": name, "job": job, "with": given, "retry": {"limit": 0}})
+    steps[3]["depends_on"] = ["incremental"]
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "p.yaml").write_text(json.dumps({"name": "p", "steps": steps}))
+    (tmp_path / "config.yaml").write_text(json.dumps({"connections": {"shop": shop}}))
+    environ = {"HEADRACE_HOME": str(tmp_path / "home"), "DATABASE_URL": database}
+    return Headrace(tmp_path, environ | {"REDIS_URL": redis_url, "MASK_SALT": "not-to-be-seen"})
+
+
+def test_copies_between_servers_of_two_versions_through_pipeline_and_worker(
+    tmp_path, database, redis_url, second, second_server_of_another_major
+):
+    shop = second_server_of_another_major.url_for("other", "etl")
+    headrace = project(tmp_path, database, redis_url, shop)
+    run_as_owner(shop, SOURCE)
+    with closing(connect(database)) as opened, opened.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA dwh")
+        cursor.execute("CREATE TABLE dwh.narrow (updated_at timestamp)")
+
+        first = headrace("run", "p", "--json")
+        run_as_owner(shop, CHANGES)
+        said = headrace("run", "p", "--json")
+
+        newest_first = headrace("jobs", "--json").json["items"]
+        jobs = {one["step"]: one for one in reversed(newest_first)}
+        statuses = {name: one["status"] for name, one in jobs.items()}
+        assert statuses == {name: "completed" for name, *_ in STEPS[:-1]} | {"rounded": "failed"}, (
+            first.out + said.out + said.err
+        )
+        assert (
+            "updated_at (timestamp without time zone) has no time zone" in jobs["rounded"]["error"]
+        )
+        assert jobs["incremental"]["result"]["inserted"] == 1
+        assert jobs["incremental"]["result"]["updated"] == 1
+        assert jobs["history"]["result"]["inserted"] == jobs["history"]["result"]["updated"] == 1
+        cursor.execute("SELECT id, name, city FROM dwh.customer ORDER BY id")
+        assert cursor.fetchall() == [(1, "Ann", "Paris"), (2, "Bob", "Oslo"), (3, "Cid", "Bonn")]
+        cursor.execute("SELECT id, city, is_current FROM dwh.customer_version ORDER BY 1, 3")
+        assert cursor.fetchall() == [
+            (1, "Rome", False), (1, "Paris", True), (2, "Oslo", True), (3, "Bonn", True)
+        ]  # fmt: skip
+        cursor.execute("SELECT count(*), bool_and(email ~ '^user_.*@example.com$' AND name ~"
+                       " '^[0-9a-f]{64}$') FROM dwh.masked")  # fmt: skip
+        assert cursor.fetchall() == [(2, True)]
+        cursor.execute("SELECT count(*) FROM headrace.job WHERE job::text LIKE '%not-to-be-seen%'")
+        assert cursor.fetchall() == [(0,)]
+    with closing(connect(shop)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT id, city, _deleted_at FROM back ORDER BY id")
+        assert cursor.fetchall() == [(1, "Paris", None), (2, "Oslo", None), (3, "Bonn", None)]

@@ -1,0 +1,171 @@
+"""ExportQuery in every format, packed, split: LoadFile reads it back equal."""
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.export_query import ExportQuery
+from headrace.jobs.load_file import LoadFile
+from tests.support.attempts import JobRunner
+
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "xlsx")
+TABLE = (
+    "CREATE TABLE {} (id int, big bigint, num numeric(12,2), any_num numeric, f8 float8, f4 real,"
+    " ok bool, note text, code char(3), day date, at timestamp, zoned timestamptz, clock time,"
+    " span interval, doc jsonb, tags text[], raw bytea, u uuid)"
+)
+ROWS = """INSERT INTO t VALUES
+ (1, 9223372036854775807, 1.50, 1.500, 0.1, 0.1, true, 'José', 'ab', '2026-02-03',
+  '2026-02-03 10:00:00.123456', '2026-02-03 10:00+02', '10:00', '1 mon 2 days', '{"a": [1.10]}',
+  '{a,"b,c",NULL}', '\\x00ff', '6f1f0d3e-0000-4000-8000-000000000001'),
+ (2, -1, -7, 12345678901234567890.123456789, 'NaN', '-Infinity', false, E'two\nlines "q", ,', 'x',
+  'infinity', '0044-03-15 12:00 BC', 'infinity', '24:00', '-1 year', '[null]', '{}', '', NULL),
+ (3, 0, 0, 'NaN', 1e300, -0, NULL, '=1+1', NULL, '1800-01-01', '9999-12-31', '1800-01-01 00:00+00',
+  '00:00', NULL, NULL, NULL, NULL, NULL),
+ (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL)"""
+
+
+@pytest.fixture
+def run_job(target: Engine, tmp_path: Path) -> JobRunner:
+    return JobRunner({None: target}, search_path=(tmp_path,), project=tmp_path)
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    return tmp_path / "exports"
+
+
+def test_what_is_written_in_any_format_is_read_back_equal(run_job, execute, query):
+    execute(TABLE.format("t"))
+    execute(TABLE.format("copy"))
+    execute(ROWS)
+    expected = query("SELECT t::text FROM t ORDER BY id")
+    for format_ in FORMATS:
+        path = f"rows.{format_}"
+        done = run_job(ExportQuery, path=path, sql="SELECT * FROM t ORDER BY id")
+        assert done == {"row_count": 4, "path": path, "files": 1}
+        run_job(LoadFile, path=path, table="copy", mode="replace")
+        got = query("SELECT copy::text FROM copy ORDER BY id")
+        assert got == expected, format_
+
+
+def test_every_packing_and_split_is_read_back_equal(run_job, execute, query, exports):
+    execute("CREATE TABLE t (n int, k text)")
+    execute("INSERT INTO t SELECT g, (array['a','b/c','', NULL])[g % 4 + 1]"
+            " FROM generate_series(1, 1000) AS g")  # fmt: skip
+    execute("CREATE TABLE copy (n int, k text)")
+    expected = query("SELECT n, k FROM t ORDER BY n")
+    sql = "SELECT * FROM t ORDER BY n"
+
+    def back(path: str) -> None:
+        run_job(LoadFile, path=path, table="copy", mode="replace")
+        assert query("SELECT n, k FROM copy ORDER BY n") == expected, path
+
+    for ending in ("csv.gz", "csv.zst", "jsonl.bz2", "json.xz", "tsv.zip", "csv.GZ"):
+        run_job(ExportQuery, path=f"x.{ending}", sql=sql)
+        back(f"x.{ending}")
+    run_job(ExportQuery, path="y", sql=sql, format="parquet", compression="zst")
+    assert pq.ParquetFile(exports / "y").metadata.row_group(0).column(0).compression == "ZSTD"
+    back("y")
+    for split, files in (({"rows": 400}, 3), ({"bytes": "3kB"}, 3), ({"by": "k"}, 4)):
+        for format_ in ("csv.gz", "json", "parquet"):
+            (key,) = split
+            done = run_job(ExportQuery, path=f"{key}/{format_}/x.{format_}", sql=sql, split=split)
+            assert done["row_count"] == 1000
+            assert done["files"] == files or (key, format_) == ("bytes", "json")
+            back(f"{key}/{format_}")
+    assert sorted(one.name for one in (exports / "by" / "json").iterdir()) == [
+        "x-a.json", "x-b_c.json", "x-empty.json", "x-null.json",
+    ]  # fmt: skip
+    assert sorted(one.name for one in (exports / "rows" / "csv.gz").iterdir()) == [
+        "x-0001.csv.gz", "x-0002.csv.gz", "x-0003.csv.gz",
+    ]  # fmt: skip
+
+
+def test_a_spreadsheet_gets_no_formula_and_knows_the_encoding(run_job, exports):
+    sql = "SELECT '=1+1' AS a, '-2'::text AS b, -2 AS c, E'\\tx' AS d, 'é' AS e"
+    run_job(ExportQuery, path="x.csv", sql=sql, formulas="escape", bom=True)
+    raw = (exports / "x.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbfa,b,c")
+    assert list(csv.reader(raw.decode("utf-8-sig").splitlines()))[1] == [
+        "'=1+1", "'-2", "-2", "'\tx", "é",
+    ]  # fmt: skip
+    run_job(ExportQuery, path="x.xlsx", sql=sql)
+    sheet = openpyxl.load_workbook(exports / "x.xlsx").active
+    assert [(cell.value, cell.data_type) for cell in sheet[2]][:3] == [
+        ("=1+1", "s"), ("-2", "s"), (-2, "n"),
+    ]  # fmt: skip
+
+
+def test_an_export_that_fails_leaves_no_file_and_no_part_of_a_split_one(run_job, exports):
+    sql = "SELECT n, 1 / (900 - n) AS x FROM generate_series(1, 1000) AS n"
+    for name in ("x.csv", "x.parquet", "x.xlsx", "x.json.zst"):
+        for split in (None, {"rows": 100}, {"by": "n"}):
+            with pytest.raises(Exception, match=r"division by zero|more than 500"):
+                run_job(ExportQuery, path=name, sql=sql, split=split)
+    assert list(exports.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("with_", "told"),
+    [
+        ({"path": "x.xlsx", "compression": "gz"}, "a spreadsheet is packed by itself"),
+        ({"path": "x.parquet.bz2"}, "Parquet is packed inside"),
+        ({"path": "x.json", "bom": True}, "bom is for CSV files only"),
+        ({"path": "x", "split": {"rows": "many"}}, r"split\.rows is a number of rows"),
+        ({"path": "x", "split": {"rows": 1, "by": "a"}}, "takes one of rows, bytes and by"),
+    ],
+)
+def test_forms_that_do_not_go_together_are_refused(with_, told):
+    with pytest.raises(InvalidPayload, match=told):
+        ExportQuery(sql="SELECT 1", **with_)
+
+
+def test_a_column_that_is_not_there_cannot_split(run_job):
+    with pytest.raises(JobFailure, match=r"split\.by: the query has no column 'c'; it has: a"):
+        run_job(ExportQuery, path="x.csv", sql="SELECT 1 AS a", split={"by": "c"})
+
+
+VALUES = st.tuples(
+    st.one_of(st.none(), st.text(st.characters(exclude_characters="\x00", codec="utf-8"))),
+    st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+    st.one_of(st.none(), st.floats()),
+    st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False, places=3,
+                                     min_value=-(10**12), max_value=10**12)),
+    st.one_of(st.none(), st.datetimes()),
+)  # fmt: skip
+
+
+@settings(
+    max_examples=25, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(values=st.lists(VALUES, max_size=20), format_=st.sampled_from(FORMATS[:5]))
+def test_generated_values_come_back_equal(run_job, target, values, format_):
+    columns = "(n int, a text, b bigint, c float8, d numeric(20,3), e timestamp)"
+    with target.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS t, copy"))
+        connection.execute(text(f"CREATE TABLE t {columns}"))
+        connection.execute(text(f"CREATE TABLE copy {columns}"))
+        for n, (a, b, c, d, e) in enumerate(values):
+            row: dict[str, Any] = {"n": n, "a": a, "b": b, "c": c, "d": d, "e": e}
+            connection.execute(text("INSERT INTO t VALUES (:n, :a, :b, :c, :d, :e)"), row)
+    name = f"x{random.randrange(10**9)}.{format_}"
+    run_job(ExportQuery, path=name, sql="SELECT * FROM t")
+    run_job(LoadFile, path=name, table="copy")
+    with target.connect() as connection:
+        found = [
+            connection.execute(text(f"SELECT {one}::text FROM {one} ORDER BY n")).all()
+            for one in ("t", "copy")
+        ]
+    assert found[0] == found[1]
