@@ -26,11 +26,15 @@ run: install ## Start the daemon, two workers and the web page on 127.0.0.1:8000
 demo: install ## Run one example pipeline to its end
 	@exec $(HEADRACE) run $(DEMO) $(ARGS)
 
-test: install-dev ## Pass the tests, on real servers, in two processes
+test: install-dev ## Pass the tests, on real servers, in four processes
 	@exec $(PY) -m pytest $(PROCESSES) $(ARGS)
 
-# One process where a person looks on, or where ARGS itself says how many.
-PROCESSES = $(if $(filter -s -x -n% --pdb --exitfirst --capture=no --numprocesses%,$(ARGS)),,-n 2 --dist loadfile)
+# Whatever the surroundings say: four processes and all that they start import the same files.
+test: export PYTHONDONTWRITEBYTECODE :=
+
+# Most tests wait for what they have started, so four processes keep two cores busy. One where a
+# person looks on, or where ARGS itself says how many.
+PROCESSES = $(if $(filter -s -x -n% --pdb --exitfirst --capture=no --numprocesses%,$(ARGS)),,-n 4 --dist loadscope)
 
 lint: install-dev ## ruff, mypy --strict, import contracts
 	$(PY) -m ruff check .

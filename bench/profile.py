@@ -2,7 +2,7 @@
 
 One worker child runs in this process, its functions wrapped from outside with two readings of
 the clock each. A stage's time is its own: what a wrapped function inside it takes is not counted
-twice. A second run, whose commits do not wait for the disk, tells how much of it is waiting, and
+twice. A second run, whose commits do not wait for the disk, says how much of it is waiting, and
 a third one what a job costs that shares its commit with no other.
 `--write` puts the table into docs/performance.md, whose words around it are by hand.
 """

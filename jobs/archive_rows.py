@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -23,6 +21,9 @@ from headrace.jobs.tables.table_catalog import split_table
 from headrace.template import Preview, RenderedSql
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
@@ -81,7 +82,7 @@ class ArchiveRows(BaseJob):
         logger.info("Moved %d rows into %s", count, self.into)
         return {"row_count": count, "into": self.into, "before": cutoff}
 
-    def _move(self, session: Session, cutoff: str) -> int:
+    def _move(self, session: "Session", cutoff: str) -> int:
         refuse_unfit_table(session, self.table, self.into, self.column)
         lock_name(session, self.into)
         create_schema(session, self.into)

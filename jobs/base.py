@@ -6,10 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
-from typing import Any, ClassVar, Self
-
-from sqlalchemy import Connection
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
@@ -24,6 +21,10 @@ from headrace.model.job_parameters import (
     written,
 )
 from headrace.template import Preview, RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
 
 logger = jobapi.logger
 
@@ -138,7 +139,7 @@ class BaseJob:
         depends_on: str | Sequence[str] | None = None,
         retry: Any = None,
         timeout: float | str | timedelta | None = None,
-        session: Session | None = None,
+        session: "Session | None" = None,
         idempotency_key: str | None = None,
         **with_: Any,
     ) -> str:
@@ -173,7 +174,7 @@ class BaseJob:
     @contextmanager
     def session(
         self, connection: str | None = None, *, read_only: bool = False
-    ) -> Iterator[Session]:
+    ) -> Iterator["Session"]:
         """Give a session whose work commits with the job's completion."""
         name = connection or self.connection
         with jobapi.current().session(name, read_only=read_only) as session:
@@ -182,7 +183,7 @@ class BaseJob:
     @contextmanager
     def autocommit(
         self, connection: str | None = None, *, patient: bool = False
-    ) -> Iterator[Connection]:
+    ) -> Iterator["Connection"]:
         """Give a connection on which each statement commits by itself, for VACUUM and the like.
 
         `patient`: see `jobapi.Attempt`.
@@ -208,7 +209,7 @@ class BaseJob:
 
 
 @contextmanager
-def get_db(connection: str | None = None) -> Iterator[Session]:
+def get_db(connection: str | None = None) -> Iterator["Session"]:
     """Give a session of the job that is being executed; its work commits with the job."""
     with jobapi.current().session(connection) as session:
         yield session

@@ -1,9 +1,7 @@
 """CheckData: fail where rows break a rule."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import InvalidPayload, JobFailure, RefusedSql
 from headrace.jobs.base import BaseJob, logger
@@ -12,6 +10,9 @@ from headrace.jobs.sql.query_result import outcome_of
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, refuse_outside_transaction, render_script
 from headrace.template import Preview, RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _SHOWN = 5
 
@@ -134,7 +135,7 @@ class CheckData(BaseJob):
         self.refuse_statements(statements)
         return statements[0]
 
-    def _broken_counts(self, session: Session) -> list[str]:
+    def _broken_counts(self, session: "Session") -> list[str]:
         if self.min_rows is None and self.max_rows is None:
             return []
         count = execute(session, self.sql("count_rows", table=self.table)).scalar_one()
@@ -159,7 +160,7 @@ class CheckData(BaseJob):
             raise InvalidPayload("CheckData has nothing to check: give a rule, or sql")
 
 
-def _broken(session: Session, told: str, query: RenderedSql) -> list[str]:
+def _broken(session: "Session", told: str, query: RenderedSql) -> list[str]:
     found = outcome_of(session, query, stream=True)
     count = found["row_count"]
     if count == 0:

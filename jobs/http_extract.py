@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, ClassVar, Literal, cast
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -27,6 +25,9 @@ from headrace.jobs.tables.expectations import Expected
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _IN_MEMORY_BYTES = 8_000_000
 _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/x-ndjson"}

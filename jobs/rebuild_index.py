@@ -1,14 +1,15 @@
 """RebuildIndex: rebuild an index, or all of a table's."""
 
 from collections.abc import Iterator
-from typing import Any
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.template import Preview, RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class RebuildIndex(BaseJob):
@@ -52,14 +53,14 @@ class RebuildIndex(BaseJob):
                 "drop and create them again"
             )
 
-    def _drop_leftovers(self, connection: Connection) -> None:
+    def _drop_leftovers(self, connection: "Connection") -> None:
         """Drop what earlier attempts, stopped on their way, have left: writers keep it up."""
         for index in self._named(connection, "rebuild_leftovers"):
             logger.info("Dropping %s, left by a stopped REINDEX", index)
             drop = self.sql("drop_index_concurrently", index=RenderedSql(index, {}))
             execute(connection, drop)
 
-    def _named(self, connection: Connection, template: str) -> list[str]:
+    def _named(self, connection: "Connection", template: str) -> list[str]:
         names = {
             "index": self.index and quote_identifier(self.index),
             "table": self.table and quote_identifier(self.table),

@@ -1,14 +1,15 @@
 """VacuumTable: reclaim dead rows and refresh statistics."""
 
 from collections.abc import Iterator
-from typing import Any
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.template import Preview, RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Tables, materialised views, TOAST tables, partitioned tables.
 _VACUUMED = ("r", "m", "t", "p")
@@ -39,7 +40,7 @@ class VacuumTable(BaseJob):
             execute(connection, statement)
         logger.info("Vacuumed %s", self.table)
 
-    def _refuse_skipped(self, connection: Connection) -> None:
+    def _refuse_skipped(self, connection: "Connection") -> None:
         """Refuse what PostgreSQL would skip with a warning only."""
         version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
         rights = self.sql(

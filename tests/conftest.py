@@ -1,11 +1,14 @@
 """What every test may ask for: servers, a database of its own, an empty Redis."""
 
+import faulthandler
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from headrace.errors import EmbeddedError
 from headrace.store.embedded import Servers
@@ -22,6 +25,42 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 )
+
+# How much later than its timeout a test's process ends that heard no signal.
+_DEAF_S = 60
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out as `make test` asks for; see `tests/support/distribution.py`."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.support.distribution import Distribution
+
+    config.option.loadscopereorder = False
+    return Distribution(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.support.distribution import longest_first
+
+        longest_first(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process of a test that its timeout's signal does not reach, inside libpq say."""
+    marker = item.get_closest_marker("timeout")
+    given = marker.args[0] if marker else item.config.getoption("timeout")
+    limit = float(given or item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(
+        limit + _DEAF_S, exit=True, file=item.config.stash[fault_handler_stderr_fd_key]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 Kind = Literal["scalar", "json", "array", "vector", "composite", "hstore"]
 
@@ -36,7 +37,7 @@ class Shape:
 SCALAR = Shape()
 
 
-def shapes_of(session: Session, oid: int) -> dict[str, Shape]:
+def shapes_of(session: "Session", oid: int) -> dict[str, Shape]:
     """Return the shape of each column of the table with this oid."""
     found = execute(session, packaged_sql("type_shapes", oid=oid)).mappings()
     types: dict[int, Mapping[str, Any]] = {row["oid"]: dict(row) for row in found}

@@ -7,14 +7,16 @@ import socket
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import psycopg2
 from psycopg2 import errorcodes
-from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _LINE = re.compile(r"line (\d+)(?:, column ([^:]+))?")
 _DATES = (
@@ -112,19 +114,19 @@ def copy_in(
         return int(cursor.rowcount)
 
 
-def server_version(session: Session) -> int:
+def server_version(session: "Session") -> int:
     """Return the server's version as PostgreSQL counts: 160004 for 16.4."""
     with _cursor(session) as cursor:
         return int(cursor.connection.server_version)
 
 
-def options_of(session: Session) -> str:
+def options_of(session: "Session") -> str:
     """Return the server options that the connection's URL gives."""
     with _cursor(session) as cursor:
         return str(cursor.connection.get_dsn_parameters().get("options", ""))
 
 
-def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
+def copy_out(session: "Session", sql: RenderedSql, target: IO[bytes]) -> int:
     """Run a COPY … TO STDOUT into `target` and return the number of rows."""
     with _cursor(session) as cursor:
         try:
@@ -139,7 +141,7 @@ def copy_out(session: Session, sql: RenderedSql, target: IO[bytes]) -> int:
 
 
 @contextmanager
-def _cursor(session: Session) -> Iterator[Any]:
+def _cursor(session: "Session") -> Iterator[Any]:
     session.flush()
     connection = session.connection()
     raw: Any = connection.connection

@@ -86,7 +86,7 @@ def text_of(spool: IO[bytes], answer: Answer, name: str) -> IO[str]:
 def records_of(text: str, name: str, path: str | None, declared: Sequence[str] | None) -> list[str]:
     """Return the records of a JSON document, each as it is written: no digit is lost.
 
-    `path` tells where they are. A document that is one object is a record where it has one of
+    `path` says where they are. A document that is one object is a record where it has one of
     the `declared` columns; None takes it as it is.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Unpacks what an answer is packed with, and tells whether all of it has come."""
+"""Unpacks what an answer is packed with, and says whether all of it has come."""
 
 import zlib
 from collections.abc import Iterator

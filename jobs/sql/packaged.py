@@ -2,21 +2,22 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection, CursorResult
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.template import RenderedSql, render
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy.orm import Session
 
 _TEMPLATES = Path(__file__).parent
 
 
 def execute(
-    target: Session | Connection, sql: RenderedSql, *, stream: bool = False
-) -> CursorResult[Any]:
+    target: "Session | Connection", sql: RenderedSql, *, stream: bool = False
+) -> "CursorResult[Any]":
     """Send one rendered statement. With `stream` rows come in batches, not all at once."""
-    connection = target.connection() if isinstance(target, Session) else target
+    connection = connection_of(target)
     options: dict[str, Any] = {}
     if stream:
         options |= {"stream_results": True, "max_row_buffer": 1000}
@@ -25,6 +26,14 @@ def execute(
         options["no_parameters"] = True
         return connection.exec_driver_sql(sql.display, execution_options=options)
     return connection.exec_driver_sql(sql.pyformat, dict(sql.binds), execution_options=options)
+
+
+def connection_of(target: "Session | Connection") -> "Connection":
+    """Return the connection of a session, or the one that is given."""
+    # Imported here, and not where a job's file is loaded: `headrace validate` sends nothing.
+    from sqlalchemy.orm import Session
+
+    return target.connection() if isinstance(target, Session) else target
 
 
 def packaged_sql(template: str, /, **values: Any) -> RenderedSql:

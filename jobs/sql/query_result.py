@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import (
@@ -18,12 +18,14 @@ from psycopg2.extensions import (
     new_type,
     register_type,
 )
-from sqlalchemy import Connection, CursorResult, event
-from sqlalchemy.orm import Session
 
-from headrace.jobs.sql.packaged import execute
+from headrace.jobs.sql.packaged import connection_of, execute
 from headrace.model import exact_json
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy.orm import Session
 
 ROWS_KEPT = 100
 BYTES_KEPT = 1_000_000
@@ -34,14 +36,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def outcome_of(
-    target: Session | Connection, sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
+    target: "Session | Connection", sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
 ) -> dict[str, Any]:
     """Send one statement and return its `outcome`, with each value as it is in the database."""
     with _values_as_written(target), execute(target, sql, stream=stream) as cursor:
         return outcome(cursor, keep)
 
 
-def outcome(cursor: CursorResult[Any], keep: int = ROWS_KEPT) -> dict[str, Any]:
+def outcome(cursor: "CursorResult[Any]", keep: int = ROWS_KEPT) -> dict[str, Any]:
     """Return `{row_count}`, with the first `keep` rows and `columns` where there are rows.
 
     Rows that would make it larger than `BYTES_KEPT` are counted but left out, which
@@ -91,13 +93,15 @@ def as_json(value: Any) -> Any:
 
 
 @contextmanager
-def _values_as_written(target: Session | Connection) -> Iterator[None]:
+def _values_as_written(target: "Session | Connection") -> Iterator[None]:
     """Have what Python cannot hold read as PostgreSQL writes it, within the block.
 
     The driver refuses a date before the year 1, takes infinity for the year 9999, a month for
     thirty days and 24:00 for 00:00.
     """
-    connection = target.connection() if isinstance(target, Session) else target
+    from sqlalchemy import event
+
+    connection = connection_of(target)
 
     def _register(_connection: Any, cursor: Any, *_rest: Any) -> None:
         for one in _TYPES:

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure, RefusedSql
@@ -20,6 +17,10 @@ from headrace.template import (
     remember_text,
     render,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
 
 # What is rendered is held in memory several times over.
 MOST_SQL_BYTES = 10_000_000
@@ -86,18 +87,20 @@ def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql
 
 
 def run_statements(
-    target: Session | Connection, statements: list[RenderedSql], *, keep: int = ROWS_KEPT
+    target: "Session | Connection", statements: list[RenderedSql], *, keep: int = ROWS_KEPT
 ) -> dict[str, Any]:
     """Run statements in turn and return the last one's outcome, see `outcome`.
 
     Raises:
         RefusedSql: one of them cannot run inside a transaction, and `target` is a session.
     """
+    from sqlalchemy import Connection
+
     result: dict[str, Any] = {}
     for statement in statements:
-        if isinstance(target, Session):
+        if not isinstance(target, Connection):
             refuse_outside_transaction(statement)
-        reads = isinstance(target, Session) and _only_reads(statement)
+        reads = not isinstance(target, Connection) and _only_reads(statement)
         result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)

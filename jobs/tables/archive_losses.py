@@ -1,12 +1,13 @@
 """Finds what would be lost if old rows of a table were moved to an archive, before they are."""
 
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 PICKED = "headrace_picked_rows"
 """The temporary table that names the rows which are to move."""
@@ -23,7 +24,7 @@ _WIDER = {
 }
 
 
-def refuse_unfit_table(session: Session, table: str, into: str, column: str) -> None:
+def refuse_unfit_table(session: "Session", table: str, into: str, column: str) -> None:
     """Refuse to archive where age cannot be told, or where an archive would not be one.
 
     Raises:
@@ -49,7 +50,7 @@ def refuse_unfit_table(session: Session, table: str, into: str, column: str) -> 
         )
 
 
-def archived_columns(session: Session, table: str, into: str) -> list[str]:
+def archived_columns(session: "Session", table: str, into: str) -> list[str]:
     """Return the columns to move, quoted; one that the archive generates itself is left out.
 
     Raises:
@@ -71,7 +72,7 @@ def archived_columns(session: Session, table: str, into: str) -> list[str]:
     return [one.quoted for one in found if not one.generated]
 
 
-def refuse_lost_children(session: Session, table: str) -> None:
+def refuse_lost_children(session: "Session", table: str) -> None:
     """Refuse to move rows with which others would be deleted, or lose what they refer to.
 
     The rows to move are held by then, so that no other transaction can refer to them anew.
@@ -110,7 +111,7 @@ def _holds(old: str, new: str) -> bool:
     )
 
 
-def _rows(session: Session, template: str, **values: Any) -> list[Any]:
+def _rows(session: "Session", template: str, **values: Any) -> list[Any]:
     return list(execute(session, packaged_sql(template, **values)))
 
 

@@ -1,12 +1,14 @@
-"""Tells an index that was half built from one that can be used."""
+"""Distinguishes an index that was half built from one that can be used."""
 
 import re
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, without_comments
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _IF_NOT_EXISTS = re.compile(
     r'\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+IF\s+NOT\s+EXISTS\s+("(?:[^"]|"")+"|[^\W\d]\w*)',
@@ -14,7 +16,7 @@ _IF_NOT_EXISTS = re.compile(
 )
 
 
-def refuse_half_built(connection: Connection, statement: RenderedSql) -> None:
+def refuse_half_built(connection: "Connection", statement: RenderedSql) -> None:
     """Refuse an index that `IF NOT EXISTS` has taken for made though an earlier attempt broke off.
 
     Raises:

@@ -1,16 +1,18 @@
 """Refuses a table that keeps old rows or does not take new ones, by triggers, rules or heirs."""
 
 from collections.abc import Sequence
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Table
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
-def refuse_missing(session: Session, target: Table, key: Sequence[str]) -> None:
+
+def refuse_missing(session: "Session", target: Table, key: Sequence[str]) -> None:
     """Refuse to have lost rows to a trigger: each key that was staged has to be there."""
     statement = packaged_sql("missing_keys", table=target.sql, staged=STAGED, key=key)
     missing = execute(session, statement).scalar()
@@ -29,7 +31,7 @@ def refuse_unchanged(target: Table, kept: int) -> None:
         )
 
 
-def refuse_kept(session: Session, target: Table, key: Sequence[str] = ()) -> None:
+def refuse_kept(session: "Session", target: Table, key: Sequence[str] = ()) -> None:
     """Refuse to leave rows that were to be deleted: all but those whose key is staged."""
     if target.readable and _unstaged_row(session, target, key):
         raise JobFailure(
@@ -38,7 +40,7 @@ def refuse_kept(session: Session, target: Table, key: Sequence[str] = ()) -> Non
         )
 
 
-def refuse_heirs(session: Session, target: Table, key: Sequence[str] = ()) -> None:
+def refuse_heirs(session: "Session", target: Table, key: Sequence[str] = ()) -> None:
     """Refuse to delete rows of the tables that inherit from the target."""
     if target.heirs and _unstaged_row(session, target, key, heirs_of=target.oid):
         raise JobFailure(
@@ -49,7 +51,7 @@ def refuse_heirs(session: Session, target: Table, key: Sequence[str] = ()) -> No
 
 
 def _unstaged_row(
-    session: Session, target: Table, key: Sequence[str], *, heirs_of: int | None = None
+    session: "Session", target: Table, key: Sequence[str], *, heirs_of: int | None = None
 ) -> bool:
     statement = packaged_sql(
         "unstaged_row", table=target.sql, staged=STAGED, key=key, heirs_of=heirs_of

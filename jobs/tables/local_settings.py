@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 @contextmanager
-def set_locally(session: Session, *settings: tuple[str, str]) -> Iterator[None]:
+def set_locally(session: "Session", *settings: tuple[str, str]) -> Iterator[None]:
     """Give these settings their values within the block, and set them back as it ends.
 
     Where it ends in an error they go with the transaction. On the driver's own cursor: the
@@ -36,7 +38,7 @@ def _shown(session: Session, name: str) -> str:
     return str(value)
 
 
-def _set(session: Session, settings: Sequence[tuple[str, str]]) -> None:
+def _set(session: "Session", settings: Sequence[tuple[str, str]]) -> None:
     with closing(session.connection().connection.cursor()) as cursor:
         for name, value in settings:
             escaped = value.replace("'", "''")

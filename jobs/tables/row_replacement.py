@@ -7,9 +7,7 @@ time. Its definition, owner, rights, indexes, policies and triggers are not touc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -33,6 +31,9 @@ from headrace.jobs.tables.staging_table import CHANGES, STAGED, drop_staged
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
 
 
@@ -46,7 +47,7 @@ class Written:
 
 
 def replace_rows(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     rows: int,
@@ -90,7 +91,7 @@ def replace_rows(
 
 
 def write_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     key: Sequence[str],
@@ -192,7 +193,7 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
 
 
-def _insert_all(session: Session, target: Table, columns: Sequence[Column], rows: int) -> None:
+def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
     names = [column.name for column in columns]
     statement = insert_statement(target.sql, names, always=_overriding(columns))
     stored = execute(session, statement).rowcount
@@ -209,7 +210,7 @@ def _overriding(columns: Sequence[Column]) -> bool:
 
 
 def _refuse_renumbering(
-    session: Session, target: Table, key: Sequence[str], fixed: Sequence[str]
+    session: "Session", target: Table, key: Sequence[str], fixed: Sequence[str]
 ) -> None:
     """Refuse to change what PostgreSQL lets nobody change: GENERATED ALWAYS AS IDENTITY."""
     statement = packaged_sql(
@@ -281,7 +282,7 @@ def _why_by_key(target: Table) -> str:
     return "it has values in columns that the new rows lack"
 
 
-def _tell_cascades(session: Session, target: Table) -> None:
+def _tell_cascades(session: "Session", target: Table) -> None:
     statement = packaged_sql("cascading_children", oid=target.oid)
     for row in execute(session, statement):
         logger.warning(

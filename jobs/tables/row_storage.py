@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -31,6 +30,9 @@ from headrace.jobs.tables.table_creation import make_of_staged
 from headrace.jobs.tables.type_fitting import fit, look_at
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -45,7 +47,7 @@ class Staged:
 
 
 def replace_table(
-    session: Session,
+    session: "Session",
     table: str,
     query: RenderedSql,
     *,
@@ -65,7 +67,7 @@ def replace_table(
 
 
 def store_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     *,
@@ -173,7 +175,7 @@ def append_staged(
 
 
 def merge_staged(
-    session: Session,
+    session: "Session",
     table: str,
     staged: Staged,
     key: list[str],
@@ -244,7 +246,7 @@ def ready_by_key(
 
 
 def _agreed(
-    session: Session, target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
+    session: "Session", target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
 ) -> Agreement:
     drift = look_at(session, target, staged.model)
     agreed = agree(drift, policy, replaces=replaces)

@@ -20,7 +20,7 @@ _OURS = ("_deleted_at", "_loaded_at", "_file", "_line", "_run_id", "valid_from",
 class Pair:
     """A column of the rows, and the target's of the same name.
 
-    `storable` tells whether PostgreSQL casts the one to the other when it is assigned.
+    `storable` says whether PostgreSQL casts the one to the other when it is assigned.
     """
 
     given: Column
@@ -114,10 +114,10 @@ def compare(target: Table, given: Sequence[Column], generated: frozenset[str]) -
 def agree(drift: Drift, policy: OnSchemaChange, *, replaces: bool) -> Agreement:
     """Return what `on_schema_change` makes of the differences.
 
-    `replaces` tells whether every row of the target is written anew.
+    `replaces` says whether every row of the target is written anew.
 
     Raises:
-        JobFailure: the rows cannot be stored in this way; it tells why, and the remedies.
+        JobFailure: the rows cannot be stored in this way; it says why, and the remedies.
     """
     written = tuple(pair.target for pair in drift.pairs)
     if policy == "recreate":

@@ -1,16 +1,18 @@
 """Moves sequences past the values that were loaded, so that the next insert does not collide."""
 
 from collections.abc import Sequence
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Table
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
-def advance_sequences(session: Session, target: Table, columns: Sequence[str]) -> None:
+
+def advance_sequences(session: "Session", target: Table, columns: Sequence[str]) -> None:
     """Move the sequences behind these columns of a table past the greatest value there.
 
     Those are the sequences of identity and serial columns and of defaults that call `nextval`.

@@ -1,9 +1,7 @@
 """Names of tables that jobs make, and the temporary table in which rows wait for their target."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -17,12 +15,15 @@ from headrace.jobs.tables.table_catalog import (
 )
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 STAGED = "headrace_staged_rows"
 CHANGES = "headrace_changed_rows"
 STAGED_SQL = RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
 
-def stage_rows(session: Session, query: RenderedSql) -> int:
+def stage_rows(session: "Session", query: RenderedSql) -> int:
     """Keep the query's rows in a temporary table, named `STAGED`, until the job ends.
 
     Returns their number.
@@ -31,7 +32,7 @@ def stage_rows(session: Session, query: RenderedSql) -> int:
     return _run(session, "stage_rows", staged=STAGED, query=query)
 
 
-def make_staging(session: Session, columns: Sequence[Column], name: str = STAGED) -> None:
+def make_staging(session: "Session", columns: Sequence[Column], name: str = STAGED) -> None:
     """Make an empty temporary table with these columns: their types, and nothing else of them.
 
     The types are the server's own words (see `Column.type`), not a user's.
@@ -41,19 +42,19 @@ def make_staging(session: Session, columns: Sequence[Column], name: str = STAGED
     _run(session, "make_staging", staged=name, columns=declared)
 
 
-def drop_staged(session: Session, name: str = STAGED) -> None:
+def drop_staged(session: "Session", name: str = STAGED) -> None:
     """Drop the temporary table, if it is there."""
     _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
 
 
-def staged_table(session: Session) -> Table:
+def staged_table(session: "Session") -> Table:
     """Return what the catalogue knows of the staged rows."""
     found = find_table(session, f"pg_temp.{STAGED}")
     assert found is not None, "nothing is staged"
     return found
 
 
-def create_schema(session: Session, table: str) -> None:
+def create_schema(session: "Session", table: str) -> None:
     """Create the schema of `table` where it is missing.
 
     Raises:
@@ -76,7 +77,7 @@ def create_schema(session: Session, table: str) -> None:
     _run(session, "create_schema", schema=schema)
 
 
-def lock_name(session: Session, table: str) -> None:
+def lock_name(session: "Session", table: str) -> None:
     """Hold off every other job that creates or refills `table`, until this transaction ends.
 
     What the other one has made is known to this session afterwards.
@@ -85,7 +86,7 @@ def lock_name(session: Session, table: str) -> None:
     _hold(session, schema, name)
 
 
-def lock_rows(session: Session, target: Table) -> None:
+def lock_rows(session: "Session", target: Table) -> None:
     """Hold off other writers of an existing table until this transaction ends; readers go on.
 
     Raises:
@@ -102,20 +103,20 @@ def lock_rows(session: Session, target: Table) -> None:
         )
 
 
-def table_exists(session: Session, table: str) -> bool:
+def table_exists(session: "Session", table: str) -> bool:
     """Return whether there is a table or view of this name."""
     return find_table(session, table) is not None
 
 
-def _hold(session: Session, schema: str | None, name: str) -> None:
+def _hold(session: "Session", schema: str | None, name: str) -> None:
     # Whoever waits here holds up nobody, and is to wait for the other's whole load.
     with set_locally(session, ("lock_timeout", "0")):
         _run(session, "lock_name", schema=schema, name=name)
 
 
-def _schema_state(session: Session, schema: str) -> Any:
+def _schema_state(session: "Session", schema: str) -> Any:
     return execute(session, packaged_sql("schema_state", schema=schema)).mappings().one()
 
 
-def _run(session: Session, template: str, **values: Any) -> int:
+def _run(session: "Session", template: str, **values: Any) -> int:
     return max(0, execute(session, packaged_sql(template, **values)).rowcount)

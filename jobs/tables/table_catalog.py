@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import InvalidPayload, JobFailure, RefusedSql
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier, quote_name, split_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _KINDS = {
     "r": "table",
@@ -79,7 +81,7 @@ class Column:
 class Table:
     """A table, view or the like, found under the name `written` by a user.
 
-    `readable` tells whether the session's `role` may read it, `filtered` whether row level
+    `readable` says whether the session's `role` may read it, `filtered` whether row level
     security hides rows from it, `referenced` whether a foreign key of another table points here,
     `sifted` whether a trigger or a rule may keep rows from being written. `heirs` names the tables
     that inherit from it and are no partitions.
@@ -115,7 +117,7 @@ class Table:
         return [column.name for column in self.columns if column.in_key]
 
 
-def find_table(session: Session, table: str) -> Table | None:
+def find_table(session: "Session", table: str) -> Table | None:
     """Return what the catalogue has under a name as a user writes it, None if there is nothing.
 
     Raises:
@@ -130,7 +132,7 @@ def find_table(session: Session, table: str) -> Table | None:
     return Table(table, **row, columns=tuple(Column(**column) for column in found))
 
 
-def readable_table(session: Session, table: str) -> Table:
+def readable_table(session: "Session", table: str) -> Table:
     """Return a table to read from.
 
     Raises:
@@ -151,7 +153,7 @@ def readable_table(session: Session, table: str) -> Table:
     return found
 
 
-def writable_table(session: Session, table: str) -> Table | None:
+def writable_table(session: "Session", table: str) -> Table | None:
     """Return a table to write to, None where it is missing.
 
     Raises:

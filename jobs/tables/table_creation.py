@@ -1,8 +1,7 @@
 """Makes the table for rows where there is none."""
 
 from collections.abc import Iterator, Sequence
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -10,6 +9,9 @@ from headrace.jobs.tables.row_replacement import insert_statement
 from headrace.jobs.tables.staging_table import create_schema, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def make_table(

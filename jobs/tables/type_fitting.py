@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2 import errorcodes
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -17,11 +16,14 @@ from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.jobs.tables.value_losses import cast_of, tell_losses
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 _FITTED = "headrace_fitted_rows"
 _NO_CAST = (errorcodes.DATATYPE_MISMATCH, errorcodes.CANNOT_COERCE)
 
 
-def look_at(session: Session, target: Table, model: Table | None) -> Drift:
+def look_at(session: "Session", target: Table, model: Table | None) -> Drift:
     """Return the differences between the staged rows and the table that they are for.
 
     `model` is the table that they come from, where that is one.
@@ -41,13 +43,15 @@ def look_at(session: Session, target: Table, model: Table | None) -> Drift:
 
 
 def fit(
-    session: Session, target: Table, columns: Sequence[Column], model: Table | None, rows: int
+    session: "Session", target: Table, columns: Sequence[Column], model: Table | None, rows: int
 ) -> None:
     """Make the staged rows be of these columns' types, as an assignment would, but lose nothing.
 
     Raises:
         JobFailure: a value does not fit, or would be rounded or cut; its column is named.
     """
+    from sqlalchemy.exc import DBAPIError
+
     staged = {column.name: column for column in staged_table(session).columns}
     pairs = [Pair(staged[column.name], column) for column in columns]
     if all(p.given.identity_of_type == p.target.identity_of_type for p in pairs if not _new(p)):
@@ -69,7 +73,7 @@ def _new(pair: Pair) -> bool:
     return not pair.target.identity_of_type or pair.given is pair.target
 
 
-def _move(session: Session, pairs: Sequence[Pair], model: Table | None) -> int:
+def _move(session: "Session", pairs: Sequence[Pair], model: Table | None) -> int:
     return execute(session, _statement(pairs, model)).rowcount
 
 
@@ -93,7 +97,7 @@ def _expression(pair: Pair, model: Table | None) -> str:
     return cast_of(pair)
 
 
-def _is_storable(session: Session, pair: Pair, model: Table | None) -> bool:
+def _is_storable(session: "Session", pair: Pair, model: Table | None) -> bool:
     """Ask PostgreSQL whether it would take the assignment; no value is looked at."""
     statement = packaged_sql("explain", statement=_statement([pair], model))
     with _undone_where(session, _NO_CAST) as refused:
@@ -102,7 +106,7 @@ def _is_storable(session: Session, pair: Pair, model: Table | None) -> bool:
 
 
 def _misfit(
-    session: Session, target: Table, pairs: Sequence[Pair], model: Table | None
+    session: "Session", target: Table, pairs: Sequence[Pair], model: Table | None
 ) -> JobFailure | None:
     """Find the column whose value does not fit: PostgreSQL's message does not name it."""
     for pair in pairs:
@@ -116,8 +120,12 @@ def _misfit(
 
 
 @contextmanager
-def _undone_where(session: Session, codes: Sequence[str] | None) -> Iterator[list[psycopg2.Error]]:
+def _undone_where(
+    session: "Session", codes: Sequence[str] | None
+) -> Iterator[list[psycopg2.Error]]:
     """Catch errors of these kinds, or all, and undo what was done within the block."""
+    from sqlalchemy.exc import DBAPIError
+
     caught: list[psycopg2.Error] = []
     try:
         with session.begin_nested():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def pipelines(given: argparse.Namespace) -> int:
-    """List what the files declare, and tell of files that are broken."""
+    """List what the files declare, and report files that are broken."""
     with installation(given) as headrace:
         headrace.keep_last_good()
         rows = _pipeline_rows(headrace)

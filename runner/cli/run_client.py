@@ -131,7 +131,7 @@ class RunClient:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what was said. A full disk under the output is told once, and ends no run."""
+        """Write what was said. A full disk under the output is reported once, and ends no run."""
         try:
             sys.stdout.flush()
         except BrokenPipeError:

@@ -195,7 +195,7 @@ def live_worker(headrace: "Headrace") -> None:
 
 
 def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
-    """Migrate, then say what is in force. In a process of its own: nothing of it stays.
+    """Migrate, then log what is active. Runs in a process of its own: nothing of it stays.
 
     `tell` is given the prefix of the installation's keys in Redis.
 

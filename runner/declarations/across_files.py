@@ -88,7 +88,7 @@ def across(files: Sequence[Declared]) -> Iterator[Fault]:
         return
     known: dict[str, Pipeline | None] = {}
     for file in files:
-        # A name that two files use is told elsewhere; which of them is meant nobody knows.
+        # A name that two files use is checked elsewhere; which of them is meant nobody knows.
         known[file.name] = None if file.name in known else file.pipeline
     for file in speaking:
         for reference in file.references:

@@ -1,6 +1,6 @@
 """A pipeline file as it was written, seen by the rules.
 
-Rules run on files that break the schema, too, so that all problems are told at once. The
+Rules run on files that break the schema, too, so that all problems are reported at once. The
 draft therefore hands out only what has the right type.
 """
 

@@ -23,7 +23,7 @@ class Catalogue(Protocol):
     def result_keys(self, job: str) -> Collection[str] | Mapping[str, type] | None:
         """Return the keys that a job's result can have, None where they are not known.
 
-        A mapping tells the types of their values, too.
+        A mapping gives the types of their values, too.
         """
 
     def kept_as_text(self, job: str) -> Collection[str]:

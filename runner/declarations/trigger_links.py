@@ -117,7 +117,7 @@ def across_triggers(
     """Yield what is wrong in `files` as others see it, each with the file that it is wrong in.
 
     `beside` are files that are not looked at themselves, but may be named. `kept` are
-    pipelines that stay in force, by name, although their files are broken by now.
+    pipelines that stay active, by name, although their files are broken by now.
     """
     files, kept = list(files), kept or {}
     everyone = [*files, *beside]
@@ -147,7 +147,7 @@ def _unknown_params(files: Sequence[Linked], everyone: Sequence[Linked]) -> Iter
     """Yield parameters that an upstream pipeline does not declare, as far as it can be read."""
     valid: dict[str | None, Pipeline | None] = {}
     for one in everyone:
-        # A name that two files use is told elsewhere; which of them is meant nobody knows.
+        # A name that two files use is checked elsewhere; which of them is meant nobody knows.
         valid[one.name] = None if one.name in valid else one.pipeline
     for one in files:
         for upstream, param, at in one.links.params:

@@ -129,7 +129,7 @@ class Headrace:
         return Interventions(self.database, self.dispatcher)
 
     def keep_last_good(self) -> list[str]:
-        """Put in force what the database has of pipelines whose files are broken.
+        """Put into effect what the database has of pipelines whose files are broken.
 
         Returns their names.
 

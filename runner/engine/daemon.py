@@ -155,7 +155,7 @@ class Daemon:
         threading.Thread(target=self._remove_former, daemon=True).start()
 
     def _keep_last_good(self) -> None:
-        """Have a broken edit keep the version in force that the leader before had."""
+        """Keep the version that was active in the previous daemon, despite a broken edit."""
         for name in self._headrace.keep_last_good():
             log.warning("%s: its file is broken; the last valid version stays active", name)
         for name, why in sorted(self._headrace.pipelines.held.items()):

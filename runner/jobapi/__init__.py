@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
@@ -45,7 +44,7 @@ class Permissions:
     """Rights that the configuration gives to jobs beyond their databases: by default none.
 
     `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
-    them; `shell_commands` tells whether they may start programs.
+    them; `shell_commands` says whether they may start programs.
     """
 
     shell_commands: bool = False
@@ -73,7 +72,7 @@ class Attempt:
     """The attempt that runs in this process.
 
     `folders` tell where a path of the pipeline is looked up and where files are written;
-    `project` is the folder of the configuration. `authored` tells that a pipeline file says what
+    `project` is the folder of the configuration. `authored` means that a pipeline file says what
     the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
     thousands as fast as one.
     """
@@ -226,6 +225,8 @@ def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
 def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]) -> str:
     """Dispatch a job and return its id."""
     if not _dispatcher:
+        from importlib.metadata import entry_points
+
         # By its entry point: the door knows nothing of the engine behind it.
         found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
         use_dispatcher(found.load()())

@@ -68,7 +68,7 @@ def _concurrency(given: Concurrency) -> dict[str, Any]:
 
 
 def _said(value: Any) -> dict[str, Any]:
-    """Return a dataclass's fields by the YAML's names. Defaults are told: they are in force."""
+    """Return a dataclass's fields by the YAML's names. Defaults are included: they are active."""
     found = {}
     for field in fields(value):
         own = getattr(value, field.name)

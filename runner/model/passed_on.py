@@ -14,7 +14,7 @@ class Passed:
 
     `fixed` and the first `positional` parameters it gives itself. `optional` ones it gives where
     they are left out, `popped` ones it takes for itself, with whether they are required. With
-    `anything` it gives what cannot be read. `forwards` tells whether it passes `**kwargs` on.
+    `anything` it gives what cannot be read. `forwards` says whether it passes `**kwargs` on.
     """
 
     forwards: bool = True

@@ -70,7 +70,7 @@ class Param:
 class Concurrency:
     """Limit of the runs at a time: `limit` of all whose `group` it is.
 
-    `on_conflict`, one of queue, skip, replace and fail, tells what becomes of one more.
+    `on_conflict`, one of queue, skip, replace and fail, says what becomes of one more.
     """
 
     limit: int = 1
@@ -82,7 +82,7 @@ class Concurrency:
 class PipelineTrigger:
     """A run starts when runs of all these pipelines have ended, `window_s` apart at the most.
 
-    `on`, one of completed, failed and ended, tells how; `with_` are parameters of the new run,
+    `on`, one of completed, failed and ended, says how; `with_` are parameters of the new run,
     which may be templates over `upstream`.
     """
 

@@ -20,7 +20,7 @@ class PlannedJob:
 
     `step` is the step's id, or `id[0]`, `id[1]` … where the step has a `foreach`.
 
-    `late` tells that `payload` or `env` still holds templates over other steps' results; they
+    `late` means that `payload` or `env` still holds templates over other steps' results; they
     are rendered when the job is claimed. `when` is an expression that the gate evaluates.
     `slots` is how many jobs of its `pool` run at a time, or of its step in this run where it
     has no pool; None sets no limit. `handler` is one of success, failure and finally: the job
@@ -53,7 +53,7 @@ class Plan:
     """All jobs of one run in an order in which every job follows what it depends on.
 
     `folder` is where relative paths are looked up first, below the pipelines folder.
-    `param_types` tells how the stored `params` are read again, `timezone` on whose clock
+    `param_types` says how the stored `params` are read again, `timezone` on whose clock
     `logical_date` is.
     `parent_job` is the id of the job that waits for the run, where a step has started it.
     """

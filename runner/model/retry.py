@@ -11,7 +11,7 @@ class RetryPolicy:
     `intervals_s` where given (the last one repeats), else `delay_s * factor**n` up to
     `max_delay_s`. With `jitter` a wait is drawn evenly from zero up to that value.
 
-    `when` tells which errors are worth a retry: classes by name, or a regular expression that
+    `when` says which errors are worth a retry: classes by name, or a regular expression that
     is searched in the error's text; None means all.
     """
 

@@ -1,4 +1,4 @@
-"""A pipeline as bytes from which it can be had again, whatever its files have become.
+"""A pipeline as bytes from which it can be restored, whatever its files have become.
 
 Unlike `definition`, which is for readers, nothing is left out and nothing written otherwise.
 """
@@ -30,7 +30,7 @@ _CLASSES: Mapping[str, type] = {
         *(PipelineTrigger, RetryPolicy, Schedule, Step),
     )
 }
-# The key that tells what a mapping stands for.
+# The key that says what a mapping stands for.
 _KIND = ""
 
 

@@ -1,4 +1,4 @@
-"""Steps that run a pipeline: how their jobs are told from those of a class.
+"""Steps that run a pipeline: how their jobs differ from those of a class.
 
 Such a job has no class. Its `job_class` is `pipeline NAME`, which no class can be called, and
 its payload is what the run's parameters are made of.

@@ -3,7 +3,7 @@
 A line is there as soon as it is said, whatever becomes of the process: a SIGKILL, or C code that
 holds the interpreter. Of each attempt the first lines and the last ones stay; in between they are
 only counted. One process writes, another reads, and neither waits for the other: what is written
-counts once the header that tells of it is in force, and there are two headers by turns.
+counts once the header that tells of it is active, and there are two headers by turns.
 """
 
 import mmap

@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg2
 from psycopg2 import errors
-from sqlalchemy import Connection
 
 from headrace.errors import StoreUnavailable, TransactionEnded
 from headrace.store.job_connection import JobConnection
@@ -23,6 +22,9 @@ from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
 from headrace.store.session_state import IN_ORDER
 from headrace.store.statements import STATEMENTS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Under the job's own search path: names that are the server's are written in full.
 _MARK = "{settings}SAVEPOINT {savepoint}; SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
@@ -39,7 +41,7 @@ class Held:
     `committing`: the attempt has sent its COMMIT, and nothing of the job's can run any more.
     """
 
-    opened: Connection
+    opened: "Connection"
     raw: JobConnection
     number: str
     savepoint: str
@@ -90,7 +92,7 @@ class Held:
                 raise TransactionEnded
 
 
-def hold(opened: Connection, settings: str, *, ledger_of: UUID | None = None) -> Held:
+def hold(opened: "Connection", settings: str, *, ledger_of: UUID | None = None) -> Held:
     """Begin the attempt's transaction, its mark and the look into the ledger in one round trip.
 
     `settings` are commands that come first.

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import psycopg2
-from sqlalchemy import Connection, PoolProxiedConnection
 
 from headrace.store.connect import make_engine
 from headrace.store.outages import reported
 from headrace.store.statements import STATEMENTS, Query, Statement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, PoolProxiedConnection
 
 Row = dict[str, Any]
 R = TypeVar("R")
@@ -48,7 +50,7 @@ class Transaction(Protocol):
 class SqlTransaction(Transaction):
     """A transaction over an SQLAlchemy connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: "Connection") -> None:
         self.connection = connection
 
     def run_named(self, statement: str, values: dict[str, Any]) -> list[Row]:
@@ -112,7 +114,7 @@ class Database(Transaction):
 
 
 def _prepared(
-    line: PoolProxiedConnection, statement: Statement, values: dict[str, Any]
+    line: "PoolProxiedConnection", statement: Statement, values: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
     there = line.info.setdefault("prepared", set())
     cursor = line.cursor()

@@ -6,16 +6,18 @@ not, or where the server takes no writes, a job can still read.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import quote_ident
-from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import StoreUnavailable
 from headrace.store.statements import STATEMENTS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 # Any number; only that nobody else takes it.
 _LOCK = 1751474532
@@ -32,12 +34,12 @@ class Ledgers:
     to a connection's database.
     """
 
-    def __init__(self, beside: Callable[[str], Iterable[Engine]]) -> None:
+    def __init__(self, beside: Callable[[str], Iterable["Engine"]]) -> None:
         self._beside = beside
         self._there: set[str] = set()
         self.reasons: dict[str, str] = {}
 
-    def why_none(self, name: str, engine: Engine, *, anew: bool = False) -> str | None:
+    def why_none(self, name: str, engine: "Engine", *, anew: bool = False) -> str | None:
         """Return why a job may only read in a target, None where it may write.
 
         With `anew` what was known does not count.
@@ -79,7 +81,7 @@ class _State:
         )
 
 
-def ready(engine: Engine, beside: Iterable[Engine]) -> str | None:
+def ready(engine: "Engine", beside: Iterable["Engine"]) -> str | None:
     """Make the ledger where it is missing; return why a job may only read, None if it may write.
 
     In a transaction of its own: the job's may stand open for hours, and others would wait. Where
@@ -94,8 +96,8 @@ def ready(engine: Engine, beside: Iterable[Engine]) -> str | None:
     return reason
 
 
-def _opened(other: Engine, state: "_State") -> bool:
-    """Have another connection's role open its ledger for a role; tell whether it could."""
+def _opened(other: "Engine", state: "_State") -> bool:
+    """Have another connection's role open its ledger for a role; return whether it could."""
     try:
         with other.begin() as connection:
             # Two that grant at once fail each other.
@@ -110,7 +112,7 @@ def _opened(other: Engine, state: "_State") -> bool:
         return False  # What the job's own role lacks is told.
 
 
-def _made(engine: Engine) -> tuple["_State", str | None]:
+def _made(engine: "Engine") -> tuple["_State", str | None]:
     with engine.begin() as connection:
         state = _state(connection)
         if state.makeable:
@@ -125,7 +127,7 @@ def _made(engine: Engine) -> tuple["_State", str | None]:
         return state, None if state.usable else _reason(connection, state)
 
 
-def _make(connection: Connection, state: _State) -> None:
+def _make(connection: "Connection", state: _State) -> None:
     if not state.schema:
         _run(connection, STATEMENTS["make_schema"].sql)
     if not state.schema or state.owns_schema:
@@ -133,11 +135,11 @@ def _make(connection: Connection, state: _State) -> None:
     _run(connection, STATEMENTS["make_ledger"].sql)
 
 
-def _state(connection: Connection) -> _State:
+def _state(connection: "Connection") -> _State:
     return _State(*_run(connection, STATEMENTS["ledger_state"].pyformat, {})[0])
 
 
-def _reason(connection: Connection, state: _State) -> str:
+def _reason(connection: "Connection", state: _State) -> str:
     if state.read_only:
         return (
             f'the database "{state.database}" takes no writes from the role "{state.role}" (it is'
@@ -160,11 +162,11 @@ def _reason(connection: Connection, state: _State) -> str:
     )
 
 
-def _raw(connection: Connection) -> Any:
+def _raw(connection: "Connection") -> Any:
     return connection.connection.dbapi_connection
 
 
-def _run(connection: Connection, sql: str, values: dict[str, Any] | None = None) -> list[Any]:
+def _run(connection: "Connection", sql: str, values: dict[str, Any] | None = None) -> list[Any]:
     """Run a statement of ours beside SQLAlchemy, whose listeners watch over those of jobs."""
     with _raw(connection).plain() as cursor:
         cursor.execute(sql, values)

@@ -25,7 +25,7 @@ def log_lines(
 ) -> LogLines:
     """Return lines to write: `line`, `at` in Unix seconds, `level`, `message`.
 
-    Where some were left out, one more tells how many, in their place.
+    Where some were left out, one more says how many, in their place.
     """
     lines = list(entries)
     if left_out is not None:

@@ -4,11 +4,12 @@ A job's SQL may change its role, its search path, its timeouts, and more, and wh
 its transaction comes after that.
 """
 
-from typing import Any
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any
 
 from headrace.store.session_settings import OWN_SEARCH_PATH
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Sent ahead of the bookkeeping, in one message with it. The path comes before the statement that
 # uses functions, and that one asks first: who is no superuser may not even reset this setting.
@@ -29,7 +30,7 @@ RESET = (
 )
 
 
-def execute(opened: Connection, commands: str) -> None:
+def execute(opened: "Connection", commands: str) -> None:
     """Send commands of ours beside SQLAlchemy, whose listeners watch over those of jobs."""
     raw: Any = opened.connection.dbapi_connection
     if commands:

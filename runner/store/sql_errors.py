@@ -1,4 +1,4 @@
-"""A database's errors, told to the person who wrote the SQL."""
+"""A database's errors, worded for the person who wrote the SQL."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def without_link(text: str) -> str:
 def told_error(error: BaseException, place_of: Callable[[str], str | None]) -> str | None:
     """Return what the server said, with the SQLSTATE's name and the line; None if it said nothing.
 
-    `place_of` tells where a line of the SQL stands in what the user wrote.
+    `place_of` says where a line of the SQL stands in what the user wrote.
     """
     cause: Any = getattr(error, "orig", error)
     if not isinstance(cause, psycopg2.Error) or cause.pgcode is None:

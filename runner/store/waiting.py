@@ -119,7 +119,7 @@ def _connect_limit_s(dsn: str) -> float:
 
 
 def _ready(connection: Any, state: int, pause_s: float) -> bool:
-    """Wait for the connection's socket; tell whether it has become ready within `pause_s`."""
+    """Wait for the connection's socket; return whether it has become ready within `pause_s`."""
     waiting = select.poll()
     waiting.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
     return bool(waiting.poll(max(0.0, pause_s) * 1000))

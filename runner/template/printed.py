@@ -1,4 +1,4 @@
-"""Tells which values a template writes out as they are: there a number is seen as it is spelt."""
+"""Determines which values a template prints unchanged: there the spelling of a number is seen."""
 
 from collections.abc import Iterator, Mapping
 

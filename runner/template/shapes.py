@@ -2,7 +2,7 @@
 
 A shape holds a sample: a value of the right type, or the very value where it is known. What an
 operation makes of a sample tells the type of what it will make of the value, and an operation
-that no value of the type can bear is a mistake that needs no run to be found.
+that no value of the type supports is a mistake that needs no run to be found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

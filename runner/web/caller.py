@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Under this name a request's scope tells whether its connection is our user's own.
+# Under this name a request's scope says whether its connection is our user's own.
 OURS = "caller_is_ours"
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))

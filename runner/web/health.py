@@ -95,10 +95,10 @@ def _database_state(headrace: Headrace) -> dict[str, Any]:
 
 
 def _leads(leader: Row | None) -> bool | str:
-    """Return whether a daemon leads, `late` where one should have renewed its lease.
+    """Return whether a daemon is active, `late` if it should have renewed its lease.
 
-    Late is told, and takes nobody out of service: requests are served all the same. A lease that
-    a process of this host has left behind when it died is nobody's.
+    `late` is reported, but does not make the service unready: it serves requests all the same. The
+    lease of a process that has died on this host counts for nothing.
     """
     if leader is None:
         return False

@@ -33,9 +33,9 @@ router = APIRouter(
 
 @router.get("", summary="All pipelines, and problems of their files")
 def list_pipelines(headrace: Installed) -> Response:
-    """Answer every pipeline in force with its schedule and last run; `problems` has the rest.
+    """Answer every active pipeline with its schedule and last run; `problems` has the rest.
 
-    `broken` ones are in force as they were: their files have problems now.
+    `broken` ones are active as they were: their files have problems now.
     """
     _look(headrace)
     state = _State(headrace)
@@ -48,7 +48,7 @@ def list_pipelines(headrace: Installed) -> Response:
 def show_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline with its steps, parameters and next instants.
 
-    `triggered` tells what became of the newest runs that it waits for.
+    `triggered` says what became of the newest runs that it waits for.
     """
     pipeline = _pipeline(headrace, name)
     row = _State(headrace).row(pipeline)

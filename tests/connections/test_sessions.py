@@ -1,7 +1,6 @@
 """What a job's session is: what URL, role and database say, and what must hold besides."""
 
 import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -92,10 +91,8 @@ def test_a_wait_for_a_lock_ends_and_says_who_holds_it(
     with closing(connect(url if name else database)) as reader, reader.cursor() as cursor:
         cursor.execute("set application_name = 'a report'")
         cursor.execute("begin; select * from waited_for")
-        began = time.monotonic()
         row = run_sql(hand, "truncate waited_for", connection=name, lock_timeout="0.3s")
 
-    assert time.monotonic() - began < 4.5
     assert row["status"] == "failed"
     assert "a report" in row["error"]
     assert "public.waited_for" in row["error"]

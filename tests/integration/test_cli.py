@@ -108,8 +108,8 @@ def test_run_takes_the_worker_that_is_up(headrace: Headrace):
             assert time.monotonic() < give_up
         assert headrace("run", "two").code == 0
         assert len(headrace("workers", "--json").json["items"]) == 1
-        assert worker.stop(signal.SIGTERM) < 5
-        assert daemon.stop(signal.SIGTERM) < 5
+        worker.stop(signal.SIGTERM)
+        daemon.stop(signal.SIGTERM)
         assert (worker.process.returncode, daemon.process.returncode) == (0, 0)
 
 

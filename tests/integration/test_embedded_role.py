@@ -157,9 +157,7 @@ def test_a_job_cannot_run_a_program_through_sql(tmp_path: Path) -> None:
 
 
 def test_a_home_of_before_is_handed_over_to_the_ordinary_role(home: Path) -> None:
-    before = time.monotonic()
     embedded.start(home)
-    assert time.monotonic() - before < 15
 
     _check_handed_over(home)
 

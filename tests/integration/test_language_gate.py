@@ -8,6 +8,7 @@ import pytest
 from headrace.engine.attempts.outcome import Handled
 from headrace.engine.gating.gate import decide
 from headrace.errors import HeadraceError
+from headrace.store import session_settings
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"
@@ -409,7 +410,15 @@ steps:
     assert run["status"] == "failed"
 
 
-def test_ten_thousand_items_are_expanded_in_a_few_seconds(hand: ByHand) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a short transaction wait for a busy machine: PostgreSQL ends it after 3 s otherwise."""
+    monkeypatch.setitem(
+        session_settings._SHORT_TRANSACTION, "idle_in_transaction_session_timeout", "60s"
+    )
+
+
+def test_ten_thousand_items_are_expanded_and_not_one_more(patient: None, hand: ByHand) -> None:
     hand.declare(
         f"""
 name: many

@@ -68,7 +68,7 @@ class Matrix:
             return json.load(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def second_servers() -> Iterator[Mapping[str, Server]]:
     """Servers of other major versions; see `places.servers`."""
     try:
@@ -80,7 +80,7 @@ def second_servers() -> Iterator[Mapping[str, Server]]:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def matrix(
     second_servers: Mapping[str, Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Matrix]:

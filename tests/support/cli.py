@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support import warm_python
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -43,30 +43,29 @@ class Headrace:
     environ: Mapping[str, str]
 
     def __call__(self, *arguments: str, timeout: float = 50) -> Done:
-        ended = subprocess.run(
-            [sys.executable, "-m", "headrace", *arguments],
-            cwd=self.folder,
-            env=environment(self.environ),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+        done = Done(
+            *warm_python.run(
+                ["headrace", *arguments],
+                cwd=self.folder,
+                env=environment(self.environ),
+                timeout=timeout,
+            )
         )
-        assert "Traceback (most recent call last)" not in ended.stderr, ended.stderr
-        return Done(ended.returncode, ended.stdout, ended.stderr)
+        assert "Traceback (most recent call last)" not in done.err, done.err
+        return done
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator["Running"]:
         """Yield a command that runs on; what is left of its tree is killed at the end."""
         log = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "headrace", *arguments],
+            process = warm_python.start(
+                ["headrace", *arguments],
                 cwd=self.folder,
                 env=environment(self.environ),
                 stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                stderr=stream,
+                new_session=True,
             )
         running = Running(process, log)
         try:
@@ -79,7 +78,7 @@ class Headrace:
 
 @dataclass
 class Running:
-    process: "subprocess.Popen[bytes]"
+    process: warm_python.Started
     log: Path
 
     def output(self) -> str:
@@ -111,12 +110,10 @@ class Running:
             todo += below
         return found
 
-    def stop(self, number: int = signal.SIGINT) -> float:
-        """Send a signal and wait for the end; returns the seconds that it took."""
-        before = time.monotonic()
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Send a signal and wait for the end."""
         self.process.send_signal(number)
-        self.process.wait(timeout=20)
-        return time.monotonic() - before
+        self.process.wait(timeout=60)
 
 
 def alive(pid: int) -> bool:

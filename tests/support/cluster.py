@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from headrace.engine.application import Headrace, connect
 from headrace.queue.keys import Keys
 from headrace.queue.process import birth_ticks
 from headrace.store.embedded import Servers
+from tests.support import warm_python
 from tests.support.invariants import check_invariants, install_audit
 from tests.support.processes import Process, wait_until
 
@@ -74,13 +73,11 @@ class Cluster:
 
     def _start(self, role: str, processes: int, env: Mapping[str, str]) -> Process:
         log = self.folder / f"{role}-{len(self.started)}.log"
-        command = [sys.executable, "-m", "tests.support.process", role, str(processes)]
         with log.open("wb") as out:
-            popen = subprocess.Popen(
-                command,
+            popen = warm_python.start(
+                ["tests.support.process", role, str(processes)],
                 cwd=ROOT,
                 env={**self.environ, **env},
-                stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
             )

@@ -2,13 +2,14 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.warm_python import Started
 
 _POLL_S = 0.02
 _PATIENCE = float(os.environ.get("HEADRACE_TEST_PATIENCE", "3"))
@@ -35,7 +36,7 @@ def wait_until(
 class Process:
     """One started daemon or worker."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: Started
     log: Path
     role: str
 

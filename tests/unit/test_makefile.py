@@ -20,8 +20,8 @@ def called(arguments: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", ["", "-k gate", "tests/unit --durations=5"])
-def test_tests_run_in_two_processes(arguments: str) -> None:
-    assert f"-n 2 --dist loadfile {arguments}".strip() in called(arguments)
+def test_tests_run_in_four_processes(arguments: str) -> None:
+    assert f"-n 4 --dist loadscope {arguments}".strip() in called(arguments)
 
 
 @pytest.mark.parametrize("arguments", ["-s", "-x -k gate", "--pdb", "-n0", "-n 4 tests/unit"])

@@ -11,7 +11,7 @@ from headrace.model.origin import BUILT_IN, Origin
 
 
 class SettingOrigins:
-    """Tells of the keys of `config.yaml` where their values came from."""
+    """Finds where the values of the keys of `config.yaml` came from."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
         self._variables, _ = overrides(os.environ if environ is None else environ)

@@ -116,7 +116,7 @@ def _hint(kind: str, default: object) -> str:
 
 
 def _broken(name: str, param: Mapping[str, Any]) -> str | None:
-    """Return which constraint the default breaks, or None; bad constraints are told apart."""
+    """Return the constraint that the default breaks, or None; bad ones are reported elsewhere."""
     if any(_enum(name, param)) or any(_pattern(name, param)) or any(_bounds(name, param)):
         return None
     kind, listed, pattern = param.get("type", "string"), param.get("enum"), param.get("pattern")

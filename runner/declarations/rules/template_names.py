@@ -52,7 +52,7 @@ def of_all_steps(draft: Draft) -> Variables:
 
 
 def of_trigger() -> Variables:
-    """Return what a trigger may speak of; which upstream runs there are is told elsewhere."""
+    """Return what a trigger may speak of; which upstream runs there are is checked elsewhere."""
     elsewhere = {"upstream": ANY, "params": HIDDEN, "steps": HIDDEN, **_TOLD_ELSEWHERE}
     return {"run": of_run(handler=False), **elsewhere}
 

@@ -43,7 +43,7 @@ _PLAIN_HINT = "write only {{ template.NAME }}: it is replaced when the file is l
 class StepTemplate:
     """One entry of `templates` whose `step` is a mapping.
 
-    `told` holds (path within the step, code) of the problems that are told at the template.
+    `told` holds (path within the step, code) of the problems that are reported at the template.
     """
 
     name: str

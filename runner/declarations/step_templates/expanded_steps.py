@@ -46,7 +46,7 @@ class Expansion:
     def placed(self, findings: Iterable[Finding]) -> Iterator[Problem]:
         """Yield what was found in `data` as problems at the places where the faults stand.
 
-        What stands in a template is told once, with the first step that uses it.
+        What stands in a template is reported once, with the first step that uses it.
         """
         for found in (Finding(*finding) for finding in findings):
             use = self.use_at(found.path)

@@ -26,7 +26,7 @@ class Running:
 
 
 class InForce:
-    """Writes down what a daemon has in force; where nothing has changed, it does nothing."""
+    """Stores the definitions that a daemon has active; if nothing has changed, it does nothing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -28,7 +28,7 @@ class BackgroundLook:
         self._said = False
 
     def changed(self, *, patience_s: float | None) -> bool:
-        """Look, and tell whether anything has changed that was not told of yet.
+        """Look, and return whether anything has changed that was not told of yet.
 
         Waits at most `patience_s` seconds since the look began, without end where it is None; a
         look that takes longer goes on, and its outcome is told to a later caller.

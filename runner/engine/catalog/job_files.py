@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.engine.catalog.file_watch import BackgroundLook
-from headrace.store import queries
-from headrace.store.database import Database
 
 if TYPE_CHECKING:
     from headrace.engine.catalog.job_registry import Registry
+    from headrace.store.database import Database
 
 log = logging.getLogger("headrace.daemon")
 
@@ -73,10 +72,10 @@ def restart_hint(worker: str) -> str:
 
 
 class JobFilesWatch:
-    """Tells, once each, of processes that have loaded other job files than those on disk now."""
+    """Reports, once each, processes that have loaded other job files than those on disk now."""
 
     def __init__(
-        self, registry: "Registry", database: Database, clock: Callable[[], float]
+        self, registry: "Registry", database: "Database", clock: Callable[[], float]
     ) -> None:
         self._registry = registry
         self._database = database
@@ -100,7 +99,10 @@ class JobFilesWatch:
             return
         if self._digest != self._registry.loaded:
             self._tell("this daemon", _DAEMON)
-        workers = self._database.rows(queries.WORKERS)
+        # Imported here: who only reads pipeline files needs no database.
+        from headrace.store.queries import WORKERS
+
+        workers = self._database.rows(WORKERS)
         for name in others(workers, self._digest):
             self._tell(name, restart_hint(name))
 

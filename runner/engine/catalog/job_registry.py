@@ -57,6 +57,12 @@ class Registry:
         folders = [ours, *folders_of(self._packages, self._folder)]
         return digest_of(dict.fromkeys(folders))
 
+    def load(self) -> None:
+        """Import the job classes and what reads their arguments: before a worker's first fork."""
+        from headrace.model import argument_types  # noqa: F401
+
+        self._scan()
+
     def names(self) -> Collection[str]:
         """Return the names of the classes under `jobs/`, sorted."""
         self._scan()
@@ -200,9 +206,6 @@ class Registry:
         self._scanned = True
         # First: what is changed meanwhile counts as not loaded.
         self._loaded = self.on_disk()
-        # Before a worker's first fork, as the job classes are: it takes 0.2 s to import.
-        from headrace.model import argument_types  # noqa: F401
-
         found = JobModules(self._package, self._folder)
         self._broken = found.broken
         self._types = {name: JobType(name, cls) for name, cls in found.classes.items()}

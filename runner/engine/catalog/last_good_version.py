@@ -1,4 +1,4 @@
-"""The last good version of a pipeline whose file is broken, from what a leader had in force."""
+"""The last good version of a pipeline whose file is broken, as the active daemon had it."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The pipelines that are in force: read from files, kept through broken edits."""
+"""The pipelines that are active: read from files, kept through broken edits."""
 
 import os
 import threading
@@ -28,7 +28,7 @@ from headrace.model.pipeline import Pipeline
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The files as they were looked at last. `good` has each file's pipeline in force."""
+    """The files as they were looked at last. `good` has each file's active pipeline."""
 
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
     files: Mapping[str, LoadedFile] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Pipelines:
     def refresh(self, *, patience_s: float = 20.0) -> bool:
         """Read the files again that were changed or added; True if anything is different.
 
-        A pipeline whose file is removed is no longer in force; one whose file is broken stays
+        A pipeline whose file is removed is no longer active; one whose file is broken stays
         in force as it was. So do all of them where their disk takes longer than `patience_s`; the
         first time it is waited for.
         """
@@ -104,7 +104,7 @@ class Pipelines:
 
     @property
     def staying(self) -> set[str]:
-        """The names of pipelines that are in force as they were, for their files are broken."""
+        """The names of pipelines that stay active although their files are broken."""
         state = self._state()
         return {
             last.name for path, last in state.good.items() if state.files[path].pipeline is not last
@@ -114,7 +114,7 @@ class Pipelines:
     def held(self) -> dict[str, str]:
         """Pipelines that are not in force but not removed either, and why.
 
-        Their files are there and broken, and the last good version could not be had again.
+        Their files are there and broken, and the last good version could not be restored.
         """
         state = self._state()
         return {
@@ -126,10 +126,11 @@ class Pipelines:
         }
 
     def reinstate(self, kept: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Put last good versions in force whose files are there and broken; returns their names.
+        """Put last good versions into effect whose files are broken; returns their names.
 
-        `kept` has rows of `kept_sources`: what a leader before had in force. A process that has
-        only seen the broken file knows no other version. See `held` for what cannot be reinstated.
+        `kept` has rows of `kept_sources`: what was active in the previous daemon. A process that
+        has only seen the broken file knows no other version. See `held` for what cannot be
+        reinstated.
         """
         state = self._state()
         last_good = LastGood(self._settings, self._registry)
@@ -212,7 +213,7 @@ class Pipelines:
         kept: dict[str, Pipeline] = {}
         while True:
             now = combine(files.values(), kept=kept)
-            # What stays in force as it was speaks of other pipelines as it did: new files are
+            # What stays active as it was speaks of other pipelines as it did: new files are
             # held against it, which may keep out more of them.
             staying = {last.name: last for last in _staying(before, files, now).values()}
             if staying.keys() <= kept.keys():

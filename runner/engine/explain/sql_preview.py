@@ -1,4 +1,4 @@
-"""The SQL that a plan's jobs would run, told without running anything."""
+"""The SQL that a plan's jobs would run, found without running anything."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _SQL = ("sql", "sql_path")
 
 @dataclass(frozen=True, slots=True)
 class PreviewedJob:
-    """One job's statements, or why they cannot be told; `fatal` where it could not run either."""
+    """One job's statements, or why they are not known; `fatal` where it could not run either."""
 
     step: str
     statements: tuple[Preview, ...] = ()

@@ -143,7 +143,7 @@ def admit_runs(
 
 
 def _replaced(tx: Transaction, old: UUID, new: UUID) -> tuple[list[Message], bool]:
-    """Cancel a run whose place is taken; tell whether it goes on for its `finally` handlers."""
+    """Cancel a run whose place is taken; return whether it goes on for its `finally` handlers."""
     rows, messages = cancel_run(tx, old, _taken(new))
     goes_on = [row for row in rows if row["status"] == "running"]
     messages += after_finish(Within(tx), goes_on)[1]

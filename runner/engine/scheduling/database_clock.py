@@ -13,7 +13,7 @@ _TOLERATED = timedelta(seconds=5)
 
 
 class ServerClock:
-    """Reads the server's clock, and tells when this machine's differs from it.
+    """Reads the server's clock, and says when this machine's differs from it.
 
     A daemon may move to another machine, and a machine's clock may be hours off for some seconds:
     no run may be started or left out for that.

@@ -28,7 +28,7 @@ def declared(pipeline: Pipeline) -> str:
 
 
 def seen_until(pipeline: Pipeline, row: Mapping[str, Any] | None, now: datetime) -> datetime:
-    """Return up to when a pipeline's instants are dealt with, and tell what was set aside.
+    """Return up to when a pipeline's instants are processed, and tell what was set aside.
 
     `row` is what is remembered of it, None for a pipeline that is new.
     """

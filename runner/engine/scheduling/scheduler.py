@@ -121,7 +121,7 @@ class Scheduler:
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
             # Paused since the lease was taken, so that no run was inserted: what is due is the
-            # next leader's then, and must not be marked as dealt with.
+            # next leader's then, and must not be marked as processed.
             if not tx.row("holds_term", term=term):
                 raise LeadershipLost(f"term {term} is over")
             crash_point("dispatch-uncommitted")

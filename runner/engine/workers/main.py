@@ -29,7 +29,7 @@ def run_worker(
     # Before the job classes, which may use RQ for queues of their own.
     warm_worker = worker_class(keys)
     listened = tuple(queues or settings.queues)
-    headrace.registry.names()
+    headrace.registry.load()
     headrace.load_hooks()
     name = process_name()
     side = WorkerSide(

@@ -14,7 +14,7 @@ _SEARCHED_DAYS = 3653
 
 
 class CountedDays:
-    """Tells of days whether a calendar counts them."""
+    """Decides whether a calendar counts a day."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._kind = calendar.days

@@ -63,7 +63,7 @@ _KINDS = (
 class Fields:
     """Fields of a cron expression, as sets of numbers. Weekday 0 is Sunday.
 
-    `both_days` tells how the two day fields combine: where one of them begins with `*`, both
+    `both_days` says how the two day fields combine: where one of them begins with `*`, both
     must match; where both are restricted, either is enough. `follows_real_time` is true of
     expressions whose minute or hour begins with `*`.
     """

@@ -91,7 +91,7 @@ def change_user(uid: int, gid: int) -> None:
 
 
 def _keep_only(libc: ctypes.CDLL, capability: int) -> None:
-    # Where this fails (root without that right itself) the later check tells whether it matters.
+    # Where this fails (root without that right itself) the later check says whether it matters.
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable

@@ -34,7 +34,7 @@ def run(
 
 
 class Starting:
-    """A server that was just started: a pipe, held open by its processes, tells when it is gone."""
+    """A server that was just started: a pipe, held open by its processes, says when it is gone."""
 
     def __init__(
         self, place: Place, server: str, identity: str, command: Sequence[str], cwd: Path

@@ -1,13 +1,15 @@
 """Makes the schema `headrace`, and keeps it off the search path of a role that is named like it."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg2.extensions import quote_ident
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = logging.getLogger("headrace.engine")
 
@@ -20,7 +22,7 @@ _STATE = """SELECT current_database(), current_user, n.oid IS NOT NULL,
   LEFT JOIN pg_namespace n ON n.nspname = 'headrace'"""
 
 
-def make_schema(connection: Connection) -> None:
+def make_schema(connection: "Connection") -> None:
     """Make the schema where it is missing.
 
     Raises:
@@ -42,7 +44,7 @@ def make_schema(connection: Connection) -> None:
         connection.exec_driver_sql("CREATE SCHEMA headrace")
 
 
-def give_search_path(connection: Connection) -> None:
+def give_search_path(connection: "Connection") -> None:
     """Have unqualified names mean other tables than ours, in psql as well, where they would not."""
     raw = _raw(connection)
     if not raw.base.shadowed:
@@ -70,5 +72,5 @@ def give_search_path(connection: Connection) -> None:
     )
 
 
-def _raw(connection: Connection) -> Any:
+def _raw(connection: "Connection") -> Any:
     return connection.connection.dbapi_connection

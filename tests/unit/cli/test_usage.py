@@ -35,6 +35,20 @@ def test_help_names_every_command_and_loads_nothing_slow(headrace: Headrace):
     assert "jsonschema" not in loaded
 
 
+def test_files_are_validated_without_loading_a_database_library(headrace: Headrace):
+    (headrace.folder / "pipelines" / "good.yaml").write_text(VALID)
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "headrace", "validate"],
+        cwd=headrace.folder,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert "headrace.jobs.base" in loaded
+    assert "sqlalchemy" not in loaded
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
     from headrace.cli.arguments import parser

@@ -173,7 +173,7 @@ def test_a_default_that_does_not_become_its_type(found: Found):
         ("create index concurrently i on t (a)", "transaction: false"),
         ("set standard_conforming_strings to off", "standard_conforming_strings"),
         ("-- nothing", "contains no statement"),
-        ("select {% if params.n %}1", "no template"),
+        ("select {% if params.n %}1", "not a valid template"),
         ("select {{ run.pipeline }}", 'run has no "pipeline"'),
     ],
 )

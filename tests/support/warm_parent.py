@@ -1,0 +1,128 @@
+"""The parent of `warm_python`'s processes: imports libraries, then forks what it is asked for.
+
+Run as a script with the number of a socket. Each message is a request with four files: the three
+streams, and a pipe for the status once the process has ended. The socket's end ends all of them.
+"""
+
+import gc
+import io
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+# What Headrace's processes import of others. One that is missing is imported where it is used.
+LIBRARIES = (
+    "alembic.command alembic.config asyncio concurrent.futures croniter ctypes email.message"
+    " fastapi fastapi.responses http.client http.server importlib.metadata jinja2.sandbox"
+    " jsonschema multiprocessing prometheus_client psycopg2.extras pydantic redis rq.worker"
+    " rq.command simplejson sqlalchemy.dialects.postgresql.psycopg2 sqlalchemy.orm sqlglot ssl"
+    " starlette.staticfiles subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
+)
+_REQUEST_BYTES = 1 << 18
+
+
+def main() -> None:
+    """Serve; what comes back from it is a new process, which becomes the module it is to run."""
+    for name in LIBRARIES.split():
+        with suppress(ImportError):
+            import_module(name)
+    gc.collect()
+    gc.freeze()
+    request, streams = Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    _open_streams(unbuffered=bool(os.environ.get("PYTHONUNBUFFERED")))
+    if request["new_session"]:
+        os.setsid()
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    module, *_ = sys.argv = request["arguments"]
+    sys.path[0] = request["cwd"]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _open_streams(*, unbuffered: bool) -> None:
+    """Make the three anew as the interpreter does: what it found out concerns other files."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        before = getattr(sys, name)
+        fresh = io.TextIOWrapper(
+            open(  # noqa: SIM115 - closed by whoever closes the process
+                number,
+                "wb" if number else "rb",
+                buffering=0 if unbuffered and number else -1,
+                closefd=False,
+            ),
+            encoding=before.encoding,
+            errors=before.errors,
+            newline="\n" if number else None,
+            line_buffering=number == 2 or os.isatty(number),
+            write_through=unbuffered and bool(number),
+        )
+        setattr(sys, name, fresh)
+        setattr(sys, f"__{name}__", fresh)
+
+
+class Parent:
+    def __init__(self, asked: socket.socket) -> None:
+        self._asked = asked
+        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._statuses: dict[int, int] = {}
+
+    def serve(self) -> tuple[dict[str, Any], list[int]]:
+        """Fork for each request, and return in each new process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waker)
+        while True:
+            ready, _, _ = select.select([self._asked.fileno(), self._woken], [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._reap()
+            if self._asked.fileno() in ready:
+                message, files, _, _ = socket.recv_fds(self._asked, _REQUEST_BYTES, 4)
+                if not message:
+                    self._end()
+                pid = os.fork()
+                if pid == 0:
+                    self._leave(files.pop())
+                    return json.loads(message), files
+                self._statuses[pid] = files.pop()
+                for file in files:
+                    os.close(file)
+                self._asked.send(str(pid).encode())
+
+    def _leave(self, status: int) -> None:
+        """Leave nothing of the parent's in a process that was forked."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._asked.close()
+        for file in (status, self._woken, self._waker, *self._statuses.values()):
+            os.close(file)
+
+    def _reap(self) -> None:
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                pipe = self._statuses.pop(ended[0])
+                with suppress(BrokenPipeError):
+                    os.write(pipe, ended[1].to_bytes(4, "big"))
+                os.close(pipe)
+
+    def _end(self) -> None:
+        for pid in self._statuses:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
