@@ -224,7 +224,7 @@ class HttpExtract(BaseJob):
             except UnicodeDecodeError as error:
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _answered(self, session: Session, text: IO[str], *, empty: bool) -> DataFile:
+    def _answered(self, session: "Session", text: IO[str], *, empty: bool) -> DataFile:
         """Return the answer as what a load copies."""
         name, reading = self._load.name, self._load.reading
 
@@ -249,7 +249,7 @@ class HttpExtract(BaseJob):
         numbered = list(enumerate(found, 1))
         return JsonFile(name, lambda: nullcontext(numbered), reading)
 
-    def _declared(self, session: Session) -> list[str] | None:
+    def _declared(self, session: "Session") -> list[str] | None:
         """Return the columns of which a document that is one object has to have one.
 
         Without `columns` a table's own columns do, but not where the object would replace the

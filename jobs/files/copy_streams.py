@@ -89,7 +89,7 @@ def refuse_short_year(value: str, place: str, column: str) -> None:
 
 
 def copy_in(
-    session: Session,
+    session: "Session",
     sql: RenderedSql,
     source: Readable,
     *,

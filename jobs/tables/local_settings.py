@@ -22,7 +22,7 @@ def set_locally(session: "Session", *settings: tuple[str, str]) -> Iterator[None
 
 
 @contextmanager
-def enough_work_memory(session: Session) -> Iterator[None]:
+def enough_work_memory(session: "Session") -> Iterator[None]:
     """Let joins of whole tables within the block have 64 MB, where the session's is less."""
     with closing(session.connection().connection.cursor()) as cursor:
         cursor.execute("SELECT pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024")
@@ -31,7 +31,7 @@ def enough_work_memory(session: Session) -> Iterator[None]:
         yield
 
 
-def _shown(session: Session, name: str) -> str:
+def _shown(session: "Session", name: str) -> str:
     with closing(session.connection().connection.cursor()) as cursor:
         cursor.execute(f"SHOW {name}")
         ((value,),) = cursor.fetchall()

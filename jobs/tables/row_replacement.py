@@ -226,7 +226,7 @@ def _refuse_renumbering(
 
 
 def _replace_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     columns: Sequence[Column],
     changes: Sequence[RenderedSql],
@@ -247,7 +247,7 @@ def _replace_by_key(
 
 
 def check_loss(
-    session: Session, target: Table, columns: Sequence[Column], expect: Expectation
+    session: "Session", target: Table, columns: Sequence[Column], expect: Expectation
 ) -> None:
     """Fail where the staged rows, put in place of a table's, would delete more than is expected.
 
@@ -258,14 +258,14 @@ def check_loss(
     check_replaced(session, target, key, STAGED, expect)
 
 
-def _unique_key(session: Session, target: Table, names: Sequence[str]) -> list[str] | None:
+def _unique_key(session: "Session", target: Table, names: Sequence[str]) -> list[str] | None:
     for row in execute(session, packaged_sql("unique_keys", oid=target.oid)):
         if set(row.columns) <= set(names):
             return list(row.columns)
     return None
 
 
-def _key_of(session: Session, target: Table, names: Sequence[str]) -> list[str]:
+def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
     key = _unique_key(session, target, names)
     if key is not None:
         return key

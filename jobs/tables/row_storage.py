@@ -112,7 +112,7 @@ def store_staged(
     drop_staged(session)
 
 
-def _make_anew(session: Session, target: Table, staged: Staged) -> None:
+def _make_anew(session: "Session", target: Table, staged: Staged) -> None:
     logger.warning(
         "%s is dropped and created again, without its privileges and indexes", target.written
     )
@@ -120,7 +120,7 @@ def _make_anew(session: Session, target: Table, staged: Staged) -> None:
     make_of_staged(session, target.written, staged.rows, model=staged.model)
 
 
-def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
+def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
     """Tell whether the target's other columns have values, which stay."""
     if not _has_other_values(session, target, agreed.others):
         return False
@@ -130,7 +130,7 @@ def _keeps_others(session: Session, target: Table, agreed: Agreement) -> bool:
     return not agreed.lose
 
 
-def _has_other_values(session: Session, target: Table, others: Sequence[Column]) -> bool:
+def _has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
     """Tell whether a row has a value in one of these columns that is not the column's default.
 
     What a default calculates anew for each row (`now()`) is nobody's data.
@@ -150,7 +150,7 @@ def _has_other_values(session: Session, target: Table, others: Sequence[Column])
 
 
 def append_staged(
-    session: Session,
+    session: "Session",
     target: Table,
     staged: Staged,
     *,
@@ -215,7 +215,7 @@ def merge_staged(
 
 
 def ready_by_key(
-    session: Session,
+    session: "Session",
     target: Table,
     staged: Staged,
     key: Sequence[str],

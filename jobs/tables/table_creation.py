@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_table(
-    session: Session, table: str, columns: Sequence[Column], *, model: Table | None = None
+    session: "Session", table: str, columns: Sequence[Column], *, model: Table | None = None
 ) -> Table:
     """Make `table`, its schema too, of these columns; it has no rows and no key yet.
 
@@ -35,7 +35,7 @@ def make_table(
 
 
 def add_key(
-    session: Session, made: Table, *, model: Table | None, key: Sequence[str] | None = None
+    session: "Session", made: Table, *, model: Table | None, key: Sequence[str] | None = None
 ) -> None:
     """Give a table that was made and filled its primary key: `key`, or else that of `model`.
 
@@ -49,7 +49,7 @@ def add_key(
 
 
 def make_of_staged(
-    session: Session,
+    session: "Session",
     table: str,
     rows: int,
     *,
