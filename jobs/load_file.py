@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
@@ -29,6 +27,9 @@ from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def _looked_up(path: str) -> None:
@@ -257,7 +258,7 @@ class LoadFile(BaseJob):
             result["rejected"] = self._rejects.count
         return {**result, "files": len(sources)}
 
-    def _run(self, session: Session, sql: str | None) -> None:
+    def _run(self, session: "Session", sql: str | None) -> None:
         if sql is not None:
             run_statements(session, render_script(load_source(sql, None), None))
 

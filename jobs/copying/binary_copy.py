@@ -1,9 +1,7 @@
 """Sends record batches to PostgreSQL by COPY in binary format, encoded by pgpq."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.files.arrow_csv import Unfit
@@ -12,6 +10,10 @@ from headrace.jobs.files.optional_library import library
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 _ROWS_ENCODED = 16_384
 
@@ -73,7 +75,7 @@ def _with_limits(column: Column, arrow: Any) -> Any:
 
 
 def copy_batches(
-    session: Session,
+    session: "Session",
     table: RenderedSql,
     columns: Sequence[Column],
     batches: Iterator[Any],

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.copying.file_columns import matching
@@ -11,12 +10,16 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted
 from headrace.template import RenderedSql, quote_name
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
 SERIAL = {"smallserial": "smallint", "serial": "integer", "bigserial": "bigint"}
 _LIMITS = re.compile(r"\(([\d, ]+)\)")
 
 
 def refuse_other_types(
-    session: Session, table: Table, declared: Mapping[str, str], name: str
+    session: "Session", table: Table, declared: Mapping[str, str], name: str
 ) -> None:
     """Refuse declared types that the table's columns do not have: they would not be used.
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal
 
 from headrace import jobapi
 from headrace.errors import JobFailure
@@ -12,6 +10,10 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 MetadataName = Literal["_loaded_at", "_file", "_line", "_run_id"]
 
@@ -46,7 +48,7 @@ class Metadata:
             raise JobFailure(f"{target.written}.{generated[0]} is generated: it takes no value")
         return [own.get(name, Column(name, _TYPES[name])) for name in self.names]
 
-    def set_constants(self, session: Session) -> None:
+    def set_constants(self, session: "Session") -> None:
         """Set what is the same for all rows."""
         if "_run_id" in self.names:
             _set_default(session, "_run_id", jobapi.current().run_id)
@@ -54,12 +56,12 @@ class Metadata:
             statement = packaged_sql("set_default_now", staged=STAGED, column="_loaded_at")
             execute(session, statement)
 
-    def set_file(self, session: Session, name: str) -> None:
+    def set_file(self, session: "Session", name: str) -> None:
         """Set what is the same for all rows of a file."""
         if "_file" in self.names:
             _set_default(session, "_file", name)
 
-    def add_columns(self, session: Session, target: Table) -> None:
+    def add_columns(self, session: "Session", target: Table) -> None:
         """Add to the target those that it lacks: they are ours, and no change of its own."""
         there = {column.name for column in target.columns}
         for name in self.names:
@@ -72,6 +74,6 @@ class Metadata:
 NO_METADATA = Metadata()
 
 
-def _set_default(session: Session, column: str, value: str | None) -> None:
+def _set_default(session: "Session", column: str, value: str | None) -> None:
     statement = packaged_sql("set_default", staged=STAGED, column=column, value=value)
     execute(session, statement)

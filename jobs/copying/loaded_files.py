@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from psycopg2 import errorcodes
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from headrace import jobapi
 from headrace.errors import JobFailure
@@ -15,6 +13,10 @@ from headrace.jobs.files.text_files import FileSource
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import find_table
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 RECORD = "headrace.loaded_file"
 
@@ -31,7 +33,7 @@ class LoadedFiles:
     path: str
     _new: list[tuple[str, Digest]] = field(default_factory=list)
 
-    def new_ones(self, session: Session, sources: Sequence[FileSource]) -> list[FileSource]:
+    def new_ones(self, session: "Session", sources: Sequence[FileSource]) -> list[FileSource]:
         """Return the files that were not loaded yet; no other job loads any into the table.
 
         Raises:
@@ -59,8 +61,12 @@ class LoadedFiles:
                 )
         return found
 
-    def _make(self, session: Session) -> None:
+    def _make(self, session: "Session") -> None:
+        from psycopg2 import errorcodes
+
         create = packaged_sql("create_loaded_file")
+        from sqlalchemy.exc import DBAPIError
+
         try:
             with session.begin_nested():
                 create_schema(session, RECORD)
@@ -74,7 +80,7 @@ class LoadedFiles:
                 f"{statement}; GRANT SELECT, INSERT ON {RECORD} to it"
             ) from None
 
-    def note(self, session: Session) -> None:
+    def note(self, session: "Session") -> None:
         """Record the files that were loaded, in the transaction of their rows."""
         run = jobapi.current().run_id
         for path, digest in self._new:
@@ -90,7 +96,7 @@ class LoadedFiles:
                 ),
             )
 
-    def _earlier(self, session: Session, digest: Digest) -> str | None:
+    def _earlier(self, session: "Session", digest: Digest) -> str | None:
         statement = packaged_sql("earlier_loaded_file", table=self.table, sha256=digest.sha256)
         found = execute(session, statement).scalar()
         return None if found is None else str(found)

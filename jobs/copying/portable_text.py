@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.jobs.files.copy_streams import options_of
 from headrace.jobs.sql.packaged import execute, packaged_sql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 # What is exported can be read again, whatever the session has set.
 _PORTABLE = {
@@ -18,7 +21,7 @@ _PORTABLE = {
 
 
 @contextmanager
-def dates_year_first(session: Session) -> Iterator[bool]:
+def dates_year_first(session: "Session") -> Iterator[bool]:
     """Read dates as year-month-day within the block, where nobody has set another order.
 
     Yields whether that is so: then a year of two digits cannot be told from a day.
@@ -30,19 +33,19 @@ def dates_year_first(session: Session) -> Iterator[bool]:
 
 
 @contextmanager
-def portable(session: Session, *, utc: bool = False) -> Iterator[None]:
+def portable(session: "Session", *, utc: bool = False) -> Iterator[None]:
     """Have values written within the block as every session reads them; times in UTC if asked."""
     before = _set(session, _PORTABLE | ({"timezone": "UTC"} if utc else {}))
     yield
     _set(session, before)
 
 
-def make_read_only(session: Session) -> None:
+def make_read_only(session: "Session") -> None:
     """Refuse what writes until the savepoint ends that the session is in."""
     _set(session, {"transaction_read_only": "on"})
 
 
-def _set(session: Session, settings: dict[str, str]) -> dict[str, str]:
+def _set(session: "Session", settings: dict[str, str]) -> dict[str, str]:
     """Set these until the transaction ends, and return what they were."""
     before = {}
     for name, value in settings.items():

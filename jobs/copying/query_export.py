@@ -6,9 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
-from typing import IO, Any, Literal
-
-from sqlalchemy.orm import Session
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
@@ -30,6 +28,10 @@ from headrace.jobs.files.split_files import UNSPLIT, SplitOutput, Splitting, par
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Column
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 ALL = RenderedSql("*", {})
 OpenFile = Callable[[str], Any]
@@ -107,7 +109,7 @@ class Exported:
     column: Column
 
 
-def described(session: Session, query: RenderedSql) -> list[Exported]:
+def described(session: "Session", query: RenderedSql) -> list[Exported]:
     """Return the query's columns; it is planned, and not run.
 
     Raises:
@@ -168,7 +170,7 @@ def _listed(columns: Sequence[str]) -> RenderedSql:
 class QueryExport:
     """One export: its rows go into files that are all there in the end, or none."""
 
-    def __init__(self, session: Session, query: RenderedSql, form: ExportForm, path: str) -> None:
+    def __init__(self, session: "Session", query: RenderedSql, form: ExportForm, path: str) -> None:
         self._session, self._query, self._form, self._path = session, query, form, path
         self.paths: list[str] = []
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -20,6 +18,10 @@ from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, make_staging, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, named, writable_table
 from headrace.template import RenderedSql, quote_name
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 ABSENT = Column("headrace_absent", "text")
 
@@ -62,7 +64,7 @@ class Intake:
     they list what is absent in them, or say where they come from.
     """
 
-    session: Session
+    session: "Session"
     target: Table
     name: str
     how: WriteMode

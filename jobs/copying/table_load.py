@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
@@ -29,6 +27,10 @@ from headrace.jobs.tables.table_catalog import Column, Table, unquoted, writable
 from headrace.jobs.tables.table_creation import add_key
 from headrace.jobs.tables.type_inference import infer_types
 from headrace.template import Preview, RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 ColumnSpec = str | dict[str, str]
 """A type, or `{type: date, format: DD.MM.YYYY}`."""
@@ -89,7 +91,7 @@ class TableLoad:
 
     def run(
         self,
-        session: Session,
+        session: "Session",
         files: Sequence[DataFile],
         rejects: Rejects | None = None,
         masks: Mapping[str, Mask] | None = None,
@@ -120,7 +122,7 @@ class TableLoad:
         unknown = [column.name for column in columns if column.name not in self._types]
         return replace(loaded, types=infer_types(session, target, unknown))
 
-    def prepare(self, session: Session, columns: Sequence[str]) -> Table:
+    def prepare(self, session: "Session", columns: Sequence[str]) -> Table:
         """Return the table, made of these columns where it is missing and may be.
 
         Raises:
@@ -182,7 +184,7 @@ class TableLoad:
     def _names(self) -> list[str]:
         return [unquoted(name) for name in self.given or ()]
 
-    def _names_in(self, session: Session, files: Sequence[DataFile]) -> list[str]:
+    def _names_in(self, session: "Session", files: Sequence[DataFile]) -> list[str]:
         """Return the columns that the files have, as far as they have to be known."""
         given = self._names
         adds = self.how.takes_new_columns and self.how.on_schema_change != "ignore"
@@ -229,7 +231,7 @@ class TableLoad:
 
     def _lists_absent(
         self,
-        session: Session,
+        session: "Session",
         columns: Sequence[Column],
         names: Sequence[str],
         files: Sequence[DataFile],

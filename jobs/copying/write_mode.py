@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -15,6 +13,10 @@ from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table, named, unquoted
 from headrace.template import Preview, RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 Mode = Literal["append", "replace", "merge", "insert_only"]
 Order = Literal["asc", "desc"]
@@ -132,7 +134,7 @@ class WriteMode:
         return written_by_key(named_table(table), names, key, delete=False, update=update)
 
     def drop_duplicates(
-        self, session: Session, key: Sequence[str], columns: Sequence[Column], source: str
+        self, session: "Session", key: Sequence[str], columns: Sequence[Column], source: str
     ) -> int:
         """Leave one staged row of each key, and return how many went.
 

@@ -5,13 +5,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Self
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Table
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 Expected = dict[Literal["rows", "max_delete"], int | str]
 """What `expect` takes, as in `{rows: ">0", max_delete: 5%}`."""
@@ -115,7 +117,7 @@ NOTHING_EXPECTED = Expectation()
 
 
 def check_replaced(
-    session: Session, target: Table, key: list[str] | None, staged: str, expect: Expectation
+    session: "Session", target: Table, key: list[str] | None, staged: str, expect: Expectation
 ) -> None:
     """Fail where replacing a table's rows by the staged ones would delete too many of them.
 
@@ -131,7 +133,7 @@ def check_replaced(
     expect.check_deleted(max(0, row.gone), row.before, target.written)
 
 
-def count_before(session: Session, target: Table, expect: Expectation) -> int:
+def count_before(session: "Session", target: Table, expect: Expectation) -> int:
     """Return the number of rows before a write, 0 where `max_delete` does not ask for it."""
     if expect.max_delete is None:
         return 0

@@ -1,14 +1,16 @@
 """Finds types for the texts of a table that was just made, and gives its columns these types."""
 
 from collections.abc import Sequence
-
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Table
 from headrace.template import RenderedSql
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 # From the narrowest on; a type fits if each value matches. Leading zeros are no number's.
 _PATTERNS = (
@@ -26,7 +28,7 @@ _PATTERNS = (
 )
 
 
-def infer_types(session: Session, target: Table, columns: Sequence[str]) -> dict[str, str]:
+def infer_types(session: "Session", target: Table, columns: Sequence[str]) -> dict[str, str]:
     """Give text columns of `target` the narrowest types that hold all their values.
 
     Returns the type of each. A column without any value stays text. So does one with a value that
@@ -54,10 +56,12 @@ def infer_types(session: Session, target: Table, columns: Sequence[str]) -> dict
     return found
 
 
-def _retyped(session: Session, target: Table, column: str, kind: str) -> bool:
+def _retyped(session: "Session", target: Table, column: str, kind: str) -> bool:
     statement = packaged_sql(
         "retype_column", table=target.sql, column=column, type=RenderedSql(kind, {})
     )
+    from sqlalchemy.exc import DBAPIError
+
     try:
         with session.begin_nested():
             execute(session, statement)
