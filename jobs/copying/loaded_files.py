@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-
 from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
