@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace import jobapi
+from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.copying.source_files import Digest, digest_of
 from headrace.jobs.files.text_files import FileSource
@@ -14,6 +15,7 @@ from headrace.jobs.tables.table_catalog import find_table
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
 
 RECORD = "headrace.loaded_file"
 
@@ -38,8 +40,7 @@ class LoadedFiles:
         """
         lock_name(session, RECORD)
         if find_table(session, RECORD) is None:
-            create_schema(session, RECORD)
-            execute(session, packaged_sql("create_loaded_file"))
+            self._make(session)
         # Held until the end: a second load into the table waits, and then sees them recorded.
         lock_name(session, self.table)
         found: list[FileSource] = []
@@ -58,6 +59,24 @@ class LoadedFiles:
                     "%s is not loaded: its content was loaded before, from %s", source.name, earlier
                 )
         return found
+
+    def _make(self, session: "Session") -> None:
+        from psycopg2 import errorcodes
+        from sqlalchemy.exc import DBAPIError
+
+        create = packaged_sql("create_loaded_file")
+        try:
+            with session.begin_nested():
+                create_schema(session, RECORD)
+                execute(session, create)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) != errorcodes.INSUFFICIENT_PRIVILEGE:
+                raise
+            statement = " ".join(create.display.split())
+            raise JobFailure(
+                f"new_files_only keeps its record in {RECORD}, which this role cannot create: run "
+                f"{statement}; GRANT SELECT, INSERT ON {RECORD} to it"
+            ) from None
 
     def note(self, session: "Session") -> None:
         """Record the files that were loaded, in the transaction of their rows."""

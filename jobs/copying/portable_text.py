@@ -10,6 +10,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+
 # What is exported can be read again, whatever the session has set.
 _PORTABLE = {
     "datestyle": "ISO, YMD",

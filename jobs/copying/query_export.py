@@ -32,6 +32,7 @@ from headrace.template import RenderedSql, quote_name
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+
 ALL = RenderedSql("*", {})
 OpenFile = Callable[[str], Any]
 """Opens a file to write by its path; a context manager, after which it is there."""

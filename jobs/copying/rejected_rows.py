@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -14,12 +12,16 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import Limit
 from headrace.jobs.tables.table_catalog import split_table
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
 OnError = dict[Literal["reject_table", "limit"], int | str]
 """What `on_error` takes, as in `{reject_table: raw.order_reject, limit: 1%}`."""
 
 _ROWS_KEPT = 500
 _MOST_CHARACTERS = 100_000
-Connect = Callable[[], AbstractContextManager[Connection]]
+Connect = Callable[[], "AbstractContextManager[Connection]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Rejects:
             )
             execute(connection, statement)
 
-    def _make(self, connection: Connection) -> None:
+    def _make(self, connection: "Connection") -> None:
         schema, _ = split_table(self.table)
         if schema is not None:
             state = (

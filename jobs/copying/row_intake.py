@@ -22,6 +22,7 @@ from headrace.template import RenderedSql, quote_name
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+
 ABSENT = Column("headrace_absent", "text")
 
 

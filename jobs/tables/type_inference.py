@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Table
@@ -12,6 +10,7 @@ from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
 
 # From the narrowest on; a type fits if each value matches. Leading zeros are no number's.
 _PATTERNS = (
@@ -61,6 +60,8 @@ def _retyped(session: "Session", target: Table, column: str, kind: str) -> bool:
     statement = packaged_sql(
         "retype_column", table=target.sql, column=column, type=RenderedSql(kind, {})
     )
+    from sqlalchemy.exc import DBAPIError
+
     try:
         with session.begin_nested():
             execute(session, statement)

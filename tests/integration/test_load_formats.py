@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
+from headrace.jobs.http.allowed_hosts import HostRefused
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, http_server
@@ -394,7 +395,7 @@ def test_a_file_on_an_allowed_host_is_downloaded_whole_and_loaded(run_job, rows,
         server.routes["/in.csv.gz"] = Answered(whole)
         server.routes["/cut.csv"] = Answered(raw=b"HTTP/1.1 200 OK\r\n\r\nid,name\n1,x\n")
         server.routes["/none.csv"] = Answered(status=404)
-        with pytest.raises(JobFailure, match=r"not among http\.allowed_hosts"):
+        with pytest.raises(HostRefused, match=r"not among http\.allowed_hosts"):
             run_job(LoadFile, path=server.url("/in.csv.gz"), table="t")
         run_job.permissions = Permissions(allowed_hosts=("127.0.0.1",))
         url = server.url("/in.csv.gz")

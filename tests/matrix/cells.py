@@ -137,9 +137,10 @@ def _load_too_few(_place: Place) -> Cell:
     )  # fmt: skip
 
 
-def _load_folder(_place: Place) -> Cell:
+def _load_folder(place: Place) -> Cell:
+    # Where a DBA has made the schema `headrace`, its role makes no table there.
     return Cell(
-        {"path": "inbox/**/*", "table": "{schema}.orders", "new_files_only": True,
+        {"path": "inbox/**/*", "table": "{schema}.orders", "new_files_only": place.name != "dba",
          "metadata": ["_file", "_line"], "select": ["-secret"]},
         {"SELECT id, name, amount::text, _file, _line FROM {schema}.orders WHERE id > 3"
          " ORDER BY id":
