@@ -7,13 +7,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
-from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.copying.csv_file import CsvFile
 from headrace.jobs.copying.file_reading import DataFile
 from headrace.jobs.copying.json_file import JsonFile
+from headrace.jobs.copying.load_keys import StoresRows
 from headrace.jobs.copying.row_intake import Loaded
-from headrace.jobs.copying.table_load import Columns, ColumnSpec, TableLoad
-from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
+from headrace.jobs.copying.table_load import Columns, TableLoad
 from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.http.allowed_hosts import AllowedHosts
@@ -21,8 +22,6 @@ from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no
 from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
 from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.urls import with_query, without_query
-from headrace.jobs.tables.expectations import Expected
-from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.model import exact_json
 
@@ -35,7 +34,7 @@ _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/
 Scalar = str | int | float | bool | None
 
 
-class HttpExtract(BaseJob):
+class HttpExtract(StoresRows, CheckedJob):
     """Load rows from an HTTP API into a table, all of them or nothing, or store them in a file.
 
     It connects only to hosts of `http.allowed_hosts` in `config.yaml`, by default none. In `url`,
@@ -66,14 +65,6 @@ class HttpExtract(BaseJob):
         records: the path of the rows in a JSON document, as `data.items` (a key may itself contain
             dots; null there means no rows); by default the document is the list of rows, or one
             object that has a column of `columns`. A JSON document is held in memory.
-        mode: append to the table's rows; replace them; merge by key; or insert_only the rows
-            whose key is not there. As in LoadFile, like the next four.
-        primary_key: the columns that identify a row in `merge` and `insert_only`; default the
-            table's primary key.
-        dedup_sort: which of several rows with one key stays, as in `{updated_at: desc}`.
-        on_schema_change: what to do if the answer has a column that the table lacks: fail, ignore,
-            append_new_columns, sync_all_columns, recreate.
-        expect: fail, and save nothing, if the numbers are others, as in `{rows: ">0"}`.
         create: create the table if it is missing.
         columns: the columns: a list of names, or a mapping of names to types, which `create`
             uses. Other keys of JSON records are ignored; a column that no record has is an error,
@@ -94,6 +85,7 @@ class HttpExtract(BaseJob):
         "table": str,
         "size_bytes": int,
         "path": str,
+        **CHECK_RESULT,
     }
 
     referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
@@ -112,13 +104,8 @@ class HttpExtract(BaseJob):
         body: dict[str, Any] | list[Any] | str | None = None,
         format: Literal["json", "csv", "jsonl", "ndjson"] = "json",  # noqa: A002 - the user's word
         records: str | None = None,
-        mode: Mode = "append",
-        primary_key: str | list[str] | None = None,
-        dedup_sort: dict[str, Order] | None = None,
-        on_schema_change: OnSchemaChange = "fail",
-        expect: Expected | None = None,
         create: bool = False,
-        columns: list[str] | dict[str, ColumnSpec] | None = None,
+        columns: Columns | None = None,
         delimiter: str = ",",
         null: str = "",
         max_mb: int = 100,
@@ -133,24 +120,18 @@ class HttpExtract(BaseJob):
         self.headers, self.path, self.records, self.max_mb = headers or {}, path, records, max_mb
         refuse_headers(self.headers)
         self.format = "jsonl" if format == "ndjson" else format
-        how = WriteMode.read(
-            mode,
-            primary_key=primary_key,
-            dedup_sort=dedup_sort,
-            on_schema_change=on_schema_change,
-            expect=expect,
-        )
-        given: Columns | None = columns
         self._load = TableLoad(
             without_query(url),
             into or "",
-            how,
+            self.how,
             create,
-            given,
+            columns,
             CsvForm(delimiter, null=(null,)),
             leave_out=self.format != "csv",
         )
         self._load.check()
+        _require(into is not None or not self.checks, "checks judge the rows of `into`")
+        self.refuse_checks_of(into)
 
     def handle(self) -> dict[str, Any]:
         name = self._load.name
@@ -170,7 +151,7 @@ class HttpExtract(BaseJob):
             loaded = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
         result = loaded.result(self._load.table)
         logger.info("Loaded %s: %s", self._load.table, result)
-        return result
+        return self.judged(result, self._load.table)
 
     def rehearse(self) -> None:
         super().rehearse()

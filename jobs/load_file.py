@@ -2,30 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.errors import InvalidPayload, JobFailure
-from headrace.jobs.base import BaseJob, logger
+from headrace.errors import JobFailure
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
-from headrace.jobs.copying.table_load import Columns, ColumnSpec, TableLoad
-from headrace.jobs.copying.write_mode import Mode, Order, WriteMode
+from headrace.jobs.copying.table_load import Columns, TableLoad
 from headrace.jobs.files.atomic_files import to_read
-from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
 from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
 from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
-from headrace.jobs.tables.expectations import Expected
-from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
-from headrace.jobs.tables.row_replacement import ReplaceStrategy
-from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -40,7 +36,7 @@ def _looked_up(path: str) -> None:
         to_read(path)
 
 
-class LoadFile(BaseJob):
+class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
     """Load files into a table, streamed, all of them or nothing.
 
     A row that does not fit fails the job with its file and line. Every record is accounted for:
@@ -60,14 +56,6 @@ class LoadFile(BaseJob):
         format: csv, tsv, json (one document that is a list of objects), jsonl (one JSON object per
             line), parquet or xlsx (any spreadsheet). Default: what the content shows, otherwise
             the name, otherwise csv.
-        mode: append to the table's rows; replace them; merge by key (update the rows whose key is
-            there, insert the others); or insert_only the rows whose key is not there. But for
-            append, the rows are staged first; readers see the old ones until the job commits.
-        primary_key: the columns that identify a row in `merge` and `insert_only`; default the
-            table's primary key. A row without a value there is an error. A table that `create`
-            makes gets this key.
-        dedup_sort: which of several rows with one key stays: the first by this order, as in
-            `{updated_at: desc}`. Without a value there a row comes last. Default: the last row.
         create: create the table if it is missing.
         infer_types: give the columns of a table that `create` makes the narrowest types that hold
             all their values, instead of text, except where `columns` gives a type. The result's
@@ -80,45 +68,19 @@ class LoadFile(BaseJob):
         select: the columns to take, as a list of `name`, `-name` (all but this one) and
             `old as new`.
         normalize_names: snake_case makes `order_id` of a header `Order ID`.
-        delimiter: the separator between the columns of a CSV file; default a comma, or a tab for
-            tsv.
-        header: the first line of a CSV file names the columns.
-        null: the text, or a list of texts, that stands for a missing value in a CSV file. An empty
-            field in quotes is an empty string, or a missing value if the column's type has no
-            empty value.
         encoding: the encoding of a text file, such as latin1 or windows-1252; default UTF-8, or
             what its byte order mark says.
-        quote: the character around a field of a CSV file.
-        escape: the character before a quote inside such a field, as a backslash; by default a
-            quote is written twice.
-        comment: lines that begin with this character are skipped.
-        skip_lines: the number of lines (rows of a sheet) before the header.
-        decimal: the decimal mark of numbers in a CSV file.
-        thousands: the mark between thousands there.
         sheet: the sheet of a spreadsheet, by name or by number from 1.
         metadata: columns to add that say where a row comes from: _loaded_at, _file, _line,
             _run_id. The table gets those that it lacks.
         new_files_only: load each file once per table: its content decides. What was loaded is
             recorded in `headrace.loaded_file` of the target's database, together with the rows.
-        mask: what to put in place of a column's values before they reach the table: hash, null,
-            `partial:4` (only the last characters), `{constant: x}`, or a `fake:name`. As in
-            MirrorTable.
-        mask_salt: the secret for hash and fake, as `{env: NAME}`, a variable of the worker.
         pre_sql: SQL to run before the rows are loaded, in the same transaction.
         post_sql: SQL to run after that, in the same transaction.
         on_error: set rows aside that cannot be stored, as in
             `{reject_table: raw.order_reject, limit: 1%}`. The table (created if it is missing) gets
             file, line, column, reason and the text of each; it keeps them if the job fails, and a
             retry replaces them. More than `limit` rows, or a share of all rows, fail the job.
-        replace_strategy: how `mode: replace` replaces the rows: insert_from_staging (readers do
-            not wait), or truncate_and_insert (faster, but they wait).
-        on_schema_change: what to do if the file has a column that the table lacks: fail; ignore
-            it; append_new_columns; sync_all_columns, which also gives columns the types of
-            `columns` and, with `mode: replace`, drops those that the file lacks; recreate, which
-            drops the table with its privileges and needs `mode: replace`.
-        expect: fail, and save nothing, if the numbers are others: `rows` (read from the files), as
-            in ">0" or "100..200"; `max_delete`, rows or a share of the table's rows that
-            `replace` may delete, as in 5%.
     """
 
     paths: ClassVar = {"path": _looked_up}
@@ -132,7 +94,9 @@ class LoadFile(BaseJob):
         "files": int,
         "rejected": int,
         "types": dict,
+        **CHECK_RESULT,
     }
+    in_sql: ClassVar[tuple[str, ...]] = ("pre_sql", "post_sql", *IN_SQL)
     tables_written = ("table",)
     tables_made = ("table",)
 
@@ -142,84 +106,35 @@ class LoadFile(BaseJob):
         table: str,
         *,
         format: Format | None = None,  # noqa: A002 - the user's word for it
-        mode: Mode = "append",
-        primary_key: str | list[str] | None = None,
-        dedup_sort: dict[str, Order] | None = None,
         create: bool = False,
         infer_types: bool = False,
-        columns: list[str] | dict[str, ColumnSpec] | None = None,
+        columns: Columns | None = None,
         select: list[str] | None = None,
         normalize_names: Normalize = "none",
-        delimiter: str | None = None,
-        header: bool = True,
-        null: str | list[str] = "",
         encoding: str | None = None,
-        quote: str = '"',
-        escape: str | None = None,
-        comment: str | None = None,
-        skip_lines: int = 0,
-        decimal: str = ".",
-        thousands: str | None = None,
         sheet: str | int | None = None,
         metadata: list[MetadataName] | None = None,
         new_files_only: bool = False,
-        mask: dict[str, MaskGiven | None] | None = None,
-        mask_salt: dict[Literal["env"], str] | None = None,
         pre_sql: str | None = None,
         post_sql: str | None = None,
         on_error: OnError | None = None,
-        replace_strategy: ReplaceStrategy = "insert_from_staging",
-        on_schema_change: OnSchemaChange = "fail",
-        expect: Expected | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path, self.table, self.encoding = path, table, encoding
         name = without_query(path) if is_url(path) else path
-        self.format = format or format_by_name(name)
-        self._declared = format
-        if encoding is not None:
-            codec_of(encoding)
-        if infer_types and not create:
-            raise InvalidPayload("infer_types needs create: true")
-        how = WriteMode.read(
-            mode,
-            replace_strategy=replace_strategy,
-            primary_key=primary_key,
-            dedup_sort=dedup_sort,
-            on_schema_change=on_schema_change,
-            expect=expect,
-        )
-        form = CsvForm(
-            delimiter or ("\t" if self.format == "tsv" else ","),
-            header,
-            (null,) if isinstance(null, str) else tuple(null),
-            quote,
-            escape,
-            comment,
-            skip_lines,
-            decimal,
-            thousands,
-        )
-        given: Columns | None = columns
+        self.format, self._declared = format or format_by_name(name), format
+        codec_of(encoding or "utf-8")
+        form, rules = self.csv_form(self.format), NameRules.read(select, normalize_names)
         self._load = TableLoad(
-            name,
-            table,
-            how,
-            create,
-            given,
-            form,
-            NameRules.read(select, normalize_names),
-            sheet=sheet,
-            metadata=Metadata(tuple(metadata or ())),
-            infer_types=infer_types,
-        )
+            name, table, self.how, create, columns, form, rules,
+            sheet=sheet, metadata=Metadata(tuple(metadata or ())), infer_types=infer_types,
+        )  # fmt: skip
         self._load.check()
-        given_masks = {name: "null" if one is None else one for name, one in (mask or {}).items()}
-        self._masks, self._salt = read_masks(given_masks, mask_salt), mask_salt
         self.pre_sql, self.post_sql = pre_sql, post_sql
         self._rejects = Rejects.read(on_error, self.autocommit)
         self._records = LoadedFiles(table, name) if new_files_only else None
+        self.refuse_checks_of(table)
 
     def handle(self) -> dict[str, Any]:
         with self._sources() as sources:
@@ -247,8 +162,7 @@ class LoadFile(BaseJob):
                 return {"row_count": 0, "table": self.table, "files": 0}
             files = [self._file(one) for one in sources]
             self._run(session, self.pre_sql)
-            masks = salted(self._masks, self._salt)
-            loaded = self._load.run(session, files, self._rejects, masks)
+            loaded = self._load.run(session, files, self._rejects, self.masks())
             self._run(session, self.post_sql)
             if self._records is not None:
                 self._records.note(session)
@@ -256,7 +170,7 @@ class LoadFile(BaseJob):
         logger.info("Loaded %s: %s", self.table, result)
         if self._rejects is not None:
             result["rejected"] = self._rejects.count
-        return {**result, "files": len(sources)}
+        return self.judged({**result, "files": len(sources)}, self.table)
 
     def _run(self, session: "Session", sql: str | None) -> None:
         if sql is not None:
@@ -275,6 +189,7 @@ class LoadFile(BaseJob):
         yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
         if self.post_sql is not None:
             yield from of_script(load_source(self.post_sql, None), None, self.connection)
+        yield from self.check_previews(self.table)
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:

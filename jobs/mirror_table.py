@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class MirrorTable(BaseJob):
+class MirrorTable(CheckedJob):
     """Replace all rows of one table with those of another, also across databases.
 
     The rows are staged first; the target changes in one step when the job commits. An existing
@@ -53,11 +54,11 @@ class MirrorTable(BaseJob):
         target_connection: the database of the target; default `connection`.
     """
 
-    result_keys: ClassVar = {"row_count": int, "table": str}
+    result_keys: ClassVar = {"row_count": int, "table": str, **CHECK_RESULT}
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
-    in_sql: ClassVar[tuple[str, ...]] = ("where",)
+    in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
@@ -85,6 +86,7 @@ class MirrorTable(BaseJob):
         self.expect = Expectation.read(expect)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
+        self.refuse_checks_of(target_table)
 
     def handle(self) -> dict[str, Any]:
         logger.info("Mirroring %s into %s", self.source_table, self.target_table)
@@ -102,7 +104,8 @@ class MirrorTable(BaseJob):
         ):
             rows = self._replace(target, source)
         logger.info("Mirrored %d rows into %s", rows, self.target_table)
-        return {"row_count": rows, "table": self.target_table}
+        result = {"row_count": rows, "table": self.target_table}
+        return self.judged(result, self.target_table, self.target_connection)
 
     def _replace(self, target: "Session", source: Source) -> int:
         lock_name(target, self.target_table)
@@ -127,3 +130,4 @@ class MirrorTable(BaseJob):
             self.source_table, self.columns, source, target, self.selection.where
         )
         yield from of_store(self.target_table, target, self.columns, self.strategy)
+        yield from self.check_previews(self.target_table, target)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
-from headrace.jobs.base import BaseJob, logger
+from headrace.jobs.base import logger
+from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.key_merge import written_by_key
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class SyncTable(BaseJob):
+class SyncTable(CheckedJob):
     """Update a table from another by key: only rows that differ are written.
 
     An existing target keeps its definition, owner, privileges and other columns; a missing one is
@@ -77,11 +78,12 @@ class SyncTable(BaseJob):
         "deleted": int,
         "restored": int,
         "table": str,
+        **CHECK_RESULT,
     }
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
-    in_sql: ClassVar[tuple[str, ...]] = ("where",)
+    in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
@@ -121,6 +123,7 @@ class SyncTable(BaseJob):
         self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
+        self.refuse_checks_of(target_table)
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
@@ -138,7 +141,8 @@ class SyncTable(BaseJob):
         ):
             result = self._read(target, source)
         logger.info("Synchronised %s: %s", self.target_table, result)
-        return {**result, "table": self.target_table}
+        told = {**result, "table": self.target_table}
+        return self.judged(told, self.target_table, self.target_connection)
 
     def _read(self, target: "Session", source: Source) -> dict[str, int]:
         if self.incremental is None:
@@ -191,6 +195,7 @@ class SyncTable(BaseJob):
             table, columns, key, delete=merge.delete_missing == "hard", update=update
         )
         yield Preview(write, target, unexplained=NEEDS_STAGED)
+        yield from self.check_previews(self.target_table, target)
 
     def _key_in(self, model: Table) -> list[str]:
         try:

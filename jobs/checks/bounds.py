@@ -34,7 +34,7 @@ class Bound:
     unit: str = ""
 
     def holds(self, value: Number | None) -> bool:
-        """Tell whether a value is as it must be; where there is none, it is not."""
+        """Return whether a value is as it must be; where there is none, it is not."""
         if value is None:
             return False
         exact = value if isinstance(value, Decimal) else Decimal(str(value))

@@ -62,10 +62,10 @@ class CheckedJob(BaseJob):
         """
         checks_of(self.checks, table)
 
-    def check_previews(self, table: str | None) -> Iterator[Preview]:
-        """Yield what measures the checks, for `preview`."""
+    def check_previews(self, table: str | None, connection: str | None = None) -> Iterator[Preview]:
+        """Yield what measures the checks, for `preview`; arguments as of `judged`."""
         unexplained = "it reads what the step writes"
-        for one in previews_of(checks_of(self.checks, table), self.connection):
+        for one in previews_of(checks_of(self.checks, table), connection or self.connection):
             yield replace(one, unexplained=unexplained)
 
     def judged(

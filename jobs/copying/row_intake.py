@@ -28,7 +28,7 @@ ABSENT = Column("headrace_absent", "text")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """How many rows were read, and what became of them; `by_key` tells whether any were updated.
+    """How many rows were read, and what became of them; `by_key` says whether any were updated.
 
     `duplicates` are rows that gave way to another one of their key, `types` those that were found
     for the columns of a table that was made.
@@ -263,7 +263,7 @@ class Intake:
 
 
 def has_default(column: Column) -> bool:
-    """Tell whether a row without a value for this column gets another than NULL."""
+    """Return whether a row without a value for this column gets another than NULL."""
     return column.has_default or bool(column.identity)
 
 

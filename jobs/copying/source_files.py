@@ -32,7 +32,7 @@ class Digest:
 
 
 def is_pattern(path: str) -> bool:
-    """Tell whether a path is a pattern."""
+    """Return whether a path is a pattern."""
     return any(mark in path for mark in _WILD)
 
 

@@ -69,6 +69,8 @@ class TableLoad:
             raise InvalidPayload("a file without a header needs columns")
         if self.given is not None and not self.given:
             raise InvalidPayload("columns is empty")
+        if self.infer_types and not self.create:
+            raise InvalidPayload("infer_types needs create: true")
         _ = self.reading
 
     @cached_property
@@ -132,7 +134,7 @@ class TableLoad:
         found = writable_table(session, self.table)
         if found is not None:
             types = self._types
-            if types and not self.how.takes_other_types:
+            if types and not self.how.changes_types:
                 refuse_other_types(session, found, types, self.name)
             return found
         if not self.create:
@@ -186,7 +188,7 @@ class TableLoad:
     def _names_in(self, session: "Session", files: Sequence[DataFile]) -> list[str]:
         """Return the columns that the files have, as far as they have to be known."""
         given = self._names
-        adds = self.how.takes_new_columns and self.how.on_schema_change != "ignore"
+        adds = self.how.adds_new_columns and self.how.on_schema_change != "ignore"
         exact = isinstance(self.given, list) or (self.leave_out and bool(given))
         missing = self.create and writable_table(session, self.table) is None
         found: dict[str, None] = {}
@@ -217,10 +219,10 @@ class TableLoad:
         With other types than the table's where these are declared and may change.
         """
         taken = [one for one in insertable(target) if one.name not in self.metadata.names]
-        if not self.how.takes_new_columns:
+        if not self.how.adds_new_columns:
             return taken
         declared = self._declared_types()
-        if self.how.takes_other_types:
+        if self.how.changes_types:
             taken = [
                 Column(one.name, declared[one.name]) if one.name in declared else one
                 for one in taken
@@ -235,7 +237,7 @@ class TableLoad:
         names: Sequence[str],
         files: Sequence[DataFile],
     ) -> bool:
-        """Tell whether each row has to say which columns it lacks, to get their defaults."""
+        """Return whether each row has to say which columns it lacks, to get their defaults."""
         stages = self.how.stages or bool(self.metadata.names)
         if not all(file.names_first for file in files):
             return stages or (server_version(session) < 160000 and any(map(has_default, columns)))

@@ -87,12 +87,12 @@ class WriteMode:
         return self.mode != "append" or self.on_schema_change != "fail"
 
     @property
-    def takes_new_columns(self) -> bool:
+    def adds_new_columns(self) -> bool:
         """Whether a column that the table lacks is no error."""
         return self.on_schema_change != "fail"
 
     @property
-    def takes_other_types(self) -> bool:
+    def changes_types(self) -> bool:
         """Whether declared types may differ from the table's."""
         return self.on_schema_change in _OTHER_TYPES
 

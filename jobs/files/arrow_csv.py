@@ -41,29 +41,11 @@ def batches(
     what = f"{name}: reading CSV in this form"
     arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
     text = _Bytes(blocks, types or {}, arrow)
-    options = {
-        "read_options": csv.ReadOptions(column_names=list(names), block_size=_BLOCK_BYTES),
-        "parse_options": csv.ParseOptions(
-            delimiter=form.delimiter,
-            quote_char=form.quote,
-            escape_char=form.escape or False,
-            newlines_in_values=True,
-            ignore_empty_lines=len(names) > 1,
-        ),
-        "convert_options": csv.ConvertOptions(
-            column_types={one: (types or {}).get(one, arrow.string()) for one in names},
-            null_values=list(form.null),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=_TRUE,
-            false_values=_FALSE,
-            check_utf8=False,
-        ),
-    }
+    wanted = {one: (types or {}).get(one, arrow.string()) for one in names}
     if not text.has_more():
         return
     try:
-        with csv.open_csv(arrow.PythonFile(text, mode="r"), **options) as reader:
+        with _opened(csv, arrow.PythonFile(text, mode="r"), form, wanted) as reader:
             for batch in reader:
                 if types is not None:
                     text.refuse_unlike(batch)
@@ -78,6 +60,42 @@ def batches(
         if text.error is not None:
             raise text.error from None
         raise
+
+
+def parse_options(form: CsvForm, *, one_column: bool) -> dict[str, Any]:
+    """Return how pyarrow parses this form; of one column, an empty line is a value."""
+    return {
+        "delimiter": form.delimiter,
+        "quote_char": form.quote,
+        "escape_char": form.escape or False,
+        "newlines_in_values": True,
+        "ignore_empty_lines": not one_column,
+    }
+
+
+def null_options(form: CsvForm) -> dict[str, Any]:
+    """Return what pyarrow takes for a missing value in this form."""
+    return {
+        "null_values": list(form.null),
+        "strings_can_be_null": True,
+        "quoted_strings_can_be_null": False,
+    }
+
+
+def _opened(csv: Any, file: Any, form: CsvForm, types: Mapping[str, Any]) -> Any:
+    """Open a CSV without a header whose columns have these types."""
+    return csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(column_names=list(types), block_size=_BLOCK_BYTES),
+        parse_options=csv.ParseOptions(**parse_options(form, one_column=len(types) == 1)),
+        convert_options=csv.ConvertOptions(
+            column_types=dict(types),
+            true_values=_TRUE,
+            false_values=_FALSE,
+            check_utf8=False,
+            **null_options(form),
+        ),
+    )
 
 
 def _told(message: str) -> str:
@@ -106,7 +124,7 @@ class _Bytes:
         self.error: Exception | None = None
 
     def has_more(self) -> bool:
-        """Tell whether there is any text."""
+        """Return whether there is any text."""
         self._fill(1)
         return bool(self._left)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any
 
+from headrace.jobs.files.arrow_csv import null_options, parse_options
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.optional_library import library
 
@@ -108,9 +109,21 @@ def _parsed(records: list[Record], form: CsvForm, width: int, name: str) -> Iter
     """Yield records with their values, as pyarrow reads them."""
     if not records:
         return
+    wrong: dict[int, str] = {}
+    text = "".join(record.raw.rstrip("\r\n") + "\n" for record in records)
+    table = _table(text, form, [str(at) for at in range(width)], name, wrong)
+    rows = iter(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    for at, record in enumerate(records):
+        if at in wrong:
+            yield Record(record.line, record.raw, reason=wrong[at])
+        else:
+            yield Record(record.line, record.raw, next(rows))
+
+
+def _table(text: str, form: CsvForm, names: list[str], name: str, wrong: dict[int, str]) -> Any:
+    """Read records as texts; a record of another length goes to `wrong`, by its number from 0."""
     what = f"{name}: reading CSV in this form"
     arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
-    wrong: dict[int, str] = {}
 
     def note(row: Any) -> str:
         wrong[row.number - 1] = (
@@ -118,31 +131,15 @@ def _parsed(records: list[Record], form: CsvForm, width: int, name: str) -> Iter
         )
         return "skip"
 
-    names = [str(at) for at in range(width)]
-    text = "".join(record.raw.rstrip("\r\n") + "\n" for record in records)
-    table = csv.read_csv(
+    return csv.read_csv(
         io.BytesIO(text.encode("utf-8", "surrogatepass")),
         read_options=csv.ReadOptions(
             column_names=names, use_threads=False, block_size=len(text) * 4 + 1024
         ),
         parse_options=csv.ParseOptions(
-            delimiter=form.delimiter,
-            quote_char=form.quote,
-            escape_char=form.escape or False,
-            newlines_in_values=True,
-            ignore_empty_lines=width > 1,
-            invalid_row_handler=note,
+            **parse_options(form, one_column=len(names) == 1), invalid_row_handler=note
         ),
         convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(names, arrow.string()),
-            null_values=list(form.null),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            column_types=dict.fromkeys(names, arrow.string()), **null_options(form)
         ),
     )
-    rows = iter(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    for at, record in enumerate(records):
-        if at in wrong:
-            yield Record(record.line, record.raw, reason=wrong[at])
-        else:
-            yield Record(record.line, record.raw, next(rows))

@@ -193,7 +193,7 @@ class _Watched:
 
 
 def _has_refused(line: int) -> bool:
-    """Tell whether an error waits to be read on a server's line; over TLS nobody can see it."""
+    """Return whether an error waits to be read on a server's line; over TLS nobody can see it."""
     if not select.select([line], [], [], 0)[0]:
         return False
     with socket.socket(fileno=os.dup(line)) as peeking:

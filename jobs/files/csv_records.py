@@ -119,7 +119,7 @@ class CsvRecords:
         return passed
 
     def _is_odd(self, block: str) -> bool:
-        """Tell whether a text that begins with a line may hold what has to be mended."""
+        """Return whether a text that begins with a line may hold what has to be mended."""
         first = block[:1]
         return (
             (first == "\n" and not self._keeps_blank)

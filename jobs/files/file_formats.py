@@ -30,12 +30,12 @@ BINARY: tuple[Format, ...] = ("parquet", "xlsx")
 
 
 def format_by_name(name: str) -> Format | None:
-    """Tell the format of a file of this name, None where it does not show."""
+    """Return the format of a file of this name, None where it does not show."""
     return _SUFFIXES.get(name_inside(name).rpartition(".")[2].lower())
 
 
 def format_of(source: FileSource, declared: Format | None) -> Format:
-    """Tell the format of a file: what it is, what was declared, what it is called, or CSV."""
+    """Return the format of a file: what it is, what was declared, what it is called, or CSV."""
     return _by_content(source) or declared or format_by_name(source.name) or "csv"
 
 
@@ -65,7 +65,7 @@ def _is_workbook(file: BinaryIO) -> bool:
 
 
 def _ends_as_parquet(file: BinaryIO) -> bool:
-    """Tell a Parquet file from a text that begins with the same letters."""
+    """Return whether a file is Parquet, not a text that begins with the same letters."""
     file.seek(0)
     head = file.read(64)
     return any(byte < 9 for byte in head)

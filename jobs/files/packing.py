@@ -40,7 +40,7 @@ _BZIP2_WORDS = ("Invalid data stream",)
 
 
 def packing_by_content(start: bytes) -> Packing:
-    """Tell how a file is packed that begins so."""
+    """Return how a file is packed that begins so."""
     for magic, packing in _MAGIC:
         if start.startswith(magic) and (packing != "bz2" or start[3:4] in b"123456789"):
             return packing
@@ -48,7 +48,7 @@ def packing_by_content(start: bytes) -> Packing:
 
 
 def packing_by_name(name: str) -> Packing:
-    """Tell how a file of this name is to be packed."""
+    """Return how a file of this name is to be packed."""
     return SUFFIXES.get("." + name.rpartition(".")[2].lower(), "none")
 
 

@@ -96,7 +96,7 @@ def open_text(source: FileSource, encoding: str | None = None) -> Iterator[IO[st
 
 
 def foreign_kind(start: bytes) -> str | None:
-    """Tell what a file or an answer is that begins so, if it is no text."""
+    """Return what a file or an answer is that begins so, if it is no text."""
     for magic, what in _FOREIGN:
         # A column may be called PAR1: binary data has control characters soon.
         if start.startswith(magic) and (not magic.isalnum() or _CONTROL.search(start)):

@@ -54,7 +54,7 @@ class Limit:
         raise InvalidPayload(f"{parameter} is a number of rows, or a share as in 5%, not {given!r}")
 
     def allows(self, number: int, base: int) -> bool:
-        """Tell whether a number passes; exactly the limit does."""
+        """Return whether a number passes; exactly the limit does."""
         if self.percent is not None:
             return number * 100 <= self.percent * base
         return self.count is None or number <= self.count
@@ -141,7 +141,7 @@ def count_before(session: "Session", target: Table, expect: Expectation) -> int:
 
 
 def _fits(expected: str, rows: int) -> bool | None:
-    """Tell whether a number is as expected; None: nobody can tell what is expected."""
+    """Return whether a number is as expected; None: nobody can tell what is expected."""
     between = _BETWEEN.fullmatch(expected)
     if between is not None:
         return int(between[1]) <= rows <= int(between[2])

@@ -44,7 +44,7 @@ def write_by_key(
 ) -> Written:
     """Bring a table to the staged rows by key: only rows that differ are written.
 
-    With `delete` rows that are not staged go, first of all. `update` tells whether rows whose key
+    With `delete` rows that are not staged go, first of all. `update` says whether rows whose key
     is there change, or which of their columns. Values are compared by their stored form: `1.0` and
     `1.00` do differ. It is one statement, so that foreign keys are looked at when all is done.
     """

@@ -60,7 +60,7 @@ class Need:
         return cls(None, float(match[1]) / 100, min_age)
 
     def has(self, table: Maintained) -> bool:
-        """Tell whether a table needs work; without any condition each does."""
+        """Return whether a table needs work; without any condition each does."""
         if self == Need():
             return True
         return (

@@ -134,7 +134,7 @@ def _make_anew(session: "Session", target: Table, staged: Staged) -> None:
 
 
 def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
-    """Tell whether the target's other columns have values, which stay."""
+    """Return whether the target's other columns have values, which stay."""
     if not _has_other_values(session, target, agreed.others):
         return False
     if agreed.lose:
@@ -144,7 +144,7 @@ def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
 
 
 def _has_other_values(session: "Session", target: Table, others: Sequence[Column]) -> bool:
-    """Tell whether a row has a value in one of these columns that is not the column's default.
+    """Return whether a row has a value in one of these columns that is not the column's default.
 
     What a default calculates anew for each row (`now()`) is nobody's data.
     """
@@ -200,7 +200,7 @@ def merge_staged(
 ) -> Written:
     """Bring `table` to the staged rows by key; where it is missing, it is made with that key.
 
-    `update` tells whether rows whose key is there change, or which of their columns.
+    `update` says whether rows whose key is there change, or which of their columns.
 
     Raises:
         JobFailure: the key is null or not unique, or as `store_staged`.

@@ -34,7 +34,7 @@ def check_keys(
 
 
 def _is_indexed(session: "Session", key: Sequence[str]) -> bool:
-    """Give the staged rows the key as theirs; tell whether that could be.
+    """Give the staged rows the key as theirs; return whether that could be.
 
     It takes less time than to count, and helps the joins that follow.
     """

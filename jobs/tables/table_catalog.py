@@ -41,7 +41,7 @@ class Column:
     `identity_of_type` hold the same values in the same way; two of two servers with equal `wire`
     have the same binary form in COPY, None is a form that other servers may read as another value.
     `identity` is `a` (GENERATED
-    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` tells whether the primary key has it.
+    ALWAYS), `d` (BY DEFAULT) or empty. `in_key` says whether the primary key has it.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Column:
 class Table:
     """A table, view or the like, found under the name `written` by a user.
 
-    `readable` tells whether the session's `role` may read it, `filtered` whether row level
+    `readable` says whether the session's `role` may read it, `filtered` whether row level
     security hides rows from it, `referenced` whether a foreign key of another table points here,
     `sifted` whether a trigger or a rule may keep rows from being written. `heirs` names the tables
     that inherit from it and are no partitions.

@@ -163,7 +163,7 @@ def _opened(session: "Session", table: str, selection: Selection, *, local: bool
 
 
 def _same_form(source: Source, session: "Session", columns: Sequence[Column]) -> bool:
-    """Tell whether both servers have the same binary form for each value."""
+    """Return whether both servers have the same binary form for each value."""
     if _encoding(source.session) != _encoding(session):
         return False
     given = {column.name: column for column in source.columns}

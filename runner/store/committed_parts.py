@@ -1,4 +1,4 @@
-"""Parts of a job's work with a commit of their own, each committed once, by the attempt in force.
+"""Parts of a job's work with a commit of their own, each committed once, by the active attempt.
 
 A part is entered in the ledger under an id made of the job's and its label, in the transaction that
 does it: an attempt that goes on after another one passes over what is there.

@@ -1,4 +1,4 @@
-"""Batches of an archive: each whole, by the attempt in force, and gone on with after a stop."""
+"""Batches of an archive: each whole, by the active attempt, and gone on with after a stop."""
 
 import pytest
 from sqlalchemy import text
