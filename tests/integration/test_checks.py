@@ -140,9 +140,7 @@ def test_a_sum_over_no_rows_is_not_greater_than_nothing(run_job, orders):
         run_job(CheckData, table="orders", filter="id > 100", checks=[check])
 
 
-def test_failing_keys_are_kept_though_the_job_fails_and_a_retry_replaces_them(
-    run_job, orders, query, execute
-):
+def test_failing_keys_are_kept_though_the_job_fails(run_job, orders, query, execute):
     with_ = {
         "table": "orders",
         "checks": [{"missing": {"column": "amount"}}, {"row_count": {"must_be": 3}}],
