@@ -121,14 +121,14 @@ def test_a_machine_without_ipv6_or_without_proc_is_no_error(
 def test_a_table_that_changed_while_it_was_read_is_read_again(
     torn: str, monkeypatch: pytest.MonkeyPatch
 ):
-    class Table:
-        readings = [HEAD + line(V4, uid=OURS), HEAD + torn]
+    readings = [HEAD + line(V4, uid=OURS), HEAD + torn]
 
+    class Table:
         def exists(self) -> bool:
             return True
 
         def read_text(self, _encoding: str) -> str:
-            return self.readings.pop()
+            return readings.pop()
 
     monkeypatch.setattr(caller, "_TABLES", (Table(),))
 
