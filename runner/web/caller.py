@@ -25,6 +25,10 @@ _OVERFLOW_UID = 65534
 # one with the numbers of ours, whose caller is gone.
 _HELD_STATES = frozenset({"01", "04", "05"})
 
+# The kernel gives its table out in pieces. Where connections come and go meanwhile, a line can be
+# left out or come twice: then the table is read again.
+_LOOKS = 5
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 End = tuple[Address, int]
 
@@ -54,7 +58,7 @@ def is_ours(connection: Any) -> bool:
     try:
         caller = connection.getpeername()
         ends = _end(caller), _end(connection.getsockname())
-        uid = _owner(*ends)
+        uid = next((uid for _ in range(_LOOKS) if (uid := _owner(*ends)) is not None), None)
         # A connection that is gone frees its numbers; this one had them throughout the look.
         same = connection.getpeername() == caller
     except (OSError, ValueError, IndexError):

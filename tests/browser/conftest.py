@@ -25,7 +25,11 @@ def chromium(tmp_path: Path) -> Iterator[Chromium]:
         yield browser
     finally:
         browser.close()
-    assert browser.complaints == []
+    # The page asks whether the installation is ready, and shows it: a busy machine may not be.
+    late = [
+        text for text in browser.complaints if text.endswith("/health/ready") and " 503 " in text
+    ]
+    assert [text for text in browser.complaints if text not in late] == []
 
 
 @pytest.fixture

@@ -181,8 +181,7 @@ def test_backfill_starts_one_run_an_instant_and_none_twice(headrace: Headrace):
 
 def test_backfill_keeps_to_its_most_active_runs(headrace: Headrace):
     stretch = ("--from", "2026-01-01T00:00", "--to", "2026-01-01T02:00")
-    with headrace.started("worker") as worker:
-        worker.wait_for("serving")
+    with headrace.started_worker():
         done = headrace("backfill", "hourly", *stretch, "--max-active", "1", "--json")
     assert len(done.json["items"]) == 3
     spans = sorted(

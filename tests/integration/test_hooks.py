@@ -200,8 +200,7 @@ def test_an_exception_in_a_hook_is_logged_with_its_name_and_changes_no_outcome(
     project: Project, database: str
 ):
     headrace = project(RAISES)
-    with headrace.started("worker") as worker:
-        worker.wait_for("serving")
+    with headrace.started_worker() as worker:
         ran = headrace("run", "keep", "--json", timeout=120)
         assert ran.code == 0, ran.out + ran.err
         worker.wait_for("(after_attempt)")
@@ -234,8 +233,7 @@ def test_a_hook_that_hangs_is_waited_for_as_long_as_its_limit_and_no_longer(
     project: Project, database: str
 ):
     headrace = project(HANGS, HEADRACE_HOOK_LIMIT_S="0.3")
-    with headrace.started("worker") as worker:
-        worker.wait_for("serving")
+    with headrace.started_worker() as worker:
         for _ in range(2):
             ran = headrace("run", "keep", "--json", timeout=120)
             assert ran.code == 0, ran.out + ran.err

@@ -36,6 +36,7 @@ def test_a_killed_server_is_started_again_and_work_goes_on(
 ) -> None:
     with headrace.started("up", "--no-web", "--workers", "1") as up:
         up.wait_for("leading, term")
+        wait_until(lambda: headrace("runs", "--json").json["items"], limit_s=60, what="a run")
         killed = _pid(own_home, server)
 
         os.kill(killed, signal.SIGKILL)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import warm_python
+from tests.support.processes import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -53,6 +54,14 @@ class Headrace:
         )
         assert "Traceback (most recent call last)" not in done.err, done.err
         return done
+
+    @contextmanager
+    def started_worker(self) -> Iterator["Running"]:
+        """Yield a worker that others know: `run` and `backfill` take it, and none of their own."""
+        with self.started("worker") as worker:
+            worker.wait_for("serving")
+            wait_until(lambda: self("workers", "--json").json["items"], limit_s=60)
+            yield worker
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator["Running"]:

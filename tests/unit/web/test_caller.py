@@ -115,3 +115,21 @@ def test_a_machine_without_ipv6_or_without_proc_is_no_error(
 
     monkeypatch.setattr(caller, "_TABLES", (tmp_path / "none",))
     assert not caller.is_ours(Connection(*LOCAL))
+
+
+@pytest.mark.parametrize("torn", ["", line(V4, uid=OURS) + line(V4, uid=OURS)])
+def test_a_table_that_changed_while_it_was_read_is_read_again(
+    torn: str, monkeypatch: pytest.MonkeyPatch
+):
+    readings = [HEAD + line(V4, uid=OURS), HEAD + torn]
+
+    class Table:
+        def exists(self) -> bool:
+            return True
+
+        def read_text(self, _encoding: str) -> str:
+            return readings.pop()
+
+    monkeypatch.setattr(caller, "_TABLES", (Table(),))
+
+    assert caller.is_ours(Connection(*LOCAL))
