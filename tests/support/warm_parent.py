@@ -1,6 +1,7 @@
-"""The parent of `warm_python`'s processes: imports libraries, then forks what it is asked for.
+"""The parent of `warm_python`'s processes: imports what they will need, then forks them.
 
-Run as a script with the number of a socket. Each message is a request with four files: the three
+Run as a script with the number of a socket, and `engine` where Headrace's own modules are to be
+imported before the fork, too. Each message is a request with four files: the three
 streams, and a pipe for the status once the process has ended. The socket's end ends all of them.
 """
 
@@ -8,6 +9,7 @@ import gc
 import io
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -26,13 +28,22 @@ LIBRARIES = (
     " starlette.staticfiles subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
 )
 _REQUEST_BYTES = 1 << 18
+_LEFT_OUT = (
+    "headrace.__main__",
+    "headrace.queue.worker",  # it takes the keys' prefix from the environment
+    "headrace.store.migrations.",
+    "headrace.testing",
+)
 
 
 def main() -> None:
     """Serve; what comes back from it is a new process, which becomes the module it is to run."""
+    sys.path[0] = os.getcwd()  # this file's folder has an `http` of its own
     for name in LIBRARIES.split():
         with suppress(ImportError):
             import_module(name)
+    if "engine" in sys.argv:
+        _import_headrace()
     gc.collect()
     gc.freeze()
     request, streams = Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
@@ -48,6 +59,15 @@ def main() -> None:
     module, *_ = sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _import_headrace() -> None:
+    """Import all modules but those that look at the process as they are imported."""
+    import headrace
+
+    for module in pkgutil.walk_packages(headrace.__path__, "headrace."):
+        if not module.name.startswith(_LEFT_OUT):
+            import_module(module.name)
 
 
 def _open_streams(*, unbuffered: bool) -> None:

@@ -3,8 +3,10 @@
 The tests start `python -m headrace …` and workers many hundred times, and three quarters of each
 start are imports of SQLAlchemy, pydantic and their like. Here a process of its own imports them
 once, and a start is a fork that becomes what `python -m` makes: folder, environment, streams,
-arguments, `__main__`, and all that runs at exit. No module of Headrace's is imported before the
-fork. An environment that speaks to the interpreter itself gets a process from scratch.
+arguments, `__main__`, and all that runs at exit. Headrace's own modules are imported before the
+fork as well, once for each set of the variables that a few of them read as they are imported; an
+armed crash point gets a process without them. An environment that speaks to the interpreter itself
+gets a process from scratch.
 """
 
 import json
@@ -26,6 +28,13 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[2]
 # What the interpreter, the C library and the loader read once, as they start.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TZ", "FAKETIME", "GLIBC_")
+# What a module of Headrace's reads once, as it is imported.
+_READ_AT_IMPORT = (
+    "HEADRACE_HOOK_LIMIT_S",
+    "HEADRACE_LEASE_S",
+    "HEADRACE_UNKNOWN_CLASS_WAITS_S",
+)
+_CRASH_POINTS = "HEADRACE_CRASH_"
 
 File = int | IO[bytes]
 
@@ -83,13 +92,16 @@ Started = subprocess.Popen[bytes] | WarmProcess
 class _Parent:
     """The process that forks; it ends with this one."""
 
-    def __init__(self) -> None:
-        self.environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    def __init__(self, settings: Mapping[str, str], *, engine: bool) -> None:
+        self.environ = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
         self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._alone = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, Path(__file__).with_name("warm_parent.py"), str(theirs.fileno())],
+                [
+                    *(sys.executable, Path(__file__).with_name("warm_parent.py")),
+                    *(str(theirs.fileno()), "engine" if engine else "libraries"),
+                ],
                 cwd=ROOT,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
@@ -129,8 +141,15 @@ class _Parent:
 
 
 @cache
-def _parent() -> _Parent:
-    return _Parent()
+def _parent(settings: frozenset[tuple[str, str]], *, engine: bool) -> _Parent:
+    return _Parent(dict(settings), engine=engine)
+
+
+def _parent_for(env: Mapping[str, str]) -> _Parent:
+    if any(name.startswith(_CRASH_POINTS) for name in env):
+        return _parent(frozenset(), engine=False)
+    read = frozenset((name, env[name]) for name in _READ_AT_IMPORT if name in env)
+    return _parent(read, engine=True)
 
 
 def start(
@@ -143,9 +162,10 @@ def start(
     new_session: bool = False,
 ) -> Started:
     """Start `python -m ARGUMENTS` with nothing on its input."""
-    if _spoken(env) == _spoken(_parent().environ):
+    parent = _parent_for(env)
+    if _spoken(env) == _spoken(parent.environ):
         streams = (subprocess.DEVNULL, stdout, stderr)
-        return _parent().fork(arguments, cwd, env, streams, new_session=new_session)
+        return parent.fork(arguments, cwd, env, streams, new_session=new_session)
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=cwd,
