@@ -17,6 +17,7 @@ import socket
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 # What Headrace's processes import of others. One that is missing is imported where it is used.
@@ -38,7 +39,7 @@ _LEFT_OUT = (
 
 def main() -> None:
     """Serve; what comes back from it is a new process, which becomes the module it is to run."""
-    sys.path[0] = os.getcwd()  # this file's folder has an `http` of its own
+    sys.path[0] = str(Path.cwd())  # this file's folder has an `http` of its own
     for name in LIBRARIES.split():
         with suppress(ImportError):
             import_module(name)
