@@ -66,6 +66,34 @@ def _run_sql_into(place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _run_sql_view(place: Place) -> Cell:
+    return Cell(
+        {"sql": "select name, at from {schema}.orders where id = {{{{ params.id }}}}",
+         "params": {"id": 1}, "into": "{schema}.first", "materialized": "view",
+         "checks": [{"row_count": {"must_be": 1}}]},
+        {"SELECT name, at::text FROM {schema}.first":
+            [("José", f"2026-07-01 00:30:00{place.offset}")]},
+        result={"materialized": "view"},
+    )  # fmt: skip
+
+
+def _run_sql_materialized(_place: Place) -> Cell:
+    there = (
+        "CREATE MATERIALIZED VIEW {schema}.some AS SELECT id FROM {schema}.orders;"
+        " CREATE UNIQUE INDEX some_id ON {schema}.some (id);"
+    )
+    indexes = (
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'some' AND schemaname = '{schema}'"
+    )
+    return Cell(
+        {"sql": "select id from {schema}.orders where id > 1", "into": "{schema}.some",
+         "materialized": "materialized_view", "expect": {"rows": 2}},
+        {"SELECT id FROM {schema}.some ORDER BY 1": [(2,), (3,)], indexes: [("some_id",)]},
+        prepare=ORDERS + there,
+        result={"row_count": 2},
+    )  # fmt: skip
+
+
 def _populate(place: Place) -> Cell:
     return Cell(
         {"sql_path": "sql/populate_{schema}.sql",
@@ -386,6 +414,8 @@ INSERT INTO {schema}.copy VALUES (1, 'old', 1, NULL, NULL), (9, 'gone', 1, NULL,
 CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "run_sql": ("RunSql", _run_sql),
     "run_sql_into": ("RunSql", _run_sql_into),
+    "run_sql_view": ("RunSql", _run_sql_view),
+    "run_sql_materialized": ("RunSql", _run_sql_materialized),
     "populate": ("PopulateRecords", _populate),
     "aggregate": ("DataAggregation", _aggregate),
     "truncate": ("TruncateTable", _truncate),
