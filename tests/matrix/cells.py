@@ -366,10 +366,23 @@ def _slow(_place: Place) -> Cell:
 def _http(place: Place) -> Cell:
     return Cell(
         {"url": "{http}/orders", "into": "{schema}.orders",
-         "columns": ["id", "name", "amount", "at"]},
+         "columns": ["id", "name", "amount", "at"], "checks": [{"row_count": {"must_be": 4}}]},
         {"SELECT id, name, amount::text, at::text FROM {schema}.orders WHERE id > 3": [
             (4, "Señor", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
         result={"row_count": 1},
+    )  # fmt: skip
+
+
+def _http_pages(place: Place) -> Cell:
+    # Where a DBA has made the schema `headrace`, its role makes no table there.
+    since = {"cursor": "at", "start_param": "since", "initial_value": "2026-07-01T00:00:00Z"}
+    return Cell(
+        {"url": "{http}/pages", "into": "{schema}.orders", "columns": ["id", "name", "at"],
+         "mode": "merge", "paginator": {"type": "header_link"}, "rate_limit": "100/s"}
+        | ({} if place.name == "dba" else {"incremental": since}),
+        {"SELECT id, name FROM {schema}.orders ORDER BY id":
+            [(1, "José"), (2, "Änn"), (3, "Zoë"), (4, "Señor")]},
+        result={"row_count": 2, "pages": 2, "updated": 1, "inserted": 1},
     )  # fmt: skip
 
 
@@ -440,6 +453,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "rebuild": ("RebuildIndex", _rebuild),
     "slow": ("SlowQuery", _slow),
     "http": ("HttpExtract", _http),
+    "http_pages": ("HttpExtract", _http_pages),
 }
 """Kind of cell → job class, and the cell in a place."""
 
