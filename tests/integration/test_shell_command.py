@@ -85,7 +85,7 @@ def test_a_failure_tells_the_exit_code_and_the_last_lines(run: JobRunner) -> Non
 
 FAILING = {
     "echo a\nfalse\necho b": "line 2: false: exit code 1",
-    "true | (exit 3) | cat\necho b": "line 1: cat: exit code 3 (of the commands in the pipe: 0 3 0)",
+    "true | (exit 3) | cat\necho b": "cat: exit code 3 (of the commands in the pipe: 0 3 0)",
     "f() {\n  ls /no/such/folder\n}\nf\necho b": "line 2: ls /no/such/folder: exit code 2",
     'x=$(false)\necho "b$x"': "line 1: x=$(false): exit code 1",
     'echo "$NO_SUCH_NAME"\necho b': "line 1: NO_SUCH_NAME: unbound variable",

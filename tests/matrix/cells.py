@@ -359,6 +359,40 @@ def _rebuild(_place: Place) -> Cell:
     )
 
 
+_EVENTS = """
+CREATE TABLE {schema}.event (day date, n integer) PARTITION BY RANGE (day);
+CREATE TABLE {schema}.rest PARTITION OF {schema}.event DEFAULT;
+INSERT INTO {schema}.event VALUES ('2026-01-31', 1), ('2026-02-28', 2), ('1999-12-31', 3);
+"""
+
+
+def _create_partitions(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.event", "interval": "year", "start": "2026-01-01", "premake": 0,
+         "move_default_rows": True},
+        {"SELECT n FROM {schema}.event_p20260101 ORDER BY n": [(1,), (2,)],
+         "SELECT n FROM {schema}.rest": [(3,)]},
+        prepare=_EVENTS,
+        result={"default_rows": 1},
+        logs="Moved 2 rows",
+    )  # fmt: skip
+
+
+def _detach_partitions(_place: Place) -> Cell:
+    old = (
+        "CREATE TABLE {schema}.old PARTITION OF {schema}.event"
+        " FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');"
+        " INSERT INTO {schema}.event VALUES ('2000-06-01', 4);"
+    )
+    return Cell(
+        {"table": "{schema}.event", "retention": "2 years"},
+        {"SELECT n FROM {schema}.old": [(4,)],
+         "SELECT n FROM {schema}.event ORDER BY n": [(1,), (2,), (3,)]},
+        prepare=_EVENTS + old,
+        result={"detached": ["{schema}.old"], "kept": 0},
+    )  # fmt: skip
+
+
 def _slow(_place: Place) -> Cell:
     return Cell({"duration": 0.1}, prepare="")
 
@@ -451,6 +485,8 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "analyze": ("AnalyzeTable", _analyze),
     "refresh": ("RefreshView", _refresh),
     "rebuild": ("RebuildIndex", _rebuild),
+    "create_partitions": ("CreatePartitions", _create_partitions),
+    "detach_partitions": ("DetachPartitions", _detach_partitions),
     "slow": ("SlowQuery", _slow),
     "http": ("HttpExtract", _http),
     "http_pages": ("HttpExtract", _http_pages),
