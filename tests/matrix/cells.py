@@ -366,6 +366,15 @@ INSERT INTO {schema}.event VALUES ('2026-01-31', 1), ('2026-02-28', 2), ('1999-1
 """
 
 
+def _rebuild_schema(_place: Place) -> Cell:
+    return Cell(
+        {"schema": "{schema}", "min_bloat": "90%"},
+        {"SELECT count(*) FROM {schema}.orders": [(3,)]},
+        result={"indexes": []},
+        logs="cannot be estimated",
+    )
+
+
 def _create_partitions(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.event", "interval": "year", "start": "2026-01-01", "premake": 0,
@@ -485,6 +494,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "analyze": ("AnalyzeTable", _analyze),
     "refresh": ("RefreshView", _refresh),
     "rebuild": ("RebuildIndex", _rebuild),
+    "rebuild_schema": ("RebuildIndex", _rebuild_schema),
     "create_partitions": ("CreatePartitions", _create_partitions),
     "detach_partitions": ("DetachPartitions", _detach_partitions),
     "slow": ("SlowQuery", _slow),
