@@ -180,7 +180,7 @@ def _stored(
     source: Source,
 ) -> Watermark | None:
     """Return the watermark, None where all has to be read; why is told."""
-    _make_record(session)
+    make_record(session)
     if target is None:
         return None
     statement = packaged_sql("read_watermark", target=target.sql.display, source=name)
@@ -188,7 +188,7 @@ def _stored(
     if row is None:
         return None
     why = None
-    if _is_empty(session, target):
+    if is_empty(session, target):
         why = f"{target.written} has no rows any more"
     elif row.cursor_column != column.name:
         why = f"the cursor was {row.cursor_column} before"
@@ -202,24 +202,31 @@ def _stored(
     return Watermark(row.value, Clock(row.oldest_transaction, clock.next, row.place))
 
 
-def _make_record(session: "Session") -> None:
+def make_record(session: "Session") -> None:
     """Make the table of watermarks where it is missing; the ledger's schema is there.
 
     Raises:
         JobFailure: it cannot be made or used; a DBA can help.
     """
-    if _is_usable(session):
+    if is_usable(session):
         return
     lock_name(session, RECORD)
-    if not _is_usable(session):
+    if not is_usable(session):
         create_schema(session, RECORD)
         execute(session, packaged_sql("create_watermark"))
 
 
-def _is_usable(session: "Session") -> bool:
+def is_usable(session: "Session", *, told: bool = True) -> bool:
+    """Return whether the role can use the table of watermarks; False if it can be made.
+
+    Raises:
+        JobFailure: neither, with what a DBA can do; only if it is to be `told`.
+    """
     state = execute(session, packaged_sql("watermark_rights")).first()
     if state is None or state.usable or (state.may_make and not state.there):
         return bool(state and state.usable)
+    if not told:
+        return False
     make = "" if state.there else f"{packaged_sql('create_watermark').display.strip()}; "
     raise JobFailure(
         f"the role {state.role} cannot keep watermarks in {RECORD}. Let an owner of the schema run "
@@ -273,6 +280,7 @@ def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
         )
 
 
-def _is_empty(session: "Session", target: Table) -> bool:
+def is_empty(session: "Session", target: Table) -> bool:
+    """Return whether a table has no rows."""
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()
