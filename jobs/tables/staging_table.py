@@ -1,6 +1,7 @@
 """Names of tables that jobs make, and the temporary table in which rows wait for their target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
@@ -45,6 +46,19 @@ def make_staging(session: "Session", columns: Sequence[Column], name: str = STAG
 def drop_staged(session: "Session", name: str = STAGED) -> None:
     """Drop the temporary table, if it is there."""
     _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
+
+
+def rename_staged(session: "Session", old: str, new: str) -> None:
+    """Give a temporary table another name."""
+    _run(session, "rename_staged", old=old, new=new)
+
+
+@contextmanager
+def staged_as(session: "Session", name: str) -> Iterator[None]:
+    """Let the temporary table `name` be the one with the staged rows, within the block."""
+    rename_staged(session, name, STAGED)
+    yield
+    rename_staged(session, STAGED, name)
 
 
 def staged_table(session: "Session") -> Table:

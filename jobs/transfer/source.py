@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 # What one server writes the other must read as the same, whatever its settings are.
-_PORTABLE = (
+PORTABLE = (
     ("datestyle", "ISO, YMD"),
     ("intervalstyle", "postgres"),
     ("extra_float_digits", "3"),
@@ -80,10 +80,10 @@ def open_source(
         JobFailure: the table or a named column is missing, or may not be read.
     """
     if source_connection == target_connection:
-        yield _opened(target, table, selection, local=True)
+        yield opened(target, table, selection, local=True)
         return
     with job.session(source_connection, read_only=True) as session:
-        yield _opened(session, table, selection, local=False)
+        yield opened(session, table, selection, local=False)
 
 
 def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequence[Column]) -> int:
@@ -108,7 +108,7 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
         read, written = stream(source.session, sent, session, stored, name=name)
     else:
         # What follows, casts of texts to dates for example, is done as the target has it.
-        with set_locally(source.session, *_PORTABLE), set_locally(session, *_PORTABLE):
+        with set_locally(source.session, *PORTABLE), set_locally(session, *PORTABLE):
             read, written = stream(source.session, sent, session, stored, name=name)
     if read != written:
         raise JobFailure(f"{name}: {read} rows were read, but {written} arrived")
@@ -150,7 +150,12 @@ def known_types(session: "Session", model: Table, into: str) -> list[Column]:
     return staged
 
 
-def _opened(session: "Session", table: str, selection: Selection, *, local: bool) -> Source:
+def opened(session: "Session", table: str, selection: Selection, *, local: bool) -> Source:
+    """Return what a session reads of a table; `local`: the session is the target's, too.
+
+    Raises:
+        JobFailure: as `open_source`.
+    """
     found = readable_table(session, table)
     if found.filtered:
         logger.warning(

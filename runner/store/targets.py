@@ -40,8 +40,10 @@ def _clean(raw: Any, _record: Any) -> None:
     if raw is None:
         return
     try:
-        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say.
+        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say; the
+        # isolation of a snapshot likewise.
         raw.readonly = None
+        raw.isolation_level = None
         raw.autocommit = True
         with raw.plain() as cursor:
             cursor.execute(RESET + raw.settings_sql)
