@@ -10,6 +10,8 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.mirroring.arrivals import Manner, Verify
 from headrace.jobs.mirroring.copies import Choice, Copy
 from headrace.jobs.mirroring.made_tables import ForeignKeys, Indexes
+from headrace.jobs.mirroring.parallel_reading import ParallelReading
+from headrace.jobs.mirroring.parts import read_size
 from headrace.jobs.mirroring.snapshot_copy import copy_tables
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 # Keys that need the way of several tables, also for one.
-_OF_SNAPSHOTS = {"indexes", "foreign_keys", "reset_sequences", "verify"}
+_OF_SNAPSHOTS = {"indexes", "foreign_keys", "reset_sequences", "verify", "jobs"}
+_MOST_JOBS = 16
 
 
 class MirrorTable(CheckedJob):
@@ -69,6 +72,10 @@ class MirrorTable(CheckedJob):
             when the rows are there), keep (its primary key only) or none.
         foreign_keys: which foreign keys of the source such a table gets: check, not_valid (those
             rows are not checked) or none. Only those that lead to another of the tables.
+        jobs: how many connections read at once, all in one snapshot; as many write to staging
+            tables in the schema `headrace` of the target, and the publish is still one transaction.
+        split_tables_larger_than: a size such as 2GB; larger tables, and partitions, are read in
+            parts of about that size. Needs `jobs`.
         reset_sequences: whether the sequences continue after the copied values.
         verify: what is compared before the commit: none, count (rows read and rows there) or
             checksum (their values, too).
@@ -101,6 +108,8 @@ class MirrorTable(CheckedJob):
         replace_strategy: ReplaceStrategy = "insert_from_staging",
         indexes: Indexes = "after",
         foreign_keys: ForeignKeys = "check",
+        jobs: int = 1,
+        split_tables_larger_than: str | None = None,
         reset_sequences: bool = True,
         verify: Verify = "count",
         expect: Expected | None = None,
@@ -124,6 +133,11 @@ class MirrorTable(CheckedJob):
             on_schema_change, replace_strategy, indexes, foreign_keys, reset_sequences, verify,
             Expectation.read(expect),
         )  # fmt: skip
+        self.jobs, self.most_bytes = jobs, read_size(split_tables_larger_than)
+        if not 1 <= jobs <= _MOST_JOBS:
+            raise InvalidPayload(f"jobs is a number from 1 to {_MOST_JOBS}, not {jobs}")
+        if jobs == 1 and self.most_bytes is not None:
+            raise InvalidPayload("split_tables_larger_than needs jobs, more than one of them")
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
         self.refuse_checks_of(target_table)
@@ -131,12 +145,15 @@ class MirrorTable(CheckedJob):
     def handle(self) -> dict[str, Any]:
         if self.choice is None and not self.payload.keys() & _OF_SNAPSHOTS:
             return self._mirror_one()
+        ends = (self.source_connection, self.target_connection)
+        many = self.jobs > 1
         rows = copy_tables(
             self,
             self._copies,
             self.manner,
             source_connection=self.source_connection,
             target_connection=self.target_connection,
+            parallel=ParallelReading(self, ends, self.jobs, self.most_bytes) if many else None,
         )
         total = sum(rows.values())
         logger.info("Mirrored %d rows into %d tables", total, len(rows))

@@ -21,12 +21,21 @@ from headrace.jobs.tables.row_replacement import check_loss, insert_all, key_of,
 from headrace.jobs.tables.row_storage import keeps_others
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staged_keys import check_keys
-from headrace.jobs.tables.staging_table import STAGED, drop_staged, lock_rows, staged_as
+from headrace.jobs.tables.staging_table import (
+    STAGED,
+    drop_staged,
+    lock_rows,
+    rename_staged,
+    staged_as,
+)
 from headrace.jobs.tables.table_catalog import Table, find_table
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+
+_VIEW = "headrace_staged_elsewhere"
 
 
 def publish(session: "Session", arrived: Sequence[Arrived], manner: Manner) -> None:
@@ -119,6 +128,7 @@ class _Replacement:
                 if self.target.sifted:
                     refuse_kept(self.session, self.target)
             else:
+                self._keep_here()
                 check_keys(self.session, self.key, self.target.written)
                 self._before = count_before(self.session, self.target, self.expect)
                 refuse_heirs(self.session, self.target, self.key)
@@ -153,7 +163,19 @@ class _Replacement:
                 logger.info("%d rows of %s were deleted", self._gone, self.target.written)
                 tell_cascades(self.session, self.target)
         assert self.arrived.staged is not None
-        drop_staged(self.session, self.arrived.staged)
+        drop_staged(self.session, self.arrived.staged, view=self._is_view(self.arrived.staged))
+
+    def _is_view(self, name: str) -> bool:
+        found = find_table(self.session, f"pg_temp.{name}")
+        return found is not None and found.kind == "v"
+
+    def _keep_here(self) -> None:
+        """Have rows that are matched by key in a table that can have statistics and an index."""
+        if self._is_view(STAGED):
+            rename_staged(self.session, STAGED, _VIEW)
+            view = RenderedSql(f"TABLE pg_temp.{_VIEW}", {})
+            execute(self.session, packaged_sql("stage_rows", staged=STAGED, query=view))
+            drop_staged(self.session, _VIEW, view=True)
 
     def _referring(self) -> list[dict[str, Any]]:
         return [

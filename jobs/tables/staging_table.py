@@ -43,8 +43,11 @@ def make_staging(session: "Session", columns: Sequence[Column], name: str = STAG
     _run(session, "make_staging", staged=name, columns=declared)
 
 
-def drop_staged(session: "Session", name: str = STAGED) -> None:
-    """Drop the temporary table, if it is there."""
+def drop_staged(session: "Session", name: str = STAGED, *, view: bool = False) -> None:
+    """Drop the temporary table, if it is there; or the view of a table elsewhere."""
+    if view:
+        _run(session, "drop_view", view=name)
+        return
     _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import JobFailure
@@ -43,7 +44,8 @@ class Source:
     """What a copy reads of a table: `values`, as the columns of `model`.
 
     `session` is the source's database's; `local` tells that this is the target's, too.
-    `conditions` are met by the rows that are read, beside those of the selection.
+    `conditions` are met by the rows that are read, beside those of the selection. `read_from` is
+    a part of the table, under the table's name, if not all of it is read.
     """
 
     table: Table
@@ -53,15 +55,29 @@ class Source:
     session: "Session"
     local: bool
     conditions: tuple[RenderedSql, ...] = ()
+    read_from: RenderedSql | None = None
 
     @property
     def columns(self) -> list[Column]:
         """The columns that are carried over, in the source's types."""
         return list(self.model.columns)
 
+    @property
+    def rows_in(self) -> RenderedSql:
+        """What a SELECT reads from."""
+        return self.read_from or self.table.sql
+
+    @property
+    def identity(self) -> str:
+        """What tells this source from others of its database; a query's text does."""
+        if self.table.oid:
+            return self.table.sql.display
+        digest = sha256(self.rows_in.display.encode()).hexdigest()
+        return f"{self.table.written} {digest[:16]}"
+
     def query(self, names: Sequence[str]) -> RenderedSql:
         """Return the SELECT of these columns."""
-        return self.selection.query(self.table.sql, self.values, names, self.conditions)
+        return self.selection.query(self.rows_in, self.values, names, self.conditions)
 
 
 @contextmanager

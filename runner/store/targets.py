@@ -30,7 +30,7 @@ def target_engine(connection: NamedConnection, worker: str) -> Engine:
     if connection.search_path is not None:
         more["search_path"] = ", ".join(map(quoted_name, connection.search_path))
     wanted = Wanted(Use.TARGET, f"headrace:{worker}", more)
-    engine = engine_of(connection.url, wanted, pool_size=1)
+    engine = engine_of(connection.url, wanted, pool_size=1, max_overflow=-1)
     event.listen(engine, "checkin", _clean)
     return engine
 

@@ -41,6 +41,12 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("several", "MirrorTable",
      {"tables": ["sales.*"], "target_schema": "mart", "source_connection": "shop",
       "where": {"sales.sale": "id < {{ 100 }}"}, "verify": "checksum"}),
+    ("parallel", "MirrorTable",
+     {"tables": ["sales.*", "customer"], "target_schema": "mart_too", "source_connection": "shop",
+      "jobs": 2, "split_tables_larger_than": "8kB"}),
+    ("chunks", "SyncTable",
+     {"source_sql": "SELECT id, name, {{ 'n' }} AS note FROM customer", "chunk_size": 1,
+      "target_table": "dwh.chunked", "source_connection": "shop"}),
     ("back", "SyncTable", BACK | {"primary_key": "id", "delete_missing": "soft"}),
     ("rounded", "MirrorTable", {"target_table": "dwh.narrow", "select": ["updated_at"]}),
 ]  # fmt: skip
@@ -49,12 +55,12 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
 def project(tmp_path, database: str, redis_url: str, shop: str) -> Headrace:
     steps = []
     for name, job, with_ in STEPS:
-        given = with_ if {"source_table", "tables"} & with_.keys() else {
+        given = with_ if {"source_table", "source_sql", "tables"} & with_.keys() else {
             "source_table": "customer", "source_connection": "shop", **with_}  # fmt: skip
         if job == "SyncTable" and "primary_key" not in given:
             given = given | {"primary_key": "id"}
         steps.append({"id": name, "job": job, "with": given, "retry": {"limit": 0}})
-    steps[4]["depends_on"] = ["incremental"]
+    steps[6]["depends_on"] = ["incremental"]
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "p.yaml").write_text(json.dumps({"name": "p", "steps": steps}))
     (tmp_path / "config.yaml").write_text(json.dumps({"connections": {"shop": shop}}))
@@ -100,6 +106,14 @@ def test_copies_between_servers_of_two_versions_through_pipeline_and_worker(
         assert jobs["several"]["result"] == {
             "row_count": 4, "tables": {"mart.goods": 2, "mart.sale": 2}
         }  # fmt: skip
+        assert jobs["parallel"]["result"]["row_count"] == 7
+        assert jobs["chunks"]["result"]["chunks"] == 4
+        cursor.execute("SELECT id, note FROM dwh.chunked ORDER BY 1")
+        assert cursor.fetchall() == [(1, "n"), (2, "n"), (3, "n")]
+        cursor.execute("SELECT id, goods FROM mart_too.sale ORDER BY 1")
+        assert cursor.fetchall() == [(10, 1), (11, 3)]
+        cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE 'mirror\\_%'")
+        assert cursor.fetchall() == []
         cursor.execute("SELECT s.id, g.id FROM mart.sale AS s JOIN mart.goods AS g ON g.id = goods"
                        " ORDER BY 1")  # fmt: skip
         assert cursor.fetchall() == [(10, 1), (11, 3)]
