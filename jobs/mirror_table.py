@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 # Keys that need the way of several tables, also for one.
 _OF_SNAPSHOTS = {"indexes", "foreign_keys", "reset_sequences", "verify", "jobs"}
 _MOST_JOBS = 16
+_NO_SWAP = (
+    "replace_strategy: swap puts a new table under the old name, which would lose its privileges, "
+    "policies, triggers, and the views and foreign keys that refer to it, and makes readers wait: "
+    "take insert_from_staging, or truncate_and_insert"
+)
 
 
 class MirrorTable(CheckedJob):
@@ -68,6 +73,7 @@ class MirrorTable(CheckedJob):
             drops the table with its privileges.
         replace_strategy: insert_from_staging deletes the old rows and inserts the new ones, and
             no reader waits; truncate_and_insert leaves no dead rows, but readers wait meanwhile.
+            swap, a new table under the old name, is refused: it loses what others made of it.
         indexes: which indexes a table gets that the job creates: after (those of the source, made
             when the rows are there), keep (its primary key only) or none.
         foreign_keys: which foreign keys of the source such a table gets: check, not_valid (those
@@ -105,7 +111,7 @@ class MirrorTable(CheckedJob):
         mask: dict[str, MaskGiven] | None = None,
         mask_salt: dict[Literal["env"], str] | None = None,
         on_schema_change: OnSchemaChange = "fail",
-        replace_strategy: ReplaceStrategy = "insert_from_staging",
+        replace_strategy: ReplaceStrategy | Literal["swap"] = "insert_from_staging",
         indexes: Indexes = "after",
         foreign_keys: ForeignKeys = "check",
         jobs: int = 1,
@@ -129,6 +135,8 @@ class MirrorTable(CheckedJob):
             self.choice = Choice.read(tables, target_schema, by_table, self.masks)
         else:
             self.selection = Selection.read(columns, select, self.where, self.masks)
+        if replace_strategy == "swap":
+            raise InvalidPayload(_NO_SWAP)
         self.manner = Manner(
             on_schema_change, replace_strategy, indexes, foreign_keys, reset_sequences, verify,
             Expectation.read(expect),

@@ -104,7 +104,7 @@ class SyncTable(CheckedJob):
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         source_table: str | None = None,
-        target_table: str = "",
+        target_table: str | None = None,
         key: str | list[str] | None = None,
         *,
         source_sql: str | None = None,

@@ -9,7 +9,7 @@ from headrace.jobs.tables.table_catalog import Column
 from headrace.jobs.transfer.source import Source
 from headrace.template import RenderedSql
 
-Bounds = tuple[str, ...]
+Bounds = Sequence[str]
 """The values of the columns that chunks go by, as text."""
 
 

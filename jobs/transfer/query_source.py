@@ -1,6 +1,6 @@
 """Reads a query as if it were a table."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -40,7 +40,7 @@ def opened_query(session: "Session", query: str, selection: Selection, *, local:
     """
     read_from = from_query(query)
     statement = packaged_sql("no_rows", query=read_from)
-    described = execute(session, statement).cursor.description or ()
+    described: Any = execute(session, statement).cursor.description or ()
     names = [one.name for one in described]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None or "?column?" in names:

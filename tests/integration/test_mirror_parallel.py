@@ -7,7 +7,8 @@ import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.mirror_table import MirrorTable
-from headrace.jobs.mirroring import crew, parallel_reading
+from headrace.jobs.mirroring import crew
+from headrace.jobs.transfer.source import pour
 from tests.integration.test_jobs_between_servers import run
 from tests.integration.test_mirror_several import CHANGES, SHOP, TABLES, content
 
@@ -70,7 +71,6 @@ def test_tables_that_are_there_keep_what_they_are_and_get_the_new_rows(
 
 def test_all_connections_see_one_snapshot(run_job, there, target, monkeypatch):
     wanted = content(there, ALL)
-    pour = parallel_reading.pour
 
     def poured(*given: Any) -> int:
         count = pour(*given)
@@ -78,7 +78,7 @@ def test_all_connections_see_one_snapshot(run_job, there, target, monkeypatch):
             "UPDATE shop.parted SET note = 'torn'")  # fmt: skip
         return count
 
-    monkeypatch.setattr(parallel_reading, "pour", poured)
+    monkeypatch.setattr("headrace.jobs.mirroring.parallel_reading.pour", poured)
     run_job(MirrorTable, **WITH)
 
     assert content(target, ALL) == wanted

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.mirror_table import MirrorTable
-from headrace.jobs.mirroring import arrivals
+from headrace.jobs.transfer.source import pour
 from tests.integration.test_jobs_between_servers import rows, run
 
 SHOP = """
@@ -96,7 +96,6 @@ def test_tables_that_refer_to_each_other_keep_what_they_are_and_get_the_new_rows
 
 def test_all_tables_are_of_one_snapshot_of_the_source(run_job, there, target, monkeypatch):
     wanted = content(there)
-    pour = arrivals.pour
 
     def poured(*given: Any) -> int:
         count = pour(*given)
@@ -104,7 +103,7 @@ def test_all_tables_are_of_one_snapshot_of_the_source(run_job, there, target, mo
             "UPDATE shop.customer SET email = email || 'x'")  # fmt: skip
         return count
 
-    monkeypatch.setattr(arrivals, "pour", poured)
+    monkeypatch.setattr("headrace.jobs.mirroring.arrivals.pour", poured)
     run_job(MirrorTable, **WITH)
 
     assert content(target) == wanted
@@ -236,6 +235,7 @@ def test_what_cannot_be_copied_is_told_before_anything_is_written(run_job, there
         ({"tables": ["a.b"], "where": "true"}, "which one it is for"),
         ({"tables": ["a.b"], "mask": {"email": "null"}}, "is no column of a table"),
         ({"source_table": "a", "target_table": "b", "target_schema": "c"}, "belongs to tables"),
+        ({"tables": ["a.b"], "replace_strategy": "swap"}, "would lose its privileges"),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(with_, told):
