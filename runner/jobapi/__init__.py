@@ -44,6 +44,10 @@ class Sessions(Protocol):
         self, label: str, connection: str | None = None
     ) -> "AbstractContextManager[Session | None]": ...
 
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]": ...
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -135,6 +139,15 @@ class Attempt:
         the part. An attempt that is over cannot commit any: it is stopped.
         """
         return self.sessions.batch(label, connection)
+
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]":
+        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
+
+        `exported` is a snapshot that another such session has exported: both see the same.
+        """
+        return self.sessions.snapshot(connection, exported)
 
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.

@@ -439,6 +439,21 @@ def _mirror(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _mirror_several(_place: Place) -> Cell:
+    return Cell(
+        {"tables": ["{schema}.*"], "target_schema": "{schema}_copy", "verify": "checksum"},
+        {"SELECT o.id, name, day::text, note FROM {schema}_copy.orders AS o"
+         " LEFT JOIN {schema}_copy.notes AS n ON n.id = o.id ORDER BY 1": [
+            (1, "José", "2026-06-30", "né"), (2, "Ann", "2026-07-01", None),
+            (3, "Zoë", "2026-07-02", None)],
+         "SELECT count(*) FROM pg_constraint WHERE contype = 'f'"
+         " AND conrelid = '{schema}_copy.notes'::regclass": [(1,)]},
+        prepare=ORDERS + "CREATE TABLE {schema}.notes (id integer REFERENCES {schema}.orders,"
+        " note text); INSERT INTO {schema}.notes VALUES (1, 'né');",
+        result={"row_count": 4},
+    )  # fmt: skip
+
+
 def _sync(_place: Place) -> Cell:
     return Cell(
         {"source_table": "{schema}.orders", "target_table": "{schema}.copy", "key": "id",
@@ -505,6 +520,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
 
 COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
+    "mirror_several": ("MirrorTable", _mirror_several),
     "sync": ("SyncTable", _sync),
     "compare": ("CheckData", _check_compare),
     "archive_across": ("ArchiveRows", _archive_across),
@@ -519,7 +535,7 @@ NO_DATABASE: dict[str, dict[str, Any]] = {
 
 
 # Each place is once a source and once a target: what they do in both directions, copies show.
-_ROUND = ("compare", "archive_across")
+_ROUND = ("compare", "archive_across", "mirror_several")
 
 
 def pairs(kind: str) -> list[tuple[str, str]]:

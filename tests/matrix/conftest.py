@@ -213,6 +213,8 @@ def write_cell(
         place.make_schema(schema)
         if name.startswith("archive_batches"):
             place.make_schema(f"{schema}_old")  # A role may lack the right to make one.
+        if name.startswith("mirror_several"):
+            place.make_schema(f"{schema}_copy")
     for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
         if text:
             run_as_owner(place.url, filled(text, name, matrix, source))
