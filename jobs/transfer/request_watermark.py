@@ -13,7 +13,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.staging_table import lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named
 from headrace.jobs.transfer.lag import Lag
-from headrace.jobs.transfer.watermark import is_empty, is_usable, make_record
+from headrace.jobs.transfer.watermark import RECORD, is_empty
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class RequestWatermark:
             JobFailure: the cursor has no order that is known, or a record has no value.
         """
         lock_name(session, self.table)
-        make_record(session)
+        RECORD.make(session)
         target = find_table(session, self.table)
         assert target is not None, "its rows are there"
         column = self._column(target)
@@ -97,7 +97,7 @@ class RequestWatermark:
         return greatest
 
     def _stored(self, session: "Session", target: Table) -> str | None:
-        if not is_usable(session, told=False):
+        if not RECORD.is_usable(session):
             return None
         row = execute(
             session,

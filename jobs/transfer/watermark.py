@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.staging_table import create_schema, lock_name
+from headrace.jobs.tables.record_table import RecordTable
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named, unquoted
 from headrace.jobs.transfer.lag import Lag
 from headrace.jobs.transfer.source import Source
@@ -16,7 +16,9 @@ from headrace.template import RenderedSql, quote_name, render
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-RECORD = "headrace.watermark"
+RECORD = RecordTable(
+    "watermark", "create_watermark", "keep watermarks", ("SELECT", "INSERT", "UPDATE")
+)
 IncrementalGiven = dict[Literal["cursor", "lag", "initial_value", "on_null"], Any]
 # Beyond it 32 bits no longer tell which transaction was the earlier one.
 _DEEPEST = 2**31
@@ -196,7 +198,7 @@ def _stored(
     source: Source,
 ) -> Watermark | None:
     """Return the watermark, None where all has to be read; why is told."""
-    make_record(session)
+    RECORD.make(session)
     if target is None:
         return None
     statement = packaged_sql("read_watermark", target=target.sql.display, source=name)
@@ -216,38 +218,6 @@ def _stored(
         logger.warning("%s is read whole: %s", source.table.written, why)
         return None
     return Watermark(row.value, Clock(row.oldest_transaction, clock.next, row.place))
-
-
-def make_record(session: "Session") -> None:
-    """Make the table of watermarks where it is missing; the ledger's schema is there.
-
-    Raises:
-        JobFailure: it cannot be made or used; a DBA can help.
-    """
-    if is_usable(session):
-        return
-    lock_name(session, RECORD)
-    if not is_usable(session):
-        create_schema(session, RECORD)
-        execute(session, packaged_sql("create_watermark"))
-
-
-def is_usable(session: "Session", *, told: bool = True) -> bool:
-    """Return whether the role can use the table of watermarks; False if it can be made.
-
-    Raises:
-        JobFailure: neither, with what a DBA can do; only if it is to be `told`.
-    """
-    state = execute(session, packaged_sql("watermark_rights")).first()
-    if state is None or state.usable or (state.may_make and not state.there):
-        return bool(state and state.usable)
-    if not told:
-        return False
-    make = "" if state.there else f"{packaged_sql('create_watermark').display.strip()}; "
-    raise JobFailure(
-        f"the role {state.role} cannot keep watermarks in {RECORD}. Let an owner of the schema run "
-        f"{make}GRANT SELECT, INSERT, UPDATE ON {RECORD} TO {quote_name(state.role)}"
-    )
 
 
 def _conditions(
