@@ -46,7 +46,7 @@ def make_staging(session: "Session", columns: Sequence[Column], name: str = STAG
 def drop_staged(session: "Session", name: str = STAGED, *, view: bool = False) -> None:
     """Drop the temporary table, if it is there; or the view of a table elsewhere."""
     if view:
-        _run(session, "drop_view", view=name)
+        _run(session, "drop_temporary_view", view=name)
         return
     _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import find_table
-from headrace.jobs.transfer.watermark import make_record
+from headrace.jobs.transfer.watermark import RECORD
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ def chunks_reached(session: "Session", table: str, job: str) -> list[str] | None
     Raises:
         JobFailure: it cannot be remembered.
     """
-    make_record(session)
+    RECORD.make(session)
     target = find_table(session, table)
     if target is None:
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.staging_table import create_schema, lock_name
+from headrace.jobs.tables.record_table import RecordTable
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named, unquoted
 from headrace.jobs.transfer.lag import Lag
 from headrace.jobs.transfer.source import Source
@@ -16,7 +16,9 @@ from headrace.template import RenderedSql, quote_name, render
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-RECORD = "headrace.watermark"
+RECORD = RecordTable(
+    "watermark", "create_watermark", "keep watermarks", ("SELECT", "INSERT", "UPDATE")
+)
 IncrementalGiven = dict[Literal["cursor", "lag", "initial_value", "on_null"], Any]
 # Beyond it 32 bits no longer tell which transaction was the earlier one.
 _DEEPEST = 2**31
@@ -196,7 +198,7 @@ def _stored(
     source: Source,
 ) -> Watermark | None:
     """Return the watermark, None where all has to be read; why is told."""
-    make_record(session)
+    RECORD.make(session)
     if target is None:
         return None
     statement = packaged_sql("read_watermark", target=target.sql.display, source=name)
@@ -204,7 +206,7 @@ def _stored(
     if row is None:
         return None
     why = None
-    if _is_empty(session, target):
+    if is_empty(session, target):
         why = f"{target.written} has no rows any more"
     elif row.cursor_column != column.name:
         why = f"the cursor was {row.cursor_column} before"
@@ -216,31 +218,6 @@ def _stored(
         logger.warning("%s is read whole: %s", source.table.written, why)
         return None
     return Watermark(row.value, Clock(row.oldest_transaction, clock.next, row.place))
-
-
-def make_record(session: "Session") -> None:
-    """Make the table of watermarks where it is missing; the ledger's schema is there.
-
-    Raises:
-        JobFailure: it cannot be made or used; a DBA can help.
-    """
-    if _is_usable(session):
-        return
-    lock_name(session, RECORD)
-    if not _is_usable(session):
-        create_schema(session, RECORD)
-        execute(session, packaged_sql("create_watermark"))
-
-
-def _is_usable(session: "Session") -> bool:
-    state = execute(session, packaged_sql("watermark_rights")).first()
-    if state is None or state.usable or (state.may_make and not state.there):
-        return bool(state and state.usable)
-    make = "" if state.there else f"{packaged_sql('create_watermark').display.strip()}; "
-    raise JobFailure(
-        f"the role {state.role} cannot keep watermarks in {RECORD}. Let an owner of the schema run "
-        f"{make}GRANT SELECT, INSERT, UPDATE ON {RECORD} TO {quote_name(state.role)}"
-    )
 
 
 def _conditions(
@@ -289,6 +266,7 @@ def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
         )
 
 
-def _is_empty(session: "Session", target: Table) -> bool:
+def is_empty(session: "Session", target: Table) -> bool:
+    """Return whether a table has no rows."""
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()

@@ -191,6 +191,11 @@ def reveal(text: str) -> str:
     return redaction.reveal(text)
 
 
+def hide(value: str) -> None:
+    """Have a value that the job was given, a token say, shown as `***` in whatever it says."""
+    redaction.hide(value)
+
+
 def redacted(text: str) -> str:
     """Return a text without what `reveal` and the step's `env` have read: for what is cut."""
     return redaction.redacted(text)
@@ -286,6 +291,7 @@ __all__ = [
     "dispatching_by",
     "enter",
     "environment_for_programs",
+    "hide",
     "logger",
     "names_secret",
     "notices_heard",
