@@ -12,6 +12,7 @@ from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.tables.archive_forecast import of_archive
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
@@ -23,8 +24,10 @@ from headrace.jobs.tables.archive_moving import (
     old_columns,
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
+from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.jobs.transfer.archived_rows import transfer_picked
+from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.dates import days, hours, minutes, seconds, weeks
 from headrace.template.spans import Span, add
@@ -199,6 +202,15 @@ class ArchiveRows(CheckedJob):
         }
         children = {table: count for table, count in counts.items() if table != self.table}
         return found | ({"children": children} if children else {})
+
+    def forecast(self) -> Forecast:
+        limit = self.limit
+        if self.batch_size is not None and self.batch_limit is not None:
+            limit = self.batch_size * self.batch_limit
+        with self.session() as session:
+            looking = Looking(self, self.connection, session)
+            given = looking, self.branch, self.pick, self._cutoff(), limit
+            return of_archive(*given, across=self.across)
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)

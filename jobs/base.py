@@ -12,6 +12,7 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.model import exact_json
+from headrace.model.forecast import Forecast
 from headrace.model.job_parameters import (
     VARIADIC,
     Parameter,
@@ -112,6 +113,17 @@ class BaseJob:
         from headrace.jobs.statements.previews import of_own_sql
 
         return of_own_sql(self.payload)
+
+    def forecast(self) -> Forecast | None:
+        """Return what `handle` would change if it ran now; None where only the run knows.
+
+        `headrace plan --data` asks for it. Its sessions are rolled back; a `read_only` one within
+        another can write nothing but that one's temporary tables.
+
+        Raises:
+            JobFailure: the job would fail, and why.
+        """
+        return None
 
     def rehearse(self) -> None:
         """Do what `handle` does before it needs a database, and raise what it would raise.

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.copying.declared_columns import Columns
 from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.load_forecast import of_load
 from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
-from headrace.jobs.copying.table_load import Columns, TableLoad
+from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
@@ -22,6 +25,8 @@ from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
 from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
 from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
+from headrace.jobs.tables.row_forecast import Looking
+from headrace.model.forecast import Forecast
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -178,6 +183,25 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     def _file(self, source: FileSource) -> DataFile:
         return data_file(source, self._declared, self.encoding, self._load.reading)
+
+    def forecast(self) -> Forecast:
+        with self._sources() as sources, self.session() as session:
+            if not sources and self._records is None:
+                raise JobFailure(f"{self._load.name}: no file matches")
+            found = of_load(
+                Looking(self, self.connection, session),
+                self._load,
+                sources,
+                records=self._records,
+                opened=self._file,
+                masks=self.masks(),
+            )
+        notes = [
+            f"{name} is not run here"
+            for name in ("pre_sql", "post_sql")
+            if getattr(self, name) is not None
+        ]
+        return replace(found, notes=(*found.notes, *notes))
 
     def preview(self) -> Iterator[Preview]:
         is_json = self.format in ("json", "jsonl")

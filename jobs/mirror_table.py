@@ -9,13 +9,16 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
+from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import lock_name
+from headrace.jobs.transfer.copy_forecast import of_mirror
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
+from headrace.model.forecast import Forecast
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -123,6 +126,23 @@ class MirrorTable(CheckedJob):
             expect=self.expect,
         )
         return rows
+
+    def forecast(self) -> Forecast:
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        with (
+            self.session(self.target_connection) as target,
+            open_source(
+                self,
+                target,
+                self.source_table,
+                selection,
+                source_connection=self.source_connection,
+                target_connection=self.target_connection,
+            ) as source,
+        ):
+            looking = Looking(self, self.target_connection, target)
+            given = source, self.target_table, self.on_schema_change, self.expect
+            return of_mirror(looking, *given)
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection

@@ -11,16 +11,19 @@ from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_t
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.key_merge import written_by_key
 from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
+from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
 from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.transfer.copy_forecast import of_sync
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
 from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
+from headrace.model.forecast import Forecast
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -178,6 +181,31 @@ class SyncTable(CheckedJob):
         result = merge(target, self.target_table, staged, key, self.merge)
         progress.store(target, greatest)
         return result
+
+    def forecast(self) -> Forecast:
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        with (
+            self.session(self.target_connection) as target,
+            open_source(
+                self,
+                target,
+                self.source_table,
+                selection,
+                source_connection=self.source_connection,
+                target_connection=self.target_connection,
+            ) as source,
+        ):
+            looking, new = Looking(self, self.target_connection, target), source
+            if self.incremental is not None:
+                new = begin(
+                    target,
+                    source,
+                    self.incremental,
+                    table=self.target_table,
+                    connection=self.source_connection,
+                    stores=False,
+                ).source
+            return of_sync(looking, new, self.target_table, self._key_in(source.model), self.merge)
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection

@@ -60,6 +60,25 @@ class LoadedFiles:
                 )
         return found
 
+    def known_ones(
+        self, session: "Session", sources: Sequence[FileSource]
+    ) -> list[tuple[FileSource, Digest, str | None]]:
+        """Return each file with its digest and the path from which it was loaded, if it was.
+
+        Nothing is held or made.
+        """
+        recorded = find_table(session, RECORD) is not None
+        known: dict[str, str] = {}
+        found = []
+        for source in sources:
+            digest = digest_of(source)
+            earlier = known.get(digest.sha256)
+            if earlier is None and recorded:
+                earlier = self._earlier(session, digest)
+            known.setdefault(digest.sha256, source.name)
+            found.append((source, digest, earlier))
+        return found
+
     def _make(self, session: "Session") -> None:
         from psycopg2 import errorcodes
         from sqlalchemy.exc import DBAPIError

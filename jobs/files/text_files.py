@@ -45,11 +45,19 @@ class FileSource:
 
     name: str
     open: Callable[[], AbstractContextManager[BinaryIO]]
+    size_bytes: int | None = None
 
     @classmethod
     def at(cls, path: Path, name: str) -> "FileSource":
         """Return a file of this machine."""
-        return cls(name, lambda: path.open("rb"))
+        return cls(name, lambda: path.open("rb"), _size_of(path))
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None  # Whoever opens it learns why.
 
 
 def codec_of(encoding: str) -> str:

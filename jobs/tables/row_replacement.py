@@ -98,7 +98,7 @@ def _replace_by_key(
     changes: Sequence[RenderedSql],
     expect: Expectation,
 ) -> None:
-    key = _key_of(session, target, [column.name for column in columns])
+    key = key_to_write_by(session, target, [column.name for column in columns])
     check_keys(session, key, target.written)
     for change in changes:
         execute(session, change)
@@ -131,7 +131,12 @@ def _unique_key(session: "Session", target: Table, names: Sequence[str]) -> list
     return None
 
 
-def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
+def key_to_write_by(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
+    """Return the unique key by which rows of these columns can be written.
+
+    Raises:
+        JobFailure: there is none.
+    """
     key = _unique_key(session, target, names)
     if key is not None:
         return key

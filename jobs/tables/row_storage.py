@@ -120,7 +120,7 @@ def _replace(
         staged.rows,
         strategy=strategy,
         changes=agreed.changes,
-        keep_others=keeps_others and _keeps_others(session, target, agreed),
+        keep_others=keeps_others and has_values_to_keep(session, target, agreed),
         expect=expect,
     )
 
@@ -133,7 +133,7 @@ def _make_anew(session: "Session", target: Table, staged: Staged) -> None:
     make_of_staged(session, target.written, staged.rows, model=staged.model)
 
 
-def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
+def has_values_to_keep(session: "Session", target: Table, agreed: Agreement) -> bool:
     """Return whether the target's other columns have values, which stay."""
     if not _has_other_values(session, target, agreed.others):
         return False

@@ -108,6 +108,17 @@ def _files(group: _Group) -> None:
     plan.add_argument(
         "--diff", action="store_true", help="show differences from what the daemon runs now"
     )
+    plan.add_argument(
+        "--data",
+        action="store_true",
+        help="also read files and tables, and count what each load would change",
+    )
+    plan.add_argument(
+        "--data-timeout",
+        metavar="DURATION",
+        default="60s",
+        help="how long --data may take for one step (60s)",
+    )
     cron = group.add("cron", "planning:cron", "show the next instants of a schedule", json=True)
     cron.add_argument("expression", metavar="EXPR", help='such as "0 1 * * mon-fri"')
     cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="IANA time zone (UTC)")

@@ -41,7 +41,7 @@ def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[
         if job.foreach is not None:
             # The jobs of its items are given the run's params as they are made.
             payload = with_params(registry, job.job_class, payload, plan.params, of_item=True)
-        with _attempt(job, plan, settings):
+        with of_attempt(job, plan, settings):
             found = _of_job(registry, job, payload)
         if found.statements or found.error:
             yield found
@@ -79,9 +79,12 @@ def _due(plan: Plan) -> datetime:
 
 
 @contextmanager
-def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
+def of_attempt(
+    job: PlannedJob, plan: Plan, settings: Settings, sessions: jobapi.Sessions | None = None
+) -> Iterator[None]:
+    """Let a planned job look up files and times as it will; without sessions it has no database."""
     where = Path(plan.folder), plan.pipeline, job.step, _due(plan)
-    with _entered(*where, settings):
+    with _entered(*where, settings, sessions):
         yield
 
 
@@ -94,7 +97,12 @@ def entered(pipeline: Pipeline, step: str, settings: Settings) -> Iterator[None]
 
 @contextmanager
 def _entered(
-    folder: Path, pipeline: str, step: str, logical_date: datetime, settings: Settings
+    folder: Path,
+    pipeline: str,
+    step: str,
+    logical_date: datetime,
+    settings: Settings,
+    sessions: jobapi.Sessions | None = None,
 ) -> Iterator[None]:
     # Ids are made with the run: none yet.
     attempt = jobapi.Attempt(
@@ -102,7 +110,7 @@ def _entered(
         attempt=1,
         project=settings.project,
         folders=settings.folders(str(folder)),
-        sessions=_NoSessions(),
+        sessions=sessions or _NoSessions(),
         pipeline=pipeline,
         step=step,
         logical_date=logical_date,
