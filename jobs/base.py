@@ -219,6 +219,14 @@ class BaseJob:
         with jobapi.current().batch(label, connection or self.connection) as session:
             yield session
 
+    def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None:
+        """Say how much is done, and how much there is to do if that is known.
+
+        People see it while the job runs, at most once a second; call it as often as you like. It
+        is not part of the job's transaction and costs no statement.
+        """
+        jobapi.meter().report(done, total, unit)
+
     @classmethod
     def source_of_file(cls, sql_path: str) -> Any:
         """Return the text of an SQL file and its path, found as `handle` finds it.

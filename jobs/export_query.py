@@ -15,9 +15,18 @@ from headrace.jobs.files.csv_form import refuse_delimiter
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
+from headrace.jobs.remote.locations import is_remote
+from headrace.jobs.remote.remote_files import refuse_remote, stored_whole
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
 from headrace.template import Preview, RenderedSql
+
+
+def _looked_up(path: str) -> None:
+    if is_remote(path):
+        refuse_remote(path)
+    else:
+        to_write(path)
 
 
 class ExportQuery(BaseJob):
@@ -29,7 +38,8 @@ class ExportQuery(BaseJob):
 
     Parameters:
         path: the file, below `output_folders` (by default `exports/` beside the pipelines folder);
-            missing folders are created.
+            missing folders are created. Or a place that `storage` in `config.yaml` lists: `s3://`,
+            `gs://`, `az://`, `sftp://`.
         sql: the query.
         sql_path: a file with the query, searched as in RunSql.
         params: values for the template.
@@ -50,7 +60,7 @@ class ExportQuery(BaseJob):
     """
 
     binds_sql = True
-    paths: ClassVar = {"path": to_write}
+    paths: ClassVar = {"path": _looked_up}
     result_keys: ClassVar = {"row_count": int, "path": str, "files": int}
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
@@ -113,4 +123,6 @@ class ExportQuery(BaseJob):
 
 
 def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    if is_remote(path):
+        return stored_whole(path)
     return written_whole(jobapi.current().output_path(path))

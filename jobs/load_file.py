@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
@@ -23,6 +24,8 @@ from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
+from headrace.jobs.remote.locations import is_remote
+from headrace.jobs.remote.remote_files import fetched, refuse_remote
 from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
 from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
 from headrace.jobs.tables.row_forecast import Looking
@@ -37,6 +40,8 @@ def _looked_up(path: str) -> None:
     """Look a path up for reading; a pattern's files may come later."""
     if is_url(path):
         refuse_url(path)
+    elif is_remote(path):
+        refuse_remote(path)
     elif not is_pattern(path):
         to_read(path)
 
@@ -56,7 +61,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             content. A relative path is searched beside the pipeline, in the pipelines folder, and
             in the output folders. An https:// (or http://) address is downloaded first; its host
             must be one of `http.allowed_hosts` in `config.yaml`, and `${NAME}` in it names a
-            variable of the worker's environment.
+            variable of the worker's environment. `s3://`, `gs://`, `az://` and `sftp://` paths,
+            patterns and folders are fetched first; `storage` in `config.yaml` must list the place.
         table: the table, with its schema.
         format: csv, tsv, json (one document that is a list of objects), jsonl (one JSON object per
             line), parquet or xlsx (any spreadsheet). Default: what the content shows, otherwise
@@ -147,6 +153,10 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     @contextmanager
     def _sources(self) -> Iterator[list[FileSource]]:
+        if is_remote(self.path):
+            with fetched(self.path) as sources:
+                yield sources
+            return
         if not is_url(self.path):
             yield find_sources(self.path)
             return
@@ -167,6 +177,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
                 return {"row_count": 0, "table": self.table, "files": 0}
             files = [self._file(one) for one in sources]
             self._run(session, self.pre_sql)
+            sizes = [one.size_bytes for one in sources]
+            jobapi.meter().expect(None if None in sizes else sum(one or 0 for one in sizes))
             loaded = self._load.run(session, files, self._rejects, self.masks())
             self._run(session, self.post_sql)
             if self._records is not None:
@@ -217,7 +229,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:
-            found = [] if is_url(self.path) else find_sources(self.path)
+            is_away = is_url(self.path) or is_remote(self.path)
+            found = [] if is_away else find_sources(self.path)
             files = [self._file(one) for one in found[:1]]
             columns = files[0].columns() if files else []
         except (OSError, ValueError, JobFailure):

@@ -8,6 +8,7 @@ from typing import IO
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.jobapi.progress import open_metered
 
 
 def to_read(relative: str) -> Path:
@@ -46,7 +47,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             left.unlink(missing_ok=True)
     partial = path.with_name(partial_name(path.name, attempt.job_id, attempt.attempt))
     try:
-        with partial.open("wb") as file:
+        with open_metered(partial, "wb", attempt.meter) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.progress import open_metered
 from headrace.jobs.files.packing import unpacked
 
 _LONGEST_LINE_BYTES = 1 << 28
@@ -50,7 +52,7 @@ class FileSource:
     @classmethod
     def at(cls, path: Path, name: str) -> "FileSource":
         """Return a file of this machine."""
-        return cls(name, lambda: path.open("rb"), _size_of(path))
+        return cls(name, lambda: open_metered(path, "rb", jobapi.meter()), _size_of(path))
 
 
 def _size_of(path: Path) -> int | None:

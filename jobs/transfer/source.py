@@ -98,7 +98,7 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
     name = source.model.written
     logger.info("Copying %s %s", name, "in binary" if binary else "as text")
     if binary:
-        read, written = stream(source.session, sent, session, stored, name=name)
+        read, written = stream(source.session, sent, session, stored, name=name, binary=True)
     else:
         # What follows, casts of texts to dates for example, is done as the target has it.
         with set_locally(source.session, *_PORTABLE), set_locally(session, *_PORTABLE):

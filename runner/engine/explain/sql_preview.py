@@ -114,7 +114,9 @@ def _entered(
         pipeline=pipeline,
         step=step,
         logical_date=logical_date,
-        permissions=jobapi.Permissions(settings.shell_commands, settings.allowed_hosts),
+        permissions=jobapi.Permissions(
+            settings.shell_commands, settings.allowed_hosts, settings.storage
+        ),
     )
     jobapi.enter(attempt)
     try:
