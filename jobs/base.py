@@ -54,7 +54,8 @@ class BaseJob:
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     `in_sql`: the parameters whose texts are parts of SQL, `filter` or (any `query` below `checks`)
-    `checks.query`: a template's values are written there as quoted literals.
+    `checks.query`, or any key below `where` (`where.*`): a template's values are written there as
+    quoted literals.
     `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
@@ -117,8 +118,7 @@ class BaseJob:
     def forecast(self) -> Forecast | None:
         """Return what `handle` would change if it ran now; None where only the run knows.
 
-        `headrace plan --data` asks for it. Its sessions are rolled back; a `read_only` one within
-        another can write nothing but that one's temporary tables.
+        `headrace plan --data` asks for it; its sessions are rolled back.
 
         Raises:
             JobFailure: the job would fail, and why.
@@ -220,12 +220,16 @@ class BaseJob:
             yield session
 
     def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None:
-        """Say how much is done, and how much there is to do if that is known.
-
-        People see it while the job runs, at most once a second; call it as often as you like. It
-        is not part of the job's transaction and costs no statement.
-        """
+        """Show people how much is done, of how much if that is known; it costs no statement."""
         jobapi.meter().report(done, total, unit)
+
+    @contextmanager
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> Iterator["Session"]:
+        """Give a session that reads all in one snapshot; see `jobapi.Attempt`."""
+        with jobapi.current().snapshot(connection or self.connection, exported) as session:
+            yield session
 
     @classmethod
     def source_of_file(cls, sql_path: str) -> Any:

@@ -1,22 +1,21 @@
 """ExportQuery: the rows of a query into files."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import IO, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.copying.portable_text import make_read_only
 from headrace.jobs.copying.query_export import ExportForm, QueryExport
-from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.files.csv_form import refuse_delimiter
+from headrace.jobs.files.exported_files import ExportedFiles
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
 from headrace.jobs.remote.locations import is_remote
-from headrace.jobs.remote.remote_files import refuse_remote, stored_whole
+from headrace.jobs.remote.remote_files import StoredFiles, refuse_remote
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
 from headrace.template import Preview, RenderedSql
@@ -52,7 +51,8 @@ class ExportQuery(BaseJob):
         null: the text for NULL in a CSV file.
         split: write several files: {rows: 100000}, {bytes: 50MB} (before compression), or
             {by: country} for one file per value of a column. `orders.csv` becomes
-            `orders-0001.csv` or `orders-de.csv`.
+            `orders-0001.csv` or `orders-de.csv`. Files of an earlier export to this path that are
+            not written again are removed.
         formulas: escape puts an apostrophe before text that a spreadsheet would take for a formula
             (it begins with =, +, -, @, a tab or a carriage return), which changes the text; keep
             leaves it as it is. In an xlsx file, text is never a formula.
@@ -112,17 +112,18 @@ class ExportQuery(BaseJob):
         if len(statements) > 1:
             raise RefusedSql(f"an export must be one query, not {len(statements)} statements")
 
+    def _files(self) -> StoredFiles | ExportedFiles:
+        return StoredFiles(self.path) if is_remote(self.path) else ExportedFiles(self.path)
+
     def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
-        with self.session(read_only=True) as session, session.begin_nested() as undone:
+        with (
+            self._files() as files,
+            self.session(read_only=True) as session,
+            session.begin_nested() as undone,
+        ):
             # On the control database, too, an export only reads.
             make_read_only(session)
             export = QueryExport(session, query, self._form, self.path)
-            count = export.write(_opened)
+            count = export.write(files.opened)
             undone.rollback()
         return count, export.paths
-
-
-def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
-    if is_remote(path):
-        return stored_whole(path)
-    return written_whole(jobapi.current().output_path(path))

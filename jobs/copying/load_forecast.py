@@ -61,7 +61,7 @@ def _of_existing(looking: Looking, load: TableLoad, intake: Intake, staged: Stag
     if how.mode == "replace":
         return of_replacement(
             looking, target, staged,
-            policy=how.on_schema_change, expect=how.expect, keeps_others=False, ours=ours,
+            policy=how.on_schema_change, expect=how.expect, may_keep=False, ours=ours,
         )  # fmt: skip
     if not how.by_key:
         policy, expect = how.on_schema_change, how.expect

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from headrace import jobapi
 from headrace.errors import JobFailure
@@ -55,30 +55,53 @@ def fetched(url: str) -> Iterator[list[FileSource]]:
         yield sources
 
 
-@contextmanager
-def stored_whole(url: str) -> Iterator[IO[bytes]]:
-    """Give a file that is stored under a URL when the block ends, and nowhere if it fails.
+class StoredFiles:
+    """Files of one export that are stored together, once all of them have been written here.
 
     An object appears with its last byte. On an SFTP server it has a hidden name until it is
     whole, which tells the job and the attempt.
+    """
+
+    def __init__(self, path: str) -> None:
+        location_of(path)
+        self._folder = TemporaryDirectory(prefix="headrace-")
+        self._written: dict[str, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                for url, local in self._written.items():
+                    _store(url, local)
+        finally:
+            self._folder.cleanup()
+
+    @contextmanager
+    def opened(self, url: str) -> Iterator[IO[bytes]]:
+        """Give a file to write, which is stored when all are complete."""
+        local = Path(self._folder.name) / str(len(self._written))
+        with open_metered(local, "wb", jobapi.current().meter) as file:
+            yield file
+        self._written[url] = local
+
+
+def _store(url: str, local: Path) -> None:
+    """Store a file under a URL.
 
     Raises:
-        JobFailure: the server refuses it.
+        JobFailure: the server refuses it, or has not taken all.
     """
     location = location_of(url)
-    attempt = jobapi.current()
-    with TemporaryDirectory(prefix="headrace-") as folder:
-        local = Path(folder) / "file"
-        with open_metered(local, "wb", attempt.meter) as file:
-            yield file
-        with file_system(location) as system, told(url):
-            if location.scheme == "sftp":
-                _put_by_name(system, local, location.path, attempt)
-            else:
-                system.put_file(str(local), location.path)
-            stored = system.info(location.path)["size"]
-        if stored != local.stat().st_size:
-            raise JobFailure(f"{url}: {stored} of {local.stat().st_size} bytes were stored")
+    with file_system(location) as system, told(url):
+        if location.scheme == "sftp":
+            _put_by_name(system, local, location.path, jobapi.current())
+        else:
+            system.put_file(str(local), location.path)
+        stored = system.info(location.path)["size"]
+    if stored != local.stat().st_size:
+        raise JobFailure(f"{url}: {stored} of {local.stat().st_size} bytes were stored")
 
 
 def _put_by_name(system: Any, local: Path, path: str, attempt: jobapi.Attempt) -> None:

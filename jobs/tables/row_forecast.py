@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.errors import JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
-from headrace.jobs.tables.row_replacement import check_loss, key_to_write_by
-from headrace.jobs.tables.row_storage import Staged, has_values_to_keep
+from headrace.jobs.tables.row_replacement import check_loss, key_of
+from headrace.jobs.tables.row_storage import Staged, keeps_others
 from headrace.jobs.tables.schema_drift import Agreement, Drift, OnSchemaChange, agree
 from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import STAGED
@@ -106,7 +106,7 @@ def of_replacement(
     *,
     policy: OnSchemaChange,
     expect: Expectation = NOTHING_EXPECTED,
-    keeps_others: bool = True,
+    may_keep: bool = True,
     ours: Collection[Column] = (),
 ) -> Forecast:
     """Return the forecast for staged rows that replace all of a table's.
@@ -118,9 +118,9 @@ def of_replacement(
     drift, agreed = agreed_replacement(looking, target, staged, policy, ours)
     if not agreed.anew:
         fit(session, target, agreed.columns, staged.model, staged.rows)
-        if needs_keys(looking, target, agreed, keeps_others=keeps_others):
+        if needs_keys(looking, target, agreed, may_keep=may_keep):
             names = [column.name for column in agreed.columns]
-            key = key_to_write_by(session, target, names)
+            key = key_of(session, target, names)
             how = ByKey(key, deletes=True, policy=policy, expect=expect, ours=ours)
             return by_key(looking, target, staged, how)
     given = looking, target, staged.rows, drift, agreed
@@ -168,13 +168,13 @@ def agreed_replacement(
 
 
 def needs_keys(
-    looking: Looking, target: Table, agreed: Agreement, *, keeps_others: bool = True
+    looking: Looking, target: Table, agreed: Agreement, *, may_keep: bool = True
 ) -> bool:
     """Return whether a table can be replaced by key only."""
     if target.referenced:
         return True
     with looking.reading() as reading:
-        return keeps_others and has_values_to_keep(reading, target, agreed)
+        return may_keep and keeps_others(reading, target, agreed)
 
 
 def of_numbers(

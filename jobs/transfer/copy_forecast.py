@@ -1,13 +1,16 @@
 """Counts what a copy would change: the source is read, and nothing is written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import Expectation
 from headrace.jobs.tables.row_forecast import (
     ByKey,
     Looking,
+    OpensSessions,
     agreed_replacement,
     by_key,
     needs_keys,
@@ -25,7 +28,42 @@ from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.model.forecast import Forecast
 from headrace.template import RenderedSql
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 _EVERY = RenderedSql("true", {})
+
+
+@contextmanager
+def looking_at(
+    job: OpensSessions,
+    source_connection: str | None,
+    target_connection: str | None,
+    opened: Callable[["Session"], AbstractContextManager[Source]],
+) -> Iterator[tuple[Looking, Source]]:
+    """Give the way to look at a copy's target, and its source, `opened` by the target's session.
+
+    Where both are one database, the source is read only in sessions that write nothing.
+    """
+    with job.session(target_connection) as target:
+        looking = Looking(job, target_connection, target)
+        if source_connection != target_connection:
+            with opened(target) as source:
+                yield looking, source
+            return
+        with looking.reading() as reading, opened(reading) as source:
+            pass
+        yield looking, replace(source, session=target)
+
+
+def together(forecasts: Sequence[Forecast]) -> Forecast:
+    """Return the forecasts of several tables as one."""
+    return Forecast(
+        tuple(table for one in forecasts for table in one.tables),
+        read=sum(one.read or 0 for one in forecasts),
+        notes=tuple(note for one in forecasts for note in one.notes),
+        fails=next((one.fails for one in forecasts if one.fails), None),
+    )
 
 
 def of_sync(
@@ -47,7 +85,7 @@ def of_sync(
         drift, agreed = agreed_replacement(
             looking, target, Staged(0, source.model), merge.on_schema_change
         )
-        rows = _count(source)
+        rows = _count(looking, source)
         return of_numbers(looking, target, rows, drift, agreed, expect=merge.expect, staged=False)
     rows = _staged(looking, source)
     return by_key(looking, target, Staged(rows, source.model), how)
@@ -72,7 +110,7 @@ def of_mirror(
     if compares and not agreed.anew:
         staged = Staged(_staged(looking, source), source.model)
         return of_replacement(looking, target, staged, policy=policy, expect=expect)
-    rows = _count(source)
+    rows = _count(looking, source)
     return of_numbers(looking, target, rows, drift, agreed, expect=expect, staged=False)
 
 
@@ -95,13 +133,16 @@ def _compared(key: Sequence[str], merge: Merge) -> ByKey:
 
 def _of_new(looking: Looking, source: Source, table: str, expect: Expectation) -> Forecast:
     columns = known_types(looking.session, source.model, table)
-    return of_new_table(table, _count(source), columns, expect)
+    return of_new_table(table, _count(looking, source), columns, expect)
 
 
-def _count(source: Source) -> int:
+def _count(looking: Looking, source: Source) -> int:
     names = [column.name for column in source.columns]
     statement = packaged_sql("count_of_query", query=source.query(names))
-    return int(execute(source.session, statement).scalar_one())
+    if not source.local:
+        return int(execute(source.session, statement).scalar_one())
+    with looking.reading() as reading:
+        return int(execute(reading, statement).scalar_one())
 
 
 def _staged(looking: Looking, source: Source) -> int:

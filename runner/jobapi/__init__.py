@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
+from headrace.jobapi.permissions import Permissions
 from headrace.jobapi.progress import Meter
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
@@ -45,19 +46,9 @@ class Sessions(Protocol):
         self, label: str, connection: str | None = None
     ) -> "AbstractContextManager[Session | None]": ...
 
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """Rights that the configuration gives to jobs beyond their databases: by default none.
-
-    `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
-    them, `storage` the places of files beyond the machine, with what opens them; `shell_commands`
-    says whether they may start programs.
-    """
-
-    shell_commands: bool = False
-    allowed_hosts: tuple[str, ...] = ()
-    storage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]": ...
 
 
 logger = logging.getLogger("headrace.job")
@@ -95,7 +86,7 @@ class Attempt:
     step: str | None = None
     run_id: str | None = None
     logical_date: datetime | None = None
-    permissions: Permissions = Permissions()
+    permissions: Permissions = field(default_factory=Permissions)
     say: Say = field(default=_log_each)
     notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
     authored: bool = True
@@ -140,6 +131,15 @@ class Attempt:
         """
         return self.sessions.batch(label, connection)
 
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]":
+        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
+
+        `exported` is a snapshot that another such session has exported: both see the same.
+        """
+        return self.sessions.snapshot(connection, exported)
+
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.
 
@@ -180,6 +180,11 @@ def reveal(text: str) -> str:
     if attempt is not None and not attempt.authored and names_secret(text):
         raise JobFailure(redaction.NOT_AUTHORED)
     return redaction.reveal(text)
+
+
+def hide(value: str) -> None:
+    """Have a value that the job was given, a token say, shown as `***` in whatever it says."""
+    redaction.hide(value)
 
 
 def redacted(text: str) -> str:
@@ -283,6 +288,7 @@ __all__ = [
     "dispatching_by",
     "enter",
     "environment_for_programs",
+    "hide",
     "logger",
     "meter",
     "names_secret",

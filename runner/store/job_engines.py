@@ -68,6 +68,7 @@ class JobEngines:
         if name not in self._named:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
+            event.listen(engine, "handle_error", partial(_note_connection, name=name))
             self._named[name] = engine
         return self._named[name]
 
@@ -144,3 +145,11 @@ class JobEngines:
         raw.guard = self._guard
         raw.connection_name = name
         raw.on_mark = self._on_mark
+
+
+def _note_connection(context: Any, *, name: str) -> None:
+    """Have an error say which connection could not be opened: the server names none."""
+    if context.connection is None and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.add_note(
+            f"the connection {name} of config.yaml could not be opened"
+        )

@@ -42,18 +42,18 @@ class JobSessions:
     ) -> None:
         self._store = store
         self._connections = connections
-        self._engines = JobEngines(
-            store, connections, guard, worker, say=self._say_on, on_mark=self._mark
-        )
+        say, on_mark = self._say_on, self._mark
+        self._engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
         self._ledgers = Ledgers(self._engines.beside)
-        self._reasons = Reasons(self._engines.url_of, self._ledgers.reasons)
+        engines = self._engines
+        self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
         # Of a job that sets its own; None leaves the connection's.
         self.lock_timeout_s: float | None = None
         self._held: dict[str | None, Held] = {}
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
         own = OwnTransactions(store, self._engines, self._ledgers, local, self._use)
-        self.aside, self.batch = own.aside, own.batch
+        self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
