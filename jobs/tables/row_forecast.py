@@ -193,10 +193,7 @@ def of_numbers(
     `staged` says whether the rows are there, so that those can be counted that come back; `added`
     are columns that the target gets whatever differs.
     """
-    every = RenderedSql("true", {})
-    with looking.reading() as reading:
-        statement = packaged_sql("count_where", table=target.sql, condition=every)
-        before = int(execute(reading, statement).scalar_one())
+    before = _count(looking, target)
     changes = tuple(agreed.notes)
     if agreed.anew:
         changes = ("is dropped and created again, without its privileges and indexes",)
@@ -219,6 +216,13 @@ def of_numbers(
             check_loss(looking.session, target, agreed.columns, expect)
 
     return _judged(Forecast((found,), read=rows), check)
+
+
+def _count(looking: Looking, target: Table) -> int:
+    every = RenderedSql("true", {})
+    statement = packaged_sql("count_where", table=target.sql, condition=every)
+    with looking.reading() as reading:
+        return int(execute(reading, statement).scalar_one())
 
 
 def _with(target: Table, ours: Collection[Column]) -> tuple[Table, list[Column]]:

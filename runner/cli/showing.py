@@ -113,14 +113,19 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
         ("STEP", "CLASS", "STATUS", "QUEUE", "ATTEMPT", "TOOK", "JOB"),
         "It has no steps.",
     )
-    for job in jobs:
-        if job["progress"]:
-            print(f"{job['step']}: {progress_text(job['progress'])}")
+    _list_progress(jobs)
     _list_children(headrace, run["id"])
     for job in jobs:
         if job["error"] and job["status"] != "completed":
             _block(f"error of {job['step']}", job["error"])
             _block(f"traceback of {job['step']}", job["traceback"])
+
+
+def _list_progress(jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Say how far those of the jobs have got that run and say so."""
+    for job in jobs:
+        if job["progress"]:
+            print(f"{job['step']}: {progress_text(job['progress'])}")
 
 
 def _list_children(headrace: "Headrace", run_id: UUID) -> None:

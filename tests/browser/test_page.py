@@ -209,7 +209,8 @@ def test_a_running_step_shows_how_far_it_has_got_at_three_widths(
         chromium.resize(width, 900)
         shown = chromium.value(
             "(() => { const bar = document.querySelector('.live progress').getBoundingClientRect();"
-            " return [bar.width > 0, bar.right <= innerWidth,"
+            " const around = document.querySelector('.live').closest('.scroll');"
+            " return [bar.width > 0, around.getBoundingClientRect().right <= innerWidth,"
             " document.documentElement.scrollWidth <= innerWidth] })()"
         )
         assert shown == [True, True, True], width

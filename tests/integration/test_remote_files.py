@@ -71,8 +71,8 @@ def test_a_pattern_on_s3_is_loaded_each_file_once_and_an_export_is_read_back(
     ])  # fmt: skip
     planned = headrace("plan", "p", "--data", "--json").json["steps"][0]["data"]
 
-    first = headrace("run", "p")
-    again = headrace("run", "p")
+    first = headrace("run", "p", timeout=150)
+    again = headrace("run", "p", timeout=150)
 
     jobs = results(headrace)
     assert {one["status"] for one in jobs.values()} == {"completed"}, first.out + again.out
@@ -111,7 +111,7 @@ def test_a_folder_on_an_sftp_server_is_loaded_and_an_export_appears_whole(
         {"id": "broken", "job": "ExportQuery", "with": broken},
     ])  # fmt: skip
 
-    said = headrace("run", "p")
+    said = headrace("run", "p", timeout=150)
 
     jobs = results(headrace)
     assert jobs["load_numbers"]["result"] == {
@@ -143,7 +143,7 @@ def test_what_cannot_be_reached_says_why_and_shows_no_secret(project, s3, sftp):
     ]
     headrace = project(storage, steps)
 
-    headrace("run", "p")
+    headrace("run", "p", timeout=150)
 
     jobs = {name: one["error"] for name, one in results(headrace).items()}
     assert jobs["load_missing"] == "there is no s3://sales/in/2.csv"
