@@ -157,7 +157,7 @@ class ArchiveRows(CheckedJob):
             done += moved > 0
             if moved:
                 logger.info("Batch %d: %d rows, %d so far", number, moved, totals[self.table])
-                jobapi.meter().report(totals[self.table])
+                jobapi.meter().show(totals[self.table])
             if self.batch_size is None or moved < self.batch_size:
                 break
             if self.wait_s:

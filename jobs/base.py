@@ -221,7 +221,7 @@ class BaseJob:
 
     def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None:
         """Show people how much is done, of how much if that is known; it costs no statement."""
-        jobapi.meter().report(done, total, unit)
+        jobapi.meter().show(done, total, unit)
 
     @contextmanager
     def snapshot(

@@ -42,7 +42,7 @@ def of_load(
     session = looking.session
     target = writable_table(session, load.table)
     intake = load.staged(session, target, [opened(one) for one in new], masks)
-    duplicates = intake.complete_staged()
+    duplicates = intake.ready_staged()
     staged = Staged(intake.read - duplicates, source=load.name)
     if target is None:
         taken = [one for one in intake.columns if one.name in intake.seen or not intake.seen]

@@ -166,7 +166,7 @@ class Intake:
             self._tell_dropped(self.written)
             advance_sequences(self.session, self.target, [column.name for column in columns])
             return Loaded(self.read, self.written)
-        duplicates = self.complete_staged()
+        duplicates = self.ready_staged()
         self.metadata.add_columns(self.session, self.target)
         if how.by_key:
             return self._merged(duplicates)
@@ -185,7 +185,7 @@ class Intake:
         advance_sequences(self.session, self.target, [column.name for column in taken])
         return Loaded(self.read, stored)
 
-    def complete_staged(self) -> int:
+    def ready_staged(self) -> int:
         """Make the staged rows what is to be stored; return how many gave way to others.
 
         Raises:

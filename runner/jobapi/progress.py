@@ -31,7 +31,7 @@ class Meter:
         self.unit = "bytes"
         self._next = 0.0
 
-    def report(self, done: int, total: int | None = None, unit: str = "rows") -> None:
+    def show(self, done: int, total: int | None = None, unit: str = "rows") -> None:
         """Say how much is done, and how much there is to do if that is known."""
         self.rows, self.done, self.total, self.unit = None, done, total, unit
         self._tell()
