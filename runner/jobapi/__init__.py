@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.permissions import Permissions
@@ -27,28 +28,6 @@ from headrace.queue.process_tree import Strays, adopting_orphans
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
-
-
-class Sessions(Protocol):
-    """Source of an attempt's sessions."""
-
-    def session(
-        self, connection: str | None = None, *, read_only: bool = False
-    ) -> "AbstractContextManager[Session]": ...
-
-    def autocommit(
-        self, connection: str | None = None, *, patient: bool = False
-    ) -> "AbstractContextManager[Connection]": ...
-
-    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
-
-    def batch(
-        self, label: str, connection: str | None = None
-    ) -> "AbstractContextManager[Session | None]": ...
-
-    def snapshot(
-        self, connection: str | None = None, exported: str | None = None
-    ) -> "AbstractContextManager[Session]": ...
 
 
 logger = logging.getLogger("headrace.job")
@@ -134,10 +113,7 @@ class Attempt:
     def snapshot(
         self, connection: str | None = None, exported: str | None = None
     ) -> "AbstractContextManager[Session]":
-        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
-
-        `exported` is a snapshot that another such session has exported: both see the same.
-        """
+        """Return a session that only reads, all in one snapshot: `exported`, or one of its own."""
         return self.sessions.snapshot(connection, exported)
 
     def resolve_path(self, relative: str) -> Path:

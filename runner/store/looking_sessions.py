@@ -75,6 +75,10 @@ class LookingSessions:
         """Refuse: nothing is committed."""
         raise JobFailure("a forecast commits nothing")
 
+    def snapshot(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse: what a forecast counts need not be of one moment."""
+        raise JobFailure("a forecast exports no snapshot")
+
     def roll_back(self) -> None:
         """Undo all that is open."""
         for name, held in list(self._held.items()):
