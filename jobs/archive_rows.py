@@ -14,6 +14,7 @@ from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS
 from headrace.jobs.tables.archive_ages import age_of, seconds_of
+from headrace.jobs.tables.archive_forecast import of_archive
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
@@ -25,8 +26,10 @@ from headrace.jobs.tables.archive_moving import (
     old_columns,
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
+from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.jobs.transfer.archived_rows import transfer_picked
+from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql, quote_identifier
 from headrace.template.spans import add
 
@@ -165,6 +168,7 @@ class ArchiveRows(CheckedJob):
             done += moved > 0
             if moved:
                 logger.info("Batch %d: %d rows, %d so far", number, moved, totals[self.table])
+                jobapi.meter().show(totals[self.table])
             if self.batch_size is None or moved < self.batch_size:
                 break
             if self.wait_s:
@@ -216,6 +220,20 @@ class ArchiveRows(CheckedJob):
         }
         children = {table: count for table, count in counts.items() if table != self.table}
         return found | ({"children": children} if children else {})
+
+    def forecast(self) -> Forecast:
+        limit = self.limit
+        if self.batch_size is not None and self.batch_limit is not None:
+            limit = self.batch_size * self.batch_limit
+        with self.session() as session:
+            looking = Looking(self, self.connection, session)
+            given = looking, self.branch, self.pick, self._cutoff(), limit
+            return of_archive(*given, elsewhere=self._elsewhere())
+
+    def _elsewhere(self) -> str | None:
+        if self.path is not None:
+            return f"files at {self.path}"
+        return f"{self.into} on another connection" if self.across else None
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
