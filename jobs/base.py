@@ -174,6 +174,10 @@ class BaseJob:
         """Return the parameters that `with` may hold, those of the parent classes included."""
         return parameters_of(cls)
 
+    def kind_of(self, connection: str | None) -> jobapi.Kind:
+        """Return the kind of database that a connection leads to: `postgresql`, or another."""
+        return jobapi.current().kind_of(connection)
+
     @contextmanager
     def session(
         self, connection: str | None = None, *, read_only: bool = False

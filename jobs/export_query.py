@@ -15,8 +15,11 @@ from headrace.jobs.files.csv_form import refuse_delimiter
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
+from headrace.jobs.others.reading import rows_of_query
+from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
+from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging
 from headrace.template import Preview, RenderedSql
 
 
@@ -103,10 +106,33 @@ class ExportQuery(BaseJob):
             raise RefusedSql(f"an export must be one query, not {len(statements)} statements")
 
     def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
+        if self.kind_of(self.connection) != "postgresql":
+            return self._export_other(query)
         with self.session(read_only=True) as session, session.begin_nested() as undone:
             # On the control database, too, an export only reads.
             make_read_only(session)
             export = QueryExport(session, query, self._form, self.path)
+            count = export.write(_opened)
+            undone.rollback()
+        return count, export.paths
+
+
+    def _export_other(self, query: RenderedSql) -> tuple[int, list[str]]:
+        """Export by way of a temporary table, so that each format has PostgreSQL's texts."""
+        attempt = jobapi.current()
+        with (
+            attempt.other(self.connection or "", read_only=True) as database,
+            attempt.session(None) as session,
+            session.begin_nested() as undone,
+        ):
+            rows = rows_of_query(database, query, self.path)
+            columns = [column.as_column() for column in rows.columns.values()]
+            make_staging(session, columns)
+            rows.pour(session, STAGED_SQL, [column.name for column in columns])
+            staged = packaged_sql(
+                "select_names", table=STAGED_SQL, columns=[column.name for column in columns]
+            )
+            export = QueryExport(session, staged, self._form, self.path)
             count = export.write(_opened)
             undone.rollback()
         return count, export.paths

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.errors import JobFailure
+from headrace import jobapi
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.file_reading import DataFile
@@ -12,6 +13,7 @@ from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
+from headrace.jobs.copying.other_load import OtherLoad, run_script
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
 from headrace.jobs.copying.table_load import Columns, TableLoad
@@ -22,6 +24,7 @@ from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
 from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
 from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
+from headrace.model.connection import PRODUCTS
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -154,6 +157,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
                 f"{self._load.name}: no file matches, and none is in a folder of this name"
             )
         logger.info("Loading %s into %s", self._load.name, self.table)
+        if self.kind_of(self.connection) != "postgresql":
+            return self._handled_other(sources)
         with self.session() as session:
             if self._records is not None:
                 sources = self._records.new_ones(session, sources)
@@ -171,6 +176,35 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         if self._rejects is not None:
             result["rejected"] = self._rejects.count
         return self.judged({**result, "files": len(sources)}, self.table)
+
+    def _handled_other(self, sources: list[FileSource]) -> dict[str, Any]:
+        self._refuse_for_others()
+        attempt = jobapi.current()
+        with attempt.other(self.connection or "") as database, attempt.session(None) as session:
+            run_script(database, self.pre_sql)
+            files = [self._file(one) for one in sources]
+            loaded = OtherLoad(self._load, database).run(session, files, self.masks())
+            run_script(database, self.post_sql)
+        result = loaded.result(self.table)
+        logger.info("Loaded %s: %s", self.table, result)
+        return self.judged({**result, "files": len(sources)}, self.table)
+
+    def rehearse(self) -> None:
+        self._refuse_for_others()
+        super().rehearse()
+
+    def _refuse_for_others(self) -> None:
+        kind = self.kind_of(self.connection)
+        if kind == "postgresql":
+            return
+        for name, given in (
+            ("on_error", self._rejects is not None),
+            ("new_files_only", self._records is not None),
+            ("on_schema_change", self.how.on_schema_change != "fail"),
+            ("replace_strategy", self.how.strategy != "insert_from_staging"),
+        ):
+            if given:
+                raise InvalidPayload(f"{name} does not work in {PRODUCTS[kind]}, only in PostgreSQL")
 
     def _run(self, session: "Session", sql: str | None) -> None:
         if sql is not None:

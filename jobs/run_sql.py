@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
+from headrace.jobs.others.statements import replace_by_query, run_other
 from headrace.jobs.sql.query_result import ROWS_KEPT
 from headrace.jobs.statements.previews import of_replace, of_script
 from headrace.jobs.statements.user_sql import (
@@ -99,6 +101,8 @@ class RunSql(CheckedJob):
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
         logger.info("Running %d statements of %s", len(statements), source.name)
+        if self.kind_of(self.connection) != "postgresql":
+            return self._in_other(statements)
         if not self.transactional:
             patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
             with self.autocommit(patient=patient) as connection:
@@ -109,10 +113,25 @@ class RunSql(CheckedJob):
             result = run_statements(session, statements, keep=self.keep_rows)
         return self.judged(result, None)
 
+    def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:
+        attempt, name = jobapi.current(), self.connection or ""
+        if not self.transactional:
+            with attempt.other_alone(name) as alone:
+                return run_other(alone, statements, keep=self.keep_rows)
+        with attempt.other(name) as database:
+            if self.into is None:
+                result = run_other(database, statements, keep=self.keep_rows)
+            else:
+                self.refuse_statements(statements)
+                run_other(database, statements[:-1], keep=0)
+                count = replace_by_query(database, self.into, statements[-1], self.expect)
+                result = {"row_count": count, "into": self.into}
+        return self.judged(result, self.into)
+
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
         previews = of_script(source, self.params, self.connection)
-        if self.transactional:
+        if self.transactional and self.kind_of(self.connection) == "postgresql":
             for one in previews:
                 refuse_outside_transaction(one.sql)
         if self.into is None:

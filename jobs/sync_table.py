@@ -1,9 +1,11 @@
 """SyncTable: carry over what has changed."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
@@ -18,9 +20,16 @@ from headrace.jobs.tables.table_catalog import Table, named, unquoted
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
 from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
+from headrace.jobs.transfer.other_copy import (
+    copy_to_other,
+    other_rows,
+    refuse_for_others,
+    refuse_for_target,
+)
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
 from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
+from headrace.model.connection import PRODUCTS
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -127,22 +136,67 @@ class SyncTable(CheckedJob):
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
-        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
-        with (
-            self.session(self.target_connection) as target,
-            open_source(
-                self,
-                target,
-                self.source_table,
-                selection,
-                source_connection=self.source_connection,
-                target_connection=self.target_connection,
-            ) as source,
-        ):
-            result = self._read(target, source)
+        self._refuse_for_others()
+        target = self.target_connection
+        if self.kind_of(target) != "postgresql":
+            result = self._into_other(target or "")
+        else:
+            with self.session(target) as session, self._opened(session) as source:
+                result = self._read(session, source)
         logger.info("Synchronised %s: %s", self.target_table, result)
         told = {**result, "table": self.target_table}
         return self.judged(told, self.target_table, self.target_connection)
+
+    def rehearse(self) -> None:
+        self._refuse_for_others()
+        super().rehearse()
+
+    @contextmanager
+    def _opened(self, target: "Session") -> Iterator[Source]:
+        connection = self.source_connection
+        if self.kind_of(connection) != "postgresql":
+            attempt = jobapi.current()
+            with attempt.other(connection or "", read_only=True) as database:
+                table, model, rows = other_rows(database, self.source_table, self.selection)
+                yield Source(
+                    table, model, {}, self.selection, target, local=False, other=rows
+                )
+            return
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        with open_source(
+            self, target, self.source_table, selection,
+            source_connection=connection, target_connection=self.target_connection,
+        ) as source:  # fmt: skip
+            yield source
+
+    def _into_other(self, target: str) -> dict[str, int]:
+        written = copy_to_other(
+            self,
+            (self.source_connection, self.source_table),
+            (target, self.target_table),
+            self.selection,
+            [unquoted(name) for name in self.key],
+            self.merge,
+        )
+        return {
+            "inserted": written.inserted,
+            "updated": written.updated,
+            "deleted": written.deleted,
+        }
+
+    def _refuse_for_others(self) -> None:
+        source, target = self.source_connection, self.target_connection
+        for connection in (source, target):
+            kind = self.kind_of(connection)
+            if kind != "postgresql":
+                refuse_for_others(
+                    PRODUCTS[kind],
+                    masked=bool(self.masks),
+                    incremental=self.incremental is not None,
+                    same=source == target,
+                )
+        if self.kind_of(target) != "postgresql":
+            refuse_for_target(PRODUCTS[self.kind_of(target)], self.merge)
 
     def _read(self, target: "Session", source: Source) -> dict[str, int]:
         if self.incremental is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
+from headrace.jobs.others.reading import OtherRows
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
@@ -43,7 +44,8 @@ class Source:
     """What a copy reads of a table: `values`, as the columns of `model`.
 
     `session` is the source's database's; `local` tells that this is the target's, too.
-    `conditions` are met by the rows that are read, beside those of the selection.
+    `conditions` are met by the rows that are read, beside those of the selection. `other` are the
+    rows where the source is not PostgreSQL; `session` is the target's then.
     """
 
     table: Table
@@ -53,6 +55,7 @@ class Source:
     session: "Session"
     local: bool
     conditions: tuple[RenderedSql, ...] = ()
+    other: OtherRows | None = None
 
     @property
     def columns(self) -> list[Column]:
@@ -93,6 +96,8 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
         JobFailure: a value does not fit, or rows were lost on the way.
     """
     names = [column.name for column in columns]
+    if source.other is not None:
+        return source.other.pour(session, into, names)
     if source.local:
         always = any(column.identity == "a" for column in columns)
         statement = packaged_sql(

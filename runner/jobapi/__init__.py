@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
+from headrace.jobapi.other_database import Answer, OtherDatabase
+from headrace.model.connection import Kind
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
 from headrace.queue.process_tree import Strays, adopting_orphans
@@ -43,6 +45,14 @@ class Sessions(Protocol):
     def batch(
         self, label: str, connection: str | None = None
     ) -> "AbstractContextManager[Session | None]": ...
+
+    def kind_of(self, connection: str | None) -> Kind: ...
+
+    def other(
+        self, connection: str, *, read_only: bool = False
+    ) -> AbstractContextManager[OtherDatabase]: ...
+
+    def other_alone(self, connection: str) -> AbstractContextManager[OtherDatabase]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,20 @@ class Attempt:
         the part. An attempt that is over cannot commit any: it is stopped.
         """
         return self.sessions.batch(label, connection)
+
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return what kind of database a connection leads to; `postgresql` is the usual one."""
+        return self.sessions.kind_of(connection)
+
+    def other(
+        self, connection: str, *, read_only: bool = False
+    ) -> AbstractContextManager[OtherDatabase]:
+        """Return a database that is not PostgreSQL, in a transaction as `session` has it."""
+        return self.sessions.other(connection, read_only=read_only)
+
+    def other_alone(self, connection: str) -> AbstractContextManager[OtherDatabase]:
+        """Return one on which every statement commits by itself."""
+        return self.sessions.other_alone(connection)
 
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.
@@ -259,12 +283,15 @@ def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[Dispa
 
 
 __all__ = [
+    "Answer",
     "Attempt",
     "DispatchOptions",
     "HeadraceError",
     "JobFailure",
     "JobStopped",
+    "Kind",
     "Linewise",
+    "OtherDatabase",
     "Permissions",
     "Strays",
     "adopting_orphans",

@@ -103,7 +103,8 @@ class JobEngines:
         Of their own: a job of this attempt may have its transaction open on one of them.
         """
         here = place_of(self._connections[name].url)
-        urls = [self._store.url, *(one.url for one in self._connections.values())]
+        named = [one.url for one in self._connections.values() if one.kind == "postgresql"]
+        urls = [self._store.url, *named]
         for url in dict.fromkeys(urls):
             if url != self._connections[name].url and place_of(url) == here:
                 engine = make_engine(url, application_name=f"headrace:{self._worker}:ledger")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
-from headrace.model.connection import NamedConnection
+from headrace.model.connection import Kind, NamedConnection
 from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
 from headrace.store.error_reasons import Reasons
@@ -19,6 +19,8 @@ from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
+from headrace.store.others.line import Line
+from headrace.store.others.transactions import OtherTransactions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
@@ -42,6 +44,7 @@ class JobSessions:
     ) -> None:
         self._store = store
         self._connections = connections
+        self._others = OtherTransactions(connections, guard)
         self._engines = JobEngines(
             store, connections, guard, worker, say=self._say_on, on_mark=self._mark
         )
@@ -93,6 +96,7 @@ class JobSessions:
         Raises:
             JobFailure: The attempt has a transaction open there already.
         """
+        self._others.refuse_others(connection)
         if connection in self._held:
             raise JobFailure(
                 "a statement outside transactions cannot run while the job's transaction is"
@@ -110,6 +114,30 @@ class JobSessions:
                         execute(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
+
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return the kind of a connection's database."""
+        return self._others.kind_of(connection)
+
+    @contextmanager
+    def other(self, connection: str, *, read_only: bool = False) -> Iterator[Line]:
+        """Open a database that is not PostgreSQL, in the attempt's transaction there.
+
+        Raises:
+            EffectApplied: An earlier attempt has committed its effect there.
+        """
+        job_id, _attempt = self._use()
+        self._others.lock_timeout_s = self.lock_timeout_s
+        with self._others.use(connection, job_id, read_only=read_only) as line:
+            yield line
+
+    @contextmanager
+    def other_alone(self, connection: str) -> Iterator[Line]:
+        """Open one on which each statement commits by itself."""
+        self._use()
+        self._others.lock_timeout_s = self.lock_timeout_s
+        with self._others.alone(connection) as line:
+            yield line
 
     # -- for the executor -------------------------------------------------------------
 
@@ -133,6 +161,7 @@ class JobSessions:
         self._job, self.used, self.dirty = (job_id, attempt), False, False
         self.lock_timeout_s = None
         self._lost.forget()
+        self._others.ended = None
 
     def handled(self) -> None:
         """Note that the job's own code has ended."""
@@ -170,6 +199,7 @@ class JobSessions:
                 raise EffectApplied from None
             held.commit()
             del self._held[name]
+        self._others.commit(*self._job)
         if CONTROL in self._held:
             self._store.prepend(IN_ORDER)
 
@@ -194,6 +224,7 @@ class JobSessions:
                 if name is CONTROL:
                     self._store.drop()
         self._read_only.end_all()
+        self._others.roll_back()
         if not self._store.lost:
             try:
                 self._store.raw.autocommit = True
@@ -212,7 +243,7 @@ class JobSessions:
             StoreUnavailable: The control database does not answer.
         """
         assert self._job is not None
-        return self._lost.verdict(self._job[0])
+        return self._lost.verdict(self._job[0]) or self._others.ended
 
     def clean(self) -> None:
         """Leave nothing of the job in the sessions that the next one gets."""
@@ -227,6 +258,7 @@ class JobSessions:
     @contextmanager
     def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
         """Give the connection for a session; where a job may not write, one that only reads."""
+        self._others.refuse_others(name)
         self._use()
         if (
             name is not CONTROL
