@@ -116,7 +116,6 @@ class ExportQuery(BaseJob):
             undone.rollback()
         return count, export.paths
 
-
     def _export_other(self, query: RenderedSql) -> tuple[int, list[str]]:
         """Export by way of a temporary table, so that each format has PostgreSQL's texts."""
         attempt = jobapi.current()

@@ -204,7 +204,9 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             ("replace_strategy", self.how.strategy != "insert_from_staging"),
         ):
             if given:
-                raise InvalidPayload(f"{name} does not work in {PRODUCTS[kind]}, only in PostgreSQL")
+                raise InvalidPayload(
+                    f"{name} does not work in {PRODUCTS[kind]}, only in PostgreSQL"
+                )
 
     def _run(self, session: "Session", sql: str | None) -> None:
         if sql is not None:

@@ -158,9 +158,7 @@ class SyncTable(CheckedJob):
             attempt = jobapi.current()
             with attempt.other(connection or "", read_only=True) as database:
                 table, model, rows = other_rows(database, self.source_table, self.selection)
-                yield Source(
-                    table, model, {}, self.selection, target, local=False, other=rows
-                )
+                yield Source(table, model, {}, self.selection, target, local=False, other=rows)
             return
         selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
         with open_source(

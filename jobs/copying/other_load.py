@@ -119,5 +119,3 @@ def _columns_of(found: OtherTable) -> list[Column]:
 
 def _last(table: str) -> str:
     return split_name(table)[-1]
-
-

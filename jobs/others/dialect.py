@@ -82,6 +82,13 @@ class Dialect(ABC):
     """Whether two values differ, NULL among them; `{0}` and `{1}` stand for them."""
     text_differs: ClassVar[str]
     """The same for texts, whatever a collation says."""
+    as_text: ClassVar[str] = "CAST({0} AS CHAR)"
+    length: ClassVar[str] = "length({0})"
+    """The number of a text's characters."""
+    matches: ClassVar[str]
+    """Whether a text matches a regular expression."""
+    age: ClassVar[str]
+    """The seconds since a time, which is in UTC where it has no zone; NULL where it is none."""
 
     def table(self, database: OtherDatabase, written: str) -> OtherTable | None:
         """Return a table or view, None where there is none.
@@ -153,7 +160,9 @@ class Dialect(ABC):
             JobFailure: saying what to do.
         """
 
-    def update(self, target: str, key: Sequence[str], columns: Sequence[OtherColumn]) -> RenderedSql:
+    def update(
+        self, target: str, key: Sequence[str], columns: Sequence[OtherColumn]
+    ) -> RenderedSql:
         """Return the statement that updates rows that differ from the staged ones."""
         return packaged_sql(
             "other_update",

@@ -41,6 +41,9 @@ class DuckdbDialect(Dialect):
     zones_are_lost = False
     differs = "{0} IS DISTINCT FROM {1}"
     text_differs = "{0} IS DISTINCT FROM {1}"
+    as_text = "CAST({0} AS VARCHAR)"
+    matches = "regexp_matches({0}, {1})"
+    age = "epoch(now() - CAST({0} AS TIMESTAMPTZ))"
 
     def read_as(self, native: str) -> str | None:
         """See `Dialect`; lists and structs are JSON."""

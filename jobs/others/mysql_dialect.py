@@ -43,6 +43,10 @@ class MysqlDialect(Dialect):
 
     kind = "mysql"
     differs = "NOT ({0} <=> {1})"
+    as_text = "CAST({0} AS CHAR) COLLATE utf8mb4_bin"
+    length = "char_length({0})"
+    matches = "{0} REGEXP {1}"
+    age = "timestampdiff(MICROSECOND, {0}, utc_timestamp(6)) / 1000000"
     text_differs = "NOT (CAST({0} AS BINARY) <=> CAST({1} AS BINARY))"
 
     def read_as(self, native: str) -> str | None:
@@ -131,7 +135,9 @@ class MysqlDialect(Dialect):
                 " ENGINE = InnoDB, or use RunSql with transaction: false"
             )
 
-    def update(self, target: str, key: Sequence[str], columns: Sequence[OtherColumn]) -> RenderedSql:
+    def update(
+        self, target: str, key: Sequence[str], columns: Sequence[OtherColumn]
+    ) -> RenderedSql:
         """See `Dialect`."""
         return packaged_sql(
             "other_update_join",

@@ -57,6 +57,6 @@ def goes_into(source: str, target: str, *, zones_are_lost: bool) -> bool:
     `zones_are_lost` where the target's database has no times with a zone: they are stored in UTC.
     """
     ours, theirs = family_of(source), family_of(target)
-    if ours == theirs or theirs == "text" or (ours, theirs) in _WIDER:
+    if theirs in {ours, "text"} or (ours, theirs) in _WIDER:
         return True
     return zones_are_lost and (ours, theirs) == ("timestamptz", "timestamp")

@@ -111,9 +111,7 @@ class _CopyText:
             if row is None:
                 break
             self.rows += 1
-            line = "\t".join(
-                "\\N" if value is None else value.translate(_ESCAPES) for value in row
-            )
+            line = "\t".join("\\N" if value is None else value.translate(_ESCAPES) for value in row)
             pieces.append(f"{line}\n".encode())
             length += len(pieces[-1])
         whole = b"".join(pieces)

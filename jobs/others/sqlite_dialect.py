@@ -29,6 +29,9 @@ class SqliteDialect(Dialect):
     kind = "sqlite"
     differs = "{0} IS NOT {1}"
     text_differs = "({0} COLLATE BINARY) IS NOT {1}"
+    as_text = "CAST({0} AS TEXT)"
+    matches = "{0} REGEXP {1}"
+    age = "(julianday('now') - julianday({0})) * 86400"
 
     def read_as(self, native: str) -> str | None:
         """Read it by the rules of SQLite's manual, "Determination Of Column Affinity"."""

@@ -1,5 +1,6 @@
 """Texts of PostgreSQL as the values that another database's driver takes: exact, or an error."""
 
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -23,7 +24,7 @@ _NOT_THERE = "has no place there"
 
 
 class Unfit(JobFailure):
-    """A value would not be the same in the other database; its column is added where it is known."""
+    """A value would not be the same in the other database."""
 
 
 def fit_of(kind: Kind, source: str, target: str) -> Fit:
@@ -95,7 +96,7 @@ def _float(kind: Kind, source: str, target: str) -> Fit:
 
     def fit(text: str) -> Any:
         value = float(text)
-        finite = value not in (float("inf"), float("-inf")) and value == value
+        finite = math.isfinite(value)
         if not finite and kind != "duckdb":
             raise Unfit(_NOT_THERE)
         if narrows and finite and struct.unpack("f", struct.pack("f", value))[0] != value:

@@ -36,9 +36,7 @@ def other_rows(
     return whole, model, rows
 
 
-def refuse_for_others(
-    product: str, *, masked: bool, incremental: bool, same: bool
-) -> None:
+def refuse_for_others(product: str, *, masked: bool, incremental: bool, same: bool) -> None:
     """Refuse what a copy from or to another database cannot do.
 
     Raises:
@@ -123,8 +121,9 @@ def _opened(
         with opened as found:
             names = [column.name for column in found.columns]
             # Enums and domains are what their values are.
-            yield [_plain(one) for one in found.columns], texts_of(
-                session, found.query(names), names
+            yield (
+                [_plain(one) for one in found.columns],
+                texts_of(session, found.query(names), names),
             )
 
 

@@ -19,6 +19,7 @@ from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.other_database import Answer, OtherDatabase
+from headrace.jobapi.sessions import Sessions
 from headrace.model.connection import Kind
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
@@ -27,32 +28,6 @@ from headrace.queue.process_tree import Strays, adopting_orphans
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
-
-
-class Sessions(Protocol):
-    """Source of an attempt's sessions."""
-
-    def session(
-        self, connection: str | None = None, *, read_only: bool = False
-    ) -> "AbstractContextManager[Session]": ...
-
-    def autocommit(
-        self, connection: str | None = None, *, patient: bool = False
-    ) -> "AbstractContextManager[Connection]": ...
-
-    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
-
-    def batch(
-        self, label: str, connection: str | None = None
-    ) -> "AbstractContextManager[Session | None]": ...
-
-    def kind_of(self, connection: str | None) -> Kind: ...
-
-    def other(
-        self, connection: str, *, read_only: bool = False
-    ) -> AbstractContextManager[OtherDatabase]: ...
-
-    def other_alone(self, connection: str) -> AbstractContextManager[OtherDatabase]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
-from headrace.model.connection import Kind, NamedConnection
+from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
 from headrace.store.error_reasons import Reasons
@@ -19,15 +19,14 @@ from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
-from headrace.store.others.line import Line
-from headrace.store.others.transactions import OtherTransactions
+from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
 from headrace.store.session_state import IN_ORDER, execute
 
 
-class JobSessions:
+class JobSessions(OtherSessions):
     """The sessions of one child's jobs, on the control database and on named connections.
 
     All of an attempt's work on one database is one transaction, however many sessions it
@@ -43,10 +42,15 @@ class JobSessions:
         worker: str,
     ) -> None:
         self._store = store
+        super().__init__(connections, guard)
         self._connections = connections
-        self._others = OtherTransactions(connections, guard)
         self._engines = JobEngines(
-            store, connections, guard, worker, say=self._say_on, on_mark=self._mark
+            store,
+            connections,
+            guard,
+            worker,
+            say=lambda text, level: self.say(text, level),
+            on_mark=self._mark,
         )
         self._ledgers = Ledgers(self._engines.beside)
         self._reasons = Reasons(self._engines.url_of, self._ledgers.reasons)
@@ -64,8 +68,6 @@ class JobSessions:
         self.before_use: Callable[[], None] = lambda: None
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
-
-    # -- for the job ------------------------------------------------------------------
 
     @contextmanager
     def session(
@@ -89,9 +91,7 @@ class JobSessions:
     def autocommit(
         self, connection: str | None = CONTROL, *, patient: bool = False
     ) -> Iterator[Connection]:
-        """Open a connection on which each statement commits by itself, for VACUUM and its like.
-
-        `patient`: see `jobapi.Attempt`.
+        """Open a connection on which each statement commits by itself; see `jobapi.Attempt`.
 
         Raises:
             JobFailure: The attempt has a transaction open there already.
@@ -114,30 +114,6 @@ class JobSessions:
                         execute(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
-
-    def kind_of(self, connection: str | None) -> Kind:
-        """Return the kind of a connection's database."""
-        return self._others.kind_of(connection)
-
-    @contextmanager
-    def other(self, connection: str, *, read_only: bool = False) -> Iterator[Line]:
-        """Open a database that is not PostgreSQL, in the attempt's transaction there.
-
-        Raises:
-            EffectApplied: An earlier attempt has committed its effect there.
-        """
-        job_id, _attempt = self._use()
-        self._others.lock_timeout_s = self.lock_timeout_s
-        with self._others.use(connection, job_id, read_only=read_only) as line:
-            yield line
-
-    @contextmanager
-    def other_alone(self, connection: str) -> Iterator[Line]:
-        """Open one on which each statement commits by itself."""
-        self._use()
-        self._others.lock_timeout_s = self.lock_timeout_s
-        with self._others.alone(connection) as line:
-            yield line
 
     # -- for the executor -------------------------------------------------------------
 
@@ -323,10 +299,6 @@ class JobSessions:
         self.used = True
         open_waits(True)
         return self._job
-
-    def _say_on(self, text: str, level: int) -> None:
-        # Looked up each time: who listens is set after the first connection.
-        self.say(text, level)
 
     def _mark(self) -> None:
         self.dirty = True

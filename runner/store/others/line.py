@@ -8,13 +8,21 @@ from importlib import import_module
 from typing import Any, ClassVar
 from uuid import UUID
 
-from headrace.errors import ConfigError, JobFailure, OtherDatabaseError, RefusedSql, TransactionEnded
+from headrace.errors import (
+    ConfigError,
+    JobFailure,
+    OtherDatabaseError,
+    RefusedSql,
+    TransactionEnded,
+)
 from headrace.model.connection import DEFAULT_LOCK_TIMEOUT_S, PRODUCTS, Kind, NamedConnection
 from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.job_connection import Guard
 from headrace.template import RenderedSql
 
 LEDGER = "headrace_ledger"
+_LOOK = "SELECT 1 FROM headrace_ledger WHERE {}"
+_ENTER = "INSERT INTO headrace_ledger (job_id, attempt) VALUES ('{}', {:d})"
 _BATCH_ROWS = 1000
 
 
@@ -134,9 +142,7 @@ class Line(ABC):
             raise TransactionEnded
         try:
             with self._told():
-                self._plain(
-                    f"INSERT INTO {LEDGER} (job_id, attempt) VALUES ('{job_id}', {attempt:d})"
-                )
+                self._plain(_ENTER.format(job_id, attempt))
                 self._commit()
         except OtherDatabaseError as error:
             if isinstance(error.orig, self.driver.IntegrityError):
@@ -152,7 +158,7 @@ class Line(ABC):
         try:
             with self._told():
                 try:
-                    self._plain(f"SELECT 1 FROM {LEDGER} WHERE 1 = 0")
+                    self._plain(_LOOK.format("1 = 0"))
                 except self.driver.Error:
                     self._plain(self.make_ledger)
         except OtherDatabaseError as error:
@@ -164,7 +170,7 @@ class Line(ABC):
     def has(self, job_id: UUID) -> bool:
         """Return whether the ledger has a job."""
         with self._told():
-            found = self._plain(f"SELECT 1 FROM {LEDGER} WHERE job_id = '{job_id}'").fetchone()
+            found = self._plain(_LOOK.format(f"job_id = '{job_id}'")).fetchone()
         return found is not None
 
     def roll_back(self) -> None:

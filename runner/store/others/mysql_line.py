@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from headrace.errors import ConfigError, JobFailure, RefusedSql
 from headrace.store.others.line import Answer, Line
 from headrace.store.others.mysql_types import declared_type
-from headrace.template import RenderedSql, first_word, without_comments
+from headrace.template import RenderedSql, first_word, has_word, without_comments
 
 # Names and texts are quoted as PostgreSQL's lexer takes them; what does not fit is an error.
 _SQL_MODE = (
@@ -54,12 +54,15 @@ class MysqlLine(Line):
             )
         if "/*!" in statement or "/*M!" in statement:
             raise RefusedSql("comments that MySQL executes (/*! … */) are not allowed in a job")
-        if self.alone or first_word(statement) not in _COMMITS:
+        word = first_word(statement)
+        if word == "SET" and has_word(statement, "autocommit"):
+            raise RefusedSql("autocommit must not be changed in a job's session")
+        if self.alone or word not in _COMMITS:
             return
         if without_comments(statement).upper().startswith(_TEMPORARY):
             return
         raise RefusedSql(
-            f"{first_word(statement)} commits by itself in MySQL, and what was done before it with"
+            f"{word} commits by itself in MySQL, and what was done before it with"
             " it: give it a step of its own with transaction: false"
         )
 
@@ -165,7 +168,7 @@ class MysqlLine(Line):
     def _insert(self, table: str, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
         marks = ", ".join(["%s"] * len(columns))
         names = ", ".join(columns).replace("%", "%%")
-        whole = f"INSERT INTO {table.replace('%', '%%')} ({names}) VALUES "
+        whole = f"INSERT INTO {table.replace('%', '%%')} ({names}) VALUES "  # noqa: S608 - names are quoted
         values = ", ".join([f"({marks})"] * len(rows))
         with self._raw.cursor() as cursor:
             cursor.execute(whole + values, [value for row in rows for value in row])
@@ -186,7 +189,9 @@ def _url(written: str, name: str) -> Any:
     try:
         url = make_url(written)
     except (ArgumentError, ValueError):
-        raise ConfigError(f'the URL of the connection "{name}" cannot be read; {_EXAMPLE}') from None
+        raise ConfigError(
+            f'the URL of the connection "{name}" cannot be read; {_EXAMPLE}'
+        ) from None
     if url.drivername not in ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"):
         raise ConfigError(f'the URL of the connection "{name}" wants another driver; {_EXAMPLE}')
     if not url.database:

@@ -1,5 +1,6 @@
 """SQLite by Python's own library."""
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from datetime import date, datetime, time
@@ -77,6 +78,8 @@ class SqliteLine(Line):
         )
         raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         raw.execute("PRAGMA foreign_keys = ON")
+        # SQLite has the operator REGEXP, and leaves the function to its user.
+        raw.create_function("regexp", 2, _matches, deterministic=True)
         return raw
 
     def _begin(self, *, read_only: bool) -> None:
@@ -94,7 +97,7 @@ class SqliteLine(Line):
 
     def _insert(self, table: str, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
         marks = ", ".join("?" * len(columns))
-        text = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+        text = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names are quoted
         self._raw.executemany(text, rows)
 
     def failure(self, error: Exception) -> str:
@@ -103,6 +106,10 @@ class SqliteLine(Line):
         if "locked" in told:
             told += "; another program writes there: lock_timeout says how long a job waits"
         return told
+
+
+def _matches(pattern: str, text: object) -> bool | None:
+    return None if text is None else re.search(pattern, str(text)) is not None
 
 
 def _number(value: Decimal) -> int | float | str:
