@@ -54,6 +54,7 @@ class CheckData(BaseJob):
 
     binds_sql = True
     in_sql: ClassVar[tuple[str, ...]] = ("filter", *IN_SQL)
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = CHECK_RESULT
     tables_read = ("table",)
 

@@ -54,6 +54,7 @@ class ExportQuery(BaseJob):
 
     binds_sql = True
     paths: ClassVar = {"path": to_write}
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {"row_count": int, "path": str, "files": int}
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`

@@ -88,6 +88,7 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     paths: ClassVar = {"path": _looked_up}
     referring: ClassVar[tuple[str, ...]] = ("path",)
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {
         "row_count": int,
         "inserted": int,

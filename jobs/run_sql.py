@@ -54,6 +54,7 @@ class RunSql(CheckedJob):
     """
 
     binds_sql = True
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {
         "row_count": int,
         "columns": list,

@@ -81,6 +81,11 @@ class SyncTable(CheckedJob):
         target_connection: the database of the target; default `connection`.
     """
 
+    other_databases: ClassVar[tuple[str, ...]] = (
+        "connection",
+        "source_connection",
+        "target_connection",
+    )
     result_keys: ClassVar = {
         "inserted": int,
         "updated": int,

@@ -49,13 +49,12 @@ class JobSessions(OtherSessions):
             connections,
             guard,
             worker,
-            say=lambda text, level: self.say(text, level),
+            say=lambda text, level: self.say(text, level),  # noqa: PLW0108 - who listens is set later
             on_mark=self._mark,
         )
         self._ledgers = Ledgers(self._engines.beside)
         self._reasons = Reasons(self._engines.url_of, self._ledgers.reasons)
-        # Of a job that sets its own; None leaves the connection's.
-        self.lock_timeout_s: float | None = None
+        self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
@@ -76,7 +75,6 @@ class JobSessions(OtherSessions):
         """Open a session in the attempt's transaction on `connection`.
 
         Raises:
-            ConfigError: No connection has this name.
             EffectApplied: An earlier attempt has committed its effect there.
         """
         with self._bound(connection, read_only=read_only) as bind:
@@ -114,8 +112,6 @@ class JobSessions(OtherSessions):
                         execute(alone, IN_ORDER)
         if connection is CONTROL:
             self._store.raw.autocommit = True
-
-    # -- for the executor -------------------------------------------------------------
 
     @contextmanager
     def renewed(self, wanted: bool) -> Iterator[None]:
@@ -293,7 +289,7 @@ class JobSessions(OtherSessions):
 
     def _use(self) -> tuple[UUID, int]:
         """Note that the job works on a database, before it does; return its id and attempt."""
-        assert self._job is not None
+        assert self._job is not None, "an attempt has begun"
         if not self.used:
             self.before_use()
         self.used = True
