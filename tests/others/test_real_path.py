@@ -11,7 +11,8 @@ def steps_in(kind: str) -> list[dict[str, object]]:
     there = {"connection": kind}
     steps = [
         ("load", "LoadFile", {"path": "orders.csv", "table": "orders", "create": True,
-                              "mode": "merge", "primary_key": ["id"], "infer_types": True, **there}),
+                              "mode": "merge", "primary_key": ["id"], **there,
+                              "infer_types": True}),
         ("sql", "RunSql", {"sql": "select id, amount * {{ params.factor }} as amount from orders",
                            "params": {"factor": 2}, "into": "doubled", **there}),
         ("check", "CheckData", {"table": "doubled", **there, "checks": [
