@@ -135,13 +135,14 @@ class CheckData(BaseJob):
         return Check("failed_rows", self.message, exactly(0), sentence=_told(self.message))
 
     def preview(self) -> Iterator[Preview]:
-        yield from previews_of(self.short, self.connection)
+        here = self.kind_of(self.connection) == "postgresql"
+        yield from previews_of(self.short if here else [], self.connection)
         if self._has_query:
             source = load_source(self.sql_text, self.sql_path)
             previews = of_script(source, self.params, self.connection)
             self.refuse_statements([one.sql for one in previews])
             yield previews[0]
-        yield from previews_of(self.checks, self.connection)
+        yield from previews_of(self.checks if here else [], self.connection)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:

@@ -1,17 +1,17 @@
 """ExportQuery: the rows of a query into files."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import IO, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.copying.portable_text import make_read_only
 from headrace.jobs.copying.query_export import ExportForm, QueryExport
-from headrace.jobs.files.atomic_files import to_write, written_whole
+from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.files.csv_form import refuse_delimiter
+from headrace.jobs.files.exported_files import ExportedFiles
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
@@ -45,7 +45,8 @@ class ExportQuery(BaseJob):
         null: the text for NULL in a CSV file.
         split: write several files: {rows: 100000}, {bytes: 50MB} (before compression), or
             {by: country} for one file per value of a column. `orders.csv` becomes
-            `orders-0001.csv` or `orders-de.csv`.
+            `orders-0001.csv` or `orders-de.csv`. Files of an earlier export to this path that are
+            not written again are removed.
         formulas: escape puts an apostrophe before text that a spreadsheet would take for a formula
             (it begins with =, +, -, @, a tab or a carriage return), which changes the text; keep
             leaves it as it is. In an xlsx file, text is never a formula.
@@ -100,6 +101,9 @@ class ExportQuery(BaseJob):
         previews = of_script(source, self.params, self.connection)
         self.refuse_statements([one.sql for one in previews])
         query = previews[0]
+        if self.kind_of(self.connection) != "postgresql":
+            yield query
+            return
         yield replace(query, sql=self._form.statement(query.sql, None), explain=query.sql)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
@@ -109,11 +113,15 @@ class ExportQuery(BaseJob):
     def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
         if self.kind_of(self.connection) != "postgresql":
             return self._export_other(query)
-        with self.session(read_only=True) as session, session.begin_nested() as undone:
+        with (
+            ExportedFiles(self.path) as files,
+            self.session(read_only=True) as session,
+            session.begin_nested() as undone,
+        ):
             # On the control database, too, an export only reads.
             make_read_only(session)
             export = QueryExport(session, query, self._form, self.path)
-            count = export.write(_opened)
+            count = export.write(files.opened)
             undone.rollback()
         return count, export.paths
 
@@ -121,6 +129,7 @@ class ExportQuery(BaseJob):
         """Export by way of a temporary table, so that each format has PostgreSQL's texts."""
         attempt = jobapi.current()
         with (
+            ExportedFiles(self.path) as files,
             attempt.other(self.connection or "", read_only=True) as database,
             attempt.session(None) as session,
             session.begin_nested() as undone,
@@ -133,10 +142,6 @@ class ExportQuery(BaseJob):
                 "select_names", table=STAGED_SQL, columns=[column.name for column in columns]
             )
             export = QueryExport(session, staged, self._form, self.path)
-            count = export.write(_opened)
+            count = export.write(files.opened)
             undone.rollback()
         return count, export.paths
-
-
-def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
-    return written_whole(jobapi.current().output_path(path))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
@@ -13,7 +13,7 @@ from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
-from headrace.jobs.copying.other_load import OtherLoad, run_script
+from headrace.jobs.copying.other_load import OtherLoad
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
 from headrace.jobs.copying.table_load import Columns, TableLoad
@@ -22,13 +22,16 @@ from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
-from headrace.jobs.statements.previews import ALL_COLUMNS, of_script
-from headrace.jobs.statements.user_sql import load_source, render_script, run_statements
+from headrace.jobs.others.statements import run_other
+from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.statements.user_sql import run_statements, written_script
 from headrace.model.connection import PRODUCTS
-from headrace.template import Preview
+from headrace.template import Preview, RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+Around = Literal["pre_sql", "post_sql"]
 
 
 def _looked_up(path: str) -> None:
@@ -163,18 +166,9 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         with self.session() as session:
             if self._records is not None:
                 sources = self._records.new_ones(session, sources)
-            if not sources:
-                logger.info("%s: there is no new file", self._load.name)
-                return {"row_count": 0, "table": self.table, "files": 0}
-            files = [self._file(one) for one in sources]
-            self._run(session, self.pre_sql)
-            loaded = self._load.run(session, files, self._rejects, self.masks())
-            self._run(session, self.post_sql)
-            if self._records is not None:
-                self._records.note(session)
-        result = loaded.result(self.table)
+            result = self._stored(session, sources) if sources else self._nothing_new()
         logger.info("Loaded %s: %s", self.table, result)
-        if self._rejects is not None:
+        if self._rejects is not None and sources:
             result["rejected"] = self._rejects.count
         return self.judged({**result, "files": len(sources)}, self.table)
 
@@ -182,10 +176,10 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         self._refuse_for_others()
         attempt = jobapi.current()
         with attempt.other(self.connection or "") as database, attempt.session(None) as session:
-            run_script(database, self.pre_sql)
+            run_other(database, self._around("pre_sql"), keep=0)
             files = [self._file(one) for one in sources]
             loaded = OtherLoad(self._load, database).run(session, files, self.masks())
-            run_script(database, self.post_sql)
+            run_other(database, self._around("post_sql"), keep=0)
         result = loaded.result(self.table)
         logger.info("Loaded %s: %s", self.table, result)
         return self.judged({**result, "files": len(sources)}, self.table)
@@ -209,9 +203,28 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
                     f"{name} does not work in {PRODUCTS[kind]}, only in PostgreSQL"
                 )
 
-    def _run(self, session: "Session", sql: str | None) -> None:
-        if sql is not None:
-            run_statements(session, render_script(load_source(sql, None), None))
+    def _stored(self, session: "Session", sources: list[FileSource]) -> dict[str, Any]:
+        files = [self._file(one) for one in sources]
+        self._run(session, "pre_sql")
+        loaded = self._load.run(session, files, self._rejects, self.masks())
+        self._run(session, "post_sql")
+        if self._records is not None:
+            self._records.note(session)
+        return loaded.result(self.table)
+
+    def _nothing_new(self) -> dict[str, Any]:
+        """Hold what the step says of its rows and its table against no rows."""
+        logger.info("%s: there is no new file", self._load.name)
+        self.how.expect.check_rows(0, self.table)
+        return {"row_count": 0, "table": self.table}
+
+    def _run(self, session: "Session", key: Around) -> None:
+        for statement in self._around(key):
+            run_statements(session, [statement])
+
+    def _around(self, key: Around) -> list[RenderedSql]:
+        sql: str | None = getattr(self, key)
+        return [] if sql is None else written_script(sql, key)
 
     def _file(self, source: FileSource) -> DataFile:
         return data_file(source, self._declared, self.encoding, self._load.reading)
@@ -221,11 +234,12 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         columns, note = self._load.known_columns(names_first=not is_json), ""
         if columns is None:
             columns, note = self._columns_of_the_files()
-        if self.pre_sql is not None:
-            yield from of_script(load_source(self.pre_sql, None), None, self.connection)
-        yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
-        if self.post_sql is not None:
-            yield from of_script(load_source(self.post_sql, None), None, self.connection)
+        for statement in self._around("pre_sql"):
+            yield Preview(statement, self.connection)
+        if self.kind_of(self.connection) == "postgresql":
+            yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
+        for statement in self._around("post_sql"):
+            yield Preview(statement, self.connection, unexplained="it follows what the step writes")
         yield from self.check_previews(self.table)
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:

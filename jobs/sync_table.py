@@ -1,7 +1,6 @@
 """SyncTable: carry over what has changed."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -9,6 +8,7 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.key_merge import written_by_key
@@ -17,26 +17,28 @@ from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
 from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.transfer.chunk_progress import chunks_reached, keep_chunks
+from headrace.jobs.transfer.chunks import next_chunk
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
-from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
-from headrace.jobs.transfer.other_copy import (
-    copy_to_other,
-    other_rows,
-    refuse_for_others,
-    refuse_for_target,
-)
+from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, key_of, merge
+from headrace.jobs.transfer.other_copy import SyncsOthers
+from headrace.jobs.transfer.query_source import NAME, from_query, read_query
 from headrace.jobs.transfer.selection import Selection
-from headrace.jobs.transfer.source import Source, open_source, stage
-from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
-from headrace.model.connection import PRODUCTS
+from headrace.jobs.transfer.source import Source, stage
+from headrace.jobs.transfer.watermark import (
+    Incremental,
+    IncrementalGiven,
+    Progress,
+    begin,
+)
 from headrace.template import Preview
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class SyncTable(CheckedJob):
+class SyncTable(SyncsOthers, CheckedJob):
     """Update a table from another by key: only rows that differ are written.
 
     An existing target keeps its definition, owner, privileges and other columns; a missing one is
@@ -48,6 +50,7 @@ class SyncTable(CheckedJob):
 
     Parameters:
         source_table: the table or view to read.
+        source_sql: a SELECT to read instead; its rows travel as text.
         target_table: the table to update.
         primary_key: the column, or columns, that match rows; never null in the source. As the
             target calls them.
@@ -74,6 +77,9 @@ class SyncTable(CheckedJob):
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
+        chunk_size: rows a chunk, each committed by itself, so that a retry goes on after the last
+            one; readers see the chunks that are done. In the order of the cursor, or of the key.
+            Not with expect, checks or deletes.
         expect: fail, and save nothing, if the numbers are others: `rows` (read from the source),
             as in ">0"; `max_delete`, rows or a share of the target's rows that may be deleted,
             as in 5%.
@@ -91,20 +97,22 @@ class SyncTable(CheckedJob):
         "updated": int,
         "deleted": int,
         "restored": int,
+        "chunks": int,
         "table": str,
         **CHECK_RESULT,
     }
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
-    in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
+    in_sql: ClassVar[tuple[str, ...]] = ("where", "source_sql", *IN_SQL)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
-        source_table: str,
-        target_table: str,
+        source_table: str | None = None,
+        target_table: str | None = None,
         key: str | list[str] | None = None,
         *,
+        source_sql: str | None = None,
         primary_key: str | list[str] | None = None,
         columns: list[str] | None = None,
         select: list[str] | None = None,
@@ -118,102 +126,111 @@ class SyncTable(CheckedJob):
         delete_missing: DeleteMissing | None = None,
         delete: bool = False,
         on_schema_change: KeepingTable = "fail",
+        chunk_size: int | None = None,
         expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source_table, self.target_table = source_table, target_table
-        self.key = _key_of(key, primary_key, columns)
+        self._choose(source_table, source_sql, target_table)
+        self.key = key_of(key, primary_key, columns)
         self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
         self.selection = Selection.read(columns, select, where, self.masks)
-        self.incremental = Incremental.read(incremental)
+        self.incremental, self.chunk_size = Incremental.read(incremental), chunk_size
         gone: DeleteMissing = delete_missing or ("hard" if delete else "none")
-        expected = Expectation.read(expect)
         self.merge = Merge.read(
-            merge_strategy, gone, update_columns, scd2, on_schema_change, expected
+            merge_strategy, gone, update_columns, scd2, on_schema_change, Expectation.read(expect)
         )
-        self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
+        self._refuse_together(deletes=delete, expects=expect is not None)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
         self.refuse_checks_of(target_table)
 
+    def _choose(
+        self, source_table: str | None, source_sql: str | None, target_table: str | None
+    ) -> None:
+        if not target_table:
+            raise InvalidPayload("target_table is missing: the table to update")
+        if (source_table is None) == (source_sql is None):
+            raise InvalidPayload("SyncTable takes either source_table or source_sql")
+        self.query = None if source_sql is None else read_query(source_sql)
+        self.source_table, self.target_table = source_table or NAME, target_table
+
+    def _refuse_together(self, *, deletes: bool, expects: bool) -> None:
+        incremental = self.incremental is not None
+        self.merge.check(self.key, incremental=incremental, deletes=deletes)
+        if self.chunk_size is None:
+            return
+        self.merge.check_chunks(self.chunk_size, incremental=incremental)
+        if expects or self.checks:
+            raise InvalidPayload(
+                "expect and checks judge one transaction, and chunks are committed by themselves: "
+                "leave chunk_size out, or check the table in a step of its own"
+            )
+
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
-        self._refuse_for_others()
-        target = self.target_connection
-        if self.kind_of(target) != "postgresql":
-            result = self._into_other(target or "")
+        self.refuse_for_others()
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        if self.kind_of(self.target_connection) != "postgresql":
+            result = self.into_other()
+        elif self.chunk_size is not None:
+            result = self._in_chunks(selection, self.chunk_size)
         else:
-            with self.session(target) as session, self._opened(session) as source:
-                result = self._read(session, source)
+            with (
+                self.session(self.target_connection) as target,
+                self.opened(target, selection) as source,
+            ):
+                result = self._read(target, source)
         logger.info("Synchronised %s: %s", self.target_table, result)
         told = {**result, "table": self.target_table}
         return self.judged(told, self.target_table, self.target_connection)
 
-    def rehearse(self) -> None:
-        self._refuse_for_others()
-        super().rehearse()
+    def _in_chunks(self, selection: Selection, size: int) -> dict[str, int]:
+        job = jobapi.current().job_id
+        totals = dict.fromkeys(("inserted", "updated", "deleted", "chunks"), 0)
+        first: Progress | None = None
+        after: Sequence[str] | None = None
+        while True:
+            number = totals["chunks"] + 1
+            label = f"attempt {jobapi.current().attempt}, chunk {number}"
+            with self.batch(label, self.target_connection) as target:
+                assert target is not None, "a label is used once an attempt"
+                with self.opened(target, selection) as source:
+                    progress = self._begun(target, source)
+                    first = first or progress
+                    if number == 1 and progress is None:
+                        after = chunks_reached(target, self.target_table, job)
+                    by = [progress.cursor] if progress else self._key_in(source.model)
+                    chunk = next_chunk(progress.source if progress else source, by, after, size)
+                    if progress is not None and first is not None:
+                        progress.go_on_from(first, ended=chunk.end is None)
+                    result = self._merge(target, chunk.source, progress)
+                    if progress is None:
+                        keep_chunks(target, self.target_table, job, chunk.end)
+            totals = {name: total + result.get(name, 1) for name, total in totals.items()}
+            logger.info("Chunk %d is committed: %s", number, totals)
+            after = chunk.end
+            if after is None:
+                return totals
 
-    @contextmanager
-    def _opened(self, target: "Session") -> Iterator[Source]:
-        connection = self.source_connection
-        if self.kind_of(connection) != "postgresql":
-            attempt = jobapi.current()
-            with attempt.other(connection or "", read_only=True) as database:
-                table, model, rows = other_rows(database, self.source_table, self.selection)
-                yield Source(table, model, {}, self.selection, target, local=False, other=rows)
-            return
-        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
-        with open_source(
-            self, target, self.source_table, selection,
-            source_connection=connection, target_connection=self.target_connection,
-        ) as source:  # fmt: skip
-            yield source
-
-    def _into_other(self, target: str) -> dict[str, int]:
-        written = copy_to_other(
-            self,
-            (self.source_connection, self.source_table),
-            (target, self.target_table),
-            self.selection,
-            [unquoted(name) for name in self.key],
-            self.merge,
-        )
-        return {
-            "inserted": written.inserted,
-            "updated": written.updated,
-            "deleted": written.deleted,
-        }
-
-    def _refuse_for_others(self) -> None:
-        source, target = self.source_connection, self.target_connection
-        for connection in (source, target):
-            kind = self.kind_of(connection)
-            if kind != "postgresql":
-                refuse_for_others(
-                    PRODUCTS[kind],
-                    masked=bool(self.masks),
-                    incremental=self.incremental is not None,
-                    same=source == target,
-                )
-        if self.kind_of(target) != "postgresql":
-            refuse_for_target(PRODUCTS[self.kind_of(target)], self.merge)
-
-    def _read(self, target: "Session", source: Source) -> dict[str, int]:
-        if self.incremental is None:
-            return self._merge(target, source, None)
+    def _begun(self, target: "Session", source: Source) -> Progress | None:
         # Nobody else loads into the table between the look at the watermark and its change.
         lock_name(target, self.target_table)
-        progress = begin(
+        if self.incremental is None:
+            return None
+        return begin(
             target,
             source,
             self.incremental,
             table=self.target_table,
             connection=self.source_connection,
         )
-        return self._merge(target, progress.source, progress)
+
+    def _read(self, target: "Session", source: Source) -> dict[str, int]:
+        progress = self._begun(target, source) if self.incremental is not None else None
+        return self._merge(target, progress.source if progress else source, progress)
 
     def _merge(
         self, target: "Session", source: Source, progress: Progress | None
@@ -237,10 +254,16 @@ class SyncTable(CheckedJob):
         return result
 
     def preview(self) -> Iterator[Preview]:
+        if self.with_others:
+            yield self.other_preview()
+            return
         source, target = self.source_connection, self.target_connection
-        yield from of_stage_table(
-            self.source_table, self.columns, source, target, self.selection.where
-        )
+        if self.query is not None:
+            yield Preview(packaged_sql("no_rows", query=from_query(self.query)), source)
+        else:
+            yield from of_stage_table(
+                self.source_table, self.columns, source, target, self.selection.where
+            )
         table = named_table(self.target_table)
         lock = self.sql("lock_rows", table=table)
         yield Preview(lock, target, f"where {self.target_table} is missing, it is created instead")
@@ -261,19 +284,3 @@ class SyncTable(CheckedJob):
             there = {column.name for column in model.columns}
             missing = next(name for name in self.key if unquoted(name) not in there)
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
-
-
-def _key_of(
-    key: str | list[str] | None, primary_key: str | list[str] | None, columns: list[str] | None
-) -> list[str]:
-    if key is not None and primary_key is not None:
-        raise InvalidPayload("key is another name of primary_key: keep one of them")
-    given = primary_key if key is None else key
-    if given is None:
-        raise InvalidPayload("primary_key is missing: the columns that match rows")
-    found = [given] if isinstance(given, str) else given
-    if not found:
-        raise InvalidPayload("primary_key must have at least one column")
-    if columns is not None and not set(map(unquoted, found)) <= set(map(unquoted, columns)):
-        raise InvalidPayload("columns must include the key")
-    return found

@@ -66,6 +66,8 @@ class CheckedJob(BaseJob):
 
     def check_previews(self, table: str | None, connection: str | None = None) -> Iterator[Preview]:
         """Yield what measures the checks, for `preview`; arguments as of `judged`."""
+        if self.kind_of(connection or self.connection) != "postgresql":
+            return
         unexplained = "it reads what the step writes"
         for one in previews_of(checks_of(self.checks, table), connection or self.connection):
             yield replace(one, unexplained=unexplained)

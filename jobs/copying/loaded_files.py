@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace import jobapi
-from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.copying.source_files import Digest, digest_of
 from headrace.jobs.files.text_files import FileSource
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.staging_table import create_schema, lock_name
-from headrace.jobs.tables.table_catalog import find_table
+from headrace.jobs.tables.record_table import RecordTable
+from headrace.jobs.tables.staging_table import lock_name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-RECORD = "headrace.loaded_file"
+RECORD = RecordTable("loaded_file", "create_loaded_file", "record which files were loaded")
 
 
 @dataclass(slots=True)
@@ -36,11 +35,9 @@ class LoadedFiles:
         """Return the files that were not loaded yet; no other job loads any into the table.
 
         Raises:
-            JobFailure: the record cannot be made.
+            JobFailure: the record cannot be made or used.
         """
-        lock_name(session, RECORD)
-        if find_table(session, RECORD) is None:
-            self._make(session)
+        RECORD.make(session)
         # Held until the end: a second load into the table waits, and then sees them recorded.
         lock_name(session, self.table)
         found: list[FileSource] = []
@@ -59,24 +56,6 @@ class LoadedFiles:
                     "%s is not loaded: its content was loaded before, from %s", source.name, earlier
                 )
         return found
-
-    def _make(self, session: "Session") -> None:
-        from psycopg2 import errorcodes
-        from sqlalchemy.exc import DBAPIError
-
-        create = packaged_sql("create_loaded_file")
-        try:
-            with session.begin_nested():
-                create_schema(session, RECORD)
-                execute(session, create)
-        except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) != errorcodes.INSUFFICIENT_PRIVILEGE:
-                raise
-            statement = " ".join(create.display.split())
-            raise JobFailure(
-                f"new_files_only keeps its record in {RECORD}, which this role cannot create: run "
-                f"{statement}; GRANT SELECT, INSERT ON {RECORD} to it"
-            ) from None
 
     def note(self, session: "Session") -> None:
         """Record the files that were loaded, in the transaction of their rows."""

@@ -15,11 +15,9 @@ from headrace.jobs.copying.row_intake import Loaded
 from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.copying.write_mode import APPEND, WriteMode
 from headrace.jobs.others.dialect import OtherTable, dialect_of
-from headrace.jobs.others.statements import run_other
 from headrace.jobs.others.texts import texts_of
 from headrace.jobs.others.writing import OtherTarget
 from headrace.jobs.sql.packaged import packaged_sql
-from headrace.jobs.statements.user_sql import load_source, render_script
 from headrace.jobs.tables.masks import Mask
 from headrace.jobs.tables.staging_table import drop_staged, make_staging
 from headrace.jobs.tables.table_catalog import Column, Table, find_table
@@ -100,12 +98,6 @@ class OtherLoad:
         names = [column.name for column in columns]
         query = packaged_sql("select_names", table=staged.sql, columns=names)
         return texts_of(session, query, names)
-
-
-def run_script(database: OtherDatabase, sql: str | None) -> None:
-    """Run `pre_sql` or `post_sql`, where it is given."""
-    if sql is not None:
-        run_other(database, render_script(load_source(sql, None), None), keep=0)
 
 
 def _columns_of(found: OtherTable) -> list[Column]:

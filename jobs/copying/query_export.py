@@ -1,6 +1,5 @@
 """Writes a query's rows to files that can be read back."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,9 +7,12 @@ from itertools import count
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from psycopg2 import DataError
+
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.copying.binary_copy import arrow_type
+from headrace.jobs.copying.exported_columns import JSON_NULL, Exported, described
 from headrace.jobs.copying.portable_text import portable
 from headrace.jobs.files.arrow_csv import Unfit
 from headrace.jobs.files.copy_streams import copy_out
@@ -25,9 +27,8 @@ from headrace.jobs.files.row_outputs import (
     TextOutput,
 )
 from headrace.jobs.files.split_files import UNSPLIT, SplitOutput, Splitting, part_path
-from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.table_catalog import Column
-from headrace.template import RenderedSql, quote_name
+from headrace.jobs.sql.packaged import packaged_sql
+from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -39,7 +40,6 @@ OpenFile = Callable[[str], Any]
 
 _TEXTS: tuple[Format, ...] = ("csv", "tsv")
 _TYPED: tuple[Format, ...] = ("parquet", "xlsx")
-_OF_NUMBER = 1700
 _AT = "In CSV column #"
 
 
@@ -98,71 +98,6 @@ class ExportForm:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A column of the query, as it is selected in several ways."""
-
-    name: str
-    plain: str
-    of_json: str
-    guarded: str
-    column: Column
-
-
-def described(session: "Session", query: RenderedSql) -> list[Exported]:
-    """Return the query's columns; it is planned, and not run.
-
-    Raises:
-        JobFailure: it has no columns, or two of one name.
-    """
-    cursor = execute(session, packaged_sql("described", query=query))
-    assert cursor.cursor is not None, "a SELECT has a description"
-    columns = list(cursor.cursor.description)
-    cursor.close()
-    if not columns:
-        raise JobFailure("the query has no columns: there is nothing to export")
-    name, times = Counter(column[0] for column in columns).most_common(1)[0]
-    if times > 1:
-        raise JobFailure(
-            f"the query has {times} columns called {name!r}: give each a different name (AS …)"
-        )
-    oids = [column[1] for column in columns]
-    rows = execute(session, packaged_sql("exported_types", oids=oids))
-    known = {row.oid: row for row in rows}
-    return [_exported(column, known[column[1]]) for column in columns]
-
-
-def _exported(column: Any, type_: Any) -> Exported:
-    name, quoted = column[0], quote_name(column[0])
-    written = type_.type
-    if column[1] == _OF_NUMBER and column[4] and column[4] <= 1000:
-        written = f"numeric({column[4]},{column[5] or 0})"
-    plain = f"exported.{quoted}"
-    guarded = plain
-    if type_.category == "S":
-        guarded = (
-            f"CASE WHEN {plain}::text ~ '^[=+@\\t\\r-]' THEN '''' || {plain}::text "
-            f"ELSE {plain}::text END AS {quoted}"
-        )
-    of_json = _selected(quoted, type_.of_json)
-    return Exported(name, plain, of_json, guarded, Column(name, written, kind=type_.kind))
-
-
-def _selected(name: str, of_json: bool | None) -> str:
-    """Return a column as JSON has it; `of_json` is None for what is neither array nor row."""
-    if of_json is None:
-        return f"exported.{name}"
-    # A JSON list begins with 1, and one inside another of JSON may be an item: what holds an
-    # array that counts otherwise, or such a one of several dimensions, is written as text.
-    kept = f"exported.{name}::text ~ '\\[-?[0-9]+:-?[0-9]+\\]'"
-    if of_json:
-        kept += f" OR array_ndims(exported.{name}) > 1"
-    return (
-        f"CASE WHEN {kept} THEN to_json(exported.{name}::text) ELSE to_json(exported.{name}) END"
-        f" AS {name}"
-    )
-
-
 def _listed(columns: Sequence[str]) -> RenderedSql:
     return RenderedSql(", ".join(columns), {})
 
@@ -188,7 +123,9 @@ class QueryExport:
         types = [arrow_type(one.column) for one in columns]
         for _ in count():
             try:
-                return self._written(columns, types, opened)
+                # Undone where it fails in the midst of a COPY: the next one needs a transaction.
+                with self._session.begin_nested():
+                    return self._written(columns, types, opened)
             except Unfit as reason:
                 self._as_text(columns, types, str(reason))
         raise AssertionError("the loop has no end")
@@ -231,9 +168,23 @@ class QueryExport:
                 rows = open_part("")
             target = sink.headed(rows, self._form.split.by is not None)
             with portable(self._session, utc=self._form.format in _TYPED):
-                number = copy_out(self._session, statement, target)
+                number = self._copied(statement, target, columns)
             rows.end_file()
         return number
+
+    def _copied(self, statement: RenderedSql, target: Any, columns: Sequence[Exported]) -> int:
+        try:
+            return copy_out(self._session, statement, target)
+        except DataError as error:
+            _, refused, place = str(error).partition(JSON_NULL)
+            if not refused:
+                raise
+            name = columns[int(place.partition('"')[0])].name
+            raise JobFailure(
+                f"{self._path}: the column {name} holds the JSON value null, which a JSON file "
+                f"cannot tell from NULL: select nullif({name}::text, 'null')::json to make it "
+                "NULL, or write CSV or Parquet, which tell them apart"
+            ) from None
 
     def _packed(self, file: IO[bytes], path: str) -> Any:
         inside = name_inside(PurePosixPath(path).name)

@@ -5,7 +5,7 @@ import re
 import select
 import socket
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -127,17 +127,47 @@ def options_of(session: "Session") -> str:
 
 
 def copy_out(session: "Session", sql: RenderedSql, target: IO[bytes]) -> int:
-    """Run a COPY … TO STDOUT into `target` and return the number of rows."""
+    """Run a COPY … TO STDOUT into `target` and return the number of rows.
+
+    An error of `target` is raised as it is, and ends the transaction or its savepoint.
+    """
     with _cursor(session) as cursor:
+        rows = _Rows(target, cursor.connection)
         try:
-            cursor.copy_expert(_statement(cursor, sql), target)
+            cursor.copy_expert(_statement(cursor, sql), rows)
+            if rows.error is not None:
+                raise rows.error
         except psycopg2.DatabaseError as error:
+            if rows.error is not None:
+                raise rows.error from None
             if cursor.connection.closed and error.pgcode is None:
                 # libpq has no words for it.
                 told = "the server closed the connection while rows were read from it"
                 raise psycopg2.OperationalError(told) from error
             raise
         return int(cursor.rowcount)
+
+
+class _Rows:
+    """Takes what COPY gives, to its end even where `target` has failed: `error` says how.
+
+    The driver would leave the connection in the midst of the COPY, unusable, its error hiding
+    the other one. So the server is asked to stop, and what still comes is left out.
+    """
+
+    def __init__(self, target: IO[bytes], connection: Any) -> None:
+        self._target: Callable[[bytes], object] = target.write
+        self._connection = connection
+        self.error: BaseException | None = None
+
+    def write(self, row: bytes) -> None:
+        # Called for each row: what is told apart here costs every export.
+        try:
+            self._target(row)
+        except BaseException as error:  # noqa: BLE001 - copy_out raises it
+            self.error = error
+            self._target = len
+            self._connection.cancel()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Runs SQL that a user wrote: a file or inline, one or more statements."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,21 +70,26 @@ def render_script(source: Source, params: dict[str, Any] | None) -> list[Rendere
         TemplateError: the template fails.
         RefusedSql: it holds transaction control, or nothing at all.
     """
-    statements = rendered_whole(source, params).statements()
-    if not statements:
-        raise RefusedSql(f"{source.name}: contains no statement")
-    return statements
+    return _statements(rendered_whole(source, params), source.name)
 
 
 def rendered_whole(source: Source, params: dict[str, Any] | None) -> RenderedSql:
     """Return the same in one piece. Raises as `render_script`, but takes nothing at all."""
     remember_text(source.name, source.text)
     rendered = render(source.text, _context(params), name=source.name)
-    try:
-        refuse_transaction_control(rendered.marked)
-    except RefusedSql as error:
-        raise RefusedSql(f"{source.name}: {error}") from None
-    return rendered
+    return _without_transaction_control(rendered, source.name)
+
+
+def written_script(text: str, name: str) -> list[RenderedSql]:
+    """Return the statements of SQL whose templates were rendered when the run was planned.
+
+    Nothing in it is a template any more: braces in a value that came in are text.
+
+    Raises:
+        RefusedSql: it holds transaction control, or nothing at all.
+    """
+    remember_text(name, text)
+    return _statements(_without_transaction_control(RenderedSql(text, {}), name), name)
 
 
 def run_statements(
@@ -100,7 +106,7 @@ def run_statements(
     for statement in statements:
         if not isinstance(target, Connection):
             refuse_outside_transaction(statement)
-        reads = not isinstance(target, Connection) and _only_reads(statement)
+        reads = not isinstance(target, Connection) and only_read([statement])
         result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)
@@ -120,9 +126,27 @@ def refuse_outside_transaction(statement: RenderedSql) -> None:
         )
 
 
-def _only_reads(statement: RenderedSql) -> bool:
-    text = statement.marked
-    return first_word(text) in _READS and not any(has_word(text, word) for word in _WRITES)
+def only_read(statements: Iterable[RenderedSql]) -> bool:
+    """Return whether statements write nothing by themselves; a function in them still may."""
+    return all(
+        first_word(one.marked) in _READS and not any(has_word(one.marked, w) for w in _WRITES)
+        for one in statements
+    )
+
+
+def _without_transaction_control(whole: RenderedSql, name: str) -> RenderedSql:
+    try:
+        refuse_transaction_control(whole.marked)
+    except RefusedSql as error:
+        raise RefusedSql(f"{name}: {error}") from None
+    return whole
+
+
+def _statements(whole: RenderedSql, name: str) -> list[RenderedSql]:
+    statements = whole.statements()
+    if not statements:
+        raise RefusedSql(f"{name}: contains no statement")
+    return statements
 
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
-from headrace.jobs.tables.staging_table import create_schema, lock_name
+from headrace.jobs.tables.record_table import RecordTable
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named, unquoted
 from headrace.jobs.transfer.lag import Lag
 from headrace.jobs.transfer.source import Source
@@ -16,7 +16,9 @@ from headrace.template import RenderedSql, quote_name, render
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-RECORD = "headrace.watermark"
+RECORD = RecordTable(
+    "watermark", "create_watermark", "keep watermarks", ("SELECT", "INSERT", "UPDATE")
+)
 IncrementalGiven = dict[Literal["cursor", "lag", "initial_value", "on_null"], Any]
 # Beyond it 32 bits no longer tell which transaction was the earlier one.
 _DEEPEST = 2**31
@@ -82,8 +84,24 @@ class Progress:
     _table: str
     _name: str
     _column: Column
-    _before: str | None
+    _before: Watermark | None
     _clock: Clock
+
+    @property
+    def cursor(self) -> str:
+        """The name of the column that grows, as it arrives."""
+        return self._column.name
+
+    def go_on_from(self, first: "Progress", *, ended: bool) -> None:
+        """Be one of several reads that began with `first`; the last one has `ended` them.
+
+        Until then what may be committed late counts from before: not all of it is read yet.
+        """
+        self._clock = first.clock_of(ended=ended)
+
+    def clock_of(self, *, ended: bool) -> "Clock":
+        """Return the clock to remember: this read's, or that of the one before."""
+        return self._clock if ended or self._before is None else self._before.clock
 
     def greatest(self, session: "Session", rows_in: RenderedSql) -> str | None:
         """Return how far was read: `rows_in` is a table with the rows that have come."""
@@ -91,7 +109,7 @@ class Progress:
             "greatest_value",
             table=rows_in,
             column=self._column.name,
-            before=self._before,
+            before=self._before.value if self._before else None,
             type=RenderedSql(self._column.type, {}),
         )
         found = execute(session, statement).scalar()
@@ -133,7 +151,7 @@ def begin(
     """
     raw, column = _cursor_column(source, incremental)
     clock = _clock(source.session)
-    name = f"{connection or 'control'}: {source.table.sql.display}"
+    name = f"{connection or 'control'}: {source.identity}"
     before = _stored(session, find_table(session, table), name, column, clock, source)
     if incremental.on_null == "fail":
         _refuse_null(source, column.name, raw)
@@ -144,7 +162,7 @@ def begin(
         table,
         name,
         column,
-        before.value if before else None,
+        before,
         clock,
     )
 
@@ -180,7 +198,7 @@ def _stored(
     source: Source,
 ) -> Watermark | None:
     """Return the watermark, None where all has to be read; why is told."""
-    _make_record(session)
+    RECORD.make(session)
     if target is None:
         return None
     statement = packaged_sql("read_watermark", target=target.sql.display, source=name)
@@ -188,7 +206,7 @@ def _stored(
     if row is None:
         return None
     why = None
-    if _is_empty(session, target):
+    if is_empty(session, target):
         why = f"{target.written} has no rows any more"
     elif row.cursor_column != column.name:
         why = f"the cursor was {row.cursor_column} before"
@@ -200,31 +218,6 @@ def _stored(
         logger.warning("%s is read whole: %s", source.table.written, why)
         return None
     return Watermark(row.value, Clock(row.oldest_transaction, clock.next, row.place))
-
-
-def _make_record(session: "Session") -> None:
-    """Make the table of watermarks where it is missing; the ledger's schema is there.
-
-    Raises:
-        JobFailure: it cannot be made or used; a DBA can help.
-    """
-    if _is_usable(session):
-        return
-    lock_name(session, RECORD)
-    if not _is_usable(session):
-        create_schema(session, RECORD)
-        execute(session, packaged_sql("create_watermark"))
-
-
-def _is_usable(session: "Session") -> bool:
-    state = execute(session, packaged_sql("watermark_rights")).first()
-    if state is None or state.usable or (state.may_make and not state.there):
-        return bool(state and state.usable)
-    make = "" if state.there else f"{packaged_sql('create_watermark').display.strip()}; "
-    raise JobFailure(
-        f"the role {state.role} cannot keep watermarks in {RECORD}. Let an owner of the schema run "
-        f"{make}GRANT SELECT, INSERT, UPDATE ON {RECORD} TO {quote_name(state.role)}"
-    )
 
 
 def _conditions(
@@ -264,7 +257,7 @@ def _conditions(
 def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
     condition = RenderedSql(f"{raw.display} IS NULL", {})
     rows = source.selection.query(
-        source.table.sql, {name: raw}, [name], [*source.conditions, condition]
+        source.rows_in, {name: raw}, [name], [*source.conditions, condition]
     )
     if execute(source.session, packaged_sql("any_of_query", query=rows)).scalar():
         raise JobFailure(
@@ -273,6 +266,7 @@ def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
         )
 
 
-def _is_empty(session: "Session", target: Table) -> bool:
+def is_empty(session: "Session", target: Table) -> bool:
+    """Return whether a table has no rows."""
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.other_database import Answer, OtherDatabase
-from headrace.jobapi.sessions import Sessions
 from headrace.model.connection import Kind
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
@@ -135,6 +135,15 @@ class Attempt:
         """Return one on which every statement commits by itself."""
         return self.sessions.other_alone(connection)
 
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]":
+        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
+
+        `exported` is a snapshot that another such session has exported: both see the same.
+        """
+        return self.sessions.snapshot(connection, exported)
+
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.
 
@@ -175,6 +184,11 @@ def reveal(text: str) -> str:
     if attempt is not None and not attempt.authored and names_secret(text):
         raise JobFailure(redaction.NOT_AUTHORED)
     return redaction.reveal(text)
+
+
+def hide(value: str) -> None:
+    """Have a value that the job was given, a token say, shown as `***` in whatever it says."""
+    redaction.hide(value)
 
 
 def redacted(text: str) -> str:
@@ -275,6 +289,7 @@ __all__ = [
     "dispatching_by",
     "enter",
     "environment_for_programs",
+    "hide",
     "logger",
     "names_secret",
     "notices_heard",

@@ -25,11 +25,18 @@ _PYTHON_NAMES = {"UTF8": "utf-8", "LATIN1": "latin-1", "SQL_ASCII": "ascii"}
 class Reasons:
     """Looks for reasons; `url_of` gives a connection's URL by its name, None the control one's.
 
+    `role_of` gives the role that jobs take on there, None for the one that logs in.
     `read_only` holds why jobs can only read in a connection's database.
     """
 
-    def __init__(self, url_of: Callable[[str | None], str], read_only: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        url_of: Callable[[str | None], str],
+        read_only: Mapping[str, str],
+        role_of: Callable[[str | None], str | None],
+    ) -> None:
         self._url_of = url_of
+        self._role_of = role_of
         self._read_only = read_only
 
     def add_to(self, error: BaseException) -> None:
@@ -49,10 +56,20 @@ class Reasons:
                 return self._lock(cause, raw, name)
             case errorcodes.UNTRANSLATABLE_CHARACTER:
                 return _character(str(cause))
+            case errorcodes.INSUFFICIENT_PRIVILEGE:
+                return self._right(raw, name)
             case state if state == READ_ONLY and name is not None:
                 why = self._read_only.get(name)
                 return why and f"in the connection {name}: {why}"
         return parting_words(cause) or None
+
+    def _right(self, raw: Any, name: str | None) -> str | None:
+        """Return who lacks the right: the server names what it is on only."""
+        if raw is None:
+            return None
+        role = self._role_of(name) or raw.info.user
+        place = "" if name is None else f" of the connection {name}"
+        return f'the role "{role}"{place} lacks the right: whoever owns it can GRANT it'
 
     def _lock(self, cause: psycopg2.Error, raw: Any, name: str | None) -> str:
         place = "in the step's `with`"

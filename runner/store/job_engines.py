@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 
 from headrace.errors import ConfigError
 from headrace.model import exact_json
-from headrace.model.connection import NamedConnection
+from headrace.model.connection import PRODUCTS, NamedConnection
 from headrace.store.attempts import AttemptStore
 from headrace.store.connect import make_engine
 from headrace.store.dsn import place_of
@@ -65,9 +65,15 @@ class JobEngines:
         if name not in self._connections:
             known = ", ".join(sorted(self._connections)) or "none"
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
+        if (kind := self._connections[name].kind) != "postgresql":
+            raise ConfigError(
+                f'the connection "{name}" is {PRODUCTS[kind]}, and this job works in PostgreSQL'
+                " only: docs/guide/databases.md lists what works in other databases"
+            )
         if name not in self._named:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
+            event.listen(engine, "handle_error", partial(_note_connection, name=name))
             self._named[name] = engine
         return self._named[name]
 
@@ -145,3 +151,11 @@ class JobEngines:
         raw.guard = self._guard
         raw.connection_name = name
         raw.on_mark = self._on_mark
+
+
+def _note_connection(context: Any, *, name: str) -> None:
+    """Have an error say which connection could not be opened: the server names none."""
+    if context.connection is None and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.add_note(
+            f"the connection {name} of config.yaml could not be opened"
+        )

@@ -44,22 +44,17 @@ class JobSessions(OtherSessions):
         self._store = store
         super().__init__(connections, guard)
         self._connections = connections
-        self._engines = JobEngines(
-            store,
-            connections,
-            guard,
-            worker,
-            say=lambda text, level: self.say(text, level),  # noqa: PLW0108 - who listens is set later
-            on_mark=self._mark,
-        )
+        say, on_mark = self._say_on, self._mark
+        self._engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
         self._ledgers = Ledgers(self._engines.beside)
-        self._reasons = Reasons(self._engines.url_of, self._ledgers.reasons)
+        engines = self._engines
+        self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
         self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
         own = OwnTransactions(store, self._engines, self._ledgers, local, self._use)
-        self.aside, self.batch = own.aside, own.batch
+        self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
@@ -94,7 +89,6 @@ class JobSessions(OtherSessions):
         Raises:
             JobFailure: The attempt has a transaction open there already.
         """
-        self._others.refuse_others(connection)
         if connection in self._held:
             raise JobFailure(
                 "a statement outside transactions cannot run while the job's transaction is"
@@ -230,7 +224,6 @@ class JobSessions(OtherSessions):
     @contextmanager
     def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
         """Give the connection for a session; where a job may not write, one that only reads."""
-        self._others.refuse_others(name)
         self._use()
         if (
             name is not CONTROL

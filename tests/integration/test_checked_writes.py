@@ -109,6 +109,52 @@ def test_values_in_the_sql_around_a_load_are_literals(tmp_path, db):
     assert db.rows("SELECT id, country FROM orders ORDER BY id") == kept
 
 
+def test_braces_in_a_value_of_the_sql_around_a_load_are_text(tmp_path, db):
+    steps = """
+  - id: write
+    job: LoadFile
+    with:
+      path: orders.csv
+      table: orders
+      mode: merge
+      columns: [id, country]
+      pre_sql: UPDATE orders SET country = {{ params.x }} WHERE id = 3
+      post_sql: UPDATE orders SET country = {{ params.x }} WHERE id = 2
+"""
+    value = "{{ 1/0 }} {% raw %} {# it's #}"
+    outcome = run(tmp_path, db, steps, x=value)
+
+    assert outcome.status == "completed", outcome
+    found = db.rows("SELECT country FROM orders WHERE id > 1")
+    assert found == [{"country": value}, {"country": value}]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ('expect: {rows: ">0"}', "0 rows have come for orders"),
+        ("checks: [{row_count: {must_be_greater_than: 100}}]", "must be greater than 100"),
+        ("checks: [{row_count: {must_be_greater_than: 2}}]", None),
+    ],
+)
+def test_without_a_new_file_rows_and_table_are_judged_all_the_same(tmp_path, db, key, told):
+    load = """
+  - id: {id}
+    job: LoadFile
+    retry: {{limit: 0}}
+    depends_on: [{after}]
+    with:
+      {{path: orders.csv, table: orders, mode: merge, new_files_only: true{key}}}
+"""
+    steps = load.format(id="once", after="", key="") + load.format(
+        id="again", after="once", key=f", {key}"
+    )
+    outcome = run(tmp_path, db, steps)
+
+    error = outcome.steps["again"].error
+    assert (told in str(error)) if told else (error is None), outcome
+
+
 def test_a_retry_replaces_the_failing_keys_that_the_attempt_before_has_kept(tmp_path, db):
     steps = """
   - id: check

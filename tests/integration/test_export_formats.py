@@ -1,6 +1,8 @@
 """ExportQuery in every format, packed, split: LoadFile reads it back equal."""
 
 import csv
+import errno
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -84,12 +86,99 @@ def test_every_packing_and_split_is_read_back_equal(run_job, execute, query, exp
             assert done["row_count"] == 1000
             assert done["files"] == files or (key, format_) == ("bytes", "json")
             back(f"{key}/{format_}")
-    assert sorted(one.name for one in (exports / "by" / "json").iterdir()) == [
+    assert sorted(one.name for one in (exports / "by" / "json").glob("x*")) == [
         "x-a.json", "x-b_c.json", "x-empty.json", "x-null.json",
     ]  # fmt: skip
-    assert sorted(one.name for one in (exports / "rows" / "csv.gz").iterdir()) == [
+    assert sorted(one.name for one in (exports / "rows" / "csv.gz").glob("x*")) == [
         "x-0001.csv.gz", "x-0002.csv.gz", "x-0003.csv.gz",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("split", "left"),
+    [
+        ({"rows": 2}, ["x-0001.csv", "x-0002.csv"]),
+        ({"bytes": "6B"}, ["x-0001.csv", "x-0002.csv", "x-0003.csv"]),
+        ({"by": "k"}, ["x-0.csv", "x-1.csv"]),
+        (None, ["x.csv"]),
+    ],
+)
+def test_files_of_a_longer_export_before_do_not_stay(run_job, execute, query, exports, split, left):
+    execute("CREATE TABLE copy (n int, k int)")
+    exports.mkdir()
+    others = ["x-2024.csv", "x.csv.gz", "y-0004.csv"]
+    for name in others:
+        (exports / name).write_text("n,k\n0,0\n")
+    sql = "SELECT n, n % {} AS k FROM generate_series(1, {}) AS n"
+    before = split or {"rows": 1}
+
+    run_job(ExportQuery, path="x.csv", sql=sql.format(5, 9), split=before)
+    run_job(ExportQuery, path="x.csv", sql=sql.format(2, 3), split=split)
+
+    found = sorted(one.name for one in exports.iterdir() if not one.name.startswith("."))
+    assert found == sorted([*left, *others])
+    for name in left:
+        run_job(LoadFile, path=name, table="copy")
+    assert query("SELECT n FROM copy ORDER BY n") == [(1,), (2,), (3,)]
+
+
+def test_no_file_of_an_export_appears_where_the_last_one_cannot_be_written(
+    run_job, exports, monkeypatch
+):
+    """What compression holds back is written as a file ends: a full disk may be met there."""
+    run_job(ExportQuery, path="x.csv.gz", sql="SELECT 'old' AS a", split={"rows": 1})
+    before = (exports / "x-0001.csv.gz").read_bytes()
+    synced = os.fsync
+    left = iter((0, 0))
+
+    def full(descriptor: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(JobFailure, match=r"x-000\d\.csv\.gz cannot be written.*No space left"):
+        run_job(ExportQuery, path="x.csv.gz", sql="SELECT generate_series(1, 3) AS a",
+                split={"rows": 1})  # fmt: skip
+
+    assert (exports / "x-0001.csv.gz").read_bytes() == before
+    assert [one.name for one in exports.iterdir() if one.name[0] != "."] == ["x-0001.csv.gz"]
+
+
+def test_a_value_that_turns_up_late_and_does_not_fit_makes_its_column_text(run_job, execute, query):
+    """Many rows have gone into the file by then, and the server is still sending."""
+    sql = (
+        "SELECT n, repeat(md5(n::text), 10) AS filler, CASE WHEN n = 14000 THEN 'infinity'"
+        " ELSE date '2026-01-01' END AS day FROM generate_series(1, {}) AS n"
+    )
+    run_job(ExportQuery, path="x.parquet", sql=sql.format(40_000))
+    execute("CREATE TABLE t (n int, filler text, day date)")
+    assert run_job(LoadFile, path="x.parquet", table="t")["row_count"] == 40_000
+    assert query("SELECT n FROM t WHERE day = 'infinity'") == [(14_000,)]
+
+
+def test_names_that_differ_at_their_end_only_are_files_of_their_own(run_job, exports, execute):
+    run_job(ExportQuery, path=f"{'ä' * 90}.csv", sql="SELECT generate_series(1, 3) AS a",
+            split={"rows": 1})  # fmt: skip
+    texts = [one.read_text() for one in sorted(exports.iterdir()) if one.name[0] != "."]
+    assert texts == ["a\n1\n", "a\n2\n", "a\n3\n"]
+
+
+def test_the_null_of_json_is_kept_apart_from_null_or_refused(run_job, execute, query):
+    execute("CREATE TYPE pair AS (a int, doc jsonb)")
+    execute("CREATE TABLE t (n int, docs jsonb[], p pair, ps pair[])")
+    execute("""INSERT INTO t VALUES
+        (1, ARRAY['null', NULL, '{"a": null}', '"null"']::jsonb[], (1, 'null'),
+         ARRAY[(1, 'null')::pair, (2, NULL)::pair]),
+        (2, NULL, (2, NULL), ARRAY[(3, '[null]')::pair, NULL])""")
+    execute("CREATE TABLE copy (LIKE t)")
+    run_job(ExportQuery, path="x.jsonl", sql="SELECT * FROM t")
+    run_job(LoadFile, path="x.jsonl", table="copy")
+    assert query("SELECT copy::text FROM copy ORDER BY n") == query("SELECT t::text FROM t")
+    for kind in ("json", "jsonb"):
+        with pytest.raises(JobFailure, match=r"the column doc .* JSON value null.*nullif\(doc"):
+            run_job(ExportQuery, path="x.jsonl", sql=f"SELECT 1 AS n, 'null'::{kind} AS doc")
+    run_job(ExportQuery, path="x.jsonl", sql="SELECT 1 AS n, '\"null\"'::jsonb AS doc")
 
 
 def test_a_spreadsheet_gets_no_formula_and_knows_the_encoding(run_job, exports):

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
 from headrace.jobs.http.allowed_hosts import HostRefused
 from headrace.jobs.load_file import LoadFile
-from tests.support.attempts import JobRunner
+from tests.support.attempts import JobRunner, engine_for
 from tests.support.http import Answered, http_server
 
 PLAIN = "id,name,amount,day\n1,José,1.50,2026-02-03\n2,,-7,\n"
@@ -350,6 +350,37 @@ def test_each_file_is_loaded_once_by_its_content(run_job, tmp_path, load, query,
         ("in/a.csv", 5),
         ("in/a.csv", 7),
     ]
+
+
+def test_a_role_that_cannot_record_loaded_files_is_told_what_it_lacks(
+    run_job, target, execute, tmp_path, query
+):
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    with_ = {"path": "a.csv", "table": "t", "new_files_only": True}
+    execute("CREATE TABLE t (id int)")
+    run_job(LoadFile, **with_)
+    execute("DROP ROLE IF EXISTS records_nothing")
+    execute("CREATE ROLE records_nothing; GRANT ALL ON t TO records_nothing")
+    execute("REVOKE ALL ON SCHEMA headrace FROM PUBLIC")
+    as_role = engine_for(target.url.render_as_string(hide_password=False))
+    event.listen(
+        as_role, "connect", lambda raw, _: raw.cursor().execute("SET ROLE records_nothing")
+    )
+    run_job.engines[None] = as_role
+    remedy = ""
+    try:
+        for told in (
+            'GRANT USAGE ON SCHEMA headrace TO "?records_nothing',
+            "GRANT SELECT, INSERT ON",
+        ):
+            with pytest.raises(JobFailure, match=told) as refused:
+                run_job(LoadFile, **with_)
+            remedy = str(refused.value).partition("owner of the schema run ")[2]
+            execute(remedy.partition(";")[0])
+        assert run_job(LoadFile, **with_)["row_count"] == 0
+    finally:
+        as_role.dispose()
+        execute("DROP OWNED BY records_nothing; DROP ROLE records_nothing")
 
 
 @pytest.mark.parametrize("mode", ["append", "replace", "merge"])

@@ -5,8 +5,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from headrace.errors import ConfigError, JobFailure, TransactionEnded
-from headrace.model.connection import PRODUCTS, Kind, NamedConnection
+from headrace.errors import JobFailure, TransactionEnded
+from headrace.model.connection import Kind, NamedConnection
 from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.job_connection import Guard
 from headrace.store.others.line import Line
@@ -42,19 +42,6 @@ class OtherTransactions:
         """Return the kind of a connection's database; what is unknown is for others to refuse."""
         known = self._connections.get(name) if name is not None else None
         return known.kind if known is not None else "postgresql"
-
-    def refuse_others(self, name: str | None) -> None:
-        """Refuse a connection that a session of SQLAlchemy cannot be opened on.
-
-        Raises:
-            ConfigError: It is not PostgreSQL's.
-        """
-        kind = self.kind_of(name)
-        if kind != "postgresql":
-            raise ConfigError(
-                f'the connection "{name}" is {PRODUCTS[kind]}, and this job works in PostgreSQL'
-                " only: docs/guide/databases.md lists what works in other databases"
-            )
 
     @contextmanager
     def use(self, name: str, job_id: UUID, *, read_only: bool) -> Iterator[Line]:

@@ -1,0 +1,257 @@
+"""One write for each job and mode, between two servers: what was there before it, and afterwards.
+
+Every write turns the state `before` into the state `after`; a reader may see these two, and where
+batches commit by themselves what is between. A state is a list of counts and digests.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE, OTHER = "here", "other"
+State = list[tuple[Any, ...]]
+Query = tuple[str, str]
+"""A place and a SELECT."""
+
+_COLUMNS = "(id integer, k integer, v text)"
+_BATCHES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """`prepare` makes the tables once, `reset` the state before; `looks` show the state.
+
+    `between` says whether a reader may see a state that is neither; `leftover` names what must not
+    be there in the end.
+    """
+
+    job: str
+    with_: Mapping[str, Any]
+    prepare: Sequence[Query]
+    reset: Sequence[Query]
+    looks: Sequence[Query]
+    before: Sequence[Query]
+    after: Sequence[Query]
+    between: Callable[[State], bool] = field(default=lambda _: False)
+    exports: str | None = None
+
+
+def digest(rows: str) -> str:
+    """Return a query for the number of rows and sums that differ if any value does."""
+    return (
+        "SELECT count(*)::int, coalesce(sum(id), 0)::text,"
+        f" coalesce(sum(hashtext(t::text)::bigint), 0)::text FROM ({rows}) AS t"
+    )
+
+
+class Rows:
+    """The rows of all writes: `old` ones are in the targets, `new` ones in files and sources."""
+
+    def __init__(self, number: int) -> None:
+        half = number // 2
+        self.number = number
+        self.old = self._rows("old", 1, number)
+        self.new = self._rows("new", half + 1, number + half)
+        self.new_first = f"{self._rows('old', 1, half)} UNION ALL {self.new}"
+        self.old_first = f"{self.old} UNION ALL {self._rows('new', number + 1, number + half)}"
+        self.both = f"{self.old} UNION ALL {self.new}"
+
+    def _rows(self, word: str, first: int, last: int) -> str:
+        return (
+            f"SELECT g AS id, g % 100 AS k, '{word} ' || g || ' größe' AS v"
+            f" FROM generate_series({first}, {last}) AS g"
+        )
+
+    def write_files(self, folder: Path) -> bytes:
+        """Write the new rows as CSV and JSON Lines, and return the latter."""
+        half = self.number // 2
+        new = [(g, g % 100, f"new {g} größe") for g in range(half + 1, self.number + half + 1)]
+        text = "id,k,v\n" + "".join(f"{g},{k},{v}\n" for g, k, v in new)
+        (folder / "new.csv").write_text(text, encoding="utf-8")
+        lines = "".join(json.dumps({"id": g, "k": k, "v": v}) + "\n" for g, k, v in new)
+        return lines.encode()
+
+
+def _filled(table: str, rows: str) -> str:
+    return f"TRUNCATE {table}; INSERT INTO {table} {rows}"
+
+
+def _into(
+    rows: Rows, table: str, job: str, with_: Mapping[str, Any], after: str, *,
+    key: bool = True, place: str = HERE, prepare: Sequence[Query] = (),
+) -> Write:  # fmt: skip
+    """Return a write into a table that holds the old rows; `after` are the rows it then has."""
+    made = f"CREATE TABLE {table} {_COLUMNS}"
+    return Write(
+        job, with_,
+        prepare=[(place, f"{made}; {f'ALTER TABLE {table} ADD PRIMARY KEY (id)' if key else ''}"),
+                 *prepare],
+        reset=[(place, _filled(table, rows.old))],
+        looks=[(place, digest(f"SELECT * FROM {table}"))],
+        before=[(place, digest(rows.old))],
+        after=[(place, digest(after))],
+    )  # fmt: skip
+
+
+def loads(rows: Rows) -> dict[str, Write]:
+    """Return LoadFile in each mode, here and (behind a ledger) on the other server."""
+    file, key = {"path": "new.csv"}, {"primary_key": "id"}
+
+    def load(table: str, after: str, place: str = HERE, **with_: Any) -> Write:
+        given = {**file, "table": table, **with_}
+        return _into(rows, table, "LoadFile", given, after, key="primary_key" in with_, place=place)
+
+    away = {"connection": OTHER}
+    return {
+        "load append": load("appended", rows.both),
+        "load replace": load("replaced", rows.new, mode="replace"),
+        "load merge": load("merged", rows.new_first, mode="merge", **key),
+        "load insert_only": load("added", rows.old_first, mode="insert_only", **key),
+        "load append elsewhere": load("appended_away", rows.both, OTHER, **away),
+        "load merge elsewhere": load(
+            "merged_away", rows.new_first, OTHER, mode="merge", **key, **away
+        ),
+    }  # fmt: skip
+
+
+def copies(rows: Rows) -> dict[str, Write]:
+    """Return the copies from the other server."""
+    source: Query = (OTHER, f"CREATE TABLE {{}} {_COLUMNS}; INSERT INTO {{}} {rows.new}")
+
+    def copy(job: str, table: str, after: str = rows.new, **with_: Any) -> Write:
+        name = f"{table}_source"
+        given = {"source_connection": OTHER, "source_table": name, "target_table": table, **with_}
+        prepare = [(source[0], source[1].format(name, name))]
+        return _into(rows, table, job, given, after, prepare=prepare)
+
+    key = {"primary_key": "id"}
+    return {
+        "sync upsert": copy("SyncTable", "synced", **key, delete_missing="hard"),
+        "sync delete_insert": copy(
+            "SyncTable", "synced_anew", rows.new_first, **key, merge_strategy="delete_insert"
+        ),
+        "mirror": copy("MirrorTable", "mirrored"),
+    }
+
+
+def results(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
+    """Return the jobs that write what a query, a script or a server gives."""
+    sql = folder / "sql"
+    sql.mkdir(exist_ok=True)
+    script = f"DELETE FROM populated; INSERT INTO populated {rows.new}"
+    (sql / "populate.sql").write_text(script, encoding="utf-8")
+    totals = "SELECT k AS id, count(*) AS n FROM ({}) AS s GROUP BY k"
+    return {
+        "populate": _into(rows, "populated", "PopulateRecords",
+                          {"sql_path": "populate.sql"}, rows.new),
+        "run_sql into": _into(rows, "selected", "RunSql",
+                              {"sql": rows.new, "into": "selected"}, rows.new),
+        "run_sql elsewhere": _into(
+            rows, "inserted", "RunSql",
+            {"sql": f"INSERT INTO inserted {rows.new}", "connection": OTHER}, rows.both,
+            key=False, place=OTHER,
+        ),
+        "http": _into(rows, "fetched", "HttpExtract",
+                      {"url": http_url, "into": "fetched", "format": "jsonl", "mode": "replace"},
+                      rows.new),
+        "aggregate": Write(
+            "DataAggregation",
+            {"table": "to_sum", "group_by": "id", "aggregates": {"n": "count(*)"},
+             "into": "sums"},
+            prepare=[(HERE, ("CREATE TABLE to_sum (id integer);"
+                            " CREATE TABLE sums (id integer, n bigint)"))],
+            reset=[(HERE, (f"TRUNCATE to_sum, sums; INSERT INTO to_sum SELECT k FROM ({rows.new})"
+                          " AS s; INSERT INTO sums VALUES (-1, 0)"))],
+            looks=[(HERE, digest("SELECT id, n FROM sums"))],
+            before=[(HERE, digest("SELECT -1 AS id, 0 AS n"))],
+            after=[(HERE, digest(totals.format(rows.new)))],
+        ),
+        "refresh": Write(
+            "RefreshView", {"view": "seen"},
+            prepare=[(HERE, (f"CREATE TABLE base {_COLUMNS};"
+                            " CREATE MATERIALIZED VIEW seen AS SELECT * FROM base;"
+                            " CREATE UNIQUE INDEX ON seen (id)"))],
+            reset=[(HERE, (f"{_filled('base', rows.old)}; REFRESH MATERIALIZED VIEW seen;"
+                          f" {_filled('base', rows.new)}"))],
+            looks=[(HERE, digest("SELECT * FROM seen"))],
+            before=[(HERE, digest(rows.old))],
+            after=[(HERE, digest(rows.new))],
+        ),
+    }  # fmt: skip
+
+
+def archives(rows: Rows) -> dict[str, Write]:
+    """Return ArchiveRows in one transaction, in batches, and in batches across two servers."""
+    return {
+        "archive": _archive(rows, "archived", {}, HERE),
+        "archive batches": _archive(rows, "batched", {"batch_size": _size(rows)}, HERE),
+        "archive across": _archive(
+            rows, "crossed", {"batch_size": _size(rows), "target_connection": OTHER}, OTHER
+        ),
+    }
+
+
+def _size(rows: Rows) -> int:
+    return max(1, rows.number // _BATCHES)
+
+
+def _archive(rows: Rows, name: str, with_: Mapping[str, Any], place: str) -> Write:
+    """All rows leave the table: in the end none is lost, and none is there twice."""
+    made = "CREATE TABLE {} (id integer PRIMARY KEY, k integer, v text, day date)"
+    dated = f"SELECT *, date '2020-01-01' + k AS day FROM ({rows.old}) AS s"
+    left, moved = digest(f"SELECT * FROM {name}"), digest(f"SELECT * FROM {name}_old")
+    none = digest(f"{dated} LIMIT 0")
+    # One snapshot where both are in one database; otherwise the source is read first, so that a
+    # row that has left it must be in the archive.
+    looks = (
+        [(HERE, f"{left} UNION ALL {moved}")] if place == HERE else [(HERE, left), (OTHER, moved)]
+    )
+
+    def between(state: State) -> bool:
+        (left_, *_), (moved_, *_) = state
+        whole = moved_ in (0, rows.number) or moved_ % _size(rows) == 0
+        kept = left_ + moved_ == rows.number if place == HERE else left_ + moved_ >= rows.number
+        return "batch_size" in with_ and whole and kept
+
+    return Write(
+        "ArchiveRows",
+        {"table": name, "into": f"{name}_old", "column": "day", "before": "2021-01-01", **with_},
+        prepare=[(HERE, made.format(name)), (place, made.format(f"{name}_old"))],
+        reset=[(HERE, _filled(name, dated)), (place, f"TRUNCATE {name}_old")],
+        looks=looks,
+        before=[(HERE, digest(dated)), (HERE, none)],
+        after=[(HERE, none), (HERE, digest(dated))],
+        between=between,
+    )
+
+
+def exports(rows: Rows) -> dict[str, Write]:
+    """Return exports: to one file, and to several."""
+    sql = "SELECT * FROM exported ORDER BY id"
+    common: dict[str, Any] = {
+        "prepare": [(HERE, f"CREATE TABLE IF NOT EXISTS exported {_COLUMNS}")],
+        "reset": [(HERE, _filled("exported", rows.new))],
+        "looks": [], "before": [], "after": [],
+    }  # fmt: skip
+    return {
+        "export": Write(
+            "ExportQuery", {"sql": sql, "path": "one.csv"}, exports="one*.csv", **common
+        ),
+        "export split": Write(
+            "ExportQuery", {"sql": sql, "path": "parts.csv", "split": {"rows": _size(rows)}},
+            exports="parts*.csv", **common,
+        ),
+    }  # fmt: skip
+
+
+def all_writes(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
+    """Return every write by its name."""
+    return {
+        **loads(rows),
+        **copies(rows),
+        **results(rows, folder, http_url),
+        **archives(rows),
+        **exports(rows),
+    }
