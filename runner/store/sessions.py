@@ -289,5 +289,9 @@ class JobSessions(OtherSessions):
         open_waits(True)
         return self._job
 
+    def _say_on(self, text: str, level: int) -> None:
+        # Looked up each time: who listens is set after the first connection.
+        self.say(text, level)
+
     def _mark(self) -> None:
         self.dirty = True
