@@ -93,7 +93,7 @@ class _Measuring:
         statement = KINDS[check.kind].statement
         assert statement is not None, check.kind
         if check.kind in ("aggregate", "metric"):
-            value = _value(self._database, self._expressed())
+            value = _exact(_value(self._database, self._expressed()))
             return (
                 of_metric(check, connection, value) if check.kind == "metric" else Measured(value)
             )
@@ -166,7 +166,7 @@ class _Measuring:
 
     def _compared(self) -> Measured:
         check, given = self._check, self._check.given
-        ours = _value(self._database, packaged_sql("check_count", rows=check.rows))
+        ours = int(_value(self._database, packaged_sql("check_count", rows=check.rows)))
         theirs = counted_there(check, self._open_reader)
         return Measured(abs(ours - theirs), f"{ours} rows here, {theirs} on {given['connection']}")
 
@@ -187,5 +187,8 @@ def queried_other(database: OtherDatabase, check: Check, query: RenderedSql, kep
 
 def _value(database: OtherDatabase, statement: RenderedSql) -> Any:
     (row,) = database.run(statement)
-    value = row[0]
-    return value if value is None or isinstance(value, int) else Decimal(str(value))
+    return row[0]
+
+
+def _exact(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

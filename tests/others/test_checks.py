@@ -14,7 +14,7 @@ CHECKS = [
     ),
     (
         {"missing": {"column": "name", "missing_values": [""], "must_be": 1}},
-        {"missing": {"column": "note", "metric": "percent", "must_be_less_than": 50}},
+        {"missing": {"column": "note", "metric": "percent", "must_be_less_than": 20}},
     ),
     ({"duplicate": {"columns": ["id", "name"]}}, {"duplicate": {"column": "note"}}),
     (
