@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal
 
 from headrace.errors import JobFailure
@@ -19,6 +18,8 @@ from headrace.template import RenderedSql, quote_name
 Mode = Literal["append", "replace", "merge", "insert_only"]
 
 _BATCH_ROWS = 2000
+# Characters: MySQL takes 16 MB in one statement, unless it is told otherwise.
+_BATCH_SIZE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +184,17 @@ class OtherTarget:
 
     def _poured(self, table: str, rows: Iterable[Row]) -> int:
         columns = [quote_name(column.name) for column in self.columns]
-        count = 0
-        fitted = self._fitted(rows)
-        while batch := list(islice(fitted, _BATCH_ROWS)):
+        count = size = 0
+        batch: list[Sequence[object]] = []
+        for row in self._fitted(rows):
+            batch.append(row)
+            size += sum(len(value) for value in row if isinstance(value, str | bytes))
+            if len(batch) >= _BATCH_ROWS or size >= _BATCH_SIZE:
+                self.database.insert(table, columns, batch)
+                count, size, batch = count + len(batch), 0, []
+        if batch:
             self.database.insert(table, columns, batch)
-            count += len(batch)
-        return count
+        return count + len(batch)
 
     def _fitted(self, rows: Iterable[Row]) -> Iterator[list[object]]:
         fits: list[Fit] = self._fits
