@@ -134,7 +134,7 @@ class _Measuring:
                 rows = packaged_sql(
                     "check_sample", rows=check.rows, condition=condition, limit=self._kept
                 )
-            sample = outcome(self._database.run(rows), self._kept)["rows"]  # type: ignore[arg-type]
+            sample = outcome(self._database.run(rows), self._kept)["rows"]
         return share_of(check, bad, total, sample)
 
     def _condition(self) -> RenderedSql | None:
@@ -179,7 +179,7 @@ class _Measuring:
 
 def queried_other(database: OtherDatabase, check: Check, query: RenderedSql, kept: int) -> Measured:
     """Measure a check by a query whose rows are those that should not be there."""
-    found = outcome(database.run(query, stream=True), kept)  # type: ignore[arg-type]
+    found = outcome(database.run(query, stream=True), kept)
     if "rows" not in found:
         raise JobFailure(f"{check.name}: the statement returns no rows: a check is a query")
     return Measured(found["row_count"], "", found["row_count"], tuple(found["rows"]))

@@ -98,7 +98,8 @@ def _parts(declared: str) -> tuple[str, int | None, int | None]:
     found = _DECLARED.fullmatch(declared)
     if found is None:
         return declared, None, None
-    return found[1], *(int(number) if number else None for number in (found[2], found[3]))  # type: ignore[return-value]
+    first, second = found[2], found[3]
+    return found[1], int(first) if first else None, int(second) if second else None
 
 
 def _by_values(name: str, kept: set[str]) -> str:

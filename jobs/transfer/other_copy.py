@@ -1,7 +1,7 @@
 """Copies between PostgreSQL and another database, or between two others."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,11 @@ from headrace.template import Preview, RenderedSql
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from headrace.jobs.base import BaseJob as _Job
     from headrace.jobs.tables.masks import Mask
     from headrace.jobs.transfer.watermark import Incremental
+else:
+    _Job = object  # A part of a job, and no job by itself.
 
 
 def other_rows(
@@ -94,7 +97,7 @@ def refuse_for_target(product: str, merge: Merge) -> None:
         raise InvalidPayload(f"update_columns does not work in {product}")
 
 
-class SyncsOthers:
+class SyncsOthers(_Job):
     """The part of SyncTable that knows of other databases than PostgreSQL."""
 
     if TYPE_CHECKING:
@@ -110,12 +113,6 @@ class SyncsOthers:
         chunk_size: int | None
         merge: Merge
 
-        def kind_of(self, connection: str | None) -> jobapi.Kind: ...
-
-        def session(
-            self, connection: str | None = None, *, read_only: bool = False
-        ) -> AbstractContextManager[Session]: ...
-
     @property
     def with_others(self) -> bool:
         """Whether source or target is not PostgreSQL."""
@@ -124,7 +121,7 @@ class SyncsOthers:
     def rehearse(self) -> None:
         """See `BaseJob`."""
         self.refuse_for_others()
-        super().rehearse()  # type: ignore[misc]
+        super().rehearse()
 
     def refuse_for_others(self) -> None:
         """Refuse what a copy from or to another database cannot do.

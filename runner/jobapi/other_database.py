@@ -28,14 +28,22 @@ class Answer(Protocol):
 
 
 class OtherDatabase(Protocol):
-    """One connection. `name` is what config.yaml calls it, `product` what people call it.
+    """One connection. Names are quoted as in PostgreSQL, in each of them."""
 
-    Names are quoted as in PostgreSQL, in each of them.
-    """
+    @property
+    def kind(self) -> Kind:
+        """The kind of database."""
+        ...
 
-    kind: Kind
-    name: str
-    product: str
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        ...
+
+    @property
+    def product(self) -> str:
+        """The name of its software."""
+        ...
 
     def run(self, sql: "RenderedSql", *, stream: bool = False) -> Answer:
         """Run one statement; with `stream` its rows are to be read before the next one."""
