@@ -55,6 +55,23 @@ def test_each_job_works_in_each_database(
         assert [(key, float(amount)) for key, amount in rows] == [(1, 1.5), (2, 2.0)]
 
 
+def test_the_guides_example_runs_as_it_is(tmp_path: Path, database: str, redis_url: str):
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "databases.md"
+    _, _, whole = guide.read_text(encoding="utf-8").partition("A whole example that runs")
+    config, pipeline = (block.partition("```")[0] for block in whole.split("```yaml\n")[1:3])
+    (tmp_path / "config.yaml").write_text(config)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "visits.yaml").write_text(pipeline)
+    environ = {"HEADRACE_HOME": str(tmp_path / "home"), "DATABASE_URL": database}
+    headrace = Headrace(tmp_path, environ | {"REDIS_URL": redis_url})
+
+    run = headrace("run", "visits", timeout=100)
+
+    assert run.code == 0, run.out + run.err
+    report = (tmp_path / "exports" / "visits.csv").read_text()
+    assert report == "page,seconds\nhelp,20\nstart,1.75\n"
+
+
 def test_what_does_not_work_is_refused_before_it_runs(tmp_path: Path):
     (tmp_path / "config.yaml").write_text(
         json.dumps({"connections": {"app": "sqlite:///app.db", "shop": "mysql://x@h/shop"}})
