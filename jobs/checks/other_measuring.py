@@ -13,7 +13,8 @@ from headrace.jobs.checks.comparison import OpenReader, counted_there
 from headrace.jobs.checks.judging import say
 from headrace.jobs.checks.kinds import KINDS, columns_of, seconds_of
 from headrace.jobs.checks.measuring import of_metric, share_of
-from headrace.jobs.others.dialect import Dialect, OtherTable, dialect_of
+from headrace.jobs.others.dialect import Dialect, OtherTable
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.sql.query_result import outcome
 from headrace.jobs.tables.table_catalog import named, unquoted

@@ -14,7 +14,8 @@ from headrace.jobs.copying.file_reading import DataFile
 from headrace.jobs.copying.row_intake import Loaded
 from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.copying.write_mode import APPEND, WriteMode
-from headrace.jobs.others.dialect import OtherTable, dialect_of
+from headrace.jobs.others.dialect import OtherTable
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.others.texts import texts_of
 from headrace.jobs.others.writing import OtherTarget
 from headrace.jobs.sql.packaged import packaged_sql

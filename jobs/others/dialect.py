@@ -181,17 +181,3 @@ class Dialect(ABC):
             name = quote_name(column.name)
             conditions.append(form.format(f"t.{name}", f"s.{name}"))
         return " OR ".join(conditions)
-
-
-def dialect_of(database: OtherDatabase) -> Dialect:
-    """Return the dialect of a database."""
-    from headrace.jobs.others.duckdb_dialect import DuckdbDialect
-    from headrace.jobs.others.mysql_dialect import MysqlDialect
-    from headrace.jobs.others.sqlite_dialect import SqliteDialect
-
-    kinds: dict[str, type[Dialect]] = {
-        "sqlite": SqliteDialect,
-        "mysql": MysqlDialect,
-        "duckdb": DuckdbDialect,
-    }
-    return kinds[database.kind]()

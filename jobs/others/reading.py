@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from headrace.errors import JobFailure
 from headrace.jobapi import OtherDatabase
 from headrace.jobs.files.copy_streams import Lines, copy_in
-from headrace.jobs.others.dialect import OtherColumn, dialect_of
+from headrace.jobs.others.dialect import OtherColumn
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.template import RenderedSql

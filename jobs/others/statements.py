@@ -4,7 +4,8 @@ from typing import Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import OtherDatabase
-from headrace.jobs.others.dialect import STAGED, OtherColumn, dialect_of
+from headrace.jobs.others.dialect import STAGED, OtherColumn
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.others.reading import rows_of_query
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.sql.query_result import outcome

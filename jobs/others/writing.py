@@ -6,7 +6,8 @@ from typing import Literal
 
 from headrace.errors import JobFailure
 from headrace.jobapi import Answer, OtherDatabase, logger
-from headrace.jobs.others.dialect import STAGED, Dialect, OtherColumn, OtherTable, dialect_of
+from headrace.jobs.others.dialect import STAGED, Dialect, OtherColumn, OtherTable
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.others.pg_types import family_of, goes_into
 from headrace.jobs.others.reading import Row
 from headrace.jobs.others.value_fitting import Fit, Unfit, fit_of, told

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobapi import OtherDatabase
-from headrace.jobs.others.dialect import OtherTable, dialect_of
+from headrace.jobs.others.dialect import OtherTable
+from headrace.jobs.others.dialects import dialect_of
 from headrace.jobs.others.reading import OtherRows, Row, rows_of_query
 from headrace.jobs.others.texts import texts_of
 from headrace.jobs.others.writing import OtherTarget
