@@ -180,7 +180,7 @@ class BaseJob:
 
     def kind_of(self, connection: str | None) -> jobapi.Kind:
         """Return the kind of database that a connection leads to: `postgresql`, or another."""
-        return jobapi.current().kind_of(connection)
+        return "postgresql" if connection is None else jobapi.current().kind_of(connection)
 
     @contextmanager
     def session(

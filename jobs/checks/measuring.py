@@ -119,7 +119,7 @@ def _compared(session: "Session", check: Check, open_reader: OpenReader) -> Meas
         columns = ", ".join(quote_name(column.name) for column in found)
     ours = _sums(session, check.rows, columns, by_checksum=by_checksum)
     if not by_checksum:
-        theirs = (counted_there(check, open_reader),)
+        theirs: tuple[int, ...] = (counted_there(check, open_reader),)
     else:
         with open_reader(given["connection"]) as beside:
             theirs = _sums(beside, there, columns, by_checksum=by_checksum)

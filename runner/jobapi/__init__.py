@@ -123,7 +123,7 @@ class Attempt:
 
     def kind_of(self, connection: str | None) -> Kind:
         """Return what kind of database a connection leads to; `postgresql` is the usual one."""
-        return self.sessions.kind_of(connection)
+        return "postgresql" if connection is None else self.sessions.kind_of(connection)
 
     def other(
         self, connection: str, *, read_only: bool = False

@@ -1,12 +1,14 @@
 """CheckData, and checks of writing jobs, in SQLite, MariaDB and DuckDB."""
 
+from typing import Any
+
 import pytest
 
 from headrace.jobs.check_data import CheckData
 from headrace.jobs.run_sql import RunSql
 from tests.others.conftest import Place, Runs
 
-CHECKS = [
+CHECKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"row_count": {"must_be": 3}}, {"row_count": {"must_be": 4}}),
     (
         {"freshness": {"column": "seen", "unit": "day", "must_be_greater_than": 1}},

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.engine.attempts.outcome import Handled, Raised
 from headrace.model.connection import NamedConnection
+from headrace.store.attempts import Claimed
 from tests.others.conftest import Place
 from tests.support.by_hand import ByHand, by_hand
 
@@ -21,7 +22,7 @@ def insert(hand: ByHand) -> str:
     return hand.headrace.dispatcher.dispatch("RunSql", with_, retry=0)
 
 
-def attempted(hand: ByHand, job: str, attempt: int) -> tuple[object, Handled | Raised]:
+def attempted(hand: ByHand, job: str, attempt: int) -> tuple[Claimed, Handled | Raised]:
     """Claim and handle a job, and go no further: what comes after the target's commit."""
     claimed = hand.executor.store.claim(job, attempt)
     assert claimed is not None
@@ -37,11 +38,13 @@ def test_an_attempt_that_died_after_its_commit_there_is_not_repeated(hand: ByHan
 
     # The worker is gone before it could say so: the same job is executed again.
     again = hand.executor.handle(claimed)
+    assert isinstance(again, Handled)
     hand.executor.complete(claimed, again)
 
-    assert isinstance(again, Handled)
     assert place.query("select * from t") == [(1,)]
-    assert hand.headrace.database.row("job", id=job)["status"] == "completed"
+    row = hand.headrace.database.row("job", id=job)
+    assert row is not None
+    assert row["status"] == "completed"
 
 
 def test_nothing_is_held_there_between_two_jobs(hand: ByHand, place: Place):
