@@ -13,6 +13,7 @@ from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.planning.run_params import with_params
 from headrace.errors import HeadraceError, JobFailure
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.subpipeline import pipeline_of
@@ -80,7 +81,7 @@ def _due(plan: Plan) -> datetime:
 
 @contextmanager
 def of_attempt(
-    job: PlannedJob, plan: Plan, settings: Settings, sessions: jobapi.Sessions | None = None
+    job: PlannedJob, plan: Plan, settings: Settings, sessions: Sessions | None = None
 ) -> Iterator[None]:
     """Let a planned job look up files and times as it will; without sessions it has no database."""
     where = Path(plan.folder), plan.pipeline, job.step, _due(plan)
@@ -102,7 +103,7 @@ def _entered(
     step: str,
     logical_date: datetime,
     settings: Settings,
-    sessions: jobapi.Sessions | None = None,
+    sessions: Sessions | None = None,
 ) -> Iterator[None]:
     # Ids are made with the run: none yet.
     attempt = jobapi.Attempt(
