@@ -12,9 +12,10 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.archive_file import form_of, write_picked
 from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
-from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
 from headrace.jobs.tables.archive_ages import age_of, seconds_of
 from headrace.jobs.tables.archive_forecast import of_archive
+from headrace.jobs.tables.archive_limits import refuse_limits
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
@@ -30,7 +31,7 @@ from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.model.forecast import Forecast
-from headrace.template import Preview, RenderedSql, quote_identifier
+from headrace.template import Preview, RenderedSql
 from headrace.template.spans import add
 
 if TYPE_CHECKING:
@@ -175,10 +176,9 @@ class ArchiveRows(CheckedJob):
                 time.sleep(self.wait_s)
         if self.vacuum:
             with self.autocommit() as connection:
-                analyze = self.vacuum == "analyze"
+                table, analyze = named_table(self.table), self.vacuum == "analyze"
                 execute(
-                    connection,
-                    self.sql("vacuum_named", table=quoted(self.table), analyze=analyze, full=False),
+                    connection, self.sql("vacuum_named", table=table, analyze=analyze, full=False)
                 )
         result = self._result(cutoff, totals)
         result["files" if self.path is not None else "batches"] = done
@@ -222,18 +222,15 @@ class ArchiveRows(CheckedJob):
         return found | ({"children": children} if children else {})
 
     def forecast(self) -> Forecast:
-        limit = self.limit
-        if self.batch_size is not None and self.batch_limit is not None:
-            limit = self.batch_size * self.batch_limit
+        most = self.batch_size and self.batch_limit and self.batch_size * self.batch_limit
+        limits, elsewhere = (self._cutoff(), most or self.limit), self._elsewhere()
         with self.session() as session:
             looking = Looking(self, self.connection, session)
-            given = looking, self.branch, self.pick, self._cutoff(), limit
-            return of_archive(*given, elsewhere=self._elsewhere())
+            return of_archive(looking, self.branch, self.pick, *limits, elsewhere=elsewhere)
 
     def _elsewhere(self) -> str | None:
-        if self.path is not None:
-            return f"files at {self.path}"
-        return f"{self.into} on another connection" if self.across else None
+        files = self.path and f"files at {self.path}"
+        return files or (f"{self.into} on another connection" if self.across else None)
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
@@ -279,9 +276,8 @@ class ArchiveRows(CheckedJob):
             "checks": bool(self.checks),
             "verify: checksum": self.verify == "checksum",
         }
-        for name, given in refused.items():
-            if given:
-                raise InvalidPayload(f"{name} is for an archive table: it does not go with path")
+        for name in (name for name, given in refused.items() if given):
+            raise InvalidPayload(f"{name} is for an archive table: it does not go with path")
 
     def _refuse_together(
         self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
@@ -293,25 +289,12 @@ class ArchiveRows(CheckedJob):
             self._refuse_with_files(children)
         elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
-        for name in ("limit", "batch_size", "batch_limit"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InvalidPayload(f"{name} must be at least 1, not {number}")
-        if self.limit is not None and self.batch_size is not None:
-            raise InvalidPayload("limit and batch_size do not go together: use batch_limit")
-        if self.batch_size is None and (wait or self.batch_limit is not None or self.vacuum):
-            raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
+        refuse_limits(self.limit, self.batch_size, self.batch_limit, more=bool(wait or self.vacuum))
         if self.checks and (self.batch_size is not None or self.across):
             raise InvalidPayload(
                 "checks judge one transaction, and batches are committed by themselves: check the "
                 "archive in a step of its own"
             )
         if children and self.across:
-            raise InvalidPayload(
-                "children move within one database only: archive them in an earlier step"
-            )
-
-
-def quoted(table: str) -> RenderedSql:
-    """Return a table's name as a user writes it, quoted."""
-    return RenderedSql(quote_identifier(table), {})
+            told = "children move within one database only: archive them in an earlier step"
+            raise InvalidPayload(told)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
-from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.sql.packaged import packaged_sql
@@ -17,7 +17,7 @@ from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
 from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
-from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.tables.table_catalog import Table, unquoted
 from headrace.jobs.transfer.chunk_progress import chunks_reached, keep_chunks
 from headrace.jobs.transfer.chunks import next_chunk
 from headrace.jobs.transfer.copy_forecast import looking_at, of_sync
@@ -27,7 +27,7 @@ from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, 
 from headrace.jobs.transfer.other_copy import SyncsOthers
 from headrace.jobs.transfer.query_source import NAME, from_query, read_query
 from headrace.jobs.transfer.selection import Selection
-from headrace.jobs.transfer.source import Source, stage
+from headrace.jobs.transfer.source import Source, key_in, stage
 from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
 from headrace.model.forecast import Forecast
 from headrace.template import Preview
@@ -283,18 +283,12 @@ class SyncTable(SyncsOthers, CheckedJob):
         yield Preview(lock, target, f"where {self.target_table} is missing, it is created instead")
         key = [unquoted(name) for name in self.key]
         columns = [unquoted(name) for name in self.columns or [*key, *ALL_COLUMNS]]
-        merge = self.merge
-        update: bool | Sequence[str] = merge.update_columns or merge.strategy == "upsert"
+        update: bool | Sequence[str] = self.merge.update_columns or self.merge.strategy == "upsert"
         write = written_by_key(
-            table, columns, key, delete=merge.delete_missing == "hard", update=update
+            table, columns, key, delete=self.merge.delete_missing == "hard", update=update
         )
         yield Preview(write, target, unexplained=NEEDS_STAGED)
         yield from self.check_previews(self.target_table, target)
 
     def _key_in(self, model: Table) -> list[str]:
-        try:
-            return [column.name for column in named(model.columns, self.key, "")]
-        except JobFailure:
-            there = {column.name for column in model.columns}
-            missing = next(name for name in self.key if unquoted(name) not in there)
-            raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
+        return key_in(model, self.key, self.source_table)

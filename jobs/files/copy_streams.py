@@ -114,8 +114,7 @@ def copy_in(
         try:
             cursor.copy_expert(_statement(cursor, sql), watched, piece)
         except psycopg2.Error as error:
-            # What is tried again another way is not counted twice.
-            jobapi.meter().rows = before
+            jobapi.meter().rows = before  # What is tried again is not counted twice.
             raise _reason(error, watched.error, name, lines or Lines()) from None
         return int(cursor.rowcount)
 

@@ -13,7 +13,14 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.row_forecast import OpensSessions
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
-from headrace.jobs.tables.table_catalog import Column, Table, find_table, readable_table
+from headrace.jobs.tables.table_catalog import (
+    Column,
+    Table,
+    find_table,
+    named,
+    readable_table,
+    unquoted,
+)
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.stream import stream
 from headrace.template import RenderedSql
@@ -139,6 +146,20 @@ def stage(source: Source, session: "Session", into: str) -> int:
     """
     make_staging(session, known_types(session, source.model, into))
     return pour(source, session, STAGED_SQL, staged_table(session).columns)
+
+
+def key_in(model: Table, key: Sequence[str], source: str) -> list[str]:
+    """Return the key's columns as the source has them.
+
+    Raises:
+        JobFailure: it lacks one.
+    """
+    try:
+        return [column.name for column in named(model.columns, key, "")]
+    except JobFailure:
+        there = {column.name for column in model.columns}
+        missing = next(name for name in key if unquoted(name) not in there)
+        raise JobFailure(f"{source} has no key column {missing!r}") from None
 
 
 def known_types(session: "Session", model: Table, into: str) -> list[Column]:

@@ -1,0 +1,21 @@
+"""Refuses numbers of rows and batches that an archiving cannot keep."""
+
+from headrace.errors import InvalidPayload
+
+
+def refuse_limits(
+    limit: int | None, batch_size: int | None, batch_limit: int | None, *, more: bool
+) -> None:
+    """Refuse numbers below 1, and keys that need others; `more` says if there are such keys.
+
+    Raises:
+        InvalidPayload: naming the key.
+    """
+    given = {"limit": limit, "batch_size": batch_size, "batch_limit": batch_limit}
+    for name, number in given.items():
+        if number is not None and number < 1:
+            raise InvalidPayload(f"{name} must be at least 1, not {number}")
+    if limit is not None and batch_size is not None:
+        raise InvalidPayload("limit and batch_size do not go together: use batch_limit")
+    if batch_size is None and (more or batch_limit is not None):
+        raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
