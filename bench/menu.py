@@ -77,7 +77,7 @@ _TWO = {"processes": 2}
 def menu(*, quick: bool) -> list[Workload]:
     """Return all workloads; `quick` is for trying whether they run, not for numbers."""
     of = QUICK if quick else Sizes()
-    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of), data_jobs(of)]
+    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of), *data_workloads(of)]
 
 
 def queue_workloads(of: Sizes) -> list[Workload]:
@@ -143,21 +143,27 @@ def large_workloads(of: Sizes) -> list[Workload]:
     ]  # fmt: skip
 
 
-def data_jobs(of: Sizes) -> Workload:
-    """Return what data jobs make beside psql."""
+def data_workloads(of: Sizes) -> list[Workload]:
+    """Return what data jobs make beside psql, dlt and sling; ten times the rows for the memory."""
+    return [
+        Workload("data", "Data jobs beside psql", _data_cases(of.rows, "data")),
+        Workload("data-large", "Data jobs, ten times the rows",
+                 _data_cases(of.rows * 10, "data-large", {"alone": True})),
+    ]  # fmt: skip
+
+
+def _data_cases(rows: int, prefix: str, extra: dict[str, Any] | None = None) -> tuple[Case, ...]:
     cases = (
-        ("mirror", "MirrorTable between databases", {"job": "MirrorTable"}),
-        ("sync-first", "SyncTable, first copy", {"job": "SyncTable"}),
-        ("sync-changed", "SyncTable, a tenth changed", {"job": "SyncTable", "changed": True}),
-    )
-    files = (
-        ("load", "LoadFile, CSV", {"direction": "in"}),
-        ("load-parquet", "LoadFile, Parquet", {"direction": "in", "kind": "parquet"}),
-        ("export", "ExportQuery, CSV", {"direction": "out"}),
-    )
-    every = [("copies", *case) for case in cases] + [("files", *case) for case in files]
-    return Workload("data", "Data jobs beside psql", tuple(
-        Case(f"data-{key}", f"{title}, {of.rows:,} rows", "times psql", module,
-             {"rows": of.rows, **parameters}, OURS)
-        for module, key, title, parameters in every
-    ))  # fmt: skip
+        ("copies", "mirror", "MirrorTable between databases", {"job": "MirrorTable"}),
+        ("copies", "sync-first", "SyncTable, first copy", {"job": "SyncTable"}),
+        ("copies", "sync-changed", "SyncTable, a tenth changed",
+         {"job": "SyncTable", "changed": True}),
+        ("files", "load", "LoadFile, CSV", {"direction": "in"}),
+        ("files", "load-parquet", "LoadFile, Parquet", {"direction": "in", "kind": "parquet"}),
+        ("files", "export", "ExportQuery, CSV", {"direction": "out"}),
+    )  # fmt: skip
+    return tuple(
+        Case(f"{prefix}-{key}", f"{title}, {rows:,} rows", "times psql", module,
+             {"rows": rows, **parameters, **(extra or {})}, OURS, limit_s=1200)
+        for module, key, title, parameters in cases
+    )  # fmt: skip

@@ -60,6 +60,50 @@ def _drain(jobs: int) -> list[Promise]:
     ]  # fmt: skip
 
 
+# Over what psql does, by the key of the case.
+_BESIDE_PSQL = {
+    "load": ("LoadFile of CSV: `\\copy`'s time ÷ ours", 1.3),
+    "mirror": ("MirrorTable: the time of `psql \\| psql` in binary ÷ ours", 0.9),
+    "sync-first": ("SyncTable, first copy: the time of `psql \\| psql` in binary ÷ ours", 0.8),
+    "sync-changed": ("SyncTable, a tenth changed: a hand-written upsert's time ÷ ours", 1.0),
+    "export": ("ExportQuery to CSV: `\\copy`'s time ÷ ours", 1.0),
+}
+_OTHER_LOADERS = {
+    "load": ("dlt", "sling"),
+    "mirror": ("dlt", "sling"),
+    "sync-first": ("dlt", "sling"),
+    "export": ("sling",),
+}
+_PEAK_MB = 300
+
+
+def _data() -> list[Promise]:
+    cases = [
+        f"{prefix}-{key}"
+        for prefix in ("data", "data-large")
+        for key in (*_BESIDE_PSQL, "load-parquet")
+    ]
+    return [
+        *(
+            Promise(text, f"data-{key}", bound, at_least=True)
+            for key, (text, bound) in _BESIDE_PSQL.items()
+        ),
+        *(
+            Promise(f"data, {key}: {tool}'s time ÷ ours", f"data-{key}", 7, at_least=True,
+                    number=f"{tool}_times")
+            for key, tools in _OTHER_LOADERS.items() for tool in tools
+        ),
+        Promise(
+            "LoadFile of Parquet: its rate ÷ that of CSV", "data-load-parquet", 1, at_least=True,
+            others=("headrace",), over_case="data-load",
+        ),
+        *(
+            Promise(f"{case}: peak memory, MB", case, _PEAK_MB, number="peak_mb")
+            for case in cases
+        ),
+    ]  # fmt: skip
+
+
 PROMISES = [
     *_drain(2000),
     *_drain(20_000),
@@ -82,6 +126,7 @@ PROMISES = [
     Promise("idle: PSS, MB", "idle", 200, number="pss_mb"),
     Promise("idle: transactions a second", "idle", 2, number="transactions_per_s"),
     Promise("500 schedules in one second: last run dispatched after, ms", "schedules", 1000),
+    *_data(),
 ]  # fmt: skip
 
 

@@ -28,6 +28,8 @@ _DETAILS = {
     "jobs_per_s": ("jobs a second", "{:,.0f}"),
     "hand_s": ("psql, s", "{:.2f}"),
     "ours_s": ("the job, s", "{:.2f}"),
+    "dlt_s": ("dlt, s", "{:.1f}"),
+    "sling_s": ("sling, s", "{:.1f}"),
     "peak_mb": ("peak memory of the worker, MB", "{:.0f}"),
     "most_ms": ("longest wait, ms", "{:.1f}"),
     "last_started_ms": ("last job started, ms", "{:.0f}"),

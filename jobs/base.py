@@ -53,7 +53,8 @@ class BaseJob:
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     `in_sql`: the parameters whose texts are parts of SQL, `filter` or (any `query` below `checks`)
-    `checks.query`: a template's values are written there as quoted literals.
+    `checks.query`, or any key below `where` (`where.*`): a template's values are written there as
+    quoted literals.
     `tables_read`, `tables_written`, `tables_made`: the parameters that name tables the job reads,
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
@@ -205,6 +206,14 @@ class BaseJob:
     def batch(self, label: str, connection: str | None = None) -> Iterator["Session | None"]:
         """Give a session for a part of the work, committed by itself; see `jobapi.Attempt`."""
         with jobapi.current().batch(label, connection or self.connection) as session:
+            yield session
+
+    @contextmanager
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> Iterator["Session"]:
+        """Give a session that reads all in one snapshot; see `jobapi.Attempt`."""
+        with jobapi.current().snapshot(connection or self.connection, exported) as session:
             yield session
 
     @classmethod

@@ -1,6 +1,7 @@
 """HttpExtract: rows from an HTTP API into a table, or an answer into a file."""
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -19,11 +20,14 @@ from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
-from headrace.jobs.http.request import Answer, Request, fetch, refuse_request
+from headrace.jobs.http.asking import AsksServers
+from headrace.jobs.http.pages import PageForm, read_pages
+from headrace.jobs.http.request import Answer, Request, refuse_request
 from headrace.jobs.http.request_headers import refuse_headers, with_defaults
+from headrace.jobs.http.request_values import Scalar, body_of, query_pairs
 from headrace.jobs.http.urls import with_query, without_query
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
-from headrace.model import exact_json
+from headrace.jobs.transfer.request_watermark import AskedGiven, AskedSince, RequestWatermark
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -31,16 +35,14 @@ if TYPE_CHECKING:
 _IN_MEMORY_BYTES = 8_000_000
 _WANTED = {"json": "application/json", "csv": "text/csv", "jsonl": "application/x-ndjson"}
 
-Scalar = str | int | float | bool | None
 
-
-class HttpExtract(StoresRows, CheckedJob):
+class HttpExtract(AsksServers, StoresRows, CheckedJob):
     """Load rows from an HTTP API into a table, all of them or nothing, or store them in a file.
 
     It connects only to hosts of `http.allowed_hosts` in `config.yaml`, by default none. In `url`,
-    `query`, `headers` and `body`, `${NAME}` names a variable of the worker's environment, for
-    secrets. The result is `{row_count, table}`, or `{size_bytes, path}`. A repeated attempt sends
-    the request again.
+    `query`, `headers`, `body` and `auth`, `${NAME}` names a variable of the worker's environment,
+    for secrets. The result is `{row_count, table}`, with `paginator` also `pages`, or
+    `{size_bytes, path}`. A repeated attempt sends the requests again.
 
     Only a complete answer counts. An answer fails the job if it is shorter than its stated length,
     lacks its last chunk, or is compressed (gzip, deflate) and ends before its end mark; also if it
@@ -61,7 +63,6 @@ class HttpExtract(StoresRows, CheckedJob):
         headers: additional headers; their names are compared without case. After a redirect to
             another host, only Accept, Accept-Language and User-Agent are sent.
         body: for POST: a mapping or list, which is sent as JSON, or a text.
-        format: json (one document), csv, or jsonl (ndjson): one JSON object per line.
         records: the path of the rows in a JSON document, as `data.items` (a key may itself contain
             dots; null there means no rows); by default the document is the list of rows, or one
             object that has a column of `columns`. A JSON document is held in memory.
@@ -73,7 +74,12 @@ class HttpExtract(StoresRows, CheckedJob):
             table is created.
         delimiter: the separator between the columns of a CSV.
         null: the text that stands for a missing value in a CSV.
-        max_mb: the greatest size of the answer, decompressed, in MB.
+        max_mb: the greatest size of the answer, of all pages together, decompressed, in MB.
+        incremental: ask only for what is new: `{cursor: updated_at, start_param: since}`. The
+            greatest value of the column `cursor` is kept with the rows, in their transaction; the
+            next run adds it to the query as `start_param`. `initial_value` is where to begin;
+            `lag`, as in 10m, asks for a window before that value again, for rows that come late.
+            Needs `mode: merge` or `insert_only`, and JSON.
     """
 
     paths: ClassVar = {"path": to_write}
@@ -85,10 +91,11 @@ class HttpExtract(StoresRows, CheckedJob):
         "table": str,
         "size_bytes": int,
         "path": str,
+        "pages": int,
         **CHECK_RESULT,
     }
 
-    referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body")
+    referring: ClassVar[tuple[str, ...]] = ("url", "query", "headers", "body", "auth")
     tables_written = ("into",)
     tables_made = ("into",)
 
@@ -100,26 +107,25 @@ class HttpExtract(StoresRows, CheckedJob):
         path: str | None = None,
         method: Literal["GET", "POST"] = "GET",
         query: dict[str, Scalar | list[Scalar]] | None = None,
-        headers: dict[str, str] | None = None,
         body: dict[str, Any] | list[Any] | str | None = None,
-        format: Literal["json", "csv", "jsonl", "ndjson"] = "json",  # noqa: A002 - the user's word
         records: str | None = None,
         create: bool = False,
         columns: Columns | None = None,
         delimiter: str = ",",
         null: str = "",
         max_mb: int = 100,
+        incremental: AskedGiven | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         _require((into is None) != (path is None), "HttpExtract takes either into or path")
         _require(body is None or method == "POST", "a body needs method: POST")
-        _require(records is None or format == "json", "records needs format: json")
+        _require(records is None or self.format == "json", "records needs format: json")
+        _require(into is not None or self.paginator is None, "paginator needs into")
         _require(max_mb >= 1, "max_mb must be at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
-        self.headers, self.path, self.records, self.max_mb = headers or {}, path, records, max_mb
+        self.path, self.records, self.max_mb = path, records, max_mb
         refuse_headers(self.headers)
-        self.format = "jsonl" if format == "ndjson" else format
         self._load = TableLoad(
             without_query(url),
             into or "",
@@ -130,6 +136,18 @@ class HttpExtract(StoresRows, CheckedJob):
             leave_out=self.format != "csv",
         )
         self._load.check()
+        since = AskedSince.read(incremental)
+        if since is not None:
+            _require(self.format != "csv" and into is not None, "incremental needs into, and JSON")
+            _require(
+                self.how.mode in ("merge", "insert_only"),
+                "incremental needs mode: merge or insert_only: what stands at the boundary between "
+                "two runs comes twice",
+            )
+            source = f"http: {without_query(url)}"
+            self._watermark: RequestWatermark | None = RequestWatermark(since, into or "", source)
+        else:
+            self._watermark = None
         _require(into is not None or not self.checks, "checks judge the rows of `into`")
         self.refuse_checks_of(into)
 
@@ -144,28 +162,51 @@ class HttpExtract(StoresRows, CheckedJob):
             return {"size_bytes": answer.size_bytes, "path": self.path}
         # All of it first: no transaction stands open while a server takes its time.
         with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file_:
-            spool = cast("IO[bytes]", file_)
+            result = self._into_table(cast("IO[bytes]", file_))
+        logger.info("Loaded %s: %s", self._load.table, result)
+        return self.judged(result, self._load.table)
+
+    def _into_table(self, spool: IO[bytes]) -> dict[str, Any]:
+        name = self._load.name
+        if self.paginator is None:
             answer = self._fetch(spool)
             refuse_no_rows(answer, name, self.format, self._load.how.mode)
             spool.seek(0)
             loaded = self._store(text_of(spool, answer, name), empty=answer.size_bytes == 0)
-        result = loaded.result(self._load.table)
-        logger.info("Loaded %s: %s", self._load.table, result)
-        return self.judged(result, self._load.table)
+            return loaded.result(self._load.table)
+        form = PageForm(
+            name,
+            self.format,
+            self.records,
+            [unquoted(one) for one in self._load.given or ()],
+            self._load.how.mode,
+            self.max_mb << 20,
+        )
+        request = self._request()
+        pages = read_pages(self.exchange(), request, self.paginator, form, spool, self._tell_unsure)
+        spool.seek(0)
+        text = io.TextIOWrapper(spool, encoding="utf-8", errors="surrogatepass", newline="\n")
+        loaded = self._store(text, empty=False, lines=True)
+        return {**loaded.result(self._load.table), "pages": pages}
 
     def rehearse(self) -> None:
         super().rehearse()
         allowed = AllowedHosts(jobapi.current().permissions.allowed_hosts)
         refuse_request(Request(self.url, self.method, self.headers), allowed)
+        if self.credentials is not None:
+            self.credentials.refuse(allowed)
 
     def _fetch(self, into: IO[bytes]) -> Answer:
-        answer = fetch(
+        answer = self.exchange().fetch(
             self._request(),
             into,
-            allowed=AllowedHosts(jobapi.current().permissions.allowed_hosts),
             most_bytes=self.max_mb << 20,
             keep_gzip=(self.path or "").lower().endswith((".gz", ".tgz")),
         )
+        self._tell_unsure(answer)
+        return answer
+
+    def _tell_unsure(self, answer: Answer) -> None:
         # A JSON document tells by itself whether all of it is there.
         if answer.ends_by_closing and not (self.format == "json" and self.path is None):
             logger.warning(
@@ -173,39 +214,41 @@ class HttpExtract(StoresRows, CheckedJob):
                 "was closed, and nothing shows whether it is complete",
                 self._load.name,
             )
-        return answer
 
     def _request(self) -> Request:
         defaults = {"Accept": "*/*" if self.path else _WANTED[self.format]}
         body = None
         if self.body is not None:
-            revealed = _revealed(self.body)
-            text = revealed if isinstance(revealed, str) else exact_json.dumps(revealed)
-            body = text.encode()
+            body = body_of(self.body)
             if not isinstance(self.body, str):
                 defaults["Content-Type"] = "application/json"
         headers = with_defaults(self.headers, defaults)
         return Request(self._address(), self.method, headers, body)
 
     def _address(self) -> str:
-        pairs = [
-            (name, _parameter(value))
-            for name, given in self.query.items()
-            for value in (given if isinstance(given, list) else [given])
-            if value is not None
-        ]
+        pairs = query_pairs(self.query)
+        if self._watermark is not None:
+            # In a transaction of its own, which ends before the server is asked.
+            with self.aside() as session:
+                start = self._watermark.start(session)
+            if start is not None:
+                logger.info("Asking for %s from %s on", self._watermark.since.cursor, start)
+                pairs.append((self._watermark.since.start_param, start))
         return with_query(jobapi.reveal(self.url), pairs)
 
-    def _store(self, text: IO[str], *, empty: bool) -> Loaded:
+    def _store(self, text: IO[str], *, empty: bool, lines: bool = False) -> Loaded:
         name = self._load.name
         with self.session() as session:
             try:
-                file = self._answered(session, text, empty=empty)
-                return self._load.run(session, [file])
+                file = self._answered(session, text, empty=empty, lines=lines)
+                loaded = self._load.run(session, [file])
+                if self._watermark is not None and isinstance(file, JsonFile):
+                    self._watermark.store(session, file.records())
+                return loaded
             except UnicodeDecodeError as error:
                 raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
 
-    def _answered(self, session: "Session", text: IO[str], *, empty: bool) -> DataFile:
+    def _answered(self, session: "Session", text: IO[str], *, empty: bool, lines: bool) -> DataFile:
         """Return the answer as what a load copies."""
         name, reading = self._load.name, self._load.reading
 
@@ -215,7 +258,7 @@ class HttpExtract(StoresRows, CheckedJob):
             yield text
 
         @contextmanager
-        def lines() -> Iterator[Iterator[tuple[int, str]]]:
+        def numbered_lines() -> Iterator[Iterator[tuple[int, str]]]:
             with opened() as file:
                 yield enumerate(file, 1)
 
@@ -224,8 +267,8 @@ class HttpExtract(StoresRows, CheckedJob):
             return JsonFile(name, lambda: nullcontext(()), reading)
         if self.format == "csv":
             return CsvFile(name, opened, reading)
-        if self.format == "jsonl":
-            return JsonFile(name, lines, reading)
+        if lines or self.format == "jsonl":
+            return JsonFile(name, numbered_lines, reading)
         found = records_of(text.read(), name, self.records, self._declared(session))
         numbered = list(enumerate(found, 1))
         return JsonFile(name, lambda: nullcontext(numbered), reading)
@@ -246,19 +289,3 @@ class HttpExtract(StoresRows, CheckedJob):
 def _require(kept: bool, rule: str) -> None:
     if not kept:
         raise InvalidPayload(rule)
-
-
-def _revealed(value: Any) -> Any:
-    if isinstance(value, str):
-        return jobapi.reveal(value)
-    if isinstance(value, Mapping):
-        return {key: _revealed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_revealed(item) for item in value]
-    return value
-
-
-def _parameter(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return jobapi.reveal(value) if isinstance(value, str) else str(value)

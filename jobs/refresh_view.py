@@ -1,16 +1,14 @@
 """RefreshView: run the query of a materialised view again."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from headrace.errors import JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.sql.packaged import execute
-from headrace.template import Preview, RenderedSql, quote_identifier
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from headrace.jobs.statements.previews import named_table
+from headrace.jobs.tables.view_refresh import is_concurrent, refresh
+from headrace.template import Preview, RenderedSql
 
 
 class RefreshView(CheckedJob):
@@ -40,9 +38,9 @@ class RefreshView(CheckedJob):
 
     def handle(self) -> dict[str, Any]:
         with self.session() as session:
-            concurrently = self._is_concurrent(session)
+            concurrently = is_concurrent(session, self.view, self.concurrently)
             logger.info("Refreshing %s%s", self.view, " concurrently" if concurrently else "")
-            execute(session, self._statement(concurrently))
+            refresh(session, named_table(self.view), concurrently=concurrently)
             count = execute(session, self.sql("count_rows", table=self.view)).scalar_one()
         result = {"view": self.view, "row_count": int(count), "concurrently": concurrently}
         return self.judged(result, self.view)
@@ -52,24 +50,5 @@ class RefreshView(CheckedJob):
         yield Preview(self._statement(self.concurrently or False), self.connection, note)
         yield from self.check_previews(self.view)
 
-    def _is_concurrent(self, session: "Session") -> bool:
-        statement = self.sql("view_facts", view=quote_identifier(self.view))
-        found = execute(session, statement).first()
-        if found is None:
-            raise JobFailure(f"there is no materialized view {self.view}")
-        if found.kind != "m":
-            raise JobFailure(f"{self.view} is no materialized view: there is nothing to refresh")
-        possible = found.populated and found.keyed
-        if self.concurrently and not possible:
-            raise JobFailure(
-                f"{self.view} cannot be refreshed concurrently: "
-                + (
-                    "it has no unique index over all of its rows, by plain columns; CREATE one"
-                    if not found.keyed
-                    else "it has never been filled; leave concurrently out the first time"
-                )
-            )
-        return bool(possible if self.concurrently is None else self.concurrently)
-
     def _statement(self, concurrently: bool) -> RenderedSql:
-        return self.sql("refresh_view", view=self.view, concurrently=concurrently)
+        return self.sql("refresh_view", view=named_table(self.view), concurrently=concurrently)

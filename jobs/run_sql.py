@@ -7,16 +7,20 @@ from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.sql.query_result import ROWS_KEPT
-from headrace.jobs.statements.previews import of_replace, of_script
+from headrace.jobs.statements.previews import of_replace, of_script, of_view
+from headrace.jobs.statements.read_only import run_reading
+from headrace.jobs.statements.session_role import set_role, working_as
 from headrace.jobs.statements.user_sql import (
     load_source,
+    only_read,
     refuse_outside_transaction,
     render_script,
     run_statements,
 )
-from headrace.jobs.tables.expectations import Expectation, Expected
+from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.jobs.tables.view_storage import Materialized, View, refuse_policy, store_view
 from headrace.template import Preview, RenderedSql, first_word, has_word
 
 MOST_KEPT = 10_000
@@ -31,7 +35,8 @@ class RunSql(CheckedJob):
     their `columns` and the first 100 `rows`, or as many as `keep_rows` says, up to 1 MB;
     `truncated: true` means that rows were left out to stay below that. Numbers keep every digit;
     intervals with months, infinite dates, 24:00 and years outside 1 to 9999 are the text that
-    PostgreSQL writes.
+    PostgreSQL writes. On a named connection, SQL that only reads runs in a transaction that only
+    reads, and leaves no row in `headrace.ledger` there.
 
     Parameters:
         sql: the SQL itself.
@@ -40,15 +45,23 @@ class RunSql(CheckedJob):
         params: values for the template.
         into: a table that will contain exactly the last statement's rows. It is created if it is
             missing; an existing one keeps its definition, owner, privileges and other columns.
+        materialized: what `into` is: a table; a view with the last statement as its query, in
+            which values of the template are constants; or a materialized_view. An existing view
+            keeps its options, owner, privileges and comments, a materialized view also its
+            indexes; if its query is the same, it is refreshed, concurrently if that can be.
         on_schema_change: what to do if that table lacks a column, or has one that cannot take
             the query's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the query lacks; recreate, which
-            drops the table with its privileges.
+            drops the table with its privileges. A view takes fail, append_new_columns and
+            recreate, a materialized view fail and recreate.
         expect: fail, and save nothing, if the numbers of `into` are others: `rows`, as in ">0";
-            `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%.
+            `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%. A
+            materialized view takes `rows`, a view has no rows of its own.
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
             then commits separately, and a crash may repeat it.
         keep_rows: the greatest number of rows in the result, up to 10000.
+        role: the role to work as (SET ROLE); the connection's role must be a member of it. What
+            the step makes belongs to it. Default: the connection's `role`.
     """
 
     binds_sql = True
@@ -57,13 +70,14 @@ class RunSql(CheckedJob):
         "columns": list,
         "rows": list[dict[str, Any]],
         "into": str,
+        "materialized": str,
         "truncated": bool,
         **CHECK_RESULT,
     }
     tables_written = ("into",)
     tables_made = ("into",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         sql: str | None = None,
         sql_path: str | None = None,
@@ -73,14 +87,18 @@ class RunSql(CheckedJob):
         transaction: bool = True,
         keep_rows: int = ROWS_KEPT,
         *,
+        materialized: Materialized = "table",
         expect: Expected | None = None,
+        role: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if (sql is None) == (sql_path is None):
             raise InvalidPayload("RunSql takes either sql or sql_path")
+        self.expect = Expectation.read(expect)
         if expect and into is None:
             raise InvalidPayload("expect speaks of the rows of `into`, which is missing")
+        _refuse_for_view(materialized, into, self.expect, on_schema_change)
         if into is not None and not transaction:
             raise InvalidPayload("into needs the transaction: remove transaction: false")
         if self.checks and not transaction:
@@ -91,7 +109,7 @@ class RunSql(CheckedJob):
         self.keep_rows = keep_rows
         self.params = params
         self.into, self.on_schema_change = into, on_schema_change
-        self.expect = Expectation.read(expect)
+        self.materialized, self.role = materialized, role
         self.transactional = transaction
         self.refuse_checks_of(into)
 
@@ -100,14 +118,28 @@ class RunSql(CheckedJob):
         statements = render_script(source, self.params)
         logger.info("Running %d statements of %s", len(statements), source.name)
         if not self.transactional:
-            patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
-            with self.autocommit(patient=patient) as connection:
-                return run_statements(connection, statements, keep=self.keep_rows)
+            return self._outside(statements)
         if self.into is not None:
             return self._store(statements, self.into)
+        if self.connection is not None and not self.checks and only_read(statements):
+            result = self._reading(statements)
+            if result is not None:
+                return result
         with self.session() as session:
+            set_role(session, self.role)
             result = run_statements(session, statements, keep=self.keep_rows)
         return self.judged(result, None)
+
+    def _outside(self, statements: list[RenderedSql]) -> dict[str, Any]:
+        patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
+        with self.autocommit(patient=patient) as connection, working_as(connection, self.role):
+            return run_statements(connection, statements, keep=self.keep_rows)
+
+    def _reading(self, statements: list[RenderedSql]) -> dict[str, Any] | None:
+        """Run statements that only read; None if they turn out to do more: nothing is done then."""
+        with self.session(read_only=True) as session:
+            set_role(session, self.role)
+            return run_reading(session, statements, keep=self.keep_rows)
 
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
@@ -121,7 +153,10 @@ class RunSql(CheckedJob):
             return
         self.refuse_statements([one.sql for one in previews])
         yield from previews[:-1]
-        yield from of_replace(previews[-1], self.into)
+        if self.materialized == "table":
+            yield from of_replace(previews[-1], self.into)
+        else:
+            yield from of_view(previews[-1], self._view(previews[-1].sql, self.into))
         yield from self.check_previews(self.into)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
@@ -131,7 +166,10 @@ class RunSql(CheckedJob):
     def _store(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         query = statements[-1]
         _refuse_unstorable(query)
+        if self.materialized != "table":
+            return self._store_view(statements, into)
         with self.session() as session:
+            set_role(session, self.role)
             run_statements(session, statements[:-1])
             count = replace_table(
                 session,
@@ -142,6 +180,35 @@ class RunSql(CheckedJob):
             )
         logger.info("Stored %d rows in %s", count, into)
         return self.judged({"row_count": count, "into": into}, into)
+
+    def _store_view(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
+        result: dict[str, Any] = {"into": into, "materialized": self.materialized}
+        with self.session() as session:
+            set_role(session, self.role)
+            run_statements(session, statements[:-1])
+            rows = store_view(session, self._view(statements[-1], into))
+        if rows is not None:
+            self.expect.check_rows(rows, into)
+            result["row_count"] = rows
+        logger.info("Stored the query in %s, %s", into, self.materialized)
+        return self.judged(result, into)
+
+    def _view(self, query: RenderedSql, into: str) -> View:
+        return View(into, self.materialized, query, self.on_schema_change)
+
+
+def _refuse_for_view(
+    kind: Materialized, into: str | None, expect: Expectation, policy: OnSchemaChange
+) -> None:
+    if kind == "table":
+        return
+    if into is None:
+        raise InvalidPayload("materialized says what `into` is, which is missing")
+    if kind == "view" and expect != NOTHING_EXPECTED:
+        raise InvalidPayload("a view stores no rows: use `checks` in place of expect")
+    if expect.max_delete is not None:
+        raise InvalidPayload("expect.max_delete is for tables: a materialized view is made anew")
+    refuse_policy(kind, policy)
 
 
 def _refuse_unstorable(query: RenderedSql) -> None:

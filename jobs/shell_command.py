@@ -21,6 +21,15 @@ _LONGEST_KEPT = 500
 _SIGNALLED = 128
 
 
+# Says which command has ended the script: a pipe's last one stands for it, with all exit codes.
+_TELL = (
+    '__headrace_tell() { case $- in *e*) case $2 in *" "*)'
+    ' set -- "$1 (of the commands in the pipe: $2)" "" "$3" "$4";; esac;'
+    """ printf 'line %s: %s: exit code %s\\n' "$3" "${4%%$'\\n'*}" "$1" >&2;; esac; };"""
+    """ trap '__headrace_tell "$?" "${PIPESTATUS[*]}" "$LINENO" "$BASH_COMMAND"' ERR; """
+)
+
+
 class ShellCommand(BaseJob):
     """Run a program; `shell_commands: true` in `config.yaml` allows it.
 
@@ -34,9 +43,9 @@ class ShellCommand(BaseJob):
     Parameters:
         command: a list, the program and its arguments; or a text, a script for `/bin/sh` under
             `set -euo pipefail`: it fails with its first command that fails, also in a pipe, and
-            at a variable that is not set. It must not contain a template, because values in a
-            script would become code. Pass values in a list, or by `env`, which the script reads
-            as `"$NAME"`.
+            at a variable that is not set. The error has its line and text. The script must not
+            contain a template, because values in it would become code. Pass values in a list, or
+            by `env`, which the script reads as `"$NAME"`.
         cwd: the folder to run in, searched beside the pipeline, in the pipelines folder and in
             the output folders. Default: the project folder.
     """
@@ -101,7 +110,8 @@ class ShellCommand(BaseJob):
 
     def _arguments(self) -> list[str]:
         if isinstance(self.command, str):
-            return [*_script_shell(), self.command]
+            shell, told = _script_shell()
+            return [*shell, told + self.command]
         return [str(part) for part in self.command]
 
     def _folder(self) -> Path:
@@ -115,17 +125,27 @@ class ShellCommand(BaseJob):
 
 
 @cache
-def _script_shell() -> tuple[str, ...]:
+def _script_shell() -> tuple[tuple[str, ...], str]:
     """Return what runs a script that ends at the first command that fails, in a pipe, too.
 
-    Of the shells that `/bin/sh` may be, some (dash) do not know `pipefail`: bash in its place.
+    With it comes what stands before the script, on its first line. Of the shells that `/bin/sh` may
+    be, some (dash) do not know `pipefail`, or what has failed: bash in its place.
     """
+    fallback: tuple[tuple[str, ...], str] | None = None
     for shell in (("/bin/sh",), ("/bin/bash", "--posix"), ("/usr/bin/bash", "--posix")):
         strict = (*shell, "-eu", "-o", "pipefail", "-c")
-        with suppress(OSError):
-            if subprocess.run([*strict, ":"], capture_output=True, check=False).returncode == 0:
-                return strict
-    return (SHELL, "-eu", "-c")
+        if _works(strict, ":"):
+            if _works((*shell, "-E", *strict[len(shell) :]), f"{_TELL}:"):
+                return (*shell, "-E", *strict[len(shell) :]), _TELL
+            fallback = fallback or (strict, "")
+    return fallback or ((SHELL, "-eu", "-c"), "")
+
+
+def _works(shell: Sequence[str], script: str) -> bool:
+    with suppress(OSError):
+        done = subprocess.run([*shell, script], capture_output=True, check=False)
+        return done.returncode == 0 and not done.stderr
+    return False
 
 
 def _kept(line: bytes) -> str:

@@ -1,12 +1,15 @@
 """SyncTable: carry over what has changed."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.previews import ALL_COLUMNS, NEEDS_STAGED, named_table, of_stage_table
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.key_merge import written_by_key
@@ -15,12 +18,20 @@ from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
 from headrace.jobs.tables.table_catalog import Table, named, unquoted
+from headrace.jobs.transfer.chunk_progress import chunks_reached, keep_chunks
+from headrace.jobs.transfer.chunks import next_chunk
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
-from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, merge
+from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, key_of, merge
+from headrace.jobs.transfer.query_source import NAME, from_query, opened_query, read_query
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
-from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
+from headrace.jobs.transfer.watermark import (
+    Incremental,
+    IncrementalGiven,
+    Progress,
+    begin,
+)
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -39,6 +50,7 @@ class SyncTable(CheckedJob):
 
     Parameters:
         source_table: the table or view to read.
+        source_sql: a SELECT to read instead; its rows travel as text.
         target_table: the table to update.
         primary_key: the column, or columns, that match rows; never null in the source. As the
             target calls them.
@@ -65,6 +77,9 @@ class SyncTable(CheckedJob):
         on_schema_change: what to do if the target lacks a column, or has one that cannot take
             the source's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types.
+        chunk_size: rows a chunk, each committed by itself, so that a retry goes on after the last
+            one; readers see the chunks that are done. In the order of the cursor, or of the key.
+            Not with expect, checks or deletes.
         expect: fail, and save nothing, if the numbers are others: `rows` (read from the source),
             as in ">0"; `max_delete`, rows or a share of the target's rows that may be deleted,
             as in 5%.
@@ -77,20 +92,22 @@ class SyncTable(CheckedJob):
         "updated": int,
         "deleted": int,
         "restored": int,
+        "chunks": int,
         "table": str,
         **CHECK_RESULT,
     }
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
-    in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
+    in_sql: ClassVar[tuple[str, ...]] = ("where", "source_sql", *IN_SQL)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
-        source_table: str,
-        target_table: str,
+        source_table: str | None = None,
+        target_table: str | None = None,
         key: str | list[str] | None = None,
         *,
+        source_sql: str | None = None,
         primary_key: str | list[str] | None = None,
         columns: list[str] | None = None,
         select: list[str] | None = None,
@@ -104,14 +121,20 @@ class SyncTable(CheckedJob):
         delete_missing: DeleteMissing | None = None,
         delete: bool = False,
         on_schema_change: KeepingTable = "fail",
+        chunk_size: int | None = None,
         expect: Expected | None = None,
         source_connection: str | None = None,
         target_connection: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source_table, self.target_table = source_table, target_table
-        self.key = _key_of(key, primary_key, columns)
+        if not target_table:
+            raise InvalidPayload("target_table is missing: the table to update")
+        if (source_table is None) == (source_sql is None):
+            raise InvalidPayload("SyncTable takes either source_table or source_sql")
+        self.query = None if source_sql is None else read_query(source_sql)
+        self.source_table, self.target_table = source_table or NAME, target_table
+        self.key = key_of(key, primary_key, columns)
         self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
         self.selection = Selection.read(columns, select, where, self.masks)
         self.incremental = Incremental.read(incremental)
@@ -121,6 +144,14 @@ class SyncTable(CheckedJob):
             merge_strategy, gone, update_columns, scd2, on_schema_change, expected
         )
         self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
+        self.chunk_size = chunk_size
+        if chunk_size is not None:
+            self.merge.check_chunks(chunk_size, incremental=incremental is not None)
+            if expect is not None or self.checks:
+                raise InvalidPayload(
+                    "expect and checks judge one transaction, and chunks are committed by "
+                    "themselves: leave chunk_size out, or check the table in a step of its own"
+                )
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
         self.refuse_checks_of(target_table)
@@ -128,35 +159,80 @@ class SyncTable(CheckedJob):
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
         selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
-        with (
-            self.session(self.target_connection) as target,
-            open_source(
+        if self.chunk_size is not None:
+            result = self._in_chunks(selection, self.chunk_size)
+        else:
+            with (
+                self.session(self.target_connection) as target,
+                self._opened(target, selection) as source,
+            ):
+                result = self._read(target, source)
+        logger.info("Synchronised %s: %s", self.target_table, result)
+        told = {**result, "table": self.target_table}
+        return self.judged(told, self.target_table, self.target_connection)
+
+    @contextmanager
+    def _opened(self, target: "Session", selection: Selection) -> Iterator[Source]:
+        if self.query is None:
+            with open_source(
                 self,
                 target,
                 self.source_table,
                 selection,
                 source_connection=self.source_connection,
                 target_connection=self.target_connection,
-            ) as source,
-        ):
-            result = self._read(target, source)
-        logger.info("Synchronised %s: %s", self.target_table, result)
-        told = {**result, "table": self.target_table}
-        return self.judged(told, self.target_table, self.target_connection)
+            ) as source:
+                yield source
+        elif self.source_connection == self.target_connection:
+            yield opened_query(target, self.query, selection, local=True)
+        else:
+            with self.session(self.source_connection, read_only=True) as session:
+                yield opened_query(session, self.query, selection, local=False)
 
-    def _read(self, target: "Session", source: Source) -> dict[str, int]:
-        if self.incremental is None:
-            return self._merge(target, source, None)
+    def _in_chunks(self, selection: Selection, size: int) -> dict[str, int]:
+        job = jobapi.current().job_id
+        totals = dict.fromkeys(("inserted", "updated", "deleted", "chunks"), 0)
+        first: Progress | None = None
+        after: Sequence[str] | None = None
+        while True:
+            number = totals["chunks"] + 1
+            label = f"attempt {jobapi.current().attempt}, chunk {number}"
+            with self.batch(label, self.target_connection) as target:
+                assert target is not None, "a label is used once an attempt"
+                with self._opened(target, selection) as source:
+                    progress = self._begun(target, source)
+                    first = first or progress
+                    if number == 1 and progress is None:
+                        after = chunks_reached(target, self.target_table, job)
+                    by = [progress.cursor] if progress else self._key_in(source.model)
+                    chunk = next_chunk(progress.source if progress else source, by, after, size)
+                    if progress is not None and first is not None:
+                        progress.go_on_from(first, ended=chunk.end is None)
+                    result = self._merge(target, chunk.source, progress)
+                    if progress is None:
+                        keep_chunks(target, self.target_table, job, chunk.end)
+            totals = {name: total + result.get(name, 1) for name, total in totals.items()}
+            logger.info("Chunk %d is committed: %s", number, totals)
+            after = chunk.end
+            if after is None:
+                return totals
+
+    def _begun(self, target: "Session", source: Source) -> Progress | None:
         # Nobody else loads into the table between the look at the watermark and its change.
         lock_name(target, self.target_table)
-        progress = begin(
+        if self.incremental is None:
+            return None
+        return begin(
             target,
             source,
             self.incremental,
             table=self.target_table,
             connection=self.source_connection,
         )
-        return self._merge(target, progress.source, progress)
+
+    def _read(self, target: "Session", source: Source) -> dict[str, int]:
+        progress = self._begun(target, source) if self.incremental is not None else None
+        return self._merge(target, progress.source if progress else source, progress)
 
     def _merge(
         self, target: "Session", source: Source, progress: Progress | None
@@ -181,9 +257,12 @@ class SyncTable(CheckedJob):
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection
-        yield from of_stage_table(
-            self.source_table, self.columns, source, target, self.selection.where
-        )
+        if self.query is not None:
+            yield Preview(packaged_sql("no_rows", query=from_query(self.query)), source)
+        else:
+            yield from of_stage_table(
+                self.source_table, self.columns, source, target, self.selection.where
+            )
         table = named_table(self.target_table)
         lock = self.sql("lock_rows", table=table)
         yield Preview(lock, target, f"where {self.target_table} is missing, it is created instead")
@@ -204,19 +283,3 @@ class SyncTable(CheckedJob):
             there = {column.name for column in model.columns}
             missing = next(name for name in self.key if unquoted(name) not in there)
             raise JobFailure(f"{self.source_table} has no key column {missing!r}") from None
-
-
-def _key_of(
-    key: str | list[str] | None, primary_key: str | list[str] | None, columns: list[str] | None
-) -> list[str]:
-    if key is not None and primary_key is not None:
-        raise InvalidPayload("key is another name of primary_key: keep one of them")
-    given = primary_key if key is None else key
-    if given is None:
-        raise InvalidPayload("primary_key is missing: the columns that match rows")
-    found = [given] if isinstance(given, str) else given
-    if not found:
-        raise InvalidPayload("primary_key must have at least one column")
-    if columns is not None and not set(map(unquoted, found)) <= set(map(unquoted, columns)):
-        raise InvalidPayload("columns must include the key")
-    return found

@@ -15,6 +15,7 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from bench.peers.headrace.adapter import Adapter
+from bench.workloads import loaders
 from bench.workloads.idle import family
 
 _SOURCE = """
@@ -50,7 +51,9 @@ _UPSERT = (
 _LIMIT_S = 600.0
 
 
-def run(contender: Adapter, *, job: str, rows: int, changed: bool = False) -> dict[str, Any]:
+def run(
+    contender: Adapter, *, job: str, rows: int, changed: bool = False, alone: bool = False
+) -> dict[str, Any]:
     bench = Beside(contender, job)
     try:
         bench.prepare(rows)
@@ -63,9 +66,25 @@ def run(contender: Adapter, *, job: str, rows: int, changed: bool = False) -> di
         bench.settle()
         ours_s, peak_mb = bench.ours()
         bench.compare(rows)
+        compared = not (changed or alone)
+        theirs = loaders.mirror(bench.source, bench.target, rows) if compared else {}
     finally:
         bench.end()
-    return {"value": hand_s / ours_s, "hand_s": hand_s, "ours_s": ours_s, "peak_mb": peak_mb}
+    return figures(hand_s, ours_s, peak_mb, theirs)
+
+
+def figures(
+    hand_s: float, ours_s: float, peak_mb: float, theirs: dict[str, float]
+) -> dict[str, float]:
+    """Return what is stored of one round: times, memory, and how many times as fast we are."""
+    return {
+        "value": hand_s / ours_s,
+        "hand_s": hand_s,
+        "ours_s": ours_s,
+        "peak_mb": peak_mb,
+        **theirs,
+        **{name.replace("_s", "_times"): seconds / ours_s for name, seconds in theirs.items()},
+    }
 
 
 class Beside:

@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from bench.peers.headrace.adapter import Adapter
-from bench.workloads.copies import Beside, run_on
+from bench.workloads import loaders
+from bench.workloads.copies import Beside, figures, run_on
 
 _TABLE = """
 DROP TABLE IF EXISTS {name};
@@ -27,7 +28,10 @@ VACUUM ANALYZE source
 """
 
 
-def run(contender: Adapter, *, direction: str, rows: int, kind: str = "csv") -> dict[str, Any]:
+def run(
+    contender: Adapter, *, direction: str, rows: int, kind: str = "csv", alone: bool = False
+) -> dict[str, Any]:
+    theirs: dict[str, float] = {}
     bench = _Files(contender, "LoadFile" if direction == "in" else "ExportQuery")
     try:
         bench.prepare_files(rows, kind)
@@ -37,14 +41,18 @@ def run(contender: Adapter, *, direction: str, rows: int, kind: str = "csv") -> 
             bench.settle()
             ours_s, peak_mb = bench.job({"path": f"bench.{kind}", "table": "ours"})
             bench.compare(rows)
+            if kind == "csv" and not alone:
+                theirs = loaders.load(bench.file, bench.target, rows)
         else:
             hand_s = bench.psql("\\copy source to '{0}.hand' (format csv, header)")
             bench.settle()
             given = {"path": f"out.{kind}", "sql": "SELECT * FROM source"}
             ours_s, peak_mb = bench.job(given)
+            if not alone:
+                theirs = loaders.export(bench.target, bench.file.with_name("theirs.csv"), rows)
     finally:
         contender.stop_workers()
-    return {"value": hand_s / ours_s, "hand_s": hand_s, "ours_s": ours_s, "peak_mb": peak_mb}
+    return figures(hand_s, ours_s, peak_mb, theirs)
 
 
 class _Files(Beside):
@@ -56,7 +64,7 @@ class _Files(Beside):
         run_on(self.target, *_FILL.format(rows=rows).split(";"))
         folder = self._contender.place.scratch / "pipelines"
         folder.mkdir(exist_ok=True)
-        self._file = folder / "bench.csv"
+        self.file = folder / "bench.csv"
         self.psql("\\copy source to '{0}' (format csv, header)")
         self._contender.install()
         self._contender.start_workers(1)
@@ -71,5 +79,5 @@ class _Files(Beside):
         if psql is None:
             raise RuntimeError("psql is not installed")
         began = time.monotonic()
-        subprocess.run([psql, "-qX", self.target, "-c", command.format(self._file)], check=True)
+        subprocess.run([psql, "-qX", self.target, "-c", command.format(self.file)], check=True)
         return time.monotonic() - began

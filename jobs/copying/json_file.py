@@ -37,6 +37,11 @@ class JsonFile:
         names = rules.columns(found, self.name) if found and not rules.changes_nothing else found
         return [name for name in names if name is not None]
 
+    def records(self) -> Iterator[str]:
+        """Yield the text of each record."""
+        with self._open() as opened:
+            yield from (record for _number, record in opened if record.strip())
+
     def copy(self, intake: Intake) -> None:
         """Copy the records; a key that one lacks takes its column's default.
 

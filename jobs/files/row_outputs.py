@@ -164,7 +164,8 @@ class SheetOutput(_Typed):
     def let_go(self) -> None:
         """Remove the temporary file in which the rows are until the workbook is saved."""
         if not self._saved:
-            self._book.save(io.BytesIO())
+            self._sheet.close()
+            self._sheet._writer.cleanup()  # noqa: SLF001 - it removes it at exit only
 
     def _append(self, row: list[Any]) -> None:
         if self._written == _SHEET_ROWS:

@@ -95,7 +95,7 @@ def records_of(text: str, name: str, path: str | None, declared: Sequence[str] |
     try:
         found = whole(text)
         if path:
-            found = _at(found, path.split("."), name, path)
+            found = _at(found, name, path)
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise
@@ -111,16 +111,26 @@ def records_of(text: str, name: str, path: str | None, declared: Sequence[str] |
     return rows
 
 
-def _at(found: str, keys: Sequence[str], name: str, path: str) -> str:
-    """Return the value at a path; a key may hold dots itself."""
-    places = _places(found, tuple(keys))
+def value_at(document: str, name: str, path: str) -> str | None:
+    """Return the value at a path of a document that was read, as it is written there.
+
+    Raises:
+        JobFailure: the path may mean two of them.
+    """
+    places = _places(document, tuple(path.split(".")))
     if len(places) > 1:
         raise JobFailure(f"{name}: {path!r} is ambiguous: a key of the answer contains a dot")
-    if places:
-        return places[0]
+    return places[0] if places else None
+
+
+def _at(found: str, name: str, path: str) -> str:
+    """Return the value at a path; a key may hold dots itself."""
+    value = value_at(found, name, path)
+    if value is not None:
+        return value
+    missing = _missing(found, path.split("."))
     raise JobFailure(
-        f"{name}: the answer has no {path!r}: {_missing(found, keys)!r} is missing; it begins"
-        f" {_told(found)}"
+        f"{name}: the answer has no {path!r}: {missing!r} is missing; it begins {_told(found)}"
     )
 
 

@@ -58,7 +58,8 @@ class Answer:
     """An answer: `size_bytes` of it were written, `start` is how it begins when it is unpacked.
 
     `charset` is None where nothing says it. `ends_by_closing`: only the closed connection says that
-    all of it has come; without TLS a server that has failed closes it in the same way.
+    all of it has come; without TLS a server that has failed closes it in the same way. `url` is the
+    address that has answered, `links` are its headers Link.
     """
 
     status: int
@@ -66,11 +67,21 @@ class Answer:
     charset: str | None
     start: bytes = b""
     ends_by_closing: bool = False
+    url: str = ""
+    links: tuple[str, ...] = ()
 
     @property
     def has_content(self) -> bool:
         """Return whether its status lets it have any: 204 does not."""
         return self.status not in EMPTY
+
+
+class NoData(JobFailure):
+    """An answer whose status says that it is none; `retry_after` is its header of that name."""
+
+    def __init__(self, said: str, status: int, retry_after: str | None) -> None:
+        super().__init__(said)
+        self.status, self.retry_after = status, retry_after
 
 
 def refuse_request(request: Request, allowed: AllowedHosts) -> None:
@@ -112,7 +123,8 @@ def fetch(
                 taken = _taken(answer, into, _place(request, url), most_bytes, keep_gzip)
                 # TLS tells a connection that was closed from one that was cut.
                 unsure = taken.ends_by_closing and url.scheme != "https"
-                return replace(taken, ends_by_closing=unsure)
+                links = tuple(answer.headers.getlist("link"))
+                return replace(taken, ends_by_closing=unsure, url=url.geturl(), links=links)
         following = _redirected(request, url, targets, allowed)
         if origin(following) != origin(url):
             headers = harmless(request.headers)
@@ -137,7 +149,8 @@ def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> 
     text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
     why = _WHY_NO_DATA.get(status, "that is not data" if 200 <= status < 300 else "")
     told = "; it says: ".join(filter(None, (why, text))) or "without a word"
-    raise JobFailure(f"{place} answered {status} {answer.reason or ''}: {told}")
+    said = f"{place} answered {status} {answer.reason or ''}: {told}"
+    raise NoData(said, status, answer.headers.get("retry-after"))
 
 
 def _taken(

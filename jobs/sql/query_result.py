@@ -19,6 +19,7 @@ from psycopg2.extensions import (
     register_type,
 )
 
+from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import connection_of, execute
 from headrace.model import exact_json
 from headrace.template import RenderedSql
@@ -63,7 +64,11 @@ def outcome(cursor: "CursorResult[Any]", keep: int = ROWS_KEPT) -> dict[str, Any
                 rows.append(kept)
         count += 1
     found = {"row_count": count, "columns": columns, "rows": rows}
-    return found | {"truncated": True} if full else found
+    if not full:
+        return found
+    logger.warning("The result keeps %d of %d rows: more do not fit into %d MB", len(rows), count,
+                   BYTES_KEPT // 1_000_000)  # fmt: skip
+    return found | {"truncated": True}
 
 
 def as_json(value: Any) -> Any:

@@ -10,6 +10,7 @@ from headrace.jobs.statements.user_sql import Source, load_source, rendered_whol
 from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement
 from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
 from headrace.jobs.tables.table_catalog import split_table, unquoted
+from headrace.jobs.tables.view_storage import View
 from headrace.template import Preview, RenderedSql, SqlSource, quote_identifier, quote_name
 
 # Stands for columns that only the catalogue knows, or a file that is not there yet.
@@ -51,6 +52,16 @@ def of_replace(query: Preview, table: str) -> Iterator[Preview]:
     staging = packaged_sql("stage_rows", staged=STAGED, query=query.sql)
     yield replace(query, sql=staging, explain=query.explain or query.sql)
     yield from of_store(table, query.connection)
+
+
+def of_view(query: Preview, view: View) -> Iterator[Preview]:
+    """Yield what `store_view` does where it is not there yet."""
+    split_table(view.written)
+    there = "is refreshed" if view.is_materialized else "stays"
+    note = f"if {view.written} exists with the same query, it {there} instead"
+    statement = view.create(view.name, replace=not view.is_materialized)
+    explain = query.explain or query.sql
+    yield Preview(statement, query.connection, note, explain, source=query.source)
 
 
 def of_store(

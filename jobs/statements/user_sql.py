@@ -1,5 +1,6 @@
 """Runs SQL that a user wrote: a file or inline, one or more statements."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def run_statements(
     for statement in statements:
         if not isinstance(target, Connection):
             refuse_outside_transaction(statement)
-        reads = not isinstance(target, Connection) and _only_reads(statement)
+        reads = not isinstance(target, Connection) and only_read([statement])
         result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)
@@ -140,9 +141,12 @@ def _statements(whole: RenderedSql, name: str) -> list[RenderedSql]:
     return statements
 
 
-def _only_reads(statement: RenderedSql) -> bool:
-    text = statement.marked
-    return first_word(text) in _READS and not any(has_word(text, word) for word in _WRITES)
+def only_read(statements: Iterable[RenderedSql]) -> bool:
+    """Return whether statements write nothing by themselves; a function in them still may."""
+    return all(
+        first_word(one.marked) in _READS and not any(has_word(one.marked, w) for w in _WRITES)
+        for one in statements
+    )
 
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:

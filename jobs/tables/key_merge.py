@@ -41,6 +41,7 @@ def write_by_key(
     delete: bool,
     update: bool | Sequence[str] = True,
     expect: Expectation = NOTHING_EXPECTED,
+    sequences: bool = True,
 ) -> Written:
     """Bring a table to the staged rows by key: only rows that differ are written.
 
@@ -69,7 +70,8 @@ def write_by_key(
     if target.sifted:
         unchanged = 0 if differing is None else differing - written.updated
         _refuse_sifted(session, target, key, unchanged, delete=delete)
-    advance_sequences(session, target, names)
+    if sequences:
+        advance_sequences(session, target, names)
     return written
 
 

@@ -37,21 +37,26 @@ class RecordTable:
         Raises:
             JobFailure: the role may neither use nor create it; says what a DBA has to run.
         """
-        if self._is_usable(session):
+        if self.is_usable(session):
             return
         lock_name(session, self.written)
-        if not self._is_usable(session):
+        if not self.is_usable(session):
             create_schema(session, self.written)
             execute(session, packaged_sql(self.create))
 
-    def _is_usable(self, session: "Session") -> bool:
+    def is_usable(self, session: "Session", *, told: bool = True) -> bool:
+        """Return whether the role can use the table; False if it is missing and can be made.
+
+        Raises:
+            JobFailure: neither, with what a DBA has to run; only if it is to be `told`.
+        """
         statement = packaged_sql(
             "record_rights", schema=SCHEMA, table=self.name, rights=list(self.rights)
         )
         state = execute(session, statement).first()
         if state is None:
             return False
-        if not state.usable and (state.there or not state.may_make):
+        if told and not state.usable and (state.there or not state.may_make):
             raise JobFailure(
                 f"the role {state.role} cannot {self.purpose} in {self.written}. "
                 f"Let an owner of the schema run {self._remedy(state)}"

@@ -71,7 +71,7 @@ def replace_rows(
             refuse_kept(session, target)
         for change in changes:
             execute(session, change)
-        _insert_all(session, target, columns, rows)
+        insert_all(session, target, columns, rows)
     advance_sequences(session, target, [column.name for column in columns])
 
 
@@ -80,7 +80,12 @@ def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool
     return packaged_sql("insert_staged", table=table, staged=STAGED, columns=columns, always=always)
 
 
-def _insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
+def insert_all(session: "Session", target: Table, columns: Sequence[Column], rows: int) -> None:
+    """Insert all staged rows, `rows` in number.
+
+    Raises:
+        JobFailure: the table has not taken all of them.
+    """
     names = [column.name for column in columns]
     statement = insert_statement(target.sql, names, always=overriding(columns))
     stored = execute(session, statement).rowcount
@@ -98,7 +103,7 @@ def _replace_by_key(
     changes: Sequence[RenderedSql],
     expect: Expectation,
 ) -> None:
-    key = _key_of(session, target, [column.name for column in columns])
+    key = key_of(session, target, [column.name for column in columns])
     check_keys(session, key, target.written)
     for change in changes:
         execute(session, change)
@@ -109,7 +114,7 @@ def _replace_by_key(
         written.inserted, written.updated, written.deleted,
     )  # fmt: skip
     if written.deleted:
-        _tell_cascades(session, target)
+        tell_cascades(session, target)
 
 
 def check_loss(
@@ -131,7 +136,12 @@ def _unique_key(session: "Session", target: Table, names: Sequence[str]) -> list
     return None
 
 
-def _key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
+def key_of(session: "Session", target: Table, names: Sequence[str]) -> list[str]:
+    """Return the unique key by which rows with these columns are found.
+
+    Raises:
+        JobFailure: the table has none.
+    """
     key = _unique_key(session, target, names)
     if key is not None:
         return key
@@ -148,7 +158,8 @@ def _why_by_key(target: Table) -> str:
     return "it has values in columns that the new rows lack"
 
 
-def _tell_cascades(session: "Session", target: Table) -> None:
+def tell_cascades(session: "Session", target: Table) -> None:
+    """Tell which tables' rows were changed or deleted with the deleted ones."""
     statement = packaged_sql("cascading_children", oid=target.oid)
     for row in execute(session, statement):
         logger.warning(

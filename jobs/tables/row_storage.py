@@ -91,13 +91,13 @@ def store_staged(
     if target is None:
         make_of_staged(session, table, staged.rows, model=staged.model)
     else:
-        agreed = _agreed(session, target, staged, on_schema_change, replaces=True)
+        agreed = agree_on(session, target, staged, on_schema_change, replaces=True)
         if agreed.anew:
             check_loss(session, target, agreed.columns, expect)
             _make_anew(session, target, staged)
         else:
             keeps = keeps_other_values
-            _replace(session, target, staged, agreed, strategy, expect, keeps_others=keeps)
+            _replace(session, target, staged, agreed, strategy, expect, may_keep=keeps)
     drop_staged(session)
 
 
@@ -109,7 +109,7 @@ def _replace(
     strategy: ReplaceStrategy,
     expect: Expectation,
     *,
-    keeps_others: bool,
+    may_keep: bool,
 ) -> None:
     fit(session, target, agreed.columns, staged.model, staged.rows)
     lock_rows(session, target)
@@ -120,7 +120,7 @@ def _replace(
         staged.rows,
         strategy=strategy,
         changes=agreed.changes,
-        keep_others=keeps_others and _keeps_others(session, target, agreed),
+        keep_others=may_keep and keeps_others(session, target, agreed),
         expect=expect,
     )
 
@@ -133,7 +133,7 @@ def _make_anew(session: "Session", target: Table, staged: Staged) -> None:
     make_of_staged(session, target.written, staged.rows, model=staged.model)
 
 
-def _keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
+def keeps_others(session: "Session", target: Table, agreed: Agreement) -> bool:
     """Return whether the target's other columns have values, which stay."""
     if not _has_other_values(session, target, agreed.others):
         return False
@@ -176,7 +176,7 @@ def append_staged(
         JobFailure: as `store_staged`.
     """
     expect.check_rows(staged.rows, target.written)
-    agreed = _agreed(session, target, staged, on_schema_change, replaces=False)
+    agreed = agree_on(session, target, staged, on_schema_change, replaces=False)
     fit(session, target, agreed.columns, staged.model, staged.rows)
     for change in agreed.changes:
         execute(session, change)
@@ -245,7 +245,7 @@ def ready_by_key(
         JobFailure: as `merge_staged`.
     """
     source = staged.source or (staged.model.written if staged.model else target.written)
-    agreed = _agreed(session, target, staged, policy, replaces=False)
+    agreed = agree_on(session, target, staged, policy, replaces=False)
     fit(session, target, agreed.columns, staged.model, staged.rows)
     missing = [name for name in key if name not in {c.name for c in agreed.columns}]
     if missing:
@@ -258,9 +258,14 @@ def ready_by_key(
     return agreed.columns
 
 
-def _agreed(
+def agree_on(
     session: "Session", target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
 ) -> Agreement:
+    """Return how the staged rows are written to the table, and tell what is left out.
+
+    Raises:
+        JobFailure: they do not fit, and the policy does not tell what to do.
+    """
     drift = look_at(session, target, staged.model)
     agreed = agree(drift, policy, replaces=replaces)
     for note in agreed.notes:

@@ -1,6 +1,7 @@
 """Names of tables that jobs make, and the temporary table in which rows wait for their target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
@@ -42,9 +43,25 @@ def make_staging(session: "Session", columns: Sequence[Column], name: str = STAG
     _run(session, "make_staging", staged=name, columns=declared)
 
 
-def drop_staged(session: "Session", name: str = STAGED) -> None:
-    """Drop the temporary table, if it is there."""
+def drop_staged(session: "Session", name: str = STAGED, *, view: bool = False) -> None:
+    """Drop the temporary table, if it is there; or the view of a table elsewhere."""
+    if view:
+        _run(session, "drop_temporary_view", view=name)
+        return
     _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
+
+
+def rename_staged(session: "Session", old: str, new: str) -> None:
+    """Give a temporary table another name."""
+    _run(session, "rename_staged", old=old, new=new)
+
+
+@contextmanager
+def staged_as(session: "Session", name: str) -> Iterator[None]:
+    """Let the temporary table `name` be the one with the staged rows, within the block."""
+    rename_staged(session, name, STAGED)
+    yield
+    rename_staged(session, STAGED, name)
 
 
 def staged_table(session: "Session") -> Table:

@@ -52,7 +52,8 @@ def fit(
     """
     from sqlalchemy.exc import DBAPIError
 
-    staged = {column.name: column for column in staged_table(session).columns}
+    before = staged_table(session)
+    staged = {column.name: column for column in before.columns}
     pairs = [Pair(staged[column.name], column) for column in columns]
     if all(p.given.identity_of_type == p.target.identity_of_type for p in pairs if not _new(p)):
         return
@@ -65,7 +66,7 @@ def fit(
     if stored != rows:
         raise JobFailure(f"{stored} of {rows} staged rows are left: this is a bug in Headrace")
     tell_losses(session, target, pairs, model)
-    drop_staged(session)
+    drop_staged(session, view=before.kind == "v")
     execute(session, packaged_sql("rename_staged", old=_FITTED, new=STAGED))
 
 

@@ -15,7 +15,7 @@ from headrace.jobs.tables.row_storage import Staged, merge_staged, ready_by_key
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, drop_staged, lock_name, lock_rows
-from headrace.jobs.tables.table_catalog import Table, writable_table
+from headrace.jobs.tables.table_catalog import Table, unquoted, writable_table
 from headrace.jobs.transfer.history import History, HistoryGiven, store_versions
 from headrace.template import RenderedSql, quote_name
 
@@ -83,10 +83,50 @@ class Merge:
                 "delete now and then"
             )
 
+    def check_chunks(self, size: int, *, incremental: bool) -> None:
+        """Refuse what cannot be done before all rows are there; `size` is `chunk_size`.
+
+        Raises:
+            InvalidPayload: naming it.
+        """
+        if size < 1:
+            raise InvalidPayload(f"chunk_size must be at least 1, not {size}")
+        if self.delete_missing != "none" or self.history.invalidates:
+            raise InvalidPayload(
+                "what is missing is known only when all rows are there: leave delete_missing (or "
+                "scd2.hard_deletes) out beside chunk_size"
+            )
+        if self.strategy == "delete_insert" and incremental:
+            raise InvalidPayload(
+                "with incremental a chunk goes by the cursor, and delete_insert needs all rows of "
+                "a key at once: leave chunk_size out"
+            )
+
     @property
     def plain(self) -> bool:
         """Whether an empty table ends up with just the source's rows and columns."""
         return self.strategy in ("upsert", "insert_only") and self.delete_missing != "soft"
+
+
+def key_of(
+    key: str | list[str] | None, primary_key: str | list[str] | None, columns: list[str] | None
+) -> list[str]:
+    """Read the parameters `key` and `primary_key`, which are one.
+
+    Raises:
+        InvalidPayload: both are given, or none, or `columns` lacks it.
+    """
+    if key is not None and primary_key is not None:
+        raise InvalidPayload("key is another name of primary_key: keep one of them")
+    given = primary_key if key is None else key
+    if given is None:
+        raise InvalidPayload("primary_key is missing: the columns that match rows")
+    found = [given] if isinstance(given, str) else given
+    if not found:
+        raise InvalidPayload("primary_key must have at least one column")
+    if columns is not None and not set(map(unquoted, found)) <= set(map(unquoted, columns)):
+        raise InvalidPayload("columns must include the key")
+    return found
 
 
 def merge(

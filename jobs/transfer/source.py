@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import JobFailure
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 # What one server writes the other must read as the same, whatever its settings are.
-_PORTABLE = (
+PORTABLE = (
     ("datestyle", "ISO, YMD"),
     ("intervalstyle", "postgres"),
     ("extra_float_digits", "3"),
@@ -43,7 +44,8 @@ class Source:
     """What a copy reads of a table: `values`, as the columns of `model`.
 
     `session` is the source's database's; `local` tells that this is the target's, too.
-    `conditions` are met by the rows that are read, beside those of the selection.
+    `conditions` are met by the rows that are read, beside those of the selection. `read_from` is
+    a part of the table, under the table's name, if not all of it is read.
     """
 
     table: Table
@@ -53,15 +55,29 @@ class Source:
     session: "Session"
     local: bool
     conditions: tuple[RenderedSql, ...] = ()
+    read_from: RenderedSql | None = None
 
     @property
     def columns(self) -> list[Column]:
         """The columns that are carried over, in the source's types."""
         return list(self.model.columns)
 
+    @property
+    def rows_in(self) -> RenderedSql:
+        """What a SELECT reads from."""
+        return self.read_from or self.table.sql
+
+    @property
+    def identity(self) -> str:
+        """What tells this source from others of its database; a query's text does."""
+        if self.table.oid:
+            return self.table.sql.display
+        digest = sha256(self.rows_in.display.encode()).hexdigest()
+        return f"{self.table.written} {digest[:16]}"
+
     def query(self, names: Sequence[str]) -> RenderedSql:
         """Return the SELECT of these columns."""
-        return self.selection.query(self.table.sql, self.values, names, self.conditions)
+        return self.selection.query(self.rows_in, self.values, names, self.conditions)
 
 
 @contextmanager
@@ -80,10 +96,10 @@ def open_source(
         JobFailure: the table or a named column is missing, or may not be read.
     """
     if source_connection == target_connection:
-        yield _opened(target, table, selection, local=True)
+        yield opened(target, table, selection, local=True)
         return
     with job.session(source_connection, read_only=True) as session:
-        yield _opened(session, table, selection, local=False)
+        yield opened(session, table, selection, local=False)
 
 
 def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequence[Column]) -> int:
@@ -108,7 +124,7 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
         read, written = stream(source.session, sent, session, stored, name=name)
     else:
         # What follows, casts of texts to dates for example, is done as the target has it.
-        with set_locally(source.session, *_PORTABLE), set_locally(session, *_PORTABLE):
+        with set_locally(source.session, *PORTABLE), set_locally(session, *PORTABLE):
             read, written = stream(source.session, sent, session, stored, name=name)
     if read != written:
         raise JobFailure(f"{name}: {read} rows were read, but {written} arrived")
@@ -150,7 +166,12 @@ def known_types(session: "Session", model: Table, into: str) -> list[Column]:
     return staged
 
 
-def _opened(session: "Session", table: str, selection: Selection, *, local: bool) -> Source:
+def opened(session: "Session", table: str, selection: Selection, *, local: bool) -> Source:
+    """Return what a session reads of a table; `local`: the session is the target's, too.
+
+    Raises:
+        JobFailure: as `open_source`.
+    """
     found = readable_table(session, table)
     if found.filtered:
         logger.warning(

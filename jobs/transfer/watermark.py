@@ -84,8 +84,24 @@ class Progress:
     _table: str
     _name: str
     _column: Column
-    _before: str | None
+    _before: Watermark | None
     _clock: Clock
+
+    @property
+    def cursor(self) -> str:
+        """The name of the column that grows, as it arrives."""
+        return self._column.name
+
+    def go_on_from(self, first: "Progress", *, ended: bool) -> None:
+        """Be one of several reads that began with `first`; the last one has `ended` them.
+
+        Until then what may be committed late counts from before: not all of it is read yet.
+        """
+        self._clock = first.clock_of(ended=ended)
+
+    def clock_of(self, *, ended: bool) -> "Clock":
+        """Return the clock to remember: this read's, or that of the one before."""
+        return self._clock if ended or self._before is None else self._before.clock
 
     def greatest(self, session: "Session", rows_in: RenderedSql) -> str | None:
         """Return how far was read: `rows_in` is a table with the rows that have come."""
@@ -93,7 +109,7 @@ class Progress:
             "greatest_value",
             table=rows_in,
             column=self._column.name,
-            before=self._before,
+            before=self._before.value if self._before else None,
             type=RenderedSql(self._column.type, {}),
         )
         found = execute(session, statement).scalar()
@@ -135,7 +151,7 @@ def begin(
     """
     raw, column = _cursor_column(source, incremental)
     clock = _clock(source.session)
-    name = f"{connection or 'control'}: {source.table.sql.display}"
+    name = f"{connection or 'control'}: {source.identity}"
     before = _stored(session, find_table(session, table), name, column, clock, source)
     if incremental.on_null == "fail":
         _refuse_null(source, column.name, raw)
@@ -146,7 +162,7 @@ def begin(
         table,
         name,
         column,
-        before.value if before else None,
+        before,
         clock,
     )
 
@@ -190,7 +206,7 @@ def _stored(
     if row is None:
         return None
     why = None
-    if _is_empty(session, target):
+    if is_empty(session, target):
         why = f"{target.written} has no rows any more"
     elif row.cursor_column != column.name:
         why = f"the cursor was {row.cursor_column} before"
@@ -241,7 +257,7 @@ def _conditions(
 def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
     condition = RenderedSql(f"{raw.display} IS NULL", {})
     rows = source.selection.query(
-        source.table.sql, {name: raw}, [name], [*source.conditions, condition]
+        source.rows_in, {name: raw}, [name], [*source.conditions, condition]
     )
     if execute(source.session, packaged_sql("any_of_query", query=rows)).scalar():
         raise JobFailure(
@@ -250,6 +266,7 @@ def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:
         )
 
 
-def _is_empty(session: "Session", target: Table) -> bool:
+def is_empty(session: "Session", target: Table) -> bool:
+    """Return whether a table has no rows."""
     statement = packaged_sql("any_row", table=target.sql, condition=RenderedSql("true", {}))
     return not execute(session, statement).scalar()

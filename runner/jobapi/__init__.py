@@ -44,6 +44,10 @@ class Sessions(Protocol):
         self, label: str, connection: str | None = None
     ) -> "AbstractContextManager[Session | None]": ...
 
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]": ...
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -136,6 +140,15 @@ class Attempt:
         """
         return self.sessions.batch(label, connection)
 
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> "AbstractContextManager[Session]":
+        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
+
+        `exported` is a snapshot that another such session has exported: both see the same.
+        """
+        return self.sessions.snapshot(connection, exported)
+
     def resolve_path(self, relative: str) -> Path:
         """Return what `relative` names for reading, links resolved.
 
@@ -176,6 +189,11 @@ def reveal(text: str) -> str:
     if attempt is not None and not attempt.authored and names_secret(text):
         raise JobFailure(redaction.NOT_AUTHORED)
     return redaction.reveal(text)
+
+
+def hide(value: str) -> None:
+    """Have a value that the job was given, a token say, shown as `***` in whatever it says."""
+    redaction.hide(value)
 
 
 def redacted(text: str) -> str:
@@ -273,6 +291,7 @@ __all__ = [
     "dispatching_by",
     "enter",
     "environment_for_programs",
+    "hide",
     "logger",
     "names_secret",
     "notices_heard",

@@ -24,7 +24,7 @@ class Keys(NamedTuple):
     """The keys of a job's `with` that are templates of its own, and those with references.
 
     `in_sql` are the paths of texts that are parts of SQL: `filter`; `checks.query` is the key
-    `query` anywhere below `checks`.
+    `query` anywhere below `checks`, `where.*` any key there.
     """
 
     verbatim: frozenset[str]
@@ -40,7 +40,8 @@ class Keys(NamedTuple):
     def render_of(self, path: Sequence[str], render: Render) -> Render:
         """Return what renders the text that keys lead to, the first one of `with`."""
         first, last = path[0], path[-1]
-        if (first if len(path) == 1 else f"{first}.{last}") in self.in_sql:
+        named = first if len(path) == 1 else f"{first}.{last}"
+        if named in self.in_sql or (len(path) > 1 and f"{first}.*" in self.in_sql):
             return render_piece
         return keeping_references(render) if first in self.referring else render
 

@@ -183,7 +183,12 @@ def make_engine(
 
 
 def engine_of(
-    database_url: str, wanted: Wanted, *, pool_size: int, autocommit: bool = False
+    database_url: str,
+    wanted: Wanted,
+    *,
+    pool_size: int,
+    max_overflow: int = 10,
+    autocommit: bool = False,
 ) -> Engine:
     """Return an engine whose sessions are as `wanted`; see `make_engine`."""
     dsn.parameters(database_url)
@@ -197,7 +202,7 @@ def engine_of(
         "postgresql+psycopg2://",
         creator=connected,
         pool_size=pool_size,
-        max_overflow=10,
+        max_overflow=max_overflow,
         isolation_level="AUTOCOMMIT" if autocommit else None,
         json_serializer=exact_json.dumps,
         json_deserializer=exact_json.loads,

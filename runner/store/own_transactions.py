@@ -46,6 +46,26 @@ class OwnTransactions:
                 session.commit()
 
     @contextmanager
+    def snapshot(
+        self, connection: str | None = CONTROL, exported: str | None = None
+    ) -> Iterator[Session]:
+        """Yield a session that only reads, all of it in one snapshot: `exported`, or its own.
+
+        Without a savepoint around it: in one no snapshot can be exported.
+        """
+        self._at_work()
+        with self._engines.apart(connection) as engine, engine.connect() as plain:
+            opened = plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            with opened.begin():
+                # Before all else: it has to be the first that the transaction does.
+                execute(opened, f"SET TRANSACTION SNAPSHOT '{exported}'" if exported else "")
+                execute(opened, self._settings_of(connection))
+                with Session(bind=opened, join_transaction_mode="rollback_only") as session:
+                    yield session
+
+    @contextmanager
     def batch(self, label: str, connection: str | None = CONTROL) -> Iterator[Session | None]:
         """Yield a session for a part of the attempt's work, None where it is committed already.
 

@@ -53,7 +53,7 @@ class JobSessions:
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
         own = OwnTransactions(store, self._engines, self._ledgers, local, self._use)
-        self.aside, self.batch = own.aside, own.batch
+        self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.dirty = False

@@ -30,7 +30,7 @@ def target_engine(connection: NamedConnection, worker: str) -> Engine:
     if connection.search_path is not None:
         more["search_path"] = ", ".join(map(quoted_name, connection.search_path))
     wanted = Wanted(Use.TARGET, f"headrace:{worker}", more)
-    engine = engine_of(connection.url, wanted, pool_size=1)
+    engine = engine_of(connection.url, wanted, pool_size=1, max_overflow=-1)
     event.listen(engine, "checkin", _clean)
     return engine
 
@@ -40,8 +40,10 @@ def _clean(raw: Any, _record: Any) -> None:
     if raw is None:
         return
     try:
-        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say.
+        # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say; the
+        # isolation of a snapshot likewise.
         raw.readonly = None
+        raw.isolation_level = None
         raw.autocommit = True
         with raw.plain() as cursor:
             cursor.execute(RESET + raw.settings_sql)

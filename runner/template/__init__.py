@@ -9,6 +9,7 @@ from headrace.template.guard import (
     refuse_transaction_control,
     split_statements,
     without_comments,
+    words_of,
 )
 from headrace.template.identifiers import quote_identifier, quote_name, split_name
 from headrace.template.preview import Preview, SqlSource
@@ -36,4 +37,5 @@ __all__ = [
     "split_name",
     "split_statements",
     "without_comments",
+    "words_of",
 ]

@@ -27,7 +27,7 @@ class Budget:
     iterations: int = MAX_ITERATIONS
     characters: int = MAX_CHARACTERS
     work: int = MAX_WORK
-    # Of the processor's time: on a busy machine a template would fail that costs nothing.
+    # Of this thread's own work: a machine that is busy with others fails no template.
     deadline: float = field(default_factory=lambda: time.thread_time() + MAX_SECONDS)
     bound: int = MAX_BOUND
     binds: dict[str, Any] = field(default_factory=dict)

@@ -128,6 +128,17 @@ def has_word(statement: str, word: str) -> bool:
     return any(t.kind is Kind.WORD and t.text.upper() == word.upper() for t in code(statement))
 
 
+def words_of(statement: str) -> set[str]:
+    """Return the names and key words of a statement's code, as PostgreSQL reads them."""
+    found = set()
+    for token in code(statement):
+        if token.kind is Kind.WORD:
+            found.add(token.text.lower())
+        elif token.kind is Kind.QUOTED_NAME:
+            found.add(token.text[1:-1].replace('""', '"'))
+    return found
+
+
 class _Nesting:
     """Counts what must be closed before a semicolon ends the statement.
 

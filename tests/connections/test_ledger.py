@@ -113,3 +113,58 @@ def test_another_role_may_work_in_the_control_database(working: Working, databas
     row = run_sql(hand, "create table own.t ()", connection="beside")
 
     assert row["status"] == "completed", row["error"]
+
+
+def test_sql_that_only_reads_leaves_no_row_in_the_ledger(
+    working: Working, debian: Server, place: str
+):
+    url = debian.url_for(place, "etl")
+    hand = working(there=url)
+    made = run_sql(
+        hand,
+        "create table t (n int); create function add() returns int language sql as"
+        " 'insert into t values (1) returning n'; create view calls as select add() as n",
+        connection="there",
+    )
+    assert made["status"] == "completed", made["error"]
+
+    def signed() -> int:
+        return len(query(url, "select * from headrace.ledger"))
+
+    before = signed()
+    assert value(run_sql(hand, "select 7; select count(*) from t", connection="there")) == 0
+    assert signed() == before
+
+    # What a function does is done, and entered: called by name, or by a view.
+    assert value(run_sql(hand, "select add()", connection="there")) == 1
+    assert value(run_sql(hand, "select n from calls", connection="there")) == 1
+    assert (query(url, "select count(*) from t"), signed()) == ([(2,)], before + 2)
+
+
+def test_a_step_works_as_its_role_and_the_ledger_as_the_one_that_logs_in(
+    working: Working, debian: Server, place: str, database: str
+):
+    debian.execute(
+        "DO $$ BEGIN CREATE ROLE maker; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        "GRANT maker TO etl",
+    )
+    debian.execute("CREATE SCHEMA s AUTHORIZATION maker", database=place)
+    url = debian.url_for(place, "etl")
+    query(database, "create role runs_steps; grant runs_steps to current_user with set true")
+    hand = working(there=url)
+
+    made = run_sql(hand, "create table s.t ()", role="maker", connection="there")
+    there = run_sql(hand, "select current_user", role="maker", connection="there")
+    outside = run_sql(
+        hand, "select current_user", role="maker", connection="there", transaction=False
+    )
+    here = run_sql(hand, "select current_user", role="runs_steps")
+    then = [value(run_sql(hand, "select current_user", **c)) for c in ({"connection": "there"}, {})]
+
+    assert made["status"] == "completed", made["error"]
+    assert query(url, "select tableowner from pg_tables where schemaname = 's'") == [("maker",)]
+    assert [value(one) for one in (there, outside, here)] == ["maker", "maker", "runs_steps"]
+    assert then[0] == "etl"
+    assert then[1] != "runs_steps"
+    refused = run_sql(hand, "select 1", role="postgres", connection="there")
+    assert 'permission denied to set role "postgres"' in refused["error"]

@@ -97,7 +97,7 @@ def test_mistakes_have_the_place_in_the_pipeline_or_its_sql_file(headrace: Headr
     expected = [
         'pipelines/p.yaml:4:54: step "line": relation "ordrs" does not exist [undefined-table]',
         'pipelines/p.yaml:11:14: step "block": syntax error at or near "BY" [syntax-error]',
-        'pipelines/p.yaml:12:46: step "column": column "colour" does not exist [undefined-column]',
+        f'{p}:12:46: step "column": column checked.colour does not exist [undefined-column]',
         f'{p}:13:50: step "types": operator does not exist: integer + text [undefined-function]',
         f'{bad}:8:35: step "file": column "colour" does not exist [undefined-column]',
     ]

@@ -11,11 +11,17 @@ from tests.support.servers import connect
 SOURCE = """
 CREATE TABLE customer (id int PRIMARY KEY, name text, email text, city text,
                        updated_at timestamptz DEFAULT now());
-INSERT INTO customer VALUES (1, 'Ann', 'ann@x.org', 'Rome'), (2, 'Bob', 'bob@x.org', 'Oslo')
+INSERT INTO customer VALUES (1, 'Ann', 'ann@x.org', 'Rome'), (2, 'Bob', 'bob@x.org', 'Oslo');
+CREATE SCHEMA sales;
+CREATE TABLE sales.goods (id int PRIMARY KEY);
+CREATE TABLE sales.sale (id int PRIMARY KEY, goods int NOT NULL REFERENCES sales.goods);
+INSERT INTO sales.goods VALUES (1), (2); INSERT INTO sales.sale VALUES (10, 1), (11, 2)
 """
 CHANGES = """
 UPDATE customer SET city = 'Paris', updated_at = now() WHERE id = 1;
-INSERT INTO customer VALUES (3, 'Cid', 'cid@x.org', 'Bonn', '2020-01-01')
+INSERT INTO customer VALUES (3, 'Cid', 'cid@x.org', 'Bonn', '2020-01-01');
+INSERT INTO sales.goods VALUES (3); UPDATE sales.sale SET goods = 3 WHERE id = 11;
+DELETE FROM sales.goods WHERE id = 2
 """
 BACK: dict[str, Any] = {
     "source_table": "dwh.customer",
@@ -32,6 +38,15 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("masked", "MirrorTable",
      {"target_table": "dwh.masked", "mask": {"email": "fake:email", "name": "hash"},
       "mask_salt": {"env": "MASK_SALT"}, "where": "id < 3"}),
+    ("several", "MirrorTable",
+     {"tables": ["sales.*"], "target_schema": "mart", "source_connection": "shop",
+      "where": {"sales.sale": "id < {{ 100 }}"}, "verify": "checksum"}),
+    ("parallel", "MirrorTable",
+     {"tables": ["sales.*", "customer"], "target_schema": "mart_too", "source_connection": "shop",
+      "jobs": 2, "split_tables_larger_than": "8kB"}),
+    ("chunks", "SyncTable",
+     {"source_sql": "SELECT id, name, {{ 'n' }} AS note FROM customer", "chunk_size": 1,
+      "target_table": "dwh.chunked", "source_connection": "shop"}),
     ("back", "SyncTable", BACK | {"primary_key": "id", "delete_missing": "soft"}),
     ("rounded", "MirrorTable", {"target_table": "dwh.narrow", "select": ["updated_at"]}),
 ]  # fmt: skip
@@ -40,12 +55,12 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
 def project(tmp_path, database: str, redis_url: str, shop: str) -> Headrace:
     steps = []
     for name, job, with_ in STEPS:
-        given = with_ if "source_table" in with_ else {
+        given = with_ if {"source_table", "source_sql", "tables"} & with_.keys() else {
             "source_table": "customer", "source_connection": "shop", **with_}  # fmt: skip
         if job == "SyncTable" and "primary_key" not in given:
             given = given | {"primary_key": "id"}
         steps.append({"id": name, "job": job, "with": given, "retry": {"limit": 0}})
-    steps[3]["depends_on"] = ["incremental"]
+    steps[6]["depends_on"] = ["incremental"]
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "p.yaml").write_text(json.dumps({"name": "p", "steps": steps}))
     (tmp_path / "config.yaml").write_text(json.dumps({"connections": {"shop": shop}}))
@@ -88,6 +103,20 @@ def test_copies_between_servers_of_two_versions_through_pipeline_and_worker(
         cursor.execute("SELECT count(*), bool_and(email ~ '^user_.*@example.com$' AND name ~"
                        " '^[0-9a-f]{64}$') FROM dwh.masked")  # fmt: skip
         assert cursor.fetchall() == [(2, True)]
+        assert jobs["several"]["result"] == {
+            "row_count": 4, "tables": {"mart.goods": 2, "mart.sale": 2}
+        }  # fmt: skip
+        assert jobs["parallel"]["result"]["row_count"] == 7
+        assert jobs["chunks"]["result"]["chunks"] == 4
+        cursor.execute("SELECT id, note FROM dwh.chunked ORDER BY 1")
+        assert cursor.fetchall() == [(1, "n"), (2, "n"), (3, "n")]
+        cursor.execute("SELECT id, goods FROM mart_too.sale ORDER BY 1")
+        assert cursor.fetchall() == [(10, 1), (11, 3)]
+        cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE 'mirror\\_%'")
+        assert cursor.fetchall() == []
+        cursor.execute("SELECT s.id, g.id FROM mart.sale AS s JOIN mart.goods AS g ON g.id = goods"
+                       " ORDER BY 1")  # fmt: skip
+        assert cursor.fetchall() == [(10, 1), (11, 3)]
         cursor.execute("SELECT count(*) FROM headrace.job WHERE job::text LIKE '%not-to-be-seen%'")
         assert cursor.fetchall() == [(0,)]
     with closing(connect(shop)) as opened, opened.cursor() as cursor:

@@ -236,6 +236,10 @@ def test_the_synchronisation_writes_only_what_differs(headrace):
         "table": "example_sync.customer_copy",
     }
     assert jobs["mirror"]["result"]["row_count"] == 1000
+    assert jobs["mirror_set"]["result"] == {
+        "row_count": 2000,
+        "tables": {"example_sync_set.customer": 1000, "example_sync_set.customer_copy": 1000},
+    }
 
 
 def test_the_slow_query_and_its_data_set_are_there(headrace):

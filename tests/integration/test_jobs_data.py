@@ -44,7 +44,7 @@ def test_a_csv_file_is_loaded_into_a_new_table(run_job, tmp_path, query):
         LoadFile, path="in.csv", table="staging.t", create=True, columns=TYPES, null="NA"
     )
 
-    assert result == {"row_count": 3, "table": "staging.t"}
+    assert result == {"row_count": 3, "table": "staging.t", "files": 1}
     assert query("SELECT id, name, amount::text FROM staging.t ORDER BY id") == [
         (1, 'a, "b"', "1.50"),
         (2, "", None),
@@ -122,7 +122,7 @@ def test_an_export_is_written_whole_and_can_be_loaded_again(run_job, tmp_path, q
 
     result = run_job(ExportQuery, path="out/x.csv", sql=sql, params={"most": 3}, delimiter=";")
 
-    assert result == {"row_count": 3, "path": "out/x.csv"}
+    assert result == {"row_count": 3, "path": "out/x.csv", "files": 1}
     rows = list(csv.reader((tmp_path / "exports/out/x.csv").open(), delimiter=";"))
     assert rows == [["n", "t"], ["1", 'a,"1'], ["2", 'a,"2'], ["3", 'a,"3']]
     run_job(LoadFile, path="out/x.csv", table="again", create=True, delimiter=";")

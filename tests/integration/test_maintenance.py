@@ -32,7 +32,7 @@ def half_built(execute, target):
                     plain.execute(text("REINDEX INDEX CONCURRENTLY t_n"))
 
 
-@pytest.mark.parametrize("what", [{"index": "t_n"}, {"table": "t"}])
+@pytest.mark.parametrize("what", [{"index": "t_n"}, {"table": "t"}, {"schema": "public"}])
 def test_what_a_stopped_rebuild_left_is_removed_by_the_next_one(run_job, query, half_built, what):
     assert query(INVALID)
 
@@ -162,3 +162,26 @@ def test_a_refresh_that_a_check_refuses_is_never_seen(run_job, execute, query):
     assert query("SELECT n FROM v") == [(1,)]
     with pytest.raises(JobFailure, match="t is no materialized view"):
         run_job(RefreshView, view="t")
+
+
+def test_the_indexes_of_a_schema_are_rebuilt_or_only_those_that_are_half_empty(
+    run_job, execute, query
+):
+    execute(
+        "CREATE SCHEMA s; CREATE TABLE s.full_ (n int PRIMARY KEY); CREATE TABLE s.holey (n int)"
+    )
+    execute("INSERT INTO s.full_ SELECT generate_series(1, 20000)")
+    execute("INSERT INTO s.holey SELECT generate_series(1, 20000)")
+    execute(
+        "CREATE INDEX holey_n ON s.holey (n); CREATE INDEX holey_hash ON s.holey USING hash (n)"
+    )
+    execute("DELETE FROM s.holey WHERE n % 10 <> 0")
+    run_job(VacuumTable, schema="s", analyze=True)
+
+    assert run_job(RebuildIndex, schema="s", min_bloat="40%") == {"indexes": ["s.holey_n"]}
+    assert run_job(RebuildIndex, schema="s", min_bloat="40%") == {"indexes": []}
+    assert run_job(RebuildIndex, index="s.holey_n", min_bloat="40%") == {"indexes": []}
+    every = {"indexes": ["s.full__pkey", "s.holey_hash", "s.holey_n"]}
+    assert run_job(RebuildIndex, schema="s") == every
+    with pytest.raises(JobFailure, match=r"there is no index s\.missing"):
+        run_job(RebuildIndex, index="s.missing")

@@ -128,7 +128,7 @@ steps:
     with: {rows: "{{ steps.rows.result.rows }}"}
 """
 PARAMETER = 'the parameter "%s" of'
-COLUMNS = "a list of text or a mapping to text"
+COLUMNS = "a list of text or a mapping to text or to a mapping to text"
 
 
 @pytest.fixture
@@ -153,9 +153,9 @@ def test_a_job_that_builds_on_a_built_in_one_runs_from_yaml(headrace: Headrace) 
     assert ran.code == 0, ran.out + ran.err
     results = {job["step"]: job["result"] for job in ran.json["jobs"]}
     assert results == {
-        "orders": {"row_count": 2, "table": "orders"},
-        "europe": {"row_count": 2, "table": "europe"},
-        "fixed": {"row_count": 2, "table": "fixed", "source": "data/orders.csv"},
+        "orders": {"row_count": 2, "table": "orders", "files": 1},
+        "europe": {"row_count": 2, "table": "europe", "files": 1},
+        "fixed": {"row_count": 2, "table": "fixed", "files": 1, "source": "data/orders.csv"},
         "daily": [
             "datetime.date(2025, 1, 31)",
             "datetime.timedelta(seconds=300)",

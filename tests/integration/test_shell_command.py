@@ -83,6 +83,29 @@ def test_a_failure_tells_the_exit_code_and_the_last_lines(run: JobRunner) -> Non
         run(ShellCommand, command=["no-such-program"])
 
 
+FAILING = {
+    "echo a\nfalse\necho b": "line 2: false: exit code 1",
+    "true | (exit 3) | cat\necho b": "cat: exit code 3 (of the commands in the pipe: 0 3 0)",
+    "f() {\n  ls /no/such/folder\n}\nf\necho b": "line 2: ls /no/such/folder: exit code 2",
+    'x=$(false)\necho "b$x"': "line 1: x=$(false): exit code 1",
+    'echo "$NO_SUCH_NAME"\necho b': "line 1: NO_SUCH_NAME: unbound variable",
+}
+
+
+@pytest.mark.parametrize("script", FAILING)
+def test_a_script_ends_at_the_command_that_fails_and_names_it(run: JobRunner, script: str) -> None:
+    with pytest.raises(JobFailure) as failed:
+        run(ShellCommand, command=script)
+    lines = str(failed.value).splitlines()
+    assert lines[-1].endswith(FAILING[script])
+    assert "b" not in lines
+
+
+def test_a_failure_that_the_script_allows_is_none(run: JobRunner) -> None:
+    script = "false || true\nif false; then :; fi\nset +e\nfalse\nset -e\necho done"
+    assert run(ShellCommand, command=script)["output"] == "done"
+
+
 def test_it_runs_in_a_folder_of_the_project_only(run: JobRunner) -> None:
     assert run(ShellCommand, command=["pwd"])["output"] == str(run.project)
     assert run(ShellCommand, command=["pwd"], cwd="deep")["output"].endswith("pipelines/deep")

@@ -66,6 +66,34 @@ def _run_sql_into(place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _run_sql_view(place: Place) -> Cell:
+    return Cell(
+        {"sql": "select name, at from {schema}.orders where id = {{{{ params.id }}}}",
+         "params": {"id": 1}, "into": "{schema}.first", "materialized": "view",
+         "checks": [{"row_count": {"must_be": 1}}]},
+        {"SELECT name, at::text FROM {schema}.first":
+            [("José", f"2026-07-01 00:30:00{place.offset}")]},
+        result={"materialized": "view"},
+    )  # fmt: skip
+
+
+def _run_sql_materialized(_place: Place) -> Cell:
+    there = (
+        "CREATE MATERIALIZED VIEW {schema}.some AS SELECT id FROM {schema}.orders;"
+        " CREATE UNIQUE INDEX some_id ON {schema}.some (id);"
+    )
+    indexes = (
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'some' AND schemaname = '{schema}'"
+    )
+    return Cell(
+        {"sql": "select id from {schema}.orders where id > 1", "into": "{schema}.some",
+         "materialized": "materialized_view", "expect": {"rows": 2}},
+        {"SELECT id FROM {schema}.some ORDER BY 1": [(2,), (3,)], indexes: [("some_id",)]},
+        prepare=ORDERS + there,
+        result={"row_count": 2},
+    )  # fmt: skip
+
+
 def _populate(place: Place) -> Cell:
     return Cell(
         {"sql_path": "sql/populate_{schema}.sql",
@@ -331,6 +359,49 @@ def _rebuild(_place: Place) -> Cell:
     )
 
 
+_EVENTS = """
+CREATE TABLE {schema}.event (day date, n integer) PARTITION BY RANGE (day);
+CREATE TABLE {schema}.rest PARTITION OF {schema}.event DEFAULT;
+INSERT INTO {schema}.event VALUES ('2026-01-31', 1), ('2026-02-28', 2), ('1999-12-31', 3);
+"""
+
+
+def _rebuild_schema(_place: Place) -> Cell:
+    return Cell(
+        {"schema": "{schema}", "min_bloat": "90%"},
+        {"SELECT count(*) FROM {schema}.orders": [(3,)]},
+        result={"indexes": []},
+        logs="cannot be estimated",
+    )
+
+
+def _create_partitions(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.event", "interval": "year", "start": "2026-01-01", "premake": 0,
+         "move_default_rows": True},
+        {"SELECT n FROM {schema}.event_p20260101 ORDER BY n": [(1,), (2,)],
+         "SELECT n FROM {schema}.rest": [(3,)]},
+        prepare=_EVENTS,
+        result={"default_rows": 1},
+        logs="Moved 2 rows",
+    )  # fmt: skip
+
+
+def _detach_partitions(_place: Place) -> Cell:
+    old = (
+        "CREATE TABLE {schema}.old PARTITION OF {schema}.event"
+        " FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');"
+        " INSERT INTO {schema}.event VALUES ('2000-06-01', 4);"
+    )
+    return Cell(
+        {"table": "{schema}.event", "retention": "2 years"},
+        {"SELECT n FROM {schema}.old": [(4,)],
+         "SELECT n FROM {schema}.event ORDER BY n": [(1,), (2,), (3,)]},
+        prepare=_EVENTS + old,
+        result={"detached": ["{schema}.old"], "kept": 0},
+    )  # fmt: skip
+
+
 def _slow(_place: Place) -> Cell:
     return Cell({"duration": 0.1}, prepare="")
 
@@ -338,10 +409,23 @@ def _slow(_place: Place) -> Cell:
 def _http(place: Place) -> Cell:
     return Cell(
         {"url": "{http}/orders", "into": "{schema}.orders",
-         "columns": ["id", "name", "amount", "at"]},
+         "columns": ["id", "name", "amount", "at"], "checks": [{"row_count": {"must_be": 4}}]},
         {"SELECT id, name, amount::text, at::text FROM {schema}.orders WHERE id > 3": [
             (4, "Señor", FIRST, f"2026-07-01 00:30:00{place.offset}")]},
         result={"row_count": 1},
+    )  # fmt: skip
+
+
+def _http_pages(place: Place) -> Cell:
+    # Where a DBA has made the schema `headrace`, its role makes no table there.
+    since = {"cursor": "at", "start_param": "since", "initial_value": "2026-07-01T00:00:00Z"}
+    return Cell(
+        {"url": "{http}/pages", "into": "{schema}.orders", "columns": ["id", "name", "at"],
+         "mode": "merge", "paginator": {"type": "header_link"}, "rate_limit": "100/s"}
+        | ({} if place.name == "dba" else {"incremental": since}),
+        {"SELECT id, name FROM {schema}.orders ORDER BY id":
+            [(1, "José"), (2, "Änn"), (3, "Zoë"), (4, "Señor")]},
+        result={"row_count": 2, "pages": 2, "updated": 1, "inserted": 1},
     )  # fmt: skip
 
 
@@ -352,6 +436,21 @@ def _mirror(_place: Place) -> Cell:
          _SAME_INSTANT: [(True,)]},
         target_prepare=_COPY_OF_OTHERS,
         result={"row_count": 3},
+    )  # fmt: skip
+
+
+def _mirror_several(_place: Place) -> Cell:
+    return Cell(
+        {"tables": ["{schema}.*"], "target_schema": "{schema}_copy", "verify": "checksum"},
+        {"SELECT o.id, name, day::text, note FROM {schema}_copy.orders AS o"
+         " LEFT JOIN {schema}_copy.notes AS n ON n.id = o.id ORDER BY 1": [
+            (1, "José", "2026-06-30", "né"), (2, "Ann", "2026-07-01", None),
+            (3, "Zoë", "2026-07-02", None)],
+         "SELECT count(*) FROM pg_constraint WHERE contype = 'f'"
+         " AND conrelid = '{schema}_copy.notes'::regclass": [(1,)]},
+        prepare=ORDERS + "CREATE TABLE {schema}.notes (id integer REFERENCES {schema}.orders,"
+        " note text); INSERT INTO {schema}.notes VALUES (1, 'né');",
+        result={"row_count": 4},
     )  # fmt: skip
 
 
@@ -386,6 +485,8 @@ INSERT INTO {schema}.copy VALUES (1, 'old', 1, NULL, NULL), (9, 'gone', 1, NULL,
 CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "run_sql": ("RunSql", _run_sql),
     "run_sql_into": ("RunSql", _run_sql_into),
+    "run_sql_view": ("RunSql", _run_sql_view),
+    "run_sql_materialized": ("RunSql", _run_sql_materialized),
     "populate": ("PopulateRecords", _populate),
     "aggregate": ("DataAggregation", _aggregate),
     "truncate": ("TruncateTable", _truncate),
@@ -408,13 +509,18 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "analyze": ("AnalyzeTable", _analyze),
     "refresh": ("RefreshView", _refresh),
     "rebuild": ("RebuildIndex", _rebuild),
+    "rebuild_schema": ("RebuildIndex", _rebuild_schema),
+    "create_partitions": ("CreatePartitions", _create_partitions),
+    "detach_partitions": ("DetachPartitions", _detach_partitions),
     "slow": ("SlowQuery", _slow),
     "http": ("HttpExtract", _http),
+    "http_pages": ("HttpExtract", _http_pages),
 }
 """Kind of cell → job class, and the cell in a place."""
 
 COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
+    "mirror_several": ("MirrorTable", _mirror_several),
     "sync": ("SyncTable", _sync),
     "compare": ("CheckData", _check_compare),
     "archive_across": ("ArchiveRows", _archive_across),
@@ -429,7 +535,7 @@ NO_DATABASE: dict[str, dict[str, Any]] = {
 
 
 # Each place is once a source and once a target: what they do in both directions, copies show.
-_ROUND = ("compare", "archive_across")
+_ROUND = ("compare", "archive_across", "mirror_several")
 
 
 def pairs(kind: str) -> list[tuple[str, str]]:

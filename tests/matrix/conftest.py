@@ -18,7 +18,7 @@ import pytest
 from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
 from tests.matrix.places import NAMES, Place, places_on, servers
 from tests.support.cli import Headrace
-from tests.support.http import Answered, http_server
+from tests.support.http import Answered, Asked, http_server
 from tests.support.places import NotInstalled, Server, run_as_owner
 from tests.support.ports import free_port
 from tests.support.servers import embedded_servers
@@ -92,6 +92,7 @@ def matrix(
             f'[{{"id": 4, "name": "Señor", "amount": {FIRST}, "at": "2026-07-01 00:30"}}]'.encode(),
             headers={"Content-Type": "application/json"},
         )
+        http.routes["/pages"] = _page
         headrace = project(folder)
         own = stack.enter_context(embedded_servers(folder / "home"))
         url = own.database_url
@@ -109,6 +110,16 @@ def matrix(
             matrix.runs[path.stem] = answer["id"]
         yield matrix
         up.stop()
+
+
+def _page(asked: Asked) -> Answered:
+    """Answer the first of two pages, or the second one."""
+    if "second" in asked.path:
+        return Answered('[{"id": 4, "name": "Señor", "at": "2026-07-03T00:00:00Z"}]'.encode())
+    link = {"Link": '</pages?second=1>; rel="next"'}
+    return Answered(
+        '[{"id": 2, "name": "Änn", "at": "2026-07-02T00:00:00Z"}]'.encode(), headers=link
+    )
 
 
 def wait_ready(matrix: Matrix, up: Any) -> None:
@@ -202,6 +213,8 @@ def write_cell(
         place.make_schema(schema)
         if name.startswith("archive_batches"):
             place.make_schema(f"{schema}_old")  # A role may lack the right to make one.
+        if name.startswith("mirror_several"):
+            place.make_schema(f"{schema}_copy")
     for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
         if text:
             run_as_owner(place.url, filled(text, name, matrix, source))

@@ -9,7 +9,7 @@ from tests.matrix.conftest import Matrix, filled, filled_in
 from tests.matrix.places import NAMES, Place
 from tests.support.attempts import engine_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)  # the first one waits for all places' servers and runs
 
 
 @pytest.mark.parametrize("place", NAMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 from headrace import jobapi
@@ -64,6 +64,17 @@ class OneTransaction:
     def batch(self, label: str, connection: str | None = None) -> Iterator[Session | None]:  # noqa: ARG002
         with self.aside(connection) as session:
             yield session
+
+    @contextmanager
+    def snapshot(
+        self, connection: str | None = None, exported: str | None = None
+    ) -> Iterator[Session]:
+        isolated = self.engines[connection].execution_options(isolation_level="REPEATABLE READ")
+        with isolated.begin() as opened:
+            if exported is not None:
+                opened.execute(text(f"SET TRANSACTION SNAPSHOT '{exported}'"))
+            with Session(opened, join_transaction_mode="rollback_only") as session:
+                yield session
 
     def end(self, *, commit: bool) -> None:
         for connection in self.opened.values():

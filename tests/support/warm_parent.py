@@ -31,7 +31,10 @@ LIBRARIES = (
 _REQUEST_BYTES = 1 << 18
 _LEFT_OUT = (
     "headrace.__main__",
-    "headrace.queue.worker",  # it takes the keys' prefix from the environment
+    # What takes the prefix of RQ's keys from the environment.
+    "headrace.queue.commands",
+    "headrace.queue.registered_worker",
+    "headrace.queue.worker",
     "headrace.store.migrations.",
     "headrace.testing",
 )

@@ -65,14 +65,22 @@ def describe(hint: Any) -> str:
     if origin is Annotated:
         return describe(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        named = [describe(argument) for argument in arguments if argument is not type(None)]
-        return " or ".join(dict.fromkeys(named))
+        return " or ".join(_alternatives(hint))
     if origin is typing.Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return "one of " + ", ".join(str(one.value) for one in hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping to {describe(arguments[1])}" if len(arguments) > 1 else "a mapping"
+        if len(arguments) < 2:
+            return "a mapping"
+        return f"a mapping to {' or to '.join(_alternatives(arguments[1]))}"
     if isinstance(origin, type) and issubclass(origin, Sequence | Set):
-        return f"a list of {describe(arguments[0])}" if arguments else "a list"
+        return f"a list of {' or of '.join(_alternatives(arguments[0]))}" if arguments else "a list"
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _alternatives(hint: Any) -> list[str]:
+    """Return each type of a union once, in the user's words, but for None."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if union else (hint,)
+    return list(dict.fromkeys(describe(kind) for kind in kinds if kind is not type(None)))

@@ -137,3 +137,7 @@ class _NoSessions:
     def batch(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
         raise NoDatabase("a preview has no database")
+
+    def snapshot(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")

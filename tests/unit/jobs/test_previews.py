@@ -21,7 +21,7 @@ class Nowhere:
     def session(self, *_given: object, **_named: object) -> Any:
         raise AssertionError("a preview asked for a session")
 
-    autocommit = aside = batch = session
+    autocommit = aside = batch = snapshot = session
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Copies several tables: read in one snapshot, published in one transaction."""
