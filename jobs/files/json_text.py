@@ -99,7 +99,8 @@ def _array(raw: str, shape: Shape) -> str:
     items = _items(raw, 0)
     element = shape.element or SCALAR
     if shape.kind == "vector":
-        return " ".join(items)
+        # PostgreSQL gives object numbers as texts.
+        return " ".join(as_text(item, SCALAR) or "" for item in items)
     nested = element.kind != "json" and bool(items) and all(item[0] == "[" for item in items)
     if nested and element.kind != "array":
         return "{" + shape.delimiter.join(_array(item, shape) for item in items) + "}"
