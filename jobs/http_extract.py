@@ -136,20 +136,20 @@ class HttpExtract(AsksServers, StoresRows, CheckedJob):
             leave_out=self.format != "csv",
         )
         self._load.check()
-        since = AskedSince.read(incremental)
-        if since is not None:
-            _require(self.format != "csv" and into is not None, "incremental needs into, and JSON")
-            _require(
-                self.how.mode in ("merge", "insert_only"),
-                "incremental needs mode: merge or insert_only: what stands at the boundary between "
-                "two runs comes twice",
-            )
-            source = f"http: {without_query(url)}"
-            self._watermark: RequestWatermark | None = RequestWatermark(since, into or "", source)
-        else:
-            self._watermark = None
+        self._watermark = self._since(AskedSince.read(incremental), into)
         _require(into is not None or not self.checks, "checks judge the rows of `into`")
         self.refuse_checks_of(into)
+
+    def _since(self, since: AskedSince | None, into: str | None) -> RequestWatermark | None:
+        if since is None:
+            return None
+        _require(self.format != "csv" and into is not None, "incremental needs into, and JSON")
+        _require(
+            self.how.mode in ("merge", "insert_only"),
+            "incremental needs mode: merge or insert_only: what stands at the boundary between two "
+            "runs comes twice",
+        )
+        return RequestWatermark(since, into or "", f"http: {without_query(self.url)}")
 
     def handle(self) -> dict[str, Any]:
         name = self._load.name

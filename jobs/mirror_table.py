@@ -11,7 +11,7 @@ from headrace.jobs.mirroring.arrivals import Manner, Verify
 from headrace.jobs.mirroring.copies import Choice, Copy
 from headrace.jobs.mirroring.made_tables import ForeignKeys, Indexes
 from headrace.jobs.mirroring.parallel_reading import ParallelReading
-from headrace.jobs.mirroring.parts import read_size
+from headrace.jobs.mirroring.parts import read_jobs
 from headrace.jobs.mirroring.snapshot_copy import copy_tables
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # Keys that need the way of several tables, also for one.
 _OF_SNAPSHOTS = {"indexes", "foreign_keys", "reset_sequences", "verify", "jobs"}
-_MOST_JOBS = 16
 _NO_SWAP = (
     "replace_strategy: swap puts a new table under the old name, which would lose its privileges, "
     "policies, triggers, and the views and foreign keys that refer to it, and makes readers wait: "
@@ -128,24 +127,12 @@ class MirrorTable(CheckedJob):
         self.columns, self.mask_salt = columns, mask_salt
         self.masks = read_masks(mask, mask_salt)
         self._refuse_together(tables, target_schema, select, where)
-        self.where = where if isinstance(where, str) else None
-        self.choice: Choice | None = None
-        if tables is not None:
-            by_table = where if isinstance(where, dict) else {}
-            self.choice = Choice.read(tables, target_schema, by_table, self.masks)
-        else:
-            self.selection = Selection.read(columns, select, self.where, self.masks)
-        if replace_strategy == "swap":
-            raise InvalidPayload(_NO_SWAP)
+        self._choose(tables, target_schema, select, where)
         self.manner = Manner(
-            on_schema_change, replace_strategy, indexes, foreign_keys, reset_sequences, verify,
-            Expectation.read(expect),
+            on_schema_change, _not_swap(replace_strategy), indexes, foreign_keys, reset_sequences,
+            verify, Expectation.read(expect),
         )  # fmt: skip
-        self.jobs, self.most_bytes = jobs, read_size(split_tables_larger_than)
-        if not 1 <= jobs <= _MOST_JOBS:
-            raise InvalidPayload(f"jobs is a number from 1 to {_MOST_JOBS}, not {jobs}")
-        if jobs == 1 and self.most_bytes is not None:
-            raise InvalidPayload("split_tables_larger_than needs jobs, more than one of them")
+        self.jobs, self.most_bytes = read_jobs(jobs, split_tables_larger_than)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
         self.refuse_checks_of(target_table)
@@ -227,6 +214,21 @@ class MirrorTable(CheckedJob):
         yield from of_store(self.target_table, target, self.columns, self.manner.strategy)
         yield from self.check_previews(self.target_table, target)
 
+    def _choose(
+        self,
+        tables: list[str] | None,
+        target_schema: str | None,
+        select: list[str] | None,
+        where: str | dict[str, str] | None,
+    ) -> None:
+        self.where = where if isinstance(where, str) else None
+        self.choice: Choice | None = None
+        if tables is not None:
+            by_table = where if isinstance(where, dict) else {}
+            self.choice = Choice.read(tables, target_schema, by_table, self.masks)
+        else:
+            self.selection = Selection.read(self.columns, select, self.where, self.masks)
+
     def _refuse_together(
         self,
         tables: list[str] | None,
@@ -256,3 +258,9 @@ class MirrorTable(CheckedJob):
             raise InvalidPayload(
                 'with tables where says which one it is for: where: {public.orders: "…"}'
             )
+
+
+def _not_swap(strategy: ReplaceStrategy | Literal["swap"]) -> ReplaceStrategy:
+    if strategy == "swap":
+        raise InvalidPayload(_NO_SWAP)
+    return strategy

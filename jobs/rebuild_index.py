@@ -70,7 +70,7 @@ class RebuildIndex(BaseJob):
 
     def _rebuild_one(self, connection: "Connection", index: str) -> list[str]:
         found = execute(connection, self.sql("table_of_index", index=index))
-        tables = {row.index: row.table for row in found}
+        tables = {str(row.index_name): str(row.table) for row in found}
         if not tables:
             raise JobFailure(f"there is no index {self.index}")
         if self.min_bloat is not None:

@@ -128,33 +128,41 @@ class SyncTable(CheckedJob):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._choose(source_table, source_sql, target_table)
+        self.key = key_of(key, primary_key, columns)
+        self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
+        self.selection = Selection.read(columns, select, where, self.masks)
+        self.incremental, self.chunk_size = Incremental.read(incremental), chunk_size
+        gone: DeleteMissing = delete_missing or ("hard" if delete else "none")
+        self.merge = Merge.read(
+            merge_strategy, gone, update_columns, scd2, on_schema_change, Expectation.read(expect)
+        )
+        self._refuse_together(deletes=delete, expects=expect is not None)
+        self.source_connection = source_connection or self.connection
+        self.target_connection = target_connection or self.connection
+        self.refuse_checks_of(target_table)
+
+    def _choose(
+        self, source_table: str | None, source_sql: str | None, target_table: str | None
+    ) -> None:
         if not target_table:
             raise InvalidPayload("target_table is missing: the table to update")
         if (source_table is None) == (source_sql is None):
             raise InvalidPayload("SyncTable takes either source_table or source_sql")
         self.query = None if source_sql is None else read_query(source_sql)
         self.source_table, self.target_table = source_table or NAME, target_table
-        self.key = key_of(key, primary_key, columns)
-        self.columns, self.mask_salt, self.masks = columns, mask_salt, read_masks(mask, mask_salt)
-        self.selection = Selection.read(columns, select, where, self.masks)
-        self.incremental = Incremental.read(incremental)
-        gone: DeleteMissing = delete_missing or ("hard" if delete else "none")
-        expected = Expectation.read(expect)
-        self.merge = Merge.read(
-            merge_strategy, gone, update_columns, scd2, on_schema_change, expected
-        )
-        self.merge.check(self.key, incremental=incremental is not None, deletes=delete)
-        self.chunk_size = chunk_size
-        if chunk_size is not None:
-            self.merge.check_chunks(chunk_size, incremental=incremental is not None)
-            if expect is not None or self.checks:
-                raise InvalidPayload(
-                    "expect and checks judge one transaction, and chunks are committed by "
-                    "themselves: leave chunk_size out, or check the table in a step of its own"
-                )
-        self.source_connection = source_connection or self.connection
-        self.target_connection = target_connection or self.connection
-        self.refuse_checks_of(target_table)
+
+    def _refuse_together(self, *, deletes: bool, expects: bool) -> None:
+        incremental = self.incremental is not None
+        self.merge.check(self.key, incremental=incremental, deletes=deletes)
+        if self.chunk_size is None:
+            return
+        self.merge.check_chunks(self.chunk_size, incremental=incremental)
+        if expects or self.checks:
+            raise InvalidPayload(
+                "expect and checks judge one transaction, and chunks are committed by themselves: "
+                "leave chunk_size out, or check the table in a step of its own"
+            )
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)

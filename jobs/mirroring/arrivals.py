@@ -106,7 +106,7 @@ def make_empty(target: "Session", source: Source, name: str) -> Table:
     return make_table(target, name, known_types(target, source.model, name), model=source.model)
 
 
-def complete_made(target: "Session", made: Table, source: Source, manner: Manner) -> None:
+def add_key_and_indexes(target: "Session", made: Table, source: Source, manner: Manner) -> None:
     """Give a table that was made and filled its key and indexes."""
     if manner.indexes != "none":
         add_key(target, made, model=source.model)
@@ -120,7 +120,7 @@ def _read(target: "Session", source: Source, copy: Copy, name: str, manner: Mann
         made = make_empty(target, source, copy.target)
         rows = pour(source, target, made.sql, made.columns)
         manner.expect.check_rows(rows, copy.target)
-        complete_made(target, made, source, manner)
+        add_key_and_indexes(target, made, source, manner)
         names = [column.name for column in made.columns]
         return Arrived(copy, source, rows, made, checksum=checksum_of(source, names, manner.verify))
     rows = stage(source, target, copy.target)

@@ -39,6 +39,7 @@ class Crew:
         self._source, self._target = source_connection, target_connection
         self._state = threading.Condition()
         self._open: list[Any] = []
+        self._ready = 0
         self._left: list[Part] = []
         self._counts: dict[int, int] = {}
         self._error: BaseException | None = None
@@ -76,12 +77,12 @@ class Crew:
     def _wait_until_open(self) -> None:
         give_up = time.monotonic() + _PATIENCE_S
         with self._state:
-            while len(self._open) < self._size and self._error is None:
+            while self._ready < self._size and self._error is None:
                 left_s = give_up - time.monotonic()
                 if left_s <= 0:
                     raise JobFailure(
                         f"jobs: {self._size} needs {self._size} connections to the source and as "
-                        f"many to the target beside the job's own, but only {len(self._open)} "
+                        f"many to the target beside the job's own, but only {self._ready} "
                         f"came about within {_PATIENCE_S:.0f} s: a pooler in between has fewer. "
                         "Lower jobs, raise the pool, or name PostgreSQL's own port"
                     )
@@ -93,11 +94,9 @@ class Crew:
         """End what still runs; who still waits for a connection ends by itself once it has one."""
         with self._state:
             self._over = True
-            working = len(self._open) == self._size
-            for raw in self._open:
-                if any(thread.is_alive() for thread in threads):
-                    with contextlib.suppress(Exception):
-                        raw.cancel()
+            working = self._ready == self._size
+            if any(thread.is_alive() for thread in threads):
+                self._interrupt()
             self._state.notify_all()
         for thread in threads:
             if working:
@@ -120,7 +119,8 @@ class Crew:
 
     def _opened(self, raws: Sequence[Any]) -> None:
         with self._state:
-            self._open.append(_Both(raws))
+            self._open += raws
+            self._ready += 1
             self._state.notify_all()
             while not (self._may_begin or self._over):
                 self._state.wait()
@@ -135,19 +135,11 @@ class Crew:
         with self._state:
             if self._error is None and not self._over:
                 self._error = error
-                for raw in self._open:
-                    with contextlib.suppress(Exception):
-                        raw.cancel()
+                self._interrupt()
             self._state.notify_all()
 
-
-class _Both:
-    """The two connections of a thread."""
-
-    def __init__(self, raws: Sequence[Any]) -> None:
-        self._raws = raws
-
-    def cancel(self) -> None:
-        for raw in self._raws:
+    def _interrupt(self) -> None:
+        """Have the servers end what they do for these threads."""
+        for raw in self._open:
             with contextlib.suppress(Exception):
                 raw.cancel()

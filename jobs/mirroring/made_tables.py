@@ -25,7 +25,9 @@ def copy_indexes(session: "Session", made: Table, source: Source) -> None:
         JobFailure: one of them cannot be made.
     """
     taken = _unrenamed(source)
-    for row in execute(source.session, packaged_sql("index_definitions", oid=source.table.oid)).mappings():
+    for row in execute(
+        source.session, packaged_sql("index_definitions", oid=source.table.oid)
+    ).mappings():
         if row["excludes"] or not set(row["columns"] or ()) <= taken:
             why = "an exclusion constraint" if row["excludes"] else "of columns that are not copied"
             logger.warning("The index %s is left out: it is %s", row["name"], why)

@@ -11,8 +11,8 @@ from headrace.jobapi import logger
 from headrace.jobs.mirroring.arrivals import (
     Arrived,
     Manner,
+    add_key_and_indexes,
     checksum_of,
-    complete_made,
     fitted,
 )
 from headrace.jobs.mirroring.committed_staging import Stagings
@@ -128,7 +128,7 @@ class ParallelReading:
             raise JobFailure(f"{name} was made by somebody else meanwhile: run the job again")
         manner.expect.check_rows(rows, name)
         made = self._moved(target, staged, name)
-        complete_made(target, made, work.source, manner)
+        add_key_and_indexes(target, made, work.source, manner)
         names = [column.name for column in made.columns]
         checksum = checksum_of(work.source, names, manner.verify)
         return Arrived(work.copy, work.source, rows, made, checksum=checksum)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _SIZE = re.compile(r"\s*(\d+)\s*(kB|MB|GB|TB)\s*", re.IGNORECASE)
+_MOST_JOBS = 16
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
 
 
@@ -29,6 +30,19 @@ class Part:
     def read_by(self, session: "Session") -> Source:
         """Return what another session reads, which sees the same snapshot."""
         return replace(self.source, session=session)
+
+
+def read_jobs(jobs: int, split_tables_larger_than: str | None) -> tuple[int, int | None]:
+    """Read the two parameters: connections, and bytes.
+
+    Raises:
+        InvalidPayload: one of them makes no sense.
+    """
+    if not 1 <= jobs <= _MOST_JOBS:
+        raise InvalidPayload(f"jobs is a number from 1 to {_MOST_JOBS}, not {jobs}")
+    if jobs == 1 and split_tables_larger_than is not None:
+        raise InvalidPayload("split_tables_larger_than needs jobs, more than one of them")
+    return jobs, read_size(split_tables_larger_than)
 
 
 def read_size(written: str | None) -> int | None:

@@ -126,6 +126,14 @@ def refuse_outside_transaction(statement: RenderedSql) -> None:
         )
 
 
+def only_read(statements: Iterable[RenderedSql]) -> bool:
+    """Return whether statements write nothing by themselves; a function in them still may."""
+    return all(
+        first_word(one.marked) in _READS and not any(has_word(one.marked, w) for w in _WRITES)
+        for one in statements
+    )
+
+
 def _without_transaction_control(whole: RenderedSql, name: str) -> RenderedSql:
     try:
         refuse_transaction_control(whole.marked)
@@ -139,14 +147,6 @@ def _statements(whole: RenderedSql, name: str) -> list[RenderedSql]:
     if not statements:
         raise RefusedSql(f"{name}: contains no statement")
     return statements
-
-
-def only_read(statements: Iterable[RenderedSql]) -> bool:
-    """Return whether statements write nothing by themselves; a function in them still may."""
-    return all(
-        first_word(one.marked) in _READS and not any(has_word(one.marked, w) for w in _WRITES)
-        for one in statements
-    )
 
 
 def _context(params: dict[str, Any] | None) -> dict[str, Any]:

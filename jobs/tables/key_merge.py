@@ -57,13 +57,12 @@ def write_by_key(
         target.sql, names, key, delete=delete, update=update, fixed=fixed, **options
     )
     before = count_before(session, target, expect) if delete else 0
-    rest = [name for name in updated if name not in fixed]
     execute(session, packaged_sql("analyze_staged", staged=STAGED, key=key))
     if fixed:
         _refuse_renumbering(session, target, key, fixed)
     if delete:
         refuse_heirs(session, target, key)
-    row = _changed(session, target, key, rest, statement)
+    row = _changed(session, target, key, [n for n in updated if n not in fixed], statement)
     differing = row.pop("differing", None)
     written = Written(**row)
     expect.check_deleted(written.deleted, before, target.written)

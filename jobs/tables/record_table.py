@@ -37,26 +37,29 @@ class RecordTable:
         Raises:
             JobFailure: the role may neither use nor create it; says what a DBA has to run.
         """
-        if self.is_usable(session):
+        if self._is_ready(session):
             return
         lock_name(session, self.written)
-        if not self.is_usable(session):
+        if not self._is_ready(session):
             create_schema(session, self.written)
             execute(session, packaged_sql(self.create))
 
-    def is_usable(self, session: "Session", *, told: bool = True) -> bool:
-        """Return whether the role can use the table; False if it is missing and can be made.
+    def is_usable(self, session: "Session") -> bool:
+        """Return whether it is there and the role has the rights."""
+        state = self._state(session)
+        return bool(state and state.usable)
 
-        Raises:
-            JobFailure: neither, with what a DBA has to run; only if it is to be `told`.
-        """
+    def _state(self, session: "Session") -> Any:
         statement = packaged_sql(
             "record_rights", schema=SCHEMA, table=self.name, rights=list(self.rights)
         )
-        state = execute(session, statement).first()
+        return execute(session, statement).first()
+
+    def _is_ready(self, session: "Session") -> bool:
+        state = self._state(session)
         if state is None:
             return False
-        if told and not state.usable and (state.there or not state.may_make):
+        if not state.usable and (state.there or not state.may_make):
             raise JobFailure(
                 f"the role {state.role} cannot {self.purpose} in {self.written}. "
                 f"Let an owner of the schema run {self._remedy(state)}"

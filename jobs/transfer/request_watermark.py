@@ -97,7 +97,7 @@ class RequestWatermark:
         return greatest
 
     def _stored(self, session: "Session", target: Table) -> str | None:
-        if not RECORD.is_usable(session, told=False):
+        if not RECORD.is_usable(session):
             return None
         row = execute(
             session,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.observe import redaction
@@ -25,28 +26,6 @@ from headrace.queue.process_tree import Strays, adopting_orphans
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
-
-
-class Sessions(Protocol):
-    """Source of an attempt's sessions."""
-
-    def session(
-        self, connection: str | None = None, *, read_only: bool = False
-    ) -> "AbstractContextManager[Session]": ...
-
-    def autocommit(
-        self, connection: str | None = None, *, patient: bool = False
-    ) -> "AbstractContextManager[Connection]": ...
-
-    def aside(self, connection: str | None = None) -> "AbstractContextManager[Session]": ...
-
-    def batch(
-        self, label: str, connection: str | None = None
-    ) -> "AbstractContextManager[Session | None]": ...
-
-    def snapshot(
-        self, connection: str | None = None, exported: str | None = None
-    ) -> "AbstractContextManager[Session]": ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.integration.test_jobs_between_servers import rows, run
 
 INTERLEAVINGS = 100
 TARGET = RenderedSql("target", {})
-NEW = "INSERT INTO event VALUES ({}, '2026-01-01'::timestamptz + {} * interval '1 min')"
+NEW = "INSERT INTO event VALUES ({}, '2026-01-01 00:00+00'::timestamptz + {} * interval '1 min')"
 
 
 class Writers:
@@ -71,9 +71,9 @@ def read(target: Engine, there: Engine, between: Callable[[], None]) -> int:
 @pytest.fixture
 def there(run_job: Any, second: Engine, execute: Callable[[str], None]) -> Engine:
     execute("CREATE TABLE target (id int PRIMARY KEY, at timestamptz)")
-    execute("INSERT INTO target VALUES (0, '2026-01-01')")
+    execute("INSERT INTO target VALUES (0, '2026-01-01 00:00+00')")
     run(second, "CREATE TABLE event (id int PRIMARY KEY, at timestamptz)")
-    run(second, "INSERT INTO event VALUES (0, '2026-01-01')")
+    run(second, "INSERT INTO event VALUES (0, '2026-01-01 00:00+00')")
     return second
 
 

@@ -1,9 +1,9 @@
 """MirrorTable with `jobs`: several connections, one snapshot, one publish; nothing is left."""
 
-import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.mirror_table import MirrorTable
@@ -11,6 +11,8 @@ from headrace.jobs.mirroring import crew
 from headrace.jobs.transfer.source import pour
 from tests.integration.test_jobs_between_servers import run
 from tests.integration.test_mirror_several import CHANGES, SHOP, TABLES, content
+from tests.support.attempts import engine_for
+from tests.support.places import pgbouncer
 
 ROWS = 5000
 WITH: dict[str, Any] = {
@@ -115,22 +117,17 @@ def test_staging_of_a_job_that_was_killed_is_dropped_by_the_next_one(run_job, th
     assert query(LEFT) == [(f"{alive}_1",)]
 
 
-def test_too_few_connections_are_told_and_not_waited_for_for_ever(run_job, there, monkeypatch):
-    monkeypatch.setattr(crew, "_PATIENCE_S", 1.0)
-    opened: list[int] = []
-    snapshot = MirrorTable.snapshot
-
-    def late(self: MirrorTable, connection: Any = None, exported: str | None = None) -> Any:
-        opened.append(1)
-        if len(opened) > 2:  # A pool of two: whoever comes third waits.
-            over.wait(20)
-        return snapshot(self, connection, exported)
-
-    over = threading.Event()
-    monkeypatch.setattr(MirrorTable, "snapshot", late)
-    with pytest.raises(JobFailure, match=r"jobs: 3 needs 3 connections.*only 1 came about"):
-        run_job(MirrorTable, **WITH)
-    over.set()
+def test_a_pool_with_fewer_connections_is_told_and_not_waited_for_for_ever(
+    run_job, there, second_server_of_another_major, monkeypatch
+):
+    monkeypatch.setattr(crew, "_PATIENCE_S", 3.0)
+    server = second_server_of_another_major
+    with pgbouncer(server, pool_size=3) as port:
+        direct = make_url(server.url_for("other", "etl"))
+        pooled = direct.set(host="127.0.0.1", port=port)
+        run_job.engines["pooled"] = engine_for(pooled.render_as_string(hide_password=False))
+        with pytest.raises(JobFailure, match=r"jobs: 3 needs 3 connections.*a pooler in between"):
+            run_job(MirrorTable, **WITH | {"source_connection": "pooled"})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The pipelines of docs/guide/recipes.md, run on two servers of different versions."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def recipes() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def shop(second_server_of_another_major) -> Iterator[str]:
+def shop(second_server_of_another_major: Any) -> str:
     url: str = second_server_of_another_major.url_for("other", "etl")
     run_as_owner(url, SHOP)
     return url

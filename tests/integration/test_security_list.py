@@ -17,7 +17,8 @@ from fastapi.testclient import TestClient
 from rq import Queue
 
 from headrace.errors import JobFailure
-from headrace.jobapi import Attempt, Sessions
+from headrace.jobapi import Attempt
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.folders import Folders
 from headrace.store.embedded import Servers
 from headrace.web.app import create_app
