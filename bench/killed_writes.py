@@ -1,6 +1,6 @@
 """`make chaos-writes`: kill the worker at 20 random moments of each writing job.
 
-    python -m bench.killed_writes [--kills 20] [--rows 20000] [--seed N]
+    python -m bench.killed_writes [--kills 20] [--rows 20000] [--only NAME] [--seed N]
 
 All writes run side by side, here and on a second server; readers poll their tables all the while.
 Ends with 1 where source and target do not agree in the end, or a reader saw half of a write.
@@ -24,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.killed_writes")
     parser.add_argument("--kills", type=int, default=20, help="of each write")
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--only", default="", help="only writes in whose name this stands")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     print(f"killed writes: {options.kills} of each, seed {options.seed}", flush=True)
@@ -33,7 +34,14 @@ def main() -> int:
         upgrade(servers.database_url)
         other = stack.enter_context(second_server(debian_programs()))
         work = stack.enter_context(
-            kills_on(servers, other, Path(folder), rows=options.rows, seed=options.seed)
+            kills_on(
+                servers,
+                other,
+                Path(folder),
+                rows=options.rows,
+                seed=options.seed,
+                only=options.only,
+            )
         )
         return run(work, options.kills)
 
