@@ -48,7 +48,7 @@ class RebuildIndex(BaseJob):
     ) -> None:
         super().__init__(**kwargs)
         if [index, table, schema].count(None) != 2:
-            raise InvalidPayload("RebuildIndex takes either index, table or schema")
+            raise InvalidPayload("RebuildIndex takes one of index, table and schema")
         share = None if min_bloat is None else _SHARE.fullmatch(min_bloat.strip())
         if min_bloat is not None and (share is None or float(share[1]) > 100):
             raise InvalidPayload(f"min_bloat is a share such as 30%, not {min_bloat!r}")

@@ -174,7 +174,8 @@ class QueryExport:
 
     def _copied(self, statement: RenderedSql, target: Any, columns: Sequence[Exported]) -> int:
         try:
-            return copy_out(self._session, statement, target)
+            by_row = not isinstance(target, TextOutput)
+            return copy_out(self._session, statement, target, by_row=by_row)
         except DataError as error:
             _, refused, place = str(error).partition(JSON_NULL)
             if not refused:

@@ -172,10 +172,15 @@ class _Bytes:
             if self._small and compute.any(compute.equal(column, 0.0)).as_py():
                 raise Unfit("a number that may be too small")
         for one in self._dates:
-            least = compute.min(batch.column(one).cast("timestamp[s]")).value
-            if least is not None and least < _YEAR_ONE:
+            column = batch.column(one)
+            least = compute.min(column).value
+            if least is not None and least < _YEAR_ONE[str(column.type).partition(",")[0]]:
                 raise Unfit("the year 0")
 
 
-_YEAR_ONE = -62135596800
-"""The first second of the year 1, in seconds of the epoch."""
+# The beginning of the year 1, counted from 1970 in the units of a type.
+_YEAR_ONE = {
+    "date32[day]": -719_162,
+    "timestamp[us]": -62_135_596_800_000_000,
+    "timestamp[us": -62_135_596_800_000_000,
+}

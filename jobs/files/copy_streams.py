@@ -1,5 +1,6 @@
 """COPY between files and tables, a piece at a time: no file is ever whole in memory."""
 
+import io
 import os
 import re
 import select
@@ -31,6 +32,7 @@ _SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
 
 
 _PEEKED_BYTES = 65536
+_OUT_BYTES = 1 << 18
 
 
 class Misfit(JobFailure):
@@ -126,15 +128,23 @@ def options_of(session: "Session") -> str:
         return str(cursor.connection.get_dsn_parameters().get("options", ""))
 
 
-def copy_out(session: "Session", sql: RenderedSql, target: IO[bytes]) -> int:
+def copy_out(
+    session: "Session", sql: RenderedSql, target: IO[bytes], *, by_row: bool = False
+) -> int:
     """Run a COPY … TO STDOUT into `target` and return the number of rows.
 
-    An error of `target` is raised as it is, and ends the transaction or its savepoint.
+    `target` gets blocks of any length, which are gone once its `write` has returned; or `by_row`
+    each row by itself. An error of `target` is raised as it is, and ends the transaction or its
+    savepoint.
     """
     with _cursor(session) as cursor:
         rows = _Rows(target, cursor.connection)
+        # The driver calls for each row: within a block that is no Python.
+        sink: Any = rows if by_row else io.BufferedWriter(rows, _OUT_BYTES)
         try:
-            cursor.copy_expert(_statement(cursor, sql), rows)
+            cursor.copy_expert(_statement(cursor, sql), sink)
+            if not by_row:
+                sink.flush()
             if rows.error is not None:
                 raise rows.error
         except psycopg2.DatabaseError as error:
@@ -145,10 +155,12 @@ def copy_out(session: "Session", sql: RenderedSql, target: IO[bytes]) -> int:
                 told = "the server closed the connection while rows were read from it"
                 raise psycopg2.OperationalError(told) from error
             raise
+        finally:
+            rows.let_go()
         return int(cursor.rowcount)
 
 
-class _Rows:
+class _Rows(io.RawIOBase):
     """Takes what COPY gives, to its end even where `target` has failed: `error` says how.
 
     The driver would leave the connection in the midst of the COPY, unusable, its error hiding
@@ -156,18 +168,25 @@ class _Rows:
     """
 
     def __init__(self, target: IO[bytes], connection: Any) -> None:
-        self._target: Callable[[bytes], object] = target.write
+        self._target: Callable[[Any], object] = target.write
         self._connection = connection
         self.error: BaseException | None = None
 
-    def write(self, row: bytes) -> None:
-        # Called for each row: what is told apart here costs every export.
+    def writable(self) -> bool:
+        return True
+
+    def write(self, rows: Any) -> int:
         try:
-            self._target(row)
+            self._target(rows)
         except BaseException as error:  # noqa: BLE001 - copy_out raises it
             self.error = error
             self._target = len
             self._connection.cancel()
+        return len(rows)
+
+    def let_go(self) -> None:
+        """Pass nothing on any more: a block that is left would be written as it is collected."""
+        self._target = len
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import re
 import time
 from dataclasses import dataclass, replace
 from typing import IO, Any, Self
-from urllib.parse import urlsplit
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
@@ -13,7 +12,7 @@ from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.client_credentials import ClientCredentials
 from headrace.jobs.http.request import Answer, NoData, Request, fetch
 from headrace.jobs.http.request_headers import harmless
-from headrace.jobs.http.urls import origin
+from headrace.jobs.http.urls import checked, origin
 
 _RATE = re.compile(r"(\d{1,6})/([smh])", re.ASCII)
 _DURATION = re.compile(r"(\d{1,6})([smh])", re.ASCII)
@@ -68,11 +67,11 @@ class Exchange:
             JobFailure: as there; or the server asks to wait longer than may be.
         """
         began, renewed = into.tell(), False
-        first = self._origin = self._origin or origin(urlsplit(request.url))
+        first = self._origin = self._origin or origin(checked(request.url))
         while True:
             time.sleep(max(0.0, self._next - time.monotonic()))
             self._next = time.monotonic() + self._pace.interval_s
-            same = origin(urlsplit(request.url)) == first
+            same = origin(checked(request.url)) == first
             try:
                 sent = self._signed(request) if same else _harmless(request)
                 return fetch(sent, into, allowed=self._allowed, **limits)

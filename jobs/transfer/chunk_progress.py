@@ -11,6 +11,8 @@ from headrace.jobs.transfer.watermark import RECORD
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+_CHUNKS = "chunks"
+
 
 def chunks_reached(session: "Session", table: str, job: str) -> list[str] | None:
     """Return how far an earlier attempt of a job has come that loads in chunks.
@@ -22,27 +24,28 @@ def chunks_reached(session: "Session", table: str, job: str) -> list[str] | None
     target = find_table(session, table)
     if target is None:
         return None
-    statement = packaged_sql("chunk_reached", target=target.sql.display, source=_chunks_of(job))
-    found = execute(session, statement).scalar()
-    return None if found is None else list(json.loads(found))
+    statement = packaged_sql("chunk_reached", target=target.sql.display, source=_CHUNKS)
+    found = json.loads(execute(session, statement).scalar() or "{}")
+    return list(found["end"]) if found.get("job") == str(job) else None
 
 
 def keep_chunks(session: "Session", table: str, job: str, end: Sequence[str] | None) -> None:
-    """Remember how far a job that loads in chunks has come, None: to the end."""
+    """Remember how far a job that loads in chunks has come, None: to the end.
+
+    One row a target: a job finds its own there, or begins anew.
+    """
     target = find_table(session, table)
     assert target is not None, "its rows are there"
-    name, source = target.sql.display, _chunks_of(job)
-    if end is None:
-        execute(session, packaged_sql("forget_chunks", target=name, source=source))
-        return
+    reached = None if end is None else json.dumps({"job": str(job), "end": list(end)})
     execute(
         session,
         packaged_sql(
-            "keep_watermark", target=name, source=source, column="", value=json.dumps(list(end)),
-            oldest=0, place="",
+            "keep_watermark",
+            target=target.sql.display,
+            source=_CHUNKS,
+            column="",
+            value=reached,
+            oldest=0,
+            place="",
         ),
-    )  # fmt: skip
-
-
-def _chunks_of(job: str) -> str:
-    return f"chunks of job {job}"
+    )

@@ -122,10 +122,7 @@ class Attempt:
     def snapshot(
         self, connection: str | None = None, exported: str | None = None
     ) -> "AbstractContextManager[Session]":
-        """Return a session that only reads, on a connection of its own, all of it in one snapshot.
-
-        `exported` is a snapshot that another such session has exported: both see the same.
-        """
+        """Return a session that only reads, all in one snapshot: `exported`, or one of its own."""
         return self.sessions.snapshot(connection, exported)
 
     def resolve_path(self, relative: str) -> Path:

@@ -437,3 +437,24 @@ def test_a_file_on_an_allowed_host_is_downloaded_whole_and_loaded(run_job, rows,
             with pytest.raises(JobFailure, match=told):
                 run_job(LoadFile, path=server.url(path), table="t")
         assert rows() == []
+
+
+QUICK = {
+    "smallint": "1", "integer": "-7", "bigint": "9007199254740993", "real": "1.5",
+    "double precision": "0.1", "boolean": "t", "text": "größe", "varchar(20)": "a", "char(3)": "ab",
+    "numeric(12,2)": "-1.25", "date": "2026-02-03", "time": "04:05:06.7",
+    "timestamp": "1969-12-31 23:59:59.999999", "timestamptz": "2026-02-03 04:05:06.123456+02",
+    "jsonb": "[1]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_values_of_plain_types_are_read_once_and_go_in_binary(
+    kind, run_job, tmp_path, execute, query, caplog
+):
+    execute(f"CREATE TABLE t (id int, v {kind})")
+    (tmp_path / "in.csv").write_text(f"id,v\n1,{QUICK[kind]}\n2,\n")
+    with caplog.at_level("DEBUG", "headrace.job"):
+        run_job(LoadFile, path="in.csv", table="t")
+    assert "read as text" not in caplog.text
+    assert query(f"SELECT count(*) FROM t WHERE v = '{QUICK[kind]}'") == [(1,)]

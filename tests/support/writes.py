@@ -136,6 +136,34 @@ def copies(rows: Rows) -> dict[str, Write]:
     }
 
 
+def sets(rows: Rows) -> dict[str, Write]:
+    """Return copies of tables that refer to each other, by one connection and by several.
+
+    Both are looked at in one snapshot: old rows of one beside new ones of the other are wrong.
+    """
+    several = {"jobs": 2, "split_tables_larger_than": "64kB"}
+    return {"mirror set": _set(rows, "one", {}), "mirror set parallel": _set(rows, "many", several)}
+
+
+def _set(rows: Rows, name: str, with_: Mapping[str, Any]) -> Write:
+    made = (
+        f"CREATE SCHEMA {name}; CREATE TABLE {name}.parent {_COLUMNS};"
+        f" ALTER TABLE {name}.parent ADD PRIMARY KEY (id); CREATE TABLE {name}.child {_COLUMNS};"
+        f" ALTER TABLE {name}.child ADD FOREIGN KEY (id) REFERENCES {name}.parent"
+    )
+    fill = "INSERT INTO {0}.parent {1}; INSERT INTO {0}.child {1}"
+    looks = [digest(f"SELECT * FROM {name}.{table}") for table in ("parent", "child")]
+    return Write(
+        "MirrorTable",
+        {"tables": [f"{name}.*"], "source_connection": OTHER, **with_},
+        prepare=[(HERE, made), (OTHER, f"{made}; {fill.format(name, rows.new)}")],
+        reset=[(HERE, f"TRUNCATE {name}.child, {name}.parent; {fill.format(name, rows.old)}")],
+        looks=[(HERE, " UNION ALL ".join(looks))],
+        before=[(HERE, digest(rows.old))] * 2,
+        after=[(HERE, digest(rows.new))] * 2,
+    )
+
+
 def results(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
     """Return the jobs that write what a query, a script or a server gives."""
     sql = folder / "sql"
@@ -251,6 +279,7 @@ def all_writes(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
     return {
         **loads(rows),
         **copies(rows),
+        **sets(rows),
         **results(rows, folder, http_url),
         **archives(rows),
         **exports(rows),

@@ -70,7 +70,7 @@ def test_any_other_aggregate_is_refused(expression):
         (LoadFile, {"path": "x", "table": "t", "delimiter": "::"}, "one character"),
         (LoadFile, {"path": "x", "table": "t", "header": False}, "needs columns"),
         (ExportQuery, {"path": "x"}, "either sql or sql_path"),
-        (RebuildIndex, {}, "either index or table"),
+        (RebuildIndex, {}, "one of index, table and schema"),
         (ArchiveRows, {"table": "t", "into": "u", "column": "c"}, "either older_than or before"),
         (
             ArchiveRows,
