@@ -10,7 +10,7 @@ import argparse
 import random
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from headrace.store.migrations import upgrade
@@ -47,8 +47,22 @@ def main() -> int:
 
 
 def run(work: tuple[Cluster, Kills], kills: int) -> int:
-    """Kill until each write was hit so often, and print what was found."""
+    """Kill until each write was hit so often (or Ctrl-C), and print what was found."""
     cluster, done = work
+    with suppress(KeyboardInterrupt):
+        kill(done, kills)
+    cluster.check(settled=False)
+    print(f"\n\n{'write':<24} {'killed':>6} {'looks':>7}  wrong")
+    for one in done.writes:
+        print(f"{one.name:<24} {done.hit[one.name]:>6} {one.looks:>7}  {len(one.wrong)}")
+    missed = [one.name for one in done.writes if done.hit[one.name] < kills]
+    if missed:
+        print(f"  killed less often than asked: {', '.join(missed)}")
+    return int(bool(done.wrong or missed))
+
+
+def kill(done: Kills, kills: int) -> None:
+    """Kill until each write was hit so often, and say how far it is."""
     told = 0
     done.calm_round()
     while min(done.hit[one.name] for one in done.writes) < kills and done.rounds < 4 * kills:
@@ -59,14 +73,6 @@ def run(work: tuple[Cluster, Kills], kills: int) -> int:
         least = min(done.writes, key=lambda one: done.hit[one.name]).name
         print(f"\rround {done.rounds}: {sum(done.hit.values())} killed, least often {least} "
               f"({done.hit[least]})   ", end="", flush=True)  # fmt: skip
-    cluster.check()
-    print(f"\n\n{'write':<24} {'killed':>6} {'looks':>7}  wrong")
-    for one in done.writes:
-        print(f"{one.name:<24} {done.hit[one.name]:>6} {one.looks:>7}  {len(one.wrong)}")
-    missed = [one.name for one in done.writes if done.hit[one.name] < kills]
-    if missed:
-        print(f"  killed less often than asked: {', '.join(missed)}")
-    return int(bool(done.wrong or missed))
 
 
 if __name__ == "__main__":
