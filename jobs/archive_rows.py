@@ -1,6 +1,5 @@
-"""ArchiveRows: move old rows to another table."""
+"""ArchiveRows: move old rows to another table, or to files."""
 
-import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,8 +9,12 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.copying.archive_file import form_of, write_picked
+from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS
+from headrace.jobs.tables.archive_ages import age_of, seconds_of
+from headrace.jobs.tables.archive_forecast import of_archive
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
@@ -23,21 +26,19 @@ from headrace.jobs.tables.archive_moving import (
     old_columns,
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
+from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.jobs.transfer.archived_rows import transfer_picked
+from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql, quote_identifier
-from headrace.template.dates import days, hours, minutes, seconds, weeks
-from headrace.template.spans import Span, add
+from headrace.template.spans import add
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-_DURATION = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS = {"s": seconds, "m": minutes, "h": hours, "d": days, "w": weeks}
-
 
 class ArchiveRows(CheckedJob):
-    """Move old rows to an archive table: none is lost, none is duplicated.
+    """Move old rows to an archive table, or to files: none is lost, none is duplicated.
 
     If the archive table is missing, it is created like the source table; an existing one keeps
     its definition and must have the columns. Rows to which others refer by ON DELETE CASCADE,
@@ -46,11 +47,18 @@ class ArchiveRows(CheckedJob):
     Without `batch_size` all of it is one transaction. With it, each batch is committed by itself:
     its rows leave there and arrive here at once, and a retry goes on after the last one. Readers
     see the batches that are done. The result is `{row_count, into, before}`, with `batches`
-    and `left`, the old rows that others held, and with `children`, the rows of each.
+    and `left`, the old rows that others held, and with `children`, the rows of each; with `path`
+    it is `{row_count, path, files, before}`.
+
+    With `path` each batch is a file of its own, with run, job and batch in its name, that is
+    complete before its rows are deleted and never written over. If a step fails for good, its last
+    file may hold rows that are still in the table; another attempt replaces that file.
 
     Parameters:
         table: the table to take rows from.
         into: the archive table.
+        path: files instead, below `output_folders`: `archive/order.parquet` (or .csv, .tsv,
+            .jsonl, also packed as .gz or .zst) becomes `archive/order-<run>-<job>-00001.parquet`.
         column: the date or time column that decides a row's age.
         older_than: age in s, m, h, d or w, such as `90d`, counted back from the run's logical
             date, so that a later repetition moves the same rows.
@@ -69,17 +77,20 @@ class ArchiveRows(CheckedJob):
         keep_rows: true copies the rows and deletes none; what the archive has by its primary key
             is not copied twice.
         verify: none, count (the archive stored as many rows) or checksum (and the same values),
-            before anything is deleted.
+            before anything is deleted. Files are always counted.
         vacuum: what to do with the table after the last batch: true, or analyze to refresh its
             statistics, too. Needs `batch_size`.
         target_connection: the connection of the archive, if it is another one (null: the control
             database); the table needs a primary key then.
     """
 
+    paths: ClassVar = {"path": to_write}
     in_sql: ClassVar[tuple[str, ...]] = ("where", *IN_SQL)
     result_keys: ClassVar = {
         "row_count": int,
         "into": str,
+        "path": str,
+        "files": int,
         "before": str,
         "batches": int,
         "left": int,
@@ -92,12 +103,12 @@ class ArchiveRows(CheckedJob):
     def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         table: str,
-        into: str,
-        column: str,
+        into: str | None = None,
         older_than: str | None = None,
         before: str | None = None,
         limit: int | None = None,
         *,
+        column: str,
         where: str | None = None,
         order: Literal["asc", "desc"] = "asc",
         batch_size: int | None = None,
@@ -109,10 +120,13 @@ class ArchiveRows(CheckedJob):
         verify: Verify = "count",
         vacuum: bool | Literal["analyze"] = False,
         target_connection: str | None = None,
+        path: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.table, self.into, self.column = table, into, column
+        if (into is None) == (path is None):
+            raise InvalidPayload("ArchiveRows takes either into or path")
+        self.table, self.into, self.path, self.column = table, into or table, path, column
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
         self.batch_size, self.batch_limit = batch_size, batch_limit
         self.keep_rows, self.target_connection = keep_rows, target_connection
@@ -120,23 +134,23 @@ class ArchiveRows(CheckedJob):
         given = "target_connection" in self.payload
         self.across = given and target_connection != self.connection
         self._refuse_together(older_than, wait, children)
-        self.age = None if older_than is None else _duration("older_than", older_than)
-        self.wait_s = _seconds("wait", wait) or 0.0
-        self.branch = Branch(table, into, children=tuple(children_of(children, into)))
-        lock_wait_s = _seconds("lock_wait", lock_wait)
-        self.pick = Pick(table, into, column, where, order == "desc", keep_rows, lock_wait_s)
-        self.refuse_checks_of(into)
+        self.age = None if older_than is None else age_of("older_than", older_than)
+        self.wait_s = seconds_of("wait", wait) or 0.0
+        self.branch = Branch(table, self.into, children=tuple(children_of(children, self.into)))
+        lock_wait_s = seconds_of("lock_wait", lock_wait)
+        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s)
+        self.refuse_checks_of(self.into)
 
     def handle(self) -> dict[str, Any]:
         cutoff = self._cutoff()
         logger.info("Archiving rows of %s before %s", self.table, cutoff)
-        if self.batch_size is None and not self.across:
+        if self.batch_size is None and not self.across and self.path is None:
             with self.session() as session:
                 counts = self._move(session, cutoff, self.limit)
             result = self._result(cutoff, counts)
         else:
             result = self._in_batches(cutoff)
-        logger.info("Moved %d rows into %s", result["row_count"], self.into)
+        logger.info("Moved %d rows into %s", result["row_count"], self.path or self.into)
         return self.judged(result, self.into)
 
     def _in_batches(self, cutoff: str) -> dict[str, Any]:
@@ -154,6 +168,7 @@ class ArchiveRows(CheckedJob):
             done += moved > 0
             if moved:
                 logger.info("Batch %d: %d rows, %d so far", number, moved, totals[self.table])
+                jobapi.meter().show(totals[self.table])
             if self.batch_size is None or moved < self.batch_size:
                 break
             if self.wait_s:
@@ -165,7 +180,8 @@ class ArchiveRows(CheckedJob):
                     connection,
                     self.sql("vacuum_named", table=quoted(self.table), analyze=analyze, full=False),
                 )
-        result = self._result(cutoff, totals) | {"batches": done}
+        result = self._result(cutoff, totals)
+        result["files" if self.path is not None else "batches"] = done
         if self.pick.lock_wait_s is not None:
             with self.session(read_only=True) as session:
                 result["left"] = int(execute(session, self.pick.left(cutoff)).scalar_one())
@@ -175,17 +191,22 @@ class ArchiveRows(CheckedJob):
         self, session: "Session", cutoff: str, limit: int | None, number: int = 1
     ) -> dict[str, int]:
         """Move rows in a session, at most so many, and return how many of each table."""
-        into = self.table if self.across else self.into
-        refuse_unfit_table(session, self.table, into, self.column, apart=self.across)
-        if not self.across:
+        apart = self.across or self.path is not None
+        into = self.table if apart else self.into
+        refuse_unfit_table(session, self.table, into, self.column, apart=apart)
+        if not apart:
             make_archives(session, self.branch)
         pick_rows(session, self.pick, cutoff, limit)
+        if self.path is not None:
+            count = write_picked(session, self.branch, self.path, number)
+            delete_picked(session, self.branch, {self.table: count})
+            return {self.table: count}
         if not self.across:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
         label = f"attempt {jobapi.current().attempt}, batch {number}"
         with jobapi.current().batch(label, self.target_connection) as target:
             assert target is not None, "a label is used once an attempt"
-            count = transfer_picked(session, target, self.branch)
+            count = transfer_picked(session, target, self.branch, verify=self.verify)
         # Committed there. Whatever happens now, a retry finds the rows there by their keys.
         if not self.keep_rows:
             delete_picked(session, self.branch, {self.table: count})
@@ -194,16 +215,31 @@ class ArchiveRows(CheckedJob):
     def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
         found: dict[str, Any] = {
             "row_count": counts.get(self.table, 0),
-            "into": self.into,
+            **({"into": self.into} if self.path is None else {"path": self.path}),
             "before": cutoff,
         }
         children = {table: count for table, count in counts.items() if table != self.table}
         return found | ({"children": children} if children else {})
 
+    def forecast(self) -> Forecast:
+        limit = self.limit
+        if self.batch_size is not None and self.batch_limit is not None:
+            limit = self.batch_size * self.batch_limit
+        with self.session() as session:
+            looking = Looking(self, self.connection, session)
+            given = looking, self.branch, self.pick, self._cutoff(), limit
+            return of_archive(*given, elsewhere=self._elsewhere())
+
+    def _elsewhere(self) -> str | None:
+        if self.path is not None:
+            return f"files at {self.path}"
+        return f"{self.into} on another connection" if self.across else None
+
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
-        create = self.sql("archive_create", table=self.table, into=self.into)
-        yield Preview(create, self.target_connection if self.across else self.connection)
+        if self.path is None:
+            create = self.sql("archive_create", table=self.table, into=self.into)
+            yield Preview(create, self.target_connection if self.across else self.connection)
         yield Preview(
             self.pick.statement(self._cutoff(), self.batch_size or self.limit),
             self.connection,
@@ -221,7 +257,8 @@ class ArchiveRows(CheckedJob):
             checksum=self.verify == "checksum",
         )
         unexplained = "it reads rows that are selected first"
-        yield Preview(insert, self.connection, note, unexplained=unexplained)
+        if self.path is None:
+            yield Preview(insert, self.connection, note, unexplained=unexplained)
         if not self.keep_rows:
             delete = self.sql("archive_delete", table=self.table, picked=PICKED)
             yield Preview(delete, self.connection, unexplained=unexplained)
@@ -233,13 +270,28 @@ class ArchiveRows(CheckedJob):
         now = jobapi.current().logical_date or datetime.now(UTC)
         return str(add(now, -self.age).isoformat())
 
+    def _refuse_with_files(self, children: dict[str, Any] | None) -> None:
+        form_of(self.path or "")
+        refused = {
+            "children": bool(children),
+            "keep_rows": self.keep_rows,
+            "target_connection": self.across,
+            "checks": bool(self.checks),
+            "verify: checksum": self.verify == "checksum",
+        }
+        for name, given in refused.items():
+            if given:
+                raise InvalidPayload(f"{name} is for an archive table: it does not go with path")
+
     def _refuse_together(
         self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
     ) -> None:
         """Refuse keys that do not go together, and numbers below 1."""
         if (older_than is None) == (self.before is None):
             raise InvalidPayload("ArchiveRows takes either older_than or before")
-        if self.table == self.into and not self.across:
+        if self.path is not None:
+            self._refuse_with_files(children)
+        elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
         for name in ("limit", "batch_size", "batch_limit"):
             number = getattr(self, name)
@@ -263,19 +315,3 @@ class ArchiveRows(CheckedJob):
 def quoted(table: str) -> RenderedSql:
     """Return a table's name as a user writes it, quoted."""
     return RenderedSql(quote_identifier(table), {})
-
-
-def _duration(name: str, text: str) -> Span:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise InvalidPayload(f"{name} {text!r} is not an age: write one such as 12h or 90d")
-    return _UNITS[match[2]](int(match[1]))
-
-
-def _seconds(name: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smhd])", text)
-    if match is None:
-        raise InvalidPayload(f"{name} {text!r} is not a duration: write one such as 2s or 5m")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]

@@ -12,6 +12,7 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.model import exact_json
+from headrace.model.forecast import Forecast
 from headrace.model.job_parameters import (
     VARIADIC,
     Parameter,
@@ -114,6 +115,16 @@ class BaseJob:
 
         return of_own_sql(self.payload)
 
+    def forecast(self) -> Forecast | None:
+        """Return what `handle` would change if it ran now; None where only the run knows.
+
+        `headrace plan --data` asks for it; its sessions are rolled back.
+
+        Raises:
+            JobFailure: the job would fail, and why.
+        """
+        return None
+
     def rehearse(self) -> None:
         """Do what `handle` does before it needs a database, and raise what it would raise.
 
@@ -207,6 +218,10 @@ class BaseJob:
         """Give a session for a part of the work, committed by itself; see `jobapi.Attempt`."""
         with jobapi.current().batch(label, connection or self.connection) as session:
             yield session
+
+    def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None:
+        """Show people how much is done, of how much if that is known; it costs no statement."""
+        jobapi.meter().show(done, total, unit)
 
     @contextmanager
     def snapshot(

@@ -14,9 +14,18 @@ from headrace.jobs.files.exported_files import ExportedFiles
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
+from headrace.jobs.remote.locations import is_remote
+from headrace.jobs.remote.remote_files import StoredFiles, refuse_remote
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
 from headrace.template import Preview, RenderedSql
+
+
+def _looked_up(path: str) -> None:
+    if is_remote(path):
+        refuse_remote(path)
+    else:
+        to_write(path)
 
 
 class ExportQuery(BaseJob):
@@ -28,7 +37,8 @@ class ExportQuery(BaseJob):
 
     Parameters:
         path: the file, below `output_folders` (by default `exports/` beside the pipelines folder);
-            missing folders are created.
+            missing folders are created. Or a place that `storage` in `config.yaml` lists: `s3://`,
+            `gs://`, `az://`, `sftp://`.
         sql: the query.
         sql_path: a file with the query, searched as in RunSql.
         params: values for the template.
@@ -50,7 +60,7 @@ class ExportQuery(BaseJob):
     """
 
     binds_sql = True
-    paths: ClassVar = {"path": to_write}
+    paths: ClassVar = {"path": _looked_up}
     result_keys: ClassVar = {"row_count": int, "path": str, "files": int}
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
@@ -102,9 +112,12 @@ class ExportQuery(BaseJob):
         if len(statements) > 1:
             raise RefusedSql(f"an export must be one query, not {len(statements)} statements")
 
+    def _files(self) -> StoredFiles | ExportedFiles:
+        return StoredFiles(self.path) if is_remote(self.path) else ExportedFiles(self.path)
+
     def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
         with (
-            ExportedFiles(self.path) as files,
+            self._files() as files,
             self.session(read_only=True) as session,
             session.begin_nested() as undone,
         ):

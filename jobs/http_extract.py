@@ -11,11 +11,12 @@ from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.copying.csv_file import CsvFile
+from headrace.jobs.copying.declared_columns import Columns
 from headrace.jobs.copying.file_reading import DataFile
 from headrace.jobs.copying.json_file import JsonFile
 from headrace.jobs.copying.load_keys import StoresRows
 from headrace.jobs.copying.row_intake import Loaded
-from headrace.jobs.copying.table_load import Columns, TableLoad
+from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.http.allowed_hosts import AllowedHosts

@@ -2,26 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
+from headrace.jobs.copying.declared_columns import Columns
 from headrace.jobs.copying.file_reading import DataFile
+from headrace.jobs.copying.load_forecast import of_load
 from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
-from headrace.jobs.copying.table_load import Columns, TableLoad
+from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
+from headrace.jobs.remote.locations import is_remote
+from headrace.jobs.remote.remote_files import fetched, refuse_remote
 from headrace.jobs.statements.previews import ALL_COLUMNS
 from headrace.jobs.statements.user_sql import run_statements, written_script
+from headrace.jobs.tables.row_forecast import Looking
+from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql
 
 if TYPE_CHECKING:
@@ -34,6 +42,8 @@ def _looked_up(path: str) -> None:
     """Look a path up for reading; a pattern's files may come later."""
     if is_url(path):
         refuse_url(path)
+    elif is_remote(path):
+        refuse_remote(path)
     elif not is_pattern(path):
         to_read(path)
 
@@ -53,7 +63,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             content. A relative path is searched beside the pipeline, in the pipelines folder, and
             in the output folders. An https:// (or http://) address is downloaded first; its host
             must be one of `http.allowed_hosts` in `config.yaml`, and `${NAME}` in it names a
-            variable of the worker's environment.
+            variable of the worker's environment. `s3://`, `gs://`, `az://` and `sftp://` paths,
+            patterns and folders are fetched first; `storage` in `config.yaml` must list the place.
         table: the table, with its schema.
         format: csv, tsv, json (one document that is a list of objects), jsonl (one JSON object per
             line), parquet or xlsx (any spreadsheet). Default: what the content shows, otherwise
@@ -144,6 +155,10 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     @contextmanager
     def _sources(self) -> Iterator[list[FileSource]]:
+        if is_remote(self.path):
+            with fetched(self.path) as sources:
+                yield sources
+            return
         if not is_url(self.path):
             yield find_sources(self.path)
             return
@@ -168,6 +183,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
     def _stored(self, session: "Session", sources: list[FileSource]) -> dict[str, Any]:
         files = [self._file(one) for one in sources]
         self._run(session, "pre_sql")
+        sizes = [one.size_bytes for one in sources]
+        jobapi.meter().expect(None if None in sizes else sum(one or 0 for one in sizes))
         loaded = self._load.run(session, files, self._rejects, self.masks())
         self._run(session, "post_sql")
         if self._records is not None:
@@ -191,6 +208,25 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
     def _file(self, source: FileSource) -> DataFile:
         return data_file(source, self._declared, self.encoding, self._load.reading)
 
+    def forecast(self) -> Forecast:
+        with self._sources() as sources, self.session() as session:
+            if not sources and self._records is None:
+                raise JobFailure(f"{self._load.name}: no file matches")
+            found = of_load(
+                Looking(self, self.connection, session),
+                self._load,
+                sources,
+                records=self._records,
+                opened=self._file,
+                masks=self.masks(),
+            )
+        notes = [
+            f"{name} is not run here"
+            for name in ("pre_sql", "post_sql")
+            if getattr(self, name) is not None
+        ]
+        return replace(found, notes=(*found.notes, *notes))
+
     def preview(self) -> Iterator[Preview]:
         is_json = self.format in ("json", "jsonl")
         columns, note = self._load.known_columns(names_first=not is_json), ""
@@ -205,7 +241,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     def _columns_of_the_files(self) -> tuple[list[str], str]:
         try:
-            found = [] if is_url(self.path) else find_sources(self.path)
+            is_away = is_url(self.path) or is_remote(self.path)
+            found = [] if is_away else find_sources(self.path)
             files = [self._file(one) for one in found[:1]]
             columns = files[0].columns() if files else []
         except (OSError, ValueError, JobFailure):

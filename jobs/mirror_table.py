@@ -1,7 +1,9 @@
 """MirrorTable: a full copy of a table, or of several at once."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload
@@ -20,9 +22,11 @@ from headrace.jobs.tables.row_replacement import ReplaceStrategy
 from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import lock_name
+from headrace.jobs.transfer.copy_forecast import looking_at, of_mirror, together
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
+from headrace.model.forecast import Forecast
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -202,6 +206,27 @@ class MirrorTable(CheckedJob):
             expect=expect,
         )
         return rows
+
+    def forecast(self) -> Forecast:
+        ends = self.source_connection, self.target_connection
+        with self.session(self.source_connection, read_only=True) as session:
+            copies = self._copies(session)
+        found = []
+        for copy in copies:
+            with looking_at(self, *ends, partial(self._opened_for, copy)) as (looking, source):
+                policy, expect = self.manner.on_schema_change, self.manner.expect
+                found.append(of_mirror(looking, source, copy.target, policy, expect))
+        return together(found)
+
+    def _opened_for(self, copy: Copy, target: "Session") -> "AbstractContextManager[Source]":
+        return open_source(
+            self,
+            target,
+            copy.source,
+            copy.selection,
+            source_connection=self.source_connection,
+            target_connection=self.target_connection,
+        )
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection

@@ -20,18 +20,15 @@ from headrace.jobs.tables.staging_table import STAGED_SQL, lock_name
 from headrace.jobs.tables.table_catalog import Table, named, unquoted
 from headrace.jobs.transfer.chunk_progress import chunks_reached, keep_chunks
 from headrace.jobs.transfer.chunks import next_chunk
+from headrace.jobs.transfer.copy_forecast import looking_at, of_sync
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
 from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, key_of, merge
 from headrace.jobs.transfer.query_source import NAME, from_query, opened_query, read_query
 from headrace.jobs.transfer.selection import Selection
 from headrace.jobs.transfer.source import Source, open_source, stage
-from headrace.jobs.transfer.watermark import (
-    Incremental,
-    IncrementalGiven,
-    Progress,
-    begin,
-)
+from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
+from headrace.model.forecast import Forecast
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -225,9 +222,10 @@ class SyncTable(CheckedJob):
             if after is None:
                 return totals
 
-    def _begun(self, target: "Session", source: Source) -> Progress | None:
-        # Nobody else loads into the table between the look at the watermark and its change.
-        lock_name(target, self.target_table)
+    def _begun(self, target: "Session", source: Source, *, stores: bool = True) -> Progress | None:
+        if stores:
+            # Nobody else loads into the table between the look at the watermark and its change.
+            lock_name(target, self.target_table)
         if self.incremental is None:
             return None
         return begin(
@@ -236,6 +234,7 @@ class SyncTable(CheckedJob):
             self.incremental,
             table=self.target_table,
             connection=self.source_connection,
+            stores=stores,
         )
 
     def _read(self, target: "Session", source: Source) -> dict[str, int]:
@@ -262,6 +261,20 @@ class SyncTable(CheckedJob):
         result = merge(target, self.target_table, staged, key, self.merge)
         progress.store(target, greatest)
         return result
+
+    def forecast(self) -> Forecast:
+        ends = self.source_connection, self.target_connection
+        with looking_at(self, *ends, self._new_rows) as (looking, source):
+            return of_sync(
+                looking, source, self.target_table, self._key_in(source.model), self.merge
+            )
+
+    @contextmanager
+    def _new_rows(self, target: "Session") -> Iterator[Source]:
+        selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
+        with self._opened(target, selection) as source:
+            progress = self._begun(target, source, stores=False)
+            yield progress.source if progress else source
 
     def preview(self) -> Iterator[Preview]:
         source, target = self.source_connection, self.target_connection

@@ -1,11 +1,12 @@
-"""Holds the types that `columns` declares against those that an existing table has."""
+"""Reads the types that `columns` declares; holds them against those of an existing table."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.errors import JobFailure
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.copying.file_columns import matching
+from headrace.jobs.files.value_forms import Rewrite, of_date
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted
 from headrace.template import RenderedSql, quote_name
@@ -13,8 +14,49 @@ from headrace.template import RenderedSql, quote_name
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+ColumnSpec = str | dict[str, str]
+"""A type, or `{type: date, format: DD.MM.YYYY}`."""
+Columns = list[str] | dict[str, ColumnSpec]
+
 SERIAL = {"smallserial": "smallint", "serial": "integer", "bigserial": "bigint"}
 _LIMITS = re.compile(r"\(([\d, ]+)\)")
+
+
+def written_types(given: Columns | None) -> dict[str, str]:
+    """Return the types in `columns`, as they are written."""
+    specs = given if isinstance(given, dict) else {}
+    types = {
+        unquoted(name): spec if isinstance(spec, str) else spec.get("type", "")
+        for name, spec in specs.items()
+    }
+    return {name: type_ for name, type_ in types.items() if type_}
+
+
+def declared_types(written: Mapping[str, str]) -> dict[str, str]:
+    """Return those types, which no other SQL hides in."""
+    return {
+        name: packaged_sql("declared_type", type=type_).display for name, type_ in written.items()
+    }
+
+
+def formats_of(given: Columns | None) -> dict[str, Rewrite]:
+    """Return the formats of dates in `columns`, by column.
+
+    Raises:
+        InvalidPayload: nobody knows one of them, or a column has another key.
+    """
+    formats = {}
+    for name, spec in (given if isinstance(given, dict) else {}).items():
+        if isinstance(spec, str):
+            continue
+        unknown = set(spec) - {"type", "format"}
+        if unknown:
+            raise InvalidPayload(
+                f"columns.{name}: {sorted(unknown)[0]!r} is neither type nor format"
+            )
+        if "format" in spec:
+            formats[unquoted(name)] = of_date(spec["format"])
+    return formats
 
 
 def refuse_other_types(

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.copying.careful_copy import Careful, CarefulRow
+from headrace.jobs.copying.column_defaults import has_default
 from headrace.jobs.copying.file_columns import Header, match_header
 from headrace.jobs.copying.file_reading import Reading
-from headrace.jobs.copying.row_intake import ABSENT, Intake, has_default
+from headrace.jobs.copying.row_intake import ABSENT, Intake
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.json_records import NULL, Field, JsonRecords, Keys, keys_in
 from headrace.jobs.sql.packaged import packaged_sql

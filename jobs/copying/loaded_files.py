@@ -11,6 +11,7 @@ from headrace.jobs.files.text_files import FileSource
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.record_table import RecordTable
 from headrace.jobs.tables.staging_table import lock_name
+from headrace.jobs.tables.table_catalog import find_table
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -55,6 +56,25 @@ class LoadedFiles:
                 logger.warning(
                     "%s is not loaded: its content was loaded before, from %s", source.name, earlier
                 )
+        return found
+
+    def known_ones(
+        self, session: "Session", sources: Sequence[FileSource]
+    ) -> list[tuple[FileSource, Digest, str | None]]:
+        """Return each file with its digest and the path from which it was loaded, if it was.
+
+        Nothing is held or made.
+        """
+        recorded = find_table(session, RECORD.written) is not None
+        known: dict[str, str] = {}
+        found = []
+        for source in sources:
+            digest = digest_of(source)
+            earlier = known.get(digest.sha256)
+            if earlier is None and recorded:
+                earlier = self._earlier(session, digest)
+            known.setdefault(digest.sha256, source.name)
+            found.append((source, digest, earlier))
         return found
 
     def note(self, session: "Session") -> None:

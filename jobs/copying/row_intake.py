@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
+from headrace.jobs.copying.column_defaults import default_of, has_default
 from headrace.jobs.copying.load_metadata import Metadata
 from headrace.jobs.copying.portable_text import dates_year_first
 from headrace.jobs.copying.write_mode import WriteMode
@@ -61,7 +62,7 @@ class Intake:
     """Where rows go, and how; `name` is what errors call their source.
 
     `columns` are all that any source has. Rows are `staged` where the mode wants it, where
-    they list what is absent in them, or say where they come from.
+    they list what is absent in them, or say where they come from; with `only_stages` always.
     """
 
     session: "Session"
@@ -72,6 +73,7 @@ class Intake:
     lists_absent: bool = False
     metadata: Metadata = field(default_factory=Metadata)
     masks: Mapping[str, Mask] = field(default_factory=dict)
+    only_stages: bool = False
     read: int = 0
     written: int = 0
     seen: set[str] = field(default_factory=set)
@@ -84,7 +86,7 @@ class Intake:
         extra = [ABSENT] if self.lists_absent else []
         make_staging(self.session, [*self.columns, *self.metadata.columns(self.target), *extra])
         if self.how.by_key:
-            statement = packaged_sql("require_keys", staged=STAGED, key=self._key())
+            statement = packaged_sql("require_keys", staged=STAGED, key=self.key())
             execute(self.session, statement)
         self.metadata.set_constants(self.session)
         self.shapes = shapes_of(self.session, staged_table(self.session).oid)
@@ -92,7 +94,13 @@ class Intake:
     @property
     def staged(self) -> bool:
         """Whether the rows wait in a temporary table."""
-        return self.how.stages or self.lists_absent or bool(self.metadata.names) or bool(self.masks)
+        return (
+            self.only_stages
+            or self.how.stages
+            or self.lists_absent
+            or bool(self.metadata.names)
+            or bool(self.masks)
+        )
 
     @property
     def into(self) -> RenderedSql:
@@ -158,10 +166,7 @@ class Intake:
             self._tell_dropped(self.written)
             advance_sequences(self.session, self.target, [column.name for column in columns])
             return Loaded(self.read, self.written)
-        duplicates = self._drop_duplicates() if how.by_key else 0
-        self._fill_defaults(columns)
-        self._drop_columns(columns)
-        self._mask(columns)
+        duplicates = self.ready_staged()
         self.metadata.add_columns(self.session, self.target)
         if how.by_key:
             return self._merged(duplicates)
@@ -180,10 +185,28 @@ class Intake:
         advance_sequences(self.session, self.target, [column.name for column in taken])
         return Loaded(self.read, stored)
 
-    # -- inside -----------------------------------------------------------------------
+    def ready_staged(self) -> int:
+        """Make the staged rows what is to be stored; return how many gave way to others.
 
-    def _key(self) -> list[str]:
+        Raises:
+            JobFailure: `mask` or `dedup_sort` has a name that no column has.
+        """
+        columns = [column for column in self.columns if self._is_kept(column)]
+        duplicates = self._drop_duplicates() if self.how.by_key else 0
+        self._fill_defaults(columns)
+        self._drop_columns(columns)
+        self._mask(columns)
+        return duplicates
+
+    def key(self) -> list[str]:
+        """Return the columns by which rows are found.
+
+        Raises:
+            JobFailure: there are none.
+        """
         return self.how.key_of(self.target, self.columns, self.name)
+
+    # -- inside -----------------------------------------------------------------------
 
     def _is_kept(self, column: Column) -> bool:
         return column.name in self.seen or not self.seen
@@ -240,7 +263,7 @@ class Intake:
 
     def _drop_duplicates(self) -> int:
         """Leave one row of each key, while the rows still lie in the order of the source."""
-        dropped = self.how.drop_duplicates(self.session, self._key(), self.columns, self.name)
+        dropped = self.how.drop_duplicates(self.session, self.key(), self.columns, self.name)
         if dropped:
             logger.info("%s: %d rows gave way to another one of their key", self.name, dropped)
         return dropped
@@ -250,7 +273,7 @@ class Intake:
             self.session,
             self.target.written,
             Staged(self.read - duplicates, source=self.name),
-            self._key(),
+            self.key(),
             delete=False,
             update=self.how.mode == "merge",
             on_schema_change=self.how.on_schema_change,
@@ -260,25 +283,3 @@ class Intake:
     def _drops_rows(self) -> bool:
         statement = packaged_sql("drops_rows", oid=self.target.oid)
         return bool(execute(self.session, statement).scalar())
-
-
-def has_default(column: Column) -> bool:
-    """Return whether a row without a value for this column gets another than NULL."""
-    return column.has_default or bool(column.identity)
-
-
-def default_of(column: Column, target: Table) -> str:
-    """Return the expression that gives a column's default."""
-    if not column.identity:
-        return column.default or "NULL"
-    table, name = _literal(target.sql.display), _literal(column.name)
-    return f"nextval(pg_get_serial_sequence({table}, {name}))"
-
-
-def insertable(target: Table) -> list[Column]:
-    """Return the columns that take values."""
-    return [column for column in target.columns if not column.generated]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
-from headrace.jobs.copying.declared_columns import SERIAL, refuse_other_types
+from headrace.jobs.copying.column_defaults import has_default, insertable
+from headrace.jobs.copying.declared_columns import (
+    SERIAL,
+    Columns,
+    declared_types,
+    formats_of,
+    refuse_other_types,
+    written_types,
+)
 from headrace.jobs.copying.file_columns import Header, match_header, matching
 from headrace.jobs.copying.file_copy import copy_file
 from headrace.jobs.copying.file_reading import DataFile, Reading
 from headrace.jobs.copying.load_metadata import NO_METADATA, Metadata
 from headrace.jobs.copying.name_rules import EVERY_NAME, NameRules
 from headrace.jobs.copying.rejected_rows import Rejects
-from headrace.jobs.copying.row_intake import Intake, Loaded, has_default, insertable
+from headrace.jobs.copying.row_intake import Intake, Loaded
 from headrace.jobs.copying.write_mode import WriteMode
 from headrace.jobs.files.copy_streams import server_version
 from headrace.jobs.files.csv_form import PLAIN, CsvForm
-from headrace.jobs.files.value_forms import Rewrite, of_date
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
 from headrace.jobs.tables.masks import Mask
@@ -31,9 +38,8 @@ from headrace.template import Preview, RenderedSql
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-ColumnSpec = str | dict[str, str]
-"""A type, or `{type: date, format: DD.MM.YYYY}`."""
-Columns = list[str] | dict[str, ColumnSpec]
+# In a forecast, for a table that the load would create.
+STAND_IN = "pg_temp.headrace_new_table"
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class TableLoad:
             self.form,
             self.rules,
             tuple(self._names),
-            self._formats(),
+            formats_of(self.given),
             all_declared=isinstance(self.given, list),
             leave_out=self.leave_out and self.given is not None,
             sheet=self.sheet,
@@ -123,6 +129,36 @@ class TableLoad:
         unknown = [column.name for column in columns if column.name not in self._types]
         return replace(loaded, types=infer_types(session, target, unknown))
 
+    def staged(
+        self,
+        session: "Session",
+        target: Table | None,
+        files: Sequence[DataFile],
+        masks: Mapping[str, Mask],
+    ) -> Intake:
+        """Only stage the rows of the files; a temporary table takes a missing table's place.
+
+        Raises:
+            JobFailure: a row does not fit, with its file and line, or there is no table.
+        """
+        names = self._names_in(session, files)
+        if target is None:
+            self._refuse_missing(names)
+            execute(session, self._create_table(names, STAND_IN))
+            target = writable_table(session, STAND_IN)
+            assert target is not None, "the table was just created"
+        elif self._types and not self.how.changes_types:
+            refuse_other_types(session, target, self._types, self.name)
+        columns = self._columns(target, names, files)
+        absent = self._lists_absent(session, columns, names, files)
+        intake = Intake(
+            session, target, self.name, self.how, columns,
+            lists_absent=absent, metadata=self.metadata, masks=masks, only_stages=True,
+        )  # fmt: skip
+        for file in files:
+            file.copy(intake)
+        return intake
+
     def prepare(self, session: "Session", columns: Sequence[str]) -> Table:
         """Return the table, made of these columns where it is missing and may be.
 
@@ -137,10 +173,7 @@ class TableLoad:
             if types and not self.how.changes_types:
                 refuse_other_types(session, found, types, self.name)
             return found
-        if not self.create:
-            raise JobFailure(f"there is no table {self.table}; `create: true` creates it")
-        if not columns:
-            raise JobFailure(f"{self.name}: {self.table} cannot be created without columns")
+        self._refuse_missing(columns)
         create_schema(session, self.table)
         execute(session, self._create_table(columns))
         made = writable_table(session, self.table)
@@ -178,6 +211,12 @@ class TableLoad:
         if self.given is None or (names_first and self.form.header):
             return None
         return self._names if isinstance(self.given, list) or names_first else None
+
+    def _refuse_missing(self, columns: Sequence[str]) -> None:
+        if not self.create:
+            raise JobFailure(f"there is no table {self.table}; `create: true` creates it")
+        if not columns:
+            raise JobFailure(f"{self.name}: {self.table} cannot be created without columns")
 
     # -- columns ----------------------------------------------------------------------
 
@@ -221,7 +260,7 @@ class TableLoad:
         taken = [one for one in insertable(target) if one.name not in self.metadata.names]
         if not self.how.adds_new_columns:
             return taken
-        declared = self._declared_types()
+        declared = {n: SERIAL.get(t.lower(), t) for n, t in declared_types(self._types).items()}
         if self.how.changes_types:
             taken = [
                 Column(one.name, declared[one.name]) if one.name in declared else one
@@ -243,42 +282,11 @@ class TableLoad:
             return stages or (server_version(session) < 160000 and any(map(has_default, columns)))
         return stages and any(set(file.columns()) != set(names) for file in files[1:])
 
-    # -- declared types ---------------------------------------------------------------
+    def _create_table(self, columns: Sequence[str], table: str | None = None) -> RenderedSql:
+        types = declared_types(self._types)
+        typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
+        return packaged_sql("create_table", table=table or self.table, columns=typed)
 
     @property
     def _types(self) -> dict[str, str]:
-        """The types in `given`, as they are written."""
-        given = self.given if isinstance(self.given, dict) else {}
-        types = {
-            unquoted(name): spec if isinstance(spec, str) else spec.get("type", "")
-            for name, spec in given.items()
-        }
-        return {name: type_ for name, type_ in types.items() if type_}
-
-    def _declared_types(self, *, serial: bool = False) -> dict[str, str]:
-        """Return those types, which no other SQL hides in."""
-        types = {
-            name: packaged_sql("declared_type", type=type_).display
-            for name, type_ in self._types.items()
-        }
-        return types if serial else {name: SERIAL.get(t.lower(), t) for name, t in types.items()}
-
-    def _formats(self) -> dict[str, Rewrite]:
-        given = self.given if isinstance(self.given, dict) else {}
-        formats = {}
-        for name, spec in given.items():
-            if isinstance(spec, str):
-                continue
-            unknown = set(spec) - {"type", "format"}
-            if unknown:
-                raise InvalidPayload(
-                    f"columns.{name}: {sorted(unknown)[0]!r} is neither type nor format"
-                )
-            if "format" in spec:
-                formats[unquoted(name)] = of_date(spec["format"])
-        return formats
-
-    def _create_table(self, columns: Sequence[str]) -> RenderedSql:
-        types = self._declared_types(serial=True)
-        typed = [{"name": name, "type": types.get(name, "text")} for name in columns]
-        return packaged_sql("create_table", table=self.table, columns=typed)
+        return written_types(self.given)

@@ -10,6 +10,7 @@ from typing import IO
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.jobapi.progress import open_metered
 
 # A name has 255 bytes at most, a character up to four.
 _NAME_CHARACTERS = 40
@@ -61,7 +62,7 @@ def hidden_file(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     _remove_earlier(path.parent, attempt.job_id, attempt.attempt)
     partial = path.with_name(partial_name(path.name, attempt.job_id, attempt.attempt))
     try:
-        with partial.open("wb") as file:
+        with open_metered(partial, "wb", attempt.meter) as file:
             yield partial, file
             file.flush()
             os.fsync(file.fileno())

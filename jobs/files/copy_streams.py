@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import psycopg2
 from psycopg2 import errorcodes
 
+from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.template import RenderedSql
 
@@ -109,9 +110,12 @@ def copy_in(
     """
     with _cursor(session) as cursor:
         watched = _Watched(source, cursor.connection.fileno())
+        before = jobapi.meter().rows
         try:
             cursor.copy_expert(_statement(cursor, sql), watched, piece)
         except psycopg2.Error as error:
+            # What is tried again another way is not counted twice.
+            jobapi.meter().rows = before
             raise _reason(error, watched.error, name, lines or Lines()) from None
         return int(cursor.rowcount)
 
@@ -227,6 +231,8 @@ class _Watched:
 
     def __init__(self, source: Readable, line: int) -> None:
         self._source, self._line = source, line
+        self._meter = jobapi.meter()
+        self._rows = 0
         self.error: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
@@ -235,10 +241,21 @@ class _Watched:
         try:
             piece = self._source.read(size)
             # The statement names the encoding, whatever the session's is.
-            return piece.encode() if isinstance(piece, str) else piece
+            sent = piece.encode() if isinstance(piece, str) else piece
+            self._count(sent)
+            return sent
         except Exception as error:
             self.error = error
             raise
+
+    def _count(self, piece: bytes) -> None:
+        """Count the rows: a source of binary COPY knows them, in text each ends with a line."""
+        known = getattr(self._source, "rows", None)
+        if known is None:
+            self._meter.add_rows(piece.count(b"\n"))
+        elif known > self._rows:
+            self._meter.add_rows(known - self._rows)
+            self._rows = known
 
 
 def _has_refused(line: int) -> bool:

@@ -60,13 +60,15 @@ UNSPLIT = Splitting()
 
 def part_path(path: str, part: str) -> str:
     """Return the path of one of several files: `a/orders.csv.gz` is `a/orders-0001.csv.gz`."""
-    whole = PurePosixPath(path)
+    # The slashes of a URL are no part of a path, in which two would be one.
+    scheme, mark, rest = path.rpartition("://")
+    whole = PurePosixPath(rest)
     inside = name_inside(whole.name)
     stem, dot, suffix = inside.rpartition(".")
     if not dot or format_by_name(inside) is None:
         stem, suffix = inside, ""
     ending = (f".{suffix}" if suffix else "") + whole.name[len(inside) :]
-    return str(whole.with_name(f"{stem}-{part}{ending}"))
+    return scheme + mark + str(whole.with_name(f"{stem}-{part}{ending}"))
 
 
 class SplitOutput:

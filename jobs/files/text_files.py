@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.progress import open_metered
 from headrace.jobs.files.packing import unpacked
 
 _LONGEST_LINE_BYTES = 1 << 28
@@ -45,11 +47,19 @@ class FileSource:
 
     name: str
     open: Callable[[], AbstractContextManager[BinaryIO]]
+    size_bytes: int | None = None
 
     @classmethod
     def at(cls, path: Path, name: str) -> "FileSource":
         """Return a file of this machine."""
-        return cls(name, lambda: path.open("rb"))
+        return cls(name, lambda: open_metered(path, "rb", jobapi.meter()), _size_of(path))
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None  # Whoever opens it learns why.
 
 
 def codec_of(encoding: str) -> str:

@@ -94,7 +94,7 @@ def move_picked(
     return counts
 
 
-def pick_children(session: "Session", branch: Branch, *, keep: bool) -> None:
+def pick_children(session: "Session", branch: Branch, *, keep: bool, holds: bool = True) -> None:
     """Name and hold the rows that refer to picked ones, level by level."""
     for child in branch.children:
         referred = execute(
@@ -122,9 +122,10 @@ def pick_children(session: "Session", branch: Branch, *, keep: bool) -> None:
                 referred=referred,
                 column=child.key,
                 keep=keep,
+                holds=holds,
             ),
         )
-        pick_children(session, child, keep=keep)
+        pick_children(session, child, keep=keep, holds=holds)
 
 
 def delete_picked(session: "Session", branch: Branch, stored: Mapping[str, int]) -> None:

@@ -20,7 +20,8 @@ class Pick:
     """Which rows of `table` are old, and how they are held.
 
     `keep` leaves out what the archive has by its key. `lock_wait_s` is how long rows that others
-    hold are waited for before they are passed over; None waits as the session does.
+    hold are waited for before they are passed over; None waits as the session does. A forecast
+    `holds` none.
     """
 
     table: str
@@ -30,6 +31,7 @@ class Pick:
     newest_first: bool = False
     keep: bool = False
     lock_wait_s: float | None = None
+    holds: bool = True
 
     def statement(
         self, cutoff: str, limit: int | None, *, key: list[str] | None = None, skip: bool = False
@@ -50,6 +52,7 @@ class Pick:
             absent=bool(key),
             key=key or [],
             skip=skip,
+            holds=self.holds,
         )
 
     def left(self, cutoff: str) -> RenderedSql:

@@ -84,7 +84,7 @@ def store_versions(
     target = writable_table(session, table)
     if target is None:
         target = _made(session, table, staged, key, history)
-    _refuse_without(target, history)
+    refuse_without(target, history)
     ready = ready_by_key(session, target, staged, key, policy)
     columns = [column for column in ready if column.name not in history.names]
     before = _current(session, target, history)
@@ -156,7 +156,12 @@ def _made(
     return found
 
 
-def _refuse_without(target: Table, history: History) -> None:
+def refuse_without(target: Table, history: History) -> None:
+    """Refuse a table that lacks the columns of a history.
+
+    Raises:
+        JobFailure: saying how to add them.
+    """
     there = {column.name for column in target.columns}
     missing = [name for name in history.names if name not in there]
     if missing:

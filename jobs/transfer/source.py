@@ -1,15 +1,16 @@
 """Opens what a copy reads, and pours its rows into a table of the target's database."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
+from headrace.jobs.tables.row_forecast import OpensSessions
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, readable_table
 from headrace.jobs.transfer.selection import Selection
@@ -29,14 +30,6 @@ PORTABLE = (
     ("xmloption", "content"),
     ("array_nulls", "on"),
 )
-
-
-class OpensSessions(Protocol):
-    """A job, seen as what opens sessions."""
-
-    def session(
-        self, connection: str | None = None, *, read_only: bool = False
-    ) -> "AbstractContextManager[Session]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +114,7 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
     name = source.model.written
     logger.info("Copying %s %s", name, "in binary" if binary else "as text")
     if binary:
-        read, written = stream(source.session, sent, session, stored, name=name)
+        read, written = stream(source.session, sent, session, stored, name=name, binary=True)
     else:
         # What follows, casts of texts to dates for example, is done as the target has it.
         with set_locally(source.session, *PORTABLE), set_locally(session, *PORTABLE):

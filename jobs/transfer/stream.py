@@ -6,6 +6,7 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from headrace import jobapi
 from headrace.jobapi import logger
 from headrace.jobs.files.copy_streams import copy_in, copy_out
 from headrace.template import RenderedSql
@@ -18,19 +19,25 @@ _TELL_EVERY_S = 10.0
 
 
 def stream(
-    source: "Session", sent: RenderedSql, target: "Session", stored: RenderedSql, *, name: str
+    source: "Session",
+    sent: RenderedSql,
+    target: "Session",
+    stored: RenderedSql,
+    *,
+    name: str,
+    binary: bool = False,
 ) -> tuple[int, int]:
     """Run COPY … TO STDOUT and COPY … FROM STDIN together; return how many rows each one counts.
 
     `name` is what errors call the rows. The servers work at the same time; whichever is quicker
     waits for the other.
     """
-    outgoing = _Outgoing(source, sent)
+    outgoing = _Outgoing(source, sent, binary=binary)
     try:
         arrived = copy_in(target, stored, outgoing, name=name, piece=_BUFFER_BYTES)
     finally:
         outgoing.end()
-    return outgoing.rows, arrived
+    return outgoing.read_rows, arrived
 
 
 class _Outgoing:
@@ -40,14 +47,17 @@ class _Outgoing:
     end mark: so nothing is empty before the source's COPY has ended well.
     """
 
-    def __init__(self, session: "Session", sql: RenderedSql) -> None:
+    def __init__(self, session: "Session", sql: RenderedSql, *, binary: bool) -> None:
         self._session, self._sql = session, sql
         # Looked up here: the session belongs to this thread.
         self._raw: Any = session.connection().connection.dbapi_connection
         self._reading, self._writing = os.pipe()
         self._error: BaseException | None = None
         self._began = self._told = time.monotonic()
-        self.rows = self.bytes = 0
+        self.read_rows = self.bytes = 0
+        self._meter = jobapi.meter()
+        # Of a binary stream only the bytes are known; in text a row ends with a line.
+        self.rows = 0 if binary else None
         self._thread = Thread(target=self._run, name="headrace-copy-out", daemon=True)
         self._thread.start()
 
@@ -60,6 +70,7 @@ class _Outgoing:
         piece = os.read(self._reading, size if size > 0 else _BUFFER_BYTES)
         if piece:
             self.bytes += len(piece)
+            self._meter.add_bytes(len(piece))
             self._tell()
             return piece
         self._thread.join()
@@ -80,7 +91,7 @@ class _Outgoing:
     def _run(self) -> None:
         try:
             with os.fdopen(self._writing, "wb", buffering=_BUFFER_BYTES) as pipe:
-                self.rows = copy_out(self._session, self._sql, pipe)
+                self.read_rows = copy_out(self._session, self._sql, pipe)
         except BaseException as error:  # noqa: BLE001 - raised again where the rows are read
             self._error = error
 

@@ -143,8 +143,11 @@ def begin(
     *,
     table: str,
     connection: str | None,
+    stores: bool = True,
 ) -> Progress:
     """Return what there is to read for `table`, which may be missing.
+
+    Unless it `stores` how far was read, the record is not made.
 
     Raises:
         JobFailure: the cursor cannot be used.
@@ -152,7 +155,8 @@ def begin(
     raw, column = _cursor_column(source, incremental)
     clock = _clock(source.session)
     name = f"{connection or 'control'}: {source.identity}"
-    before = _stored(session, find_table(session, table), name, column, clock, source)
+    target = find_table(session, table)
+    before = _stored(session, target, name, column, clock, source, stores=stores)
     if incremental.on_null == "fail":
         _refuse_null(source, column.name, raw)
     conditions = list(_conditions(incremental, column, raw, before, clock))
@@ -196,9 +200,14 @@ def _stored(
     column: Column,
     clock: Clock,
     source: Source,
+    *,
+    stores: bool,
 ) -> Watermark | None:
     """Return the watermark, None where all has to be read; why is told."""
-    RECORD.make(session)
+    if stores:
+        RECORD.make(session)
+    elif find_table(session, RECORD.written) is None:
+        return None
     if target is None:
         return None
     statement = packaged_sql("read_watermark", target=target.sql.display, source=name)

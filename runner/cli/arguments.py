@@ -101,13 +101,7 @@ def _files(group: _Group) -> None:
         help="also let PostgreSQL plan the SQL, without running it, in databases that are running",
     )
     _params(validate, "parameter for --explain; may be repeated")
-    plan = group.add(
-        "plan", "planning:plan", "show what a run would do; changes nothing", json=True
-    )
-    _pipeline_and_params(plan)
-    plan.add_argument(
-        "--diff", action="store_true", help="show differences from what the daemon runs now"
-    )
+    _plan(group)
     cron = group.add("cron", "planning:cron", "show the next instants of a schedule", json=True)
     cron.add_argument("expression", metavar="EXPR", help='such as "0 1 * * mon-fri"')
     cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="IANA time zone (UTC)")
@@ -127,6 +121,27 @@ def _files(group: _Group) -> None:
     group.add("schema", "files:schema", "print the pipeline schema, with all jobs' parameters")
     init = group.add("init", "project:init", "create a new project folder that is ready to run")
     init.add_argument("folder", metavar="DIR", help="folder to create")
+
+
+def _plan(group: _Group) -> None:
+    plan = group.add(
+        "plan", "planning:plan", "show what a run would do; changes nothing", json=True
+    )
+    _pipeline_and_params(plan)
+    plan.add_argument(
+        "--diff", action="store_true", help="show differences from what the daemon runs now"
+    )
+    plan.add_argument(
+        "--data",
+        action="store_true",
+        help="also read files and tables, and count what each load would change",
+    )
+    plan.add_argument(
+        "--data-timeout",
+        metavar="DURATION",
+        default="60s",
+        help="how long --data may take for one step (60s)",
+    )
 
 
 def _pipeline_and_params(command: argparse.ArgumentParser) -> None:

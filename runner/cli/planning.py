@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.forecasting import forecast_lines
 from headrace.cli.installation_access import control_url, settings_of
 from headrace.cli.instants import next_instants
 from headrace.cli.previewing import as_text, sql_json, sql_lines
@@ -10,8 +11,11 @@ from headrace.cli.printing import moment, params_of, print_json, zoned
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from headrace.declarations.config import Settings
+    from headrace.engine.catalog.job_registry import Registry
+    from headrace.engine.explain.forecasts import ForecastJob
     from headrace.engine.explain.sql_preview import PreviewedJob
     from headrace.model.pipeline import Calendar, Pipeline
     from headrace.model.plan import Plan, PlannedJob
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 def plan(given: argparse.Namespace) -> int:
     """Show a run's steps in order with their SQL, and the next fire times."""
-    if given.diff:
+    if given.diff and not given.data:
         from headrace.cli.plan_diff import diff
 
         return diff(given)
@@ -46,11 +50,27 @@ def plan(given: argparse.Namespace) -> int:
     sql = list(with_touched(previews, settings, registry, lambda: control_url(settings)))
     waves = _waves(planned)
     upcoming = next_instants(pipeline.schedules)
+    data = _forecasts(given, planned, settings, registry)
     if given.json:
-        print_json({**_plan_json(planned, waves, sql, upcoming), "trigger": _trigger(pipeline)})
+        told = _plan_json(planned, waves, sql, upcoming, data)
+        print_json({**told, "trigger": _trigger(pipeline)})
     else:
-        _print_plan(pipeline, planned, waves, sql, upcoming)
+        _print_plan(pipeline, planned, waves, sql, upcoming, data)
     return 1 if any(one.fatal for one in sql) else 0
+
+
+def _forecasts(
+    given: argparse.Namespace, planned: "Plan", settings: "Settings", registry: "Registry"
+) -> "Mapping[str, ForecastJob]":
+    """Return the forecast of each step that has one, where they are asked for."""
+    if not given.data:
+        return {}
+    from headrace.cli.forecasting import timeout_of
+    from headrace.engine.explain.forecasts import forecasts
+
+    timeout_s = timeout_of(given)
+    found = forecasts(planned, settings, registry, lambda: control_url(settings), timeout_s)
+    return {one.step: one for one in found}
 
 
 def _waves(planned: "Plan") -> dict[str, int]:
@@ -81,6 +101,7 @@ def _plan_json(
     waves: dict[str, int],
     sql: "Sequence[PreviewedJob]",
     upcoming: "Sequence[PreviewRow]",
+    data: "Mapping[str, ForecastJob]",
 ) -> dict[str, Any]:
     texts = {one.step: one for one in sql}
     return {
@@ -107,6 +128,7 @@ def _plan_json(
                 "env": job.env,
                 "foreach": job.foreach,
                 "sql": sql_json(texts[job.step]) if job.step in texts else None,
+                "data": data[job.step].as_json() if job.step in data else None,
             }
             for job in planned.jobs
         ],
@@ -120,6 +142,7 @@ def _print_plan(
     waves: dict[str, int],
     sql: "Sequence[PreviewedJob]",
     upcoming: "Sequence[PreviewRow]",
+    data: "Mapping[str, ForecastJob]",
 ) -> None:
     print(f"{pipeline.name} ({pipeline.file})")
     if pipeline.description:
@@ -132,7 +155,7 @@ def _print_plan(
         print(f"\nwave {number}")
         for job in planned.jobs:
             if waves[job.step] == number:
-                _print_step(job, texts.get(job.step))
+                _print_step(job, texts.get(job.step), data.get(job.step))
     print()
     for row in upcoming:
         print(f"next {row}")
@@ -159,7 +182,7 @@ def _print_rules(job: "PlannedJob") -> None:
         print(f"    when: {job.when}")
 
 
-def _print_step(job: "PlannedJob", sql: "PreviewedJob | None") -> None:
+def _print_step(job: "PlannedJob", sql: "PreviewedJob | None", data: "ForecastJob | None") -> None:
     after = f" after {', '.join(job.depends_on)}" if job.depends_on else ""
     print(f"  {job.step}: {job.job_class} on {job.queue}{after}")
     _print_rules(job)
@@ -169,6 +192,8 @@ def _print_step(job: "PlannedJob", sql: "PreviewedJob | None") -> None:
     for name, value in job.env.items():
         print(f"    env {name}: {as_text(value)}")
     for line in sql_lines(sql) if sql is not None else ():
+        print(line)
+    for line in forecast_lines(data) if data is not None else ():
         print(line)
 
 

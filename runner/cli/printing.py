@@ -145,3 +145,12 @@ def params_of(pairs: Sequence[str]) -> dict[str, str]:
             raise InvalidParams(f'-p takes NAME=VALUE, not "{pair}"')
         params[name] = value
     return params
+
+
+def plain_bytes(count: float) -> str:
+    """Return a number of bytes for people: `1.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli import outlet
+from headrace.cli.live_bar import LiveBar
 from headrace.cli.printing import elapsed, moment, print_json, public, span, zoned
 from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.model.moments import clock_of
@@ -38,6 +39,7 @@ class RunClient:
         self._seen: dict[str, tuple[str, int, str | None]] = {}
         self._id = ""
         self._away = False
+        self._bar = LiveBar()
 
     def run(self, params: dict[str, str]) -> int:
         """Return the exit code."""
@@ -53,6 +55,7 @@ class RunClient:
         except KeyboardInterrupt:
             # The supervisor passes it on as well; once is enough.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._bar.clear()
             if self._id:
                 print(
                     f"\nThe run continues on any running worker;"
@@ -73,6 +76,8 @@ class RunClient:
             state = self._look()
             if state is not None:
                 news = self._show(state["jobs"])
+                if not self._given.json:
+                    self._bar.show(state["jobs"])
                 if state["status"] in RUN_FINAL:
                     return state
                 look_s = _SHORTEST_LOOK_S if news else min(look_s * 1.5, _LONGEST_LOOK_S)
@@ -81,6 +86,8 @@ class RunClient:
     def _look(self) -> dict[str, Any] | None:
         try:
             state = self._headrace.database.row("run_progress", id=self._id)
+            if state is not None:
+                state = {**state, "jobs": self._headrace.with_progress(state["jobs"])}
         except StoreUnavailable as error:
             if not self._away:
                 print(f"{error}; waiting for it", file=sys.stderr)
@@ -127,6 +134,7 @@ class RunClient:
 
     def _say(self, text: str) -> None:
         if not self._given.json:
+            self._bar.clear()
             print(f"{time.strftime('%H:%M:%S')} {hanging(text, ' ' * 13)}")
             self._flush()
 

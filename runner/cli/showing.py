@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from headrace.cli.installation_access import installation, settings_of
+from headrace.cli.live_bar import progress_text
 from headrace.cli.printing import (
     clock,
     elapsed,
@@ -80,7 +81,7 @@ def find(headrace: "Headrace", text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
-    jobs = headrace.database.rows("jobs_of_run", run_id=run["id"])
+    jobs = headrace.with_progress(headrace.database.rows("jobs_of_run", run_id=run["id"]))
     parent = headrace.database.row("parent_of_run", id=run["id"])
     upstream = headrace.database.rows("upstream_of_run", id=run["id"])
     if as_json:
@@ -112,11 +113,19 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
         ("STEP", "CLASS", "STATUS", "QUEUE", "ATTEMPT", "TOOK", "JOB"),
         "It has no steps.",
     )
+    _list_progress(jobs)
     _list_children(headrace, run["id"])
     for job in jobs:
         if job["error"] and job["status"] != "completed":
             _block(f"error of {job['step']}", job["error"])
             _block(f"traceback of {job['step']}", job["traceback"])
+
+
+def _list_progress(jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Say how far those of the jobs have got that run and say so."""
+    for job in jobs:
+        if job["progress"]:
+            print(f"{job['step']}: {progress_text(job['progress'])}")
 
 
 def _list_children(headrace: "Headrace", run_id: UUID) -> None:
@@ -136,6 +145,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     upstream = [
         row["upstream_id"] for row in headrace.database.rows("upstream_of_job", id=job["id"])
     ]
+    (job,) = headrace.with_progress([job])
     if as_json:
         print_json({**public(job), "depends_on": upstream, "attempts": attempts})
         return
@@ -146,6 +156,8 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
     child = headrace.database.row("run_progress", id=job["child_run"]) if job["child_run"] else None
+    if job["progress"]:
+        print(f"{'progress':14} {progress_text(job['progress'])}")
     print(f"{'took':14} {elapsed(child or job)}\n")
     print_table(
         [

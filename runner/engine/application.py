@@ -3,8 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,8 +20,9 @@ from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.operations.interventions import Interventions
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.subpipelines import Subpipelines
+from headrace.errors import QueueUnavailable
 from headrace.model.moments import clock_of, instant_of
-from headrace.model.status import Trigger
+from headrace.model.status import JobStatus, Trigger
 from headrace.observe.redaction import keep
 from headrace.queue.keys import Keys, keys_of
 from headrace.queue.process import birth_ticks, host_mark
@@ -127,6 +128,23 @@ class Headrace:
     def interventions(self) -> Interventions:
         """Return the interventions: cancel, retry and pause."""
         return Interventions(self.database, self.dispatcher)
+
+    def with_progress(self, jobs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows of jobs with `progress`: how far those that run have got, else None.
+
+        While Redis is away nobody knows.
+        """
+        rows = [dict(job) for job in jobs]
+        running = [str(row["id"]) for row in rows if row["status"] == JobStatus.STARTED]
+        found: dict[str, dict[str, Any]] = {}
+        if running:
+            with suppress(QueueUnavailable):
+                found = self.sender.progress_of(running)
+        for row in rows:
+            progress = found.get(str(row["id"]))
+            is_of_it = progress is not None and progress["attempt"] == row["attempt"]
+            row["progress"] = progress if is_of_it else None
+        return rows
 
     def keep_last_good(self) -> list[str]:
         """Put into effect what the database has of pipelines whose files are broken.

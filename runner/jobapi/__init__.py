@@ -19,6 +19,8 @@ from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
+from headrace.jobapi.permissions import Permissions
+from headrace.jobapi.progress import Meter
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
 from headrace.queue.process_tree import Strays, adopting_orphans
@@ -26,18 +28,6 @@ from headrace.queue.process_tree import Strays, adopting_orphans
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """Rights that the configuration gives to jobs beyond their databases: by default none.
-
-    `allowed_hosts` are the hosts that jobs may speak to over HTTP, as `http.allowed_hosts` has
-    them; `shell_commands` says whether they may start programs.
-    """
-
-    shell_commands: bool = False
-    allowed_hosts: tuple[str, ...] = ()
 
 
 logger = logging.getLogger("headrace.job")
@@ -63,7 +53,7 @@ class Attempt:
     `folders` tell where a path of the pipeline is looked up and where files are written;
     `project` is the folder of the configuration. `authored` means that a pipeline file says what
     the job is called with; then `${NAME}` may name variables. `say` puts lines into the log,
-    thousands as fast as one.
+    thousands as fast as one. `meter` tells people how far the job has got.
     """
 
     job_id: str
@@ -75,10 +65,11 @@ class Attempt:
     step: str | None = None
     run_id: str | None = None
     logical_date: datetime | None = None
-    permissions: Permissions = Permissions()
+    permissions: Permissions = field(default_factory=Permissions)
     say: Say = field(default=_log_each)
     notices: Callable[[], AbstractContextManager[list[str]]] = field(default=_no_notices)
     authored: bool = True
+    meter: Meter = field(default_factory=Meter)
 
     def session(
         self, connection: str | None = None, *, read_only: bool = False
@@ -194,6 +185,12 @@ def notices_heard() -> "AbstractContextManager[list[str]]":
     return current().notices()
 
 
+def meter() -> Meter:
+    """Return what counts the progress of the job at hand; one that nobody reads where none is."""
+    attempt = _current.get()
+    return Meter() if attempt is None else attempt.meter
+
+
 _current: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
 
 
@@ -269,6 +266,7 @@ __all__ = [
     "environment_for_programs",
     "hide",
     "logger",
+    "meter",
     "names_secret",
     "notices_heard",
     "redacted",

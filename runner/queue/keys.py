@@ -37,6 +37,10 @@ class Keys:
         """Return the key of the list that keeps what stood in a queue and is not ours."""
         return f"{self.prefix}:foreign:{name}"
 
+    def progress(self, job_id: str) -> str:
+        """Return the key that says how far a job has got."""
+        return f"{self.prefix}:progress:{job_id}"
+
     def message(self, message_id: str) -> str:
         """Return the key of a message's hash."""
         return f"{self.prefix}:job:{message_id}"

@@ -1,9 +1,10 @@
 """Sending messages, and telling which of them Redis has lost."""
 
+import json
 import pickle
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -56,6 +57,8 @@ _CHUNK = 1000
 _RQ_GRACE_S = 30
 # A call that failed after this long has waited for a server that is silent.
 _SLOW_S = 0.25
+# Progress that nobody renews is that of a job that has ended.
+_PROGRESS_S = 10
 
 
 def send_arguments(keys: Keys, messages: Sequence[Message]) -> list[Any]:
@@ -188,6 +191,25 @@ class Sender:
             for queue in queues:
                 pipeline.llen(keys.queue(queue))
             return dict(zip(queues, pipeline.execute(), strict=True))
+
+    def show_progress(self, progress: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show how far jobs have got, by their ids; it is forgotten after some seconds."""
+        keys = self._keys()
+        with self._patient():
+            pipeline = self.redis.pipeline(transaction=False)
+            for job_id, one in progress.items():
+                pipeline.set(keys.progress(job_id), json.dumps(one), ex=_PROGRESS_S)
+            pipeline.execute()
+
+    def progress_of(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return how far jobs have got, for those that say so."""
+        if not job_ids:
+            return {}
+        keys = self._keys()
+        with self._patient():
+            found: list[Any] = self.redis.mget([keys.progress(job_id) for job_id in job_ids])
+        pairs = zip(job_ids, found, strict=True)
+        return {job_id: json.loads(one) for job_id, one in pairs if one is not None}
 
     def ping(self) -> None:
         """Raise `QueueUnavailable` where Redis does not answer."""

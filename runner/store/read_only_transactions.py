@@ -24,14 +24,14 @@ class ReadOnlyTransactions:
     """
 
     def __init__(
-        self, engine_of: Callable[[str], Engine], settings_of: Callable[[str], str]
+        self, engine_of: Callable[[str | None], Engine], settings_of: Callable[[str | None], str]
     ) -> None:
         self._engine_of = engine_of
         self._settings_of = settings_of
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str | None, _Reader] = {}
 
     @contextmanager
-    def of(self, name: str) -> Iterator[Connection]:
+    def of(self, name: str | None) -> Iterator[Connection]:
         """Give a connection whose transaction only reads and ends with its last session.
 
         It leaves nothing behind, so it needs no mark, and a standby can give it.
@@ -57,7 +57,7 @@ class ReadOnlyTransactions:
         for name in list(self._readers):
             self._end(name)
 
-    def _end(self, name: str) -> None:
+    def _end(self, name: str | None) -> None:
         reader = self._readers.pop(name, None)
         if reader is None:
             return

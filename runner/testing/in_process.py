@@ -47,7 +47,9 @@ def executor_of(
     """Return what executes attempts in this process."""
     sessions = JobSessions(store, settings.connections, JobGuard(), WORKER)
     sessions.say = log.say_one
-    permissions = jobapi.Permissions(settings.shell_commands, settings.allowed_hosts)
+    permissions = jobapi.Permissions(
+        settings.shell_commands, settings.allowed_hosts, settings.storage
+    )
     surroundings = Surroundings(settings.project, settings.folders(), render_value, permissions)
     return Executor(store, sessions, registry, surroundings, log)
 

@@ -35,7 +35,7 @@ async def run_events(
     while not stopping():
         began = time.monotonic()
         try:
-            row = await run_sync(lambda: headrace.database.row("run_progress", id=run_id))
+            row = await run_sync(lambda: _look(headrace, run_id))
         except StoreUnavailable:
             pause_s = min(pause_s * 2, _LONGEST_S)
             yield ": PostgreSQL does not answer; waiting for it\n\n"
@@ -49,6 +49,11 @@ async def run_events(
                 yield changes or ": still running\n\n"
             pause_s = min(max(POLL_S, 10 * (time.monotonic() - began)), _LONGEST_S)
         await _rest(pause_s, stopping)
+
+
+def _look(headrace: Headrace, run_id: UUID) -> Row | None:
+    row = headrace.database.row("run_progress", id=run_id)
+    return {**row, "jobs": headrace.with_progress(row["jobs"])} if row else None
 
 
 async def _rest(pause_s: float, stopping: Callable[[], bool]) -> None:

@@ -125,4 +125,5 @@ def cancel_job(job_id: str, headrace: Installed) -> Response:
 def _with_upstream(headrace: Headrace, row: Row) -> Row:
     upstream = headrace.database.rows("upstream_of_job", id=row["id"])
     ids = [one["upstream_id"] for one in upstream]
-    return {**public(row), "depends_on": ids, "upstream": upstream}
+    (live,) = headrace.with_progress([row])
+    return {**public(live), "depends_on": ids, "upstream": upstream}

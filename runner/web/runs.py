@@ -45,7 +45,7 @@ def show_run(run_id: str, headrace: Installed) -> Response:
     upstream: dict[Any, list[Any]] = defaultdict(list)
     for edge in headrace.database.rows("dependencies_of_run", run_id=row["id"]):
         upstream[edge["job_id"]].append(edge["upstream_id"])
-    jobs = headrace.database.rows("jobs_of_run", run_id=row["id"])
+    jobs = headrace.with_progress(headrace.database.rows("jobs_of_run", run_id=row["id"]))
     rows = [{**public(job), "depends_on": upstream[job["id"]]} for job in jobs]
     around = {
         "parent": headrace.database.row("parent_of_run", id=row["id"]),

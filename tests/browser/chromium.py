@@ -59,6 +59,16 @@ class Chromium:
         self._ask("Page.navigate", url=address)
         self.until("document.readyState === 'complete'")
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
     def value(self, expression: str) -> Any:
         """Return what a piece of JavaScript yields in the page."""
         answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)

@@ -183,3 +183,34 @@ def test_a_person_signs_in_with_the_token(
     # The first answer is a refusal, with the form in it.
     assert [text for text in chromium.complaints if " 401 " not in text] == []
     chromium.complaints.clear()
+
+
+def test_a_running_step_shows_how_far_it_has_got_at_three_widths(
+    headrace: Headrace, look: Look, chromium: Chromium
+):
+    run = headrace.start_run("chain", {})
+    job = headrace.database.rows("jobs_of_run", run_id=run["id"])[0]
+    with headrace.database.transaction() as tx:
+        tx.connection.exec_driver_sql(
+            "UPDATE headrace.job SET status = 'started', attempt = 1, started_at = now()"
+            f" WHERE id = '{job['id']}'"
+        )
+    progress = {
+        "attempt": 1, "rows": 420_000, "done": 42, "total": 100, "unit": "bytes",
+        "share": 0.42, "seconds": 2.0, "per_second": 210_000,
+    }  # fmt: skip
+    headrace.sender.show_progress({str(job["id"]): progress})
+
+    page = look(f"/#/runs/{run['id']}")
+
+    words = "42\u00a0%, 420,000\u00a0rows, 210,000\u00a0rows/s"
+    assert words in page.replace("&nbsp;", "\u00a0")
+    for width in (360, 768, 1280):
+        chromium.resize(width, 900)
+        shown = chromium.value(
+            "(() => { const bar = document.querySelector('.live progress').getBoundingClientRect();"
+            " const around = document.querySelector('.live').closest('.scroll');"
+            " return [bar.width > 0, around.getBoundingClientRect().right <= innerWidth,"
+            " document.documentElement.scrollWidth <= innerWidth] })()"
+        )
+        assert shown == [True, True, True], width

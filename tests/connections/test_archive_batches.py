@@ -127,3 +127,37 @@ def test_rows_that_others_hold_are_left_and_counted(working: Working, database: 
     assert row["status"] == "completed", row["error"]
     assert row["result"]["left"] == 1  # type: ignore[index]
     assert query(database, "select id from orders") == [(1,)]
+
+
+def test_rows_that_the_other_database_changes_are_not_deleted(
+    working: Working, debian: Server, place: str, database: str
+):
+    run_as_owner(
+        database,
+        "CREATE TABLE orders (id int PRIMARY KEY, at timestamptz, x float8, span interval)",
+        "INSERT INTO orders SELECT n, timestamptz '2025-01-01 10:00+01', n / 3.0, '1 day 2 hours'"
+        " FROM generate_series(1, 4) n",
+    )
+    there = debian.url_for(place, "etl")
+    debian.execute(f"ALTER DATABASE {place} SET timezone = 'Asia/Kolkata'")
+    debian.execute(f"ALTER DATABASE {place} SET datestyle = 'German, DMY'")
+    run_as_owner(
+        there,
+        "CREATE TABLE archived (id int PRIMARY KEY, at timestamptz, x float8, span interval)",
+        "CREATE FUNCTION alter_() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.id > 2 THEN NEW.x := 0; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER alter_ BEFORE INSERT ON archived FOR EACH ROW EXECUTE FUNCTION alter_()",
+    )
+    hand = working(there=there)
+    given = {"target_connection": "there", "verify": "checksum"}
+
+    row = archived(hand, **given)
+    assert "the checksum of the rows in archived" in str(row["error"])
+    assert query(database, "select array_agg(id order by id) from orders") == [([3, 4],)]
+    assert query(there, "select array_agg(id order by id) from archived") == [([1, 2],)]
+
+    run_as_owner(there, "DROP TRIGGER alter_ ON archived")
+    row = archived(hand, str(row["id"]))
+    assert row["status"] == "completed", row["error"]
+    assert query(database, "select count(*) from orders") == [(0,)]
+    assert query(there, "select count(*) from archived where x > 0") == [(4,)]

@@ -294,6 +294,15 @@ def _archive_batches(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _archive_files(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "path": "old/{schema}.parquet", "column": "day",
+         "before": "2026-07-02", "batch_size": 1},
+        {"SELECT id FROM {schema}.orders": [(3,)]},
+        result={"row_count": 2, "files": 2, "path": "old/{schema}.parquet"},
+    )  # fmt: skip
+
+
 def _archive_across(_place: Place) -> Cell:
     return Cell(
         {"table": "{schema}.orders", "into": "{schema}.old", "column": "day",
@@ -504,6 +513,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "check_fails": ("CheckData", _check_fails),
     "archive": ("ArchiveRows", _archive),
     "archive_batches": ("ArchiveRows", _archive_batches),
+    "archive_files": ("ArchiveRows", _archive_files),
     "vacuum": ("VacuumTable", _vacuum),
     "vacuum_schema": ("VacuumTable", _vacuum_schema),
     "analyze": ("AnalyzeTable", _analyze),

@@ -251,6 +251,7 @@ class _Loading:
             job_packages=tuple(value(("job_packages",))),
             hooks=tuple(value(("hooks",))),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
+            storage=dict(value(("storage",))),
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from headrace.declarations.config.settings import Settings
@@ -21,6 +22,10 @@ _PLAIN = frozenset(
 _COMMON = re.compile(r"HOME|USER|LOGNAME|PATH|LANG|LC_\w+|TZ|HOSTNAME|PWD|SHELL|TMPDIR|TERM")
 # User, password, the rest without its query, and the query.
 _URL = re.compile(r"[A-Za-z][\w+.-]*://(?:([^:/@?#]*)(?::([^@]*))?@)?([^?]*)(\?.*)?", re.DOTALL)
+# `key` is the public half of an access key; `key_filename` a place.
+_SECRET_OPTION = re.compile(
+    r"password|passphrase|secret|token|connection_string|account_key|pkey", re.I
+)
 _SECRET_ARGUMENT = re.compile(r"password|passfile|secret|token", re.IGNORECASE)
 
 
@@ -47,6 +52,8 @@ def hidden_values(settings: Settings) -> set[str]:
     named = [connection.url for connection in settings.connections.values()]
     urls = [settings.database_url, settings.redis_url, *named]
     values = {settings.api_token, *settings.secrets}
+    for options in settings.storage.values():
+        values.update(_secret_options(options))
     for text in [*urls, *settings.secrets]:
         values.update(_passwords(text or ""))
     return {value for value in values if value}
@@ -55,6 +62,15 @@ def hidden_values(settings: Settings) -> set[str]:
 def secret_values(names: Iterable[str], environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return what these variables hold."""
     return tuple(sorted({environ[name] for name in names if environ.get(name)}))
+
+
+def _secret_options(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the options of a store hold under a name that tells of a secret."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secret_options(value)
+        elif isinstance(value, str) and _SECRET_OPTION.search(name):
+            yield value
 
 
 def _secret_part(text: str) -> str:

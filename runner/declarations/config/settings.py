@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from headrace.jobapi.folders import CODE, Folders, folders_of_code
 from headrace.model.connection import NamedConnection
@@ -33,6 +34,7 @@ class Settings:
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
     stopped in it; 0 sets no bound.
     `shell_commands` lets jobs start programs, `allowed_hosts` lets them speak to these over HTTP,
+    `storage` has the object stores and SFTP servers that they may reach, with what opens them,
     `job_packages` are those beside `jobs/` that a dotted path may lead into, `hooks` the modules
     whose functions are called around each attempt.
     `withheld` are the variables that the file takes for itself, `secrets` what those of them hold
@@ -62,6 +64,7 @@ class Settings:
     max_memory_bytes: int = 2048 << 20
     shell_commands: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    storage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     output_folders: tuple[Path, ...] | None = None
     job_packages: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()

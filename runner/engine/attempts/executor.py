@@ -36,6 +36,7 @@ from headrace.errors import (
     TransactionEnded,
 )
 from headrace.jobapi.folders import Folders
+from headrace.jobapi.progress import Meter
 from headrace.model.duration import parse_duration_s
 from headrace.model.plan import FOREACH
 from headrace.model.subpipeline import pipeline_of
@@ -91,6 +92,8 @@ class Executor:
         self._pid = os.getpid()
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
+        # Makes what counts the progress of an attempt.
+        self.meter_of: Callable[[Claimed], Meter] = lambda _claimed: Meter()
 
     # -- the connection ---------------------------------------------------------------
 
@@ -282,6 +285,7 @@ class Executor:
             say=self._log.say,
             notices=notices_heard,
             authored=claimed.pipeline is not None,
+            meter=self.meter_of(claimed),
         )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:

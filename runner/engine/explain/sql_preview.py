@@ -13,6 +13,7 @@ from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.planning.run_params import with_params
 from headrace.errors import HeadraceError, JobFailure
+from headrace.jobapi.attempt_sessions import Sessions
 from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.subpipeline import pipeline_of
@@ -41,7 +42,7 @@ def preview_sql(plan: Plan, settings: Settings, registry: Registry) -> Iterator[
         if job.foreach is not None:
             # The jobs of its items are given the run's params as they are made.
             payload = with_params(registry, job.job_class, payload, plan.params, of_item=True)
-        with _attempt(job, plan, settings):
+        with of_attempt(job, plan, settings):
             found = _of_job(registry, job, payload)
         if found.statements or found.error:
             yield found
@@ -79,9 +80,12 @@ def _due(plan: Plan) -> datetime:
 
 
 @contextmanager
-def _attempt(job: PlannedJob, plan: Plan, settings: Settings) -> Iterator[None]:
+def of_attempt(
+    job: PlannedJob, plan: Plan, settings: Settings, sessions: Sessions | None = None
+) -> Iterator[None]:
+    """Let a planned job look up files and times as it will; without sessions it has no database."""
     where = Path(plan.folder), plan.pipeline, job.step, _due(plan)
-    with _entered(*where, settings):
+    with _entered(*where, settings, sessions):
         yield
 
 
@@ -94,7 +98,12 @@ def entered(pipeline: Pipeline, step: str, settings: Settings) -> Iterator[None]
 
 @contextmanager
 def _entered(
-    folder: Path, pipeline: str, step: str, logical_date: datetime, settings: Settings
+    folder: Path,
+    pipeline: str,
+    step: str,
+    logical_date: datetime,
+    settings: Settings,
+    sessions: Sessions | None = None,
 ) -> Iterator[None]:
     # Ids are made with the run: none yet.
     attempt = jobapi.Attempt(
@@ -102,11 +111,13 @@ def _entered(
         attempt=1,
         project=settings.project,
         folders=settings.folders(str(folder)),
-        sessions=_NoSessions(),
+        sessions=sessions or _NoSessions(),
         pipeline=pipeline,
         step=step,
         logical_date=logical_date,
-        permissions=jobapi.Permissions(settings.shell_commands, settings.allowed_hosts),
+        permissions=jobapi.Permissions(
+            settings.shell_commands, settings.allowed_hosts, settings.storage
+        ),
     )
     jobapi.enter(attempt)
     try:

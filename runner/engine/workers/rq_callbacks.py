@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from headrace.engine.workers.group_commit.polling import SharedBatches
 from headrace.engine.workers.interrupted_attempts import end_attempt, lose_attempts, messages_of
 from headrace.errors import QueueUnavailable, StoreUnavailable
 from headrace.jobapi import Permissions
+from headrace.jobapi.progress import Meter
 from headrace.observe.joblog import JOB_LOGGER, JobLog
 from headrace.observe.logs import redact_records
 from headrace.observe.output import Output
@@ -26,17 +28,20 @@ from headrace.queue.consumer import Consumer
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message
 from headrace.queue.process import birth_ticks
+from headrace.queue.progress_memory import ProgressMemory
 from headrace.queue.sender import Sender
 from headrace.queue.shared_memory import AT_WORK, ChildRecord, ChildView
 from headrace.queue.worker_callbacks import Ended
 from headrace.store import queries
-from headrace.store.attempts import AttemptStore
+from headrace.store.attempts import AttemptStore, Claimed
 from headrace.store.database import Database, Transaction
 from headrace.store.row_types import AttemptRow
 from headrace.store.sessions import JobSessions
 from headrace.store.waiting import look_no_more, look_up
 from headrace.template.guard import JobGuard
 from headrace.template.values import render_value
+
+_REST_S = 10.0
 
 log = logging.getLogger("headrace.worker")
 
@@ -71,7 +76,12 @@ class WorkerSide:
             database_url, application_name=f"headrace:{name}:parent", pool_size=1
         )
         self._sender = Sender(redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S)
+        # Of its own: a silent server is asked again after a while only.
+        self._watched = Sender(
+            redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S, rest_s=_REST_S
+        )
         self._keeper = LogKeeper(self._database, processes)
+        self._progress = ProgressMemory(processes)
         self._batches = SharedBatches(processes)
         self._completion = ParentCompletion(self._database, self._batches, self._send)
         self._there = True
@@ -99,10 +109,11 @@ class WorkerSide:
                 settings.project,
                 settings.folders(),
                 render_value,
-                Permissions(settings.shell_commands, settings.allowed_hosts),
+                Permissions(settings.shell_commands, settings.allowed_hosts, settings.storage),
             ),
             job_log,
         )
+        executor.meter_of = partial(self._meter_of, record.index)
         loop = ChildLoop(
             executor,
             Consumer(self._redis_url, self._keys, self._queues),
@@ -113,6 +124,9 @@ class WorkerSide:
             max_memory_bytes=settings.max_memory_bytes,
         )
         loop.run()
+
+    def _meter_of(self, index: int, claimed: Claimed) -> Meter:
+        return Meter(partial(self._progress.write, index, (claimed.id, claimed.attempt)))
 
     # -- in the parent ----------------------------------------------------------------
 
@@ -148,10 +162,23 @@ class WorkerSide:
                 log.warning("%s; waiting for it", error)
             self._there = False
             return {}
+        self._show_progress(set(running))
         if not self._there:
             log.info("PostgreSQL answers again")
         self._there = True
         return {(str(row["id"]), row["attempt"]): row["cancelled"] for row in lost}
+
+    def _show_progress(self, running: Set[tuple[str, int]]) -> None:
+        """Put into Redis how far the jobs have got: nobody misses what an outage keeps away."""
+        found = map(self._progress.read, range(self._processes))
+        told = {
+            str(one.job_id): one.as_json()
+            for one in found
+            if (str(one.job_id), one.attempt) in running
+        }
+        if told:
+            with suppress(QueueUnavailable):
+                self._watched.show_progress(told)
 
     def _end_orphans(self, tx: Transaction, unknown: set[tuple[str, int]]) -> None:
         """End attempts that no child of this worker is running, twice in a row.
@@ -224,6 +251,7 @@ class WorkerSide:
             self._database.rows("heartbeat_worker", name=self._name, status="stopped")
         self._database.close()
         self._sender.close()
+        self._watched.close()
 
     def _send(self, messages: Sequence[Message], taken: Set[str] = frozenset()) -> None:
         # What a child has taken and not ended is nobody's to take any more: without this Redis

@@ -55,7 +55,7 @@ def perform(job_id: str, attempt: int) -> None:
                 settings.project,
                 settings.folders(),
                 render_value,
-                Permissions(settings.shell_commands, settings.allowed_hosts),
+                Permissions(settings.shell_commands, settings.allowed_hosts, settings.storage),
             ),
             job_log,
         )

@@ -1,6 +1,6 @@
 // One job: what it was given, what came of it, every attempt and line.
 
-import { action, ago, ask, el, facts, json, notice, status, table, took } from "./dom.js";
+import { action, ago, ask, el, facts, json, live, notice, status, table, took } from "./dom.js";
 
 const ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 
@@ -19,7 +19,7 @@ export function jobView(id) {
             ["failed", "cancelled"].includes(job.status) && action("retry", "Retry", post("retry"), { kind: "primary" }),
             !ENDED.has(job.status) && action("cancel", "Cancel", post("cancel"), { kind: "danger" }))),
         facts([["Child run", job.child_run && el("a", { id: "child", href: `#/runs/${job.child_run}` }, job.job_class)], ["Queue", job.queue], ["Created", ago(job.created_at)], ["Started", ago(job.started_at)],
-          ["Took", took(job.started_at, job.finished_at)], ["Attempt", job.attempt || ""], ["Retries", job.retry_count || ""],
+          ["Took", took(job.started_at, job.finished_at)], ["Progress", job.progress && live(job.progress)], ["Attempt", job.attempt || ""], ["Retries", job.retry_count || ""],
           ["Next attempt", ago(job.next_retry_time)], ["Worker", job.worker], ["Timeout", `${job.timeout_s} s`], ["Id", el("code", {}, job.id)]]),
         job.error && [el("h2", {}, "Error"), el("pre", { class: "error", tabindex: "0" }, job.error)],
         job.traceback && el("details", { id: "traceback" }, el("summary", { id: "traceback-summary" }, "Traceback"), json(job.traceback)),

@@ -1,6 +1,6 @@
 // One run: its steps as a graph, live.
 
-import { action, ago, ask, day, el, facts, json, notice, status, table, took } from "./dom.js";
+import { action, ago, ask, day, el, facts, json, live, notice, status, table, took } from "./dom.js";
 import { graph } from "./graph.js";
 import { folding } from "./items.js";
 
@@ -140,6 +140,7 @@ function when(run, job) {
 }
 
 function outcome(job) {
+  if (job.progress) return live(job.progress);
   if (job.child_run && !job.error) return el("a", { id: `its-run-${job.id}`, href: `#/runs/${job.child_run}` }, "child run");
   const text = job.error ?? (job.result == null ? "" : typeof job.result === "string" ? job.result : JSON.stringify(job.result));
   return text && el("span", { class: `outcome ${job.error ? "error-line" : "hint"}` }, text.length > 120 ? `${text.slice(0, 119)}…` : text);
