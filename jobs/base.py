@@ -59,8 +59,7 @@ class BaseJob:
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
     leads. `headrace validate` and `plan` take them into account; what `sql` does they read.
-    `other_databases`: the parameters that may name a connection to SQLite, MySQL, MariaDB or
-    DuckDB.
+    `other_databases`: the parameters that may name a connection which is not PostgreSQL's.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
     """
@@ -75,7 +74,6 @@ class BaseJob:
     tables_written: ClassVar[tuple[str, ...]] = ()
     tables_made: ClassVar[tuple[str, ...]] = ()
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
-    other_databases: ClassVar[tuple[str, ...]] = ()
     payload: Mapping[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -87,7 +85,6 @@ class BaseJob:
         accept_class_defaults(cls)
 
     def __new__(cls, *_positional: Any, **payload: Any) -> Self:
-        # Kept here and not in __init__: a subclass need not pass its own parameters on.
         job = super().__new__(cls)
         job.payload = payload
         return job
@@ -134,7 +131,6 @@ class BaseJob:
         `paths` are looked up, and the statements of `preview` are put together.
         """
         for name, look_up in self.paths.items():
-            # A class may give it itself.
             path = self.payload.get(name, getattr(self, name, None))
             if isinstance(path, str):
                 look_up(path)
@@ -166,9 +162,6 @@ class BaseJob:
         first, `timeout` is in seconds, or a text such as 5m. With `session` the job exists if and
         only if that session's transaction commits; a second dispatch with the same
         `idempotency_key` returns the first one's id.
-
-        Raises:
-            InvalidPayload: the parameters do not fit the class.
         """
         payload = {name: written(value) for name, value in with_.items()}
         check_payload(cls, payload)

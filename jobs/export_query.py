@@ -142,7 +142,7 @@ class ExportQuery(BaseJob):
         """Export by way of a temporary table, so that each format has PostgreSQL's texts."""
         attempt = jobapi.current()
         with (
-            ExportedFiles(self.path) as files,
+            self._files() as files,
             attempt.other(self.connection or "", read_only=True) as database,
             attempt.session(None) as session,
             session.begin_nested() as undone,
