@@ -166,8 +166,7 @@ def copy_out(
 class _Rows(io.RawIOBase):
     """Takes what COPY gives, to its end even where `target` has failed: `error` says how.
 
-    The driver would leave the connection in the midst of the COPY, unusable, its error hiding
-    the other one. So the server is asked to stop, and what still comes is left out.
+    Else the driver leaves the connection unusable. The server is asked to stop, the rest left out.
     """
 
     def __init__(self, target: IO[bytes], connection: Any) -> None:
