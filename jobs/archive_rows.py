@@ -176,9 +176,9 @@ class ArchiveRows(CheckedJob):
                 time.sleep(self.wait_s)
         if self.vacuum:
             with self.autocommit() as connection:
-                table, analyze = named_table(self.table), self.vacuum == "analyze"
+                named, analyze = named_table(self.table), self.vacuum == "analyze"
                 execute(
-                    connection, self.sql("vacuum_named", table=table, analyze=analyze, full=False)
+                    connection, self.sql("vacuum_named", table=named, analyze=analyze, full=False)
                 )
         result = self._result(cutoff, totals)
         result["files" if self.path is not None else "batches"] = done
