@@ -9,7 +9,7 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
-from headrace.jobs.copying.archive_file import form_of, write_picked
+from headrace.jobs.copying.archive_file import refuse_keys, write_picked
 from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
@@ -21,17 +21,17 @@ from headrace.jobs.tables.archive_moving import (
     Branch,
     Verify,
     children_of,
+    copied,
     delete_picked,
     make_archives,
     move_picked,
-    old_columns,
 )
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.row_forecast import Looking
 from headrace.jobs.tables.table_catalog import split_table
 from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.model.forecast import Forecast
-from headrace.template import Preview, RenderedSql
+from headrace.template import Preview
 from headrace.template.spans import add
 
 if TYPE_CHECKING:
@@ -176,9 +176,12 @@ class ArchiveRows(CheckedJob):
                 time.sleep(self.wait_s)
         if self.vacuum:
             with self.autocommit() as connection:
-                named, analyze = named_table(self.table), self.vacuum == "analyze"
+                analyze = self.vacuum == "analyze"
                 execute(
-                    connection, self.sql("vacuum_named", table=named, analyze=analyze, full=False)
+                    connection,
+                    self.sql(
+                        "vacuum_named", table=named_table(self.table), analyze=analyze, full=False
+                    ),
                 )
         result = self._result(cutoff, totals)
         result["files" if self.path is not None else "batches"] = done
@@ -243,18 +246,9 @@ class ArchiveRows(CheckedJob):
             explain=self.sql("select_columns", table=self.table, columns=[self.column]),
         )
         note = f"the columns of {self.table} are read from the catalog"
-        columns = RenderedSql(", ".join(ALL_COLUMNS), {})
-        insert = self.sql(
-            "archive_insert",
-            picked=PICKED,
-            table=self.table,
-            into=self.into,
-            columns=columns,
-            old_columns=old_columns(ALL_COLUMNS),
-            checksum=self.verify == "checksum",
-        )
         unexplained = "it reads rows that are selected first"
         if self.path is None:
+            insert = copied(self.branch, ALL_COLUMNS, checksum=self.verify == "checksum")
             yield Preview(insert, self.connection, note, unexplained=unexplained)
         if not self.keep_rows:
             delete = self.sql("archive_delete", table=self.table, picked=PICKED)
@@ -267,18 +261,6 @@ class ArchiveRows(CheckedJob):
         now = jobapi.current().logical_date or datetime.now(UTC)
         return str(add(now, -self.age).isoformat())
 
-    def _refuse_with_files(self, children: dict[str, Any] | None) -> None:
-        form_of(self.path or "")
-        refused = {
-            "children": bool(children),
-            "keep_rows": self.keep_rows,
-            "target_connection": self.across,
-            "checks": bool(self.checks),
-            "verify: checksum": self.verify == "checksum",
-        }
-        for name in (name for name, given in refused.items() if given):
-            raise InvalidPayload(f"{name} is for an archive table: it does not go with path")
-
     def _refuse_together(
         self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
     ) -> None:
@@ -286,7 +268,8 @@ class ArchiveRows(CheckedJob):
         if (older_than is None) == (self.before is None):
             raise InvalidPayload("ArchiveRows takes either older_than or before")
         if self.path is not None:
-            self._refuse_with_files(children)
+            checksum, checks = self.verify == "checksum", bool(self.checks)
+            refuse_keys(self.path, children, self.keep_rows, self.across, checks, checksum)
         elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
         refuse_limits(self.limit, self.batch_size, self.batch_limit, more=bool(wait or self.vacuum))
@@ -296,5 +279,6 @@ class ArchiveRows(CheckedJob):
                 "archive in a step of its own"
             )
         if children and self.across:
-            told = "children move within one database only: archive them in an earlier step"
-            raise InvalidPayload(told)
+            raise InvalidPayload(
+                "children move within one database only: archive them in an earlier step"
+            )

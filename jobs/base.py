@@ -60,6 +60,8 @@ class BaseJob:
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
     leads. `headrace validate` and `plan` take them into account; what `sql` does they read.
+    `other_databases`: the parameters that may name a connection to SQLite, MySQL, MariaDB or
+    DuckDB.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
     """
@@ -74,6 +76,7 @@ class BaseJob:
     tables_written: ClassVar[tuple[str, ...]] = ()
     tables_made: ClassVar[tuple[str, ...]] = ()
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
+    other_databases: ClassVar[tuple[str, ...]] = ()
     payload: Mapping[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -185,6 +188,10 @@ class BaseJob:
     def init_parameters(cls) -> Mapping[str, Parameter]:
         """Return the parameters that `with` may hold, those of the parent classes included."""
         return parameters_of(cls)
+
+    def kind_of(self, connection: str | None) -> jobapi.Kind:
+        """Return the kind of database that a connection leads to: `postgresql`, or another."""
+        return "postgresql" if connection is None else jobapi.current().kind_of(connection)
 
     @contextmanager
     def session(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import BaseJob
 from headrace.jobs.checks.bounds import exactly
@@ -11,10 +12,16 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, only_reading
 from headrace.jobs.checks.declared_checks import checks_of
 from headrace.jobs.checks.judging import judge, primary_keys, record, say
 from headrace.jobs.checks.measuring import queried
+from headrace.jobs.checks.other_measuring import (
+    judge_other,
+    queried_other,
+    refuse_checks_for_others,
+)
 from headrace.jobs.checks.previews import previews_of
 from headrace.jobs.checks.short_forms import counts_of, rules_of
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, refuse_outside_transaction, render_script
+from headrace.model.connection import PRODUCTS
 from headrace.template import Preview, RenderedSql
 
 
@@ -47,6 +54,7 @@ class CheckData(BaseJob):
 
     binds_sql = True
     in_sql: ClassVar[tuple[str, ...]] = ("filter", *IN_SQL)
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = CHECK_RESULT
     tables_read = ("table",)
 
@@ -87,10 +95,12 @@ class CheckData(BaseJob):
 
     def handle(self) -> dict[str, Any]:
         kept = self.store_failures.limit if self.store_failures else ROWS_TOLD
+        if self.kind_of(self.connection) != "postgresql":
+            return self._handled_other()
         with self.session(read_only=True) as session:
             judged = judge(session, self.short, only_reading, self.connection, kept)
             if self._has_query:
-                check = Check("failed_rows", self.message, exactly(0), sentence=_told(self.message))
+                check = self._check_of_query()
                 one = Judged(check, queried(session, check, self._query(), kept))
                 say(one)
                 judged.append(one)
@@ -98,14 +108,41 @@ class CheckData(BaseJob):
             keys = primary_keys(session, judged)
         return record(judged, keys, self.store_failures, self.connection)
 
+    def rehearse(self) -> None:
+        self._refuse_for_others()
+        super().rehearse()
+
+    def _refuse_for_others(self) -> None:
+        kind = self.kind_of(self.connection)
+        if kind != "postgresql":
+            stores = self.store_failures is not None
+            refuse_checks_for_others(self.checks, PRODUCTS[kind], stores=stores)
+
+    def _handled_other(self) -> dict[str, Any]:
+        self._refuse_for_others()
+        name = self.connection
+        with jobapi.current().other(name or "", read_only=True) as database:
+            judged = judge_other(database, self.short, only_reading, name, ROWS_TOLD)
+            if self._has_query:
+                check = self._check_of_query()
+                found = queried_other(database, check, self._query(), ROWS_TOLD)
+                judged.append(Judged(check, found))
+                say(judged[-1])
+            judged += judge_other(database, self.checks, only_reading, name, ROWS_TOLD)
+        return record(judged, {}, None, name)
+
+    def _check_of_query(self) -> Check:
+        return Check("failed_rows", self.message, exactly(0), sentence=_told(self.message))
+
     def preview(self) -> Iterator[Preview]:
-        yield from previews_of(self.short, self.connection)
+        here = self.kind_of(self.connection) == "postgresql"
+        yield from previews_of(self.short if here else [], self.connection)
         if self._has_query:
             source = load_source(self.sql_text, self.sql_path)
             previews = of_script(source, self.params, self.connection)
             self.refuse_statements([one.sql for one in previews])
             yield previews[0]
-        yield from previews_of(self.checks, self.connection)
+        yield from previews_of(self.checks if here else [], self.connection)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
         if len(statements) > 1:

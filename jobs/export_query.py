@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.copying.portable_text import make_read_only
@@ -14,10 +15,13 @@ from headrace.jobs.files.exported_files import ExportedFiles
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.packing import Packing, packing_by_name
 from headrace.jobs.files.split_files import Split, Splitting
+from headrace.jobs.others.reading import rows_of_query
 from headrace.jobs.remote.locations import is_remote
 from headrace.jobs.remote.remote_files import StoredFiles, refuse_remote
+from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.previews import of_script
 from headrace.jobs.statements.user_sql import load_source, render_script
+from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging
 from headrace.template import Preview, RenderedSql
 
 
@@ -61,6 +65,7 @@ class ExportQuery(BaseJob):
 
     binds_sql = True
     paths: ClassVar = {"path": _looked_up}
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {"row_count": int, "path": str, "files": int}
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`
@@ -106,6 +111,9 @@ class ExportQuery(BaseJob):
         previews = of_script(source, self.params, self.connection)
         self.refuse_statements([one.sql for one in previews])
         query = previews[0]
+        if self.kind_of(self.connection) != "postgresql":
+            yield query
+            return
         yield replace(query, sql=self._form.statement(query.sql, None), explain=query.sql)
 
     def refuse_statements(self, statements: Sequence[RenderedSql]) -> None:
@@ -116,6 +124,8 @@ class ExportQuery(BaseJob):
         return StoredFiles(self.path) if is_remote(self.path) else ExportedFiles(self.path)
 
     def _export(self, query: RenderedSql) -> tuple[int, list[str]]:
+        if self.kind_of(self.connection) != "postgresql":
+            return self._export_other(query)
         with (
             self._files() as files,
             self.session(read_only=True) as session,
@@ -124,6 +134,27 @@ class ExportQuery(BaseJob):
             # On the control database, too, an export only reads.
             make_read_only(session)
             export = QueryExport(session, query, self._form, self.path)
+            count = export.write(files.opened)
+            undone.rollback()
+        return count, export.paths
+
+    def _export_other(self, query: RenderedSql) -> tuple[int, list[str]]:
+        """Export by way of a temporary table, so that each format has PostgreSQL's texts."""
+        attempt = jobapi.current()
+        with (
+            ExportedFiles(self.path) as files,
+            attempt.other(self.connection or "", read_only=True) as database,
+            attempt.session(None) as session,
+            session.begin_nested() as undone,
+        ):
+            rows = rows_of_query(database, query, self.path)
+            columns = [column.as_column() for column in rows.columns.values()]
+            make_staging(session, columns)
+            rows.pour(session, STAGED_SQL, [column.name for column in columns])
+            staged = packaged_sql(
+                "select_names", table=STAGED_SQL, columns=[column.name for column in columns]
+            )
+            export = QueryExport(session, staged, self._form, self.path)
             count = export.write(files.opened)
             undone.rollback()
         return count, export.paths

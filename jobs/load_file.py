@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
-from headrace.errors import JobFailure
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.declared_columns import Columns
@@ -16,6 +16,7 @@ from headrace.jobs.copying.load_keys import MasksValues, ReadsCsv, StoresRows
 from headrace.jobs.copying.load_metadata import Metadata, MetadataName
 from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.name_rules import NameRules, Normalize
+from headrace.jobs.copying.other_load import OtherLoad
 from headrace.jobs.copying.rejected_rows import OnError, Rejects
 from headrace.jobs.copying.source_files import data_file, find_sources, is_pattern
 from headrace.jobs.copying.table_load import TableLoad
@@ -24,11 +25,13 @@ from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
 from headrace.jobs.http.urls import without_query
+from headrace.jobs.others.statements import run_other
 from headrace.jobs.remote.locations import is_remote
 from headrace.jobs.remote.remote_files import fetched, refuse_remote
 from headrace.jobs.statements.previews import ALL_COLUMNS
 from headrace.jobs.statements.user_sql import run_statements, written_script
 from headrace.jobs.tables.row_forecast import Looking
+from headrace.model.connection import PRODUCTS
 from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql
 
@@ -98,6 +101,7 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
 
     paths: ClassVar = {"path": _looked_up}
     referring: ClassVar[tuple[str, ...]] = ("path",)
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {
         "row_count": int,
         "inserted": int,
@@ -171,6 +175,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
                 f"{self._load.name}: no file matches, and none is in a folder of this name"
             )
         logger.info("Loading %s into %s", self._load.name, self.table)
+        if self.kind_of(self.connection) != "postgresql":
+            return self._handled_other(sources)
         with self.session() as session:
             if self._records is not None:
                 sources = self._records.new_ones(session, sources)
@@ -179,6 +185,37 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         if self._rejects is not None and sources:
             result["rejected"] = self._rejects.count
         return self.judged({**result, "files": len(sources)}, self.table)
+
+    def _handled_other(self, sources: list[FileSource]) -> dict[str, Any]:
+        self._refuse_for_others()
+        attempt = jobapi.current()
+        with attempt.other(self.connection or "") as database, attempt.session(None) as session:
+            run_other(database, self._around("pre_sql"), keep=0)
+            files = [self._file(one) for one in sources]
+            loaded = OtherLoad(self._load, database).run(session, files, self.masks())
+            run_other(database, self._around("post_sql"), keep=0)
+        result = loaded.result(self.table)
+        logger.info("Loaded %s: %s", self.table, result)
+        return self.judged({**result, "files": len(sources)}, self.table)
+
+    def rehearse(self) -> None:
+        self._refuse_for_others()
+        super().rehearse()
+
+    def _refuse_for_others(self) -> None:
+        kind = self.kind_of(self.connection)
+        if kind == "postgresql":
+            return
+        for name, given in (
+            ("on_error", self._rejects is not None),
+            ("new_files_only", self._records is not None),
+            ("on_schema_change", self.how.on_schema_change != "fail"),
+            ("replace_strategy", self.how.strategy != "insert_from_staging"),
+        ):
+            if given:
+                raise InvalidPayload(
+                    f"{name} does not work in {PRODUCTS[kind]}, only in PostgreSQL"
+                )
 
     def _stored(self, session: "Session", sources: list[FileSource]) -> dict[str, Any]:
         files = [self._file(one) for one in sources]
@@ -234,7 +271,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             columns, note = self._columns_of_the_files()
         for statement in self._around("pre_sql"):
             yield Preview(statement, self.connection)
-        yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
+        if self.kind_of(self.connection) == "postgresql":
+            yield from self._load.preview(columns, self.connection, note, is_csv=not is_json)
         for statement in self._around("post_sql"):
             yield Preview(statement, self.connection, unexplained="it follows what the step writes")
         yield from self.check_previews(self.table)

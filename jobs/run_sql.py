@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
+from headrace.jobs.others.statements import replace_by_query, run_other
 from headrace.jobs.sql.query_result import ROWS_KEPT
 from headrace.jobs.statements.previews import of_replace, of_script, of_view
 from headrace.jobs.statements.read_only import run_reading
@@ -21,6 +23,7 @@ from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Exp
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.view_storage import Materialized, View, refuse_policy, store_view
+from headrace.model.connection import PRODUCTS
 from headrace.template import Preview, RenderedSql, first_word, has_word
 
 MOST_KEPT = 10_000
@@ -65,6 +68,7 @@ class RunSql(CheckedJob):
     """
 
     binds_sql = True
+    other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {
         "row_count": int,
         "columns": list,
@@ -117,6 +121,8 @@ class RunSql(CheckedJob):
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
         logger.info("Running %d statements of %s", len(statements), source.name)
+        if self.kind_of(self.connection) != "postgresql":
+            return self._in_other(statements)
         if not self.transactional:
             return self._outside(statements)
         if self.into is not None:
@@ -129,6 +135,38 @@ class RunSql(CheckedJob):
             set_role(session, self.role)
             result = run_statements(session, statements, keep=self.keep_rows)
         return self.judged(result, None)
+
+    def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:
+        self._refuse_for_others()
+        attempt, name = jobapi.current(), self.connection or ""
+        if not self.transactional:
+            with attempt.other_alone(name) as alone:
+                return run_other(alone, statements, keep=self.keep_rows)
+        reads = self.into is None and not self.checks and only_read(statements)
+        with attempt.other(name, read_only=reads) as database:
+            if self.into is None:
+                result = run_other(database, statements, keep=self.keep_rows)
+            else:
+                self.refuse_statements(statements)
+                run_other(database, statements[:-1], keep=0)
+                count = replace_by_query(database, self.into, statements[-1], self.expect)
+                result = {"row_count": count, "into": self.into}
+        return self.judged(result, self.into)
+
+    def rehearse(self) -> None:
+        self._refuse_for_others()
+        super().rehearse()
+
+    def _refuse_for_others(self) -> None:
+        kind = self.kind_of(self.connection)
+        given = (
+            ("materialized", self.materialized != "table"),
+            ("on_schema_change", self.on_schema_change != "fail"),
+            ("role", self.role is not None),
+        )
+        for key, differs in given:
+            if kind != "postgresql" and differs:
+                raise InvalidPayload(f"{key} does not work in {PRODUCTS[kind]}, only in PostgreSQL")
 
     def _outside(self, statements: list[RenderedSql]) -> dict[str, Any]:
         patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
@@ -144,10 +182,10 @@ class RunSql(CheckedJob):
     def preview(self) -> Iterator[Preview]:
         source = load_source(self.sql_text, self.sql_path)
         previews = of_script(source, self.params, self.connection)
-        if self.transactional:
+        if self.transactional and self.kind_of(self.connection) == "postgresql":
             for one in previews:
                 refuse_outside_transaction(one.sql)
-        if self.into is None:
+        if self.into is None or self.kind_of(self.connection) != "postgresql":
             yield from previews
             yield from self.check_previews(None)
             return

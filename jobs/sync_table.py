@@ -24,9 +24,10 @@ from headrace.jobs.transfer.copy_forecast import looking_at, of_sync
 from headrace.jobs.transfer.first_copy import first_copy
 from headrace.jobs.transfer.history import HistoryGiven
 from headrace.jobs.transfer.merging import DeleteMissing, Merge, MergeStrategy, key_of, merge
-from headrace.jobs.transfer.query_source import NAME, from_query, opened_query, read_query
+from headrace.jobs.transfer.other_copy import SyncsOthers
+from headrace.jobs.transfer.query_source import NAME, from_query, read_query
 from headrace.jobs.transfer.selection import Selection
-from headrace.jobs.transfer.source import Source, key_in, open_source, stage
+from headrace.jobs.transfer.source import Source, key_in, stage
 from headrace.jobs.transfer.watermark import Incremental, IncrementalGiven, Progress, begin
 from headrace.model.forecast import Forecast
 from headrace.template import Preview
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class SyncTable(CheckedJob):
+class SyncTable(SyncsOthers, CheckedJob):
     """Update a table from another by key: only rows that differ are written.
 
     An existing target keeps its definition, owner, privileges and other columns; a missing one is
@@ -84,6 +85,11 @@ class SyncTable(CheckedJob):
         target_connection: the database of the target; default `connection`.
     """
 
+    other_databases: ClassVar[tuple[str, ...]] = (
+        "connection",
+        "source_connection",
+        "target_connection",
+    )
     result_keys: ClassVar = {
         "inserted": int,
         "updated": int,
@@ -163,36 +169,21 @@ class SyncTable(CheckedJob):
 
     def handle(self) -> dict[str, Any]:
         logger.info("Synchronising %s into %s", self.source_table, self.target_table)
+        self.refuse_for_others()
         selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
-        if self.chunk_size is not None:
+        if self.kind_of(self.target_connection) != "postgresql":
+            result = self.into_other()
+        elif self.chunk_size is not None:
             result = self._in_chunks(selection, self.chunk_size)
         else:
             with (
                 self.session(self.target_connection) as target,
-                self._opened(target, selection) as source,
+                self.opened(target, selection) as source,
             ):
                 result = self._read(target, source)
         logger.info("Synchronised %s: %s", self.target_table, result)
         told = {**result, "table": self.target_table}
         return self.judged(told, self.target_table, self.target_connection)
-
-    @contextmanager
-    def _opened(self, target: "Session", selection: Selection) -> Iterator[Source]:
-        if self.query is None:
-            with open_source(
-                self,
-                target,
-                self.source_table,
-                selection,
-                source_connection=self.source_connection,
-                target_connection=self.target_connection,
-            ) as source:
-                yield source
-        elif self.source_connection == self.target_connection:
-            yield opened_query(target, self.query, selection, local=True)
-        else:
-            with self.session(self.source_connection, read_only=True) as session:
-                yield opened_query(session, self.query, selection, local=False)
 
     def _in_chunks(self, selection: Selection, size: int) -> dict[str, int]:
         job = jobapi.current().job_id
@@ -204,7 +195,7 @@ class SyncTable(CheckedJob):
             label = f"attempt {jobapi.current().attempt}, chunk {number}"
             with self.batch(label, self.target_connection) as target:
                 assert target is not None, "a label is used once an attempt"
-                with self._opened(target, selection) as source:
+                with self.opened(target, selection) as source:
                     progress = self._begun(target, source)
                     first = first or progress
                     if number == 1 and progress is None:
@@ -272,11 +263,14 @@ class SyncTable(CheckedJob):
     @contextmanager
     def _new_rows(self, target: "Session") -> Iterator[Source]:
         selection = replace(self.selection, masks=salted(self.masks, self.mask_salt))
-        with self._opened(target, selection) as source:
+        with self.opened(target, selection) as source:
             progress = self._begun(target, source, stores=False)
             yield progress.source if progress else source
 
     def preview(self) -> Iterator[Preview]:
+        if self.with_others:
+            yield self.other_preview()
+            return
         source, target = self.source_connection, self.target_connection
         if self.query is not None:
             yield Preview(packaged_sql("no_rows", query=from_query(self.query)), source)

@@ -11,7 +11,9 @@ from headrace.jobs.base import BaseJob
 from headrace.jobs.checks.check import ROWS_TOLD, FailureTable
 from headrace.jobs.checks.declared_checks import checks_of
 from headrace.jobs.checks.judging import judge, primary_keys, record
+from headrace.jobs.checks.other_measuring import judge_other, refuse_checks_for_others
 from headrace.jobs.checks.previews import previews_of
+from headrace.model.connection import PRODUCTS
 from headrace.template import Preview
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class CheckedJob(BaseJob):
 
     def check_previews(self, table: str | None, connection: str | None = None) -> Iterator[Preview]:
         """Yield what measures the checks, for `preview`; arguments as of `judged`."""
+        if self.kind_of(connection or self.connection) != "postgresql":
+            return
         unexplained = "it reads what the step writes"
         for one in previews_of(checks_of(self.checks, table), connection or self.connection):
             yield replace(one, unexplained=unexplained)
@@ -83,6 +87,12 @@ class CheckedJob(BaseJob):
             return result
         place = connection or self.connection
         kept = self.store_failures.limit if self.store_failures else ROWS_TOLD
+        kind = self.kind_of(place)
+        if kind != "postgresql":
+            refuse_checks_for_others(checks, PRODUCTS[kind], stores=self.store_failures is not None)
+            with jobapi.current().other(place or "") as database:
+                found = judge_other(database, checks, only_reading, place, kept)
+            return {**result, **record(found, {}, None, place)}
 
         with self.session(place, read_only=True) as session:
             found = judge(session, checks, only_reading, place, kept)

@@ -1,7 +1,7 @@
 """Compares a table's columns with those that a check of its schema wants."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -20,24 +20,24 @@ def differences(session: "Session", found: Sequence[Column], given: Mapping[str,
     A wanted type without a length or precision takes any: `numeric` is `numeric(12,2)`, too.
     """
     wanted = given["columns"]
+    types = [one for one in wanted.values() if one] if isinstance(wanted, Mapping) else []
+    known = _known_types(session, types)
+    there = {column.name: column.type for column in found}
+    return list(differences_of(there, given, lambda own, type_: _fits(own, type_, known)))
+
+
+def differences_of(
+    there: Mapping[str, str], given: Mapping[str, Any], fits: Callable[[str, str], bool]
+) -> Iterator[str]:
+    """Yield the same of columns by name; `fits` says whether a type is the wanted one."""
+    wanted = given["columns"]
     types: Mapping[str, str | None] = (
         wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted)
     )
-    return list(_differences(session, found, types, given))
-
-
-def _differences(
-    session: "Session",
-    found: Sequence[Column],
-    types: Mapping[str, str | None],
-    given: Mapping[str, Any],
-) -> Iterator[str]:
-    there = {column.name: column.type for column in found}
-    known = _known_types(session, [one for one in types.values() if one is not None])
     for name, type_ in types.items():
         if name not in there:
             yield f"{name} is missing"
-        elif type_ is not None and not _fits(there[name], type_, known):
+        elif type_ is not None and not fits(there[name], type_):
             yield f"{name} is {there[name]}, not {type_}"
     extra = [name for name in there if name not in types]
     if extra and not given.get("allow_extra_columns", False):
@@ -46,6 +46,15 @@ def _differences(
     expected = [name for name in types if name in there]
     if order != expected and not given.get("allow_other_column_order", True):
         yield f"the order is {', '.join(order)}"
+
+
+def fits_native(there: str, wanted: str) -> bool:
+    """Return whether a type of another database is the wanted one, by its words.
+
+    Without a length or precision it is, whatever the other's.
+    """
+    own, named = there.lower(), wanted.lower().strip()
+    return own == named or _parts(own)[0] == named
 
 
 def _fits(there: str, wanted: str, known: Mapping[str, str | None]) -> bool:

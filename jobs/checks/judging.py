@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.checks.check import ROWS_TOLD, Check, FailureTable, Judged
+from headrace.jobs.checks.comparison import OpenReader
 from headrace.jobs.checks.failure_storage import keep_failures
-from headrace.jobs.checks.measuring import OpenReader, measured
+from headrace.jobs.checks.measuring import measured
 from headrace.jobs.checks.metric_history import keep_values
 from headrace.jobs.tables.table_catalog import find_table
 

@@ -54,6 +54,11 @@ def columns_of(given: Given) -> list[str]:
     return [columns] if isinstance(columns, str) else list(columns or ())
 
 
+def seconds_of(given: Given) -> int:
+    """Return the seconds of the unit in which a `freshness` counts."""
+    return _SECONDS[given.get("unit", "hour")]
+
+
 def deviation_of(given: Given, name: str) -> tuple[int, Bound] | None:
     """Return how many earlier runs a metric is compared with, and by how much it may differ.
 
@@ -156,7 +161,7 @@ def _age(check: Check) -> RenderedSql:
         "check_freshness",
         rows=check.rows,
         column=written_column(check.given["column"]),
-        seconds=_SECONDS[check.given.get("unit", "hour")],
+        seconds=seconds_of(check.given),
     )
 
 

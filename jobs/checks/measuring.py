@@ -1,7 +1,5 @@
 """Measures what a check speaks of, in the session that it is given."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -10,6 +8,7 @@ from headrace.errors import JobFailure, RefusedSql
 from headrace.jobs.checks.bounds import shown
 from headrace.jobs.checks.check import ROWS_TOLD, Check, Measured
 from headrace.jobs.checks.column_types import differences
+from headrace.jobs.checks.comparison import OpenReader, counted_there, rows_there
 from headrace.jobs.checks.kinds import KINDS, columns_of, deviation_of
 from headrace.jobs.checks.metric_history import earlier_values
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -21,9 +20,6 @@ from headrace.template import RenderedSql, quote_name, split_statements
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-OpenReader = Callable[[str | None], AbstractContextManager["Session"]]
-"""Opens a session that only reads, on the connection of this name."""
 
 
 def measured(
@@ -51,7 +47,7 @@ def measured(
             row = execute(session, _statement(check)).one()
             return Measured(row.value, f"the newest is {row.newest}" if row.newest else "no rows")
         case "metric":
-            return _metric(session, check, connection)
+            return of_metric(check, connection, execute(session, _statement(check)).scalar_one())
         case _:
             return Measured(execute(session, _statement(check)).scalar_one())
 
@@ -72,9 +68,6 @@ def _counted(session: "Session", check: Check, kept: int) -> Measured:
         counting = _statement(check)
     row = execute(session, counting).one()
     bad, total = int(row.bad), int(row.total)
-    value = Decimal(bad)
-    if check.in_percent:
-        value = round(Decimal(100 * bad) / total, 4) if total else Decimal(0)
     sample: list[dict[str, Any]] = []
     if bad and kept:
         if condition is None:
@@ -85,6 +78,14 @@ def _counted(session: "Session", check: Check, kept: int) -> Measured:
                 "check_sample", rows=check.rows, condition=condition(check), limit=kept
             )
         sample = outcome_of(session, rows, keep=kept)["rows"]
+    return share_of(check, bad, total, sample)
+
+
+def share_of(check: Check, bad: int, total: int, sample: list[dict[str, Any]]) -> Measured:
+    """Return what was measured where `bad` of `total` rows are as they must not be."""
+    value = Decimal(bad)
+    if check.in_percent:
+        value = round(Decimal(100 * bad) / total, 4) if total else Decimal(0)
     return Measured(value, f"of {total} rows" if check.in_percent else "", bad, tuple(sample))
 
 
@@ -110,19 +111,18 @@ def _compared(session: "Session", check: Check, open_reader: OpenReader) -> Meas
     given = check.given
     by_checksum = given.get("metric", "count") == "checksum"
     assert check.table is not None
-    if "query" in given:
-        there = RenderedSql(f"({given['query']}\n) AS given", {})
-    else:
-        other = given.get("table", check.table)
-        there = Check("compare", "", check.bound, other, check.filter).rows
+    there = rows_there(check)
     columns = "compared.*"
     if by_checksum and "query" not in given:
         # By name: the other table may have them in another order.
         found = readable_table(session, check.table).columns
         columns = ", ".join(quote_name(column.name) for column in found)
     ours = _sums(session, check.rows, columns, by_checksum=by_checksum)
-    with open_reader(given["connection"]) as beside:
-        theirs = _sums(beside, there, columns, by_checksum=by_checksum)
+    if not by_checksum:
+        theirs: tuple[int, ...] = (counted_there(check, open_reader),)
+    else:
+        with open_reader(given["connection"]) as beside:
+            theirs = _sums(beside, there, columns, by_checksum=by_checksum)
     detail = f"{ours[0]} rows here, {theirs[0]} on {given['connection']}"
     if by_checksum:
         equal = ours == theirs
@@ -143,8 +143,8 @@ def _sums(
     return int(row.row_count), int(row.checksum)
 
 
-def _metric(session: "Session", check: Check, connection: str | None) -> Measured:
-    value = execute(session, _statement(check)).scalar_one()
+def of_metric(check: Check, connection: str | None, value: Any) -> Measured:
+    """Return what was measured where a metric has this value, which earlier runs are held to."""
     wanted = deviation_of(check.given, check.name)
     if wanted is None:
         return Measured(value)

@@ -38,6 +38,27 @@ def form_of(path: str) -> ExportForm:
     return form
 
 
+def refuse_keys(
+    path: str, children: object, keep_rows: bool, across: bool, checks: bool, checksum: bool
+) -> None:
+    """Refuse a path that names no format, and keys that need an archive table.
+
+    Raises:
+        InvalidPayload: naming it.
+    """
+    form_of(path)
+    refused = {
+        "children": children,
+        "keep_rows": keep_rows,
+        "target_connection": across,
+        "checks": checks,
+        "verify: checksum": checksum,
+    }
+    for name, given in refused.items():
+        if given:
+            raise InvalidPayload(f"{name} is for an archive table: it does not go with path")
+
+
 def file_of(path: str, number: int) -> str:
     """Return the path of a batch's file: `order.parquet` with run, job and batch in its name."""
     attempt = jobapi.current()

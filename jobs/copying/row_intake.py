@@ -32,7 +32,7 @@ class Loaded:
     """How many rows were read, and what became of them; `by_key` says whether any were updated.
 
     `duplicates` are rows that gave way to another one of their key, `types` those that were found
-    for the columns of a table that was made.
+    for the columns of a table that was made, `columns` those that any row had.
     """
 
     read: int
@@ -41,6 +41,7 @@ class Loaded:
     duplicates: int = 0
     by_key: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def result(self, table: str) -> dict[str, Any]:
         """Return it as a job's result."""
@@ -184,6 +185,12 @@ class Intake:
         self._tell_dropped(stored)
         advance_sequences(self.session, self.target, [column.name for column in taken])
         return Loaded(self.read, stored)
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The table's columns that have got values."""
+        kept = [column.name for column in self.columns if self._is_kept(column)]
+        return (*kept, *self.metadata.names)
 
     def ready_staged(self) -> int:
         """Make the staged rows what is to be stored; return how many gave way to others.

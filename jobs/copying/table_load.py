@@ -123,7 +123,7 @@ class TableLoad:
             copy_file(file, intake, rejects)
         if rejects is not None:
             rejects.end(intake.read + rejects.count)
-        loaded = intake.publish()
+        loaded = replace(intake.publish(), columns=intake.filled)
         if not missing:
             return loaded
         unknown = [column.name for column in columns if column.name not in self._types]

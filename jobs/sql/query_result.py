@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult
     from sqlalchemy.orm import Session
 
+    from headrace.jobapi import Answer
+
 ROWS_KEPT = 100
 BYTES_KEPT = 1_000_000
 """What the rows of a result take as JSON at most: each listing of jobs sends them."""
@@ -44,7 +46,7 @@ def outcome_of(
         return outcome(cursor, keep)
 
 
-def outcome(cursor: "CursorResult[Any]", keep: int = ROWS_KEPT) -> dict[str, Any]:
+def outcome(cursor: "CursorResult[Any] | Answer", keep: int = ROWS_KEPT) -> dict[str, Any]:
     """Return `{row_count}`, with the first `keep` rows and `columns` where there are rows.
 
     Rows that would make it larger than `BYTES_KEPT` are counted but left out, which

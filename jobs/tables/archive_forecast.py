@@ -52,12 +52,10 @@ def of_archive(
         if there:
             archived_columns(session, one.table, one.into)
         count = _count(looking, one)
-        deleted = 0 if pick.keep else count
         read = read if read is not None else count
-        tables.append(TableForecast(one.table, insert=0, update=0, delete=deleted))
+        tables.append(TableForecast(one.table, 0, 0, 0 if pick.keep else count))
         if not apart:
-            made = TableForecast(one.into, insert=count, update=0, delete=0, creates=not there)
-            tables.append(made)
+            tables.append(TableForecast(one.into, count, 0, 0, creates=not there))
     notes = (f"the rows go to {elsewhere}, which is not looked at",) if elsewhere else ()
     return Forecast(tuple(tables), read=read, notes=notes)
 

@@ -164,6 +164,19 @@ def _copy(session: "Session", one: Branch, verify: Verify) -> int:
     return int(there.rows_found)
 
 
+def copied(branch: Branch, columns: list[str], *, checksum: bool) -> RenderedSql:
+    """Return the statement that copies the picked rows, for a preview."""
+    return packaged_sql(
+        "archive_insert",
+        picked=branch.picked,
+        table=branch.table,
+        into=branch.into,
+        columns=RenderedSql(", ".join(columns), {}),
+        old_columns=old_columns(columns),
+        checksum=checksum,
+    )
+
+
 def old_columns(columns: list[str]) -> RenderedSql:
     """Return quoted columns as those of the rows that are to move."""
     return RenderedSql(", ".join(f"old.{column}" for column in columns), {})

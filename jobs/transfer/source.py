@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
+from headrace.jobs.others.reading import OtherRows
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.row_forecast import OpensSessions
@@ -45,7 +46,8 @@ class Source:
 
     `session` is the source's database's; `local` tells that this is the target's, too.
     `conditions` are met by the rows that are read, beside those of the selection. `read_from` is
-    a part of the table, under the table's name, if not all of it is read.
+    a part of the table, under the table's name, if not all of it is read. `other` are the rows
+    where the source is not PostgreSQL; `session` is the target's then.
     """
 
     table: Table
@@ -56,6 +58,7 @@ class Source:
     local: bool
     conditions: tuple[RenderedSql, ...] = ()
     read_from: RenderedSql | None = None
+    other: OtherRows | None = None
 
     @property
     def columns(self) -> list[Column]:
@@ -109,6 +112,8 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
         JobFailure: a value does not fit, or rows were lost on the way.
     """
     names = [column.name for column in columns]
+    if source.other is not None:
+        return source.other.pour(session, into, names)
     if source.local:
         always = any(column.identity == "a" for column in columns)
         statement = packaged_sql(

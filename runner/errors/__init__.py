@@ -174,6 +174,16 @@ class JobFailure(HeadraceError):
     code = "job-failure"
 
 
+class OtherDatabaseError(JobFailure):
+    """A database that is not PostgreSQL has refused something; `orig` is its driver's error."""
+
+    code = "other-database"
+
+    def __init__(self, message: str, orig: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.orig = orig
+
+
 class JobStopped(BaseException):
     """Raised inside a job that has to end: at its timeout, cancelled, or as its worker stops.
 

@@ -19,8 +19,10 @@ from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.attempt_sessions import Sessions
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
+from headrace.jobapi.other_database import Answer, OtherDatabase
 from headrace.jobapi.permissions import Permissions
 from headrace.jobapi.progress import Meter
+from headrace.model.connection import Kind
 from headrace.observe import redaction
 from headrace.observe.line_assembly import Linewise
 from headrace.queue.process_tree import Strays, adopting_orphans
@@ -109,6 +111,20 @@ class Attempt:
         the part. An attempt that is over cannot commit any: it is stopped.
         """
         return self.sessions.batch(label, connection)
+
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return what kind of database a connection leads to; `postgresql` is the usual one."""
+        return "postgresql" if connection is None else self.sessions.kind_of(connection)
+
+    def other(
+        self, connection: str, *, read_only: bool = False
+    ) -> AbstractContextManager[OtherDatabase]:
+        """Return a database that is not PostgreSQL, in a transaction as `session` has it."""
+        return self.sessions.other(connection, read_only=read_only)
+
+    def other_alone(self, connection: str) -> AbstractContextManager[OtherDatabase]:
+        """Return one on which every statement commits by itself."""
+        return self.sessions.other_alone(connection)
 
     def snapshot(
         self, connection: str | None = None, exported: str | None = None
@@ -250,12 +266,15 @@ def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[Dispa
 
 
 __all__ = [
+    "Answer",
     "Attempt",
     "DispatchOptions",
     "HeadraceError",
     "JobFailure",
     "JobStopped",
+    "Kind",
     "Linewise",
+    "OtherDatabase",
     "Permissions",
     "Strays",
     "adopting_orphans",

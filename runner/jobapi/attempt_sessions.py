@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from headrace.jobapi.other_database import OtherDatabase
+from headrace.model.connection import Kind
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -38,4 +41,18 @@ class Sessions(Protocol):
         self, connection: str | None = None, exported: str | None = None
     ) -> "AbstractContextManager[Session]":
         """Return one that only reads, all of it in one snapshot."""
+        ...
+
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return the kind of database that a connection leads to."""
+        ...
+
+    def other(
+        self, connection: str, *, read_only: bool = False
+    ) -> "AbstractContextManager[OtherDatabase]":
+        """Return a database that is not PostgreSQL, in the attempt's transaction there."""
+        ...
+
+    def other_alone(self, connection: str) -> "AbstractContextManager[OtherDatabase]":
+        """Return one on which each statement commits by itself."""
         ...

@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 
 from headrace.errors import ConfigError
 from headrace.model import exact_json
-from headrace.model.connection import NamedConnection
+from headrace.model.connection import PRODUCTS, NamedConnection
 from headrace.store.attempts import AttemptStore
 from headrace.store.connect import make_engine
 from headrace.store.dsn import place_of
@@ -65,6 +65,11 @@ class JobEngines:
         if name not in self._connections:
             known = ", ".join(sorted(self._connections)) or "none"
             raise ConfigError(f'no connection is named "{name}"; config.yaml has: {known}')
+        if (kind := self._connections[name].kind) != "postgresql":
+            raise ConfigError(
+                f'the connection "{name}" is {PRODUCTS[kind]}, and this job works in PostgreSQL'
+                " only: docs/guide/databases.md lists what works in other databases"
+            )
         if name not in self._named:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
@@ -104,7 +109,8 @@ class JobEngines:
         Of their own: a job of this attempt may have its transaction open on one of them.
         """
         here = place_of(self._connections[name].url)
-        urls = [self._store.url, *(one.url for one in self._connections.values())]
+        named = [one.url for one in self._connections.values() if one.kind == "postgresql"]
+        urls = [self._store.url, *named]
         for url in dict.fromkeys(urls):
             if url != self._connections[name].url and place_of(url) == here:
                 engine = make_engine(url, application_name=f"headrace:{self._worker}:ledger")

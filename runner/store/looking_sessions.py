@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from headrace.errors import ConfigError, JobFailure
-from headrace.model.connection import NamedConnection
+from headrace.model.connection import PRODUCTS, Kind, NamedConnection
 from headrace.store.attempt_transaction import Held, hold, reading
 from headrace.store.job_connection import Guard
 from headrace.store.read_only_transactions import ReadOnlyTransactions
@@ -79,6 +79,23 @@ class LookingSessions:
         """Refuse: what a forecast counts need not be of one moment."""
         raise JobFailure("a forecast exports no snapshot")
 
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return the kind of a connection's database."""
+        known = self._connections.get(connection) if connection is not None else None
+        return known.kind if known is not None else "postgresql"
+
+    def other(self, connection: str, **_named: object) -> NoReturn:
+        """Refuse: only PostgreSQL is looked at."""
+        raise JobFailure(self._only_postgresql(connection))
+
+    def other_alone(self, connection: str) -> NoReturn:
+        """Refuse: nothing is committed."""
+        raise JobFailure(self._only_postgresql(connection))
+
+    def _only_postgresql(self, connection: str) -> str:
+        product = PRODUCTS[self.kind_of(connection)]
+        return f"a forecast looks at PostgreSQL only, and the connection {connection} is {product}"
+
     def roll_back(self) -> None:
         """Undo all that is open."""
         for name, held in list(self._held.items()):
@@ -121,6 +138,8 @@ class LookingSessions:
                 known = NamedConnection(self._control_url())
             elif name in self._connections:
                 known = self._connections[name]
+                if known.kind != "postgresql":
+                    raise JobFailure(self._only_postgresql(name))
             else:
                 raise ConfigError(f'no connection is named "{name}"')
             engine = target_engine(known, "plan")

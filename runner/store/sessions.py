@@ -19,13 +19,14 @@ from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
+from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_settings import milliseconds, statement
 from headrace.store.session_state import IN_ORDER, execute
 
 
-class JobSessions:
+class JobSessions(OtherSessions):
     """The sessions of one child's jobs, on the control database and on named connections.
 
     All of an attempt's work on one database is one transaction, however many sessions it
@@ -41,14 +42,14 @@ class JobSessions:
         worker: str,
     ) -> None:
         self._store = store
+        super().__init__(connections, guard)
         self._connections = connections
         say, on_mark = self._say_on, self._mark
         self._engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
         self._ledgers = Ledgers(self._engines.beside)
         engines = self._engines
         self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
-        # Of a job that sets its own; None leaves the connection's.
-        self.lock_timeout_s: float | None = None
+        self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
@@ -62,8 +63,6 @@ class JobSessions:
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
 
-    # -- for the job ------------------------------------------------------------------
-
     @contextmanager
     def session(
         self, connection: str | None = CONTROL, *, read_only: bool = False
@@ -71,7 +70,6 @@ class JobSessions:
         """Open a session in the attempt's transaction on `connection`.
 
         Raises:
-            ConfigError: No connection has this name.
             EffectApplied: An earlier attempt has committed its effect there.
         """
         with self._bound(connection, read_only=read_only) as bind:
@@ -86,9 +84,7 @@ class JobSessions:
     def autocommit(
         self, connection: str | None = CONTROL, *, patient: bool = False
     ) -> Iterator[Connection]:
-        """Open a connection on which each statement commits by itself, for VACUUM and its like.
-
-        `patient`: see `jobapi.Attempt`.
+        """Open a connection on which each statement commits by itself; see `jobapi.Attempt`.
 
         Raises:
             JobFailure: The attempt has a transaction open there already.
@@ -111,8 +107,6 @@ class JobSessions:
         if connection is CONTROL:
             self._store.raw.autocommit = True
 
-    # -- for the executor -------------------------------------------------------------
-
     @contextmanager
     def renewed(self, wanted: bool) -> Iterator[None]:
         """Use connections to other databases within the block only, where `wanted`.
@@ -133,6 +127,7 @@ class JobSessions:
         self._job, self.used, self.dirty = (job_id, attempt), False, False
         self.lock_timeout_s = None
         self._lost.forget()
+        self._others.ended = None
 
     def handled(self) -> None:
         """Note that the job's own code has ended."""
@@ -170,6 +165,7 @@ class JobSessions:
                 raise EffectApplied from None
             held.commit()
             del self._held[name]
+        self._others.commit(*self._job)
         if CONTROL in self._held:
             self._store.prepend(IN_ORDER)
 
@@ -194,6 +190,7 @@ class JobSessions:
                 if name is CONTROL:
                     self._store.drop()
         self._read_only.end_all()
+        self._others.roll_back()
         if not self._store.lost:
             try:
                 self._store.raw.autocommit = True
@@ -212,7 +209,7 @@ class JobSessions:
             StoreUnavailable: The control database does not answer.
         """
         assert self._job is not None
-        return self._lost.verdict(self._job[0])
+        return self._lost.verdict(self._job[0]) or self._others.ended
 
     def clean(self) -> None:
         """Leave nothing of the job in the sessions that the next one gets."""
@@ -285,7 +282,7 @@ class JobSessions:
 
     def _use(self) -> tuple[UUID, int]:
         """Note that the job works on a database, before it does; return its id and attempt."""
-        assert self._job is not None
+        assert self._job is not None, "an attempt has begun"
         if not self.used:
             self.before_use()
         self.used = True

@@ -76,6 +76,15 @@ class OneTransaction:
             with Session(opened, join_transaction_mode="rollback_only") as session:
                 yield session
 
+    def kind_of(self, connection: str | None) -> jobapi.Kind:  # noqa: ARG002
+        return "postgresql"
+
+    def other(self, connection: str, *, read_only: bool = False) -> Any:  # noqa: ARG002
+        raise AssertionError(f"{connection} is PostgreSQL")
+
+    def other_alone(self, connection: str) -> Any:
+        raise AssertionError(f"{connection} is PostgreSQL")
+
     def end(self, *, commit: bool) -> None:
         for connection in self.opened.values():
             if commit:

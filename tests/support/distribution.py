@@ -16,7 +16,7 @@ _ONCE = re.compile(r"scope=\"(module|package|class)\"|Matrix\b")
 # Those that wait for processes and servers come before those that only compute: a short test
 # can fill the end of a run, a long one prolongs it.
 _FOLDERS = (
-    *("packaging", "matrix", "faults", "browser", "connections", "queue", "integration"),
+    *("packaging", "matrix", "faults", "browser", "connections", "others", "queue", "integration"),
     *("store", "unit", "conformance"),
 )
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ class Kills:
         self.hit: Counter[str] = Counter()
         self.rounds = 0
         self.writes = [self._checked(name, write) for name, write in writes.items()]
-        self._durations_s = dict.fromkeys(writes, 1.0)
+        # How long each one waits until it begins, and how long it then takes.
+        self._phases_s = dict.fromkeys(writes, (0.0, 1.0))
 
     def _checked(self, name: str, write: Write) -> Checked:
         self._databases.run(write.prepare)
@@ -158,10 +160,7 @@ class Kills:
 
     def _dispatched(self, *, kill: bool) -> dict[str, str]:
         """Dispatch all writes, each so long before the kill as it is to have run by then."""
-        moments = {
-            one.name: self._rng.random() * self._durations_s[one.name] if kill else 0.0
-            for one in self.writes
-        }
+        moments = {one.name: self._moment_s(one.name) if kill else 0.0 for one in self.writes}
         began, longest, jobs = time.monotonic(), max(moments.values()), {}
         for one in sorted(self.writes, key=lambda one: -moments[one.name]):
             _sleep_until(began + longest - moments[one.name])
@@ -170,6 +169,11 @@ class Kills:
             )
         _sleep_until(began + longest)
         return jobs
+
+    def _moment_s(self, name: str) -> float:
+        """Draw how long after its dispatch a write is killed."""
+        waits, takes = self._phases_s[name]
+        return waits + self._rng.random() * takes
 
     def _settle(self, jobs: Mapping[str, str]) -> None:
         wait_until(
@@ -188,8 +192,9 @@ class Kills:
             if row["crash_count"]:
                 self.hit[name] += 1
             else:
-                taken = (row["finished_at"] - row["created_at"]).total_seconds()
-                self._durations_s[name] = taken
+                moments = row["created_at"], row["started_at"], row["finished_at"]
+                waits, takes = (late - early for early, late in pairwise(moments))
+                self._phases_s[name] = waits.total_seconds(), takes.total_seconds()
 
     @contextmanager
     def _readers(self) -> Iterator[None]:
@@ -228,7 +233,7 @@ def _sleep_until(moment: float) -> None:
 
 @contextmanager
 def kills_on(
-    servers: Servers, other: Server, folder: Path, *, rows: int, seed: int
+    servers: Servers, other: Server, folder: Path, *, rows: int, seed: int, only: str = ""
 ) -> Iterator[tuple[Cluster, Kills]]:
     """Yield a cluster with a daemon, and the writes with their tables and files."""
     other.execute(f"CREATE ROLE writer LOGIN PASSWORD '{PASSWORD}'")
@@ -247,7 +252,8 @@ def kills_on(
         pipelines = folder / "pipelines"
         http.routes["/new"] = Answered(made.write_files(pipelines))
         exported = (pipelines / "new.csv").read_bytes().partition(b"\n")[2]
-        writes = all_writes(made, pipelines, http.url("/new"))
+        found = all_writes(made, pipelines, http.url("/new"))
+        writes = {name: write for name, write in found.items() if only in name}
         cluster.daemon()
         cluster.wait_for_leader()
         yield cluster, stack.enter_context(closing(Kills(cluster, urls, writes, exported, seed)))

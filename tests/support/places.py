@@ -94,7 +94,7 @@ def second_server(programs: Path, *settings: str, under: Path | None = None) -> 
     folder = _short_folder(under)
     make = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", _SUPERUSER, "-E", "UTF8"]
     make += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]
-    _as_server_user(make, cwd=folder)
+    as_server_user(make, cwd=folder)
     with _serving(programs, folder, settings) as server:
         yield server
 
@@ -105,7 +105,7 @@ def standby(primary: Server, programs: Path) -> Iterator[Server]:
     folder = _short_folder()
     source = f"host={primary.socket_folder} port={primary.port} user={_SUPERUSER}"
     copy = [str(programs / "pg_basebackup"), "-D", str(folder / "data"), "-d", source, "-R"]
-    _as_server_user([*copy, "--checkpoint=fast", "--no-sync"], cwd=folder)
+    as_server_user([*copy, "--checkpoint=fast", "--no-sync"], cwd=folder)
     with _serving(programs, folder, ()) as server:
         yield server
 
@@ -115,7 +115,7 @@ def _short_folder(under: Path | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=under))
     folder.chmod(0o755)
     (folder / "data").mkdir(mode=0o700)
-    _give(folder / "data", folder)
+    give(folder / "data", folder)
     return folder
 
 
@@ -128,7 +128,7 @@ def _serving(programs: Path, folder: Path, settings: Sequence[str]) -> Iterator[
     for option in (*options, "fsync=off", "max_connections=60", *settings):
         command += ["-c", option]
     log = (folder / "log").open("wb")
-    process = subprocess.Popen(_becoming(command), cwd=folder, stdout=log, stderr=log)
+    process = subprocess.Popen(becoming(command), cwd=folder, stdout=log, stderr=log)
     url = f"postgresql://{_SUPERUSER}@/postgres?host={folder}&port={port}"
     try:
         _wait_for(url, process, folder / "log")
@@ -176,10 +176,10 @@ logfile = {folder}/log
         cursor.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin")
         roles = [name for (name,) in cursor.fetchall()]
     (folder / "users").write_text("".join(f'"{name}" "{PASSWORD}"\n' for name in roles))
-    _give(folder, *folder.iterdir())
+    give(folder, *folder.iterdir())
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
-        _becoming([program, str(folder / "ini")]), cwd=folder, stdout=quiet, stderr=quiet
+        becoming([program, str(folder / "ini")]), cwd=folder, stdout=quiet, stderr=quiet
     )
     try:
         _wait_for_port(port, process)
@@ -200,14 +200,16 @@ def server_user() -> str | None:
     raise NotInstalled("no account but root to run PostgreSQL under")
 
 
-def _give(*paths: Path) -> None:
+def give(*paths: Path) -> None:
+    """Give files to the account under which servers run."""
     user = server_user()
     if user is not None:
         for path in paths:
             shutil.chown(path, user)
 
 
-def _becoming(command: Sequence[str]) -> list[str]:
+def becoming(command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` under that account, and ends it with the tests."""
     user = server_user()
     if user is None:
         return list(command)
@@ -215,8 +217,9 @@ def _becoming(command: Sequence[str]) -> list[str]:
             "--clear-groups", "--pdeathsig=KILL", *command]  # fmt: skip
 
 
-def _as_server_user(command: Sequence[str], *, cwd: Path) -> None:
-    done = subprocess.run(_becoming(command), cwd=cwd, capture_output=True, text=True, check=False)
+def as_server_user(command: Sequence[str], *, cwd: Path) -> None:
+    """Run a command to its end under that account."""
+    done = subprocess.run(becoming(command), cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

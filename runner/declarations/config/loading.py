@@ -15,7 +15,7 @@ from headrace.declarations.source import Document, KeyPath, read, scan, shown_pa
 from headrace.errors import ConfigError, Problem, ProblemsError
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi.folders import overlapped
-from headrace.model.connection import NamedConnection
+from headrace.model.connection import PRODUCTS, NamedConnection, kind_of, located
 from headrace.model.duration import parse_duration_s
 from headrace.model.retry import RetryPolicy
 
@@ -159,6 +159,11 @@ class _Loading:
     def _check_connections(self) -> None:
         for name, given in self._value(("connections",)).items():
             said = given if isinstance(given, dict) else {}
+            kind = kind_of(said.get("url", "") or "")
+            for key in ("role", "search_path", "timezone"):
+                if key in said and kind != "postgresql":
+                    message = f"{key} is for PostgreSQL; the connection is {PRODUCTS[kind]}"
+                    self._report(("connections", name, key), "bad-key", message, "remove it")
             for key in ("lock_timeout", "statement_timeout"):
                 try:
                     parse_duration_s(said.get(key, "0s"))
@@ -233,7 +238,7 @@ class _Loading:
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),
-            connections=self._connections(),
+            connections=self._connections(project),
             host=value(("host",)),
             port=value(("port",)),
             workers=value(("workers",)),
@@ -260,13 +265,13 @@ class _Loading:
             secrets=self._secrets,
         )
 
-    def _connections(self) -> dict[str, NamedConnection]:
+    def _connections(self, project: Path) -> dict[str, NamedConnection]:
         found = {}
         for name, given in self._value(("connections",)).items():
             said = {"url": given} if isinstance(given, str) else given
             schemas = said.get("search_path")
             found[name] = NamedConnection(
-                said["url"],
+                located(said["url"], project),
                 _seconds(said.get("lock_timeout")),
                 said.get("timezone"),
                 _seconds(said.get("statement_timeout")),

@@ -19,6 +19,7 @@ from headrace.declarations.source import Document, KeyPath, parse, shown_path
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.engine.catalog.type_hints import judges_value
+from headrace.engine.explain.connection_faults import faults_of_connections
 from headrace.engine.explain.given_params import faults_of_given
 from headrace.engine.explain.known_values import Known, Rendered
 from headrace.engine.explain.null_params import faults_of_null, told_of_null
@@ -224,12 +225,8 @@ class _Rehearsal:
     def _of_connections(
         self, step: Step, kind: JobType, payload: Mapping[str, Any]
     ) -> Iterator[Problem]:
-        for key in kind.connections:
-            value = payload.get(key)
-            if isinstance(value, str) and value not in self._settings.connections:
-                message = f'uses an unknown connection "{value}"'
-                hint = "name it under `connections` in config.yaml"
-                yield self._told(step, (key,), "unknown-connection", message, hint)
+        for key, code, message, hint in faults_of_connections(kind, payload, self._settings):
+            yield self._told(step, (key,), code, message, hint)
 
     @cached_property
     def _document(self) -> Document:

@@ -13,6 +13,7 @@ from headrace.engine.explain.sql_locations import Places
 from headrace.engine.explain.sql_preview import PreviewedJob, preview_sql
 from headrace.engine.planning.planner import Planner
 from headrace.errors import ConfigError, HeadraceError, InvalidParams, Problem, StoreUnavailable
+from headrace.model.connection import PRODUCTS
 from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.status import Trigger
@@ -104,6 +105,15 @@ class Explaining:
 
     def _connected(self, connection: str | None) -> Explainer | None:
         known = self._settings.connections
+        if (
+            connection is not None
+            and connection in known
+            and known[connection].kind != "postgresql"
+        ):
+            product = PRODUCTS[known[connection].kind]
+            told = f"it is {product}, whose statements are not looked at before they run"
+            self.found.unreachable[connection] = told
+            return None
         try:
             return Explainer(self._control_url() if connection is None else known[connection].url)
         except KeyError:

@@ -14,6 +14,7 @@ from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.planning.run_params import with_params
 from headrace.errors import HeadraceError, JobFailure
 from headrace.jobapi.attempt_sessions import Sessions
+from headrace.model.connection import Kind
 from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.subpipeline import pipeline_of
@@ -111,7 +112,7 @@ def _entered(
         attempt=1,
         project=settings.project,
         folders=settings.folders(str(folder)),
-        sessions=sessions or _NoSessions(),
+        sessions=sessions or _NoSessions(settings),
         pipeline=pipeline,
         step=step,
         logical_date=logical_date,
@@ -132,6 +133,22 @@ class NoDatabase(JobFailure):
 
 class _NoSessions:
     """Return the statements without asking a database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def kind_of(self, connection: str | None) -> Kind:
+        """Return the kind of a connection's database, as its URL says it."""
+        known = self._settings.connections.get(connection) if connection is not None else None
+        return known.kind if known is not None else "postgresql"
+
+    def other(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
+
+    def other_alone(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
 
     def session(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""

@@ -183,6 +183,8 @@ class Recovery:
     def _end_sessions(self, workers: list[str]) -> None:
         """End what they hold open in other databases: a paused one keeps its locks there."""
         for name, connection in self._connections.items():
+            if connection.kind != "postgresql":
+                continue  # Its server, or its file's lock, learns of a dead worker by itself.
             try:
                 end_sessions(connection.url, workers)
             except (StoreUnavailable, ConfigError) as error:

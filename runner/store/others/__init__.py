@@ -1,0 +1,1 @@
+"""Databases that are not PostgreSQL: their connections, transactions and ledgers."""
