@@ -5,16 +5,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
+from headrace.jobapi.payload_call import takes_any, with_payload
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.model import exact_json
 from headrace.model.forecast import Forecast
 from headrace.model.job_parameters import (
-    VARIADIC,
     Parameter,
     accept_class_defaults,
     parameters_of,
@@ -83,8 +82,8 @@ class BaseJob:
         super().__init_subclass__(**options)
         handle = cls.__dict__.get("handle")
         if handle is not None and len(inspect.signature(handle).parameters) > 1:
-            cls.any_parameters = _takes_any(handle)
-            cls.handle = _with_payload(handle)  # type: ignore[assignment, method-assign]
+            cls.any_parameters = takes_any(handle)
+            cls.handle = with_payload(handle)  # type: ignore[assignment, method-assign]
         accept_class_defaults(cls)
 
     def __new__(cls, *_positional: Any, **payload: Any) -> Self:
@@ -285,23 +284,3 @@ def _refuse_names(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
     found = refused_names(cls.__name__, cls, payload, anything=cls.any_parameters)
     for _keys, _code, message, hint in found:
         raise InvalidPayload(f"{message}; {hint}" if hint else message)
-
-
-def _with_payload(handle: Callable[..., Any]) -> Callable[[BaseJob], Any]:
-    """Let `handle(self, args, **kwargs)` be called as `handle()`: it is given the payload."""
-    taken = list(inspect.signature(handle).parameters.values())[1:]
-    positional = any(p.kind not in VARIADIC for p in taken)
-
-    @wraps(handle)
-    def called(self: BaseJob, *given: Any, **named: Any) -> Any:
-        if given or named:  # A class that builds on this one hands its own on.
-            return handle(self, *given, **named)
-        first = [self.payload] if positional else []
-        return handle(self, *first, **(self.payload if _takes_any(handle) else {}))
-
-    return called
-
-
-def _takes_any(function: Any) -> bool:
-    taken = inspect.signature(function).parameters.values()
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
