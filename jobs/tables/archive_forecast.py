@@ -51,15 +51,17 @@ def of_archive(
         there = not apart and find_table(session, one.into) is not None
         if there:
             archived_columns(session, one.table, one.into)
-        with looking.reading() as reading:
-            picked = RenderedSql(f"pg_temp.{quote_name(one.picked)}", {})
-            statement = packaged_sql("count_where", table=picked, condition=_EVERY)
-            count = int(execute(reading, statement).scalar_one())
-        deleted = 0 if pick.keep else count
+        count = _count(looking, one)
         read = read if read is not None else count
-        tables.append(TableForecast(one.table, insert=0, update=0, delete=deleted))
+        tables.append(TableForecast(one.table, 0, 0, 0 if pick.keep else count))
         if not apart:
-            made = TableForecast(one.into, insert=count, update=0, delete=0, creates=not there)
-            tables.append(made)
+            tables.append(TableForecast(one.into, count, 0, 0, creates=not there))
     notes = (f"the rows go to {elsewhere}, which is not looked at",) if elsewhere else ()
     return Forecast(tuple(tables), read=read, notes=notes)
+
+
+def _count(looking: Looking, branch: Branch) -> int:
+    picked = RenderedSql(f"pg_temp.{quote_name(branch.picked)}", {})
+    statement = packaged_sql("count_where", table=picked, condition=_EVERY)
+    with looking.reading() as reading:
+        return int(execute(reading, statement).scalar_one())
