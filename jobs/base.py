@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
-from headrace.jobapi.payload_call import takes_any, with_payload
+from headrace.jobapi.payload_call import accepts_any, with_payload
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.model import exact_json
 from headrace.model.forecast import Forecast
@@ -80,7 +80,7 @@ class BaseJob:
         super().__init_subclass__(**options)
         handle = cls.__dict__.get("handle")
         if handle is not None and len(inspect.signature(handle).parameters) > 1:
-            cls.any_parameters = takes_any(handle)
+            cls.any_parameters = accepts_any(handle)
             cls.handle = with_payload(handle)  # type: ignore[assignment, method-assign]
         accept_class_defaults(cls)
 

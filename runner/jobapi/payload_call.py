@@ -18,12 +18,12 @@ def with_payload(handle: Callable[..., Any]) -> Callable[[Any], Any]:
         if given or named:  # A class that builds on this one hands its own on.
             return handle(self, *given, **named)
         first = [self.payload] if positional else []
-        return handle(self, *first, **(self.payload if takes_any(handle) else {}))
+        return handle(self, *first, **(self.payload if accepts_any(handle) else {}))
 
     return called
 
 
-def takes_any(function: Any) -> bool:
+def accepts_any(function: Any) -> bool:
     """Return whether a function takes keys that it does not name."""
     taken = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
