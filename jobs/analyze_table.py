@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
+from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.maintenance import maintained, refuse_both
-from headrace.template import Preview, RenderedSql, quote_identifier
+from headrace.template import Preview, RenderedSql
 
 
 class AnalyzeTable(BaseJob):
@@ -43,7 +44,9 @@ class AnalyzeTable(BaseJob):
             # A partitioned table has statistics of its own, beside those of its partitions.
             by_root = self.schema is not None
             found = maintained(connection, self.table, self.schema, "analyze", roots=by_root)
-            names = [quoted(self.table)] if self.table is not None else [one.sql for one in found]
+            names = (
+                [named_table(self.table)] if self.table is not None else [one.sql for one in found]
+            )
             for name in names:
                 logger.info("Analyzing %s", name.display)
                 execute(connection, self._statement(name))
@@ -51,12 +54,7 @@ class AnalyzeTable(BaseJob):
 
     def preview(self) -> Iterator[Preview]:
         if self.table is not None:
-            yield Preview(self._statement(quoted(self.table)), self.connection)
+            yield Preview(self._statement(named_table(self.table)), self.connection)
 
     def _statement(self, table: RenderedSql) -> RenderedSql:
         return self.sql("analyze_table", table=table, columns=self.columns)
-
-
-def quoted(table: str) -> RenderedSql:
-    """Return a table's name as a user writes it, quoted."""
-    return RenderedSql(quote_identifier(table), {})

@@ -8,11 +8,12 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
+from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.partitions import Partitioned, names_of, partitioned
 from headrace.jobs.tables.staging_table import lock_name
 from headrace.jobs.tables.table_catalog import readable_table, split_table
 from headrace.model import exact_json
-from headrace.template import Preview, RenderedSql, quote_identifier, quote_name
+from headrace.template import Preview, RenderedSql, quote_name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -162,7 +163,7 @@ class CreatePartitions(BaseJob):
             )
 
     def preview(self) -> Iterator[Preview]:
-        name = RenderedSql(quote_identifier(self.table), {})
+        name = named_table(self.table)
         partition = RenderedSql(f"{name.display}_p…", {})
         yield Preview(
             self.sql("create_partition", partition=partition, table=name),

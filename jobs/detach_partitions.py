@@ -8,10 +8,11 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
+from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.partitions import Partition, Partitioned, partitioned, span_of
 from headrace.jobs.tables.staging_table import create_schema, lock_name
 from headrace.jobs.tables.table_catalog import split_table
-from headrace.template import Preview, RenderedSql, quote_identifier, quote_name
+from headrace.template import Preview, RenderedSql, quote_name
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -106,7 +107,7 @@ class DetachPartitions(BaseJob):
         )
 
     def preview(self) -> Iterator[Preview]:
-        name = RenderedSql(quote_identifier(self.table), {})
+        name = named_table(self.table)
         partition = RenderedSql(f"{name.display}_p…", {})
         yield Preview(
             self.sql("detach_partition", table=name, partition=partition),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
+from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.maintenance import Need, maintained, refuse_both
 from headrace.template import Preview, RenderedSql, quote_identifier
 
@@ -62,7 +63,7 @@ class VacuumTable(BaseJob):
         """Vacuum table by table and yield the name of each that is done."""
         if self.table is not None and self.need == Need():
             self._refuse_skipped(connection, self.table)
-            names = [RenderedSql(quote_identifier(self.table), {})]
+            names = [named_table(self.table)]
         else:
             found = maintained(connection, self.table, self.schema, "vacuum")
             names = [one.sql for one in found if self.need.has(one)]
@@ -99,7 +100,7 @@ class VacuumTable(BaseJob):
     def preview(self) -> Iterator[Preview]:
         if self.table is not None:
             note = "" if self.need == Need() else "if it needs it"
-            name = RenderedSql(quote_identifier(self.table), {})
+            name = named_table(self.table)
             yield Preview(self._statement(name), self.connection, note)
 
     def _statement(self, table: RenderedSql) -> RenderedSql:
