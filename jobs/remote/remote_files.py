@@ -73,10 +73,23 @@ class StoredFiles:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                for url, local in self._written.items():
-                    _store(url, local)
+                self._store_all()
         finally:
             self._folder.cleanup()
+
+    def _store_all(self) -> None:
+        stored: list[str] = []
+        for url, local in self._written.items():
+            try:
+                _store(url, local)
+            except JobFailure as error:
+                if not stored:
+                    raise
+                raise JobFailure(
+                    f"{error}; of the export's {len(self._written)} files these are stored "
+                    f"already, and a retry stores them again: {', '.join(stored)}"
+                ) from error
+            stored.append(url)
 
     @contextmanager
     def opened(self, url: str) -> Iterator[IO[bytes]]:
