@@ -239,6 +239,9 @@ class Headrace:
         fresh = Headrace(self.settings, self.database_url, self.redis_url, ExitStack(), role)
         if self._keys is not None:
             fresh.use_keys(self._keys)
+        if "pipelines" in self.__dict__:
+            # What has been read from files, which it looks at again by itself.
+            fresh.pipelines = self.pipelines
         jobapi.use_dispatcher(fresh.dispatcher)
         return fresh
 

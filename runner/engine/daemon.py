@@ -49,6 +49,7 @@ class Daemon:
         self._interrupted = False
         # The files have changed since schedules and triggers were last taken over from them.
         self._outdated = False
+        self._has_read = False
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
@@ -251,9 +252,11 @@ class Daemon:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
-        if not self._headrace.pipelines.refresh(patience_s=_FILES_S):
+        changed = self._headrace.pipelines.refresh(patience_s=_FILES_S, sparing=True)
+        # The supervisor may have read them before this process began.
+        if not changed and self._has_read:
             return
-        self._outdated = True
+        self._has_read = self._outdated = True
         problems = self._headrace.pipelines.problems
         texts = {str(problem) for problem in problems}
         for text in sorted(texts - self._shown):

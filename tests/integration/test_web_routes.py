@@ -249,6 +249,16 @@ def test_a_job_is_cancelled_and_retried_and_not_twice(client: TestClient):
 # -- pipelines ------------------------------------------------------------------------
 
 
+def test_pipelines_come_in_pages_in_the_order_of_their_names(client: TestClient):
+    first = client.get("/pipelines", params={"limit": 1}).json()
+    rest = client.get("/pipelines", params={"limit": 1, "cursor": first["next"]}).json()
+
+    assert [row["name"] for row in first["items"]] == ["chain"]
+    assert ([row["name"] for row in rest["items"]], rest["next"]) == (["plain"], None)
+    assert first["count"] == rest["count"] == 2
+    assert client.get("/pipelines").json()["next"] is None
+
+
 def test_pipelines_are_listed_with_the_problems_of_the_others(client: TestClient):
     run = client.post("/pipelines/plain/runs").json()
 
