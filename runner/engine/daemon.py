@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from headrace.engine.application import Headrace, has_ended, process_name
+from headrace.engine.application import Headrace
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.operations.partial_files import remove_partials
@@ -16,6 +16,7 @@ from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.queue.process import has_ended, process_name
 from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
 from headrace.store.backoff import Outage

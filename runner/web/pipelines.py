@@ -134,8 +134,7 @@ class _State:
         names = [pipeline.name for pipeline in shown]
         self._broken = headrace.pipelines.staying
         self._schedules = {
-            row["pipeline"]: row
-            for row in headrace.database.rows("schedules_of", pipelines=names)
+            row["pipeline"]: row for row in headrace.database.rows("schedules_of", pipelines=names)
         }
         self._last = {
             row["pipeline"]: row for row in headrace.database.rows("last_runs", pipelines=names)

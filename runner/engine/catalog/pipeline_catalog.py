@@ -26,7 +26,6 @@ from headrace.errors import Problem, ProblemsError, UnknownPipeline
 from headrace.errors.suggestions import did_you_mean
 from headrace.model.pipeline import Pipeline
 
-
 # A look at up to a few thousand files takes less; after a longer one, one waits so many times as
 # long: the looks take one or two percent of a core.
 _SHORT_LOOK_S = 0.01
@@ -293,5 +292,6 @@ def _outdated(state: _State) -> set[str]:
     return {
         path
         for path, loaded in state.files.items()
-        if loaded.looked_at and any(stamp(other) != then for other, then in loaded.looked_at.items())
+        if loaded.looked_at
+        and any(stamp(other) != then for other, then in loaded.looked_at.items())
     }
