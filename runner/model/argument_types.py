@@ -75,6 +75,9 @@ _PLAIN: dict[Any, tuple[type, ...]] = {
 }
 
 
+_OF_JSON = (str, int, float, bool, type(None), list, dict)
+
+
 def _fits_part(value: Any, hint: Any, is_template: IsTemplate | None) -> bool:
     if is_template is not None and is_template(value):
         return True
@@ -86,9 +89,17 @@ def _fits_one(value: Any, hints: tuple[Any, ...], is_template: IsTemplate | None
     for hint in hints:
         if _fits_as_it_is(value, hint, is_template):
             return True
-        if hint not in _PLAIN:
+        if not _surely_refuses(hint, type(value)):
             return False  # It might fit this one, and be made into something else.
     return False
+
+
+def _surely_refuses(hint: Any, kind: type) -> bool:
+    """Return whether a hint that a value does not fit as it is takes none of its type."""
+    if hint in _PLAIN:
+        return True
+    origin = typing.get_origin(hint)
+    return origin in (list, dict) and kind is not origin and kind in _OF_JSON
 
 
 def _copied(value: Any) -> Any:

@@ -173,32 +173,26 @@ _OF_OBJECTS = ("properties", "patternProperties", "additionalProperties")
 def _entries(schema: Mapping[str, Any]) -> Fits:
     """Return the check of a mapping's values, each by its key."""
     named = {key: quick_check(rule) for key, rule in schema.get("properties", {}).items()}
+    others = quick_check(schema.get("additionalProperties", True))
     patterns = [
         (re.compile(pattern).search, quick_check(rule))
         for pattern, rule in schema.get("patternProperties", {}).items()
     ]
-    others = quick_check(schema.get("additionalProperties", True))
 
-    def of_pattern(key: str, value: Any, *, known: bool) -> bool:
-        for search, check in patterns:
-            if search(key):
-                known = True
-                if not check(value):
-                    return False
-        return known or others(value)
+    def of_key(key: str, value: Any) -> bool:
+        found = [check for search, check in patterns if search(key)]
+        if key in named:
+            found.append(named[key])
+        return all(check(value) for check in found or [others])
 
     def fits(value: Any) -> bool:
         if not isinstance(value, dict):
             return True
-        for key, part in value.items():
-            check = named.get(key)
-            if check is not None and not check(part):
-                return False
-            if patterns:
-                if not of_pattern(key, part, known=check is not None):
-                    return False
-            elif check is None and not others(part):
-                return False
-        return True
+        return all(of_key(key, part) for key, part in value.items())
 
-    return fits
+    def fits_simply(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return True
+        return all(named.get(key, others)(part) for key, part in value.items())
+
+    return fits if patterns else fits_simply

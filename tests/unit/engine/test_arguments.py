@@ -278,6 +278,7 @@ _HINTS: list[Any] = [
     str, int, bool, float, list, dict, None, Any, list[str], list[int | float], dict[str, Any],
     dict[str, str | None], str | None, int | str, float | str, str | float, date | str, str | date,
     bool | int, Literal["a", "b"], Literal["a"] | None, list[dict[str, float]], str | list[str],
+    list[str] | dict[str, str | dict[str, str]] | None, dict[str, int] | list[int] | str,
     Decimal | str, Annotated[int, Field(ge=0)],
 ]  # fmt: skip
 _VALUES: list[Any] = [
