@@ -76,7 +76,8 @@ class ArchiveRows(CheckedJob):
             `into`: `{shop.order_line: order_id}`; with children of their own,
             `{shop.order_line: {key: order_id, children: {…}}}`.
         keep_rows: true copies the rows and deletes none; what the archive has by its primary key
-            is not copied twice.
+            is not copied twice. On another connection it gets the present values, and all old
+            rows are read: without `limit` and `batch_size`.
         verify: none, count (the archive stored as many rows) or checksum (and the same values),
             before anything is deleted. Files are always counted.
         vacuum: what to do with the table after the last batch: true, or analyze to refresh its
@@ -139,7 +140,8 @@ class ArchiveRows(CheckedJob):
         self.wait_s = seconds_of("wait", wait) or 0.0
         self.branch = Branch(table, self.into, children=tuple(children_of(children, self.into)))
         lock_wait_s = seconds_of("lock_wait", lock_wait)
-        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s)
+        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s,
+                         known=not self.across)  # fmt: skip
         self.refuse_checks_of(self.into)
 
     def handle(self) -> dict[str, Any]:
@@ -209,10 +211,11 @@ class ArchiveRows(CheckedJob):
         label = f"attempt {jobapi.current().attempt}, batch {number}"
         with jobapi.current().batch(label, self.target_connection) as target:
             assert target is not None, "a label is used once an attempt"
-            count = transfer_picked(session, target, self.branch, verify=self.verify)
+            count, new = transfer_picked(session, target, self.branch, verify=self.verify)
         # Committed there. Whatever happens now, a retry finds the rows there by their keys.
-        if not self.keep_rows:
-            delete_picked(session, self.branch, {self.table: count})
+        if self.keep_rows:
+            return {self.table: new}
+        delete_picked(session, self.branch, {self.table: count})
         return {self.table: count}
 
     def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
@@ -272,6 +275,11 @@ class ArchiveRows(CheckedJob):
             refuse_keys(self.path, children, self.keep_rows, self.across, checks, checksum)
         elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
+        if self.keep_rows and self.across and (self.limit or self.batch_size):
+            raise InvalidPayload(
+                "keep_rows copies all old rows to another connection at once, where those that are "
+                "there are known by their keys: leave limit and batch_size away"
+            )
         refuse_limits(self.limit, self.batch_size, self.batch_limit, more=bool(wait or self.vacuum))
         if self.checks and (self.batch_size is not None or self.across):
             raise InvalidPayload(
