@@ -12,23 +12,30 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.archive_file import refuse_keys, write_picked
 from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
-from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
+from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.archive_ages import age_of, seconds_of
 from headrace.jobs.tables.archive_forecast import of_archive
-from headrace.jobs.tables.archive_limits import refuse_limits
-from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
+from headrace.jobs.tables.archive_limits import refuse_in_batches, refuse_limits
+from headrace.jobs.tables.archive_losses import refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
     Verify,
     children_of,
-    copied,
     delete_picked,
     make_archives,
     move_picked,
 )
+from headrace.jobs.tables.archive_partitions import (
+    drop_one_by_one,
+    forecast_partitions,
+    move_partitions,
+    refuse_row_keys,
+)
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.row_forecast import Looking
+from headrace.jobs.tables.server_progress import watched
 from headrace.jobs.tables.table_catalog import split_table
+from headrace.jobs.transfer.archive_previews import of_partitions, of_rows
 from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.model.forecast import Forecast
 from headrace.template import Preview
@@ -54,6 +61,12 @@ class ArchiveRows(CheckedJob):
     With `path` each batch is a file of its own, with run, job and batch in its name, that is
     complete before its rows are deleted and never written over. If a step fails for good, its last
     file may hold rows that are still in the table; another attempt replaces that file.
+
+    With `partitions: detach` whole partitions leave the table, those whose range ends before the
+    bound; younger ones keep their old rows. An archive table that is partitioned by the same
+    column, or is missing, takes them as they are; for another one, for files and for another
+    connection their rows are copied, and they are dropped. With files or another connection each
+    partition is committed by itself. The result has `partitions`, their names.
 
     Parameters:
         table: the table to take rows from.
@@ -83,6 +96,8 @@ class ArchiveRows(CheckedJob):
             statistics, too. Needs `batch_size`.
         target_connection: the connection of the archive, if it is another one (null: the control
             database); the table needs a primary key then.
+        partitions: detach takes whole partitions of a table that is partitioned by range of
+            `column`; `batch_limit` is the greatest number of them.
     """
 
     paths: ClassVar = {"path": to_write}
@@ -95,6 +110,7 @@ class ArchiveRows(CheckedJob):
         "before": str,
         "batches": int,
         "left": int,
+        "partitions": list[str],
         "children": dict,
         **CHECK_RESULT,
     }
@@ -122,6 +138,7 @@ class ArchiveRows(CheckedJob):
         vacuum: bool | Literal["analyze"] = False,
         target_connection: str | None = None,
         path: str | None = None,
+        partitions: Literal["detach"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -131,6 +148,7 @@ class ArchiveRows(CheckedJob):
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
         self.batch_size, self.batch_limit = batch_size, batch_limit
         self.keep_rows, self.target_connection = keep_rows, target_connection
+        self.detaches = partitions == "detach"
         # Where it is given, null is the control database, and not "the same one".
         given = "target_connection" in self.payload
         self.across = given and target_connection != self.connection
@@ -145,7 +163,10 @@ class ArchiveRows(CheckedJob):
     def handle(self) -> dict[str, Any]:
         cutoff = self._cutoff()
         logger.info("Archiving rows of %s before %s", self.table, cutoff)
-        if self.batch_size is None and not self.across and self.path is None:
+        apart = self.across or self.path is not None
+        if self.detaches:
+            result = self._detach(cutoff, apart=apart)
+        elif self.batch_size is None and not apart:
             with self.session() as session:
                 counts = self._move(session, cutoff, self.limit)
             result = self._result(cutoff, counts)
@@ -153,6 +174,24 @@ class ArchiveRows(CheckedJob):
             result = self._in_batches(cutoff)
         logger.info("Moved %d rows into %s", result["row_count"], self.path or self.into)
         return self.judged(result, self.into)
+
+    def _detach(self, cutoff: str, *, apart: bool) -> dict[str, Any]:
+        given = self, self.pick, cutoff, self.batch_limit
+        names, total = (
+            drop_one_by_one(*given, self._carry) if apart else move_partitions(*given, self.verify)
+        )
+        return {**self._result(cutoff, {self.table: total}), "partitions": names}
+
+    def _carry(self, session: "Session", table: str, number: int) -> int:
+        """Copy the picked rows of a table to a file or another connection."""
+        branch = Branch(table, self.into)
+        if self.path is not None:
+            return write_picked(session, branch, self.path, number)
+        label = f"attempt {jobapi.current().attempt}, batch {number}"
+        with jobapi.current().batch(label, self.target_connection) as target:
+            assert target is not None, "a label is used once an attempt"
+            # Committed there as this ends. A retry finds the rows there by their keys.
+            return transfer_picked(session, target, branch, verify=self.verify)
 
     def _in_batches(self, cutoff: str) -> dict[str, Any]:
         totals: dict[str, int] = {}
@@ -175,14 +214,10 @@ class ArchiveRows(CheckedJob):
             if self.wait_s:
                 time.sleep(self.wait_s)
         if self.vacuum:
-            with self.autocommit() as connection:
-                analyze = self.vacuum == "analyze"
-                execute(
-                    connection,
-                    self.sql(
-                        "vacuum_named", table=named_table(self.table), analyze=analyze, full=False
-                    ),
-                )
+            name, analyze = named_table(self.table), self.vacuum == "analyze"
+            vacuum = self.sql("vacuum_named", table=name, analyze=analyze, full=False)
+            with self.autocommit() as connection, watched(connection):
+                execute(connection, vacuum)
         result = self._result(cutoff, totals)
         result["files" if self.path is not None else "batches"] = done
         if self.pick.lock_wait_s is not None:
@@ -200,17 +235,9 @@ class ArchiveRows(CheckedJob):
         if not apart:
             make_archives(session, self.branch)
         pick_rows(session, self.pick, cutoff, limit)
-        if self.path is not None:
-            count = write_picked(session, self.branch, self.path, number)
-            delete_picked(session, self.branch, {self.table: count})
-            return {self.table: count}
-        if not self.across:
+        if not apart:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
-        label = f"attempt {jobapi.current().attempt}, batch {number}"
-        with jobapi.current().batch(label, self.target_connection) as target:
-            assert target is not None, "a label is used once an attempt"
-            count = transfer_picked(session, target, self.branch, verify=self.verify)
-        # Committed there. Whatever happens now, a retry finds the rows there by their keys.
+        count = self._carry(session, self.table, number)
         if not self.keep_rows:
             delete_picked(session, self.branch, {self.table: count})
         return {self.table: count}
@@ -226,33 +253,25 @@ class ArchiveRows(CheckedJob):
 
     def forecast(self) -> Forecast:
         most = self.batch_size and self.batch_limit and self.batch_size * self.batch_limit
-        limits, elsewhere = (self._cutoff(), most or self.limit), self._elsewhere()
+        limits = self._cutoff(), self.batch_limit if self.detaches else most or self.limit
+        files = self.path and f"files at {self.path}"
+        elsewhere = files or (f"{self.into} on another connection" if self.across else None)
         with self.session() as session:
             looking = Looking(self, self.connection, session)
+            if self.detaches:
+                return forecast_partitions(looking, self.pick, *limits, elsewhere)
             return of_archive(looking, self.branch, self.pick, *limits, elsewhere=elsewhere)
-
-    def _elsewhere(self) -> str | None:
-        files = self.path and f"files at {self.path}"
-        return files or (f"{self.into} on another connection" if self.across else None)
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
-        if self.path is None:
-            create = self.sql("archive_create", table=self.table, into=self.into)
-            yield Preview(create, self.target_connection if self.across else self.connection)
-        yield Preview(
-            self.pick.statement(self._cutoff(), self.batch_size or self.limit),
-            self.connection,
-            explain=self.sql("select_columns", table=self.table, columns=[self.column]),
-        )
-        note = f"the columns of {self.table} are read from the catalog"
-        unexplained = "it reads rows that are selected first"
-        if self.path is None:
-            insert = copied(self.branch, ALL_COLUMNS, checksum=self.verify == "checksum")
-            yield Preview(insert, self.connection, note, unexplained=unexplained)
-        if not self.keep_rows:
-            delete = self.sql("archive_delete", table=self.table, picked=PICKED)
-            yield Preview(delete, self.connection, unexplained=unexplained)
+        if self.detaches:
+            yield from of_partitions(self.table, self.connection)
+        else:
+            target = self.target_connection if self.across else self.connection
+            yield from of_rows(
+                self.branch, self.pick, self._cutoff(), self.batch_size or self.limit,
+                ends=(self.connection, target), verify=self.verify, stored=self.path is None,
+            )  # fmt: skip
         yield from self.check_previews(self.into)
 
     def _cutoff(self) -> str:
@@ -272,13 +291,10 @@ class ArchiveRows(CheckedJob):
             refuse_keys(self.path, children, self.keep_rows, self.across, checks, checksum)
         elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
-        refuse_limits(self.limit, self.batch_size, self.batch_limit, more=bool(wait or self.vacuum))
-        if self.checks and (self.batch_size is not None or self.across):
-            raise InvalidPayload(
-                "checks judge one transaction, and batches are committed by themselves: check the "
-                "archive in a step of its own"
-            )
-        if children and self.across:
-            raise InvalidPayload(
-                "children move within one database only: archive them in an earlier step"
-            )
+        if self.detaches:
+            refuse_row_keys(self.payload)
+        limits = self.limit, self.batch_size, None if self.detaches else self.batch_limit
+        refuse_limits(*limits, more=bool(wait or self.vacuum))
+        batches = self.batch_size is not None or self.across
+        refuse_in_batches(batches=batches, checks=bool(self.checks), across=self.across,
+                          children=bool(children))  # fmt: skip

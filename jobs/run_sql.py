@@ -22,6 +22,7 @@ from headrace.jobs.statements.user_sql import (
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.jobs.tables.server_progress import watched
 from headrace.jobs.tables.view_storage import Materialized, View, refuse_policy, store_view
 from headrace.model.connection import PRODUCTS
 from headrace.template import Preview, RenderedSql, first_word, has_word
@@ -170,7 +171,11 @@ class RunSql(CheckedJob):
 
     def _outside(self, statements: list[RenderedSql]) -> dict[str, Any]:
         patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
-        with self.autocommit(patient=patient) as connection, working_as(connection, self.role):
+        with (
+            self.autocommit(patient=patient) as connection,
+            working_as(connection, self.role),
+            watched(connection),
+        ):
             return run_statements(connection, statements, keep=self.keep_rows)
 
     def _reading(self, statements: list[RenderedSql]) -> dict[str, Any] | None:

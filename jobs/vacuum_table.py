@@ -8,6 +8,7 @@ from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.maintenance import Need, maintained, refuse_both
+from headrace.jobs.tables.server_progress import watched
 from headrace.template import Preview, RenderedSql, quote_identifier
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class VacuumTable(BaseJob):
             names = [one.sql for one in found if self.need.has(one)]
         for name in names:
             logger.info("Vacuuming %s", name.display)
-            execute(connection, self._statement(name))
+            with watched(connection):
+                execute(connection, self._statement(name))
             yield name
 
     def _refuse_skipped(self, connection: "Connection", table: str) -> None:

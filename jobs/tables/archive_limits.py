@@ -19,3 +19,20 @@ def refuse_limits(
         raise InvalidPayload("limit and batch_size do not go together: use batch_limit")
     if batch_size is None and (more or batch_limit is not None):
         raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
+
+
+def refuse_in_batches(*, batches: bool, checks: bool, across: bool, children: bool) -> None:
+    """Refuse checks where batches are committed, and children where two databases are.
+
+    Raises:
+        InvalidPayload: saying what to do instead.
+    """
+    if checks and batches:
+        raise InvalidPayload(
+            "checks judge one transaction, and batches are committed by themselves: check the "
+            "archive in a step of its own"
+        )
+    if children and across:
+        raise InvalidPayload(
+            "children move within one database only: archive them in an earlier step"
+        )

@@ -74,6 +74,7 @@ class JobEngines:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
             event.listen(engine, "handle_error", partial(_note_connection, name=name))
+            engine.update_execution_options(headrace_connection=name)
             self._named[name] = engine
         return self._named[name]
 
@@ -133,6 +134,7 @@ class JobEngines:
             pool_reset_on_return=None,
             json_serializer=exact_json.dumps,
             json_deserializer=exact_json.loads,
+            execution_options={"headrace_connection": CONTROL},
         )
         event.listen(self._control, "connect", self._name_schema)
         event.listen(self._control, "handle_error", note_parting_words)

@@ -115,6 +115,20 @@ def _aggregate(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _aggregate_changed(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "group_by": "day", "refresh": "changed",
+         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals"},
+        {"SELECT day::text, total::text, note FROM {schema}.totals ORDER BY day": [
+            ("2026-06-30", FIRST, "José"), ("2026-07-01", "-0.5000", None),
+            ("2026-07-02", "7.0000", None)]},
+        prepare=ORDERS + "CREATE TABLE {schema}.totals (day date PRIMARY KEY, total numeric(24,4),"
+        " note text); INSERT INTO {schema}.totals VALUES ('2026-06-30', 5, 'José'),"
+        " ('2026-07-02', 7, NULL), ('2020-01-01', 1, 'gone');",
+        result={"groups": 3, "inserted": 1, "updated": 1, "deleted": 1},
+    )  # fmt: skip
+
+
 def _truncate(_place: Place) -> Cell:
     return Cell({"table": "{schema}.orders"}, {"SELECT count(*) FROM {schema}.orders": [(0,)]})
 
@@ -498,6 +512,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "run_sql_materialized": ("RunSql", _run_sql_materialized),
     "populate": ("PopulateRecords", _populate),
     "aggregate": ("DataAggregation", _aggregate),
+    "aggregate_changed": ("DataAggregation", _aggregate_changed),
     "truncate": ("TruncateTable", _truncate),
     "drop": ("DropTable", _drop),
     "load": ("LoadFile", _load),
