@@ -182,7 +182,7 @@ class ArchiveRows(CheckedJob):
         )
         return {**self._result(cutoff, {self.table: total}), "partitions": names}
 
-    def _carry(self, session: "Session", table: str, number: int) -> int:
+    def _carry(self, session: "Session", number: int, table: str) -> int:
         """Copy the picked rows of a table to a file or another connection."""
         branch = Branch(table, self.into)
         if self.path is not None:
@@ -237,7 +237,7 @@ class ArchiveRows(CheckedJob):
         pick_rows(session, self.pick, cutoff, limit)
         if not apart:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
-        count = self._carry(session, self.table, number)
+        count = self._carry(session, number, self.table)
         if not self.keep_rows:
             delete_picked(session, self.branch, {self.table: count})
         return {self.table: count}

@@ -10,6 +10,7 @@ from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.mirroring.arrivals import Manner, Verify
+from headrace.jobs.mirroring.committed_staging import Stagings
 from headrace.jobs.mirroring.copies import Choice, Copy
 from headrace.jobs.mirroring.made_tables import ForeignKeys, Indexes
 from headrace.jobs.mirroring.parallel_reading import ParallelReading
@@ -18,7 +19,7 @@ from headrace.jobs.mirroring.snapshot_copy import copy_tables
 from headrace.jobs.statements.previews import of_stage_table, of_store
 from headrace.jobs.tables.expectations import Expectation, Expected
 from headrace.jobs.tables.masks import MaskGiven, read_masks, salted
-from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.tables.row_replacement import AnyStrategy
 from headrace.jobs.tables.row_storage import Staged, store_staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import lock_name
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 
 # Keys that need the way of several tables, also for one.
 _OF_SNAPSHOTS = {"indexes", "foreign_keys", "reset_sequences", "verify", "jobs"}
-_NO_SWAP = (
-    "replace_strategy: swap puts a new table under the old name, which would lose its privileges, "
-    "policies, triggers, and the views and foreign keys that refer to it, and makes readers wait: "
-    "take insert_from_staging, or truncate_and_insert"
-)
 
 
 class MirrorTable(CheckedJob):
@@ -77,7 +73,9 @@ class MirrorTable(CheckedJob):
             drops the table with its privileges.
         replace_strategy: insert_from_staging deletes the old rows and inserts the new ones, and
             no reader waits; truncate_and_insert leaves no dead rows, but readers wait meanwhile.
-            swap, a new table under the old name, is refused: it loses what others made of it.
+            swap makes a new table beside it, with the old one's owner, privileges, comments,
+            constraints, indexes and sequences, and exchanges the two; refused, with their names,
+            if views, foreign keys, triggers, policies or the like refer to the old one.
         indexes: which indexes a table gets that the job creates: after (those of the source, made
             when the rows are there), keep (its primary key only) or none.
         foreign_keys: which foreign keys of the source such a table gets: check, not_valid (those
@@ -116,7 +114,7 @@ class MirrorTable(CheckedJob):
         mask: dict[str, MaskGiven] | None = None,
         mask_salt: dict[Literal["env"], str] | None = None,
         on_schema_change: OnSchemaChange = "fail",
-        replace_strategy: ReplaceStrategy | Literal["swap"] = "insert_from_staging",
+        replace_strategy: AnyStrategy = "insert_from_staging",
         indexes: Indexes = "after",
         foreign_keys: ForeignKeys = "check",
         jobs: int = 1,
@@ -135,15 +133,23 @@ class MirrorTable(CheckedJob):
         self._refuse_together(tables, target_schema, select, where)
         self._choose(tables, target_schema, select, where)
         self.manner = Manner(
-            on_schema_change, _not_swap(replace_strategy), indexes, foreign_keys, reset_sequences,
+            on_schema_change, replace_strategy, indexes, foreign_keys, reset_sequences,
             verify, Expectation.read(expect),
         )  # fmt: skip
+        if replace_strategy == "swap" and (tables or self.payload.keys() & _OF_SNAPSHOTS):
+            raise InvalidPayload(
+                "replace_strategy: swap is for one source_table, without indexes, foreign_keys, "
+                "reset_sequences, verify and jobs: several tables keep what they are"
+            )
         self.jobs, self.most_bytes = read_jobs(jobs, split_tables_larger_than)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
         self.refuse_checks_of(target_table)
 
     def handle(self) -> dict[str, Any]:
+        if self.jobs == 1:  # With more, they are dropped where new ones are made.
+            with self.session(self.target_connection) as target:
+                Stagings.of_job().drop_left(target)
         if self.choice is None and not self.payload.keys() & _OF_SNAPSHOTS:
             return self._mirror_one()
         ends = (self.source_connection, self.target_connection)
@@ -285,9 +291,3 @@ class MirrorTable(CheckedJob):
             raise InvalidPayload(
                 'with tables where says which one it is for: where: {public.orders: "…"}'
             )
-
-
-def _not_swap(strategy: ReplaceStrategy | Literal["swap"]) -> ReplaceStrategy:
-    if strategy == "swap":
-        raise InvalidPayload(_NO_SWAP)
-    return strategy

@@ -11,7 +11,7 @@ from headrace.jobs.mirroring.made_tables import ForeignKeys, Indexes, copy_index
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
 from headrace.jobs.tables.local_settings import set_locally
-from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.tables.row_replacement import AnyStrategy
 from headrace.jobs.tables.row_storage import Staged, agree_on
 from headrace.jobs.tables.schema_drift import Agreement, OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED, lock_name, rename_staged
@@ -35,7 +35,7 @@ class Manner:
     """How tables are written: the parameters of the same names."""
 
     on_schema_change: OnSchemaChange = "fail"
-    strategy: ReplaceStrategy = "insert_from_staging"
+    strategy: AnyStrategy = "insert_from_staging"
     indexes: Indexes = "after"
     foreign_keys: ForeignKeys = "check"
     reset_sequences: bool = True

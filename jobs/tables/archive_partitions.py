@@ -149,11 +149,11 @@ def drop_one_by_one(
     pick: Pick,
     cutoff: str,
     most: int | None,
-    carry: Callable[["Session", str, int], int],
+    carry: Callable[["Session", int, str], int],
 ) -> tuple[list[str], int]:
     """Have `carry` copy partition by partition, and drop each; each is committed by itself.
 
-    `carry` is given the partition's name and number. Returns the names, and the number of rows.
+    `carry` is given the partition's number and name. Returns the names, and the number of rows.
     """
     names: list[str] = []
     total = number = 0
@@ -164,7 +164,7 @@ def drop_one_by_one(
                 continue  # An earlier attempt has committed it.
             old = old_partitions(session, pick, cutoff, 1, apart=True)
             for one in old.partitions:
-                copy = partial(carry, session, number=number)
+                copy = partial(carry, session, number)
                 total += drop_copied(session, old.table, one, copy)
         if not old.partitions:
             break

@@ -21,7 +21,11 @@ from tests.support.http import Answered, Asked, HttpServer, http_server
 
 SECRET = "canary-9sTq2Lm"
 ROWS = [{"id": n, "name": f"n{n}\n"} for n in range(1, 8)]
-INTO = {"into": "public.t", "create": True, "columns": {"id": "int", "name": "text"}}
+INTO: dict[str, Any] = {
+    "into": "public.t",
+    "create": True,
+    "columns": {"id": "int", "name": "text"},
+}
 
 
 @pytest.fixture

@@ -58,7 +58,21 @@ def test_long_statements_say_how_much_the_server_has_done(tmp_path, database, re
                         found[job["step"]] = progress
                 return found.keys() == STEPS.keys()
 
-            wait_until(all_seen, limit_s=60)
+            try:
+                wait_until(all_seen, limit_s=40)
+            except AssertionError:
+                print(
+                    found,
+                    headrace("show", run).out,
+                    [
+                        headrace("logs", j["id"]).out
+                        for j in headrace("show", run, "--json").json["jobs"]
+                    ],
+                    [p.read_text()[-2000:] for p in tmp_path.glob("*.log")],
+                )
+                cursor.execute("select pid, state, query, application_name from pg_stat_activity")
+                print(cursor.fetchall())
+                raise
             cursor.execute("SELECT pg_advisory_unlock(77)")
             other.execute("SELECT pg_advisory_unlock(77)")
             cursor.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
