@@ -29,3 +29,8 @@ def new_id(room: int = 0) -> UUID:
             value = _last + 1 + int.from_bytes(os.urandom(4))
         _last = value + room
     return UUID(int=value)
+
+
+def first_id_of(epoch_s: float) -> UUID:
+    """Return the smallest id that could be made at a moment, in seconds since 1970."""
+    return UUID(int=int(epoch_s * 1000) << 80)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from headrace.model.status import RunStatus
+from headrace.store import listings
 from headrace.web.events import run_events
 from headrace.web.jobs import Cursor, Installed, Limit, Word
 from headrace.web.json_rows import Answer, found, page, public
@@ -25,8 +26,8 @@ def list_runs(
     """Answer one page."""
     return Answer(
         page(
-            lambda before, most: headrace.database.rows(
-                "runs", before=before, limit=most, status=status, pipeline=pipeline
+            lambda before, most: listings.list_runs(
+                headrace.database, before=before, limit=most, status=status, pipeline=pipeline
             ),
             cursor,
             limit,

@@ -3,18 +3,6 @@
 -- name: job
 SELECT * FROM headrace.job WHERE id = :id::uuid
 
--- name: jobs
--- Newest first; `before` is the last id of the previous page.
-SELECT *
-  FROM headrace.job
- WHERE (:before::uuid IS NULL OR id < :before::uuid)
-   AND (:status::text IS NULL OR status = :status::text)
-   AND (:queue::text IS NULL OR queue = :queue::text)
-   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
-   AND (:job_class::text IS NULL OR job_class = :job_class::text)
- ORDER BY id DESC
- LIMIT :limit::integer
-
 -- name: jobs_of_run
 -- With the times of the run that a step has started: while that runs, the step's job is waiting.
 SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
@@ -57,16 +45,6 @@ SELECT attempt, line, at, level, message
 -- name: run
 SELECT * FROM headrace.run WHERE id = :id::uuid
 
--- name: runs
-SELECT id, pipeline, version, status, trigger, logical_date, params, error, created_at,
-       started_at, finished_at, updated_at
-  FROM headrace.run
- WHERE (:before::uuid IS NULL OR id < :before::uuid)
-   AND (:status::text IS NULL OR status = :status::text)
-   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
- ORDER BY id DESC
- LIMIT :limit::integer
-
 -- name: workers
 SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_files,
        (SELECT count(*) FROM headrace.job j
@@ -75,13 +53,6 @@ SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_
  WHERE status IN ('running', 'draining')
     OR seen_at > clock_timestamp() - interval '10 minutes'
  ORDER BY started_at
-
--- name: open_counts
--- Counts of unfinished jobs by queue and status.
-SELECT queue, status, count(*) AS jobs, min(queued_at) AS oldest
-  FROM headrace.job
- WHERE status IN ('queued', 'started', 'retrying')
- GROUP BY queue, status
 
 -- name: last_runs
 -- The newest run of each of these pipelines.
