@@ -11,11 +11,26 @@ SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
  WHERE j.run_id = :run_id::uuid
  ORDER BY j.id
 
--- name: dependencies_of_run
-SELECT d.upstream_id, d.job_id
-  FROM headrace.job_dependency d
-  JOIN headrace.job j ON j.id = d.job_id
- WHERE j.run_id = :run_id::uuid
+-- name: page_of_run
+-- A page of them, after the last id of the page before; with `since`, only those that have changed
+-- from then on, and those that run, whose progress is elsewhere. The run's jobs are found first:
+-- for the sake of the order, the planner would look for them in the primary key.
+SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
+  FROM (SELECT * FROM headrace.job WHERE run_id = :run_id::uuid OFFSET 0) AS j
+  LEFT JOIN headrace.run c ON c.id = j.child_run
+ WHERE (:after::uuid IS NULL OR j.id > :after::uuid)
+   AND (:since::timestamptz IS NULL
+        OR j.updated_at >= :since::timestamptz
+        OR c.updated_at >= :since::timestamptz
+        OR j.status = 'started')
+ ORDER BY j.id
+ LIMIT :limit::integer
+
+-- name: counts_of_run
+SELECT status, count(*) AS jobs FROM headrace.job WHERE run_id = :run_id::uuid GROUP BY status
+
+-- name: dependencies_of_jobs
+SELECT upstream_id, job_id FROM headrace.job_dependency WHERE job_id = ANY (:ids::uuid[])
 
 -- name: upstream_of_job
 SELECT d.upstream_id, j.step, j.job_class, j.status
