@@ -20,6 +20,7 @@ from headrace.store.outages import refuses_writes, unavailable_message
 from headrace.store.poolers import refuse_transaction_mode
 from headrace.store.server_session import ABOUT, Base, ServerSession
 from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_savepoints import DRIVER
 from headrace.store.session_settings import Use, Wanted, sign, statement
 from headrace.template.spans import Span
 
@@ -199,7 +200,7 @@ def engine_of(
         return raw
 
     engine = create_engine(
-        "postgresql+psycopg2://",
+        f"{DRIVER}://" if wanted.use is Use.TARGET else "postgresql+psycopg2://",
         creator=connected,
         pool_size=pool_size,
         max_overflow=max_overflow,
