@@ -17,9 +17,9 @@ import psycopg2
 from psycopg2 import errors
 
 from headrace.errors import StoreUnavailable, TransactionEnded
+from headrace.store.attempt_mark import NO_MARK, Mark
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import unavailable_message
-from headrace.store.session_savepoints import NO_MARK, Mark
 from headrace.store.session_settings import OWN_SEARCH_PATH
 from headrace.store.session_state import IN_ORDER
 from headrace.store.statements import STATEMENTS

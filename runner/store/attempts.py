@@ -12,12 +12,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from headrace.store.attempt_mark import NO_MARK
 from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
 from headrace.store.migrations import LATEST
 from headrace.store.row_types import EndedRun
-from headrace.store.session_savepoints import NO_MARK
 from headrace.store.statements import STATEMENTS
 
 _PREPARED = (

@@ -12,9 +12,9 @@ import psycopg2.extensions
 from psycopg2.extensions import STATUS_BEGIN, TRANSACTION_STATUS_IDLE
 
 from headrace.errors import RefusedSql
+from headrace.store.attempt_mark import Mark
 from headrace.store.parsing import refuse_several
 from headrace.store.server_session import ServerSession
-from headrace.store.session_savepoints import Mark
 
 _autocommit: Any = vars(psycopg2.extensions.connection)["autocommit"]
 _SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
