@@ -62,11 +62,10 @@ class ArchiveRows(CheckedJob):
     complete before its rows are deleted and never written over. If a step fails for good, its last
     file may hold rows that are still in the table; another attempt replaces that file.
 
-    With `partitions: detach` whole partitions leave the table, those whose range ends before the
-    bound; younger ones keep their old rows. An archive table that is partitioned by the same
-    column, or is missing, takes them as they are; for another one, for files and for another
-    connection their rows are copied, and they are dropped. With files or another connection each
-    partition is committed by itself. The result has `partitions`, their names.
+    With `partitions: detach` whole partitions leave the table whose range ends before the bound. An
+    archive table that is missing, or partitioned by the same column, takes them as they are; else
+    their rows are copied and they are dropped: for files or another connection one by one, each
+    with a commit of its own. The result has `partitions`, their names.
 
     Parameters:
         table: the table to take rows from.
@@ -89,7 +88,8 @@ class ArchiveRows(CheckedJob):
             `into`: `{shop.order_line: order_id}`; with children of their own,
             `{shop.order_line: {key: order_id, children: {…}}}`.
         keep_rows: true copies the rows and deletes none; what the archive has by its primary key
-            is not copied twice.
+            is not copied twice. On another connection it gets the present values, and all old
+            rows are read: without `limit` and `batch_size`.
         verify: none, count (the archive stored as many rows) or checksum (and the same values),
             before anything is deleted. Files are always counted.
         vacuum: what to do with the table after the last batch: true, or analyze to refresh its
@@ -157,7 +157,8 @@ class ArchiveRows(CheckedJob):
         self.wait_s = seconds_of("wait", wait) or 0.0
         self.branch = Branch(table, self.into, children=tuple(children_of(children, self.into)))
         lock_wait_s = seconds_of("lock_wait", lock_wait)
-        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s)
+        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s,
+                         known=not self.across)  # fmt: skip
         self.refuse_checks_of(self.into)
 
     def handle(self) -> dict[str, Any]:
@@ -182,11 +183,12 @@ class ArchiveRows(CheckedJob):
         )
         return {**self._result(cutoff, {self.table: total}), "partitions": names}
 
-    def _carry(self, session: "Session", number: int, table: str) -> int:
-        """Copy the picked rows of a table to a file or another connection."""
+    def _carry(self, session: "Session", number: int, table: str) -> tuple[int, int]:
+        """Copy the picked rows to a file or another connection; return all, and those new there."""
         branch = Branch(table, self.into)
         if self.path is not None:
-            return write_picked(session, branch, self.path, number)
+            count = write_picked(session, branch, self.path, number)
+            return count, count
         label = f"attempt {jobapi.current().attempt}, batch {number}"
         with jobapi.current().batch(label, self.target_connection) as target:
             assert target is not None, "a label is used once an attempt"
@@ -237,9 +239,10 @@ class ArchiveRows(CheckedJob):
         pick_rows(session, self.pick, cutoff, limit)
         if not apart:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
-        count = self._carry(session, number, self.table)
-        if not self.keep_rows:
-            delete_picked(session, self.branch, {self.table: count})
+        count, new = self._carry(session, number, self.table)
+        if self.keep_rows:
+            return {self.table: new}
+        delete_picked(session, self.branch, {self.table: count})
         return {self.table: count}
 
     def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
@@ -295,6 +298,4 @@ class ArchiveRows(CheckedJob):
             refuse_row_keys(self.payload)
         limits = self.limit, self.batch_size, None if self.detaches else self.batch_limit
         refuse_limits(*limits, more=bool(wait or self.vacuum))
-        batches = self.batch_size is not None or self.across
-        refuse_in_batches(batches=batches, checks=bool(self.checks), across=self.across,
-                          children=bool(children))  # fmt: skip
+        refuse_in_batches(self.payload, across=self.across)

@@ -1,5 +1,8 @@
 """Refuses numbers of rows and batches that an archiving cannot keep."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from headrace.errors import InvalidPayload
 
 
@@ -21,18 +24,23 @@ def refuse_limits(
         raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
 
 
-def refuse_in_batches(*, batches: bool, checks: bool, across: bool, children: bool) -> None:
-    """Refuse checks where batches are committed, and children where two databases are.
+def refuse_in_batches(given: Mapping[str, Any], *, across: bool) -> None:
+    """Refuse what needs one transaction in one database, where there are batches, or two of them.
 
     Raises:
         InvalidPayload: saying what to do instead.
     """
-    if checks and batches:
+    if across and given.get("keep_rows") and (given.get("limit") or given.get("batch_size")):
+        raise InvalidPayload(
+            "keep_rows copies all old rows to another connection at once, where those that are "
+            "there are known by their keys: leave limit and batch_size away"
+        )
+    if given.get("checks") and (across or given.get("batch_size") is not None):
         raise InvalidPayload(
             "checks judge one transaction, and batches are committed by themselves: check the "
             "archive in a step of its own"
         )
-    if children and across:
+    if given.get("children") and across:
         raise InvalidPayload(
             "children move within one database only: archive them in an earlier step"
         )

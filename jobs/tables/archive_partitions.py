@@ -37,6 +37,10 @@ class OpensBatches(OpensSessions, Protocol):
     def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None: ...
 
 
+Carry = Callable[["Session", int, str], tuple[int, int]]
+"""Copies the picked rows of a partition, by its number and name; returns all, and the new ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Old:
     """The partitions of a table that hold nothing but old rows, the oldest first."""
@@ -149,7 +153,7 @@ def drop_one_by_one(
     pick: Pick,
     cutoff: str,
     most: int | None,
-    carry: Callable[["Session", int, str], int],
+    carry: Carry,
 ) -> tuple[list[str], int]:
     """Have `carry` copy partition by partition, and drop each; each is committed by itself.
 
@@ -164,7 +168,7 @@ def drop_one_by_one(
                 continue  # An earlier attempt has committed it.
             old = old_partitions(session, pick, cutoff, 1, apart=True)
             for one in old.partitions:
-                copy = partial(carry, session, number)
+                copy = partial(_number_carried, carry, session, number)
                 total += drop_copied(session, old.table, one, copy)
         if not old.partitions:
             break
@@ -198,6 +202,10 @@ def forecast_partitions(
     if elsewhere is not None:
         notes.append(f"the rows go to {elsewhere}, which is not looked at")
     return Forecast(tuple(tables), read=total, notes=tuple(notes))
+
+
+def _number_carried(carry: Carry, session: "Session", number: int, part: str) -> int:
+    return carry(session, number, part)[0]
 
 
 def _copied(session: "Session", part: str, into: str, verify: Verify) -> int:
