@@ -146,9 +146,8 @@ class ArchiveRows(CheckedJob):
             raise InvalidPayload("ArchiveRows takes either into or path")
         self.table, self.into, self.path, self.column = table, into or table, path, column
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
-        self.batch_size, self.batch_limit = batch_size, batch_limit
+        self.batch_size, self.batch_limit, self.detaches = batch_size, batch_limit, bool(partitions)
         self.keep_rows, self.target_connection = keep_rows, target_connection
-        self.detaches = partitions == "detach"
         # Where it is given, null is the control database, and not "the same one".
         given = "target_connection" in self.payload
         self.across = given and target_connection != self.connection
