@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
@@ -13,9 +12,9 @@ from headrace.jobs.copying.archive_file import refuse_keys, write_picked
 from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
-from headrace.jobs.tables.archive_ages import age_of, seconds_of
+from headrace.jobs.tables import archive_limits
+from headrace.jobs.tables.archive_ages import age_of, cutoff_of, seconds_of
 from headrace.jobs.tables.archive_forecast import of_archive
-from headrace.jobs.tables.archive_limits import refuse_in_batches, refuse_limits
 from headrace.jobs.tables.archive_losses import refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
@@ -39,7 +38,6 @@ from headrace.jobs.transfer.archive_previews import of_partitions, of_rows
 from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.model.forecast import Forecast
 from headrace.template import Preview
-from headrace.template.spans import add
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -62,10 +60,11 @@ class ArchiveRows(CheckedJob):
     complete before its rows are deleted and never written over. If a step fails for good, its last
     file may hold rows that are still in the table; another attempt replaces that file.
 
-    With `partitions: detach` whole partitions leave the table whose range ends before the bound. An
-    archive table that is missing, or partitioned by the same column, takes them as they are; else
-    their rows are copied and they are dropped: for files or another connection one by one, each
-    with a commit of its own. The result has `partitions`, their names.
+    With `partitions: detach` whole partitions leave the table, those whose range ends before the
+    bound; younger ones keep their old rows. An archive table that is partitioned by the same
+    column, or is missing, takes them as they are; for another one, for files and for another
+    connection their rows are copied, and they are dropped. With files or another connection each
+    partition is committed by itself. The result has `partitions`, their names.
 
     Parameters:
         table: the table to take rows from.
@@ -142,15 +141,16 @@ class ArchiveRows(CheckedJob):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (into is None) == (path is None):
-            raise InvalidPayload("ArchiveRows takes either into or path")
+        archive_limits.refuse_all_but_one(into=into, path=path)
         self.table, self.into, self.path, self.column = table, into or table, path, column
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
-        self.batch_size, self.batch_limit, self.detaches = batch_size, batch_limit, bool(partitions)
+        self.batch_size, self.batch_limit = batch_size, batch_limit
         self.keep_rows, self.target_connection = keep_rows, target_connection
+        self.detaches = partitions == "detach"
         # Where it is given, null is the control database, and not "the same one".
         given = "target_connection" in self.payload
         self.across = given and target_connection != self.connection
+        self.apart = self.across or path is not None
         self._refuse_together(older_than, wait, children)
         self.age = None if older_than is None else age_of("older_than", older_than)
         self.wait_s = seconds_of("wait", wait) or 0.0
@@ -163,10 +163,9 @@ class ArchiveRows(CheckedJob):
     def handle(self) -> dict[str, Any]:
         cutoff = self._cutoff()
         logger.info("Archiving rows of %s before %s", self.table, cutoff)
-        apart = self.across or self.path is not None
         if self.detaches:
-            result = self._detach(cutoff, apart=apart)
-        elif self.batch_size is None and not apart:
+            result = self._detach(cutoff)
+        elif self.batch_size is None and not self.apart:
             with self.session() as session:
                 counts = self._move(session, cutoff, self.limit)
             result = self._result(cutoff, counts)
@@ -175,15 +174,16 @@ class ArchiveRows(CheckedJob):
         logger.info("Moved %d rows into %s", result["row_count"], self.path or self.into)
         return self.judged(result, self.into)
 
-    def _detach(self, cutoff: str, *, apart: bool) -> dict[str, Any]:
+    def _detach(self, cutoff: str) -> dict[str, Any]:
         given = self, self.pick, cutoff, self.batch_limit
-        names, total = (
-            drop_one_by_one(*given, self._carry) if apart else move_partitions(*given, self.verify)
-        )
+        if self.apart:
+            names, total = drop_one_by_one(*given, self._carry)
+        else:
+            names, total = move_partitions(*given, self.verify)
         return {**self._result(cutoff, {self.table: total}), "partitions": names}
 
     def _carry(self, session: "Session", number: int, table: str) -> tuple[int, int]:
-        """Copy the picked rows to a file or another connection; return all, and those new there."""
+        """Copy picked rows to a file or another connection; returns how many, and how many new."""
         branch = Branch(table, self.into)
         if self.path is not None:
             count = write_picked(session, branch, self.path, number)
@@ -230,19 +230,18 @@ class ArchiveRows(CheckedJob):
         self, session: "Session", cutoff: str, limit: int | None, number: int = 1
     ) -> dict[str, int]:
         """Move rows in a session, at most so many, and return how many of each table."""
-        apart = self.across or self.path is not None
-        into = self.table if apart else self.into
-        refuse_unfit_table(session, self.table, into, self.column, apart=apart)
-        if not apart:
+        into = self.table if self.apart else self.into
+        refuse_unfit_table(session, self.table, into, self.column, apart=self.apart)
+        if not self.apart:
             make_archives(session, self.branch)
         pick_rows(session, self.pick, cutoff, limit)
-        if not apart:
+        if not self.apart:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
         count, new = self._carry(session, number, self.table)
-        if self.keep_rows:
-            return {self.table: new}
-        delete_picked(session, self.branch, {self.table: count})
-        return {self.table: count}
+        # Committed there. Whatever happens now, a retry finds the rows there by their keys.
+        if not self.keep_rows:
+            delete_picked(session, self.branch, {self.table: count})
+        return {self.table: new if self.keep_rows else count}
 
     def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -277,17 +276,13 @@ class ArchiveRows(CheckedJob):
         yield from self.check_previews(self.into)
 
     def _cutoff(self) -> str:
-        if self.age is None:
-            return str(self.before)
-        now = jobapi.current().logical_date or datetime.now(UTC)
-        return str(add(now, -self.age).isoformat())
+        return cutoff_of(self.age, self.before, jobapi.current().logical_date)
 
     def _refuse_together(
         self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
     ) -> None:
         """Refuse keys that do not go together, and numbers below 1."""
-        if (older_than is None) == (self.before is None):
-            raise InvalidPayload("ArchiveRows takes either older_than or before")
+        archive_limits.refuse_all_but_one(older_than=older_than, before=self.before)
         if self.path is not None:
             checksum, checks = self.verify == "checksum", bool(self.checks)
             refuse_keys(self.path, children, self.keep_rows, self.across, checks, checksum)
@@ -296,5 +291,10 @@ class ArchiveRows(CheckedJob):
         if self.detaches:
             refuse_row_keys(self.payload)
         limits = self.limit, self.batch_size, None if self.detaches else self.batch_limit
-        refuse_limits(*limits, more=bool(wait or self.vacuum))
-        refuse_in_batches(self.payload, across=self.across)
+        archive_limits.refuse_limits(*limits, more=bool(wait or self.vacuum))
+        batches = self.batch_size is not None or self.across
+        archive_limits.refuse_in_batches(
+            batches=batches, checks=bool(self.checks), across=self.across, children=bool(children)
+        )
+        if self.keep_rows and self.across:
+            archive_limits.refuse_part_of_copy(self.limit, self.batch_size)

@@ -1,9 +1,16 @@
 """Refuses numbers of rows and batches that an archiving cannot keep."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from headrace.errors import InvalidPayload
+
+
+def refuse_all_but_one(**keys: object) -> None:
+    """Refuse two keys that exclude each other, or neither of them.
+
+    Raises:
+        InvalidPayload: naming both.
+    """
+    if sum(value is not None for value in keys.values()) != 1:
+        raise InvalidPayload(f"ArchiveRows takes either {' or '.join(keys)}")
 
 
 def refuse_limits(
@@ -24,23 +31,31 @@ def refuse_limits(
         raise InvalidPayload("wait, batch_limit and vacuum need batch_size")
 
 
-def refuse_in_batches(given: Mapping[str, Any], *, across: bool) -> None:
-    """Refuse what needs one transaction in one database, where there are batches, or two of them.
+def refuse_in_batches(*, batches: bool, checks: bool, across: bool, children: bool) -> None:
+    """Refuse checks where batches are committed, and children where two databases are.
 
     Raises:
         InvalidPayload: saying what to do instead.
     """
-    if across and given.get("keep_rows") and (given.get("limit") or given.get("batch_size")):
-        raise InvalidPayload(
-            "keep_rows copies all old rows to another connection at once, where those that are "
-            "there are known by their keys: leave limit and batch_size away"
-        )
-    if given.get("checks") and (across or given.get("batch_size") is not None):
+    if checks and batches:
         raise InvalidPayload(
             "checks judge one transaction, and batches are committed by themselves: check the "
             "archive in a step of its own"
         )
-    if given.get("children") and across:
+    if children and across:
         raise InvalidPayload(
             "children move within one database only: archive them in an earlier step"
+        )
+
+
+def refuse_part_of_copy(limit: int | None, batch_size: int | None) -> None:
+    """Refuse a part of the rows where copies on another connection are kept in both places.
+
+    Raises:
+        InvalidPayload: saying what to leave out.
+    """
+    if limit or batch_size:
+        raise InvalidPayload(
+            "keep_rows copies all old rows to another connection at once, where those that are "
+            "there are known by their keys: leave limit and batch_size away"
         )

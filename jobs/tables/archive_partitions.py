@@ -37,10 +37,6 @@ class OpensBatches(OpensSessions, Protocol):
     def progress(self, done: int, total: int | None = None, unit: str = "rows") -> None: ...
 
 
-Carry = Callable[["Session", int, str], tuple[int, int]]
-"""Copies the picked rows of a partition, by its number and name; returns all, and the new ones."""
-
-
 @dataclass(frozen=True, slots=True)
 class Old:
     """The partitions of a table that hold nothing but old rows, the oldest first."""
@@ -153,11 +149,12 @@ def drop_one_by_one(
     pick: Pick,
     cutoff: str,
     most: int | None,
-    carry: Carry,
+    carry: Callable[["Session", int, str], tuple[int, int]],
 ) -> tuple[list[str], int]:
     """Have `carry` copy partition by partition, and drop each; each is committed by itself.
 
-    `carry` is given the partition's number and name. Returns the names, and the number of rows.
+    `carry` is given the partition's number and name, and returns how many rows it has found and how
+    many of them are new there. Returns the names, and the number of rows.
     """
     names: list[str] = []
     total = number = 0
@@ -168,7 +165,7 @@ def drop_one_by_one(
                 continue  # An earlier attempt has committed it.
             old = old_partitions(session, pick, cutoff, 1, apart=True)
             for one in old.partitions:
-                copy = partial(_number_carried, carry, session, number)
+                copy = partial(_found, carry, session, number)
                 total += drop_copied(session, old.table, one, copy)
         if not old.partitions:
             break
@@ -204,10 +201,6 @@ def forecast_partitions(
     return Forecast(tuple(tables), read=total, notes=tuple(notes))
 
 
-def _number_carried(carry: Carry, session: "Session", number: int, part: str) -> int:
-    return carry(session, number, part)[0]
-
-
 def _copied(session: "Session", part: str, into: str, verify: Verify) -> int:
     return move_picked(session, Branch(part, into), keep=True, verify=verify)[part]
 
@@ -235,3 +228,12 @@ def _attach(session: "Session", table: Partitioned, archive: Partitioned, one: P
     execute(session, attach)
     execute(session, packaged_sql("unprove_bounds", table=moved))
     logger.info("%s is now %s, a partition of %s", one.name, moved.display, archive.written)
+
+
+def _found(
+    carry: Callable[["Session", int, str], tuple[int, int]],
+    session: "Session",
+    number: int,
+    table: str,
+) -> int:
+    return carry(session, number, table)[0]
