@@ -74,8 +74,9 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             the name, otherwise csv.
         create: create the table if it is missing.
         infer_types: give the columns of a table that `create` makes the narrowest types that hold
-            all their values, instead of text, except where `columns` gives a type. The result's
-            `types` lists them.
+            all their values, instead of text, except where `columns` gives a type. Numbers with
+            marks of another language (`decimal`, `thousands`) stay text. The result's `types` lists
+            them.
         columns: the file's columns: a list of names, or a mapping of names to types, which
             `create` uses (text if none is given) and an existing table must have; a type may be
             `{type: date, format: DD.MM.YYYY}`. If there is a header, it is matched by name, in any
