@@ -83,7 +83,7 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             order, and a mapping need not name all columns; otherwise the order counts. Default:
             the header, or the table's columns for which JSON records have keys.
         select: the columns to take, as a list of `name`, `-name` (all but this one) and
-            `old as new`.
+            `old as new`; only with a header.
         normalize_names: snake_case makes `order_id` of a header `Order ID`.
         encoding: the encoding of a text file, such as latin1 or windows-1252; default UTF-8, or
             what its byte order mark says.
