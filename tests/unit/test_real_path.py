@@ -40,10 +40,6 @@ def test_every_command_is_called_by_a_test_as_a_process_of_its_own(command: str)
 
 
 EVERY_KEY = TESTS / "integration" / "every_key" / "pipelines"
-# What no pipeline of these can show, with the reason.
-NOT_SHOWN = {
-    "MirrorTable.replace_strategy: swap": "it is always refused",
-}
 
 
 def given() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -108,5 +104,5 @@ def _choices_of(hint: Any) -> Iterator[str]:
 
 def test_every_key_and_choice_of_a_built_in_job_runs_between_two_servers() -> None:
     seen = shown()
-    missing = [one for one in to_be_shown() if one not in seen and one not in NOT_SHOWN]
+    missing = [one for one in to_be_shown() if one not in seen]
     assert missing == [], "no pipeline of the matrix or of every_key shows these"
