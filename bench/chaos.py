@@ -29,7 +29,7 @@ from tests.support.places import (
     run_as_owner,
     second_server,
 )
-from tests.support.real_work import faults_of_lines, faults_of_statements, make_table
+from tests.support.real_work import SAYING_JOB, faults_of_lines, faults_of_statements, make_table
 from tests.support.servers import create_database, embedded_servers
 from tests.support.spoken import gaps
 
@@ -109,7 +109,12 @@ def run(cluster: Cluster, home: Path, options: argparse.Namespace, targets: dict
         print(f"  {one}")
     wrong = faults_of_statements(cluster, [cluster.servers.database_url, *targets.values()])
     wrong += faults_of_lines(cluster)
-    print(f"RunSql jobs and jobs that log lines: {len(wrong)} wrong")
+    tried = count(
+        cluster,
+        "SELECT count(*) AS n FROM headrace.job WHERE job_class IN ('RunSql', %s)",
+        SAYING_JOB,
+    )
+    print(f"of {tried} RunSql jobs and jobs that log lines, {len(wrong)} are wrong")
     for one in wrong[:20]:
         print(f"  {one}")
     print_counts(cluster, faults)
@@ -152,8 +157,8 @@ def recovery_s(cluster: Cluster, faults: Faults, kind: str) -> list[float]:
     return found
 
 
-def count(cluster: Cluster, sql: str) -> int:
-    return int(cluster.sql(sql)[0]["n"])
+def count(cluster: Cluster, sql: str, *values: str) -> int:
+    return int(cluster.sql(sql, *values)[0]["n"])
 
 
 def print_counts(cluster: Cluster, faults: Faults) -> None:

@@ -262,9 +262,10 @@ def _values(name: str, at: int, count: int) -> list[str | None]:
 def _made(values: st.SearchStrategy[str], count: int) -> list[str]:
     """Return values that Hypothesis makes; by column, and many at once, which is quick."""
     found: list[str] = []
+    draws = 1 + min(count, _MOST) // _AT_ONCE
 
     @settings(
-        max_examples=1 + min(count, _MOST) // _AT_ONCE, database=None, deadline=None, phases=[Phase.generate],
+        max_examples=draws, database=None, deadline=None, phases=[Phase.generate],
         derandomize="CI" in os.environ, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.lists(values, min_size=_AT_ONCE, max_size=_AT_ONCE))
