@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 from headrace.errors import QueueUnavailable
 from headrace.queue.connect import connect, reported
 from headrace.queue.keys import Keys
-from headrace.queue.message import Message
+from headrace.queue.message import Message, first_id
 
 ENTRY_POINT = "headrace.queue.entry.perform"
 
@@ -63,12 +63,16 @@ _PROGRESS_S = 10
 
 def send_arguments(keys: Keys, messages: Sequence[Message]) -> list[Any]:
     """Return the script's arguments for messages of one queue."""
-    # As RQ writes it: without the offset.
-    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    arguments: list[Any] = [DATA, now, ENTRY_POINT, keys.prefix]
+    arguments = _shared_arguments(keys)
     for timeout_s, alike in groupby(messages, key=lambda message: message.timeout_s):
         arguments += (int(timeout_s) + _RQ_GRACE_S, " ".join(message.id for message in alike))
     return arguments
+
+
+def _shared_arguments(keys: Keys) -> list[Any]:
+    # As RQ writes it: without the offset.
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return [DATA, now, ENTRY_POINT, keys.prefix]
 
 
 class Sender:
@@ -119,6 +123,15 @@ class Sender:
                 for start in range(0, len(batch), _CHUNK):
                     part = send_arguments(keys, batch[start : start + _CHUNK])
                     self._run_script(keys.queue(queue), part)
+
+    def send_first(self, queue: str, timeout_s: float, job_ids: Sequence[str]) -> None:
+        """Send the messages of new jobs of one queue; raises what `send` does."""
+        keys = self._keys()
+        limit = int(timeout_s) + _RQ_GRACE_S
+        with self._patient():
+            for start in range(0, len(job_ids), _CHUNK):
+                messages = " ".join(first_id(one) for one in job_ids[start : start + _CHUNK])
+                self._run_script(keys.queue(queue), [*_shared_arguments(keys), limit, messages])
 
     @contextmanager
     def _patient(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ),
         ("claim_attempt", "fencing token", "test_an_old_message_claims_nothing"),
         ("ending_part", "mark", "test_a_job_cannot_complete_in_another_transaction_than_its_own"),
+        ("claiming_part", "mark", "test_a_job_claims_none_in_another_transaction_than_its_own"),
         ("sign_ledger", "mark", "test_a_job_cannot_sign_in_another_transaction_than_its_own"),
     ],
 )
