@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure, RefusedSql
-from headrace.jobs.sql.failing_values import said_of
 from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_of
+from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.index_state import refuse_half_built
 from headrace.template import (
     RenderedSql,
