@@ -41,8 +41,8 @@ def test_long_statements_say_how_much_the_server_has_done(tmp_path, database, re
     ):  # fmt: skip
         for name in ("indexed", "dead", "counted"):
             cursor.execute(f"CREATE TABLE {name} {FILLED}; INSERT INTO {name} {ROWS}")
-        cursor.execute(f"DELETE FROM dead WHERE n % 2 = 0; {WAITS};"
-                       " CREATE INDEX ON indexed (waits(n)); CREATE INDEX ON counted (waits(n))")  # fmt: skip
+        cursor.execute(f"DELETE FROM dead WHERE n % 2 = 0; {WAITS}")
+        cursor.execute("CREATE INDEX ON indexed (waits(n)); CREATE INDEX ON counted (waits(n))")
         other.execute(f"{WAITS}; CREATE VIEW v AS SELECT waits(n) AS n, fill FROM"
                       f" ({ROWS}) AS r (n, fill)")  # fmt: skip
         cursor.execute("SELECT pg_advisory_lock(77)")
