@@ -177,6 +177,12 @@ def run_workloads(of: Sizes) -> list[Workload]:
             Case("pipelines", f"{of.pipelines:,} pipelines of 5 steps", "jobs/s", "pipelines",
                  {"count": of.pipelines, **_TWO}, OURS),
         )),
+        Workload("growth-pipelines", "As the number of pipelines grows", tuple(
+            Case(f"growth-pipelines-{count}", f"{count:,} pipelines, start to ready", "s",
+                 "growth_pipelines", {"count": count, "idle_s": of.idle_s / 3}, OURS,
+                 more_is_better=False)
+            for count in (of.pipelines, of.pipelines * 10)
+        )),
         Workload("processes", "Worker processes", counts),
     ]  # fmt: skip
 

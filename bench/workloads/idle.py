@@ -69,7 +69,8 @@ def pss_kb(pid: int) -> int:
     return 0
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -78,7 +79,7 @@ def _reading(contender: Adapter, pids: list[int]) -> dict[str, float]:
     with redis.from_url(contender.place.redis_url) as line:
         commands = line.info("stats")["total_commands_processed"]
     return {
-        "cpu_s": sum(map(_cpu_s, pids)),
+        "cpu_s": sum(map(cpu_s, pids)),
         "transactions": _transactions(contender.place.database_url),
         "commands": float(commands),
     }
