@@ -273,7 +273,7 @@ def _made(values: st.SearchStrategy[str], count: int) -> list[str]:
         found.extend(values)
 
     keep()
-    return found
+    return list(dict.fromkeys(found))
 
 
 def inserts(table: str, rows: list[Row]) -> Iterator[str]:
