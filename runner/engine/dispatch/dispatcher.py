@@ -10,10 +10,10 @@ from uuid import UUID
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.dispatch.bulk import insert_many, sending_many
-from headrace.engine.dispatch.first_steps import decide_roots
 from headrace.engine.dispatch.rows import add_jobs, run_row
-from headrace.engine.dispatch.stored_plans import keep_plans, stored_plan
+from headrace.engine.dispatch.stored_plans import keep_plans, steps_as_stored
 from headrace.engine.gating.concurrency import admit_runs, lock_groups
+from headrace.engine.gating.first_steps import decide_roots
 from headrace.engine.gating.gate import message_for, recount
 from headrace.engine.gating.pools import assign_slots
 from headrace.errors import (
@@ -157,7 +157,7 @@ class Dispatcher:
         """
         run_ids = map(str, ids or [new_id() for _ in due])
         plans = dict(zip(run_ids, due, strict=True))
-        stored = {run_id: stored_plan(plan) for run_id, (plan, _trigger) in plans.items()}
+        stored = {run_id: steps_as_stored(plan) for run_id, (plan, _trigger) in plans.items()}
         runs = [
             run_row(run_id, plan, trigger, stored[run_id][0])
             for run_id, (plan, trigger) in plans.items()

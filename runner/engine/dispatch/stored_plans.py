@@ -15,7 +15,7 @@ from headrace.plan.retry_policy import policy_to_row
 from headrace.store.database import Transaction
 
 
-def stored_plan(plan: Plan) -> tuple[str, str]:
+def steps_as_stored(plan: Plan) -> tuple[str, str]:
     """Return the id of a plan's steps, which is a digest of them, and the steps as JSON."""
     steps: dict[str, dict[str, Any]] = {}
     for job in plan.jobs:
