@@ -35,7 +35,7 @@ INSERT INTO headrace.job (id, job_class, payload, status, queue, timeout_s, retr
                           finished_at, updated_at)
 SELECT uuidv7(r.created_at - clock_timestamp()),
        CASE WHEN r.pipeline = 'rare' AND s = 3 THEN 'VacuumTable'
-            ELSE (ARRAY['RunSql', 'LoadFile', 'DataAggregation', 'ExportQuery', 'CheckData'])[s] END,
+            ELSE (ARRAY['RunSql', 'LoadFile', 'DataAggregation', 'SyncTable', 'CheckData'])[s] END,
        '{"sql": "SELECT 1"}', CASE WHEN s = 5 THEN r.status ELSE 'completed' END,
        CASE WHEN r.pipeline = 'rare' THEN 'high' WHEN s = 5 THEN 'low' ELSE 'medium' END,
        300, '{"limit": 3}', 1, 'worker.1.abcdef', r.id, r.pipeline, 's' || s,

@@ -1,7 +1,7 @@
 -- Retention: deletes what ended long ago, in batches by id, each one statement and one transaction.
 -- Rows are found by arrays of keys: joined to a batch of unknown size, the planner would read the
 -- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
--- kept is looked at once; it ends at ids that were made an hour after what is old enough.
+-- kept is looked at once.
 
 -- name: prune_runs
 -- A run is deleted as a whole. Only jobs that did not complete can be reopened: a run with one that
@@ -11,7 +11,6 @@ WITH batch AS MATERIALIZED (
     SELECT id, parent_job
       FROM headrace.run
      WHERE id > :after::uuid
-       AND id < :until::uuid
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
      ORDER BY id
@@ -78,7 +77,6 @@ WITH batch AS MATERIALIZED (
     SELECT id, dependents
       FROM headrace.job
      WHERE id > :after::uuid
-       AND id < :until::uuid
        AND run_id IS NULL
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
