@@ -171,7 +171,8 @@ def test_who_has_seen_a_run_asks_for_what_has_changed(headrace: Headrace, client
     run = headrace.dispatcher.start_run(plan_of(4), Trigger.API)
     path = f"/runs/{run['id']}"
     shown = client.get(path).json()
-    ((now,),) = sql(headrace, "SELECT clock_timestamp()::text")
+    ((moment,),) = sql(headrace, "SELECT clock_timestamp()")
+    now = moment.isoformat()
     nothing = client.get(path, params={"changed_since": now}).json()
     # A change counts from its transaction's commit on, however long that takes.
     with closing(connect(headrace.database_url)) as line, line.cursor() as cursor:
