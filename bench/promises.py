@@ -121,7 +121,30 @@ def _growth() -> list[Promise]:
     ]  # fmt: skip
 
 
+def _real() -> list[Promise]:
+    """Return those of jobs that write a row or say something."""
+    rates = [
+        Promise(f"{text} ÷ {other}", case, bound, True, others=(entry,))
+        for case, text in (("sql", "RunSql, one INSERT"), ("python", "`get_db()`, one INSERT"))
+        for entry, other, bound in (
+            ("bare-2", "the bare loop's, two commits", 1.0),
+            ("pgqueuer-1", "PgQueuer's, one job a query", 1.5),
+        )
+    ]
+    return [
+        *rates,
+        Promise("RunSql on another database ÷ the bare loop's", "sql-target", 0.6, True,
+                others=("bare-2",), over_case="sql-target-beside"),
+        Promise("three lines in the log ÷ the silent job's", "log", 0.6, True,
+                others=("headrace",), over_case="log-silent"),
+        Promise("chain of INSERTs: hop ÷ the bare loop's", "chain-sql", 1.5, others=("bare-2",)),
+        Promise("foreach under `headrace up` ÷ a queue of RunSql", "foreach-sql", 0.9, True,
+                others=("headrace",), over_case="foreach-sql-beside"),
+    ]  # fmt: skip
+
+
 PROMISES = [
+    *_real(),
     *_drain(2000),
     *_drain(20_000),
     Promise("chain: hop ÷ the best durable peer's", "chain", 0.7, others=_DURABLE),
@@ -133,9 +156,7 @@ PROMISES = [
         number="jobs_per_s", others=("headrace",), over_case="drain-20000",
     ),
     Promise("bulk enqueue, jobs/s", "enqueue-bulk", 40_000, True),
-    Promise(
-        "enqueue one by one ÷ the bare loop's", "enqueue-one", 0.8, True, others=("bare-2",)
-    ),
+    Promise("enqueue one by one ÷ the bare loop's", "enqueue-one", 0.8, True, others=("bare-2",)),
     Promise(
         "drain beside 5,000,000 finished jobs ÷ beside none", "history-5000000", 0.9, True,
         others=("headrace",), over_case="history-0",

@@ -149,7 +149,7 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         )  # fmt: skip
         self._load.check()
         self.pre_sql, self.post_sql = pre_sql, post_sql
-        self._rejects = Rejects.read(on_error, self.autocommit)
+        self._rejects = Rejects.read(on_error, self.aside)
         self._records = LoadedFiles(table, name) if new_files_only else None
         self.refuse_checks_of(table)
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import psycopg2
 
+from headrace.store import dsn
 from headrace.store.connect import make_engine
+from headrace.store.migrations import Schema, look
 from headrace.store.outages import reported
 from headrace.store.statements import STATEMENTS, Query, Statement
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, PoolProxiedConnection
+    from sqlalchemy import Connection, Engine, PoolProxiedConnection
 
 Row = dict[str, Any]
 R = TypeVar("R")
@@ -74,12 +77,22 @@ class Database(Transaction):
     """
 
     def __init__(self, database_url: str, *, application_name: str, pool_size: int = 5) -> None:
+        """Raises ConfigError where the URL is none of PostgreSQL's."""
+        dsn.parameters(database_url)
         self.url = database_url
-        self._engine = make_engine(
-            database_url, application_name=application_name, pool_size=pool_size, short=True
+        self._name = application_name
+        self._pool_size = pool_size
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        return make_engine(
+            self.url, application_name=self._name, pool_size=self._pool_size, short=True
         )
-        self._lines = make_engine(
-            database_url, application_name=application_name, pool_size=pool_size, autocommit=True
+
+    @cached_property
+    def _lines(self) -> "Engine":
+        return make_engine(
+            self.url, application_name=self._name, pool_size=self._pool_size, autocommit=True
         )
 
     @contextmanager
@@ -115,8 +128,18 @@ class Database(Transaction):
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
-        self._lines.dispose()
+        for made in ("_engine", "_lines"):
+            if made in self.__dict__:
+                self.__dict__[made].dispose()
+
+    def schema(self) -> Schema:
+        """Return what schema the database has.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        with self.transaction() as tx:
+            return look(tx.connection)
 
 
 def _prepared(

@@ -48,6 +48,8 @@ class JobEngines:
         self._worker = worker
         self._say = say
         self._on_mark = on_mark
+        # The connection of the job at hand and the role that its step names, if it does.
+        self.step_role: tuple[str | None, str] | None = None
         self._control: Engine | None = None
         self._named: dict[str, Engine] = {}
         store.on_connect = self._wrap_control
@@ -74,6 +76,7 @@ class JobEngines:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
             event.listen(engine, "handle_error", partial(_note_connection, name=name))
+            engine.update_execution_options(headrace_connection=name)
             self._named[name] = engine
         return self._named[name]
 
@@ -83,6 +86,8 @@ class JobEngines:
 
     def role_of(self, name: str | None) -> str | None:
         """Return the role that jobs work as on a connection, None for the one that logs in."""
+        if self.step_role is not None and self.step_role[0] == name:
+            return self.step_role[1]
         return None if name is CONTROL else self._connections[name].role
 
     def as_role(self, name: str | None, *, local: bool) -> str:
@@ -133,6 +138,7 @@ class JobEngines:
             pool_reset_on_return=None,
             json_serializer=exact_json.dumps,
             json_deserializer=exact_json.loads,
+            execution_options={"headrace_connection": CONTROL},
         )
         event.listen(self._control, "connect", self._name_schema)
         event.listen(self._control, "handle_error", note_parting_words)

@@ -125,7 +125,7 @@ class JobSessions(OtherSessions):
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
-        self.lock_timeout_s = None
+        self.lock_timeout_s = self._engines.step_role = None
         self._lost.forget()
         self._others.ended = None
 

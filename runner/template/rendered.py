@@ -83,6 +83,8 @@ def refuse_misplaced_binds(marked: str) -> None:
 
 def misplaced_bind(marked: str) -> tuple[str, int] | None:
     """Return why a value cannot stand where it does, and where that is, or None."""
+    if "\x00" not in marked:
+        return None
     read: list[Token] = []  # The tokens before, the nearest last.
     meant: Token | None = None
     for token in tokens(marked):
@@ -103,6 +105,8 @@ def with_binds_apart(marked: str) -> str:
     The driver puts a literal in the marker's place: `-5::posint` would be cast before it is
     negated.
     """
+    if "\x00" not in marked:
+        return marked
     found = code(marked)
     text, done = "", 0
     for place, token in enumerate(found):

@@ -1,8 +1,5 @@
 """A control database whose disk is full: told, waited for, and gone on after."""
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import pytest
 
 from tests.connections.test_read_only import asked, goes_on, running, wait_for, write
 from tests.matrix.conftest import project
+from tests.support.disks import small_disk
 from tests.support.places import PASSWORD, Server, debian_programs, second_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -17,17 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A small disk of its own, as only root may mount one."""
-    # Not below the tests' folder, where the server's account may not go.
-    place = Path(tempfile.mkdtemp(prefix="disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "none", str(place)]
-    try:
-        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("only root may mount a disk that can be filled")
-        yield place
-        subprocess.run(["umount", "-l", str(place)], check=True)
-    finally:
-        place.rmdir()
+    with small_disk("160m") as found:
+        yield found
 
 
 @pytest.fixture

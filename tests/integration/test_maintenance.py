@@ -74,7 +74,7 @@ def as_stranger(target, execute):
 def test_a_vacuum_that_would_be_skipped_fails(as_stranger, execute):
     execute("CREATE TABLE t (n int)")
 
-    with pytest.raises(JobFailure, match=r"only the owner of public\.t may vacuum it"):
+    with pytest.raises(JobFailure, match=r"only its owner may vacuum public\.t"):
         as_stranger(VacuumTable, table="public.t")
 
 

@@ -5,6 +5,7 @@ imported before the fork, too. Each message is a request with four files: the th
 streams, and a pipe for the status once the process has ended. The socket's end ends all of them.
 """
 
+import atexit
 import gc
 import io
 import json
@@ -15,10 +16,11 @@ import select
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # What Headrace's processes import of others. One that is missing is imported where it is used.
 LIBRARIES = (
@@ -62,7 +64,30 @@ def main() -> None:
     os.environ.update(request["env"])
     module, *_ = sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _exit(ended)
+    _exit(SystemExit(0))
+
+
+def _exit(ended: SystemExit) -> NoReturn:
+    """Do what runs at exit, and leave the objects to the kernel.
+
+    The interpreter would take a thousand modules apart, all of whose pages are the parent's until
+    one writes to them: that takes longer than most commands.
+    """
+    if not isinstance(ended.code, int | None):
+        raise ended
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # it waits for the threads
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except OSError:
+        # Nobody reads the stream: the interpreter has a status of its own for that.
+        raise ended from None
+    os._exit((ended.code or 0) & 0xFF)
 
 
 def _import_headrace() -> None:

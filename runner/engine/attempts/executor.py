@@ -148,6 +148,7 @@ class Executor:
             job = self._make(claimed.job_class, payload)
             limit = getattr(job, "lock_timeout", None)
             self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
+            self.sessions.work_as(getattr(job, "works_as", None))
             try:
                 result = job.handle()
             finally:
