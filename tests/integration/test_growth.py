@@ -39,6 +39,13 @@ def sql(headrace: Headrace, text: str, *values: Any) -> list[tuple[Any, ...]]:
         return rows
 
 
+def transaction(headrace: Headrace) -> Any:
+    """Return a connection whose first statement begins a transaction."""
+    line = connect(headrace.database_url)
+    line.autocommit = False
+    return closing(line)
+
+
 def plan_of(width: int, day: int = 1) -> Plan:
     """A first step, and many that wait for it; the arguments are those of a day."""
     shared: dict[str, Any] = {
@@ -118,7 +125,7 @@ def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
     held, free = (headrace.dispatcher.start_run(plan_of(2), Trigger.API) for _ in range(2))
     for run in (held, free):
         end(headrace, run, "failed")
-    with closing(connect(headrace.database_url)) as line, line.cursor() as cursor:
+    with transaction(headrace) as line, line.cursor() as cursor:
         cursor.execute(
             "UPDATE headrace.job SET status = 'waiting' WHERE run_id = %s AND step = 'first'",
             (str(held["id"]),),
@@ -175,7 +182,7 @@ def test_who_has_seen_a_run_asks_for_what_has_changed(headrace: Headrace, client
     now = moment.isoformat()
     nothing = client.get(path, params={"changed_since": now}).json()
     # A change counts from its transaction's commit on, however long that takes.
-    with closing(connect(headrace.database_url)) as line, line.cursor() as cursor:
+    with transaction(headrace) as line, line.cursor() as cursor:
         cursor.execute(
             "UPDATE headrace.job SET status = 'cancelled', updated_at = clock_timestamp()"
             " WHERE id = %s",
