@@ -2,9 +2,10 @@
 
     python -m bench.chaos [--minutes 5] [--seed N]
 
-Effects are made in three databases, jobs log as they go, some of them past their timeout. Ends
-with 1 where a job was lost or doubled, an invariant does not hold, a log line older than 2 s is
-missing, or a job is not final within 60 s of the last fault.
+Effects are made in three databases, by jobs of the tests and by RunSql; jobs log as they go, some
+of them past their timeout. Ends with 1 where a job was lost or doubled, an invariant does not hold,
+the row of a RunSql job is not there exactly once if and only if it completed, a log line older than
+2 s or of a completed job is missing, or a job is not final within 60 s of the last fault.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from tests.support.places import (
     run_as_owner,
     second_server,
 )
+from tests.support.real_work import SAYING_JOB, faults_of_lines, faults_of_statements, make_table
 from tests.support.servers import create_database, embedded_servers
 from tests.support.spoken import gaps
 
@@ -53,6 +55,8 @@ def main() -> int:
             env = {"HEADRACE_LEASE_S": _LEASE_S, "JOB_MAX_RETRIES": "5"}
             config = {"connections": targets}
             cluster = stack.enter_context(cluster_on(servers, Path(folder), config=config, env=env))
+            for url in (servers.database_url, *targets.values()):
+                make_table(url)
             return run(cluster, home, options, targets)
 
 
@@ -103,8 +107,18 @@ def run(cluster: Cluster, home: Path, options: argparse.Namespace, targets: dict
     print(f"log lines older than 2 s missing in {len(missing)} of them")
     for one in missing[:20]:
         print(f"  {one}")
+    wrong = faults_of_statements(cluster, [cluster.servers.database_url, *targets.values()])
+    wrong += faults_of_lines(cluster)
+    tried = count(
+        cluster,
+        "SELECT count(*) AS n FROM headrace.job WHERE job_class IN ('RunSql', %s)",
+        SAYING_JOB,
+    )
+    print(f"of {tried} RunSql jobs and jobs that log lines, {len(wrong)} are wrong")
+    for one in wrong[:20]:
+        print(f"  {one}")
     print_counts(cluster, faults)
-    return max(int(bool(missing)), verdict(cluster, load, settled_s))
+    return max(int(bool(missing or wrong)), verdict(cluster, load, settled_s))
 
 
 def settle(cluster: Cluster, faults: Faults) -> float | None:
@@ -143,8 +157,8 @@ def recovery_s(cluster: Cluster, faults: Faults, kind: str) -> list[float]:
     return found
 
 
-def count(cluster: Cluster, sql: str) -> int:
-    return int(cluster.sql(sql)[0]["n"])
+def count(cluster: Cluster, sql: str, *values: str) -> int:
+    return int(cluster.sql(sql, *values)[0]["n"])
 
 
 def print_counts(cluster: Cluster, faults: Faults) -> None:

@@ -89,7 +89,7 @@ def copy_batches(
     """
     sent = _Encoded(batches, columns)
     statement = packaged_sql("load_binary", table=table, columns=[one.name for one in columns])
-    written = copy_in(session, statement, sent, name=name)
+    written = copy_in(session, statement, sent, name=name, ahead=True)
     return sent.rows, written
 
 

@@ -16,7 +16,7 @@ from headrace.jobs.copying.file_columns import Header, declared_fits, match_head
 from headrace.jobs.copying.file_reading import OpenText, Reading
 from headrace.jobs.copying.row_intake import Intake
 from headrace.jobs.copying.text_frames import TextColumn, TextFrames
-from headrace.jobs.files.arrow_csv import Unfit, batches
+from headrace.jobs.files.arrow_csv import Unfit, text_batches, typed_batches
 from headrace.jobs.files.careful_csv import careful_records
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_header import pass_first
@@ -166,9 +166,8 @@ class _Copy:
         """Copy in binary; None: a value turned up that does not survive it."""
         types = arrow_types(list(self._taken.values())) or {}
         by_field = {str(at): types[column.name] for at, column in self._taken.items()}
-        records = self._records(file, header)
-        names = [str(at) for at in range(len(self._fields))]
-        found = batches(records, names, self._form, by_field, self._name)
+        every = {str(at): None for at in range(len(self._fields))} | by_field
+        found = typed_batches(self._records(file, header), every, self._form)
         if len(self._taken) < len(self._fields):
             found = without_dropped(found, {str(at): at for at in self._taken})
         intake = self._intake
@@ -197,7 +196,7 @@ class _Copy:
             for at, column in self._taken.items()
         }
         frames = TextFrames(
-            batches(records, names, self._form, None, self._name),
+            text_batches(records, names, self._form, self._name),
             columns,
             self._name,
             records.lines,

@@ -11,7 +11,8 @@ from headrace.jobs.copying.load_metadata import Metadata
 from headrace.jobs.copying.portable_text import dates_year_first
 from headrace.jobs.copying.write_mode import WriteMode
 from headrace.jobs.files.column_shapes import SCALAR, Shape, shapes_of
-from headrace.jobs.files.copy_streams import Readable, copy_in, server_version
+from headrace.jobs.files.copy_streams import copy_in, server_version
+from headrace.jobs.files.read_ahead import Readable
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.masks import Mask
 from headrace.jobs.tables.row_storage import Staged, append_staged, merge_staged, store_staged
@@ -137,7 +138,9 @@ class Intake:
         source: Any = records
         with dates_year_first(self.session) as year_first:
             source.refuses_short_years = year_first
-            return copy_in(self.session, statement, source, name=name, lines=source.lines)
+            return copy_in(
+                self.session, statement, source, name=name, lines=source.lines, ahead=True
+            )
 
     def account(self, name: str, read: int, written: int, seen: Sequence[str]) -> None:
         """Note what has come from one file.

@@ -19,47 +19,71 @@ class TextBlocks(Protocol):
     def read(self, size: int = -1, /) -> str: ...
 
 
+class RecordBlocks(Protocol):
+    """Checked CSV text, some whole records at a time; "" is the end, None an endless record."""
+
+    def read_records(self) -> str | None: ...
+
+
 class Unfit(Exception):
     """A value that does not survive this way: the file is read in another one."""
 
 
-def batches(
-    blocks: TextBlocks,
-    names: Sequence[str],
-    form: CsvForm,
-    types: Mapping[str, Any] | None,
-    name: str,
+def text_batches(
+    blocks: TextBlocks, names: Sequence[str], form: CsvForm, name: str
 ) -> Iterator[Any]:
-    """Yield record batches with a column for each of `names`, which has its type, default text.
+    """Yield record batches with a column of texts for each of `names`.
 
     The text has no header. An error of `blocks` is raised as it is.
 
     Raises:
-        Unfit: `types` are given, and a value is none of its column's type.
         JobFailure: a record has too many fields, or too few.
     """
     what = f"{name}: reading CSV in this form"
     arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
-    text = _Bytes(blocks, types or {}, arrow)
-    wanted = {one: (types or {}).get(one, arrow.string()) for one in names}
+    text = _Bytes(blocks)
     if not text.has_more():
         return
+    options = _options(csv, form, dict.fromkeys(names, arrow.string()), _BLOCK_BYTES)
     try:
-        with _opened(csv, arrow.PythonFile(text, mode="r"), form, wanted) as reader:
-            for batch in reader:
-                if types is not None:
-                    text.refuse_unlike(batch)
-                yield batch
+        with csv.open_csv(arrow.PythonFile(text, mode="r"), **options) as reader:
+            yield from reader
     except arrow.ArrowInvalid as error:
         if text.error is not None:
             raise text.error from None
-        if types is not None:
-            raise Unfit(str(error)) from None
         raise JobFailure(f"{name}: {_told(str(error))}") from None
     except Exception:
         if text.error is not None:
             raise text.error from None
         raise
+
+
+def typed_batches(blocks: RecordBlocks, types: Mapping[str, Any], form: CsvForm) -> Iterator[Any]:
+    """Yield record batches with columns of these names and types, texts where there is none.
+
+    The text has no header. An error of `blocks` is raised as it is. Each block is parsed by itself
+    and in this thread: as quick as the library's own reading ahead, which keeps many blocks.
+
+    Raises:
+        Unfit: a value is none of its column's type, or a record has too many fields, or too few.
+    """
+    arrow, csv = library("pyarrow", ""), library("pyarrow.csv", "")
+    types = {name: one or arrow.string() for name, one in types.items()}
+    values = _Values(types, arrow)
+    while block := blocks.read_records():
+        if block.isspace() and not block.strip("\n"):
+            continue
+        text = block.encode()
+        options = _options(csv, form, types, len(text) + 1)
+        try:
+            table = csv.read_csv(arrow.BufferReader(text), **options)
+        except arrow.ArrowInvalid as error:
+            raise Unfit(str(error)) from None
+        for batch in table.to_batches():
+            values.refuse_unlike(batch, block)
+            yield batch
+    if block is None:
+        raise Unfit("a record that does not end")
 
 
 def parse_options(form: CsvForm, *, one_column: bool) -> dict[str, Any]:
@@ -82,20 +106,21 @@ def null_options(form: CsvForm) -> dict[str, Any]:
     }
 
 
-def _opened(csv: Any, file: Any, form: CsvForm, types: Mapping[str, Any]) -> Any:
-    """Open a CSV without a header whose columns have these types."""
-    return csv.open_csv(
-        file,
-        read_options=csv.ReadOptions(column_names=list(types), block_size=_BLOCK_BYTES),
-        parse_options=csv.ParseOptions(**parse_options(form, one_column=len(types) == 1)),
-        convert_options=csv.ConvertOptions(
+def _options(csv: Any, form: CsvForm, types: Mapping[str, Any], block_bytes: int) -> dict[str, Any]:
+    """Return how a CSV without a header is read whose columns have these types."""
+    return {
+        "read_options": csv.ReadOptions(
+            column_names=list(types), block_size=block_bytes, use_threads=False
+        ),
+        "parse_options": csv.ParseOptions(**parse_options(form, one_column=len(types) == 1)),
+        "convert_options": csv.ConvertOptions(
             column_types=dict(types),
             true_values=_TRUE,
             false_values=_FALSE,
             check_utf8=False,
             **null_options(form),
         ),
-    )
+    }
 
 
 def _told(message: str) -> str:
@@ -109,18 +134,10 @@ class _Bytes:
 
     closed = False
 
-    def __init__(self, blocks: TextBlocks, types: Mapping[str, Any], arrow: Any) -> None:
+    def __init__(self, blocks: TextBlocks) -> None:
         self._blocks = blocks
         self._left = b""
         self._ended = False
-        self._small = False
-        kinds = list(types.values())
-        self._integers = any(map(arrow.types.is_integer, kinds))
-        self._floats = [n for n, t in types.items() if arrow.types.is_floating(t)]
-        self._dates = [
-            n for n, t in types.items() if arrow.types.is_date(t) or arrow.types.is_timestamp(t)
-        ]
-        self._arrow = arrow
         self.error: Exception | None = None
 
     def has_more(self) -> bool:
@@ -150,32 +167,49 @@ class _Bytes:
             if not block:
                 self._ended = True
                 break
-            if self._integers and ("0x" in block or "0X" in block):
-                # pyarrow takes hexadecimal numbers for the bits of a negative one.
-                raise Unfit("a hexadecimal number")
-            self._small = self._small or "e-" in block or "E-" in block
             parts.append(block.encode())
             count += len(parts[-1])
         self._left = b"".join(parts)
 
-    def refuse_unlike(self, batch: Any) -> None:
-        """Refuse values that PostgreSQL would not have read, or not so.
+
+class _Values:
+    """Values that pyarrow takes and PostgreSQL would not have read, or not so."""
+
+    def __init__(self, types: Mapping[str, Any], arrow: Any) -> None:
+        kinds = list(types.values())
+        self._integers = any(map(arrow.types.is_integer, kinds))
+        self._floats = [n for n, t in types.items() if arrow.types.is_floating(t)]
+        self._dates = [
+            n for n, t in types.items() if arrow.types.is_date(t) or arrow.types.is_timestamp(t)
+        ]
+        self._compute = library("pyarrow.compute", "") if self._floats or self._dates else None
+
+    def refuse_unlike(self, batch: Any, text: str) -> None:
+        """Refuse such values in a batch that was read from this text.
 
         Raises:
             Unfit: there is one.
         """
-        compute = library("pyarrow.compute", "")
+        # pyarrow takes hexadecimal numbers for the bits of a negative one.
+        if self._integers and (_has(text, "x", "0x") or _has(text, "X", "0X")):
+            raise Unfit("a hexadecimal number")
+        compute = self._compute
         for one in self._floats:
             column = batch.column(one)
             if compute.any(compute.is_inf(column)).as_py():
                 raise Unfit("an infinite number, or one that is too great")
-            if self._small and compute.any(compute.equal(column, 0.0)).as_py():
+            if compute.any(compute.equal(column, 0.0)).as_py() and ("e-" in text or "E-" in text):
                 raise Unfit("a number that may be too small")
         for one in self._dates:
             column = batch.column(one)
             least = compute.min(column).value
             if least is not None and least < _YEAR_ONE[str(column.type).partition(",")[0]]:
                 raise Unfit("the year 0")
+
+
+def _has(text: str, rare: str, pair: str) -> bool:
+    """Return whether a pair is in a text; its `rare` character is found ten times as fast."""
+    return rare in text and pair in text
 
 
 # The beginning of the year 1, counted from 1970 in the units of a type.

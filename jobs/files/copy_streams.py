@@ -8,13 +8,14 @@ import socket
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import errorcodes
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.jobs.files.read_ahead import Readable, ReadAhead
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ class Misfit(JobFailure):
     def __init__(self, told: str, number: int, column: str | None, reason: str) -> None:
         super().__init__(told)
         self.number, self.column, self.reason = number, column, reason
-
-
-class Readable(Protocol):
-    """What the driver reads from."""
-
-    def read(self, size: int = -1, /) -> str | bytes: ...
 
 
 class Lines:
@@ -99,15 +94,22 @@ def copy_in(
     name: str,
     lines: Lines | None = None,
     piece: int = 8192,
+    ahead: bool = False,
 ) -> int:
     """Run a COPY … FROM STDIN and return the number of rows.
 
-    `name` and `lines` place errors; `piece` is how much is asked for at once. An error of
-    `source` is raised as it is.
+    `name` and `lines` place errors; `piece` is how much is asked for at once. With `ahead` a thread
+    reads the source meanwhile. An error of `source` is raised as it is.
 
     Raises:
         JobFailure: a row does not fit, with its line.
     """
+    if ahead:
+        reading = ReadAhead(source, piece)
+        try:
+            return copy_in(session, sql, reading, name=name, lines=lines, piece=piece)
+        finally:
+            reading.end()
     with _cursor(session) as cursor:
         watched = _Watched(source, cursor.connection.fileno())
         before = jobapi.meter().rows

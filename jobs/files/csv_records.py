@@ -6,6 +6,7 @@ loses characters and `5" pipe` swallows lines. Before PostgreSQL 18 a line `\.` 
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
@@ -16,8 +17,12 @@ from headrace.jobs.files.copy_streams import Lines, refuse_short_year
 from headrace.jobs.files.csv_form import CsvForm
 
 _BLOCK = 1 << 18
+_RECORDS_BLOCK = 1 << 21
+# A quote that is never closed makes one record of all that follows.
+_LONGEST_RECORD = 1 << 26
 _LONGEST_LINE = 1 << 28  # PostgreSQL takes less than 1 GB in a field.
 _LOOKED_AT = 1000
+_BLANK_LINE = re.compile("\n\n")  # Three times as fast as `in`.
 
 
 class CsvRecords:
@@ -61,6 +66,12 @@ class CsvRecords:
         while block := self._block():
             if self._dates and self.refuses_short_years and not self._passed:
                 self._look_at_dates(block)
+            if self._is_clean(block):
+                lines = block.count("\n")
+                self.rows += lines + (block[-1] != "\n")
+                self._line += lines
+                self._passed += lines
+                return block
             passed = self._checked(block)
             if not self._passed and self._quote in passed:
                 self.lines.first_breaks = breaks_in_first(passed, self._quote)
@@ -68,11 +79,35 @@ class CsvRecords:
             self._passed += passed.count("\n")
             if passed:
                 return passed
+        self._refuse_open()
+        return ""
+
+    def read_records(self) -> str | None:
+        """Return the next records, whole, for a reader that passes over blank lines; "" at the end.
+
+        Their lines are not counted: errors have wrong numbers. None: there is an endless one.
+        """
+        found: list[str] = []
+        size = 0
+        while block := self._block(_RECORDS_BLOCK):
+            plain = block.replace("\r\n", "\n") if "\r" in block else block
+            if not (self._may_be_odd or self._open or self._quote in plain or "\r" in plain):
+                return plain
+            found.append(self._checked(block))
+            size += len(block)
+            if not self._open:
+                if passed := "".join(found):
+                    return passed
+            elif size > _LONGEST_RECORD:
+                return None
+        self._refuse_open()
+        return "".join(found)
+
+    def _refuse_open(self) -> None:
         if self._open:
             raise JobFailure(
                 f"{self._name}:{self._open}: a quoted field begins here and is never closed"
             )
-        return ""
 
     def _look_at_dates(self, block: str) -> None:
         """Look at the first records: how a file writes its dates it does from the beginning."""
@@ -83,8 +118,8 @@ class CsvRecords:
                     place = f"{self._name}:{self._line + reader.line_num - 1}"
                     refuse_short_year(record[at] if at < len(record) else "", place, column)
 
-    def _block(self) -> str:
-        block = self._file.read(_BLOCK)
+    def _block(self, size: int = _BLOCK) -> str:
+        block = self._file.read(size)
         if block and block[-1] != "\n":
             rest = self._file.readline(_LONGEST_LINE)
             if len(rest) == _LONGEST_LINE:
@@ -92,10 +127,14 @@ class CsvRecords:
             block += rest
         return block
 
+    @property
+    def _may_be_odd(self) -> bool:
+        return self._unnamed_last or self._comment is not None
+
+    def _is_clean(self, block: str) -> bool:
+        return not (self._open or self._unnamed_last or self._quote in block or self._is_odd(block))
+
     def _checked(self, block: str) -> str:
-        if not (self._open or self._unnamed_last or self._quote in block or self._is_odd(block)):
-            self.rows += block.count("\n") + (block[-1] != "\n")
-            return block
         parts = block.split(self._quote)
         first = 1 if self._open else 0  # Every other part from here on is outside quotes.
         self._check_quotes(parts, first)
@@ -130,8 +169,9 @@ class CsvRecords:
     def _is_odd_part(self, part: str) -> bool:
         return (
             "\r" in part
-            or "\\." in part
-            or (not self._keeps_blank and "\n\n" in part)
+            # One character is found much faster than two.
+            or ("\\" in part and "\\." in part)
+            or (not self._keeps_blank and _BLANK_LINE.search(part) is not None)
             or (self._commented is not None and self._commented in part)
         )
 

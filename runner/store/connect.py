@@ -196,6 +196,8 @@ def engine_of(
     # of a second to load.
     from sqlalchemy import create_engine, event
 
+    from headrace.store.session_savepoints import DRIVER
+
     dsn.parameters(database_url)
 
     def connected() -> ServerSession:
@@ -204,7 +206,7 @@ def engine_of(
         return raw
 
     engine = create_engine(
-        "postgresql+psycopg2://",
+        f"{DRIVER}://" if wanted.use is Use.TARGET else "postgresql+psycopg2://",
         creator=connected,
         pool_size=pool_size,
         max_overflow=max_overflow,

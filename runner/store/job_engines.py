@@ -18,6 +18,7 @@ from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_savepoints import DRIVER
 from headrace.store.session_settings import quoted_name
 from headrace.store.targets import target_engine
 
@@ -132,7 +133,7 @@ class JobEngines:
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
         self._control = create_engine(
-            "postgresql+psycopg2://",
+            f"{DRIVER}://",
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,

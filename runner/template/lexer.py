@@ -5,10 +5,28 @@ on (the guard refuses to turn it off).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Found = TypeVar("Found")
+
+# Statements of small jobs, which come again and again; what is longer takes its time anyhow.
+_LONGEST_KEPT = 4000
+
+
+def kept(read: Callable[[str], Found]) -> Callable[[str], Found]:
+    """Keep what was read out of the last short texts: the next job often has the same one.
+
+    What is returned must not be changeable.
+    """
+    keeping = lru_cache(maxsize=256)(read)
+
+    def reading(text: str) -> Found:
+        return keeping(text) if len(text) <= _LONGEST_KEPT else read(text)
+
+    return reading
 
 
 class Kind(Enum):

@@ -187,6 +187,10 @@ def test_a_value_that_is_not_in_that_form_is_told_with_its_line(load, rows, cont
 @pytest.mark.parametrize(
     ("with_", "told"),
     [
+        (
+            {"header": False, "columns": ["id", "name"], "select": ["-name"]},
+            "select and normalize_names are for names of a header",
+        ),
         ({"quote": ","}, "delimiter, quote, escape and comment must differ"),
         ({"decimal": ",", "thousands": ","}, "decimal and thousands must differ"),
         ({"columns": {"d": {"format": "DD.MM.YY"}}}, "two digits does not say which century"),

@@ -32,7 +32,7 @@ def test_long_statements_say_how_much_the_server_has_done(tmp_path, database, re
     there = second.url.set(drivername="postgresql").render_as_string(hide_password=False)
     # Each page costs a pause.
     slow = f"{database}{'&' if '?' in database else '?'}options="
-    slow += "-c%20vacuum_cost_delay%3D10%20-c%20vacuum_cost_limit%3D1"
+    slow += "-c%20vacuum_cost_delay%3D100%20-c%20vacuum_cost_limit%3D1"
     connections = {"there": {"url": there, "lock_timeout": "0s"}, "slow": slow}
     (tmp_path / "config.yaml").write_text(json.dumps({"connections": connections}))
     with (
@@ -58,21 +58,7 @@ def test_long_statements_say_how_much_the_server_has_done(tmp_path, database, re
                         found[job["step"]] = progress
                 return found.keys() == STEPS.keys()
 
-            try:
-                wait_until(all_seen, limit_s=40)
-            except AssertionError:
-                print(
-                    found,
-                    headrace("show", run).out,
-                    [
-                        headrace("logs", j["id"]).out
-                        for j in headrace("show", run, "--json").json["jobs"]
-                    ],
-                    [p.read_text()[-2000:] for p in tmp_path.glob("*.log")],
-                )
-                cursor.execute("select pid, state, query, application_name from pg_stat_activity")
-                print(cursor.fetchall())
-                raise
+            wait_until(all_seen, limit_s=60)
             cursor.execute("SELECT pg_advisory_unlock(77)")
             other.execute("SELECT pg_advisory_unlock(77)")
             cursor.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity"

@@ -52,7 +52,7 @@ class Matrix:
             if run["status"] not in ("queued", "running"):
                 break
             assert time.monotonic() < give_up, f"{name} is still {run['status']}"
-            time.sleep(0.05)
+            time.sleep(0.2)
         (job,) = run["jobs"]
         logs = self.ask(f"/jobs/{job['id']}/logs")["items"]
         return Ended(self.ask(f"/jobs/{job['id']}"), "\n".join(one["message"] for one in logs))

@@ -1,8 +1,9 @@
 """The parent of `warm_python`'s processes: imports what they will need, then forks them.
 
-Run as a script with the number of a socket, and `engine` where Headrace's own modules are to be
-imported before the fork, too. Each message is a request with four files: the three
-streams, and a pipe for the status once the process has ended. The socket's end ends all of them.
+Its standard input is a socket. Each message there is a request with four files: the three streams,
+and a pipe for the status once the process has ended. The socket's end ends all of them. With the
+argument `engine` it imports Headrace's own modules, too; such a parent is itself forked from one
+that has the libraries.
 """
 
 import atexit
@@ -26,9 +27,10 @@ from typing import Any, NoReturn
 LIBRARIES = (
     "alembic.command alembic.config asyncio concurrent.futures croniter ctypes email.message"
     " fastapi fastapi.responses http.client http.server importlib.metadata jinja2.sandbox"
-    " jsonschema multiprocessing prometheus_client psycopg2.extras pydantic redis rq.worker"
-    " rq.command simplejson sqlalchemy.dialects.postgresql.psycopg2 sqlalchemy.orm sqlglot ssl"
-    " starlette.staticfiles subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
+    " jsonschema multiprocessing prometheus_client psycopg2.extras pyarrow.csv pyarrow.parquet"
+    " pydantic pytest redis rq.worker rq.command simplejson"
+    " sqlalchemy.dialects.postgresql.psycopg2 sqlalchemy.orm sqlglot ssl starlette.staticfiles"
+    " subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
 )
 _REQUEST_BYTES = 1 << 18
 _LEFT_OUT = (
@@ -52,7 +54,7 @@ def main() -> None:
         _import_headrace()
     gc.collect()
     gc.freeze()
-    request, streams = Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
+    request, streams = Parent(socket.socket(fileno=0)).serve()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -125,6 +127,7 @@ class Parent:
         self._asked = asked
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._statuses: dict[int, int] = {}
+        self._parents: set[int] = set()
 
     def serve(self) -> tuple[dict[str, Any], list[int]]:
         """Fork for each request, and return in each new process."""
@@ -140,10 +143,13 @@ class Parent:
                 message, files, _, _ = socket.recv_fds(self._asked, _REQUEST_BYTES, 4)
                 if not message:
                     self._end()
+                request = json.loads(message)
                 pid = os.fork()
                 if pid == 0:
                     self._leave(files.pop())
-                    return json.loads(message), files
+                    return request, files
+                if request["parent"]:
+                    self._parents.add(pid)
                 self._statuses[pid] = files.pop()
                 for file in files:
                     os.close(file)
@@ -167,7 +173,8 @@ class Parent:
                 os.close(pipe)
 
     def _end(self) -> None:
-        for pid in self._statuses:
+        # A parent hears the end of a socket of its own, and has processes to end.
+        for pid in self._statuses.keys() - self._parents:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         os._exit(0)

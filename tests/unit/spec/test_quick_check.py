@@ -1,6 +1,5 @@
 """The quick check of a file says yes where the check that finds words has none, and only there."""
 
-import json
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from headrace.declarations import schemas
 from headrace.declarations.schemas.full_check import full_check
+from headrace.declarations.schemas.quick_check import quick_check
 from headrace.declarations.source import scan
 
 CASES = Path(__file__).parents[2] / "conformance"
@@ -87,4 +87,4 @@ def test_both_checks_agree_on_a_file_with_one_value_changed():
 
 def test_a_schema_with_a_keyword_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match="dependentRequired"):
-        schemas.quick_check.quick_check(json.loads('{"dependentRequired": {}}'))  # type: ignore[attr-defined]
+        quick_check({"dependentRequired": {}})
