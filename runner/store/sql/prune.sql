@@ -17,7 +17,7 @@ WITH batch AS MATERIALIZED (
      LIMIT :limit::integer
        FOR UPDATE SKIP LOCKED
 ), theirs AS MATERIALIZED (
-    SELECT id, run_id, status, dependents
+    SELECT id, run_id, status
       FROM headrace.job
      WHERE run_id = ANY (ARRAY(SELECT id FROM batch))
 ), held AS MATERIALIZED (
@@ -49,8 +49,7 @@ WITH batch AS MATERIALIZED (
                           WHERE id = edge.job_id
                             AND status = 'waiting'
                          OFFSET 0) outside
-     WHERE theirs.dependents > 0
-       AND EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
 ), old_run AS MATERIALIZED (
     SELECT id FROM batch WHERE id NOT IN (SELECT run_id FROM kept)
 ), old_job AS MATERIALIZED (
@@ -74,7 +73,7 @@ SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
 -- name: prune_jobs
 -- Jobs without a run.
 WITH batch AS MATERIALIZED (
-    SELECT id, dependents
+    SELECT id
       FROM headrace.job
      WHERE id > :after::uuid
        AND run_id IS NULL
@@ -95,8 +94,7 @@ WITH batch AS MATERIALIZED (
                           WHERE id = edge.job_id
                             AND status = 'waiting'
                          OFFSET 0) dependant
-     WHERE batch.dependents > 0
-       AND EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
 ), old_job AS MATERIALIZED (
     SELECT id FROM batch WHERE id NOT IN (SELECT id FROM kept)
 ), edges AS (
