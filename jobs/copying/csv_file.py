@@ -160,6 +160,8 @@ class _Copy:
     def _fits_binary(self) -> bool:
         if self._rewrites or len(self._fields) < 2 or self._intake.metadata.has_line:
             return False
+        if self._form.escape is not None:
+            return False  # Where a record ends is not known before it is parsed.
         return arrow_types(list(self._taken.values())) is not None
 
     def _binary(self, file: IO[str], header: Header) -> tuple[int, int] | None:

@@ -208,7 +208,10 @@ class Daemon:
             StoreUnavailable: Tried again at the next turn, however far it came.
         """
         self._scheduler.refresh(self._clock.now())
+        # With thousands of pipelines each part may take as long as the lease.
+        self._renew(self._headrace.database, term)
         self._triggers.refresh(term)
+        self._renew(self._headrace.database, term)
         self._outdated = False
 
     def _lead(self, tx: Transaction) -> None:
@@ -219,10 +222,11 @@ class Daemon:
         self._renew(tx)
         self._triggers.look(tx)
 
-    def _renew(self, tx: Transaction | Database) -> None:
+    def _renew(self, tx: Transaction | Database, term: int | None = None) -> None:
+        held = self._term if term is None else term
         row = tx.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
-        if row is None or row["term"] != self._term:
-            raise LeadershipLost(f"term {self._term} is over")
+        if row is None or row["term"] != held:
+            raise LeadershipLost(f"term {held} is over")
 
     def _prune(self) -> None:
         """Delete what is left over, in a thread: the lease must not wait for it.

@@ -6,23 +6,11 @@ pydantic, which takes a tenth of a second to load, judges the rest: `typed_value
 
 import types
 import typing
-from collections.abc import Callable
 from typing import Any
 
-KeyPath = tuple[str | int, ...]
-IsTemplate = Callable[[object], bool]
+from headrace.model.mismatch import IsTemplate, Mismatch
 
-
-class Mismatch(Exception):
-    """A value that does not fit. `path` leads to the part of it that does not.
-
-    `rule` says which rule it breaks, where it is of the right type.
-    """
-
-    def __init__(self, path: KeyPath, rule: str = "") -> None:
-        super().__init__(rule)
-        self.path = path
-        self.rule = rule
+__all__ = ["IsTemplate", "Mismatch", "fit"]
 
 
 def fit(value: Any, hint: Any, is_template: IsTemplate | None = None) -> Any:

@@ -26,8 +26,8 @@ from pydantic import (
 )
 from pydantic.errors import PydanticUserError
 
-from headrace.model.argument_types import IsTemplate, KeyPath, Mismatch
 from headrace.model.duration import PATTERN, parse_duration_s
+from headrace.model.mismatch import IsTemplate, KeyPath, Mismatch
 from headrace.model.paramtypes import read
 
 _DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"

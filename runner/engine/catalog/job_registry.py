@@ -12,7 +12,7 @@ from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.job_files import digest_of, folders_of
 from headrace.engine.catalog.job_modules import JobModules, class_of_its_file, is_job
 from headrace.engine.catalog.job_type import JobType
-from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers, describe
+from headrace.engine.catalog.type_hints import describe
 from headrace.errors import InvalidPayload, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
@@ -115,18 +115,16 @@ class Registry:
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
         try:
-            known = self.get(job).parameters
+            return self.get(job).kept_as_text
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if accepts_text_and_numbers(one.type)]
 
     def kept_digits(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
         try:
-            known = self.get(job).parameters
+            return self.get(job).kept_digits
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if accepts_decimals(one.type)]
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked and read by their type hints.
