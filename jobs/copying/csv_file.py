@@ -169,7 +169,9 @@ class _Copy:
         types = arrow_types(list(self._taken.values())) or {}
         by_field = {str(at): types[column.name] for at, column in self._taken.items()}
         every = {str(at): None for at in range(len(self._fields))} | by_field
-        found = typed_batches(self._records(file, header), every, self._form)
+        records = self._records(file, header)
+        assert isinstance(records, CsvRecords), "an escape character is no matter of this way"
+        found = typed_batches(records, every, self._form)
         if len(self._taken) < len(self._fields):
             found = without_dropped(found, {str(at): at for at in self._taken})
         intake = self._intake
