@@ -4,6 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,9 +79,14 @@ def public_names(tree: ast.AST) -> Iterator[str]:
                 yield from public_names(node)
 
 
+@cache
+def public_names_in(text: str) -> frozenset[str]:
+    return frozenset(public_names(ast.parse(text)))
+
+
 def named(modules: Mapping[str, str]) -> dict[str, set[str]]:
     return {
-        module: {module.rpartition(".")[2], *public_names(ast.parse(text))}
+        module: {module.rpartition(".")[2], *public_names_in(text)}
         for module, text in modules.items()
     }
 
