@@ -47,6 +47,13 @@ class BackgroundLook:
             raise error
         return changed
 
+    @property
+    def pending(self) -> bool:
+        """Return whether a look goes on, or has an outcome that nobody was told of yet."""
+        with self._lock:
+            at_work = self._thread is not None and self._thread.is_alive()
+            return at_work or self._changed or self._error is not None
+
     def _wait(self, thread: threading.Thread, began: float, patience_s: float | None) -> None:
         while True:
             age_s = time.monotonic() - began
@@ -66,7 +73,11 @@ class BackgroundLook:
     def _say(self, meanwhile: str) -> None:
         if not self._said:
             self._said = True
-            log.warning("reading %s takes long (many files, or a mount that hangs?); %s", self._what, meanwhile)
+            log.warning(
+                "reading %s takes long (many files, or a mount that hangs?); %s",
+                self._what,
+                meanwhile,
+            )
 
     def _run(self) -> None:
         try:
