@@ -78,11 +78,13 @@ class Sizes:
     items: int = 1000
     urgent: int = 20
     rows: int = 1_000_000
+    runs: int = 200_000
 
 
 QUICK = Sizes(
     few=200, many=1000, wide=500, old=20_000, idle_s=10, schedules=50, pipelines=50,
     producers=200, hops=20, fan=50, items=50, urgent=10, rows=20_000,
+    runs=2000,
 )  # fmt: skip
 
 
@@ -94,6 +96,7 @@ def menu(*, quick: bool) -> list[Workload]:
         *queue_workloads(of),
         *run_workloads(of),
         *large_workloads(of),
+        *growth_workloads(of),
         *data_workloads(of),
     ]
 
@@ -205,6 +208,36 @@ def large_workloads(of: Sizes) -> list[Workload]:
                  {"count": of.schedules, **_TWO}, OURS, more_is_better=False),
         )),
     ]  # fmt: skip
+
+
+def growth_workloads(of: Sizes) -> list[Workload]:
+    """Return what grows with the number of runs and of workers; ten times the runs is by itself."""
+    return [
+        Workload("growth-history", "Growth of the history", _growth_cases(of, of.runs)),
+        Workload("growth-history-large", "Growth of the history, ten times the runs",
+                 _growth_cases(of, of.runs * 10)),
+        Workload("growth-workers", "Growth of the workers", tuple(
+            Case(f"workers-{workers}", f"{workers} workers, idle", "% of a core", "idle",
+                 {"seconds": of.idle_s, "workers": workers}, OURS, more_is_better=False)
+            for workers in (1, 8, 32)
+        )),
+    ]  # fmt: skip
+
+
+def _growth_cases(of: Sizes, runs: int) -> tuple[Case, ...]:
+    """Return the cases of one history; they share its database."""
+    of_it: dict[str, Any] = {"keep": f"bench_growth_{runs}", "entries": OURS}
+    title = f"{runs * 5:,} ended jobs in {runs:,} runs"
+    return (
+        Case(f"growth-{runs}", f"{title}: slowest listing", "ms", "growth_history",
+             {"runs": runs, "pruned": runs // 10}, more_is_better=False, limit_s=3600, **of_it),
+        *(
+            drain(of.many, key=f"growth-{runs}-{'pruned' if pruning else 'kept'}",
+                  title=f"{title}, {'old ones being deleted' if pruning else 'kept'}",
+                  module="growth_work", extra={"runs": runs, "pruning": pruning}, **of_it)
+            for pruning in (False, True)
+        ),
+    )  # fmt: skip
 
 
 def data_workloads(of: Sizes) -> list[Workload]:

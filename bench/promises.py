@@ -104,6 +104,23 @@ def _data() -> list[Promise]:
     ]  # fmt: skip
 
 
+def _growth() -> list[Promise]:
+    return [
+        promise
+        for runs in (200_000, 2_000_000)
+        for promise in (
+            Promise(f"{runs:,} runs: slowest listing or metrics, ms", f"growth-{runs}", 30),
+            Promise(f"{runs:,} runs: deleted a second", f"growth-{runs}", 5000, at_least=True,
+                    number="pruned_per_s"),
+            Promise(
+                f"{runs:,} runs: drain while old ones are deleted ÷ while none are",
+                f"growth-{runs}-pruned", 0.9, at_least=True,
+                others=("headrace",), over_case=f"growth-{runs}-kept",
+            ),
+        )
+    ]  # fmt: skip
+
+
 def _real() -> list[Promise]:
     """Return those of jobs that write a row or say something."""
     rates = [
@@ -149,6 +166,7 @@ PROMISES = [
     Promise("idle: PSS, MB", "idle", 200, number="pss_mb"),
     Promise("idle: transactions a second", "idle", 2, number="transactions_per_s"),
     Promise("500 schedules in one second: last run dispatched after, ms", "schedules", 1000),
+    *_growth(),
     *_data(),
 ]  # fmt: skip
 

@@ -144,20 +144,17 @@ class ArchiveRows(CheckedJob):
         archive_limits.refuse_all_but_one(into=into, path=path)
         self.table, self.into, self.path, self.column = table, into or table, path, column
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
-        self.batch_size, self.batch_limit = batch_size, batch_limit
+        self.batch_size, self.batch_limit, self.detaches = batch_size, batch_limit, bool(partitions)
         self.keep_rows, self.target_connection = keep_rows, target_connection
-        self.detaches = partitions == "detach"
         # Where it is given, null is the control database, and not "the same one".
-        given = "target_connection" in self.payload
-        self.across = given and target_connection != self.connection
+        self.across = "target_connection" in self.payload and target_connection != self.connection
         self.apart = self.across or path is not None
         self._refuse_together(older_than, wait, children)
         self.age = None if older_than is None else age_of("older_than", older_than)
         self.wait_s = seconds_of("wait", wait) or 0.0
         self.branch = Branch(table, self.into, children=tuple(children_of(children, self.into)))
-        lock_wait_s = seconds_of("lock_wait", lock_wait)
-        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s,
-                         known=not self.across)  # fmt: skip
+        how = order == "desc", keep_rows, seconds_of("lock_wait", lock_wait)
+        self.pick = Pick(table, self.into, column, where, *how, known=not self.across)
         self.refuse_checks_of(self.into)
 
     def handle(self) -> dict[str, Any]:

@@ -120,14 +120,9 @@ class HttpExtract(AsksServers, StoresRows, CheckedJob):
     ) -> None:
         super().__init__(**kwargs)
         _require((into is None) != (path is None), "HttpExtract takes either into or path")
-        _require(body is None or method == "POST", "a body needs method: POST")
         _require(records is None or self.format == "json", "records needs format: json")
         _require(into is not None or self.paginator is None, "paginator needs into")
-        in_body = self.paginator is not None and self.paginator.in_body
-        _require(
-            not in_body or (method == "POST" and isinstance(body or {}, dict)),
-            "paginator.cursor_body_path needs method: POST and a body that is a mapping",
-        )
+        self.refuse_body(method, body)
         _require(max_mb >= 1, "max_mb must be at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
         self.path, self.records, self.max_mb = path, records, max_mb

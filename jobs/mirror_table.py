@@ -136,11 +136,6 @@ class MirrorTable(CheckedJob):
             on_schema_change, replace_strategy, indexes, foreign_keys, reset_sequences,
             verify, Expectation.read(expect),
         )  # fmt: skip
-        if replace_strategy == "swap" and (tables or self.payload.keys() & _OF_SNAPSHOTS):
-            raise InvalidPayload(
-                "replace_strategy: swap is for one source_table, without indexes, foreign_keys, "
-                "reset_sequences, verify and jobs: several tables keep what they are"
-            )
         self.jobs, self.most_bytes = read_jobs(jobs, split_tables_larger_than)
         self.source_connection = source_connection or self.connection
         self.target_connection = target_connection or self.connection
@@ -274,6 +269,13 @@ class MirrorTable(CheckedJob):
         Raises:
             InvalidPayload: naming both.
         """
+        if self.payload.get("replace_strategy") == "swap" and (
+            tables or self.payload.keys() & _OF_SNAPSHOTS
+        ):
+            raise InvalidPayload(
+                "replace_strategy: swap is for one source_table, without indexes, foreign_keys, "
+                "reset_sequences, verify and jobs: several tables keep what they are"
+            )
         if tables is None:
             if not (self.source_table and self.target_table):
                 raise InvalidPayload(

@@ -120,7 +120,9 @@ class QueryExport:
         if by is not None and by not in {one.name for one in columns}:
             names = ", ".join(one.name for one in columns)
             raise JobFailure(f"split.by: the query has no column {by!r}; it has: {names}")
-        types = [arrow_type(one.column) for one in columns]
+        # Text needs no library, nor the time that its import takes.
+        typed = self._form.format in _TYPED
+        types = [arrow_type(one.column) for one in columns] if typed else []
         for _ in count():
             try:
                 # Undone where it fails in the midst of a COPY: the next one needs a transaction.

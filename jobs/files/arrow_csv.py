@@ -182,7 +182,7 @@ class _Values:
         self._dates = [
             n for n, t in types.items() if arrow.types.is_date(t) or arrow.types.is_timestamp(t)
         ]
-        self._compute = library("pyarrow.compute", "") if self._floats or self._dates else None
+        self._compute: Any = library("pyarrow.compute", "") if self._floats or self._dates else None
 
     def refuse_unlike(self, batch: Any, text: str) -> None:
         """Refuse such values in a batch that was read from this text.

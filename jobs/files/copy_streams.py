@@ -27,11 +27,8 @@ _DATES = (
     " day than it means; the database's or the role's own DateStyle setting (or `options` in the"
     " connection's URL) gives another order"
 )
-
-
 # `03/02/04`: read as year-month-day it would be a day that nobody means.
 _SHORT_YEAR = re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1\d{1,2}(?!\d)")
-
 
 _PEEKED_BYTES = 65536
 _OUT_BYTES = 1 << 18

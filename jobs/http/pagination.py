@@ -95,6 +95,17 @@ class Paginator:
         """Whether the next page is asked for in the body."""
         return bool(self.keys.get("cursor_body_path"))
 
+    def refuse_request(self, method: str, body: object) -> None:
+        """Refuse a request that cannot carry the cursor.
+
+        Raises:
+            InvalidPayload: it has no body that is a mapping.
+        """
+        if self.in_body and (method != "POST" or not isinstance(body or {}, dict)):
+            raise InvalidPayload(
+                "paginator.cursor_body_path needs method: POST and a body that is a mapping"
+            )
+
     def following(self, request: Request, page: Page, number: int) -> Request | None:
         """Return the request for the page after the `number`th one; None after the last.
 

@@ -18,7 +18,7 @@ from headrace.jobs.tables.staging_table import STAGED, lock_name, rename_staged
 from headrace.jobs.tables.table_catalog import Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table
 from headrace.jobs.tables.type_fitting import fit
-from headrace.jobs.transfer.made_like_source import complete
+from headrace.jobs.transfer.made_like_source import define_like_source
 from headrace.jobs.transfer.source import PORTABLE, Source, known_types, opened, pour, stage
 from headrace.template import RenderedSql
 
@@ -111,7 +111,7 @@ def add_key_and_indexes(target: "Session", made: Table, source: Source, manner: 
     """Give a table that was made and filled its key, identity, checks and indexes."""
     if manner.indexes != "none":
         add_key(target, made, model=source.model)
-    complete(target, made, source)
+    define_like_source(target, made, source)
     if manner.indexes == "after":
         copy_indexes(target, made, source)
 

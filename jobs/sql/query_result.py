@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import psycopg2
 from psycopg2.extensions import (
@@ -24,7 +25,7 @@ from headrace.model import exact_json
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, CursorResult, Engine
     from sqlalchemy.orm import Session
 
     from headrace.jobapi import Answer
@@ -98,7 +99,10 @@ def as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def _values_as_written(target: "Session | Connection") -> "Session | Connection":
+_heard: "WeakSet[Engine]" = WeakSet()
+
+
+def _values_as_written(target: "Session | Connection") -> "Connection":
     """Have what Python cannot hold read as PostgreSQL writes it, where a statement asks for it.
 
     The driver refuses a date before the year 1, takes infinity for the year 9999, a month for
@@ -106,11 +110,12 @@ def _values_as_written(target: "Session | Connection") -> "Session | Connection"
     """
     from sqlalchemy import event
 
-    engine = connection_of(target).engine
+    connection = connection_of(target)
     # Once for an engine: to listen costs more than a small statement.
-    if not event.contains(engine, "before_cursor_execute", _register):
-        event.listen(engine, "before_cursor_execute", _register)
-    return target
+    if connection.engine not in _heard:
+        event.listen(connection.engine, "before_cursor_execute", _register)
+        _heard.add(connection.engine)
+    return connection
 
 
 def _register(_connection: Any, cursor: Any, *rest: Any) -> None:

@@ -210,6 +210,7 @@ def _prove(session: "Session", one: Partition) -> int:
     found = execute(session, packaged_sql("partition_bound", name=one.name)).one()
     meets = RenderedSql(found.rows_meet, {})
     execute(session, packaged_sql("prove_bounds", table=one.sql, rows_meet=meets))
+    execute(session, packaged_sql("check_bounds", table=one.sql))
     return int(execute(session, packaged_sql("count_rows", table=one.name)).scalar_one())
 
 

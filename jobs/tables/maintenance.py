@@ -104,8 +104,7 @@ def maintained(
 ) -> list[Maintained]:
     """Return the tables that the role may maintain; the others are named in the log.
 
-    With `roots` partitioned tables stand for their partitions. None are those of a partitioned
-    table that has no partition yet.
+    With `roots` partitioned tables stand for their partitions. There may be none yet.
 
     Raises:
         JobFailure: there is none, or the role may maintain none of them.

@@ -49,25 +49,21 @@ def replace_rows(
 ) -> None:
     """Make a table hold exactly the staged rows, `rows` in number, in these columns.
 
-    `columns` are the target's own; its others take their defaults. The target must be locked
-    (`staging_table.lock_rows`), so that nobody else writes to it.
+    `columns` are the target's own; others take their defaults. The target must be locked.
 
-    - `insert_from_staging`: DELETE and INSERT. Readers see the old rows until the job commits,
-      and those of an older snapshot (REPEATABLE READ) even then.
-    - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
-      readers wait meanwhile, and those of an older snapshot find the table empty.
+    - `insert_from_staging`: DELETE and INSERT. Readers see the old rows until the job commits.
+    - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows, but readers
+      wait, and those of an older snapshot find the table empty.
     - `swap`: a new table takes the place of the old one, see `table_swap`.
-    - Where another table's foreign key points here, neither can be: rows are written by key.
-      So it is with `keep_others`, which keeps the values of the target's other columns.
-    `changes` are made when its rows are gone.
+    - By key where another table's foreign key points here, or with `keep_others`, which keeps the
+      values of the other columns. `changes` are made when its rows are gone.
 
     Raises:
         JobFailure: the table cannot be replaced, kept an old row, or refused new ones or `expect`.
     """
     if strategy == "swap":
-        _replace_by_swap(session, target, columns, rows, changes, expect, keep_others)
-        return
-    if target.referenced or keep_others:
+        target = _replace_by_swap(session, target, columns, rows, changes, expect, keep_others)
+    elif target.referenced or keep_others:
         _replace_by_key(session, target, columns, changes, expect)
     else:
         check_loss(session, target, columns, expect)
@@ -90,7 +86,7 @@ def _replace_by_swap(
     changes: Sequence[RenderedSql],
     expect: Expectation,
     keep_others: bool,
-) -> None:
+) -> Table:
     if keep_others:
         raise JobFailure(
             f"{target.written} has values in columns that the rows do not have, and a new table "
@@ -102,7 +98,7 @@ def _replace_by_swap(
     swap(session, target, columns, rows)
     made = writable_table(session, target.written)
     assert made is not None, "it was just put there"
-    advance_sequences(session, made, [column.name for column in columns])
+    return made
 
 
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:

@@ -32,9 +32,7 @@ _PORTABLE = (
 def transfer_picked(
     source: "Session", target: "Session", branch: Branch, *, verify: Verify = "count"
 ) -> tuple[int, int]:
-    """Write the picked rows into the archive on the target's connection.
-
-    Return their number, and how many of them the archive did not have as they are.
+    """Write picked rows into the archive on the target's connection; return all, and the new ones.
 
     By the table's primary key: what a transfer before has left there, whose rows were not deleted
     here any more, is brought to the present values.

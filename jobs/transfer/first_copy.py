@@ -11,7 +11,7 @@ from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import lock_rows
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table
-from headrace.jobs.transfer.made_like_source import complete
+from headrace.jobs.transfer.made_like_source import define_like_source
 from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.template import RenderedSql
 
@@ -75,7 +75,7 @@ def _made(
             check_keys(session, key, source.model.written, made.sql)
         raise
     if like_source:
-        complete(session, made, source)
+        define_like_source(session, made, source)
     return rows
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.others.reading import OtherRows
-from headrace.jobs.sql.failing_values import said_of
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.row_forecast import OpensSessions
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table

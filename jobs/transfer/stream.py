@@ -33,14 +33,15 @@ def stream(
     `name` is what errors call the rows. The servers work at the same time; whichever is quicker
     waits for the other. Of a binary stream the target's server says how many rows there are.
     """
-    outgoing = _Outgoing(source, sent, binary=binary)
-    try:
-        with watched(target, adds_rows=True) if binary else contextlib.nullcontext() as watch:
+    # Begun first: it sends a statement, and none may wait beside the start of a COPY.
+    with watched(target, adds_rows=True) if binary else contextlib.nullcontext() as watch:
+        outgoing = _Outgoing(source, sent, binary=binary)
+        try:
             arrived = copy_in(target, stored, outgoing, name=name, piece=_BUFFER_BYTES)
-        if watch is not None:
-            watch.count_rows(arrived)
-    finally:
-        outgoing.end()
+        finally:
+            outgoing.end()
+    if watch is not None:
+        watch.count_rows(arrived)
     return outgoing.read_rows, arrived
 
 

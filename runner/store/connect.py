@@ -228,15 +228,20 @@ def _leave_read_only(context: Any) -> None:
 
 
 def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
-    """Have the pool replace a connection that the server has closed, without asking the server.
+    """Have the pool replace a connection that the server has closed."""
+    if is_dead(raw):
+        from sqlalchemy.exc import DisconnectionError
+
+        raise DisconnectionError
+
+
+def is_dead(raw: Any) -> bool:
+    """Tell whether the server has closed an idle connection, without asking the server.
 
     A server has nothing to say to an idle client but that it goes. A ping before each use
     would cost a round trip and a transaction.
     """
-    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
-        from sqlalchemy.exc import DisconnectionError
-
-        raise DisconnectionError
+    return bool(raw.closed or select.select([raw.fileno()], [], [], 0)[0])
 
 
 def connect_raw(database_url: str, *, application_name: str, use: Use = Use.OWN) -> ServerSession:

@@ -185,7 +185,7 @@ class JobSessions(OtherSessions):
             del self._held[name]
             ended = held.ended_inside()
             if ended is not False:
-                self._lost.add(name, held.number, ended_inside=bool(ended))
+                self._lost.add(name, held, ended_inside=bool(ended))
             try:
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for

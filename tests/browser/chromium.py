@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # How long a page may take until it shows what is waited for, in seconds.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 _OPTIONS = (
     "--headless",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.copying import binary_copy
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner
@@ -258,3 +259,15 @@ def test_generated_values_come_back_equal(run_job, target, values, format_):
             for one in ("t", "copy")
         ]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("format_", ["csv", "tsv", "json", "jsonl"])
+def test_an_export_of_text_does_not_wait_for_the_import_of_pyarrow(run_job, monkeypatch, format_):
+    def imported(module: str, *_: object) -> None:
+        raise AssertionError(f"{module} was imported")
+
+    monkeypatch.setattr(binary_copy, "library", imported)
+
+    done = run_job(ExportQuery, path=f"one.{format_}", sql="SELECT 1 AS n")
+
+    assert done["row_count"] == 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +14,7 @@ from headrace.model.connection import NamedConnection
 from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
 from tests.support.rows import Rows
+from tests.support.servers import connect
 
 
 @pytest.fixture
@@ -153,3 +155,26 @@ def test_a_large_object_stays_when_a_later_savepoint_is_undone(sessions: JobSess
         assert session.scalar(count) == 1
         session.rollback()
         assert session.scalar(count) == 0
+
+
+def test_a_session_that_is_undone_works_as_its_connections_role_still(
+    rows: Rows, empty_database: str
+) -> None:
+    role = f"loader_{uuid4().hex[:12]}"
+    outside = connect(empty_database)
+    outside.cursor().execute(f"CREATE ROLE {role}")
+    target = {"target": NamedConnection(empty_database, role=role)}
+    made = JobSessions(rows.store, target, JobGuard(), "w")
+    try:
+        made.begin(rows.add("started"), 1)
+        with made.session("target") as session:
+            session.execute(text("SELECT 1"))
+            session.rollback()
+            assert session.scalar(text("SELECT current_user")) == role
+            session.rollback()
+        made.roll_back()
+        made.dirty = made.used = True
+        made.clean()
+    finally:
+        outside.cursor().execute(f"DROP ROLE {role}")
+        outside.close()

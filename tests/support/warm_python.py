@@ -5,9 +5,8 @@ start are imports of SQLAlchemy, pydantic and their like. Here a process of its 
 once, and a start is a fork that becomes what `python -m` makes: folder, environment, streams,
 arguments, `__main__`, and all that runs at exit. Headrace's own modules are imported before the
 fork as well, in a second process forked from the first, once for each set of the variables that a
-few modules read as they are imported; an armed crash point and a statement without its fence get a
-process without them. An environment that speaks to the interpreter itself gets a process from
-scratch.
+few modules read as they are imported; a statement without its fence gets a process without them.
+An environment that speaks to the interpreter itself gets a process from scratch.
 """
 
 import json
@@ -36,7 +35,7 @@ _READ_AT_IMPORT = (
     "HEADRACE_UNKNOWN_CLASS_WAITS_S",
 )
 # What is read before any of them is imported.
-_READ_BEFORE_IMPORT = ("HEADRACE_CRASH_", "UNFENCED")
+_READ_BEFORE_IMPORT = "UNFENCED"
 
 File = int | IO[bytes]
 
@@ -102,10 +101,10 @@ class _Parent:
         with theirs:
             if of is None:
                 self._process = subprocess.Popen(
-                    [sys.executable, Path(__file__).with_name("warm_parent.py")],
+                    [sys.executable, str(Path(__file__).with_name("warm_parent.py"))],
                     cwd=ROOT,
                     env=self.environ,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )
             else:

@@ -10,10 +10,10 @@ from uuid import UUID
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.dispatch.bulk import insert_many, sending_many
-from headrace.engine.dispatch.first_steps import decide_roots
 from headrace.engine.dispatch.rows import add_jobs, run_row
-from headrace.engine.dispatch.stored_plans import keep_plans, stored_plan
+from headrace.engine.dispatch.stored_plans import keep_plans
 from headrace.engine.gating.concurrency import admit_runs, lock_groups
+from headrace.engine.gating.first_steps import decide_roots
 from headrace.engine.gating.gate import message_for, recount
 from headrace.engine.gating.pools import assign_slots
 from headrace.errors import (
@@ -157,15 +157,11 @@ class Dispatcher:
         """
         run_ids = map(str, ids or [new_id() for _ in due])
         plans = dict(zip(run_ids, due, strict=True))
-        stored = {run_id: stored_plan(plan) for run_id, (plan, _trigger) in plans.items()}
-        runs = [
-            run_row(run_id, plan, trigger, stored[run_id][0])
-            for run_id, (plan, trigger) in plans.items()
-        ]
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
-        keep_plans(tx, dict(stored.values()))
+        kept = keep_plans(tx, {run_id: plan for run_id, (plan, _trigger) in plans.items()})
+        runs = [run_row(run_id, *planned, kept[run_id]) for run_id, planned in plans.items()]
         inserted = tx.rows(queries.INSERT_RUNS, runs=exact_json.dumps(runs, default=str), term=term)
         inserted, messages = admit_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from headrace.plan.retry_policy import policy_to_row
 from headrace.store.database import Transaction
 
 
-def stored_plan(plan: Plan) -> tuple[str, str]:
+def steps_as_stored(plan: Plan) -> tuple[str, str]:
     """Return the id of a plan's steps, which is a digest of them, and the steps as JSON."""
     steps: dict[str, dict[str, Any]] = {}
     for job in plan.jobs:
@@ -28,12 +28,18 @@ def stored_plan(plan: Plan) -> tuple[str, str]:
     return str(UUID(bytes=sha256(text.encode()).digest()[:16])), text
 
 
-def keep_plans(tx: Transaction, plans: Mapping[str, str]) -> None:
-    """Store steps by their ids where they are missing; those there are stay to the commit."""
-    there = {str(row["id"]) for row in tx.rows("hold_plans", ids=list(plans))}
-    missing = [{"id": one, "steps": steps} for one, steps in plans.items() if one not in there]
+def keep_plans(tx: Transaction, plans: Mapping[str, Plan]) -> dict[str, str]:
+    """Store the steps of runs' plans where they are missing; returns the plans' ids by the runs'.
+
+    Those that are there stay to the commit.
+    """
+    stored = {run_id: steps_as_stored(plan) for run_id, plan in plans.items()}
+    steps = dict(stored.values())
+    there = {str(row["id"]) for row in tx.rows("hold_plans", ids=list(steps))}
+    missing = [{"id": one, "steps": text} for one, text in steps.items() if one not in there]
     if missing:
         tx.rows("add_plans", plans=json.dumps(missing))
+    return {run_id: plan_id for run_id, (plan_id, _steps) in stored.items()}
 
 
 def _step(name: str, job: PlannedJob) -> dict[str, Any]:

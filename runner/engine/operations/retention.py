@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from headrace.model.ids import first_id_of
 from headrace.store.database import Database, Row
 
 # Short transactions: no lock is held for long, and an interrupted pruning has done its part.
@@ -13,8 +12,6 @@ _RUNS_A_BATCH = 500
 _JOBS_A_BATCH = 2500
 # A batch takes a third of this where nothing else is at work; the rest is left to jobs.
 _PACE_S = 0.08
-# How far a clock may be ahead of PostgreSQL's that made the ids of what is old enough.
-_CLOCKS_S = 3600.0
 
 
 @dataclass
@@ -35,12 +32,10 @@ def prune(database: Database, older_than_s: float) -> Pruned:
         StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
     """
     pruned = Pruned()
-    now = database.rows("clock")[0]["now"].timestamp()
-    until = first_id_of(max(0.0, now - older_than_s + _CLOCKS_S))
 
     def runs(after: UUID) -> Row:
         (done,) = database.rows(
-            "prune_runs", after=after, until=until, older_than_s=older_than_s, limit=_RUNS_A_BATCH
+            "prune_runs", after=after, older_than_s=older_than_s, limit=_RUNS_A_BATCH
         )
         pruned.runs += done["runs"]
         pruned.jobs += done["jobs"]
@@ -48,7 +43,7 @@ def prune(database: Database, older_than_s: float) -> Pruned:
 
     def jobs(after: UUID) -> Row:
         (done,) = database.rows(
-            "prune_jobs", after=after, until=until, older_than_s=older_than_s, limit=_JOBS_A_BATCH
+            "prune_jobs", after=after, older_than_s=older_than_s, limit=_JOBS_A_BATCH
         )
         pruned.jobs += done["jobs"]
         return done

@@ -1,7 +1,7 @@
 -- Retention: deletes what ended long ago, in batches by id, each one statement and one transaction.
 -- Rows are found by arrays of keys: joined to a batch of unknown size, the planner would read the
 -- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
--- kept is looked at once; it ends at ids that were made an hour after what is old enough.
+-- kept is looked at once.
 
 -- name: prune_runs
 -- A run is deleted as a whole. Only jobs that did not complete can be reopened: a run with one that
@@ -11,14 +11,13 @@ WITH batch AS MATERIALIZED (
     SELECT id, parent_job
       FROM headrace.run
      WHERE id > :after::uuid
-       AND id < :until::uuid
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
      ORDER BY id
      LIMIT :limit::integer
        FOR UPDATE SKIP LOCKED
 ), theirs AS MATERIALIZED (
-    SELECT id, run_id, status, dependents
+    SELECT id, run_id, status
       FROM headrace.job
      WHERE run_id = ANY (ARRAY(SELECT id FROM batch))
 ), held AS MATERIALIZED (
@@ -50,8 +49,7 @@ WITH batch AS MATERIALIZED (
                           WHERE id = edge.job_id
                             AND status = 'waiting'
                          OFFSET 0) outside
-     WHERE theirs.dependents > 0
-       AND EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
 ), old_run AS MATERIALIZED (
     SELECT id FROM batch WHERE id NOT IN (SELECT run_id FROM kept)
 ), old_job AS MATERIALIZED (
@@ -75,10 +73,9 @@ SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
 -- name: prune_jobs
 -- Jobs without a run.
 WITH batch AS MATERIALIZED (
-    SELECT id, dependents
+    SELECT id
       FROM headrace.job
      WHERE id > :after::uuid
-       AND id < :until::uuid
        AND run_id IS NULL
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
@@ -97,8 +94,7 @@ WITH batch AS MATERIALIZED (
                           WHERE id = edge.job_id
                             AND status = 'waiting'
                          OFFSET 0) dependant
-     WHERE batch.dependents > 0
-       AND EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
 ), old_job AS MATERIALIZED (
     SELECT id FROM batch WHERE id NOT IN (SELECT id FROM kept)
 ), edges AS (

@@ -49,6 +49,7 @@ export function runView(id, paint) {
     const page = await ask(`${path}/jobs?cursor=${run.next}`);
     run.jobs.push(...page.items);
     run.next = page.next;
+    redraw();
   }
 
   // A foreach over results makes its jobs while the run is under way.
