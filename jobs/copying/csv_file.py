@@ -169,7 +169,7 @@ class _Copy:
         types = arrow_types(list(self._taken.values())) or {}
         by_field = {str(at): types[column.name] for at, column in self._taken.items()}
         every = {str(at): None for at in range(len(self._fields))} | by_field
-        found = typed_batches(self._records(file, header), every, self._form)
+        found = typed_batches(self._checked_records(file, header), every, self._form)
         if len(self._taken) < len(self._fields):
             found = without_dropped(found, {str(at): at for at in self._taken})
         intake = self._intake
@@ -235,6 +235,9 @@ class _Copy:
     def _records(self, file: IO[str], header: Header) -> Records:
         if self._form.escape is not None:
             return EscapedRecords(file, Lines(header.lines))
+        return self._checked_records(file, header)
+
+    def _checked_records(self, file: IO[str], header: Header) -> CsvRecords:
         dates = {
             at: column.name
             for at, column in self._taken.items()
