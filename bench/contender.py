@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from bench import rows
+
 ROOT = Path(__file__).resolve().parent.parent
 _STOP_LIMIT_S = 15.0
 
@@ -44,6 +46,10 @@ class Contender:
     def __init__(self, place: Place, variant: str = "") -> None:
         self.place = place
         self.variant = variant
+        # Which of its kinds of jobs are enqueued from now on: other than by a mark, only Headrace
+        # has several. The others' workers insert rows if they are started while `inserts` is set.
+        self.work = ""
+        self.inserts = False
         self._workers: list[subprocess.Popen[bytes]] = []
 
     # -- what an adapter says ---------------------------------------------------------
@@ -78,6 +84,15 @@ class Contender:
         del numbers
         raise NotNatural
 
+    def make_target(self) -> None:
+        """Make a second database, for the work that writes to one."""
+        raise NotNatural
+
+    def scalar(self, sql: str) -> Any:
+        """Return the one value of a query, in the run's database."""
+        del sql
+        raise NotNatural
+
     def finished(self) -> int:
         """Return how many jobs' final statuses are stored. Durable systems only."""
         raise NotNatural
@@ -89,7 +104,7 @@ class Contender:
 
     def start_workers(self, processes: int) -> None:
         """Start worker processes; returns at once."""
-        environment = child_environment() | self.environment()
+        environment = child_environment() | self.environment() | rows.environment(self.inserts)
         for number, command in enumerate(self.worker_commands(processes)):
             log = (self.place.scratch / f"worker-{number}.log").open("wb")
             self._workers.append(

@@ -11,7 +11,19 @@ QUEUES = (
 ALL = ("headrace", "headrace-1", *QUEUES[1:])
 CHAINED = tuple(key for key in ALL if key != "bare-1")
 FANNED = ("headrace", "headrace-1", "rq-fork", "rq-simple", "celery-pg", "dramatiq", "huey")
+_TWO = {"processes": 2}
 OURS = ("headrace",)
+# Those that store each job's status, and can write a row beside it.
+DURABLE = (
+    "headrace",
+    "celery-pg",
+    "procrastinate",
+    "pgqueuer-1",
+    "pgqueuer-10",
+    "bare-2",
+    "bare-1",
+)
+_BESIDE = ("pgqueuer-1", "bare-2")
 
 
 @dataclass(frozen=True)
@@ -63,21 +75,70 @@ class Sizes:
     producers: int = 2000
     hops: int = 100
     fan: int = 200
+    items: int = 1000
     urgent: int = 20
     rows: int = 1_000_000
+    runs: int = 200_000
 
 
 QUICK = Sizes(
     few=200, many=1000, wide=500, old=20_000, idle_s=10, schedules=50, pipelines=50,
-    producers=200, hops=20, fan=50, urgent=10, rows=20_000,
+    producers=200, hops=20, fan=50, items=50, urgent=10, rows=20_000,
+    runs=2000,
 )  # fmt: skip
-_TWO = {"processes": 2}
 
 
 def menu(*, quick: bool) -> list[Workload]:
     """Return all workloads; `quick` is for trying whether they run, not for numbers."""
     of = QUICK if quick else Sizes()
-    return [*queue_workloads(of), *run_workloads(of), *large_workloads(of), *data_workloads(of)]
+    return [
+        *real_workloads(of),
+        *queue_workloads(of),
+        *run_workloads(of),
+        *large_workloads(of),
+        *growth_workloads(of),
+        *data_workloads(of),
+    ]
+
+
+def real_workloads(of: Sizes) -> list[Workload]:
+    """Return those whose jobs do what a queue is used for: write a row, or say something."""
+    return [
+        Workload("sql", "SQL jobs, one row each", (
+            inserts(of.few, "sql", "RunSql, one INSERT", DURABLE),
+        )),
+        Workload("python", "Python jobs with a session, one row each", (
+            inserts(of.few, "python", "get_db() and one INSERT", ("headrace", *_BESIDE)),
+        )),
+        Workload("sql-target", "SQL jobs on a named connection", (
+            inserts(of.few, "sql-target", "one INSERT on another database", OURS),
+            inserts(of.few, "sql", "beside it: one INSERT", _BESIDE, key="sql-target-beside"),
+        )),
+        Workload("log", "Jobs that log three lines", tuple(
+            drain(of.few * 2, key=key, title=title, entries=OURS, extra={"work": work})
+            for key, title, work in (
+                ("log", "three lines in the log", "log"), ("log-silent", "beside it: silent", "")
+            )
+        )),
+        Workload("chain-sql", "Chain of SQL jobs", (
+            Case("chain-sql", f"chain of {of.hops} INSERTs", "ms/hop", "insert_chain",
+                 {"jobs": of.hops, "work": "sql", **_TWO}, DURABLE[:-1], more_is_better=False),
+        )),
+        Workload("foreach-sql", "A foreach of SQL jobs under `headrace up`", (
+            *(Case(key, f"1 → {of.items:,} → 1{title}", "jobs/s", "foreach_inserts",
+                   {"items": of.items, "watched": watched, **_TWO}, OURS)
+              for key, title, watched in (
+                  ("foreach-sql", "", False), ("foreach-sql-watched", ", watched", True))),
+            inserts(of.few, "sql", "beside it: RunSql, one INSERT", ("headrace", *_BESIDE),
+                    key="foreach-sql-beside"),
+        )),
+    ]  # fmt: skip
+
+
+def inserts(jobs: int, work: str, title: str, entries: tuple[str, ...], key: str = "") -> Case:
+    """Return a case that empties a queue of jobs that insert a row each."""
+    parameters = {"jobs": jobs, "work": work, "limit_s": 120.0, **_TWO}
+    return Case(key or work, title, "jobs/s", "inserts", parameters, entries, limit_s=300)
 
 
 def queue_workloads(of: Sizes) -> list[Workload]:
@@ -119,6 +180,12 @@ def run_workloads(of: Sizes) -> list[Workload]:
             Case("pipelines", f"{of.pipelines:,} pipelines of 5 steps", "jobs/s", "pipelines",
                  {"count": of.pipelines, **_TWO}, OURS),
         )),
+        Workload("growth-pipelines", "As the number of pipelines grows", tuple(
+            Case(f"growth-pipelines-{count}", f"{count:,} pipelines, start to ready", "s",
+                 "growth_pipelines", {"count": count, "idle_s": of.idle_s / 3}, OURS,
+                 more_is_better=False)
+            for count in (of.pipelines, of.pipelines * 10)
+        )),
         Workload("processes", "Worker processes", counts),
     ]  # fmt: skip
 
@@ -141,6 +208,36 @@ def large_workloads(of: Sizes) -> list[Workload]:
                  {"count": of.schedules, **_TWO}, OURS, more_is_better=False),
         )),
     ]  # fmt: skip
+
+
+def growth_workloads(of: Sizes) -> list[Workload]:
+    """Return what grows with the number of runs and of workers; ten times the runs is by itself."""
+    return [
+        Workload("growth-history", "Growth of the history", _growth_cases(of, of.runs)),
+        Workload("growth-history-large", "Growth of the history, ten times the runs",
+                 _growth_cases(of, of.runs * 10)),
+        Workload("growth-workers", "Growth of the workers", tuple(
+            Case(f"workers-{workers}", f"{workers} workers, idle", "% of a core", "idle",
+                 {"seconds": of.idle_s, "workers": workers}, OURS, more_is_better=False)
+            for workers in (1, 8, 32)
+        )),
+    ]  # fmt: skip
+
+
+def _growth_cases(of: Sizes, runs: int) -> tuple[Case, ...]:
+    """Return the cases of one history; they share its database."""
+    of_it: dict[str, Any] = {"keep": f"bench_growth_{runs}", "entries": OURS}
+    title = f"{runs * 5:,} ended jobs in {runs:,} runs"
+    return (
+        Case(f"growth-{runs}", f"{title}: slowest listing", "ms", "growth_history",
+             {"runs": runs, "pruned": runs // 10}, more_is_better=False, limit_s=3600, **of_it),
+        *(
+            drain(of.many, key=f"growth-{runs}-{'pruned' if pruning else 'kept'}",
+                  title=f"{title}, {'old ones being deleted' if pruning else 'kept'}",
+                  module="growth_work", extra={"runs": runs, "pruning": pruning}, **of_it)
+            for pruning in (False, True)
+        ),
+    )  # fmt: skip
 
 
 def data_workloads(of: Sizes) -> list[Workload]:

@@ -1,15 +1,18 @@
-"""Measures the stages of a job in our worker: `python -m bench.profile [JOBS] [--write]`.
+"""Measures the stages of a job in our worker: `python -m bench.profile [JOBS] [--sql] [--write]`.
 
 One worker child runs in this process, its functions wrapped from outside with two readings of
 the clock each. A stage's time is its own: what a wrapped function inside it takes is not counted
 twice. A second run, whose commits do not wait for the disk, says how much of it is waiting, and
 a third one what a job costs that shares its commit with no other.
-`--write` puts the table into docs/performance.md, whose words around it are by hand.
+`--sql` profiles RunSql with one INSERT instead of a no-op. `--write` puts the table into
+docs/performance.md, whose words around it are by hand.
 """
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +24,7 @@ from bench.servers import running
 from bench.workloads.warm import prepare
 
 _LOOP = "the loop itself"
+_INSERT = "INSERT INTO effect (n) VALUES ({{ params.n }})"
 
 # Microseconds and calls a job, by stage.
 Costs = dict[str, tuple[float, float]]
@@ -103,6 +107,7 @@ def instrument() -> Stages:
 
     stages = Stages()
     stages.wrap(Consumer, "_exchange", "take: the round trip to Redis")
+    _instrument_sql(stages)
     for name in ("take", "take_waiting"):
         stages.wrap(Consumer, name, "take: packing and parsing")
     stages.wrap(AttemptStore, "_run", "PostgreSQL: statements with their commits")
@@ -125,15 +130,31 @@ def instrument() -> Stages:
     return stages
 
 
+def _instrument_sql(stages: Stages) -> None:
+    from headrace.jobs import run_sql
+    from headrace.jobs.statements import user_sql
+    from headrace.store.sessions import JobSessions
+
+    stages.wrap(JobSessions, "_begun", "session: begin and mark")
+    stages.wrap(JobSessions, "commit_control", "session: commit, and put in order")
+    stages.wrap(user_sql, "outcome_of", "handle: the statement and its outcome")
+    stages.wrap(run_sql, "render_script", "handle: rendering SQL")
+
+
 def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs:
     """Drain `jobs` jobs as the only child of a worker; returns µs and calls a job by stage."""
     from headrace.engine.workers.rq_callbacks import WorkerSide
     from headrace.queue.shared_memory import ChildRecords
 
     marks = prepare(adapter, jobs)
-    adapter.enqueue_many(range(jobs))
-    marks.open()
     headrace = adapter.headrace
+    if "--sql" in sys.argv:
+        adapter.query("CREATE TABLE IF NOT EXISTS effect (n integer)")
+        payloads = ({"sql": _INSERT, "params": {"n": n}} for n in range(jobs))
+        headrace.dispatcher.dispatch_many("RunSql", payloads)
+    else:
+        adapter.enqueue_many(range(jobs))
+    marks.open()
     side = WorkerSide(
         replace(headrace.settings, max_jobs_per_child=jobs, **settings),
         headrace.database_url,
@@ -142,11 +163,29 @@ def drain(adapter: Adapter, stages: Stages, jobs: int, **settings: Any) -> Costs
         "profile",
         headrace.settings.queues,
         1,
+        keys=headrace.keys,
     )
+    side.about_to_fork(0)
     record = ChildRecords(1).record(0)
-    began = time.perf_counter()
-    side.run_child(record)
-    return stages.take(jobs, time.perf_counter() - began)
+    with _output_given_back():
+        began = time.perf_counter()
+        side.run_child(record)
+        whole_s = time.perf_counter() - began
+    return stages.take(jobs, whole_s)
+
+
+@contextmanager
+def _output_given_back() -> Iterator[None]:
+    """Put back, at the end, the standard streams that a worker's child makes the log's."""
+    streams = sys.stdout, sys.stderr
+    kept = os.dup(1), os.dup(2)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        for place, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, place)
+            os.close(descriptor)
 
 
 def main() -> None:
@@ -165,8 +204,9 @@ def main() -> None:
         finally:
             adapter.close()
         about = machine.describe(stand)
+    kind = "RunSql" if "--sql" in sys.argv else "no-op"
     head = (
-        f"{jobs:,} no-op jobs, one worker process: {about['cpu']}, {about['cores']} cores,"
+        f"{jobs:,} {kind} jobs, one worker process: {about['cpu']}, {about['cores']} cores,"
         f" Python {about['python']}, one page flushed in {about['flush']},"
         f" {datetime.now(UTC):%Y-%m-%d}."
     )

@@ -104,7 +104,47 @@ def _data() -> list[Promise]:
     ]  # fmt: skip
 
 
+def _growth() -> list[Promise]:
+    return [
+        promise
+        for runs in (200_000, 2_000_000)
+        for promise in (
+            Promise(f"{runs:,} runs: slowest listing or metrics, ms", f"growth-{runs}", 30),
+            Promise(f"{runs:,} runs: deleted a second", f"growth-{runs}", 5000, at_least=True,
+                    number="pruned_per_s"),
+            Promise(
+                f"{runs:,} runs: drain while old ones are deleted ÷ while none are",
+                f"growth-{runs}-pruned", 0.9, at_least=True,
+                others=("headrace",), over_case=f"growth-{runs}-kept",
+            ),
+        )
+    ]  # fmt: skip
+
+
+def _real() -> list[Promise]:
+    """Return those of jobs that write a row or say something."""
+    rates = [
+        Promise(f"{text} ÷ {other}", case, bound, True, others=(entry,))
+        for case, text in (("sql", "RunSql, one INSERT"), ("python", "`get_db()`, one INSERT"))
+        for entry, other, bound in (
+            ("bare-2", "the bare loop's, two commits", 1.0),
+            ("pgqueuer-1", "PgQueuer's, one job a query", 1.5),
+        )
+    ]
+    return [
+        *rates,
+        Promise("RunSql on another database ÷ the bare loop's", "sql-target", 0.6, True,
+                others=("bare-2",), over_case="sql-target-beside"),
+        Promise("three lines in the log ÷ the silent job's", "log", 0.6, True,
+                others=("headrace",), over_case="log-silent"),
+        Promise("chain of INSERTs: hop ÷ the bare loop's", "chain-sql", 1.5, others=("bare-2",)),
+        Promise("foreach under `headrace up` ÷ a queue of RunSql", "foreach-sql", 0.9, True,
+                others=("headrace",), over_case="foreach-sql-beside"),
+    ]  # fmt: skip
+
+
 PROMISES = [
+    *_real(),
     *_drain(2000),
     *_drain(20_000),
     Promise("chain: hop ÷ the best durable peer's", "chain", 0.7, others=_DURABLE),
@@ -115,8 +155,8 @@ PROMISES = [
         "1 → 10,000 → 1: rate ÷ the drain's", "fan-10000", 0.7, True,
         number="jobs_per_s", others=("headrace",), over_case="drain-20000",
     ),
-    Promise("bulk enqueue, jobs/s", "enqueue-bulk", 10_000, True),
-    Promise("enqueue one by one, jobs/s", "enqueue-one", 1500, True),
+    Promise("bulk enqueue, jobs/s", "enqueue-bulk", 40_000, True),
+    Promise("enqueue one by one ÷ the bare loop's", "enqueue-one", 0.8, True, others=("bare-2",)),
     Promise(
         "drain beside 5,000,000 finished jobs ÷ beside none", "history-5000000", 0.9, True,
         others=("headrace",), over_case="history-0",
@@ -126,6 +166,7 @@ PROMISES = [
     Promise("idle: PSS, MB", "idle", 200, number="pss_mb"),
     Promise("idle: transactions a second", "idle", 2, number="transactions_per_s"),
     Promise("500 schedules in one second: last run dispatched after, ms", "schedules", 1000),
+    *_growth(),
     *_data(),
 ]  # fmt: skip
 

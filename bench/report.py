@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart, promises
-from bench.peerage import ENTRIES
+from bench.peerage import BY_KEY, ENTRIES
 
 _STATUS = {
     "each": "each job",
@@ -31,10 +31,19 @@ _DETAILS = {
     "dlt_s": ("dlt, s", "{:.1f}"),
     "sling_s": ("sling, s", "{:.1f}"),
     "peak_mb": ("peak memory of the worker, MB", "{:.0f}"),
+    "jobs_ms": ("slowest listing of jobs, ms", "{:.1f}"),
+    "runs_ms": ("slowest listing of runs, ms", "{:.1f}"),
+    "metrics_ms": ("`/metrics`, ms", "{:.1f}"),
+    "pruned_per_s": ("runs deleted a second", "{:,.0f}"),
+    "connections": ("connections to PostgreSQL", "{:.0f}"),
     "most_ms": ("longest wait, ms", "{:.1f}"),
     "last_started_ms": ("last job started, ms", "{:.0f}"),
     "last_finished_ms": ("last run finished, ms", "{:.0f}"),
 }
+
+# The table that leads: jobs that write a row; and the one of jobs that do nothing.
+_REAL = ("sql", "python", "chain-sql")
+_NOTHING = ("drain", "enqueue", "chain", "fan")
 
 Case = dict[str, Any]
 
@@ -46,11 +55,11 @@ def write(results: Path, page: Path) -> None:
         return
     cases = {case["key"]: case | {"of": one} for one in files for case in one["cases"]}
     picture = page.with_name("performance.svg")
-    parts = [_machine(files), promises.table(cases)]
+    parts = [_machine(files), promises.table(cases), _compared(cases, _REAL, "Work")]
     if drains := [case for key, case in cases.items() if key.startswith("drain-")]:
         picture.write_text(chart.bars(drains[0], ENTRIES))
         parts.append(f"![{drains[0]['title']}, jobs per second]({picture.name})")
-    parts += [_compared(cases), _ours(cases), _remarks(cases)]
+    parts += [_compared(cases, _NOTHING, "No-op"), _ours(cases), _remarks(cases)]
     text = "\n\n".join(part for part in parts if part)
     put(page, "bench", text)
     print(f"\nwritten: {page}, {picture}")
@@ -84,16 +93,15 @@ def _machine(files: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _compared(cases: dict[str, Case]) -> str:
-    """Return the table of all systems."""
-    shown = [case for case in cases.values() if case["compared"]]
-    order = ("drain", "enqueue", "chain", "fan")
-    shown.sort(key=lambda case: order.index(case["key"].partition("-")[0]))
+def _compared(cases: dict[str, Case], keys: tuple[str, ...], head: str) -> str:
+    """Return the table of all systems in the cases whose key, or its first word, is given."""
+    shown = [case for case in cases.values() if case["compared"] and _family(case) in keys]
+    shown.sort(key=lambda case: keys.index(_family(case)))
     if not shown:
         return ""
     titles = [f"{case['title']}, {case['unit']}" for case in shown]
     lines = [
-        "| | status in PostgreSQL | " + " | ".join(titles) + " |",
+        f"| {head} | status in PostgreSQL | " + " | ".join(titles) + " |",
         "|---|---|" + "--:|" * len(titles),
     ]
     for entry in ENTRIES:
@@ -103,6 +111,12 @@ def _compared(cases: dict[str, Case]) -> str:
     return "\n".join(lines)
 
 
+def _family(case: Case) -> str:
+    """Return the key that stands for a case: its own, or the first word of it."""
+    key: str = case["key"]
+    return key if key in _REAL else key.partition("-")[0]
+
+
 def _ours(cases: dict[str, Case]) -> str:
     """Return the table of what is measured of Headrace alone, or beside the bare loop."""
     lines = []
@@ -110,7 +124,7 @@ def _ours(cases: dict[str, Case]) -> str:
         if case["compared"]:
             continue
         for key, result in case["results"].items():
-            name = case["title"] if key == "headrace" else f"{case['title']} (bare loop)"
+            name = case["title"] if key == "headrace" else f"{case['title']} ({BY_KEY[key].label})"
             details = "; ".join(
                 f"{title} {form.format(result[field])}"
                 for field, (title, form) in _DETAILS.items()

@@ -13,6 +13,7 @@ import psycopg2.errors
 import redis
 from sqlalchemy.engine import make_url
 
+from bench.rows import TABLE
 from headrace.store import embedded
 
 
@@ -37,10 +38,12 @@ class Stand:
             line.close()
 
     def fresh(self, name: str) -> str:
-        """Return the URL of a new, empty database; everything in Valkey is gone."""
+        """Return the URL of a new database with an empty `bench_row`; Valkey is emptied."""
         self.drop(name)
         self.execute(f'CREATE DATABASE "{name}"')
-        return self.settled(name)
+        url = self.settled(name)
+        Stand(url, self.redis_url, self.home).execute(TABLE)
+        return url
 
     def settled(self, name: str) -> str:
         """Return the URL of a database, with nothing left to write of the runs before."""

@@ -8,6 +8,7 @@ from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.maintenance import maintained, refuse_both
+from headrace.jobs.tables.server_progress import watched
 from headrace.template import Preview, RenderedSql
 
 
@@ -49,7 +50,8 @@ class AnalyzeTable(BaseJob):
             )
             for name in names:
                 logger.info("Analyzing %s", name.display)
-                execute(connection, self._statement(name))
+                with watched(connection):
+                    execute(connection, self._statement(name))
         return {"tables": [name.display for name in names]}
 
     def preview(self) -> Iterator[Preview]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
@@ -12,27 +11,33 @@ from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.archive_file import refuse_keys, write_picked
 from headrace.jobs.files.atomic_files import to_write
 from headrace.jobs.sql.packaged import execute
-from headrace.jobs.statements.previews import ALL_COLUMNS, named_table
-from headrace.jobs.tables.archive_ages import age_of, seconds_of
+from headrace.jobs.statements.previews import named_table
+from headrace.jobs.tables import archive_limits
+from headrace.jobs.tables.archive_ages import age_of, cutoff_of, seconds_of
 from headrace.jobs.tables.archive_forecast import of_archive
-from headrace.jobs.tables.archive_limits import refuse_limits
-from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
+from headrace.jobs.tables.archive_losses import refuse_unfit_table
 from headrace.jobs.tables.archive_moving import (
     Branch,
     Verify,
     children_of,
-    copied,
     delete_picked,
     make_archives,
     move_picked,
 )
+from headrace.jobs.tables.archive_partitions import (
+    drop_one_by_one,
+    forecast_partitions,
+    move_partitions,
+    refuse_row_keys,
+)
 from headrace.jobs.tables.archive_picking import Pick, pick_rows
 from headrace.jobs.tables.row_forecast import Looking
+from headrace.jobs.tables.server_progress import watched
 from headrace.jobs.tables.table_catalog import split_table
+from headrace.jobs.transfer.archive_previews import of_partitions, of_rows
 from headrace.jobs.transfer.archived_rows import transfer_picked
 from headrace.model.forecast import Forecast
 from headrace.template import Preview
-from headrace.template.spans import add
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -55,6 +60,12 @@ class ArchiveRows(CheckedJob):
     complete before its rows are deleted and never written over. If a step fails for good, its last
     file may hold rows that are still in the table; another attempt replaces that file.
 
+    With `partitions: detach` whole partitions leave the table, those whose range ends before the
+    bound; younger ones keep their old rows. An archive table that is partitioned by the same
+    column, or is missing, takes them as they are; for another one, for files and for another
+    connection their rows are copied, and they are dropped. With files or another connection each
+    partition is committed by itself. The result has `partitions`, their names.
+
     Parameters:
         table: the table to take rows from.
         into: the archive table.
@@ -76,13 +87,16 @@ class ArchiveRows(CheckedJob):
             `into`: `{shop.order_line: order_id}`; with children of their own,
             `{shop.order_line: {key: order_id, children: {…}}}`.
         keep_rows: true copies the rows and deletes none; what the archive has by its primary key
-            is not copied twice.
+            is not copied twice. On another connection it gets the present values, and all old
+            rows are read: without `limit` and `batch_size`.
         verify: none, count (the archive stored as many rows) or checksum (and the same values),
             before anything is deleted. Files are always counted.
         vacuum: what to do with the table after the last batch: true, or analyze to refresh its
             statistics, too. Needs `batch_size`.
         target_connection: the connection of the archive, if it is another one (null: the control
             database); the table needs a primary key then.
+        partitions: detach takes whole partitions of a table that is partitioned by range of
+            `column`; `batch_limit` is the greatest number of them.
     """
 
     paths: ClassVar = {"path": to_write}
@@ -95,6 +109,7 @@ class ArchiveRows(CheckedJob):
         "before": str,
         "batches": int,
         "left": int,
+        "partitions": list[str],
         "children": dict,
         **CHECK_RESULT,
     }
@@ -122,30 +137,32 @@ class ArchiveRows(CheckedJob):
         vacuum: bool | Literal["analyze"] = False,
         target_connection: str | None = None,
         path: str | None = None,
+        partitions: Literal["detach"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (into is None) == (path is None):
-            raise InvalidPayload("ArchiveRows takes either into or path")
+        archive_limits.refuse_all_but_one(into=into, path=path)
         self.table, self.into, self.path, self.column = table, into or table, path, column
         self.before, self.limit, self.verify, self.vacuum = before, limit, verify, vacuum
-        self.batch_size, self.batch_limit = batch_size, batch_limit
+        self.batch_size, self.batch_limit, self.detaches = batch_size, batch_limit, bool(partitions)
         self.keep_rows, self.target_connection = keep_rows, target_connection
         # Where it is given, null is the control database, and not "the same one".
-        given = "target_connection" in self.payload
-        self.across = given and target_connection != self.connection
+        self.across = "target_connection" in self.payload and target_connection != self.connection
+        self.apart = self.across or path is not None
         self._refuse_together(older_than, wait, children)
         self.age = None if older_than is None else age_of("older_than", older_than)
         self.wait_s = seconds_of("wait", wait) or 0.0
         self.branch = Branch(table, self.into, children=tuple(children_of(children, self.into)))
-        lock_wait_s = seconds_of("lock_wait", lock_wait)
-        self.pick = Pick(table, self.into, column, where, order == "desc", keep_rows, lock_wait_s)
+        how = order == "desc", keep_rows, seconds_of("lock_wait", lock_wait)
+        self.pick = Pick(table, self.into, column, where, *how, known=not self.across)
         self.refuse_checks_of(self.into)
 
     def handle(self) -> dict[str, Any]:
         cutoff = self._cutoff()
         logger.info("Archiving rows of %s before %s", self.table, cutoff)
-        if self.batch_size is None and not self.across and self.path is None:
+        if self.detaches:
+            result = self._detach(cutoff)
+        elif self.batch_size is None and not self.apart:
             with self.session() as session:
                 counts = self._move(session, cutoff, self.limit)
             result = self._result(cutoff, counts)
@@ -153,6 +170,26 @@ class ArchiveRows(CheckedJob):
             result = self._in_batches(cutoff)
         logger.info("Moved %d rows into %s", result["row_count"], self.path or self.into)
         return self.judged(result, self.into)
+
+    def _detach(self, cutoff: str) -> dict[str, Any]:
+        given = self, self.pick, cutoff, self.batch_limit
+        if self.apart:
+            names, total = drop_one_by_one(*given, self._carry)
+        else:
+            names, total = move_partitions(*given, self.verify)
+        return {**self._result(cutoff, {self.table: total}), "partitions": names}
+
+    def _carry(self, session: "Session", number: int, table: str) -> tuple[int, int]:
+        """Copy picked rows to a file or another connection; returns how many, and how many new."""
+        branch = Branch(table, self.into)
+        if self.path is not None:
+            count = write_picked(session, branch, self.path, number)
+            return count, count
+        label = f"attempt {jobapi.current().attempt}, batch {number}"
+        with jobapi.current().batch(label, self.target_connection) as target:
+            assert target is not None, "a label is used once an attempt"
+            # Committed there as this ends. A retry finds the rows there by their keys.
+            return transfer_picked(session, target, branch, verify=self.verify)
 
     def _in_batches(self, cutoff: str) -> dict[str, Any]:
         totals: dict[str, int] = {}
@@ -175,14 +212,10 @@ class ArchiveRows(CheckedJob):
             if self.wait_s:
                 time.sleep(self.wait_s)
         if self.vacuum:
-            with self.autocommit() as connection:
-                analyze = self.vacuum == "analyze"
-                execute(
-                    connection,
-                    self.sql(
-                        "vacuum_named", table=named_table(self.table), analyze=analyze, full=False
-                    ),
-                )
+            name, analyze = named_table(self.table), self.vacuum == "analyze"
+            vacuum = self.sql("vacuum_named", table=name, analyze=analyze, full=False)
+            with self.autocommit() as connection, watched(connection):
+                execute(connection, vacuum)
         result = self._result(cutoff, totals)
         result["files" if self.path is not None else "batches"] = done
         if self.pick.lock_wait_s is not None:
@@ -194,26 +227,18 @@ class ArchiveRows(CheckedJob):
         self, session: "Session", cutoff: str, limit: int | None, number: int = 1
     ) -> dict[str, int]:
         """Move rows in a session, at most so many, and return how many of each table."""
-        apart = self.across or self.path is not None
-        into = self.table if apart else self.into
-        refuse_unfit_table(session, self.table, into, self.column, apart=apart)
-        if not apart:
+        into = self.table if self.apart else self.into
+        refuse_unfit_table(session, self.table, into, self.column, apart=self.apart)
+        if not self.apart:
             make_archives(session, self.branch)
         pick_rows(session, self.pick, cutoff, limit)
-        if self.path is not None:
-            count = write_picked(session, self.branch, self.path, number)
-            delete_picked(session, self.branch, {self.table: count})
-            return {self.table: count}
-        if not self.across:
+        if not self.apart:
             return move_picked(session, self.branch, keep=self.keep_rows, verify=self.verify)
-        label = f"attempt {jobapi.current().attempt}, batch {number}"
-        with jobapi.current().batch(label, self.target_connection) as target:
-            assert target is not None, "a label is used once an attempt"
-            count = transfer_picked(session, target, self.branch, verify=self.verify)
+        count, new = self._carry(session, number, self.table)
         # Committed there. Whatever happens now, a retry finds the rows there by their keys.
         if not self.keep_rows:
             delete_picked(session, self.branch, {self.table: count})
-        return {self.table: count}
+        return {self.table: new if self.keep_rows else count}
 
     def _result(self, cutoff: str, counts: dict[str, int]) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -226,59 +251,47 @@ class ArchiveRows(CheckedJob):
 
     def forecast(self) -> Forecast:
         most = self.batch_size and self.batch_limit and self.batch_size * self.batch_limit
-        limits, elsewhere = (self._cutoff(), most or self.limit), self._elsewhere()
+        limits = self._cutoff(), self.batch_limit if self.detaches else most or self.limit
+        files = self.path and f"files at {self.path}"
+        elsewhere = files or (f"{self.into} on another connection" if self.across else None)
         with self.session() as session:
             looking = Looking(self, self.connection, session)
+            if self.detaches:
+                return forecast_partitions(looking, self.pick, *limits, elsewhere)
             return of_archive(looking, self.branch, self.pick, *limits, elsewhere=elsewhere)
-
-    def _elsewhere(self) -> str | None:
-        files = self.path and f"files at {self.path}"
-        return files or (f"{self.into} on another connection" if self.across else None)
 
     def preview(self) -> Iterator[Preview]:
         split_table(self.into)
-        if self.path is None:
-            create = self.sql("archive_create", table=self.table, into=self.into)
-            yield Preview(create, self.target_connection if self.across else self.connection)
-        yield Preview(
-            self.pick.statement(self._cutoff(), self.batch_size or self.limit),
-            self.connection,
-            explain=self.sql("select_columns", table=self.table, columns=[self.column]),
-        )
-        note = f"the columns of {self.table} are read from the catalog"
-        unexplained = "it reads rows that are selected first"
-        if self.path is None:
-            insert = copied(self.branch, ALL_COLUMNS, checksum=self.verify == "checksum")
-            yield Preview(insert, self.connection, note, unexplained=unexplained)
-        if not self.keep_rows:
-            delete = self.sql("archive_delete", table=self.table, picked=PICKED)
-            yield Preview(delete, self.connection, unexplained=unexplained)
+        if self.detaches:
+            yield from of_partitions(self.table, self.connection)
+        else:
+            target = self.target_connection if self.across else self.connection
+            yield from of_rows(
+                self.branch, self.pick, self._cutoff(), self.batch_size or self.limit,
+                ends=(self.connection, target), verify=self.verify, stored=self.path is None,
+            )  # fmt: skip
         yield from self.check_previews(self.into)
 
     def _cutoff(self) -> str:
-        if self.age is None:
-            return str(self.before)
-        now = jobapi.current().logical_date or datetime.now(UTC)
-        return str(add(now, -self.age).isoformat())
+        return cutoff_of(self.age, self.before, jobapi.current().logical_date)
 
     def _refuse_together(
         self, older_than: str | None, wait: str | None, children: dict[str, Any] | None
     ) -> None:
         """Refuse keys that do not go together, and numbers below 1."""
-        if (older_than is None) == (self.before is None):
-            raise InvalidPayload("ArchiveRows takes either older_than or before")
+        archive_limits.refuse_all_but_one(older_than=older_than, before=self.before)
         if self.path is not None:
             checksum, checks = self.verify == "checksum", bool(self.checks)
             refuse_keys(self.path, children, self.keep_rows, self.across, checks, checksum)
         elif self.table == self.into and not self.across:
             raise InvalidPayload(f"into is the table itself, {self.table}: choose another one")
-        refuse_limits(self.limit, self.batch_size, self.batch_limit, more=bool(wait or self.vacuum))
-        if self.checks and (self.batch_size is not None or self.across):
-            raise InvalidPayload(
-                "checks judge one transaction, and batches are committed by themselves: check the "
-                "archive in a step of its own"
-            )
-        if children and self.across:
-            raise InvalidPayload(
-                "children move within one database only: archive them in an earlier step"
-            )
+        if self.detaches:
+            refuse_row_keys(self.payload)
+        limits = self.limit, self.batch_size, None if self.detaches else self.batch_limit
+        archive_limits.refuse_limits(*limits, more=bool(wait or self.vacuum))
+        batches = self.batch_size is not None or self.across
+        archive_limits.refuse_in_batches(
+            batches=batches, checks=bool(self.checks), across=self.across, children=bool(children)
+        )
+        if self.keep_rows and self.across:
+            archive_limits.refuse_part_of_copy(self.limit, self.batch_size)

@@ -40,6 +40,8 @@ class BaseJob:
         lock_timeout: how long a statement waits for a lock (duration, as in 10s; 0s: without a
             limit); after that the attempt fails and is retried. Default: the connection's value,
             5s if none is set.
+        role: the role to work as (SET ROLE), where the job writes; the connection's role must be
+            a member of it. What the step makes belongs to it. Default: the connection's `role`.
 
     `transactional`: the work commits together with the job's completion, exactly once. A job
     whose statements cannot run in a transaction sets it to False and is at-least-once.
@@ -59,6 +61,7 @@ class BaseJob:
     changes or empties, and those that it creates, fills, or gives other columns; a name with a
     dot is a table's own. They lie where `source_connection`, `target_connection` or `connection`
     leads. `headrace validate` and `plan` take them into account; what `sql` does they read.
+    `role_where`: the attribute that names the connection on which `role` is taken on.
     `other_databases`: the parameters that may name a connection which is not PostgreSQL's.
     A class method `faults_of(with_)` yields key, message and hint of each argument that is
     refused whatever its type: already when a pipeline is validated.
@@ -74,7 +77,9 @@ class BaseJob:
     tables_written: ClassVar[tuple[str, ...]] = ()
     tables_made: ClassVar[tuple[str, ...]] = ()
     paths: ClassVar[Mapping[str, Callable[[str], object]]] = {}
+    role_where: ClassVar[str] = "connection"
     payload: Mapping[str, Any]
+    _role: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -90,7 +95,11 @@ class BaseJob:
         return job
 
     def __init__(
-        self, connection: str | None = None, lock_timeout: str | None = None, **kwargs: Any
+        self,
+        connection: str | None = None,
+        lock_timeout: str | None = None,
+        role: str | None = None,
+        **kwargs: Any,
     ) -> None:
         if kwargs and not self.any_parameters:
             _refuse_names(type(self), {**self.payload, **kwargs})
@@ -98,7 +107,12 @@ class BaseJob:
             raise InvalidPayload(f'{type(self).__name__} passes "{name}" on, which no class takes')
         if lock_timeout is not None and not _DURATION.fullmatch(str(lock_timeout)):
             raise InvalidPayload(f'lock_timeout is a duration, as in 10s, not "{lock_timeout}"')
-        self.connection, self.lock_timeout = connection, lock_timeout
+        self.connection, self.lock_timeout, self._role = connection, lock_timeout, role
+
+    @property
+    def works_as(self) -> tuple[str | None, str] | None:
+        """The connection on which the job takes on another role, and that role."""
+        return None if self._role is None else (getattr(self, self.role_where), self._role)
 
     def handle(self) -> Any:
         """Do the work; what is returned becomes the job's result and must fit into JSON."""

@@ -1,19 +1,32 @@
 """DataAggregation: totals of a table by group."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any, Literal
 
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CheckedJob
 from headrace.jobs.sql.query_result import outcome_of
-from headrace.jobs.statements.previews import of_replace
+from headrace.jobs.statements.previews import NEEDS_STAGED, named_table, of_replace
 from headrace.jobs.tables.expectations import Expectation, Expected
-from headrace.jobs.tables.row_storage import replace_table
+from headrace.jobs.tables.key_merge import written_by_key
+from headrace.jobs.tables.row_forecast import Looking, of_new_table, of_replacement
+from headrace.jobs.tables.row_storage import Staged, replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
-from headrace.jobs.tables.table_catalog import unquoted, written_column
+from headrace.jobs.tables.staging_table import staged_table
+from headrace.jobs.tables.table_catalog import unquoted, writable_table, written_column
+from headrace.jobs.transfer.changed_groups import (
+    GroupsGiven,
+    Totals,
+    forecast_groups,
+    refresh_groups,
+    stage_forecast,
+)
+from headrace.jobs.transfer.watermark import Incremental
+from headrace.model.forecast import Forecast
 from headrace.template import Preview, RenderedSql, quote_name
 
 _AGGREGATE = re.compile(
@@ -39,7 +52,8 @@ class DataAggregation(CheckedJob):
     """Group a table and calculate totals.
 
     Without `aggregates` and `into` the result is a sentence with the number of groups;
-    otherwise it is `{groups, rows}` (the first 100) or `{groups, into}`.
+    otherwise it is `{groups, rows}` (the first 100) or `{groups, into}`; with `refresh: changed`
+    also `{inserted, updated, deleted}`, and `groups` is the number of those that were calculated.
 
     Parameters:
         table: the table to read, with its schema.
@@ -55,6 +69,14 @@ class DataAggregation(CheckedJob):
             the result's values: fail; ignore new columns; append_new_columns; sync_all_columns,
             which also changes types and drops columns that the result lacks; recreate, which
             drops the table with its privileges.
+        refresh: all writes all groups anew; changed finds groups by the values of
+            `group_by`, which must not be NULL, writes those whose totals differ, and deletes those
+            that have vanished.
+        incremental: with `refresh: changed`, calculate only groups in which a row is new or was
+            changed: `{cursor: updated_at}`, the column that grows; rows that were committed late
+            count. `lag`, as in 10m, reads a window before the greatest value instead, which can
+            use an index. A row that was deleted, or moved to another group, leaves no trace in its
+            old group unless that has vanished: refresh without `incremental` now and then.
         expect: fail, and save nothing, if the numbers are others: `rows` (groups), as in ">0";
             `max_delete`, rows or a share of that table's rows that may be deleted, as in 5%.
     """
@@ -63,7 +85,7 @@ class DataAggregation(CheckedJob):
     tables_written = ("into",)
     tables_made = ("into",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of `with`
         self,
         table: str,
         group_by: str | list[str],
@@ -74,6 +96,8 @@ class DataAggregation(CheckedJob):
         on_schema_change: OnSchemaChange = "fail",
         *,
         expect: Expected | None = None,
+        refresh: Literal["all", "changed"] = "all",
+        incremental: GroupsGiven | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,6 +108,8 @@ class DataAggregation(CheckedJob):
         if expect and into is None:
             raise InvalidPayload("expect speaks of the rows of `into`, which is missing")
         self.into, self.on_schema_change = into, on_schema_change
+        self.refresh, self.incremental = refresh, Incremental.read(incremental)
+        self._refuse_together()
         self.expect = Expectation.read(expect)
         self.tells_rows = aggregates is not None
         self.aggregates = _aggregates(aggregates, sort_by)
@@ -103,6 +129,10 @@ class DataAggregation(CheckedJob):
         return f"Aggregation complete. {found['row_count']} groups found."
 
     def _store(self, into: str) -> dict[str, Any]:
+        if self.refresh == "changed":
+            with self.session() as session:
+                groups, written = refresh_groups(session, self._totals(into))
+            return self.judged({"groups": groups, **asdict(written), "into": into}, into)
         with self.session() as session:
             groups = replace_table(
                 session,
@@ -113,19 +143,58 @@ class DataAggregation(CheckedJob):
             )
         return self.judged({"groups": groups, "into": into}, into)
 
+    def forecast(self) -> Forecast | None:
+        if self.into is None:
+            return None
+        with self.session() as session:
+            looking = Looking(self, self.connection, session)
+            if self.refresh == "changed":
+                return forecast_groups(looking, self._totals(self.into))
+            staged = Staged(stage_forecast(looking, self._statement()))
+            target = writable_table(session, self.into)
+            if target is None:
+                columns = staged_table(session).columns
+                return of_new_table(self.into, staged.rows, columns, self.expect)
+            return of_replacement(
+                looking, target, staged, policy=self.on_schema_change, expect=self.expect
+            )
+
+    def _totals(self, into: str) -> Totals:
+        def query(key: Sequence[str], groups: RenderedSql | None) -> RenderedSql:
+            return self._statement([_named(name) for name in key], groups)
+
+        digest = sha256(self._statement().display.encode()).hexdigest()
+        return Totals(
+            self.table, self.group_by, into, query, f"totals {digest[:16]}",
+            self.incremental, self.connection, self.on_schema_change, self.expect,
+        )  # fmt: skip
+
     def preview(self) -> Iterator[Preview]:
         query = Preview(self._statement(), self.connection)
         if self.into is None:
             yield query
+        elif self.refresh == "changed":
+            note = "those groups in which a row has changed" if self.incremental else ""
+            yield replace(query, note=note)
+            key = [unquoted(name) for name in self.group_by]
+            names = [*key, *(a.alias for a in self.aggregates)]
+            write = written_by_key(
+                named_table(self.into), names, key, delete=self.incremental is None
+            )
+            yield Preview(write, self.connection, unexplained=NEEDS_STAGED)
+            yield from self.check_previews(self.into)
         else:
             yield from of_replace(query, self.into)
             yield from self.check_previews(self.into)
 
-    def _statement(self) -> RenderedSql:
+    def _statement(
+        self, key: list[RenderedSql] | None = None, groups: RenderedSql | None = None
+    ) -> RenderedSql:
         return self.sql(
             "data_aggregation",
             table=self.table,
-            group_by=[written_column(name) for name in self.group_by],
+            groups=groups,
+            group_by=key or [written_column(name) for name in self.group_by],
             aggregates=[
                 {
                     "alias": a.alias,
@@ -138,6 +207,14 @@ class DataAggregation(CheckedJob):
             sort_by=self._sort_column(),
             sort_order=self.sort_order,
         )
+
+    def _refuse_together(self) -> None:
+        if self.refresh == "changed" and self.into is None:
+            raise InvalidPayload("refresh: changed speaks of the rows of `into`, which is missing")
+        if self.refresh == "changed" and self.on_schema_change == "recreate":
+            raise InvalidPayload("on_schema_change: recreate makes all groups anew: refresh: all")
+        if self.incremental is not None and self.refresh != "changed":
+            raise InvalidPayload("incremental belongs to refresh: changed")
 
     def _sort_column(self) -> RenderedSql | None:
         if self.sort_by is None or self.sort_by in self.group_by:

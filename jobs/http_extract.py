@@ -120,9 +120,9 @@ class HttpExtract(AsksServers, StoresRows, CheckedJob):
     ) -> None:
         super().__init__(**kwargs)
         _require((into is None) != (path is None), "HttpExtract takes either into or path")
-        _require(body is None or method == "POST", "a body needs method: POST")
         _require(records is None or self.format == "json", "records needs format: json")
         _require(into is not None or self.paginator is None, "paginator needs into")
+        self.refuse_body(method, body)
         _require(max_mb >= 1, "max_mb must be at least 1")
         self.url, self.method, self.query, self.body = url, method, query or {}, body
         self.path, self.records, self.max_mb = path, records, max_mb

@@ -74,15 +74,16 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
             the name, otherwise csv.
         create: create the table if it is missing.
         infer_types: give the columns of a table that `create` makes the narrowest types that hold
-            all their values, instead of text, except where `columns` gives a type. The result's
-            `types` lists them.
+            all their values, instead of text, except where `columns` gives a type. Numbers with
+            marks of another language (`decimal`, `thousands`) stay text. The result's `types` lists
+            them.
         columns: the file's columns: a list of names, or a mapping of names to types, which
             `create` uses (text if none is given) and an existing table must have; a type may be
             `{type: date, format: DD.MM.YYYY}`. If there is a header, it is matched by name, in any
             order, and a mapping need not name all columns; otherwise the order counts. Default:
             the header, or the table's columns for which JSON records have keys.
         select: the columns to take, as a list of `name`, `-name` (all but this one) and
-            `old as new`.
+            `old as new`; only with a header.
         normalize_names: snake_case makes `order_id` of a header `Order ID`.
         encoding: the encoding of a text file, such as latin1 or windows-1252; default UTF-8, or
             what its byte order mark says.
@@ -149,7 +150,7 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         )  # fmt: skip
         self._load.check()
         self.pre_sql, self.post_sql = pre_sql, post_sql
-        self._rejects = Rejects.read(on_error, self.autocommit)
+        self._rejects = Rejects.read(on_error, self.aside)
         self._records = LoadedFiles(table, name) if new_files_only else None
         self.refuse_checks_of(table)
 

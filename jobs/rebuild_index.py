@@ -8,6 +8,7 @@ from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.tables.maintenance import maintained
+from headrace.jobs.tables.server_progress import watched
 from headrace.template import Preview, RenderedSql, quote_identifier
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class RebuildIndex(BaseJob):
         if self.concurrently:
             self._drop_leftovers(connection, names)
         logger.info("Rebuilding %s", what.get("index") or f"all indexes of {what['table']}")
-        execute(connection, self._statement(names))
+        with watched(connection):
+            execute(connection, self._statement(names))
         invalid = self._named(connection, "rebuild_invalid", names)
         if invalid:
             raise JobFailure(

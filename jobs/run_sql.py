@@ -11,7 +11,6 @@ from headrace.jobs.others.statements import replace_by_query, run_other
 from headrace.jobs.sql.query_result import ROWS_KEPT
 from headrace.jobs.statements.previews import of_replace, of_script, of_view
 from headrace.jobs.statements.read_only import run_reading
-from headrace.jobs.statements.session_role import set_role, working_as
 from headrace.jobs.statements.user_sql import (
     load_source,
     only_read,
@@ -22,6 +21,7 @@ from headrace.jobs.statements.user_sql import (
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
 from headrace.jobs.tables.schema_drift import OnSchemaChange
+from headrace.jobs.tables.server_progress import watched
 from headrace.jobs.tables.view_storage import Materialized, View, refuse_policy, store_view
 from headrace.model.connection import PRODUCTS
 from headrace.template import Preview, RenderedSql, first_word, has_word
@@ -63,8 +63,6 @@ class RunSql(CheckedJob):
         transaction: false for VACUUM, CREATE INDEX CONCURRENTLY and the like; each statement
             then commits separately, and a crash may repeat it.
         keep_rows: the greatest number of rows in the result, up to 10000.
-        role: the role to work as (SET ROLE); the connection's role must be a member of it. What
-            the step makes belongs to it. Default: the connection's `role`.
     """
 
     binds_sql = True
@@ -93,7 +91,6 @@ class RunSql(CheckedJob):
         *,
         materialized: Materialized = "table",
         expect: Expected | None = None,
-        role: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,7 +110,7 @@ class RunSql(CheckedJob):
         self.keep_rows = keep_rows
         self.params = params
         self.into, self.on_schema_change = into, on_schema_change
-        self.materialized, self.role = materialized, role
+        self.materialized = materialized
         self.transactional = transaction
         self.refuse_checks_of(into)
 
@@ -132,7 +129,6 @@ class RunSql(CheckedJob):
             if result is not None:
                 return result
         with self.session() as session:
-            set_role(session, self.role)
             result = run_statements(session, statements, keep=self.keep_rows)
         return self.judged(result, None)
 
@@ -162,7 +158,7 @@ class RunSql(CheckedJob):
         given = (
             ("materialized", self.materialized != "table"),
             ("on_schema_change", self.on_schema_change != "fail"),
-            ("role", self.role is not None),
+            ("role", self.works_as is not None),
         )
         for key, differs in given:
             if kind != "postgresql" and differs:
@@ -170,13 +166,15 @@ class RunSql(CheckedJob):
 
     def _outside(self, statements: list[RenderedSql]) -> dict[str, Any]:
         patient = any(has_word(one.marked, "CONCURRENTLY") for one in statements)
-        with self.autocommit(patient=patient) as connection, working_as(connection, self.role):
+        with (
+            self.autocommit(patient=patient) as connection,
+            watched(connection),
+        ):
             return run_statements(connection, statements, keep=self.keep_rows)
 
     def _reading(self, statements: list[RenderedSql]) -> dict[str, Any] | None:
         """Run statements that only read; None if they turn out to do more: nothing is done then."""
         with self.session(read_only=True) as session:
-            set_role(session, self.role)
             return run_reading(session, statements, keep=self.keep_rows)
 
     def preview(self) -> Iterator[Preview]:
@@ -207,7 +205,6 @@ class RunSql(CheckedJob):
         if self.materialized != "table":
             return self._store_view(statements, into)
         with self.session() as session:
-            set_role(session, self.role)
             run_statements(session, statements[:-1])
             count = replace_table(
                 session,
@@ -222,7 +219,6 @@ class RunSql(CheckedJob):
     def _store_view(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:
         result: dict[str, Any] = {"into": into, "materialized": self.materialized}
         with self.session() as session:
-            set_role(session, self.role)
             run_statements(session, statements[:-1])
             rows = store_view(session, self._view(statements[-1], into))
         if rows is not None:

@@ -102,6 +102,7 @@ class SyncTable(SyncsOthers, CheckedJob):
     tables_read = ("source_table",)
     tables_written = ("target_table",)
     tables_made = ("target_table",)
+    role_where = "target_connection"
     in_sql: ClassVar[tuple[str, ...]] = ("where", "source_sql", *IN_SQL)
 
     def __init__(  # noqa: PLR0913 - each is a key of `with`

@@ -3,18 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.maintenance import Need, maintained, refuse_both
-from headrace.template import Preview, RenderedSql, quote_identifier
+from headrace.jobs.tables.server_progress import watched
+from headrace.template import Preview, RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-# Tables, materialised views, TOAST tables, partitioned tables.
-_VACUUMED = ("r", "m", "t", "p")
 
 
 class VacuumTable(BaseJob):
@@ -61,41 +58,16 @@ class VacuumTable(BaseJob):
 
     def _vacuum(self, connection: "Connection") -> Iterator[RenderedSql]:
         """Vacuum table by table and yield the name of each that is done."""
+        found = maintained(connection, self.table, self.schema, "vacuum")
         if self.table is not None and self.need == Need():
-            self._refuse_skipped(connection, self.table)
             names = [named_table(self.table)]
         else:
-            found = maintained(connection, self.table, self.schema, "vacuum")
             names = [one.sql for one in found if self.need.has(one)]
         for name in names:
             logger.info("Vacuuming %s", name.display)
-            execute(connection, self._statement(name))
+            with watched(connection):
+                execute(connection, self._statement(name))
             yield name
-
-    def _refuse_skipped(self, connection: "Connection", table: str) -> None:
-        """Refuse what PostgreSQL would skip with a warning only."""
-        version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
-        rights = self.sql(
-            "vacuum_rights", table=quote_identifier(table), maintain=int(version) >= 170000
-        )
-        found = list(execute(connection, rights))
-        if not found:
-            raise JobFailure(f"there is no table {table}")
-        own = next(one for one in found if one.itself)
-        if own.kind not in _VACUUMED:
-            raise JobFailure(f"{table} is not a table: VACUUM would skip it")
-        parts = [one for one in found if one.kind != "p"] or found
-        skipped = [one.name for one in parts if not one.allowed]
-        if len(skipped) == len(parts):
-            raise JobFailure(
-                f"only the owner of {table} may vacuum it: VACUUM would skip it; "
-                "connect as the owner, or GRANT MAINTAIN (PostgreSQL 17)"
-            )
-        if skipped:
-            logger.warning(
-                "VACUUM skips %d of %d partitions, which belong to others: %s",
-                len(skipped), len(parts), ", ".join(skipped),
-            )  # fmt: skip
 
     def preview(self) -> Iterator[Preview]:
         if self.table is not None:

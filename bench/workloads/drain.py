@@ -11,8 +11,11 @@ from bench.contender import Contender
 from bench.workloads.warm import prepare, start_at_gate, wait_finished
 
 
-def run(contender: Contender, *, jobs: int, processes: int, limit_s: float) -> dict[str, Any]:
+def run(
+    contender: Contender, *, jobs: int, processes: int, limit_s: float, work: str = ""
+) -> dict[str, Any]:
     marks = prepare(contender, jobs)
+    contender.work = work
     contender.enqueue_many(range(jobs))
     start_at_gate(contender, marks, processes)
     began = marks.open()

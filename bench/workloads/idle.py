@@ -20,10 +20,10 @@ from bench.workloads.warm import WARM_JOBS, prepare, warm_up
 _SETTLE_S = 15.0
 
 
-def run(contender: Adapter, *, seconds: float) -> dict[str, Any]:
+def run(contender: Adapter, *, seconds: float, workers: int = 2) -> dict[str, Any]:
     marks = prepare(contender, WARM_JOBS)
     contender.whole = True
-    warm_up(contender, marks, 2, WARM_JOBS)
+    warm_up(contender, marks, workers, WARM_JOBS)
     time.sleep(_SETTLE_S)
     pids = family(contender.worker_pids())
     before, began = _reading(contender, pids), time.monotonic()
@@ -38,6 +38,7 @@ def run(contender: Adapter, *, seconds: float) -> dict[str, Any]:
         "cpu_s": cpu_s,
         "pss_mb": sum(map(pss_kb, pids)) / 1024,
         "processes": len(pids),
+        "connections": _connections(contender.place.database_url),
         "transactions_per_s": (after["transactions"] - before["transactions"]) / passed,
         "redis_commands_per_s": (after["commands"] - before["commands"]) / passed,
     }
@@ -69,7 +70,8 @@ def pss_kb(pid: int) -> int:
     return 0
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -78,16 +80,25 @@ def _reading(contender: Adapter, pids: list[int]) -> dict[str, float]:
     with redis.from_url(contender.place.redis_url) as line:
         commands = line.info("stats")["total_commands_processed"]
     return {
-        "cpu_s": sum(map(_cpu_s, pids)),
+        "cpu_s": sum(map(cpu_s, pids)),
         "transactions": _transactions(contender.place.database_url),
         "commands": float(commands),
     }
 
 
+def _connections(database_url: str) -> float:
+    return _ask("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", database_url)
+
+
 def _transactions(database_url: str) -> float:
+    return _ask(
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s", database_url
+    )
+
+
+def _ask(query: str, database_url: str) -> float:
     """Ask from another database, so that asking does not count."""
     url = make_url(database_url)
-    query = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
     line = psycopg2.connect(url.set(database="postgres").render_as_string(hide_password=False))
     try:
         with line.cursor() as cursor:

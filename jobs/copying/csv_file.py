@@ -234,7 +234,8 @@ class _Copy:
 
     def _records(self, file: IO[str], header: Header) -> Records:
         if self._form.escape is not None:
-            return EscapedRecords(file, Lines(header.lines))
+            one_column = len(self._fields) == 1
+            return EscapedRecords(file, self._form, Lines(header.lines), one_column=one_column)
         return self._checked_records(file, header)
 
     def _checked_records(self, file: IO[str], header: Header) -> CsvRecords:

@@ -13,7 +13,7 @@ from headrace.jobs.tables.expectations import Limit
 from headrace.jobs.tables.table_catalog import split_table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
 
 
 OnError = dict[Literal["reject_table", "limit"], int | str]
@@ -21,7 +21,8 @@ OnError = dict[Literal["reject_table", "limit"], int | str]
 
 _ROWS_KEPT = 500
 _MOST_CHARACTERS = 100_000
-Connect = Callable[[], "AbstractContextManager[Connection]"]
+Aside = Callable[[], "AbstractContextManager[Session]"]
+"""Opens a session beside the job's, whose work stays although the job fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,14 @@ class Rejects:
 
     table: str
     limit: Limit
-    connect: Connect
+    aside: Aside
     count: int = 0
     _kept: list[Rejected] = field(default_factory=list)
     _made: bool = False
 
     @classmethod
     def read(
-        cls, given: Mapping[Literal["reject_table", "limit"], int | str] | None, connect: Connect
+        cls, given: Mapping[Literal["reject_table", "limit"], int | str] | None, aside: Aside
     ) -> "Rejects | None":
         """Read the parameter `on_error`.
 
@@ -64,7 +65,7 @@ class Rejects:
             )
         table = str(given["reject_table"])
         split_table(table)
-        return cls(table, Limit.read(given["limit"], "on_error.limit"), connect)
+        return cls(table, Limit.read(given["limit"], "on_error.limit"), aside)
 
     def add(self, row: Rejected) -> None:
         """Set a row aside.
@@ -99,22 +100,20 @@ class Rejects:
 
     def begin(self) -> None:
         """Remove what an earlier attempt of this job has set aside."""
-        with self.connect() as connection:
-            self._make(connection)
+        with self.aside() as session:
+            self._make(session)
             statement = packaged_sql(
                 "delete_rejected", table=self.table, job_id=jobapi.current().job_id
             )
-            execute(connection, statement)
+            execute(session, statement)
 
-    def _make(self, connection: "Connection") -> None:
+    def _make(self, session: "Session") -> None:
         schema, _ = split_table(self.table)
         if schema is not None:
-            state = (
-                execute(connection, packaged_sql("schema_state", schema=schema)).mappings().one()
-            )
+            state = execute(session, packaged_sql("schema_state", schema=schema)).mappings().one()
             if not state["there"]:
-                execute(connection, packaged_sql("create_schema", schema=schema))
-        execute(connection, packaged_sql("create_rejected", table=self.table))
+                execute(session, packaged_sql("create_schema", schema=schema))
+        execute(session, packaged_sql("create_rejected", table=self.table))
 
     def _flush(self) -> None:
         if not self._kept:
@@ -133,8 +132,8 @@ class Rejects:
             attempt=attempt.attempt,
             run_id=attempt.run_id,
         )
-        with self.connect() as connection:
-            execute(connection, statement)
+        with self.aside() as session:
+            execute(session, statement)
 
 
 def _storable(text: str) -> str:

@@ -73,6 +73,11 @@ class TableLoad:
         self.form.check()
         if not self.form.header and self.given is None:
             raise InvalidPayload("a file without a header needs columns")
+        if not self.form.header and self.rules != EVERY_NAME:
+            raise InvalidPayload(
+                "select and normalize_names are for names of a header: without one, `columns` "
+                "names the fields as the table does"
+            )
         if self.given is not None and not self.given:
             raise InvalidPayload("columns is empty")
         if self.infer_types and not self.create:

@@ -78,7 +78,7 @@ def _records(
         if blank or (form.comment is not None and line.startswith(form.comment)):
             continue
         parts, size = [(number, line)], len(line)
-        open_quote = _is_open(line, form)
+        open_quote = form.changes_quoting(line)
         if open_quote and form.escape is None and not begun.fullmatch(line):
             # The quote opens nothing: the next line is a record of its own.
             yield Record(number, line, reason=_QUOTE)
@@ -89,20 +89,13 @@ def _records(
                 break
             parts.append(following)
             size += len(following[1])
-            open_quote ^= _is_open(following[1], form)
+            open_quote ^= form.changes_quoting(following[1])
         if open_quote:
             # The quote belongs to the first line alone: what follows are records again.
             lines = chain(parts[1:], lines)
             yield Record(number, line, reason="a quoted field begins here and is never closed")
         else:
             yield Record(number, "".join(text for _, text in parts))
-
-
-def _is_open(line: str, form: CsvForm) -> bool:
-    quotes = line.count(form.quote)
-    if form.escape is not None:
-        quotes -= line.replace(form.escape * 2, "").count(form.escape + form.quote)
-    return quotes % 2 == 1
 
 
 def _parsed(records: list[Record], form: CsvForm, width: int, name: str) -> Iterator[Record]:

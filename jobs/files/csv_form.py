@@ -50,6 +50,13 @@ class CsvForm:
             if self.thousands == self.decimal:
                 raise InvalidPayload("decimal and thousands must differ")
 
+    def changes_quoting(self, line: str) -> bool:
+        """Return whether a line opens a quote that it does not close, or closes one."""
+        quotes = line.count(self.quote)
+        if self.escape is not None:
+            quotes -= line.replace(self.escape * 2, "").count(self.escape + self.quote)
+        return quotes % 2 == 1
+
     @property
     def is_plain(self) -> bool:
         """Whether PostgreSQL itself reads the file as it is."""

@@ -15,7 +15,8 @@ class AsksServers:
         format: json (one document), csv, or jsonl (ndjson): one JSON object per line.
         paginator: how the API is read page by page: `{type: header_link}` (rel="next");
             `{type: json_link, next_url_path: paging.next}`; `{type: cursor, cursor_path:
-            meta.next, cursor_param: cursor}`; `{type: offset, limit: 100}`, with `offset_param`,
+            meta.next, cursor_param: cursor}`, or with `cursor_body_path: variables.after` a place
+            in the body of a POST; `{type: offset, limit: 100}`, with `offset_param`,
             `limit_param`, `total_path`; `{type: page_number}`, with `page_param`, `base_page`,
             `total_path`. All pages are loaded or none; more than `max_pages` (10000) are an error.
         rate_limit: the greatest number of requests, as in 10/s, 100/m or 1000/h.
@@ -47,6 +48,17 @@ class AsksServers:
         if self.credentials and any(name.lower() == "authorization" for name in self.headers):
             raise InvalidPayload("auth sets the header Authorization: leave it out of headers")
         self.pace = Pace.read(rate_limit, max_wait)
+
+    def refuse_body(self, method: str, body: object) -> None:
+        """Refuse a body that the method does not send, or that cannot carry the pages' cursor.
+
+        Raises:
+            InvalidPayload: saying so.
+        """
+        if body is not None and method != "POST":
+            raise InvalidPayload("a body needs method: POST")
+        if self.paginator is not None:
+            self.paginator.refuse_request(method, body)
 
     def exchange(self) -> Exchange:
         """Return what sends the requests of this attempt."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from tempfile import SpooledTemporaryFile
 from typing import IO, cast
-from urllib.parse import urlsplit
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -12,7 +11,6 @@ from headrace.jobs.http.answer_body import records_of, refuse_no_rows, text_of
 from headrace.jobs.http.exchange import Exchange
 from headrace.jobs.http.pagination import Page, Paginator
 from headrace.jobs.http.request import Answer, Request
-from headrace.jobs.http.urls import followed
 
 _IN_MEMORY_BYTES = 8_000_000
 _TOLD_EACH = 10
@@ -46,27 +44,25 @@ def read_pages(
     Raises:
         JobFailure: a page is not what it has to be, leads back, or there are too many.
     """
-    url: str | None = paginator.first(request.url)
-    seen: set[str] = set()
+    asked: Request | None = replace(request, url=paginator.first(request.url))
+    seen: set[tuple[str, bytes | None]] = set()
     rows = size = 0
-    while url is not None:
-        if url in seen:
+    while asked is not None:
+        if (asked.url, asked.body) in seen:
             raise JobFailure(f"{form.name}: page {len(seen)} leads back to one that was read")
         if len(seen) == paginator.max_pages:
             raise JobFailure(
                 f"{form.name}: there are more than {paginator.max_pages} pages "
                 "(paginator.max_pages): none of them is loaded"
             )
-        seen.add(url)
+        seen.add((asked.url, asked.body))
         number = len(seen)
         left = replace(form, name=f"{form.name}, page {number}", most_bytes=form.most_bytes - size)
-        page, taken = _read(exchange, replace(request, url=url), left, into, tell_unsure)
+        page, taken = _read(exchange, asked, left, into, tell_unsure)
         rows, size = rows + page.rows, size + taken
         if number <= _TOLD_EACH or number % _TOLD_EVERY == 0:
             logger.info("Page %d: %d rows, %d so far", number, page.rows, rows)
-        following = paginator.following(page, number)
-        base = urlsplit(page.answer.url)
-        url = None if following is None else followed(base, following).geturl()
+        asked = paginator.following(asked, page, number)
     return len(seen)
 
 

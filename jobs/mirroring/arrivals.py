@@ -11,13 +11,14 @@ from headrace.jobs.mirroring.made_tables import ForeignKeys, Indexes, copy_index
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
 from headrace.jobs.tables.local_settings import set_locally
-from headrace.jobs.tables.row_replacement import ReplaceStrategy
+from headrace.jobs.tables.row_replacement import AnyStrategy
 from headrace.jobs.tables.row_storage import Staged, agree_on
 from headrace.jobs.tables.schema_drift import Agreement, OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED, lock_name, rename_staged
 from headrace.jobs.tables.table_catalog import Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table
 from headrace.jobs.tables.type_fitting import fit
+from headrace.jobs.transfer.made_like_source import define_like_source
 from headrace.jobs.transfer.source import PORTABLE, Source, known_types, opened, pour, stage
 from headrace.template import RenderedSql
 
@@ -34,7 +35,7 @@ class Manner:
     """How tables are written: the parameters of the same names."""
 
     on_schema_change: OnSchemaChange = "fail"
-    strategy: ReplaceStrategy = "insert_from_staging"
+    strategy: AnyStrategy = "insert_from_staging"
     indexes: Indexes = "after"
     foreign_keys: ForeignKeys = "check"
     reset_sequences: bool = True
@@ -107,9 +108,10 @@ def make_empty(target: "Session", source: Source, name: str) -> Table:
 
 
 def add_key_and_indexes(target: "Session", made: Table, source: Source, manner: Manner) -> None:
-    """Give a table that was made and filled its key and indexes."""
+    """Give a table that was made and filled its key, identity, checks and indexes."""
     if manner.indexes != "none":
         add_key(target, made, model=source.model)
+    define_like_source(target, made, source)
     if manner.indexes == "after":
         copy_indexes(target, made, source)
 

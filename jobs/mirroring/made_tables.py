@@ -8,6 +8,7 @@ from headrace.jobapi import logger
 from headrace.jobs.mirroring.key_order import ForeignKey, foreign_keys
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import Table, find_table
+from headrace.jobs.transfer.made_like_source import unrenamed
 from headrace.jobs.transfer.source import Source
 from headrace.template import RenderedSql, quote_name
 
@@ -24,7 +25,7 @@ def copy_indexes(session: "Session", made: Table, source: Source) -> None:
     Raises:
         JobFailure: one of them cannot be made.
     """
-    taken = _unrenamed(source)
+    taken = unrenamed(source)
     for row in execute(
         source.session, packaged_sql("index_definitions", oid=source.table.oid)
     ).mappings():
@@ -66,7 +67,7 @@ def copy_foreign_keys(
             continue
         source, table = made[key.child]
         parent = targets.get(key.parent)
-        if parent is None or not set(key.columns) <= _unrenamed(source):
+        if parent is None or not set(key.columns) <= unrenamed(source):
             logger.warning(
                 "The foreign key %s of %s is left out: %s is not copied",
                 key.name, source.table.written, key.parent_table if parent is None else "a column",
@@ -90,12 +91,6 @@ def _add(
     )
     told = f"the foreign key {key.name} of {table.written}"
     _make(session, statement, told, "foreign_keys: not_valid, or none")
-
-
-def _unrenamed(source: Source) -> set[str]:
-    """Return the columns that are copied under their own names."""
-    names = {column.name for column in source.model.columns}
-    return names - set(source.selection.renamed.values())
 
 
 def _make(session: "Session", statement: RenderedSql, what: str, remedy: str) -> None:

@@ -65,6 +65,7 @@ class StoredFiles:
     def __init__(self, path: str) -> None:
         location_of(path)
         self._folder = TemporaryDirectory(prefix="headrace-")
+        self._opened = 0
         self._written: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
@@ -94,7 +95,9 @@ class StoredFiles:
     @contextmanager
     def opened(self, url: str) -> Iterator[IO[bytes]]:
         """Give a file to write, which is stored when all are complete."""
-        local = Path(self._folder.name) / str(len(self._written))
+        # Several may be open at once: those of a split are closed together.
+        self._opened += 1
+        local = Path(self._folder.name) / str(self._opened)
         with open_metered(local, "wb", jobapi.current().meter) as file:
             yield file
         self._written[url] = local

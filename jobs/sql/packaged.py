@@ -13,12 +13,23 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent
 
 
+AS_WRITTEN = "headrace_as_written"
+"""The option of a statement whose values are read as `query_result` describes."""
+
+
 def execute(
-    target: "Session | Connection", sql: RenderedSql, *, stream: bool = False
+    target: "Session | Connection",
+    sql: RenderedSql,
+    *,
+    stream: bool = False,
+    as_written: bool = False,
 ) -> "CursorResult[Any]":
-    """Send one rendered statement. With `stream` rows come in batches, not all at once."""
+    """Send one rendered statement. With `stream` rows come in batches, not all at once.
+
+    With `as_written` values are read as `query_result` has them.
+    """
     connection = connection_of(target)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {AS_WRITTEN: True} if as_written else {}
     if stream:
         options |= {"stream_results": True, "max_row_buffer": 1000}
     if not sql.binds:

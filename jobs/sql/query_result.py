@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import psycopg2
 from psycopg2.extensions import (
@@ -20,12 +20,12 @@ from psycopg2.extensions import (
 )
 
 from headrace.jobapi import logger
-from headrace.jobs.sql.packaged import connection_of, execute
+from headrace.jobs.sql.packaged import AS_WRITTEN, connection_of, execute
 from headrace.model import exact_json
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, CursorResult, Engine
     from sqlalchemy.orm import Session
 
     from headrace.jobapi import Answer
@@ -42,7 +42,7 @@ def outcome_of(
     target: "Session | Connection", sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
 ) -> dict[str, Any]:
     """Send one statement and return its `outcome`, with each value as it is in the database."""
-    with _values_as_written(target), execute(target, sql, stream=stream) as cursor:
+    with execute(_values_as_written(target), sql, stream=stream, as_written=True) as cursor:
         return outcome(cursor, keep)
 
 
@@ -99,9 +99,11 @@ def as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-@contextmanager
-def _values_as_written(target: "Session | Connection") -> Iterator[None]:
-    """Have what Python cannot hold read as PostgreSQL writes it, within the block.
+_heard: "WeakSet[Engine]" = WeakSet()
+
+
+def _values_as_written(target: "Session | Connection") -> "Connection":
+    """Have what Python cannot hold read as PostgreSQL writes it, where a statement asks for it.
 
     The driver refuses a date before the year 1, takes infinity for the year 9999, a month for
     thirty days and 24:00 for 00:00.
@@ -109,16 +111,18 @@ def _values_as_written(target: "Session | Connection") -> Iterator[None]:
     from sqlalchemy import event
 
     connection = connection_of(target)
+    # Once for an engine: to listen costs more than a small statement.
+    if connection.engine not in _heard:
+        event.listen(connection.engine, "before_cursor_execute", _register)
+        _heard.add(connection.engine)
+    return connection
 
-    def _register(_connection: Any, cursor: Any, *_rest: Any) -> None:
+
+def _register(_connection: Any, cursor: Any, *rest: Any) -> None:
+    context = rest[2]
+    if context is not None and context.execution_options.get(AS_WRITTEN):
         for one in _TYPES:
             register_type(one, cursor)
-
-    event.listen(connection, "before_cursor_execute", _register)
-    try:
-        yield
-    finally:
-        event.remove(connection, "before_cursor_execute", _register)
 
 
 def _distinct(columns: list[str]) -> list[str]:

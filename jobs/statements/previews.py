@@ -7,7 +7,7 @@ from typing import Any
 from headrace.errors import RefusedSql
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.statements.user_sql import Source, load_source, rendered_whole
-from headrace.jobs.tables.row_replacement import ReplaceStrategy, insert_statement
+from headrace.jobs.tables.row_replacement import AnyStrategy, insert_statement
 from headrace.jobs.tables.staging_table import STAGED, STAGED_SQL
 from headrace.jobs.tables.table_catalog import split_table, unquoted
 from headrace.jobs.tables.view_storage import View
@@ -68,7 +68,7 @@ def of_store(
     table: str,
     connection: str | None,
     columns: list[str] | None = None,
-    strategy: ReplaceStrategy = "insert_from_staging",
+    strategy: AnyStrategy = "insert_from_staging",
 ) -> Iterator[Preview]:
     """Yield what `store_staged` does where the table is there and nothing refers to it."""
     split_table(table)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure, RefusedSql
 from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_of
+from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.index_state import refuse_half_built
 from headrace.template import (
     RenderedSql,
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 # What is rendered is held in memory several times over.
 MOST_SQL_BYTES = 10_000_000
+_SHOWN_CHARACTERS = 80
+_READ = 4 * _SHOWN_CHARACTERS
 _READS = ("SELECT", "VALUES", "TABLE", "WITH")
 _WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -103,14 +108,23 @@ def run_statements(
     from sqlalchemy import Connection
 
     result: dict[str, Any] = {}
-    for statement in statements:
+    for number, statement in enumerate(statements, 1):
         if not isinstance(target, Connection):
             refuse_outside_transaction(statement)
         reads = not isinstance(target, Connection) and only_read([statement])
-        result = outcome_of(target, statement, keep=keep, stream=reads)
+        with said_of(
+            f"statement {number} of {len(statements)}: {_begins(statement.marked[:_READ])}"
+        ):
+            result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)
     return result
+
+
+@lru_cache(maxsize=256)
+def _begins(marked: str) -> str:
+    """Return how a statement begins, on one line."""
+    return shorten(RenderedSql(marked, {}).display, _SHOWN_CHARACTERS, placeholder=" …")
 
 
 def refuse_outside_transaction(statement: RenderedSql) -> None:

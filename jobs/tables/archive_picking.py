@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Pick:
     """Which rows of `table` are old, and how they are held.
 
-    `keep` leaves out what the archive has by its key. `lock_wait_s` is how long rows that others
-    hold are waited for before they are passed over; None waits as the session does. A forecast
-    `holds` none.
+    `keep` leaves out what the archive has by its key, where that is `known` here. `lock_wait_s` is
+    how long rows that others hold are waited for before they are passed over; None waits as the
+    session does. A forecast `holds` none.
     """
 
     table: str
@@ -32,6 +32,7 @@ class Pick:
     keep: bool = False
     lock_wait_s: float | None = None
     holds: bool = True
+    known: bool = True
 
     def statement(
         self, cutoff: str, limit: int | None, *, key: list[str] | None = None, skip: bool = False
@@ -70,7 +71,7 @@ def pick_rows(session: "Session", pick: Pick, cutoff: str, limit: int | None) ->
         JobFailure: rows are to be kept, and the table has no key by which to know them again.
     """
     key: list[str] = []
-    if pick.keep:
+    if pick.keep and pick.known:
         key = readable_table(session, pick.table).primary_key
         if not key:
             raise JobFailure(

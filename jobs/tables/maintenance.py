@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.table_catalog import find_table, with_article
 from headrace.template import RenderedSql, quote_identifier
 
 if TYPE_CHECKING:
@@ -82,6 +83,17 @@ def refuse_both(job: str, table: str | None, schema: str | None) -> None:
         raise InvalidPayload(f"{job} takes either table or schema")
 
 
+def _refuse_missing(connection: "Connection", table: str | None, what: str) -> None:
+    if table is None:
+        raise JobFailure(f"{what} is missing, or has no tables")
+    there = find_table(connection, table)
+    if there is None:
+        raise JobFailure(f"there is no table {table}")
+    if there.kind != "p":  # Of a partitioned one, only the partitions are missing.
+        what = with_article(there.what)
+        raise JobFailure(f"{table} is not a table but {what}: PostgreSQL would skip it")
+
+
 def maintained(
     connection: "Connection",
     table: str | None,
@@ -92,7 +104,7 @@ def maintained(
 ) -> list[Maintained]:
     """Return the tables that the role may maintain; the others are named in the log.
 
-    With `roots` partitioned tables stand for their partitions.
+    With `roots` partitioned tables stand for their partitions. There may be none yet.
 
     Raises:
         JobFailure: there is none, or the role may maintain none of them.
@@ -108,8 +120,8 @@ def maintained(
     found = [Maintained(**row) for row in execute(connection, statement).mappings()]
     what = table or f"the schema {schema}"
     if not found:
-        why = f"there is no table {table}" if table else f"{what} is missing, or has no tables"
-        raise JobFailure(why)
+        _refuse_missing(connection, table, what)
+        return []
     skipped = [one.name for one in found if not one.allowed]
     if len(skipped) == len(found):
         raise JobFailure(

@@ -22,9 +22,9 @@ _FAKES = {
 _WRITTEN = {"email": "'user_' || left({h}, 12) || '@example.com'",
             "phone": "'+00' || lpad(({n} % 1000000000)::text, 9, '0')",
             "name": "{first_name} || ' ' || {last_name}"}  # fmt: skip
-_KINDS = "hash, null, partial:4, {constant: …}, fake:" + ", fake:".join(
-    sorted([*_FAKES, *_WRITTEN])
-)
+MASK_KINDS = ("hash", "null", "partial:4", "constant",
+              *(f"fake:{name}" for name in sorted([*_FAKES, *_WRITTEN])))  # fmt: skip
+_KINDS = ", ".join(MASK_KINDS).replace("constant", "{constant: …}")
 _LIMIT = re.compile(r"character(?: varying)?\((\d+)\)")
 _TEXTS = ("text", "character varying", "character", "name")
 _INTEGERS = {"smallint": 4, "integer": 8, "bigint": 16}

@@ -24,13 +24,16 @@ from headrace.jobs.tables.key_merge import overriding, write_by_key
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import STAGED
-from headrace.jobs.tables.table_catalog import Column, Table
+from headrace.jobs.tables.table_catalog import Column, Table, writable_table
+from headrace.jobs.tables.table_swap import swap
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ReplaceStrategy = Literal["insert_from_staging", "truncate_and_insert"]
+AnyStrategy = Literal["insert_from_staging", "truncate_and_insert", "swap"]
+"""What a job that replaces a whole table can do."""
 
 
 def replace_rows(
@@ -39,28 +42,28 @@ def replace_rows(
     columns: Sequence[Column],
     rows: int,
     *,
-    strategy: ReplaceStrategy = "insert_from_staging",
+    strategy: AnyStrategy = "insert_from_staging",
     changes: Sequence[RenderedSql] = (),
     keep_others: bool = False,
     expect: Expectation = NOTHING_EXPECTED,
 ) -> None:
     """Make a table hold exactly the staged rows, `rows` in number, in these columns.
 
-    `columns` are the target's own; its others take their defaults. The target must be locked
-    (`staging_table.lock_rows`), so that nobody else writes to it.
+    `columns` are the target's own; others take their defaults. The target must be locked.
 
-    - `insert_from_staging`: DELETE and INSERT. Readers see the old rows until the job commits,
-      and those of an older snapshot (REPEATABLE READ) even then.
-    - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows behind, but
-      readers wait meanwhile, and those of an older snapshot find the table empty.
-    - Where another table's foreign key points here, neither can be: rows are written by key.
-      So it is with `keep_others`, which keeps the values of the target's other columns.
-    `changes` are made when its rows are gone.
+    - `insert_from_staging`: DELETE and INSERT. Readers see the old rows until the job commits.
+    - `truncate_and_insert`: TRUNCATE and INSERT. Quicker, and leaves no dead rows, but readers
+      wait, and those of an older snapshot find the table empty.
+    - `swap`: a new table takes the place of the old one, see `table_swap`.
+    - By key where another table's foreign key points here, or with `keep_others`, which keeps the
+      values of the other columns. `changes` are made when its rows are gone.
 
     Raises:
         JobFailure: the table cannot be replaced, kept an old row, or refused new ones or `expect`.
     """
-    if target.referenced or keep_others:
+    if strategy == "swap":
+        target = _replace_by_swap(session, target, columns, rows, changes, expect, keep_others)
+    elif target.referenced or keep_others:
         _replace_by_key(session, target, columns, changes, expect)
     else:
         check_loss(session, target, columns, expect)
@@ -73,6 +76,29 @@ def replace_rows(
             execute(session, change)
         insert_all(session, target, columns, rows)
     advance_sequences(session, target, [column.name for column in columns])
+
+
+def _replace_by_swap(
+    session: "Session",
+    target: Table,
+    columns: Sequence[Column],
+    rows: int,
+    changes: Sequence[RenderedSql],
+    expect: Expectation,
+    keep_others: bool,
+) -> Table:
+    if keep_others:
+        raise JobFailure(
+            f"{target.written} has values in columns that the rows do not have, and a new table "
+            "would lose them: take replace_strategy: insert_from_staging, which keeps them by key"
+        )
+    check_loss(session, target, columns, expect)
+    for change in changes:
+        execute(session, change)
+    swap(session, target, columns, rows)
+    made = writable_table(session, target.written)
+    assert made is not None, "it was just put there"
+    return made
 
 
 def insert_statement(table: RenderedSql, columns: Sequence[str], *, always: bool) -> RenderedSql:

@@ -10,7 +10,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation
 from headrace.jobs.tables.key_merge import Written, write_by_key
 from headrace.jobs.tables.row_replacement import (
-    ReplaceStrategy,
+    AnyStrategy,
     check_loss,
     insert_statement,
     replace_rows,
@@ -71,7 +71,7 @@ def store_staged(
     staged: Staged,
     *,
     on_schema_change: OnSchemaChange = "fail",
-    strategy: ReplaceStrategy = "insert_from_staging",
+    strategy: AnyStrategy = "insert_from_staging",
     expect: Expectation = NOTHING_EXPECTED,
     keeps_other_values: bool = True,
 ) -> None:
@@ -106,7 +106,7 @@ def _replace(
     target: Table,
     staged: Staged,
     agreed: Agreement,
-    strategy: ReplaceStrategy,
+    strategy: AnyStrategy,
     expect: Expectation,
     *,
     may_keep: bool,

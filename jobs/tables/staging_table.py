@@ -24,13 +24,10 @@ CHANGES = "headrace_changed_rows"
 STAGED_SQL = RenderedSql(f"pg_temp.{quote_name(STAGED)}", {})
 
 
-def stage_rows(session: "Session", query: RenderedSql) -> int:
-    """Keep the query's rows in a temporary table, named `STAGED`, until the job ends.
-
-    Returns their number.
-    """
-    drop_staged(session)
-    return _run(session, "stage_rows", staged=STAGED, query=query)
+def stage_rows(session: "Session", query: RenderedSql, name: str = STAGED) -> int:
+    """Keep the query's rows in a temporary table until the job ends; returns their number."""
+    drop_staged(session, name)
+    return _run(session, "stage_rows", staged=name, query=query)
 
 
 def make_staging(session: "Session", columns: Sequence[Column], name: str = STAGED) -> None:
@@ -64,9 +61,9 @@ def staged_as(session: "Session", name: str) -> Iterator[None]:
     rename_staged(session, STAGED, name)
 
 
-def staged_table(session: "Session") -> Table:
+def staged_table(session: "Session", name: str = STAGED) -> Table:
     """Return what the catalogue knows of the staged rows."""
-    found = find_table(session, f"pg_temp.{STAGED}")
+    found = find_table(session, f"pg_temp.{name}")
     assert found is not None, "nothing is staged"
     return found
 

@@ -10,6 +10,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier, quote_name, split_name
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 _KINDS = {
@@ -117,7 +118,7 @@ class Table:
         return [column.name for column in self.columns if column.in_key]
 
 
-def find_table(session: "Session", table: str) -> Table | None:
+def find_table(session: "Session | Connection", table: str) -> Table | None:
     """Return what the catalogue has under a name as a user writes it, None if there is nothing.
 
     Raises:
@@ -142,7 +143,7 @@ def readable_table(session: "Session", table: str) -> Table:
     if found is None:
         raise JobFailure(f"there is no table {table}")
     if found.kind not in _READABLE:
-        raise JobFailure(f"{table} is not a table but {_with_article(found.what)}")
+        raise JobFailure(f"{table} is not a table but {with_article(found.what)}")
     if not found.readable:
         raise JobFailure(
             f"the role {found.role} has no right to read {table}: GRANT SELECT ON"
@@ -161,9 +162,7 @@ def writable_table(session: "Session", table: str) -> Table | None:
     """
     found = find_table(session, table)
     if found is not None and found.kind not in _WRITABLE:
-        raise JobFailure(
-            f"{table} is {_with_article(found.what)}, and rows cannot be written to it"
-        )
+        raise JobFailure(f"{table} is {with_article(found.what)}, and rows cannot be written to it")
     return found
 
 
@@ -226,5 +225,6 @@ def written_column(name: str) -> RenderedSql:
         return RenderedSql(quote_name(name), {})
 
 
-def _with_article(noun: str) -> str:
+def with_article(noun: str) -> str:
+    """Return a noun with its article."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

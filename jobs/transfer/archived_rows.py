@@ -31,8 +31,8 @@ _PORTABLE = (
 
 def transfer_picked(
     source: "Session", target: "Session", branch: Branch, *, verify: Verify = "count"
-) -> int:
-    """Write the picked rows into the archive on the target's connection; return their number.
+) -> tuple[int, int]:
+    """Write picked rows into the archive on the target's connection; return all, and the new ones.
 
     By the table's primary key: what a transfer before has left there, whose rows were not deleted
     here any more, is brought to the present values.
@@ -60,14 +60,14 @@ def transfer_picked(
         raise JobFailure(f"{branch.table}: {held} rows were held, but {rows} were read")
     key = model.primary_key
     execute(target, packaged_sql("archived_keys", key=key, staged=STAGED_SQL))
-    merge_staged(target, branch.into, Staged(rows, kept), key, delete=False)
+    written = merge_staged(target, branch.into, Staged(rows, kept), key, delete=False)
     if verify != "none":
         names = [column.name for column in plain.columns] if verify == "checksum" else key
         there = packaged_sql("archived_rows", table=branch.into, key=key)
         here = RenderedSql(f"{model.sql.display} AS archived WHERE {picked.display}", {})
         _refuse_difference(_sums(source, here, names), _sums(target, there, names), branch, verify)
     execute(target, packaged_sql("drop_exactly", table=_KEYS))
-    return rows
+    return rows, written.inserted + written.updated
 
 
 def _sums(session: "Session", rows: RenderedSql, names: list[str]) -> tuple[int, int]:

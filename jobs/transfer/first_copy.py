@@ -11,6 +11,7 @@ from headrace.jobs.tables.staged_keys import check_keys
 from headrace.jobs.tables.staging_table import lock_rows
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
 from headrace.jobs.tables.table_creation import add_key, make_table
+from headrace.jobs.transfer.made_like_source import define_like_source
 from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.template import RenderedSql
 
@@ -19,19 +20,24 @@ if TYPE_CHECKING:
 
 
 def first_copy(
-    session: "Session", table: str, source: Source, key: Sequence[str] | None = None
+    session: "Session",
+    table: str,
+    source: Source,
+    key: Sequence[str] | None = None,
+    *,
+    like_source: bool = False,
 ) -> int | None:
     """Fill a table that is missing or empty; return the rows, None where it has to be otherwise.
 
     A missing one is made, with `key` or the source's primary key. The name must be locked
-    (`staging_table.lock_name`).
+    (`staging_table.lock_name`). `like_source` also gives it identity, defaults and checks.
 
     Raises:
         JobFailure: as `source.pour`, or the key is null or occurs twice.
     """
     found = writable_table(session, table)
     if found is None:
-        return _made(session, table, source, key)
+        return _made(session, table, source, key, like_source=like_source)
     columns = _straight(found, source.model)
     if columns is None or not _is_empty(session, found):
         return None
@@ -45,7 +51,14 @@ def first_copy(
     return rows
 
 
-def _made(session: "Session", table: str, source: Source, key: Sequence[str] | None) -> int:
+def _made(
+    session: "Session",
+    table: str,
+    source: Source,
+    key: Sequence[str] | None,
+    *,
+    like_source: bool,
+) -> int:
     columns = known_types(session, source.model, table)
     if source.local:
         # A collation is an object of the database.
@@ -61,6 +74,8 @@ def _made(session: "Session", table: str, source: Source, key: Sequence[str] | N
         if key is not None and isinstance(error.orig, psycopg2.IntegrityError):
             check_keys(session, key, source.model.written, made.sql)
         raise
+    if like_source:
+        define_like_source(session, made, source)
     return rows
 
 

@@ -10,6 +10,7 @@ from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.others.reading import OtherRows
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.row_forecast import OpensSessions
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
@@ -111,6 +112,13 @@ def pour(source: Source, session: "Session", into: RenderedSql, columns: Sequenc
     Raises:
         JobFailure: a value does not fit, or rows were lost on the way.
     """
+    with said_of(f"the query of {source.model.written}"):
+        return _poured(source, session, into, columns)
+
+
+def _poured(
+    source: Source, session: "Session", into: RenderedSql, columns: Sequence[Column]
+) -> int:
     names = [column.name for column in columns]
     if source.other is not None:
         return source.other.pour(session, into, names)

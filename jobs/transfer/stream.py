@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headrace import jobapi
 from headrace.jobapi import logger
 from headrace.jobs.files.copy_streams import copy_in, copy_out
+from headrace.jobs.tables.server_progress import watched
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
@@ -30,13 +31,17 @@ def stream(
     """Run COPY … TO STDOUT and COPY … FROM STDIN together; return how many rows each one counts.
 
     `name` is what errors call the rows. The servers work at the same time; whichever is quicker
-    waits for the other.
+    waits for the other. Of a binary stream the target's server says how many rows there are.
     """
-    outgoing = _Outgoing(source, sent, binary=binary)
-    try:
-        arrived = copy_in(target, stored, outgoing, name=name, piece=_BUFFER_BYTES)
-    finally:
-        outgoing.end()
+    # Begun first: it sends a statement, and none may wait beside the start of a COPY.
+    with watched(target, adds_rows=True) if binary else contextlib.nullcontext() as watch:
+        outgoing = _Outgoing(source, sent, binary=binary)
+        try:
+            arrived = copy_in(target, stored, outgoing, name=name, piece=_BUFFER_BYTES)
+        finally:
+            outgoing.end()
+    if watch is not None:
+        watch.count_rows(arrived)
     return outgoing.read_rows, arrived
 
 

@@ -144,17 +144,19 @@ def begin(
     table: str,
     connection: str | None,
     stores: bool = True,
+    use: str = "",
 ) -> Progress:
     """Return what there is to read for `table`, which may be missing.
 
-    Unless it `stores` how far was read, the record is not made.
+    Unless it `stores` how far was read, the record is not made. What another `use` has read does
+    not count.
 
     Raises:
         JobFailure: the cursor cannot be used.
     """
     raw, column = _cursor_column(source, incremental)
     clock = _clock(source.session)
-    name = f"{connection or 'control'}: {source.identity}"
+    name = f"{connection or 'control'}: {source.identity}{use and f' {use}'}"
     target = find_table(session, table)
     before = _stored(session, target, name, column, clock, source, stores=stores)
     if incremental.on_null == "fail":

@@ -87,7 +87,7 @@ def _paced(
 def _still_open(headrace: "Headrace", ids: set[str]) -> set[str]:
     from headrace.model.status import RUN_FINAL
 
-    states = {run_id: headrace.database.row("run_progress", id=run_id) for run_id in ids}
+    states = {run_id: headrace.database.row("run", id=run_id) for run_id in ids}
     return {
         run_id
         for run_id, row in states.items()

@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 def runs(given: argparse.Namespace) -> int:
     """List runs, newest first."""
     from headrace.model.status import RunStatus
+    from headrace.store.listings import list_runs
 
     _known(given.status, RunStatus, "status")
     with installation(given) as headrace:
-        rows = headrace.database.rows(
-            "runs",
-            before=None,
-            limit=given.limit,
-            status=given.status,
-            pipeline=given.pipeline,
+        rows = list_runs(
+            headrace.database, limit=given.limit, status=given.status, pipeline=given.pipeline
         )
     if given.json:
         print_items(rows)
@@ -55,14 +52,14 @@ def runs(given: argparse.Namespace) -> int:
 def jobs(given: argparse.Namespace) -> int:
     """List jobs, newest first, or the job classes."""
     from headrace.model.status import JobStatus
+    from headrace.store.listings import list_jobs
 
     if given.types:
         return types(given)
     _known(given.status, JobStatus, "status")
     with installation(given) as headrace:
-        rows = headrace.database.rows(
-            "jobs",
-            before=None,
+        rows = list_jobs(
+            headrace.database,
             limit=given.limit,
             status=given.status,
             queue=given.queue,

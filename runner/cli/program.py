@@ -88,5 +88,5 @@ def _terminate(_number: int, _frame: Any) -> None:
 
 def _schema_is_missing(error: Exception) -> bool:
     """Return whether PostgreSQL says so: undefined table or column, invalid schema name."""
-    code = getattr(getattr(error, "orig", None), "pgcode", None)
+    code = getattr(getattr(error, "orig", error), "pgcode", None)
     return code in ("42P01", "42703", "3F000")

@@ -16,7 +16,10 @@ from headrace.model.status import FINAL, RUN_FINAL, RunStatus
 from headrace.observe.terminal_text import hanging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from headrace.engine.application import Headrace
+    from headrace.store.run_watch import RunWatch
 
 INTERRUPTED = 130
 # A look at the run: soon while things happen, seldom while nothing does.
@@ -38,6 +41,7 @@ class RunClient:
         self._given = given
         self._seen: dict[str, tuple[str, int, str | None]] = {}
         self._id = ""
+        self._run: RunWatch | None = None
         self._away = False
         self._bar = LiveBar()
 
@@ -85,7 +89,9 @@ class RunClient:
 
     def _look(self) -> dict[str, Any] | None:
         try:
-            state = self._headrace.database.row("run_progress", id=self._id)
+            if self._run is None:
+                self._run = _run_watch(self._headrace, self._id)
+            state = self._run.look()
             if state is not None:
                 state = {**state, "jobs": self._headrace.with_progress(state["jobs"])}
         except StoreUnavailable as error:
@@ -101,6 +107,7 @@ class RunClient:
     def _show(self, jobs: list[dict[str, Any]]) -> bool:
         """Print a line for each step that has got on."""
         news = False
+        width = max((len(one["step"]) for one in self._all_jobs()), default=0)
         for job in jobs:
             now = (job["status"], job["attempt"], job["child_run"])
             before = self._seen.get(job["id"], ("waiting", 0, None))
@@ -109,10 +116,13 @@ class RunClient:
             self._seen[job["id"]] = now
             news = True
             if job["status"] not in ("waiting", "queued") or now[2] != before[2]:
-                self._say(_step_line(job, max(len(one["step"]) for one in jobs)))
+                self._say(_step_line(job, width))
                 if job["status"] in ("failed", "retrying"):
                     self._say_error(job["id"])
         return news
+
+    def _all_jobs(self) -> "Iterable[dict[str, Any]]":
+        return self._run.jobs.values() if self._run else ()
 
     def _say_error(self, job_id: str) -> None:
         row = self._headrace.database.row("job", id=job_id)
@@ -147,6 +157,12 @@ class RunClient:
         except OSError as error:
             outlet.silence()
             print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+
+
+def _run_watch(headrace: "Headrace", run_id: str) -> "RunWatch":
+    from headrace.store.run_watch import RunWatch
+
+    return RunWatch(headrace.database, run_id)
 
 
 def _step_line(job: dict[str, Any], width: int) -> str:

@@ -27,6 +27,8 @@ log = logging.getLogger("headrace.up")
 # What the parts have beyond what jobs may take to end: to record it, and to close.
 _MARGIN_S = 2.0
 _LONGEST_PAUSE_S = 5.0
+# Nobody reads more of them at the start.
+_MOST_ANNOUNCED = 100
 
 
 # -- alone ----------------------------------------------------------------------------
@@ -124,6 +126,12 @@ def _run_tree(headrace: "Headrace", listener: socket.socket | None) -> int:
         return code
     headrace.use_keys(Keys(prefix))
     _import_parts(headrace)
+    # Once for all parts: of ten thousand files that takes most of the start.
+    headrace.pipelines.refresh()
+    second = Supervisor([Part("set-up", lambda: _announce(headrace.afresh("up")), once=True)])
+    code = second.run()
+    if code or second.asked_to_stop:
+        return code
     patience_s = patience_of(headrace.settings)
     return Supervisor(_all_parts(headrace, listener), patience_s=patience_s).run()
 
@@ -195,26 +203,34 @@ def live_worker(headrace: "Headrace") -> None:
 
 
 def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
-    """Migrate, then log what is active. Runs in a process of its own: nothing of it stays.
+    """Migrate, and find what keeps workers from starting, in a process of its own.
 
     `tell` is given the prefix of the installation's keys in Redis.
 
     Raises:
         ConfigError: No worker could start.
     """
-    from headrace.cli.printing import until
-    from headrace.engine.scheduling.scheduler import next_start
-
     own = headrace.afresh("up")
     own.load_hooks()
     once_there(own.migrate)
     tell(own.keys.prefix)
-    own.pipelines.refresh()
-    paused = {row["pipeline"] for row in own.database.rows("schedules") if row["paused"]}
     own.close()
-    pipelines = own.pipelines.by_name
-    now = datetime.now(UTC)
+    return 0
+
+
+def _announce(headrace: "Headrace") -> int:
+    """Log what is active."""
+    from headrace.cli.printing import until
+    from headrace.engine.scheduling.scheduler import next_start
+
+    pipelines = headrace.pipelines.by_name
     log.info("%d pipelines are active", len(pipelines))
+    if len(pipelines) > _MOST_ANNOUNCED:
+        log.info("  `headrace schedules` shows when each is due next")
+        return 0
+    paused = {row["pipeline"] for row in headrace.database.rows("schedules") if row["paused"]}
+    headrace.close()
+    now = datetime.now(UTC)
     for name, pipeline in pipelines.items():
         due = next_start(pipeline, now)
         if due is None:

@@ -155,7 +155,7 @@ def _show_job(headrace: "Headrace", job: dict[str, Any], as_json: bool) -> None:
     _fields(job, ("child_run",))
     if upstream:
         print(f"{'depends_on':14} {', '.join(map(str, upstream))}")
-    child = headrace.database.row("run_progress", id=job["child_run"]) if job["child_run"] else None
+    child = headrace.database.row("run", id=job["child_run"]) if job["child_run"] else None
     if job["progress"]:
         print(f"{'progress':14} {progress_text(job['progress'])}")
     print(f"{'took':14} {elapsed(child or job)}\n")

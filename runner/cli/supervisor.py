@@ -1,7 +1,7 @@
 """One process tree: parts that are forked, watched, started again and stopped together.
 
-The supervisor imports what the parts need and opens nothing, neither connection nor thread:
-the parts share its memory, and nothing else.
+The supervisor imports what the parts need, reads the pipelines' files for them, and keeps nothing
+open, neither connection nor thread: the parts share its memory, and nothing else.
 """
 
 import gc

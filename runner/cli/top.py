@@ -82,7 +82,9 @@ def _worker_lines(workers: list[dict[str, Any]], now: datetime) -> list[str]:
 
 
 def _run_lines(headrace: "Headrace") -> list[str]:
-    runs = headrace.database.rows("runs", before=None, limit=_RUNS, status=None, pipeline=None)
+    from headrace.store.listings import list_runs
+
+    runs = list_runs(headrace.database, limit=_RUNS)
     columns = ("id", "pipeline", "status", "trigger", "started_at")
     rows = [(*(row[column] for column in columns), elapsed(row)) for row in runs]
     return table(rows, ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"))

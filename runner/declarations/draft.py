@@ -4,15 +4,17 @@ Rules run on files that break the schema, too, so that all problems are reported
 draft therefore hands out only what has the right type.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from headrace.declarations.config import Settings
 from headrace.declarations.job_knowledge import Catalogue
 from headrace.declarations.source import KeyPath
 from headrace.declarations.template_references import scalars
+
+R = TypeVar("R")
 
 # What handlers are for, in the order in which they run.
 HANDLERS = ("success", "failure", "finally")
@@ -111,6 +113,14 @@ class Draft:
             step for name in HANDLERS for step in _steps(handlers.get(name), ("handlers", name))
         ]
         self.all_steps = [*self.steps, *self.handlers]
+        self._found: dict[Callable[[Draft], Any], Any] = {}
+
+    def once(self, find: "Callable[[Draft], R]") -> R:
+        """Return what a function finds in this draft, found once for all rules."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: R = self._found[find]
+        return found
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """Return the mapping at a top-level key, or an empty one."""

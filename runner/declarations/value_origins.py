@@ -80,7 +80,7 @@ class _Resolving:
         self._layers = layers
         self._settings = settings
         self._setting = SettingOrigins(settings)
-        self._schema: Mapping[str, Any] = schemas.validator("pipeline").schema
+        self._schema: Mapping[str, Any] = schemas.inlined("pipeline")
         self._of_defaults = self._schema["properties"]["defaults"]["properties"]
 
     def pipeline(self) -> dict[str, Tree]:

@@ -1,36 +1,35 @@
 """Putting the parts together: one object that daemon, web page and command line share."""
 
 import logging
-import os
-import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Self
 
 from headrace import jobapi
 from headrace.declarations.config import Settings, hidden_values, load_settings
-from headrace.engine.catalog.hook_modules import load_hooks
-from headrace.engine.catalog.job_registry import Registry, registry_of
-from headrace.engine.catalog.pipeline_catalog import Pipelines
-from headrace.engine.dispatch.dispatcher import Dispatcher
-from headrace.engine.operations.interventions import Interventions
-from headrace.engine.planning.planner import Planner
-from headrace.engine.scheduling.subpipelines import Subpipelines
+from headrace.engine.dispatch.late_dispatcher import LateDispatcher
 from headrace.errors import QueueUnavailable
 from headrace.model.moments import clock_of, instant_of
 from headrace.model.status import JobStatus, Trigger
 from headrace.observe.redaction import keep
 from headrace.queue.keys import Keys, keys_of
-from headrace.queue.process import birth_ticks, host_mark
-from headrace.queue.sender import Sender
 from headrace.store import embedded
 from headrace.store.database import Database
-from headrace.store.migrations import LATEST, Schema, look, upgrade
-from headrace.store.row_types import NewRun
+from headrace.store.migrations import LATEST, Schema, upgrade
+from headrace.store.plain_database import PlainDatabase
+
+if TYPE_CHECKING:
+    from headrace.engine.catalog.job_registry import Registry
+    from headrace.engine.catalog.pipeline_catalog import Pipelines
+    from headrace.engine.dispatch.dispatcher import Dispatcher
+    from headrace.engine.operations.interventions import Interventions
+    from headrace.engine.planning.planner import Planner
+    from headrace.engine.scheduling.subpipelines import Subpipelines
+    from headrace.queue.sender import Sender
+    from headrace.store.row_types import NewRun
 
 log = logging.getLogger("headrace.engine")
 
@@ -42,7 +41,11 @@ _REST_S = {"daemon": 3.0}
 
 @dataclass
 class Headrace:
-    """A connected installation. `database_url` and `redis_url` name the servers in use."""
+    """A connected installation. `database_url` and `redis_url` name the servers in use.
+
+    Each part is made, and its modules are loaded, where it is first asked for: a command that lists
+    runs needs a tenth of them.
+    """
 
     settings: Settings
     database_url: str
@@ -54,13 +57,16 @@ class Headrace:
     @cached_property
     def database(self) -> Database:
         """The control database."""
-        database = Database(self.database_url, application_name=f"headrace:{self.role}")
+        kind = PlainDatabase if self.role == "cli" else Database
+        database = kind(self.database_url, application_name=f"headrace:{self.role}")
         self.stack.callback(database.close)
         return database
 
     @cached_property
-    def sender(self) -> Sender:
+    def sender(self) -> "Sender":
         """The connection to Redis."""
+        from headrace.queue.sender import Sender
+
         sender = Sender(
             self.redis_url,
             lambda: self.keys,
@@ -92,8 +98,10 @@ class Headrace:
         self._keys = keys
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> "Registry":
         """The job classes."""
+        from headrace.engine.catalog.job_registry import registry_of
+
         return registry_of(self.settings)
 
     def load_hooks(self) -> None:
@@ -102,31 +110,43 @@ class Headrace:
         Raises:
             ConfigError: A module of `hooks` cannot be imported.
         """
+        from headrace.engine.catalog.hook_modules import load_hooks
+
         load_hooks(self.settings.hooks, self.registry, self.settings.project)
 
     @cached_property
-    def pipelines(self) -> Pipelines:
+    def pipelines(self) -> "Pipelines":
         """The pipelines that the files declare."""
+        from headrace.engine.catalog.pipeline_catalog import Pipelines
+
         return Pipelines(self.settings, self.registry)
 
     @cached_property
-    def planner(self) -> Planner:
+    def planner(self) -> "Planner":
         """Return the planner, which makes plans of pipelines."""
+        from headrace.engine.planning.planner import Planner
+
         return Planner(self.settings, self.pipelines, self.registry)
 
     @cached_property
-    def dispatcher(self) -> Dispatcher:
+    def dispatcher(self) -> "Dispatcher":
         """Return the dispatcher, which makes rows and messages."""
+        from headrace.engine.dispatch.dispatcher import Dispatcher
+
         return Dispatcher(self.settings, self.database, self.sender, self.registry)
 
     @cached_property
-    def subpipelines(self) -> Subpipelines:
+    def subpipelines(self) -> "Subpipelines":
         """Return the starter of child runs: those of steps that run a pipeline."""
+        from headrace.engine.scheduling.subpipelines import Subpipelines
+
         return Subpipelines(self.database, self.dispatcher, self.pipelines, self.planner)
 
     @cached_property
-    def interventions(self) -> Interventions:
+    def interventions(self) -> "Interventions":
         """Return the interventions: cancel, retry and pause."""
+        from headrace.engine.operations.interventions import Interventions
+
         return Interventions(self.database, self.dispatcher)
 
     def with_progress(self, jobs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -167,7 +187,7 @@ class Headrace:
         trigger: Trigger = Trigger.MANUAL,
         logical_date: datetime | str | None = None,
         idempotency_key: str | None = None,
-    ) -> NewRun:
+    ) -> "NewRun":
         """Start a run of a pipeline and return its row.
 
         A second start with one `idempotency_key` returns the row of the first.
@@ -192,8 +212,7 @@ class Headrace:
         Raises:
             StoreUnavailable: PostgreSQL does not answer.
         """
-        with self.database.transaction() as tx:
-            return look(tx.connection)
+        return self.database.schema()
 
     def require_schema(self) -> None:
         """See to it that this version can work with the schema; an older one is not touched.
@@ -239,6 +258,9 @@ class Headrace:
         fresh = Headrace(self.settings, self.database_url, self.redis_url, ExitStack(), role)
         if self._keys is not None:
             fresh.use_keys(self._keys)
+        if "pipelines" in self.__dict__:
+            # What has been read from files, which it looks at again by itself.
+            fresh.pipelines = self.pipelines
         jobapi.use_dispatcher(fresh.dispatcher)
         return fresh
 
@@ -268,25 +290,10 @@ def connect(settings: Settings | None = None, *, role: str = "cli") -> Headrace:
         database_url = database_url or servers.database_url
         redis_url = redis_url or servers.redis_url
     headrace = Headrace(settings, database_url, redis_url, stack, role)
-    jobapi.use_dispatcher(headrace.dispatcher)
+    jobapi.use_dispatcher(LateDispatcher(lambda: headrace.dispatcher))
     return headrace
 
 
-def local_dispatcher() -> Dispatcher:
+def local_dispatcher() -> "Dispatcher":
     """Return what dispatches in a program of the user's own, connected as its settings say."""
     return connect().dispatcher
-
-
-def process_name() -> str:
-    """Return a name for this process that no other one ever has.
-
-    Its last part begins with the host's mark: see `Recovery`, which looks at processes.
-    """
-    return f"{socket.gethostname()[:24]}.{os.getpid()}.{host_mark()}{uuid4().hex[:6]}"
-
-
-def has_ended(name: str) -> bool:
-    """Return whether the process of a name lived on this host and is gone; False where unknown."""
-    host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
-    here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
-    return here and pid.isdigit() and birth_ticks(int(pid)) is None

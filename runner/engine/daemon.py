@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from headrace.engine.application import Headrace, has_ended, process_name
+from headrace.engine.application import Headrace
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.operations.partial_files import remove_partials
@@ -16,6 +16,7 @@ from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.queue.process import has_ended, process_name
 from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
 from headrace.store.backoff import Outage
@@ -49,6 +50,7 @@ class Daemon:
         self._interrupted = False
         # The files have changed since schedules and triggers were last taken over from them.
         self._outdated = False
+        self._has_read = False
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
@@ -206,7 +208,10 @@ class Daemon:
             StoreUnavailable: Tried again at the next turn, however far it came.
         """
         self._scheduler.refresh(self._clock.now())
+        # With thousands of pipelines each part may take as long as the lease.
+        self._renew(self._headrace.database, term)
         self._triggers.refresh(term)
+        self._renew(self._headrace.database, term)
         self._outdated = False
 
     def _lead(self, tx: Transaction) -> None:
@@ -217,10 +222,11 @@ class Daemon:
         self._renew(tx)
         self._triggers.look(tx)
 
-    def _renew(self, tx: Transaction | Database) -> None:
+    def _renew(self, tx: Transaction | Database, term: int | None = None) -> None:
+        held = self._term if term is None else term
         row = tx.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
-        if row is None or row["term"] != self._term:
-            raise LeadershipLost(f"term {self._term} is over")
+        if row is None or row["term"] != held:
+            raise LeadershipLost(f"term {held} is over")
 
     def _prune(self) -> None:
         """Delete what is left over, in a thread: the lease must not wait for it.
@@ -251,9 +257,11 @@ class Daemon:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
-        if not self._headrace.pipelines.refresh(patience_s=_FILES_S):
+        changed = self._headrace.pipelines.refresh(patience_s=_FILES_S, sparing=True)
+        # The supervisor may have read them before this process began.
+        if not changed and self._has_read:
             return
-        self._outdated = True
+        self._has_read = self._outdated = True
         problems = self._headrace.pipelines.problems
         texts = {str(problem) for problem in problems}
         for text in sorted(texts - self._shown):

@@ -4,6 +4,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from headrace.errors import JobFailure
@@ -139,9 +140,14 @@ def overlapped(folder: Path, kept: Iterable[Path]) -> Path | None:
 
 def folders_of_code(project: Path) -> tuple[Path, ...]:
     """Return where Python finds the code that workers run: ours, the project's, the installed."""
-    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    return tuple(dict.fromkeys((project / "jobs", *_installed())))
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    libraries = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     own = (CODE / name for name in ("runner", "jobs", "schema"))
-    return tuple(dict.fromkeys((project / "jobs", *own, *map(Path, filter(None, installed)))))
+    return (*own, *map(Path, filter(None, libraries)))
 
 
 def _existing(relative: str, found: Path, places: Iterable[Path]) -> Path:

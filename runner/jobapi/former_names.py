@@ -13,14 +13,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.jobapi import project_jobs
+
+if TYPE_CHECKING:
+    from importlib.abc import InspectLoader, MetaPathFinder
+else:
+    # Python asks no finder or loader what it descends from, and `importlib.abc` brings libraries
+    # that take longer to load than the rest of a command's first steps.
+    InspectLoader = MetaPathFinder = object
 
 _PACKAGES = {"runner": "headrace", "jobs": "headrace.jobs"}
 # Modules that have changed their places since, as far as users' files or messages name them.

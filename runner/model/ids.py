@@ -29,3 +29,23 @@ def new_id(room: int = 0) -> UUID:
             value = _last + 1 + int.from_bytes(os.urandom(4))
         _last = value + room
     return UUID(int=value)
+
+
+def new_ids(count: int) -> list[str]:
+    """Return the texts of so many new ids, each greater than the one before."""
+    value = new_id().int
+    steps = memoryview(os.urandom(4 * count)).cast("I")
+    ids = []
+    for step in steps:
+        value += 1 + step
+        text = f"{value:032x}"
+        ids.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+    global _last  # noqa: PLW0603 - see above
+    with _lock:
+        _last = max(_last, value)
+    return ids
+
+
+def first_id_of(epoch_s: float) -> UUID:
+    """Return the smallest id that could be made at a moment, in seconds since 1970."""
+    return UUID(int=int(epoch_s * 1000) << 80)

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from headrace.errors import QueueUnavailable, StoreUnavailable
+from headrace.model.ids import first_id_of
 
 RECENT = timedelta(minutes=5)
 
@@ -62,7 +63,7 @@ class HeadraceCollector(Collector):
 
     def _from_database(self) -> Iterator[Metric]:
         now = self._database.rows("clock")[0]["now"]
-        since = _first_id_of(now - RECENT)
+        since = first_id_of((now - RECENT).timestamp())
         yield from self._jobs(now, since)
         yield from self._runs(since)
         yield from self._schedules(now)
@@ -158,8 +159,3 @@ def _whole(read: Callable[[], Iterator[Metric]]) -> tuple[list[Metric], bool]:
         return list(read()), True
     except (StoreUnavailable, QueueUnavailable):
         return [], False
-
-
-def _first_id_of(moment: datetime) -> UUID:
-    """Return the smallest id (UUID of version 7) that could be made at `moment`."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from headrace.errors import JobFailure
-from headrace.model import exact_json
 
 # What a value is shown as.
 MASK = "***"
@@ -165,6 +164,9 @@ def redacted_json(text: str | None) -> str | None:
     # In a text of JSON each value stands in one of the forms that are looked for.
     if text is None or redacted(text) == text:
         return text
+    # Imported here: every command loads this module, and few read JSON.
+    from headrace.model import exact_json
+
     return exact_json.dumps(_redacted(exact_json.loads(text)))
 
 

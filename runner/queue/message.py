@@ -27,6 +27,11 @@ class Message(NamedTuple):
         return f"{self.job_id}_{self.attempt}"
 
 
+def first_id(job_id: str) -> str:
+    """Return the id in Redis of a new job's message."""
+    return f"{job_id}_0"
+
+
 def parse_id(message_id: str) -> tuple[str, int] | None:
     """Return job id and attempt, None where somebody else wrote the message."""
     match = _MESSAGE_ID.fullmatch(message_id)

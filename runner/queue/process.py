@@ -4,9 +4,11 @@ import ctypes
 import hashlib
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from headrace.queue.process_tree import descendants, kill, read_process
 
@@ -101,3 +103,18 @@ def reset_signals() -> None:
     """Undo what a supervising process has installed, in a process forked from it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+
+
+def process_name() -> str:
+    """Return a name for this process that no other one ever has.
+
+    Its last part begins with the host's mark: see `Recovery`, which looks at processes.
+    """
+    return f"{socket.gethostname()[:24]}.{os.getpid()}.{host_mark()}{uuid4().hex[:6]}"
+
+
+def has_ended(name: str) -> bool:
+    """Return whether the process of a name lived on this host and is gone; False where unknown."""
+    host, pid, mark = [*name.rsplit(".", 2), "", ""][:3]
+    here = host == socket.gethostname()[:24] and mark.startswith(host_mark())
+    return here and pid.isdigit() and birth_ticks(int(pid)) is None

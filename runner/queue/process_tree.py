@@ -5,7 +5,6 @@ of its descendants whose own parent has died, so that they stay below it in the 
 (macOS) nothing is adopted or found here.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -96,16 +95,15 @@ def adopt_orphans(yes: bool = True) -> None:
     It holds for the whole process, through exec, and is not inherited by a fork.
     """
     if _LINUX:
+        import ctypes
+
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
 @contextmanager
 def adopting_orphans() -> Iterator[None]:
     """Adopt orphans for a while, see `adopt_orphans`."""
-    before = ctypes.c_int(1)
-    if _LINUX:
-        ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
-    if before.value:
+    if _adopts_orphans():
         yield
         return
     adopt_orphans()
@@ -113,6 +111,16 @@ def adopting_orphans() -> Iterator[None]:
         yield
     finally:
         adopt_orphans(False)
+
+
+def _adopts_orphans() -> bool:
+    if not _LINUX:
+        return True
+    import ctypes
+
+    found = ctypes.c_int(1)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
+    return bool(found.value)
 
 
 class Strays:

@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2 import errors
 
 from headrace.errors import StoreUnavailable, TransactionEnded
+from headrace.store.attempt_mark import NO_MARK, Mark
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 # Under the job's own search path: names that are the server's are written in full.
-_MARK = "{settings}SAVEPOINT {savepoint}; SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
+_MARK = (
+    "{begin}{settings}SAVEPOINT {savepoint};"
+    " SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text,"
+    " pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text"
+)
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
 _APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
@@ -47,28 +52,50 @@ class EffectApplied(BaseException):
 class Held:
     """A transaction that the attempt commits. `applied`: the ledger there has the job already.
 
+    `server` is the moment at which the server was started that has given the number out.
     `committing`: the attempt has sent its COMMIT, and nothing of the job's can run any more.
     """
 
     opened: "Connection"
     raw: JobConnection
     number: str
+    server: str
     savepoint: str
     applied: bool = False
     committing: bool = False
 
-    def commit(self) -> None:
-        """Commit, whatever the job's code has done to the connection's wrapping."""
+    def commit(self, then: str = "") -> None:
+        """Commit, whatever the job's code has done to the connection's wrapping.
+
+        `then` are commands that put the session in order. Where they fail, what is committed stays
+        so, and the session is ended.
+        """
         self.committing = True
-        self.raw.held = False
-        self.raw.commit()
+        self._let_go()
+        try:
+            self.raw.end("COMMIT", then)
+        except psycopg2.Error:
+            if not then or self.raw.closed or self.fate() != "committed":
+                raise
+            self.raw.close()
         self.opened.close()
 
     def roll_back(self) -> None:
         """Undo everything."""
-        self.raw.held = False
-        self.raw.rollback()
+        self._let_go()
+        self.raw.end("ROLLBACK")
         self.opened.close()
+
+    def in_order(self) -> str:
+        """Return what comes before the statements that record the attempt's end."""
+        return (self.raw.mark.to_move() if self.raw.mark else "") + IN_ORDER
+
+    def fate(self) -> str:
+        """Return what became of it, as its own connection's server knows."""
+        return fate(self.raw, self.number, self.server)
+
+    def _let_go(self) -> None:
+        self.raw.held, self.raw.mark = False, None
 
     def ended_inside(self) -> bool | None:
         """Return whether this is another transaction than the attempt's by now.
@@ -81,7 +108,7 @@ class Held:
         try:
             with self.raw.plain() as cursor:
                 cursor.execute(f"ROLLBACK TO SAVEPOINT {self.savepoint}")
-        except (errors.InvalidSavepointSpecification, errors.NoActiveSqlTransaction):
+        except NO_MARK:
             return True
         except psycopg2.Error:
             return None
@@ -96,7 +123,10 @@ class Held:
         """
         values = {"id": str(job_id), "attempt": attempt, "xact": self.number}
         with self.raw.plain() as cursor:
-            cursor.execute(IN_ORDER + STATEMENTS["sign_ledger"].pyformat, values)
+            try:
+                cursor.execute(self.in_order() + STATEMENTS["sign_ledger"].pyformat, values)
+            except NO_MARK as error:
+                raise TransactionEnded from error
             if cursor.rowcount != 1:
                 raise TransactionEnded
 
@@ -111,13 +141,16 @@ def hold(
     opened.begin()
     raw: Any = opened.connection.dbapi_connection
     savepoint = f"headrace_{secrets.token_hex(8)}"
-    asked = _MARK.format(settings=settings, savepoint=savepoint) + (_APPLIED if ledger_of else "")
+    begin = "BEGIN; " if raw.quiet else ""
+    asked = _MARK.format(begin=begin, settings=settings, savepoint=savepoint)
+    asked += _APPLIED if ledger_of else ""
     asked += _AS_ROLE if role else ""
     with raw.plain() as cursor:
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
-        number, *applied = cursor.fetchone()
-    raw.held = True
-    return Held(opened, raw, number, savepoint, applied[:1] == [True])
+        number, server, *applied = cursor.fetchone()
+    # The role was taken on behind the mark: to go back there would be to give it up.
+    raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
+    return Held(opened, raw, number, server, savepoint, applied[:1] == [True])
 
 
 @contextmanager
@@ -128,8 +161,12 @@ def reading(held: Held) -> Iterator[None]:
     before; that savepoint's name cannot be guessed.
     """
     savepoint = f"headrace_{secrets.token_hex(8)}"
+    mark = held.raw.mark
+    assert mark is not None, "the attempt's transaction is open"
     with held.raw.plain() as cursor:
-        cursor.execute(f"SAVEPOINT {savepoint}; SET TRANSACTION READ ONLY")
+        cursor.execute(f"{mark.to_move()}SAVEPOINT {savepoint}; SET TRANSACTION READ ONLY")
+    mark.moved()
+    mark.fresh = False
     try:
         yield
     except BaseException:
@@ -141,7 +178,7 @@ def reading(held: Held) -> Iterator[None]:
         cursor.execute(f"RELEASE SAVEPOINT {savepoint}")
 
 
-def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
+def fate(raw: Any, number: str, server: str, *, ledger_of: UUID | None = None) -> str:
     """Return what became of a transaction: committed, aborted, prepared, or `entered`.
 
     Entered is one that was committed together with the job's row in the ledger, as it should be.
@@ -155,7 +192,7 @@ def fate(raw: Any, number: str, *, ledger_of: UUID | None = None) -> str:
         try:
             with raw.plain() as cursor:
                 sql = _OWN_PATH + STATEMENTS["fate_of_transaction"].pyformat
-                cursor.execute(sql, {"xact": number})
+                cursor.execute(sql, {"xact": number, "server": server})
                 status, prepared, _ended = cursor.fetchone()
         except errors.InvalidParameterValue:
             # A number that the server has not given out: it crashed, and the transaction with it.

@@ -12,6 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
+from headrace.store.attempt_mark import NO_MARK
 from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
@@ -27,10 +28,14 @@ _PREPARED = (
     "complete_alone_and_claim",
     "complete_batch",
     "finish_run",
+    "add_log_lines",
+    "add_lines_of_batch",
 )
 # What this version knows of what jobs may ask for: see `needs` in 0014_installation.sql.
 CAN = int(LATEST)
-_LOG = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['add_log_lines'].pyformat}; "
+_LOG = f"{STATEMENTS['add_log_lines'].execute}; "
+# Where no line was left out none is deleted: see `hold_log`.
+_LOG_WITH_GAP = f"{STATEMENTS['hold_log'].pyformat}; {_LOG}"
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
@@ -41,6 +46,7 @@ _BATCH = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
     f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
 )
+_LOG_OF_BATCH = f"{STATEMENTS['add_lines_of_batch'].execute}; "
 _FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 
@@ -134,11 +140,9 @@ class AttemptStore(ChildConnection):
         self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
         name = "complete_attempt" if claimed.dependents else "complete_alone"
-        rows = self._run_logged(STATEMENTS[name].execute, values, log)
+        rows = self._ended(name, values, log)
         if not rows:
-            if xact is not None and self.row("number_of_transaction") != {"number": xact}:
-                raise TransactionEnded
-            raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+            raise self._why_not(claimed, xact)
         return _completed(rows[0])
 
     def complete_and_claim(
@@ -148,10 +152,16 @@ class AttemptStore(ChildConnection):
         next_id: str,
         next_attempt: int,
         log: LogLines | None = None,
+        *,
+        xact: str | None = None,
     ) -> tuple[Completed | None, Claimed | None]:
         """Complete one attempt and claim the next job in one commit; each may come to nothing.
 
+        `log` and `xact` are as in `complete`; where the job's effect is in the open transaction,
+        so is the claim.
+
         Raises:
+            StaleAttempt, TransactionEnded: As in `complete`, where `xact` is given.
             StoreUnavailable: The connection broke since the claim.
         """
         self._same_line()
@@ -159,15 +169,17 @@ class AttemptStore(ChildConnection):
             "id": claimed.id,
             "attempt": claimed.attempt,
             "result": result,
-            "xact": None,
+            "xact": xact,
             "worker": self._worker,
             "can": CAN,
             "next_id": next_id,
             "next_attempt": next_attempt,
         }
         name = "complete_and_claim" if claimed.dependents else "complete_alone_and_claim"
-        row = self._run_logged(STATEMENTS[name].execute, values, log)[0]
+        (row,) = self._ended(name, values, log)
         completed = _completed(row) if row["ended_id"] is not None else None
+        if completed is None and xact is not None:
+            raise self._why_not(claimed, xact)
         return completed, Claimed.of(row) if row["id"] is not None else None
 
     def complete_batch(
@@ -175,11 +187,13 @@ class AttemptStore(ChildConnection):
         ended: Sequence[tuple[Claimed, str | None]],
         following: Sequence[tuple[str, int]],
         short: Sequence[str],
+        said: str | None = None,
     ) -> tuple[CompletedBatch, list[Claimed]]:
         """Complete several attempts, each with its result, and claim further jobs, in one commit.
 
         Of `following` (job id, the message's number) all but the first are claimed only where
-        their class is one of `short`. Each completion and each claim may come to nothing.
+        their class is one of `short`. Each completion and each claim may come to nothing. `said`
+        are log lines for `add_lines_of_batch`.
 
         Raises:
             StoreUnavailable: The connection broke since the claims.
@@ -194,8 +208,9 @@ class AttemptStore(ChildConnection):
             "short": list(short),
             "worker": self._worker,
             "can": CAN,
+            "said": said,
         }
-        rows = self._run(_BATCH, values)
+        rows = self._run(_BATCH if said is None else _LOG_OF_BATCH + _BATCH, values)
         freed = rows[0]
         completed = CompletedBatch(
             frozenset(map(UUID, freed["ids"] or ())),
@@ -213,10 +228,20 @@ class AttemptStore(ChildConnection):
         # The columns are those of `finish_run`.
         return cast("list[EndedRun]", self._run(_FINISH_RUN, {"ids": [run_id]}))
 
-    def _run_logged(self, sql: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
-        if log is None:
+    def _why_not(self, claimed: Claimed, xact: str | None) -> StaleAttempt | TransactionEnded:
+        if xact is not None and self.row("number_of_transaction") != {"number": xact}:
+            return TransactionEnded()
+        return StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
+
+    def _ended(self, name: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
+        sql = STATEMENTS[name].execute
+        if log is not None:
+            sql = (_LOG if log.left_out is None else _LOG_WITH_GAP) + sql
+            values |= log.values
+        try:
             return self._run(sql, values)
-        return self._run(_LOG + sql, {**values, **log.values})
+        except NO_MARK as error:
+            raise TransactionEnded from error
 
     def _same_line(self) -> None:
         """Refuse to complete over another connection than the one that the job was claimed over.

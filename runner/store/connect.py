@@ -4,13 +4,11 @@ import select
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import psycopg2.extras
 from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register_type
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DisconnectionError
 
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.model import exact_json
@@ -22,6 +20,9 @@ from headrace.store.server_session import ABOUT, Base, ServerSession
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_settings import Use, Wanted, sign, statement
 from headrace.template.spans import Span
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
@@ -169,7 +170,7 @@ def make_engine(
     pool_size: int = 5,
     short: bool = False,
     autocommit: bool = False,
-) -> Engine:
+) -> "Engine":
     """Return an engine for bookkeeping on `database_url`. It connects at its first use.
 
     With `short` the server ends a transaction that waits seconds for its client; with
@@ -189,8 +190,14 @@ def engine_of(
     pool_size: int,
     max_overflow: int = 10,
     autocommit: bool = False,
-) -> Engine:
+) -> "Engine":
     """Return an engine whose sessions are as `wanted`; see `make_engine`."""
+    # Imported here: who opens a session without an engine needs no SQLAlchemy, which takes a third
+    # of a second to load.
+    from sqlalchemy import create_engine, event
+
+    from headrace.store.session_savepoints import DRIVER
+
     dsn.parameters(database_url)
 
     def connected() -> ServerSession:
@@ -199,7 +206,7 @@ def engine_of(
         return raw
 
     engine = create_engine(
-        "postgresql+psycopg2://",
+        f"{DRIVER}://" if wanted.use is Use.TARGET else "postgresql+psycopg2://",
         creator=connected,
         pool_size=pool_size,
         max_overflow=max_overflow,
@@ -221,13 +228,20 @@ def _leave_read_only(context: Any) -> None:
 
 
 def _refuse_dead(raw: Any, _record: Any, _proxy: Any) -> None:
-    """Have the pool replace a connection that the server has closed, without asking the server.
+    """Have the pool replace a connection that the server has closed."""
+    if is_dead(raw):
+        from sqlalchemy.exc import DisconnectionError
+
+        raise DisconnectionError
+
+
+def is_dead(raw: Any) -> bool:
+    """Tell whether the server has closed an idle connection, without asking the server.
 
     A server has nothing to say to an idle client but that it goes. A ping before each use
     would cost a round trip and a transaction.
     """
-    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
-        raise DisconnectionError
+    return bool(raw.closed or select.select([raw.fileno()], [], [], 0)[0])
 
 
 def connect_raw(database_url: str, *, application_name: str, use: Use = Use.OWN) -> ServerSession:

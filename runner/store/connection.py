@@ -47,13 +47,16 @@ class ChildConnection(Transaction):
         Raises:
             StoreUnavailable: PostgreSQL does not answer.
         """
-        if self._raw is None or self._raw.closed:
-            raw = connect_raw(self.url, application_name=f"headrace:{self._worker}", use=Use.WORKER)
+        if self.lost:
+            self.drop()
+            name = f"headrace:{self._worker}"
+            raw: Any = connect_raw(self.url, application_name=name, use=Use.WORKER)
             try:
                 with raw.plain() as cursor:
                     cursor.execute(self._prepare)
                     cursor.execute("SELECT pg_postmaster_start_time()")
                     self.server_since = cursor.fetchone()
+                raw.be_quiet()
             except psycopg2.Error as error:
                 raw.close()
                 raise StoreUnavailable(unavailable_message(error)) from error
@@ -65,7 +68,7 @@ class ChildConnection(Transaction):
     @property
     def lost(self) -> bool:
         """Return whether the connection broke since it was last used."""
-        return self._raw is None or bool(self._raw.closed)
+        return self._raw is None or not self._raw.well
 
     def broken(self, error: BaseException) -> bool:
         """Return whether the connection is gone, now that `error` was raised somewhere in a job."""
@@ -90,12 +93,16 @@ class ChildConnection(Transaction):
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            raw = self.raw
-            with raw.plain() as cursor:
-                cursor.execute(RESET + raw.settings_sql)
+            with self.raw.plain() as cursor:
+                cursor.execute(self.reset_commands)
         except psycopg2.Error:
             # A new session is clean as well.
             self.drop()
+
+    @property
+    def reset_commands(self) -> str:
+        """What `reset` sends."""
+        return RESET + str(self.raw.settings_sql)
 
     def prepend(self, commands: str) -> None:
         """Send `commands`, which are ours and hold no values, in one message with what is next."""
@@ -110,20 +117,19 @@ class ChildConnection(Transaction):
         Raises:
             StoreUnavailable: The connection is gone, and what was done in the block with it.
         """
-        self.raw.autocommit = False
+        self._run("BEGIN", {})
         try:
             yield self
         except BaseException:
-            self._end("rollback")
+            self._end("ROLLBACK")
             raise
-        self._end("commit")
+        self._end("COMMIT")
 
-    def _end(self, how: Literal["commit", "rollback"]) -> None:
+    def _end(self, how: Literal["COMMIT", "ROLLBACK"]) -> None:
         if self.lost:
             return
         try:
-            getattr(self._raw, how)()
-            self._raw.autocommit = True
+            self._raw.end(how)
         except psycopg2.Error as error:
             self.drop()
             raise StoreUnavailable(unavailable_message(error)) from error

@@ -6,14 +6,17 @@ cursor of this connection.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import psycopg2.extensions
+from psycopg2.extensions import STATUS_BEGIN, TRANSACTION_STATUS_IDLE
 
 from headrace.errors import RefusedSql
+from headrace.store.attempt_mark import Mark
 from headrace.store.parsing import refuse_several
 from headrace.store.server_session import ServerSession
 
+_autocommit: Any = vars(psycopg2.extensions.connection)["autocommit"]
 _SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
 
 
@@ -33,12 +36,15 @@ class JobConnection(ServerSession):
     """A connection of the driver's that jobs may be given.
 
     While it is `held`, the transaction is the attempt's: it is neither committed nor rolled back
-    by whoever uses the connection. `on_mark` is called where a statement leaves something in the
-    session.
+    by whoever uses the connection; `mark` is the attempt's mark then. `on_mark` is called where a
+    statement leaves something in the session.
     """
 
     guard: Guard | None = None
     held = False
+    mark: Mark | None = None
+    # Whether the driver sends no BEGIN, COMMIT or ROLLBACK of its own.
+    quiet = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -46,21 +52,78 @@ class JobConnection(ServerSession):
 
     def cursor(self, *args: Any, **options: Any) -> Any:
         """Return a cursor that asks the guard, of whatever class is wanted."""
+        self._not_fresh()
         if self.guard is None:
             return super().cursor(*args, **options)
         wanted: Any = options.pop("cursor_factory", None) or self.cursor_factory
         factory = _guarded(wanted or psycopg2.extensions.cursor)
         return super().cursor(*args, cursor_factory=factory, **options)
 
+    def be_quiet(self) -> None:
+        """Have transactions begin and end by our own texts, in one message with what is beside.
+
+        The driver believes from now on that one is open: it begins none, and has cursors with a
+        name, which it would refuse in its autocommit mode.
+        """
+        self.autocommit = False
+        with self.plain() as cursor:
+            cursor.execute("COMMIT")
+        self.quiet = True
+
+    @property
+    def well(self) -> bool:
+        """Return whether it is open, and the driver as quiet as it was told to be."""
+        return not self.closed and (not self.quiet or self.status == STATUS_BEGIN)
+
+    @property
+    def autocommit(self) -> bool:
+        """See psycopg2; a quiet connection has nothing to be switched."""
+        return self.quiet or bool(_autocommit.__get__(self))
+
+    @autocommit.setter
+    def autocommit(self, wanted: bool) -> None:
+        if not self.quiet:
+            _autocommit.__set__(self, wanted)
+
+    def set_isolation_level(self, level: int | None) -> None:
+        """See psycopg2, which would roll back; a quiet connection has nothing to be switched."""
+        if not self.quiet:
+            super().set_isolation_level(level)
+
+    def lobject(self, *args: Any, **options: Any) -> Any:
+        """See psycopg2: a large object is read and written without a cursor."""
+        self._not_fresh()
+        return super().lobject(*args, **options)
+
+    def _not_fresh(self) -> None:
+        if self.mark is not None:
+            self.mark.fresh = False
+
     def commit(self) -> None:
         """Commit, where the transaction is not an attempt's."""
         self._refuse_to_end("commit")
-        super().commit()
+        self.end("COMMIT")
 
     def rollback(self) -> None:
         """Roll back, where the transaction is not an attempt's."""
         self._refuse_to_end("roll back")
-        super().rollback()
+        self.end("ROLLBACK")
+
+    def end(self, how: Literal["COMMIT", "ROLLBACK"], then: str = "") -> None:
+        """End the transaction, where one is open; `then` are commands to send with it."""
+        if self.quiet:
+            ending = "" if self.get_transaction_status() == TRANSACTION_STATUS_IDLE else f"{how}; "
+            if ending or then:
+                with self.plain() as cursor:
+                    cursor.execute(ending + then)
+            return
+        if how == "COMMIT":
+            super().commit()
+        else:
+            super().rollback()
+        if then:
+            with self.plain() as cursor:
+                cursor.execute(then)
 
     def refuse_disorder(self) -> None:
         """Refuse to go on where quotes no longer mean what the driver and the guard assume.

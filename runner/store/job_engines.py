@@ -18,6 +18,7 @@ from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
+from headrace.store.session_savepoints import DRIVER
 from headrace.store.session_settings import quoted_name
 from headrace.store.targets import target_engine
 
@@ -48,6 +49,8 @@ class JobEngines:
         self._worker = worker
         self._say = say
         self._on_mark = on_mark
+        # The connection of the job at hand and the role that its step names, if it does.
+        self.step_role: tuple[str | None, str] | None = None
         self._control: Engine | None = None
         self._named: dict[str, Engine] = {}
         store.on_connect = self._wrap_control
@@ -74,6 +77,7 @@ class JobEngines:
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
             event.listen(engine, "handle_error", partial(_note_connection, name=name))
+            engine.update_execution_options(headrace_connection=name)
             self._named[name] = engine
         return self._named[name]
 
@@ -83,6 +87,8 @@ class JobEngines:
 
     def role_of(self, name: str | None) -> str | None:
         """Return the role that jobs work as on a connection, None for the one that logs in."""
+        if self.step_role is not None and self.step_role[0] == name:
+            return self.step_role[1]
         return None if name is CONTROL else self._connections[name].role
 
     def as_role(self, name: str | None, *, local: bool) -> str:
@@ -127,12 +133,13 @@ class JobEngines:
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
         self._control = create_engine(
-            "postgresql+psycopg2://",
+            f"{DRIVER}://",
             creator=lambda: raw,
             poolclass=StaticPool,
             pool_reset_on_return=None,
             json_serializer=exact_json.dumps,
             json_deserializer=exact_json.loads,
+            execution_options={"headrace_connection": CONTROL},
         )
         event.listen(self._control, "connect", self._name_schema)
         event.listen(self._control, "handle_error", note_parting_words)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,9 @@ def log_lines(
         said = f"{count} lines were left out here" if count > 1 else "1 line was left out here"
         lines.append({"line": first, "at": at, "level": "info", "message": said})
     return LogLines(json.dumps(lines), left_out)
+
+
+def lines_of_batch(said: Iterable[tuple[UUID, int, str]]) -> str:
+    """Return lines of several attempts (job, attempt, `entries`) for `add_lines_of_batch`."""
+    each = (f'{{"job":"{job}","attempt":{number},"lines":{lines}}}' for job, number, lines in said)
+    return f"[{','.join(each)}]"

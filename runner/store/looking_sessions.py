@@ -39,6 +39,8 @@ class LookingSessions:
         self._control_url = control_url
         self._guard = guard
         self._timeout_s = timeout_s
+        # The connection of the job that is looked at and the role that its step names.
+        self.step_role: tuple[str | None, str] | None = None
         self._engines: dict[str | None, Engine] = {}
         self._held: dict[str | None, Held] = {}
         self._read_only = ReadOnlyTransactions(self._engine, self._settings)
@@ -116,7 +118,7 @@ class LookingSessions:
     def _transaction(self, name: str | None) -> Held:
         if name not in self._held:
             opened = self._engine(name).connect()
-            role = None if name is None else self._connections[name].role
+            role = self._role_of(name)
             try:
                 self._held[name] = hold(opened, self._settings(name, as_role=False), role=role)
             except BaseException:
@@ -124,8 +126,13 @@ class LookingSessions:
                 raise
         return self._held[name]
 
+    def _role_of(self, name: str | None) -> str | None:
+        if self.step_role is not None and self.step_role[0] == name:
+            return self.step_role[1]
+        return None if name is None else self._connections[name].role
+
     def _settings(self, name: str | None, *, as_role: bool = True) -> str:
-        role = None if name is None or not as_role else self._connections[name].role
+        role = self._role_of(name) if as_role else None
         return (
             f"SET LOCAL statement_timeout = {max(1, round(self._timeout_s * 1000))};"
             f" SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS};"

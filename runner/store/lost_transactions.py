@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import StoreUnavailable
-from headrace.store.attempt_transaction import fate
+from headrace.store.attempt_transaction import Held, fate
 from headrace.store.attempts import AttemptStore
 from headrace.store.job_engines import CONTROL, JobEngines
 
@@ -28,11 +28,11 @@ class LostTransactions:
     def __init__(self, store: AttemptStore, engines: JobEngines) -> None:
         self._store = store
         self._engines = engines
-        self._lost: list[tuple[str | None, str, bool]] = []
+        self._lost: list[tuple[str | None, Held, bool]] = []
 
-    def add(self, name: str | None, number: str, *, ended_inside: bool) -> None:
-        """Note a transaction by its connection's name and its number."""
-        self._lost.append((name, number, ended_inside))
+    def add(self, name: str | None, held: Held, *, ended_inside: bool) -> None:
+        """Note a transaction by its connection's name."""
+        self._lost.append((name, held, ended_inside))
 
     def forget(self) -> None:
         """Start anew, for the next attempt."""
@@ -44,19 +44,20 @@ class LostTransactions:
         Raises:
             StoreUnavailable: The control database does not answer.
         """
-        for name, number, ended_inside in self._lost:
-            became = self._fate(name, number, job_id)
+        for name, held, ended_inside in self._lost:
+            became = self._fate(name, held, job_id)
             if ended_inside or became in ("committed", "prepared"):
                 return _ENDED.get(became, _ENDED["aborted"])
         return None
 
-    def _fate(self, name: str | None, number: str, job_id: UUID) -> str:
+    def _fate(self, name: str | None, held: Held, job_id: UUID) -> str:
+        number, server = held.number, held.server
         if name is CONTROL:
-            return fate(self._store.raw, number)
+            return fate(self._store.raw, number, server)
         try:
             with self._engines.of(name).connect() as opened:
                 raw: Any = opened.connection.dbapi_connection
-                return fate(raw, number, ledger_of=job_id)
+                return fate(raw, number, server, ledger_of=job_id)
         except (StoreUnavailable, DBAPIError) as error:
             log.warning("what became of transaction %s on %s is not known: %s", number, name, error)
             return "unknown"

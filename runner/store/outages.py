@@ -1,11 +1,12 @@
 """Recognises errors of PostgreSQL that mean an outage, which has to be waited for."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from headrace.errors import StoreUnavailable
 from headrace.store.session_end_reason import keep_parting_words, parting_words
@@ -64,14 +65,16 @@ def reported() -> Iterator[None]:
     """Turn a lost connection, or a read-only server, into `StoreUnavailable`; pass other errors."""
     try:
         yield
-    except OperationalError as error:
-        raise StoreUnavailable(unavailable_message(error)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StoreUnavailable(unavailable_message(error)) from error
-        raise
     except psycopg2.Error as error:
         lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
         if lost or refuses_writes(error) or tells_of_a_break(error):
+            raise StoreUnavailable(unavailable_message(error)) from error
+        raise
+    except Exception as error:
+        # Where SQLAlchemy has raised it, it is loaded; a command that only looks does without.
+        known: Any = sys.modules.get("sqlalchemy.exc")
+        if known is None or not isinstance(error, known.DBAPIError):
+            raise
+        if isinstance(error, known.OperationalError) or error.connection_invalidated:
             raise StoreUnavailable(unavailable_message(error)) from error
         raise

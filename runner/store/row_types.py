@@ -137,7 +137,7 @@ class EndedRun(TypedDict):
 
 
 class NewRun(EndedRun):
-    """A run as it was inserted, without its plan: the caller has it, and it is long."""
+    """A run as it was inserted, without its plan, which the caller has."""
 
     version: str
     trigger: str
@@ -163,6 +163,7 @@ class RunRow(KeyedRun):
     """All of a run's columns."""
 
     plan: dict[str, Any]
+    plan_id: UUID | None
     cancelled_at: datetime | None
 
 

@@ -25,7 +25,7 @@ IN_ORDER = (
 # What one job sets in its session must not be there for the next one. Prepared statements are
 # left alone: ours are among them.
 RESET = (
-    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
+    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;"
     " DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all(); "
 )
 

@@ -59,6 +59,7 @@ class JobSessions(OtherSessions):
         self._job: tuple[UUID, int] | None = None
         self.dirty = False
         self.used = False
+        self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
@@ -104,8 +105,6 @@ class JobSessions(OtherSessions):
                 if connection is CONTROL:
                     with suppress(psycopg2.Error):
                         execute(alone, IN_ORDER)
-        if connection is CONTROL:
-            self._store.raw.autocommit = True
 
     @contextmanager
     def renewed(self, wanted: bool) -> Iterator[None]:
@@ -125,7 +124,8 @@ class JobSessions(OtherSessions):
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job, self.used, self.dirty = (job_id, attempt), False, False
-        self.lock_timeout_s = None
+        self.lock_timeout_s = self._engines.step_role = None
+        self._in_order = False
         self._lost.forget()
         self._others.ended = None
 
@@ -167,21 +167,25 @@ class JobSessions(OtherSessions):
             del self._held[name]
         self._others.commit(*self._job)
         if CONTROL in self._held:
-            self._store.prepend(IN_ORDER)
+            self._store.prepend(self._held[CONTROL].in_order())
 
     def commit_control(self) -> None:
-        """Commit the control database: effect and completion together."""
-        self._held[CONTROL].commit()
+        """Commit the control database: effect and completion together.
+
+        The session is put in order in the same message, unless it is ended.
+        """
+        self._held[CONTROL].commit("" if self.dirty else self._store.reset_commands)
         del self._held[CONTROL]
-        self._store.raw.autocommit = True
+        self._in_order = not self.dirty
 
     def roll_back(self) -> None:
         """Undo all that is open, also where a connection is gone."""
+        self._store.prepend("")  # It was for the transaction's end.
         for name, held in list(self._held.items()):
             del self._held[name]
             ended = held.ended_inside()
             if ended is not False:
-                self._lost.add(name, held.number, ended_inside=bool(ended))
+                self._lost.add(name, held, ended_inside=bool(ended))
             try:
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
@@ -193,7 +197,6 @@ class JobSessions(OtherSessions):
         self._others.roll_back()
         if not self._store.lost:
             try:
-                self._store.raw.autocommit = True
                 self._store.raw.refuse_disorder()
             except Exception:  # noqa: BLE001 - a new connection is in order
                 self._store.drop()
@@ -218,7 +221,7 @@ class JobSessions(OtherSessions):
         if self.dirty:
             self._store.drop()
             self._engines.dispose()
-        elif not self._store.lost:
+        elif not (self._store.lost or self._in_order):
             self._store.reset()
 
     @contextmanager
@@ -257,8 +260,6 @@ class JobSessions(OtherSessions):
 
     def _begun(self, name: str | None) -> Held:
         assert self._job is not None
-        if name is CONTROL:
-            self._store.raw.autocommit = False
         opened = self._engines.of(name).connect()
         settings = self._job_settings(name, local=True, as_role=False)
         try:

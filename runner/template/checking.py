@@ -15,7 +15,7 @@ from headrace.template.operators import Operators
 from headrace.template.sandbox import BoundedEnvironment
 from headrace.template.shapes import ANY, Shape, joined, truth_of
 from headrace.template.sql import environment as sql_environment
-from headrace.template.syntax import bound_by, tree_of, tree_of_expression
+from headrace.template.syntax import bound_by, is_plain, tree_of, tree_of_expression
 from headrace.template.values import environment as value_environment
 
 BRACES_HINT = "write an expression in {{ }}; {{ '{{' }} writes the braces themselves"
@@ -78,6 +78,8 @@ def check_sql(
     template: str, variables: Mapping[str, Shape], hints: Mapping[str, str] | None = None
 ) -> tuple[Fault, ...]:
     """Check an SQL template."""
+    if is_plain(template):
+        return ()
     fault = _fault_of(template, sql_environment)
     if fault is not None:
         return (fault,)

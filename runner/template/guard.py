@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from headrace.errors import RefusedSql
-from headrace.template.lexer import Kind, Token, code, tokens
+from headrace.template.lexer import Kind, Token, code, kept, tokens
 
 _STARTS_ROUTINE = re.compile(r"CREATE( OR REPLACE)? (FUNCTION|PROCEDURE)\b")
 
@@ -62,6 +62,11 @@ def split_statements(sql: str) -> list[str]:
     A semicolon inside quotes, dollar quotes, comments, parentheses or a routine's
     `BEGIN ATOMIC … END` body ends nothing. What PostgreSQL would not parse may be split anyhow.
     """
+    return list(_split(sql))
+
+
+@kept
+def _split(sql: str) -> tuple[str, ...]:
     statements: list[str] = []
     start = 0
     current: list[Token] = []
@@ -74,7 +79,7 @@ def split_statements(sql: str) -> list[str]:
             current.append(token)
             nesting.feed(token)
     _keep(statements, sql[start:], current)
-    return statements
+    return tuple(statements)
 
 
 def refuse_transaction_control(sql: str, *, streams: bool = False) -> None:
@@ -108,6 +113,7 @@ def leaves_session_state(sql: str) -> bool:
     )
 
 
+@kept
 def first_word(statement: str) -> str:
     """Return the statement's first word in capitals, "" where it begins with none."""
     for token in code(statement):
@@ -125,7 +131,12 @@ def without_comments(statement: str) -> str:
 
 def has_word(statement: str, word: str) -> bool:
     """Return whether `word` stands as code anywhere in the statement, whatever its case."""
-    return any(t.kind is Kind.WORD and t.text.upper() == word.upper() for t in code(statement))
+    return word.upper() in _words(statement)
+
+
+@kept
+def _words(statement: str) -> frozenset[str]:
+    return frozenset(t.text.upper() for t in code(statement) if t.kind is Kind.WORD)
 
 
 def words_of(statement: str) -> set[str]:
@@ -208,6 +219,7 @@ def _refuse(statement: str, *, streams: bool) -> None:
         raise RefusedSql("standard_conforming_strings must not be changed: write E'…' for escapes")
 
 
+@kept
 def _skeleton(statement: str) -> str:
     """Return the words of a statement in capitals, one space between; the rest left out."""
     return _joined(code(statement))

@@ -5,9 +5,28 @@ on (the guard refuses to turn it off).
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+Found = TypeVar("Found")
+
+# Statements of small jobs, which come again and again; what is longer takes its time anyhow.
+_LONGEST_KEPT = 4000
+
+
+def kept(read: Callable[[str], Found]) -> Callable[[str], Found]:
+    """Keep what was read out of the last short texts: the next job often has the same one.
+
+    What is returned must not be changeable.
+    """
+    keeping = lru_cache(maxsize=256)(read)
+
+    def reading(text: str) -> Found:
+        return keeping(text) if len(text) <= _LONGEST_KEPT else read(text)
+
+    return reading
 
 
 class Kind(Enum):
@@ -24,8 +43,7 @@ class Kind(Enum):
     SYMBOL = "symbol"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A stretch of SQL from `start` up to, not including, `end`."""
 
     kind: Kind
@@ -77,23 +95,41 @@ _KINDS = {
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
-def tokens(sql: str) -> Iterator[Token]:
-    """Yield the tokens of `sql`, whitespace and comments included; they cover all of it.
+# Several rules look at a text one after the other; a long one is not worth the memory.
+_REMEMBERED = 20_000
+
+
+def tokens(sql: str) -> Sequence[Token]:
+    """Return the tokens of `sql`, whitespace and comments included; they cover all of it.
 
     What is never closed (a quote, a comment) reaches to the end.
     """
-    position = 0
-    while position < len(sql):
-        match = _TOKEN.match(sql, position)
-        assert match is not None and match.lastgroup is not None
-        end = _end(sql, match)
-        yield Token(_KINDS[match.lastgroup], sql[position:end], position, end)
-        position = end
+    return _remembered(sql) if len(sql) <= _REMEMBERED else _read(sql)
 
 
 def code(sql: str) -> list[Token]:
     """Return the tokens that mean something: neither whitespace nor comments."""
-    return [token for token in tokens(sql) if token.kind not in (Kind.SPACE, Kind.COMMENT)]
+    return [token for token in tokens(sql) if token.kind not in _SILENT]
+
+
+_SILENT = (Kind.SPACE, Kind.COMMENT)
+
+
+def _read(sql: str) -> tuple[Token, ...]:
+    found = []
+    position, length, match_at = 0, len(sql), _TOKEN.match
+    while position < length:
+        match = match_at(sql, position)
+        assert match is not None and match.lastgroup is not None
+        kind = match.lastgroup
+        end = _end(sql, match) if kind in _OPEN else match.end()
+        found.append(Token(_KINDS[kind], sql[position:end], position, end))
+        position = end
+    return tuple(found)
+
+
+_remembered = lru_cache(maxsize=64)(_read)
+_OPEN = frozenset({"block_comment", "dollar", "unterminated"})
 
 
 def _end(sql: str, match: "re.Match[str]") -> int:

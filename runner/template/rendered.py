@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace.errors import RefusedSql
 from headrace.template.guard import split_statements
-from headrace.template.lexer import Kind, Token, code, tokens
+from headrace.template.lexer import Kind, Token, code, kept, tokens
 
 # NUL can stand in no PostgreSQL text, so a marker cannot be mistaken for anything else.
 _MARKER = re.compile("\x00(p\\d+)\x00")
@@ -81,8 +81,11 @@ def refuse_misplaced_binds(marked: str) -> None:
         raise RefusedSql(found[0])
 
 
+@kept
 def misplaced_bind(marked: str) -> tuple[str, int] | None:
     """Return why a value cannot stand where it does, and where that is, or None."""
+    if "\x00" not in marked:
+        return None
     read: list[Token] = []  # The tokens before, the nearest last.
     meant: Token | None = None
     for token in tokens(marked):
@@ -97,12 +100,15 @@ def misplaced_bind(marked: str) -> tuple[str, int] | None:
     return None
 
 
+@kept
 def with_binds_apart(marked: str) -> str:
     """Return the text with each value in parentheses that its neighbours would take apart.
 
     The driver puts a literal in the marker's place: `-5::posint` would be cast before it is
     negated.
     """
+    if "\x00" not in marked:
+        return marked
     found = code(marked)
     text, done = "", 0
     for place, token in enumerate(found):

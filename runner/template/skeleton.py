@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from jinja2 import TemplateSyntaxError, nodes
 
 from headrace.template.rendered import marker
-from headrace.template.syntax import tree_of
+from headrace.template.syntax import is_plain, tree_of
 
 # What filters write into the text itself.
 _WRITTEN = {
@@ -35,7 +35,10 @@ class Skeleton:
         self._length = 0
         self._macros: dict[str, nodes.Macro] = {}
         self._depth = 0
-        self._add_all(tree_of(template).body)
+        if not is_plain(template):
+            self._add_all(tree_of(template).body)
+        elif template:
+            self._add(template, 1)
 
     @property
     def marked(self) -> str:

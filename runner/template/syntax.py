@@ -65,6 +65,11 @@ def has_template(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a text is what it renders to; the language makes one kind of line's end."""
+    return not has_template(text) and "\r" not in text
+
+
 def reading(template: str) -> Reading:
     """Return what a template says."""
     return _remembered(template, False) if len(template) <= _SHORT else _read(template, False)

@@ -12,6 +12,7 @@ from headrace.engine.application import Headrace
 from headrace.errors import StoreUnavailable
 from headrace.model.status import RUN_FINAL
 from headrace.store.database import Row
+from headrace.store.run_watch import RunWatch
 from headrace.web.json_rows import to_json
 
 POLL_S = 0.5
@@ -31,11 +32,12 @@ async def run_events(
     shown: dict[str, Any] = {}
     heartbeat = time.monotonic()
     pause_s = POLL_S
+    watch = RunWatch(headrace.database, run_id)
     yield "retry: 2000\n\n"
     while not stopping():
         began = time.monotonic()
         try:
-            row = await run_sync(lambda: _look(headrace, run_id))
+            row = await run_sync(lambda: _look(headrace, watch))
         except StoreUnavailable:
             pause_s = min(pause_s * 2, _LONGEST_S)
             yield ": PostgreSQL does not answer; waiting for it\n\n"
@@ -51,8 +53,8 @@ async def run_events(
         await _rest(pause_s, stopping)
 
 
-def _look(headrace: Headrace, run_id: UUID) -> Row | None:
-    row = headrace.database.row("run_progress", id=run_id)
+def _look(headrace: Headrace, watch: RunWatch) -> Row | None:
+    row = watch.look()
     return {**row, "jobs": headrace.with_progress(row["jobs"])} if row else None
 
 

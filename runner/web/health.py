@@ -8,10 +8,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from headrace.engine.application import Headrace, has_ended
+from headrace.engine.application import Headrace
 from headrace.engine.operations.recovery import LEASE_S
 from headrace.errors import HeadraceError, SchemaMismatch
 from headrace.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
+from headrace.queue.process import has_ended
 from headrace.store.database import Row
 from headrace.store.migrations import look
 from headrace.store.waiting import within

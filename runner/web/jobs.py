@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from headrace.engine.application import Headrace
 from headrace.model.status import JobStatus
+from headrace.store import listings
 from headrace.store.database import Row
 from headrace.web.demonstration import create_demonstration
 from headrace.web.json_rows import Answer, found, page, public
@@ -78,8 +79,8 @@ def list_jobs(
     wanted = {"status": status, "queue": queue, "pipeline": pipeline, "job_class": job_class}
     return Answer(
         page(
-            lambda before, most: headrace.database.rows(
-                "jobs", before=before, limit=most, **wanted
+            lambda before, most: listings.list_jobs(
+                headrace.database, before=before, limit=most, **wanted
             ),
             cursor,
             limit,

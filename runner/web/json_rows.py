@@ -12,7 +12,7 @@ from headrace.errors import InvalidParams, NotFound
 from headrace.model import exact_json
 from headrace.store.database import Row
 
-# What a run was expanded from is as long as its jobs, which are answered beside it.
+# What templates need of a run's plan; in runs of earlier versions all of it, as long as the jobs.
 _INTERNAL = frozenset({"plan"})
 
 
@@ -56,13 +56,21 @@ def page(
     Raises:
         InvalidParams: The cursor is none that an earlier page gave.
     """
-    try:
-        before = None if cursor is None else UUID(cursor)
-    except ValueError:
-        raise InvalidParams("cursor takes the `next` of the previous page") from None
-    rows = read(before, limit + 1)
+    rows = read(id_of(cursor), limit + 1)
     items = [public(row) for row in rows[:limit]]
     return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
+
+
+def id_of(cursor: str | None) -> UUID | None:
+    """Return the id that a page begins after.
+
+    Raises:
+        InvalidParams: The cursor is none that an earlier page gave.
+    """
+    try:
+        return None if cursor is None else UUID(cursor)
+    except ValueError:
+        raise InvalidParams("cursor takes the `next` of the previous page") from None
 
 
 def found(headrace: Headrace, noun: str, row_id: str) -> Row:

@@ -1,11 +1,12 @@
 """Routes about pipelines."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from headrace.engine.application import Headrace
@@ -16,7 +17,7 @@ from headrace.model.status import Trigger
 from headrace.plan.due import next_instants
 from headrace.store.database import Row
 from headrace.web.error_answers import problem_row
-from headrace.web.jobs import Installed
+from headrace.web.jobs import Installed, Limit
 from headrace.web.json_rows import Answer, public
 from headrace.web.request_bodies import BackfillRange, ExactRoute, IdempotencyKey, NewRun
 
@@ -31,17 +32,32 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="All pipelines, and problems of their files")
-def list_pipelines(headrace: Installed) -> Response:
-    """Answer every active pipeline with its schedule and last run; `problems` has the rest.
+@router.get("", summary="List pipelines, and problems of their files")
+def list_pipelines(
+    headrace: Installed,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Answer one page of active pipelines, by name, with their schedules and last runs.
 
-    `broken` ones are active as they were: their files have problems now.
+    `count` is the number of all. `problems` has what is wrong with files; `broken` pipelines are
+    active as they were.
     """
-    _look(headrace)
-    state = _State(headrace)
-    items = [state.row(pipeline) for _, pipeline in sorted(headrace.pipelines.by_name.items())]
-    problems = [problem_row(problem) for problem in headrace.pipelines.problems]
-    return Answer({"items": items, "next": None, "problems": problems})
+    _look(headrace, sparing=True)
+    known = headrace.pipelines.by_name
+    names = sorted(known)
+    start = 0 if cursor is None else bisect_right(names, cursor)
+    shown = [known[name] for name in names[start : start + limit]]
+    state = _State(headrace, shown)
+    more = start + limit < len(names)
+    return Answer(
+        {
+            "items": [state.row(pipeline) for pipeline in shown],
+            "next": shown[-1].name if more else None,
+            "count": len(names),
+            "problems": [problem_row(problem) for problem in headrace.pipelines.problems],
+        }
+    )
 
 
 @router.get("/{name}", summary="One pipeline")
@@ -51,7 +67,7 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
     `triggered` says what became of the newest runs that it waits for.
     """
     pipeline = _pipeline(headrace, name)
-    row = _State(headrace).row(pipeline)
+    row = _State(headrace, [pipeline]).row(pipeline)
     row["steps"] = [_step_row(step) for step in pipeline.steps]
     row["handlers"] = [_step_row(step) for step in pipeline.handlers]
     row["concurrency"] = pipeline.concurrency and asdict(pipeline.concurrency)
@@ -90,7 +106,7 @@ def pause_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline."""
     pipeline = _pipeline(headrace, name)
     headrace.interventions.pause(pipeline.name)
-    return Answer(_State(headrace).row(pipeline))
+    return Answer(_State(headrace, [pipeline]).row(pipeline))
 
 
 @router.post("/{name}/resume", summary="Resume its schedule and trigger")
@@ -98,7 +114,7 @@ def resume_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline; what fell due meanwhile is not made up for."""
     pipeline = _pipeline(headrace, name)
     headrace.interventions.resume(pipeline.name)
-    return Answer(_State(headrace).row(pipeline))
+    return Answer(_State(headrace, [pipeline]).row(pipeline))
 
 
 @router.post("/{name}/backfill", status_code=201, summary="Create the missing runs of a period")
@@ -112,12 +128,14 @@ def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Re
 
 
 class _State:
-    """The database's rows about the pipelines, read in two queries."""
+    """The database's rows about some pipelines, read in two queries."""
 
-    def __init__(self, headrace: Headrace) -> None:
-        names = list(headrace.pipelines.by_name)
+    def __init__(self, headrace: Headrace, shown: Iterable[Pipeline]) -> None:
+        names = [pipeline.name for pipeline in shown]
         self._broken = headrace.pipelines.staying
-        self._schedules = {row["pipeline"]: row for row in headrace.database.rows("schedules")}
+        self._schedules = {
+            row["pipeline"]: row for row in headrace.database.rows("schedules_of", pipelines=names)
+        }
         self._last = {
             row["pipeline"]: row for row in headrace.database.rows("last_runs", pipelines=names)
         }
@@ -143,9 +161,9 @@ class _State:
         }
 
 
-def _look(headrace: Headrace) -> None:
+def _look(headrace: Headrace, *, sparing: bool = False) -> None:
     """Have in force what the daemon has, whether this process has seen it valid or not."""
-    headrace.pipelines.refresh()
+    headrace.pipelines.refresh(sparing=sparing)
     headrace.keep_last_good()
 
 

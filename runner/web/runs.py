@@ -1,15 +1,25 @@
 """Routes about runs."""
 
 from collections import defaultdict
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from headrace.engine.application import Headrace
 from headrace.model.status import RunStatus
+from headrace.store import listings
+from headrace.store.run_watch import moment
 from headrace.web.events import run_events
 from headrace.web.jobs import Cursor, Installed, Limit, Word
-from headrace.web.json_rows import Answer, found, page, public
+from headrace.web.json_rows import Answer, found, id_of, page, public
+
+JobLimit = Annotated[int, Query(ge=1, le=1000, description="Greatest number of jobs on one page")]
+Since = Annotated[
+    datetime | None, Query(description="The `as_of` of an earlier answer: only what changed since")
+]
 
 router = APIRouter(prefix="/runs", tags=["runs"], default_response_class=Answer)
 
@@ -25,8 +35,8 @@ def list_runs(
     """Answer one page."""
     return Answer(
         page(
-            lambda before, most: headrace.database.rows(
-                "runs", before=before, limit=most, status=status, pipeline=pipeline
+            lambda before, most: listings.list_runs(
+                headrace.database, before=before, limit=most, status=status, pipeline=pipeline
             ),
             cursor,
             limit,
@@ -35,23 +45,56 @@ def list_runs(
 
 
 @router.get("/{run_id}", summary="One run with its jobs")
-def show_run(run_id: str, headrace: Installed) -> Response:
-    """Answer the run's row with `jobs`: their rows, and what each depends on.
+def show_run(
+    run_id: str, headrace: Installed, limit: JobLimit = 500, changed_since: Since = None
+) -> Response:
+    """Answer the run's row, how many jobs have which status, and the first page of its jobs.
 
-    `parent` is the run and the step that started this one, null where none did; `upstream` are
-    the runs that it came of, where other pipelines have triggered it.
+    `jobs` are their rows and what each depends on; `next` is the cursor of the next page, null on
+    the last one. `parent` is the run and the step that started this one, null where none did;
+    `upstream` are the runs that it came of, where other pipelines have triggered it.
+    `as_of` is for `changed_since`: whoever has seen the jobs asks for what has changed.
     """
+    as_of = moment(headrace.database)
     row = found(headrace, "run", run_id)
-    upstream: dict[Any, list[Any]] = defaultdict(list)
-    for edge in headrace.database.rows("dependencies_of_run", run_id=row["id"]):
-        upstream[edge["job_id"]].append(edge["upstream_id"])
-    jobs = headrace.with_progress(headrace.database.rows("jobs_of_run", run_id=row["id"]))
-    rows = [{**public(job), "depends_on": upstream[job["id"]]} for job in jobs]
+    counts = headrace.database.rows("counts_of_run", run_id=row["id"])
+    jobs = _page(headrace, row["id"], None, limit, changed_since)
     around = {
         "parent": headrace.database.row("parent_of_run", id=row["id"]),
         "upstream": headrace.database.rows("upstream_of_run", id=row["id"]),
+        "counts": {one["status"]: one["jobs"] for one in counts},
+        "as_of": as_of,
     }
-    return Answer({**public(row), **around, "jobs": rows})
+    return Answer({**public(row), **around, "jobs": jobs["items"], "next": jobs["next"]})
+
+
+@router.get("/{run_id}/jobs", summary="The jobs of a run, in the order of their ids")
+def list_jobs_of_run(
+    run_id: str,
+    headrace: Installed,
+    limit: JobLimit = 500,
+    cursor: Cursor = None,
+    changed_since: Since = None,
+) -> Response:
+    """Answer one page; `changed_since` is the `as_of` of an earlier answer."""
+    as_of = moment(headrace.database)
+    row = found(headrace, "run", run_id)
+    page = _page(headrace, row["id"], id_of(cursor), limit, changed_since)
+    return Answer({**page, "as_of": as_of})
+
+
+def _page(
+    headrace: Headrace, run_id: UUID, after: UUID | None, limit: int, since: datetime | None
+) -> dict[str, Any]:
+    rows = headrace.database.rows(
+        "page_of_run", run_id=run_id, after=after, limit=limit + 1, since=since
+    )
+    jobs = headrace.with_progress(rows[:limit])
+    upstream: dict[Any, list[Any]] = defaultdict(list)
+    for edge in headrace.database.rows("dependencies_of_jobs", ids=[job["id"] for job in jobs]):
+        upstream[edge["job_id"]].append(edge["upstream_id"])
+    items = [{**public(job), "depends_on": upstream[job["id"]]} for job in jobs]
+    return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
 
 
 @router.get(

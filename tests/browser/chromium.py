@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 # How long a page may take until it shows what is waited for, in seconds.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 _OPTIONS = (
     "--headless",
@@ -22,7 +24,7 @@ _OPTIONS = (
 
 
 class Chromium:
-    """One browser with one page; `complaints` has what its console has shown in red."""
+    """One browser with one page at a time; `complaints` has what its console has shown in red."""
 
     def __init__(self, program: str, profile: Path) -> None:
         self.complaints: list[str] = []
@@ -40,11 +42,22 @@ class Chromium:
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+
+    @contextmanager
+    def page(self) -> Iterator[None]:
+        """Show a page that shares nothing with the one before: storage, cookies, cache."""
+        context = self._ask("Target.createBrowserContext")["browserContextId"]
+        target = self._ask("Target.createTarget", url="about:blank", browserContextId=context)
+        attached = self._ask("Target.attachToTarget", flatten=True, targetId=target["targetId"])
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self._ask(f"{domain}.enable")
+        try:
+            yield
+        finally:
+            self._session = None
+            self._ask("Target.disposeBrowserContext", browserContextId=context)
+            self.complaints = []
 
     def close(self) -> None:
         """End the browser."""

@@ -13,23 +13,32 @@ from tests.support.web import installation, served
 Look = Callable[[str], str]
 
 
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    """Yield a browser, or skip; a test that makes it complain has failed."""
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """Yield a browser, or skip: its start takes longer than a test."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("no Chromium on the PATH")
-    browser = Chromium(program, tmp_path / "profile")
+    started = Chromium(program, tmp_path_factory.mktemp("profile"))
     try:
-        yield browser
+        yield started
     finally:
-        browser.close()
-    # The page asks whether the installation is ready, and shows it: a busy machine may not be.
-    late = [
-        text for text in browser.complaints if text.endswith("/health/ready") and " 503 " in text
-    ]
-    assert [text for text in browser.complaints if text not in late] == []
+        started.close()
+
+
+@pytest.fixture
+def chromium(browser: Chromium) -> Iterator[Chromium]:
+    """Yield the browser with a page of the test's own; one that makes it complain has failed."""
+    with browser.page():
+        yield browser
+        # The page asks whether the installation is ready, and shows it: a busy machine may not be.
+        late = [
+            text
+            for text in browser.complaints
+            if text.endswith("/health/ready") and " 503 " in text
+        ]
+        assert [text for text in browser.complaints if text not in late] == []
 
 
 @pytest.fixture

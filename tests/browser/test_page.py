@@ -53,6 +53,29 @@ def test_many_items_of_a_foreach_are_one_box(headrace: Headrace, look: Look):
     assert ">each[39]<" in page
 
 
+def test_a_run_of_many_jobs_is_shown_a_page_at_a_time_and_counts_all(
+    headrace: Headrace, look: Look, chromium: Chromium
+):
+    items = ", ".join(map(str, range(520)))
+    declare(
+        headrace,
+        "name: wide\nsteps:\n  - {id: each, job: Fibonacci, with: {n: 2},"
+        f" foreach: {{items: [{items}], as: item}}}}\n",
+    )
+    run = headrace.start_run("wide", {})
+
+    page = look(f"/#/runs/{run['id']}")
+
+    assert "The first 500 of 520 jobs." in page
+    assert "0 of 520 ended" in page
+    assert ">each[519]<" not in page
+    chromium.value("document.getElementById('more').click()")
+    chromium.until("document.body.textContent.includes('each[519]')")
+    headrace.interventions.cancel_run(str(run["id"]))
+    chromium.until("document.body.textContent.includes('520 of 520 ended')")
+    assert chromium.value("document.getElementById('more')") is None
+
+
 def test_a_handler_is_drawn_behind_the_steps_and_says_when_it_runs(headrace: Headrace, look: Look):
     declare(
         headrace,

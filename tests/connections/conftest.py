@@ -52,7 +52,12 @@ def working(database: str, redis_url: str, tmp_path: Path) -> Iterator[Working]:
 
 def run_sql(hand: ByHand, sql: str, **with_: Any) -> dict[str, Any]:
     """Run one RunSql job and return its row."""
-    job = hand.headrace.dispatcher.dispatch("RunSql", {"sql": sql, **with_}, retry=0)
+    return run_step(hand, "RunSql", sql=sql, **with_)
+
+
+def run_step(hand: ByHand, job_class: str, **with_: Any) -> dict[str, Any]:
+    """Run one job and return its row."""
+    job = hand.headrace.dispatcher.dispatch(job_class, with_, retry=0)
     hand.work()
     row = hand.headrace.database.row("job", id=job)
     assert row is not None

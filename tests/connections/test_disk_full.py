@@ -1,15 +1,13 @@
 """A control database whose disk is full: told, waited for, and gone on after."""
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.connections.test_read_only import asked, goes_on, running, wait_for, write
+from tests.connections.test_read_only import goes_on, running, wait_for, write
 from tests.matrix.conftest import project
+from tests.support.disks import small_disk
 from tests.support.places import PASSWORD, Server, debian_programs, second_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -17,17 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A small disk of its own, as only root may mount one."""
-    # Not below the tests' folder, where the server's account may not go.
-    place = Path(tempfile.mkdtemp(prefix="disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "none", str(place)]
-    try:
-        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("only root may mount a disk that can be filled")
-        yield place
-        subprocess.run(["umount", "-l", str(place)], check=True)
-    finally:
-        place.rmdir()
+    with small_disk("160m") as found:
+        yield found
 
 
 @pytest.fixture
@@ -58,14 +47,14 @@ def test_a_full_disk_is_told_by_readiness_and_waited_for(
         up.wait_started(held, "wait")
         filled = fill(disk)
 
-        wait_for("unready", lambda: asked(up, "/health/ready")[0] == 503)
-        missing = asked(up, "/health/ready")[1]["missing"]
+        wait_for("unready", lambda: up.http.asked("/health/ready")[0] == 503)
+        missing = up.http.asked("/health/ready")[1]["missing"]
         assert "PostgreSQL's disk is full" in missing["postgresql"]
         assert "No space left on device" in missing["postgresql"]
 
         # Some rows still fit into pages that are there.
         def refused() -> bool:
-            code, answer = asked(up, "/pipelines/once/runs", {})
+            code, answer = up.http.asked("/pipelines/once/runs", {})
             return code == 503 and "disk is full" in answer["detail"]
 
         wait_for("a refusal with its reason", refused)
@@ -73,7 +62,7 @@ def test_a_full_disk_is_told_by_readiness_and_waited_for(
         up.query("select pg_sleep(8)")
         filled.unlink()
 
-        wait_for("readiness", lambda: asked(up, "/health/ready")[0] == 200)
+        wait_for("readiness", lambda: up.http.asked("/health/ready")[0] == 200)
         goes_on(up, held)
         for said in ("leading, term", "daemon   warning: PostgreSQL's disk is full"):
             assert started.output().count(said) == 1, started.output()

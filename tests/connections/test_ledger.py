@@ -3,7 +3,7 @@
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
-from tests.connections.conftest import Working, query, run_sql, value
+from tests.connections.conftest import Working, query, run_sql, run_step, value
 from tests.support.places import PASSWORD, Server
 
 
@@ -166,5 +166,19 @@ def test_a_step_works_as_its_role_and_the_ledger_as_the_one_that_logs_in(
     assert [value(one) for one in (there, outside, here)] == ["maker", "maker", "runs_steps"]
     assert then[0] == "etl"
     assert then[1] != "runs_steps"
+    maker = {"role": "maker", "connection": "there"}
+    run_sql(hand, "create table s.n (n int); insert into s.n values (1)", **maker)
+    steps = [
+        ("SyncTable", {"source_table": "s.n", "target_table": "s.copy", "primary_key": "n"}),
+        ("DataAggregation", {"table": "s.n", "group_by": "n", "into": "s.totals"}),
+        ("AnalyzeTable", {"table": "s.n"}),
+        ("DropTable", {"table": "s.n"}),
+    ]
+    for job, with_ in steps:
+        ended = run_step(hand, job, **with_, **maker)
+        assert ended["status"] == "completed", (job, ended["error"])
+    tables = "select tablename, tableowner from pg_tables where schemaname = 's' order by 1"
+    assert query(url, tables) == [(one, "maker") for one in ("copy", "t", "totals")]
+    assert value(run_sql(hand, "select current_user", connection="there")) == "etl"
     refused = run_sql(hand, "select 1", role="postgres", connection="there")
     assert 'permission denied to set role "postgres"' in refused["error"]

@@ -6,8 +6,6 @@
 import json
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -63,14 +61,6 @@ def running(headrace: Headrace, url: str) -> Iterator[tuple[Up, Running]]:
         assert started.process.returncode == 0, started.output()
 
 
-def asked(up: Up, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-    """Return the status and the answer, whatever they are."""
-    try:
-        return 200, up.http.ask(path, body)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 def wait_for(what: str, holds: Any) -> None:
     give_up = time.monotonic() + _LIMIT_S
     while not holds():
@@ -79,7 +69,7 @@ def wait_for(what: str, holds: Any) -> None:
 
 
 def is_refused_with_a_sentence(up: Up) -> bool:
-    code, answer = asked(up, "/pipelines/once/runs", {})
+    code, answer = up.http.asked("/pipelines/once/runs", {})
     return code == 503 and "takes no writes" in answer["detail"]
 
 
@@ -115,10 +105,10 @@ def test_everything_waits_while_the_control_database_takes_no_writes_and_then_go
         debian.execute(f"alter database {place} set default_transaction_read_only = on", ending)
 
         wait_for("a refusal with its reason", lambda: is_refused_with_a_sentence(up))
-        code, answer = asked(up, "/health/ready")
+        code, answer = up.http.asked("/health/ready")
         assert (code, list(answer["missing"])) == (503, ["postgresql"])
         assert "takes no writes" in answer["missing"]["postgresql"]
-        assert asked(up, "/runs")[0] == 200, "what only reads is answered"
+        assert up.http.asked("/runs")[0] == 200, "what only reads is answered"
         said = headrace("run", "once", "--detach")
         assert (said.code, "takes no writes" in said.err) == (1, True), said
         for part in ("daemon", "worker 1"):

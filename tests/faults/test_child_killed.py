@@ -46,6 +46,21 @@ def test_a_child_killed_between_noops_loses_none(cluster: Cluster, point: str) -
     assert {cluster.job(job)["status"] for job in jobs} == {"completed"}
 
 
+@pytest.mark.parametrize("point", ["taken-ahead", "after-fence", "after-commit"])
+def test_a_child_killed_between_jobs_that_write_leaves_one_effect_of_each(
+    cluster: Cluster, point: str
+) -> None:
+    """The effect and end of one job and the claim of the next share a commit."""
+    cluster.daemon()
+    jobs = [cluster.dispatch("EffectJob") for _ in range(12)]
+    cluster.worker(env=cluster.crash_at(point))
+
+    cluster.wait_all_final()
+
+    assert {cluster.job(job)["status"] for job in jobs} == {"completed"}
+    assert {cluster.effects(job) for job in jobs} == {1}
+
+
 def test_a_job_whose_child_was_killed_is_started_again(cluster: Cluster) -> None:
     reached, go = cluster.folder / "reached", cluster.folder / "go"
     worker = cluster.worker()

@@ -62,6 +62,71 @@ def test_a_child_killed_in_a_batch_loses_no_job_and_blames_no_other(
     assert set(outcomes) <= {"crashed", "released"}
 
 
+def speaking(cluster: Cluster, count: int) -> list[str]:
+    """Dispatch jobs of which all but each fifth say two lines."""
+    with_ = ({"n": n, "lines": 2 if n % 5 else 0} for n in range(count))
+    return [cluster.dispatch("ShortJob", with_=one) for one in with_]
+
+
+def lines_of(cluster: Cluster, jobs: list[str]) -> list[list[str]]:
+    rows = cluster.sql("SELECT job_id, message FROM headrace.job_log ORDER BY job_id, line")
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        said.setdefault(str(row["job_id"]), []).append(row["message"])
+    return [said.get(job, []) for job in jobs]
+
+
+def expected_lines(count: int) -> list[list[str]]:
+    return [[f"{n} says 0", f"{n} says 1"] if n % 5 else [] for n in range(count)]
+
+
+def test_short_jobs_that_speak_share_commits_and_keep_each_its_own_lines(cluster: Cluster) -> None:
+    jobs = speaking(cluster, MANY)
+    cluster.worker()
+
+    cluster.wait_all_final()
+
+    assert lines_of(cluster, jobs) == expected_lines(MANY)
+    # Rows that one transaction has written.
+    (row,) = cluster.sql("SELECT count(DISTINCT xmin::text) AS commits FROM headrace.job")
+    assert row["commits"] < MANY / 2
+
+
+@pytest.mark.parametrize("point", ["in-batch", "taken-ahead", "after-commit"])
+def test_a_child_killed_in_a_batch_takes_no_line_of_another_job_with_it(
+    cluster: Cluster, point: str
+) -> None:
+    jobs = speaking(cluster, MANY)
+    cluster.worker(env=cluster.crash_at(point))
+
+    cluster.wait_all_final()
+
+    assert [cluster.job(job)["result"] for job in jobs] == list(range(MANY))
+    last = cluster.sql(
+        "SELECT log.job_id, message FROM headrace.job_log log JOIN headrace.job j"
+        " ON j.id = log.job_id AND j.attempt = log.attempt ORDER BY log.job_id, line"
+    )
+    said = [(str(row["job_id"]), row["message"]) for row in last]
+    expected = zip(jobs, expected_lines(MANY), strict=True)
+    assert said == sorted((job, line) for job, lines in expected for line in lines)
+
+
+def test_the_lines_of_a_batch_are_there_although_the_job_at_hand_takes_long(
+    cluster: Cluster,
+) -> None:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    before = speaking(cluster, MANY)
+    cluster.dispatch("ShortJob", with_={"reached": str(reached), "go": str(go)})
+    cluster.worker()
+    cluster.wait_for_file(reached)
+
+    cluster.wait_for_status(before[-1], "completed")
+    assert lines_of(cluster, before) == expected_lines(MANY)
+
+    go.touch()
+    cluster.wait_all_final()
+
+
 def test_a_job_that_takes_long_holds_up_no_other_of_its_batch(cluster: Cluster) -> None:
     reached, go = cluster.folder / "reached", cluster.folder / "go"
     before = dispatched(cluster, MANY)

@@ -31,7 +31,7 @@ def test_a_write_whose_worker_is_killed_is_there_once_in_the_end_and_never_seen_
     database: str, redis_url: str, other: Server, tmp_path: Path
 ) -> None:
     seed, servers = random.randrange(10**6), Servers(database, redis_url)
-    with kills_on(servers, other, tmp_path, rows=2000, seed=seed) as (cluster, kills):
+    with kills_on(servers, other, tmp_path, rows=500, seed=seed) as (cluster, kills):
         for _ in range(_ROUNDS):
             kills.round()
         assert kills.wrong == [], f"seed {seed}"

@@ -87,6 +87,8 @@ def workbook() -> bytes:
 MANY = GOOD.splitlines()[0] + b"\n" + b"".join(
     b"%d,n,1,2026-02-03\n" % (n + 10) for n in range(LINES - 1)
 )  # fmt: skip
+FAR = 900_001
+FAR_ROWS = b"id\n" + b"".join(b"%d\n" % (n + 10) for n in range(FAR - 1)) + b"x\n"
 KEY = {"mode": "merge", "primary_key": "id"}
 
 # Its words tell the disturber what to do while the step waits.
@@ -211,6 +213,12 @@ CASES: dict[str, Case] = {
         r'wrong_type/in\.csv:9002: column id: invalid input syntax for type integer: "x"',
         MANY + b"x,n,1,2026-02-03\n",
     ),
+    # The header is a line, too.
+    "wrong_type_far_down": load(
+        rf"wrong_type_far_down/in\.csv:{FAR + 1}: column id: invalid input syntax for type integer:"
+        ' "x"',
+        FAR_ROWS,
+    ),
     "wrong_type_in_json": load(
         r"wrong_type_in_json/in\.jsonl:2: column id: invalid input syntax",
         '{"id": 2}\n{"id": "x"}\n',
@@ -322,7 +330,9 @@ CASES: dict[str, Case] = {
         source_table="typed",
         target_table="typed",
     ),
-    "source_fails_midway": copy(r"division by zero", "MirrorTable", source_table="failing"),
+    "source_fails_midway": copy(
+        r"division by zero(.|\n)*in the query of failing", "MirrorTable", source_table="failing"
+    ),
     "value_too_long_for_the_copy": copy(
         r"t_value_too_long_for_the_copy: column name: value too long",
         "MirrorTable",

@@ -21,7 +21,11 @@ from tests.support.http import Answered, Asked, HttpServer, http_server
 
 SECRET = "canary-9sTq2Lm"
 ROWS = [{"id": n, "name": f"n{n}\n"} for n in range(1, 8)]
-INTO = {"into": "public.t", "create": True, "columns": {"id": "int", "name": "text"}}
+INTO: dict[str, Any] = {
+    "into": "public.t",
+    "create": True,
+    "columns": {"id": "int", "name": "text"},
+}
 
 
 @pytest.fixture
@@ -70,6 +74,17 @@ def by_cursor(request: Asked) -> Answered:
     return answer(document)
 
 
+def by_body(request: Asked) -> Answered:
+    """As GraphQL: the cursor is a number that keeps its kind, the rest of the body stays."""
+    body = json.loads(request.body)
+    assert (request.method, body["query"]) == ("POST", "{ items }")
+    start = body["variables"].get("after", 0)
+    document: dict[str, Any] = {"data": ROWS[start : start + 3]}
+    if start + 3 < len(ROWS):
+        document["meta"] = {"next": start + 3}
+    return answer(document)
+
+
 def by_offset(request: Asked) -> Answered:
     at, limit = int(asked(request)["offset"]), int(asked(request)["limit"])
     return answer({"data": ROWS[at : at + limit], "total": len(ROWS)})
@@ -107,6 +122,25 @@ def test_all_pages_of_an_api_are_one_load(
     assert query("SELECT id, name FROM t ORDER BY id") == [(r["id"], r["name"]) for r in ROWS]
     if kind != "json_link":
         assert all(asked(one)["q"] == "a b" for one in server.asked)
+
+
+def test_the_cursor_of_the_next_page_goes_into_the_body_where_that_is_asked_for(
+    run: JobRunner, server: HttpServer, query: Any
+) -> None:
+    server.routes["/items"] = by_body
+    paginator = {"type": "cursor", "cursor_path": "meta.next",
+                 "cursor_body_path": "variables.after"}  # fmt: skip
+    body = {"query": "{ items }", "variables": {"first": 3}}
+
+    result = run(HttpExtract, url=server.url("/items"), method="POST", body=body, records="data",
+                 paginator=paginator, **INTO)  # fmt: skip
+
+    assert result == {"row_count": 7, "table": "public.t", "pages": 3}
+    assert query("SELECT count(*) FROM t") == [(7,)]
+    with pytest.raises(InvalidPayload, match="cursor_body_path needs method: POST"):
+        HttpExtract(server.url("/items"), paginator=paginator, **INTO)
+    with pytest.raises(InvalidPayload, match=r"cursor_param.*or cursor_body_path"):
+        HttpExtract(server.url("/items"), paginator=paginator | {"cursor_param": "x"}, **INTO)
 
 
 def test_a_page_that_fails_leaves_nothing_of_the_ones_before(

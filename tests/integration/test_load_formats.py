@@ -156,6 +156,14 @@ def test_an_escape_character_stands_before_quotes_and_itself(load, query):
     assert query("SELECT name FROM t ORDER BY id") == [('he said "hi", \\o/',), ("two\nlines",)]
 
 
+def test_comments_and_blank_lines_are_left_out_beside_an_escape_character_and_counted(load, query):
+    content = '#!\nid,name\n1,"a \\"b\\""\n\n# no row\n2,"two\n# words"\n#\n3,c\n'
+    load(content, escape="\\", comment="#", metadata=["_line"])
+    assert query("SELECT id, name, _line FROM t ORDER BY id") == [
+        (1, 'a "b"', 3), (2, "two\n# words", 6), (3, "c", 9)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "with_", "told"),
     [
@@ -179,6 +187,10 @@ def test_a_value_that_is_not_in_that_form_is_told_with_its_line(load, rows, cont
 @pytest.mark.parametrize(
     ("with_", "told"),
     [
+        (
+            {"header": False, "columns": ["id", "name"], "select": ["-name"]},
+            "select and normalize_names are for names of a header",
+        ),
         ({"quote": ","}, "delimiter, quote, escape and comment must differ"),
         ({"decimal": ",", "thousands": ","}, "decimal and thousands must differ"),
         ({"columns": {"d": {"format": "DD.MM.YY"}}}, "two digits does not say which century"),

@@ -104,7 +104,11 @@ def test_what_fails_after_reading_leaves_no_staging_either(run_job, there, query
     assert query(LEFT) == []
 
 
-def test_staging_of_a_job_that_was_killed_is_dropped_by_the_next_one(run_job, there, query):
+@pytest.mark.parametrize(
+    "given", [WITH, {"source_connection": "there", "source_table": "shop.parted",
+                     "target_table": "parted"}], ids=["jobs", "one table"],
+)  # fmt: skip
+def test_staging_of_a_job_that_was_killed_is_dropped_by_the_next_one(run_job, there, query, given):
     dead, alive = "mirror_" + "0" * 32, "mirror_" + "1" * 32
     run(run_job.engines[None], f"CREATE TABLE headrace.{dead}_1 ()",
         f"CREATE TABLE headrace.{alive}_1 ()")  # fmt: skip
@@ -112,7 +116,7 @@ def test_staging_of_a_job_that_was_killed_is_dropped_by_the_next_one(run_job, th
         # As an attempt does that still runs.
         other.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended("
                               f"'headrace:headrace.{alive}', 0))")  # fmt: skip
-        run_job(MirrorTable, **WITH)
+        run_job(MirrorTable, **given)
 
     assert query(LEFT) == [(f"{alive}_1",)]
 

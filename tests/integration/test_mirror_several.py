@@ -235,7 +235,7 @@ def test_what_cannot_be_copied_is_told_before_anything_is_written(run_job, there
         ({"tables": ["a.b"], "where": "true"}, "which one it is for"),
         ({"tables": ["a.b"], "mask": {"email": "null"}}, "is no column of a table"),
         ({"source_table": "a", "target_table": "b", "target_schema": "c"}, "belongs to tables"),
-        ({"tables": ["a.b"], "replace_strategy": "swap"}, "would lose its privileges"),
+        ({"tables": ["a.b"], "replace_strategy": "swap"}, "swap is for one source_table"),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(with_, told):

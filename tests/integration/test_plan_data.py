@@ -180,6 +180,38 @@ def test_a_forecast_of_new_files_and_of_old_rows_agrees_with_the_run(project, da
     assert "data: there is no new file" in text
 
 
+def test_a_forecast_of_totals_agrees_with_the_run_and_counts_only_changed_groups(project, database):
+    run_as_owner(
+        database,
+        "CREATE TABLE sale (id int PRIMARY KEY, region text, amount int, at timestamptz)",
+        "INSERT INTO sale VALUES (1, 'eu', 1, '2026-01-01'), (2, 'us', 2, '2026-01-02'),"
+        " (3, 'uk', 3, '2026-01-03')",
+    )
+    with_ = {"table": "sale", "group_by": "region", "aggregates": {"total": "sum(amount)"}}
+    changed = {"refresh": "changed", "incremental": {"cursor": "at"}}
+    write(project, [
+        {"id": "all", "job": "DataAggregation", "with": with_ | {"into": "dwh.all_totals"}},
+        {"id": "some", "job": "DataAggregation", "with": with_ | {"into": "dwh.totals"} | changed},
+    ])  # fmt: skip
+    assert planned(project)["some"]["tables"][0]["creates"]
+    assert project("run", "p").code == 0
+    run_as_owner(database, "INSERT INTO sale VALUES (4, 'eu', 5, '2025-01-01')",
+                 "DELETE FROM sale WHERE region = 'uk'")  # fmt: skip
+
+    found = planned(project)
+
+    assert [one["rows_read"] for one in found.values()] == [2, 1]
+    numbers = {"insert": 0, "update": 1, "delete": 1}
+    assert numbers.items() <= found["some"]["tables"][0].items(), found
+    assert project("run", "p").code == 0
+    jobs = project("jobs", "--json", "--job", "DataAggregation").json["items"]
+    result = next(one["result"] for one in jobs if one["step"] == "some")
+    assert result == {
+        "groups": 1, "inserted": 0, "updated": 1, "deleted": 1, "into": "dwh.totals"
+    }  # fmt: skip
+    assert asked(database, "SELECT * FROM dwh.totals ORDER BY 1") == [("eu", 6), ("us", 2)]
+
+
 def test_a_forecast_tells_why_a_load_would_fail_and_what_cannot_be_known(project, database):
     (project.folder / "pipelines" / "in" / "bad.csv").write_text("id,name\n1,Ann\nx,Bob\n")
     slow = "CREATE VIEW slow AS SELECT id, name FROM customer WHERE pg_sleep(30) IS NOT NULL"

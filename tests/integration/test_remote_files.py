@@ -3,12 +3,14 @@
 import gzip
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
 from tests.support.cli import Headrace
+from tests.support.object_stores import Options, azure_storage, google_storage
+from tests.support.places import NotInstalled
 from tests.support.remote_servers import PASSWORD, S3, SECRET, Sftp, s3_server, sftp_server
 from tests.support.servers import connect
 
@@ -36,7 +38,8 @@ def project(tmp_path, database, redis_url, second, second_server_of_another_majo
         (tmp_path / "pipelines" / "p.yaml").write_text(json.dumps({"name": "p", "steps": steps}))
         config = {"connections": {"dwh": dwh}, "storage": storage}
         (tmp_path / "config.yaml").write_text(json.dumps(config))
-        environ = {"HEADRACE_HOME": str(tmp_path / "home"), "DATABASE_URL": database}
+        environ = {"HEADRACE_HOME": str(tmp_path / "home"), "DATABASE_URL": database,
+                   "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # fmt: skip
         return Headrace(tmp_path, environ | {"REDIS_URL": redis_url})
 
     return made
@@ -92,7 +95,51 @@ def test_a_pattern_on_s3_is_loaded_each_file_once_and_an_export_is_read_back(
     assert s3.names("out") == [
         "day/orders.parquet", "parts/n-0001.csv", "parts/n-0002.csv", "parts/n-0003.csv"
     ]  # fmt: skip
+    contents = [s3.content("out", f"parts/n-000{n}.csv") for n in (1, 2, 3)]
+    assert contents == [b"id\n1\n2\n3\n", b"id\n4\n5\n6\n", b"id\n7\n"]
     assert SECRET not in first.out + first.err + json.dumps(jobs, default=str)
+
+
+@pytest.fixture(params=["gs", "az"])
+def store(request, tmp_path) -> Iterator[tuple[str, Options]]:
+    """A bucket at Google's or Azure's kind of server: its URL, and what the settings say of it."""
+    server = google_storage("sales") if request.param == "gs" else azure_storage("sales", tmp_path)
+    with ExitStack() as stack:
+        try:
+            options = stack.enter_context(server)
+        except NotInstalled as missing:
+            pytest.skip(str(missing))
+        yield f"{request.param}://sales", options
+
+
+def test_what_is_exported_to_google_or_azure_is_loaded_again_by_a_pattern(
+    project, store, second_server_of_another_major
+):
+    url, options = store
+    whole = {"path": f"{url}/day/n.csv.gz", "connection": "dwh",
+             "sql": "SELECT repeat('x', 1000) AS pad FROM generate_series(1, 9000)"}  # fmt: skip
+    parts = {"path": f"{url}/parts/n.parquet", "connection": "dwh", "split": {"rows": 3},
+             "sql": "SELECT generate_series(1, 7) AS id"}  # fmt: skip
+    headrace = project({url: options}, [
+        {"id": "export", "job": "ExportQuery", "with": whole},
+        {"id": "parts", "job": "ExportQuery", "with": parts},
+        {**load(f"{url}/day/*.csv*", "back"), "depends_on": ["export"]},
+        {**load(f"{url}/parts", "numbers", new_files_only=True), "depends_on": ["parts"]},
+        load(f"{url}/nowhere.csv", "missing"),
+    ])  # fmt: skip
+
+    said = headrace("run", "p", timeout=150)
+
+    jobs = results(headrace)
+    failed = {step: one["error"] for step, one in jobs.items() if one["status"] == "failed"}
+    assert failed == {"load_missing": f"there is no {url}/nowhere.csv"}, said.out + said.err
+    dwh = second_server_of_another_major.url_for("other", "etl")
+    with closing(connect(dwh)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT count(*), sum(length(pad)) FROM back")
+        assert cursor.fetchall() == [(9000, 9_000_000)]
+        cursor.execute("SELECT id::int FROM numbers ORDER BY 1")
+        assert cursor.fetchall() == [(n,) for n in range(1, 8)]
+    assert "AccountKey" not in said.out + said.err + json.dumps(jobs, default=str)
 
 
 def test_a_folder_on_an_sftp_server_is_loaded_and_an_export_appears_whole(

@@ -49,6 +49,14 @@ def test_a_statement_that_nobody_wrote_is_not_shown_nor_a_librarys_link(failed, 
     assert also.startswith('sql:2: relation "nowhere" does not exist [undefined_table]')
 
 
+def test_a_value_that_fails_without_a_place_names_its_statement(failed):
+    told = failed(RunSql, sql="select 1; select {{ params.n }} / 0 as share", params={"n": 5})
+
+    assert (
+        told == "division by zero [division_by_zero]\nin statement 2 of 2: select :p1 / 0 as share"
+    )
+
+
 def test_an_error_has_the_servers_detail_and_hint(failed):
     told = failed(
         RunSql,

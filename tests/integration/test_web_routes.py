@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from headrace.engine.application import Headrace, process_name
+from headrace.engine.application import Headrace
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
+from headrace.queue.process import process_name
 from tests.support.web import client_of, installation
 
 JOB = {"job": "Fibonacci", "with": {"n": 3}}
@@ -179,6 +180,7 @@ UNKNOWN_ID = "b093770c-5cf9-4906-a616-40e5cf5960ea"
         ("POST", "/jobs/{}/retry"),
         ("POST", "/jobs/{}/cancel"),
         ("GET", "/runs/{}"),
+        ("GET", "/runs/{}/jobs"),
         ("GET", "/runs/{}/events"),
         ("POST", "/runs/{}/cancel"),
         ("POST", "/runs/{}/retry"),
@@ -247,6 +249,16 @@ def test_a_job_is_cancelled_and_retried_and_not_twice(client: TestClient):
 
 
 # -- pipelines ------------------------------------------------------------------------
+
+
+def test_pipelines_come_in_pages_in_the_order_of_their_names(client: TestClient):
+    first = client.get("/pipelines", params={"limit": 1}).json()
+    rest = client.get("/pipelines", params={"limit": 1, "cursor": first["next"]}).json()
+
+    assert [row["name"] for row in first["items"]] == ["chain"]
+    assert ([row["name"] for row in rest["items"]], rest["next"]) == (["plain"], None)
+    assert first["count"] == rest["count"] == 2
+    assert client.get("/pipelines").json()["next"] is None
 
 
 def test_pipelines_are_listed_with_the_problems_of_the_others(client: TestClient):
@@ -444,6 +456,7 @@ def test_the_openapi_description_has_every_route_of_the_api(client: TestClient):
         "/pipelines/{name}/backfill",
         "/runs",
         "/runs/{run_id}",
+        "/runs/{run_id}/jobs",
         "/runs/{run_id}/events",
         "/runs/{run_id}/cancel",
         "/runs/{run_id}/retry",
@@ -502,7 +515,10 @@ def test_a_pipelines_trigger_is_answered_with_what_became_of_the_runs(
 
 @pytest.mark.parametrize(
     ("query", "told"),
-    [("/runs?piepline=x", 'did you mean "pipeline"?'), ("/pipelines?limit=3", "no parameters")],
+    [
+        ("/runs?piepline=x", 'did you mean "pipeline"?'),
+        ("/pipelines/plain?limit=3", "no parameters"),
+    ],
 )
 def test_a_query_parameter_that_nobody_knows_is_refused(client: TestClient, query: str, told: str):
     answer = client.get(query)

@@ -115,6 +115,20 @@ def _aggregate(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+def _aggregate_changed(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.orders", "group_by": "day", "refresh": "changed",
+         "aggregates": {"total": "sum(amount)"}, "into": "{schema}.totals"},
+        {"SELECT day::text, total::text, note FROM {schema}.totals ORDER BY day": [
+            ("2026-06-30", FIRST, "José"), ("2026-07-01", "-0.5000", None),
+            ("2026-07-02", "7.0000", None)]},
+        prepare=ORDERS + "CREATE TABLE {schema}.totals (day date PRIMARY KEY, total numeric(24,4),"
+        " note text); INSERT INTO {schema}.totals VALUES ('2026-06-30', 5, 'José'),"
+        " ('2026-07-02', 7, NULL), ('2020-01-01', 1, 'gone');",
+        result={"groups": 3, "inserted": 1, "updated": 1, "deleted": 1},
+    )  # fmt: skip
+
+
 def _truncate(_place: Place) -> Cell:
     return Cell({"table": "{schema}.orders"}, {"SELECT count(*) FROM {schema}.orders": [(0,)]})
 
@@ -396,17 +410,32 @@ def _create_partitions(_place: Place) -> Cell:
     )  # fmt: skip
 
 
+_OLD_PARTITION = """
+CREATE TABLE {schema}.old PARTITION OF {schema}.event
+    FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');
+INSERT INTO {schema}.event VALUES ('2000-06-01', 4);
+"""
+
+
+def _archive_partitions(_place: Place) -> Cell:
+    return Cell(
+        {"table": "{schema}.event", "column": "day", "older_than": "700d", "partitions": "detach",
+         "into": "{schema}.gone"},
+        {"SELECT n FROM {schema}.gone": [(4,)],
+         "SELECT inhparent = '{schema}.gone'::regclass FROM pg_inherits"
+         " WHERE inhrelid = '{schema}.old'::regclass": [(True,)],
+         "SELECT n FROM {schema}.event ORDER BY n": [(1,), (2,), (3,)]},
+        prepare=_EVENTS + _OLD_PARTITION,
+        result={"row_count": 1, "partitions": ["{schema}.old"]},
+    )  # fmt: skip
+
+
 def _detach_partitions(_place: Place) -> Cell:
-    old = (
-        "CREATE TABLE {schema}.old PARTITION OF {schema}.event"
-        " FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');"
-        " INSERT INTO {schema}.event VALUES ('2000-06-01', 4);"
-    )
     return Cell(
         {"table": "{schema}.event", "retention": "2 years"},
         {"SELECT n FROM {schema}.old": [(4,)],
          "SELECT n FROM {schema}.event ORDER BY n": [(1,), (2,), (3,)]},
-        prepare=_EVENTS + old,
+        prepare=_EVENTS + _OLD_PARTITION,
         result={"detached": ["{schema}.old"], "kept": 0},
     )  # fmt: skip
 
@@ -443,6 +472,19 @@ def _mirror(_place: Place) -> Cell:
         {"source_table": "{schema}.orders", "target_table": "{schema}.copy"},
         {"SELECT id, name, amount::text, day::text FROM {schema}.copy ORDER BY id": _COPIED,
          _SAME_INSTANT: [(True,)]},
+        target_prepare=_COPY_OF_OTHERS,
+        result={"row_count": 3},
+    )  # fmt: skip
+
+
+def _mirror_swap(_place: Place) -> Cell:
+    return Cell(
+        {"source_table": "{schema}.orders", "target_table": "{schema}.copy",
+         "replace_strategy": "swap"},
+        {"SELECT id, name, amount::text, day::text FROM {schema}.copy ORDER BY id": _COPIED,
+         _SAME_INSTANT: [(True,)],
+         "SELECT conname FROM pg_constraint WHERE contype = 'p'"
+         " AND conrelid = '{schema}.copy'::regclass": [("copy_pkey",)]},
         target_prepare=_COPY_OF_OTHERS,
         result={"row_count": 3},
     )  # fmt: skip
@@ -498,6 +540,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "run_sql_materialized": ("RunSql", _run_sql_materialized),
     "populate": ("PopulateRecords", _populate),
     "aggregate": ("DataAggregation", _aggregate),
+    "aggregate_changed": ("DataAggregation", _aggregate_changed),
     "truncate": ("TruncateTable", _truncate),
     "drop": ("DropTable", _drop),
     "load": ("LoadFile", _load),
@@ -514,6 +557,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "archive": ("ArchiveRows", _archive),
     "archive_batches": ("ArchiveRows", _archive_batches),
     "archive_files": ("ArchiveRows", _archive_files),
+    "archive_partitions": ("ArchiveRows", _archive_partitions),
     "vacuum": ("VacuumTable", _vacuum),
     "vacuum_schema": ("VacuumTable", _vacuum_schema),
     "analyze": ("AnalyzeTable", _analyze),
@@ -530,6 +574,7 @@ CELLS: dict[str, tuple[str, Callable[[Place], Cell]]] = {
 
 COPIES: dict[str, tuple[str, Callable[[Place], Cell]]] = {
     "mirror": ("MirrorTable", _mirror),
+    "mirror_swap": ("MirrorTable", _mirror_swap),
     "mirror_several": ("MirrorTable", _mirror_several),
     "sync": ("SyncTable", _sync),
     "compare": ("CheckData", _check_compare),
@@ -545,7 +590,7 @@ NO_DATABASE: dict[str, dict[str, Any]] = {
 
 
 # Each place is once a source and once a target: what they do in both directions, copies show.
-_ROUND = ("compare", "archive_across", "mirror_several")
+_ROUND = ("compare", "archive_across", "mirror_several", "mirror_swap")
 
 
 def pairs(kind: str) -> list[tuple[str, str]]:

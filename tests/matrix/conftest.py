@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import urllib3
 
 from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
 from tests.matrix.places import NAMES, Place, places_on, servers
@@ -24,6 +25,7 @@ from tests.support.ports import free_port
 from tests.support.servers import embedded_servers
 
 _LIMIT_S = 120.0
+_CONNECTIONS = urllib3.PoolManager(timeout=30, retries=False)
 
 
 @dataclass
@@ -52,20 +54,27 @@ class Matrix:
             if run["status"] not in ("queued", "running"):
                 break
             assert time.monotonic() < give_up, f"{name} is still {run['status']}"
-            time.sleep(0.05)
+            time.sleep(0.2)
         (job,) = run["jobs"]
         logs = self.ask(f"/jobs/{job['id']}/logs")["items"]
         return Ended(self.ask(f"/jobs/{job['id']}"), "\n".join(one["message"] for one in logs))
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return what the HTTP service answers to the user who started it."""
-        request = urllib.request.Request(
+        status, answer = self.asked(path, body)
+        assert status < 400, f"{path}: {status} {answer}"
+        return answer
+
+    def asked(self, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """Return the status and the answer, whatever they are."""
+        # By one connection: who has made it is looked up each time, in a list of all there are.
+        answer = _CONNECTIONS.request(
+            "GET" if body is None else "POST",
             self.address + path,
-            data=None if body is None else json.dumps(body).encode(),
+            body=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        return answer.status, answer.json()
 
 
 @pytest.fixture(scope="package")

@@ -1,14 +1,17 @@
 """What is installed is the package `headrace`, and it works away from the repository."""
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from email import message_from_string
 from email.policy import default
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -46,28 +49,34 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment in which nothing is but the wheel and what it needs.
-
-    In CI that comes from the index, as the lock has it; on a desk from this environment.
-    """
+    """The Python of an environment in which nothing is but the wheel and what the lock names."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     program = folder / "bin" / "python"
-    pip = [str(program), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    if os.environ.get("CI"):
-        lock = ["--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements.lock")]
-        subprocess.run([*pip, *lock], check=True)
-    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    for held in locked():
+        for top in {file.parts[0] for file in held.files or ()} - {"..", "__pycache__"}:
+            with contextlib.suppress(FileExistsError):  # a namespace that another one has
+                (site / top).symlink_to(str(held.locate_file(top)))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(program)]
+    subprocess.run([*pip, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
     return program
+
+
+def locked() -> Iterator[Distribution]:
+    """Yield what is installed here of what the lock names."""
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if found := re.match(r"([\w.-]+)==", line):
+            try:
+                yield distribution(found[1])
+            except PackageNotFoundError:
+                assert ";" in line, f"{found[1]} is not installed"  # for another system
 
 
 @pytest.fixture
 def environ(tmp_path) -> dict[str, str]:
     ours = ("HEADRACE_", "JOB_", "DATABASE_URL", "REDIS_URL", "PYTHON")
     found = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    if not os.environ.get("CI"):
-        # Only what lies there: its .pth files, and so this repository, count for nothing.
-        found["PYTHONPATH"] = sysconfig.get_path("purelib")
     return {**found, "HOME": str(tmp_path)}
 
 

@@ -162,14 +162,36 @@ def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -
     assert sessions.verdict() == "its SQL ended the transaction; its earlier changes are committed"
 
 
+@pytest.mark.parametrize("begin", ["", "; BEGIN; SELECT pg_current_xact_id()"])
+def test_a_job_claims_none_in_another_transaction_than_its_own(rows: Rows, begin: str) -> None:
+    job, following = rows.add("queued"), rows.add("queued")
+    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
+    claimed = rows.store.claim(str(job), 0)
+    assert claimed is not None
+    sessions.begin(job, 1)
+    with sessions.session():
+        pass
+    with rows.store.raw.plain() as cursor:
+        cursor.execute(f"COMMIT{begin}")
+
+    with pytest.raises(TransactionEnded):
+        rows.store.complete_and_claim(claimed, None, str(following), 0, xact=sessions.number)
+    with rows.store.raw.plain() as cursor:
+        cursor.execute("COMMIT")
+
+    sessions.roll_back()
+    assert [rows.status(one) for one in (job, following)] == ["started", "queued"]
+
+
 def test_a_job_cannot_sign_in_another_transaction_than_its_own(
     rows: Rows, empty_database: str
 ) -> None:
     job = rows.add("started")
     sessions = JobSessions(rows.store, {"target": NamedConnection(empty_database)}, JobGuard(), "w")
     sessions.begin(job, 1)
-    with sessions.session("target") as session:
-        raw: Any = session.connection().connection.dbapi_connection
+    with sessions.session("target"):
+        # No statement: then nothing but the number tells the transactions apart.
+        raw: Any = sessions._held["target"].raw
     with raw.plain() as cursor:
         cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
 

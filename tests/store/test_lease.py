@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.engine.application import has_ended, process_name
-from headrace.queue.process import host_mark
+from headrace.queue.process import has_ended, host_mark, process_name
 from headrace.store.database import Database
 
 HOLD = {"lease_s": 3.0}

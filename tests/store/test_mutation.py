@@ -1,13 +1,12 @@
 """The mutation check: without the fence the suite must fail."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from headrace.store.embedded import Servers
+from tests.support import warm_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,23 +30,18 @@ ROOT = Path(__file__).resolve().parents[2]
         ),
         ("claim_attempt", "fencing token", "test_an_old_message_claims_nothing"),
         ("ending_part", "mark", "test_a_job_cannot_complete_in_another_transaction_than_its_own"),
+        ("claiming_part", "mark", "test_a_job_claims_none_in_another_transaction_than_its_own"),
         ("sign_ledger", "mark", "test_a_job_cannot_sign_in_another_transaction_than_its_own"),
     ],
 )
 def test_the_suite_fails_without_the_fence(
     servers: Servers, statement: str, line: str, broken: str
 ) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "tests.support.unfenced"),
-            *(
-                "-p",
-                "no:cacheprovider",
-                "tests/store/test_fence.py",
-                "-k",
-                "reaped or message or own",
-            ),
-        ],
+    test = f"tests/store/test_fence.py::{broken}"
+    plugins = ("-p", "tests.support.unfenced", "-p", "no:cacheprovider")
+
+    code, out, err = warm_python.run(
+        ["pytest", "-q", *plugins, test],
         cwd=ROOT,
         env={
             **os.environ,
@@ -57,10 +51,8 @@ def test_the_suite_fails_without_the_fence(
             "TEST_DATABASE_URL": servers.database_url,
             "TEST_REDIS_URL": servers.redis_url,
         },
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=200,
     )
 
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert f"FAILED tests/store/test_fence.py::{broken}" in done.stdout
+    assert code == 1, out + err
+    assert f"FAILED {test}" in out

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.engine.workers.group_commit.parent_side import ParentCompletion
 from headrace.engine.workers.group_commit.polling import SharedBatches
-from headrace.engine.workers.group_commit.shared_batch import PendingBatch
+from headrace.engine.workers.group_commit.shared_batch import EndedJob, PendingBatch
 from headrace.errors import StoreUnavailable
 from headrace.queue.message import Message
 from headrace.store.database import Database
@@ -38,7 +38,7 @@ class Recorded:
     ) -> bool:
         """Record a batch, all of it first attempts, claimed just now."""
         pending = PendingBatch(
-            [(job, 1, result) for job, result in ended],
+            [EndedJob(job, 1, result) for job, result in ended],
             [(job, 1) for job in ahead],
             time.monotonic() if claimed_at is None else claimed_at,
         )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from sqlalchemy.orm import Session
 
 from headrace import jobapi
+from headrace.errors import JobFailure
 from headrace.jobapi.folders import Folders
 from headrace.jobs.base import BaseJob
 
@@ -51,6 +52,8 @@ class OneTransaction:
         *,
         patient: bool = False,  # noqa: ARG002
     ) -> Iterator[Connection]:
+        if connection in self.opened:
+            raise JobFailure("a statement outside transactions cannot run in the job's own one")
         with self.engines[connection].connect() as plain:
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from redis.exceptions import RedisError
@@ -18,6 +19,7 @@ from headrace.errors import HeadraceError
 from headrace.store import embedded
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import Process, wait_until
+from tests.support.real_work import SAYING_JOB, statement
 
 PIPELINE = """
 name: {name}
@@ -70,7 +72,7 @@ class Load:
             self._bulk,
             self._short,
             self._intervene,
-            *((self._elsewhere, self._elsewhere) if self._targets else ()),
+            *((self._elsewhere, self._elsewhere, self._statements) if self._targets else ()),
             *((self._speak,) if self._journal else ()),
         )
         while not self._stop.is_set():
@@ -96,6 +98,9 @@ class Load:
         self.dispatched.append(job)
         return job
 
+    def _dispatch_many(self, job: str, payloads: list[dict[str, Any]]) -> None:
+        self.dispatched += self._cluster.headrace.dispatcher.dispatch_many(job, payloads)
+
     def _single(self) -> None:
         rng = self._rng
         name = rng.choice(("EffectJob", "EffectJob", "NoopJob", "FailOnceEffectJob"))
@@ -114,22 +119,23 @@ class Load:
 
     def _bulk(self) -> None:
         payloads = [{"hold_s": self._rng.choice((0, 0, 0.01))} for _ in range(20)]
-        self.dispatched += self._cluster.headrace.dispatcher.dispatch_many(
-            effect_job("EffectJob"), payloads
-        )
+        self._dispatch_many(effect_job("EffectJob"), payloads)
 
     def _short(self) -> None:
         """Jobs that share commits, and a few among them that leave an effect."""
         payloads = [{"n": n, "tag": self._rng.choice(("", "", "", "x"))} for n in range(60)]
-        self.dispatched += self._cluster.headrace.dispatcher.dispatch_many(
-            effect_job("ShortJob"), payloads
-        )
+        self._dispatch_many(effect_job("ShortJob"), payloads)
 
     def _elsewhere(self) -> None:
         """A chain through the targets and back: effects in three databases."""
         last = self._dispatch("EffectJob", connection=self._rng.choice(self._targets))
         last = self._dispatch("EffectJob", last)
         self._dispatch("EffectJob", last, connection=self._rng.choice(self._targets))
+
+    def _statements(self) -> None:
+        """Many RunSql jobs, some of them on targets, and jobs that log lines between them."""
+        self._dispatch_many("RunSql", [statement(self._rng, self._targets) for _ in range(20)])
+        self._dispatch_many(SAYING_JOB, [{} for _ in range(20)])
 
     def _speak(self) -> None:
         """Jobs that log as they go, some of them past their timeout."""

@@ -56,9 +56,9 @@ class Headrace:
         return done
 
     @contextmanager
-    def started_worker(self) -> Iterator["Running"]:
+    def started_worker(self, *arguments: str) -> Iterator["Running"]:
         """Yield a worker that others know: `run` and `backfill` take it, and none of their own."""
-        with self.started("worker") as worker:
+        with self.started("worker", *arguments) as worker:
             worker.wait_for("serving")
             wait_until(lambda: self("workers", "--json").json["items"], limit_s=60)
             yield worker

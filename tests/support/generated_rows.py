@@ -1,8 +1,17 @@
-"""Rows with values of every type that jobs carry, generated from a seed: edges and chance."""
+"""Rows with values of every type that jobs carry: edges, and what Hypothesis makes of each type.
 
-from collections.abc import Iterator
-from random import Random
+In CI they are the same in each run.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 _TEXTS = ["", " ", "\\N", "\\.", "NULL", "a\tb\nc\rd\\e", "'\"", "größe €", "日本", "🙂", "{1,2}",
           "\x01", "e\u0301", "%s :p1 {{ x }}", "x" * 3000]  # fmt: skip
@@ -123,44 +132,155 @@ TYPES: dict[str, Any] = {
 }
 
 
-def generated_rows(table: str, count: int, chance: Random) -> Iterator[str]:
-    """Yield INSERTs of `count` rows with the keys 1 to `count`."""
-    for key in range(1, count + 1):
-        values = [_literal(_value(name, key, chance)) for name in _COLUMNS]
-        yield f"INSERT INTO {table} VALUES ({key}, {', '.join(values)})"
+Row = dict[str, str | None]
+_AT_ONCE, _MOST = 20, 200
+
+# What no database stores: NUL, and halves of characters.
+_characters = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
+_words = st.text(_characters, max_size=40)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | _words,
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(_words, part, max_size=3),
+    max_leaves=5,
+).map(json.dumps)  # fmt: skip
 
 
-def _value(name: str, key: int, chance: Random) -> str | None:
-    edges = _COLUMNS[name][1]
-    if chance.random() < 0.1:
-        return None
-    if key <= len(edges):
-        return str(edges[key - 1])
-    by_chance = _CHANCE.get(name)
-    return by_chance(chance) if by_chance and chance.random() < 0.7 else str(chance.choice(edges))
+def _ints(bits: int) -> st.SearchStrategy[str]:
+    return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).map(str)
 
 
-_CHANCE: dict[str, Any] = {
-    "c_numeric": lambda c: f"{c.randrange(-(10**30), 10**30)}.{c.randrange(10**9):09d}",
-    "c_float": lambda c: repr(c.uniform(-1, 1) * 10 ** c.randrange(-300, 300)),
-    "c_big": lambda c: str(c.randrange(-(2**63), 2**63)),
-    "c_text": lambda c: "".join(
-        chr(
-            c.choice(
-                [c.randrange(1, 128), c.randrange(160, 0xD7FF), c.randrange(0x10000, 0x10FFFF)]
-            )
-        )
-        for _ in range(c.randrange(40))
+def _array(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    quoted = items.map(lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+    return st.lists(quoted | st.just("NULL"), max_size=5).map(lambda all_: f"{{{','.join(all_)}}}")
+
+
+def _range(ends: st.SearchStrategy[Any], written: Callable[[Any], str] = str) -> Any:
+    """Return ranges with both ends, open or closed."""
+    pairs = st.tuples(ends, ends).map(sorted)
+    return st.builds(
+        lambda left, pair, right: f"{left}{written(pair[0])},{written(pair[1])}{right}",
+        st.sampled_from("[("), pairs, st.sampled_from("])"),
+    )  # fmt: skip
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.year:04d}{at.isoformat(' ')[4:]}"
+
+
+def _day(day: date) -> str:
+    return f"{day.year:04d}{day.isoformat()[4:]}"
+
+
+_numerics = st.decimals(allow_nan=False, allow_infinity=False, places=None).filter(
+    lambda number: abs(number.adjusted()) < 200
+)
+_bytes = st.binary(max_size=40).map(lambda raw: f"\\x{raw.hex()}")
+_zoned = st.datetimes().map(lambda at: f"{_moment(at)}+00")
+_bits = st.text("01", max_size=20)
+_octets = st.integers(0, 255)
+_pairs = st.tuples(st.none() | st.integers(-(2**31), 2**31 - 1), _words).map(
+    lambda pair: "({},{})".format(
+        "" if pair[0] is None else pair[0],
+        '"' + pair[1].replace("\\", "\\\\").replace('"', '""') + '"',
+    )
+)
+
+# Of the types with more values than edges; the others take their edges only.
+_MADE: dict[str, st.SearchStrategy[str]] = {
+    "c_small": _ints(16),
+    "c_int": _ints(32),
+    "c_big": _ints(64),
+    "c_numeric": _numerics.map(str),
+    "c_money": st.integers(-(10**12), 10**12).map(lambda n: str(Decimal(n).scaleb(-2))),
+    "c_fixed": st.integers(-(10**12) + 1, 10**12 - 1).map(lambda n: str(Decimal(n).scaleb(-2))),
+    "c_real": st.floats(width=32).map(repr),
+    "c_float": st.floats().map(repr),
+    "c_text": _words,
+    "c_varchar": st.text(_characters, max_size=20),
+    "c_char": st.text(_characters, max_size=5),
+    "c_bytes": _bytes,
+    "c_date": st.dates().map(_day),
+    "c_time": st.times().map(time.isoformat),
+    "c_stamp": st.datetimes().map(_moment),
+    "c_stamptz": _zoned,
+    "c_interval": st.builds(
+        "{} mon {} days {} microseconds".format,
+        *(
+            st.integers(-(10**6), 10**6),
+            st.integers(-(10**6), 10**6),
+            st.integers(-(10**15), 10**15),
+        ),
     ),
-    "c_bytes": lambda c: "\\x" + c.randbytes(c.randrange(30)).hex(),
-    "c_stamptz": lambda c: (
-        f"{c.randrange(1, 9999):04d}-{c.randrange(1, 13):02d}-"
-        f"{c.randrange(1, 29):02d} {c.randrange(24):02d}:00:00."
-        f"{c.randrange(10**6):06d}+00"
+    "c_uuid": st.uuids().map(str),
+    "c_json": _json,
+    "c_jsonb": _json.filter(lambda text: "\\u0000" not in text),
+    "c_inet": st.ip_addresses().map(str),
+    "c_mac": st.binary(min_size=6, max_size=6).map(bytes.hex),
+    "c_mac8": st.binary(min_size=8, max_size=8).map(bytes.hex),
+    "c_varbit": _bits,
+    "c_point": st.tuples(st.floats(), st.floats()).map(lambda p: f"({p[0]!r},{p[1]!r})"),
+    "c_ints": st.lists(_ints(32) | st.just("NULL"), max_size=9).map(
+        lambda all_: f"{{{','.join(all_)}}}"
     ),
-    "c_uuid": lambda c: c.randbytes(16).hex(),
-    "c_ints": lambda c: "{" + ",".join(str(c.randrange(99)) for _ in range(c.randrange(9))) + "}",
+    "c_texts": _array(_words),
+    "c_jsons": _array(_json),
+    "c_datas": _array(_bytes),
+    "c_floats": st.lists(st.floats().map(repr), max_size=5).map(lambda a: f"{{{','.join(a)}}}"),
+    "c_times": _array(_zoned),
+    "c_range": _range(_numerics),
+    "c_int_range": _range(st.integers(-(2**31), 2**31 - 2)),
+    "c_big_range": _range(st.integers(-(2**63), 2**63 - 2)),
+    "c_dates": _range(st.dates(max_value=date(9998, 1, 1)), _day),
+    "c_stamp_range": _range(st.datetimes(), _moment),
+    "c_oid": st.integers(0, 2**32 - 1).map(str),
+    "c_xid8": st.integers(0, 2**64 - 1).map(str),
+    "c_domain": st.integers(1, 2**31 - 1).map(str),
+    "c_pair": _pairs,
+    "c_pairs": _array(_pairs),
 }
+
+
+def generated_rows(count: int) -> list[Row]:
+    """Return rows of all columns: the edges of each first, a tenth NULL, the others generated."""
+    columns = {name: _values(name, at, count) for at, name in enumerate(_COLUMNS)}
+    return [{name: values[row] for name, values in columns.items()} for row in range(count)]
+
+
+def _values(name: str, at: int, count: int) -> list[str | None]:
+    """Return the values of the column that is the `at`-th; NULL is in another row in each."""
+    edges = _COLUMNS[name][1]
+    made = [*edges, *(_made(_MADE[name], count) if name in _MADE else [])]
+    return [
+        edges[row] if row < len(edges)
+        else None if (row + at) % 10 == 0
+        else made[row % len(made)]
+        for row in range(count)
+    ]  # fmt: skip
+
+
+def _made(values: st.SearchStrategy[str], count: int) -> list[str]:
+    """Return values that Hypothesis makes; by column, and many at once, which is quick."""
+    found: list[str] = []
+    draws = 1 + min(count, _MOST) // _AT_ONCE
+
+    @settings(
+        max_examples=draws, database=None, deadline=None, phases=[Phase.generate],
+        derandomize="CI" in os.environ, suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.lists(values, min_size=_AT_ONCE, max_size=_AT_ONCE))
+    def keep(values: list[str]) -> None:
+        found.extend(values)
+
+    keep()
+    return list(dict.fromkeys(found))
+
+
+def inserts(table: str, rows: list[Row]) -> Iterator[str]:
+    """Yield the INSERTs of rows, with the keys 1 to their number."""
+    for key, row in enumerate(rows, 1):
+        values = ", ".join(_literal(row[name]) for name in _COLUMNS)
+        yield f"INSERT INTO {table} VALUES ({key}, {values})"
 
 
 def _literal(value: str | None) -> str:

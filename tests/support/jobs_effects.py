@@ -99,15 +99,26 @@ class NoopJob(BaseJob):
 
 
 class ShortJob(BaseJob):
-    """Returns `n` at once; but with `reached` it waits for `go`, with `tag` it leaves one row."""
+    """Returns `n` at once; but with `reached` it waits for `go`, with `tag` it leaves one row.
+
+    With `lines` it says so many lines first.
+    """
 
     def __init__(
-        self, n: int = 0, reached: str = "", go: str = "", tag: str = "", **kwargs: Any
+        self,
+        n: int = 0,
+        reached: str = "",
+        go: str = "",
+        tag: str = "",
+        lines: int = 0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.n, self.reached, self.go, self.tag = n, reached, go, tag
+        self.n, self.reached, self.go, self.tag, self.lines = n, reached, go, tag, lines
 
     def handle(self) -> Any:
+        for line in range(self.lines):
+            logger.info("%d says %d", self.n, line)
         if self.reached:
             Path(self.reached).touch()
             wait_for_file(self.go)

@@ -14,11 +14,12 @@ from typing import Any
 import psycopg2
 
 from headrace.store.embedded import Servers
+from tests.support.all_writes import all_writes
 from tests.support.cluster import FINAL, Cluster, cluster_on
 from tests.support.http import Answered, http_server
 from tests.support.places import PASSWORD, Server
 from tests.support.processes import Process, wait_until
-from tests.support.writes import HERE, OTHER, Query, Rows, State, Write, all_writes
+from tests.support.writes import HERE, OTHER, Query, Rows, State, Write
 
 # Of twenty processes side by side, on a machine that has other work to do.
 _START_S = 240.0
@@ -69,30 +70,45 @@ class Checked:
         """Look as a reader does, at any moment."""
         self.looks += 1
         if self.write.exports is not None:
-            self._look_at_files()
+            self._look_at_files(self.write.exports)
+        if not self.write.looks:
             return
         state = databases.state(self.write.looks)
         if state not in (self.before, self.after) and not self.write.between(state):
             self.wrong.append(f"{self.name}: a reader saw {state}")
 
-    def _look_at_files(self) -> None:
-        assert self.write.exports is not None, "it is an export"
-        for path in self.folder.glob(self.write.exports):
+    def _look_at_files(self, pattern: str) -> None:
+        for path in self.folder.glob(pattern):
             content = path.read_bytes().partition(b"\n")[2]
-            whole = content == self.exported if self.write.exports.startswith("one") else True
-            if not (whole and content.endswith(b"\n") and content in self.exported):
+            if self.write.records:
+                whole = self.write.records.issuperset(content.splitlines())
+            else:
+                whole = content == self.exported if pattern.startswith("one") else True
+                whole = whole and content in self.exported
+            if not (whole and content.endswith(b"\n")):
                 self.wrong.append(f"{self.name}: a reader saw a part of {path.name}")
+
+    def clear(self) -> None:
+        """Remove the files whose names are others in each run."""
+        for path in self.folder.glob(self.write.exports or "") if self.write.records else ():
+            path.unlink()
 
     def check(self, databases: Databases) -> None:
         """Compare with what must be there in the end."""
-        if self.write.exports is None:
+        if self.write.looks:
             state = databases.state(self.write.looks)
             if state != self.after:
                 self.wrong.append(f"{self.name}: in the end {state}, not {self.after}")
+        if self.write.exports is None:
             return
         paths = sorted(self.folder.glob(self.write.exports))
         found = b"".join(path.read_bytes().partition(b"\n")[2] for path in paths)
-        if found != self.exported:
+        if self.write.records:
+            lines = found.splitlines()
+            right = len(lines) == len(self.write.records) == len(self.write.records & {*lines})
+        else:
+            right = found == self.exported
+        if not right:
             self.wrong.append(
                 f"{self.name}: the files hold {len(found)} bytes, not {len(self.exported)}"
             )
@@ -142,6 +158,7 @@ class Kills:
     def _round(self, *, kill: bool) -> None:
         for one in self.writes:
             self._databases.run(one.write.reset)
+            one.clear()
         worker = self._worker = self._worker or self._started()
         with self._readers():
             jobs = self._dispatched(kill=kill)

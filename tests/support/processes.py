@@ -11,7 +11,10 @@ from typing import Any
 
 from tests.support.warm_python import Started
 
-_POLL_S = 0.02
+# How long a wait sleeps between two looks: what comes soon is seen soon, and a long wait leaves the
+# cores to what is waited for.
+_SHORTEST_LOOK_S = 0.01
+_LONGEST_LOOK_S = 0.05
 _PATIENCE = float(os.environ.get("HEADRACE_TEST_PATIENCE", "3"))
 
 
@@ -22,14 +25,15 @@ def wait_until(
 
     HEADRACE_TEST_PATIENCE stretches every limit: what is bounded here are hangs, not speed.
     """
-    end = time.monotonic() + limit_s * _PATIENCE
+    end, look_s = time.monotonic() + limit_s * _PATIENCE, _SHORTEST_LOOK_S
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not come true within {limit_s:g} s")
-        time.sleep(_POLL_S)
+        time.sleep(look_s)
+        look_s = min(look_s * 1.3, _LONGEST_LOOK_S)
 
 
 @dataclass

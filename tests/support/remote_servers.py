@@ -25,6 +25,9 @@ class S3:
     def put(self, bucket: str, name: str, content: bytes) -> None:
         self.client.put_object(Bucket=bucket, Key=name, Body=content)
 
+    def content(self, bucket: str, name: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=bucket, Key=name)["Body"].read())
+
     def names(self, bucket: str) -> list[str]:
         found = self.client.list_objects_v2(Bucket=bucket).get("Contents", [])
         return sorted(one["Key"] for one in found)

@@ -39,7 +39,7 @@ class Up:
         give_up = time.monotonic() + _LIMIT_S
         while (run := self.http.ask(f"/runs/{run_id}"))["status"] not in wanted:
             assert time.monotonic() < give_up, f"still {run['status']}: {statuses_of(run)}"
-            time.sleep(0.05)
+            time.sleep(0.1)
         return dict(run)
 
     def wait_started(self, run_id: str, step: str) -> None:

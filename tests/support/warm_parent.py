@@ -1,10 +1,12 @@
 """The parent of `warm_python`'s processes: imports what they will need, then forks them.
 
-Run as a script with the number of a socket, and `engine` where Headrace's own modules are to be
-imported before the fork, too. Each message is a request with four files: the three
-streams, and a pipe for the status once the process has ended. The socket's end ends all of them.
+Its standard input is a socket. Each message there is a request with four files: the three streams,
+and a pipe for the status once the process has ended. The socket's end ends all of them. With the
+argument `engine` it imports Headrace's own modules, too; such a parent is itself forked from one
+that has the libraries.
 """
 
+import atexit
 import gc
 import io
 import json
@@ -15,18 +17,20 @@ import select
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
-from importlib import import_module
+from importlib import import_module, reload
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # What Headrace's processes import of others. One that is missing is imported where it is used.
 LIBRARIES = (
     "alembic.command alembic.config asyncio concurrent.futures croniter ctypes email.message"
     " fastapi fastapi.responses http.client http.server importlib.metadata jinja2.sandbox"
-    " jsonschema multiprocessing prometheus_client psycopg2.extras pydantic redis rq.worker"
-    " rq.command simplejson sqlalchemy.dialects.postgresql.psycopg2 sqlalchemy.orm sqlglot ssl"
-    " starlette.staticfiles subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
+    " jsonschema multiprocessing prometheus_client psycopg2.extras pyarrow.csv pyarrow.parquet"
+    " pydantic pytest redis rq.worker rq.command simplejson"
+    " sqlalchemy.dialects.postgresql.psycopg2 sqlalchemy.orm sqlglot ssl starlette.staticfiles"
+    " subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
 )
 _REQUEST_BYTES = 1 << 18
 _LEFT_OUT = (
@@ -50,7 +54,7 @@ def main() -> None:
         _import_headrace()
     gc.collect()
     gc.freeze()
-    request, streams = Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
+    request, streams = Parent(socket.socket(fileno=0)).serve()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -60,9 +64,34 @@ def main() -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    if (points := sys.modules.get("headrace.store.crash_points")) is not None:
+        reload(points)  # The functions that others have of it see what it reads now.
     module, *_ = sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _exit(ended)
+    _exit(SystemExit(0))
+
+
+def _exit(ended: SystemExit) -> NoReturn:
+    """Do what runs at exit, and leave the objects to the kernel.
+
+    The interpreter would take a thousand modules apart, all of whose pages are the parent's until
+    one writes to them: that takes longer than most commands.
+    """
+    if not isinstance(ended.code, int | None):
+        raise ended
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # it waits for the threads
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except OSError:
+        # Nobody reads the stream: the interpreter has a status of its own for that.
+        raise ended from None
+    os._exit((ended.code or 0) & 0xFF)
 
 
 def _import_headrace() -> None:
@@ -100,6 +129,7 @@ class Parent:
         self._asked = asked
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._statuses: dict[int, int] = {}
+        self._parents: set[int] = set()
 
     def serve(self) -> tuple[dict[str, Any], list[int]]:
         """Fork for each request, and return in each new process."""
@@ -115,10 +145,13 @@ class Parent:
                 message, files, _, _ = socket.recv_fds(self._asked, _REQUEST_BYTES, 4)
                 if not message:
                     self._end()
+                request = json.loads(message)
                 pid = os.fork()
                 if pid == 0:
                     self._leave(files.pop())
-                    return json.loads(message), files
+                    return request, files
+                if request["parent"]:
+                    self._parents.add(pid)
                 self._statuses[pid] = files.pop()
                 for file in files:
                     os.close(file)
@@ -142,7 +175,8 @@ class Parent:
                 os.close(pipe)
 
     def _end(self) -> None:
-        for pid in self._statuses:
+        # A parent hears the end of a socket of its own, and has processes to end.
+        for pid in self._statuses.keys() - self._parents:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         os._exit(0)

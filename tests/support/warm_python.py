@@ -4,9 +4,9 @@ The tests start `python -m headrace …` and workers many hundred times, and thr
 start are imports of SQLAlchemy, pydantic and their like. Here a process of its own imports them
 once, and a start is a fork that becomes what `python -m` makes: folder, environment, streams,
 arguments, `__main__`, and all that runs at exit. Headrace's own modules are imported before the
-fork as well, once for each set of the variables that a few of them read as they are imported; an
-armed crash point gets a process without them. An environment that speaks to the interpreter itself
-gets a process from scratch.
+fork as well, in a second process forked from the first, once for each set of the variables that a
+few modules read as they are imported; a statement without its fence gets a process without them.
+An environment that speaks to the interpreter itself gets a process from scratch.
 """
 
 import json
@@ -34,7 +34,8 @@ _READ_AT_IMPORT = (
     "HEADRACE_LEASE_S",
     "HEADRACE_UNKNOWN_CLASS_WAITS_S",
 )
-_CRASH_POINTS = "HEADRACE_CRASH_"
+# What is read before any of them is imported.
+_READ_BEFORE_IMPORT = "UNFENCED"
 
 File = int | IO[bytes]
 
@@ -92,22 +93,24 @@ Started = subprocess.Popen[bytes] | WarmProcess
 class _Parent:
     """The process that forks; it ends with this one."""
 
-    def __init__(self, settings: Mapping[str, str], *, engine: bool) -> None:
+    def __init__(self, settings: Mapping[str, str], *, of: "_Parent | None" = None) -> None:
+        """`of` has the libraries; the new one, forked from it, has Headrace's modules, too."""
         self.environ = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
         self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._alone = threading.Lock()
         with theirs:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, Path(__file__).with_name("warm_parent.py")),
-                    *(str(theirs.fileno()), "engine" if engine else "libraries"),
-                ],
-                cwd=ROOT,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
+            if of is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, str(Path(__file__).with_name("warm_parent.py"))],
+                    cwd=ROOT,
+                    env=self.environ,
+                    stdin=theirs,
+                    stdout=subprocess.DEVNULL,
+                )
+            else:
+                streams = (theirs.fileno(), subprocess.DEVNULL, 2)
+                module = ["tests.support.warm_parent", "engine"]
+                of.fork(module, ROOT, self.environ, streams, parent=True)
 
     def fork(
         self,
@@ -116,13 +119,15 @@ class _Parent:
         env: Mapping[str, str],
         streams: Sequence[File],
         *,
-        new_session: bool,
+        new_session: bool = False,
+        parent: bool = False,
     ) -> WarmProcess:
         request = {
             "arguments": list(arguments),
             "cwd": str(cwd),
             "env": dict(env),
             "new_session": new_session,
+            "parent": parent,
         }
         status, theirs = os.pipe()
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -141,15 +146,19 @@ class _Parent:
 
 
 @cache
-def _parent(settings: frozenset[tuple[str, str]], *, engine: bool) -> _Parent:
-    return _Parent(dict(settings), engine=engine)
+def _with_libraries() -> _Parent:
+    return _Parent({})
+
+
+@cache
+def _with_engine(settings: frozenset[tuple[str, str]]) -> _Parent:
+    return _Parent(dict(settings), of=_with_libraries())
 
 
 def _parent_for(env: Mapping[str, str]) -> _Parent:
-    if any(name.startswith(_CRASH_POINTS) for name in env):
-        return _parent(frozenset(), engine=False)
-    read = frozenset((name, env[name]) for name in _READ_AT_IMPORT if name in env)
-    return _parent(read, engine=True)
+    if any(name.startswith(_READ_BEFORE_IMPORT) for name in env):
+        return _with_libraries()
+    return _with_engine(frozenset((name, env[name]) for name in _READ_AT_IMPORT if name in env))
 
 
 def start(

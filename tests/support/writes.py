@@ -6,7 +6,7 @@ batches commit by themselves what is between. A state is a list of counts and di
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ State = list[tuple[Any, ...]]
 Query = tuple[str, str]
 """A place and a SELECT."""
 
-_COLUMNS = "(id integer, k integer, v text)"
-_BATCHES = 7
+COLUMNS = "(id integer, k integer, v text)"
+BATCHES = 7
+# A condition that holds for each row and takes a while: a kill is to hit a write of few rows, too.
+_SLOWLY = "WHERE (SELECT count(*) FROM generate_series(1, 300 + base.id % 2)) > 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
     """`prepare` makes the tables once, `reset` the state before; `looks` show the state.
 
-    `between` says whether a reader may see a state that is neither; `leftover` names what must not
-    be there in the end.
+    `between` says whether a reader may see a state that is neither. `exports` matches the files
+    that are written; of those whose rows are in no order, `records` are all the lines.
     """
 
     job: str
@@ -36,6 +38,7 @@ class Write:
     after: Sequence[Query]
     between: Callable[[State], bool] = field(default=lambda _: False)
     exports: str | None = None
+    records: frozenset[bytes] = frozenset()
 
 
 def digest(rows: str) -> str:
@@ -74,7 +77,11 @@ class Rows:
         return lines.encode()
 
 
-def _filled(table: str, rows: str) -> str:
+def size_of(rows: Rows) -> int:
+    return max(1, rows.number // BATCHES)
+
+
+def filled(table: str, rows: str) -> str:
     return f"TRUNCATE {table}; INSERT INTO {table} {rows}"
 
 
@@ -83,12 +90,12 @@ def _into(
     key: bool = True, place: str = HERE, prepare: Sequence[Query] = (),
 ) -> Write:  # fmt: skip
     """Return a write into a table that holds the old rows; `after` are the rows it then has."""
-    made = f"CREATE TABLE {table} {_COLUMNS}"
+    made = f"CREATE TABLE {table} {COLUMNS}"
     return Write(
         job, with_,
         prepare=[(place, f"{made}; {f'ALTER TABLE {table} ADD PRIMARY KEY (id)' if key else ''}"),
                  *prepare],
-        reset=[(place, _filled(table, rows.old))],
+        reset=[(place, filled(table, rows.old))],
         looks=[(place, digest(f"SELECT * FROM {table}"))],
         before=[(place, digest(rows.old))],
         after=[(place, digest(after))],
@@ -118,7 +125,7 @@ def loads(rows: Rows) -> dict[str, Write]:
 
 def copies(rows: Rows) -> dict[str, Write]:
     """Return the copies from the other server."""
-    source: Query = (OTHER, f"CREATE TABLE {{}} {_COLUMNS}; INSERT INTO {{}} {rows.new}")
+    source: Query = (OTHER, f"CREATE TABLE {{}} {COLUMNS}; INSERT INTO {{}} {rows.new}")
 
     def copy(job: str, table: str, after: str = rows.new, **with_: Any) -> Write:
         name = f"{table}_source"
@@ -133,7 +140,19 @@ def copies(rows: Rows) -> dict[str, Write]:
             "SyncTable", "synced_anew", rows.new_first, **key, merge_strategy="delete_insert"
         ),
         "mirror": copy("MirrorTable", "mirrored"),
+        "sync chunks": replace(
+            copy("SyncTable", "chunked", rows.new_first, **key, chunk_size=size_of(rows)),
+            between=lambda state: _chunks_are_whole(rows, state),
+        ),
     }
+
+
+def _chunks_are_whole(rows: Rows, state: State) -> bool:
+    """Chunks go by the key: first those that change old rows, then those that add new ones."""
+    ((there, *_),) = state
+    changed = rows.number - rows.number // 2
+    added = there - rows.number
+    return bool(added == 0 or (changed + added) % size_of(rows) == 0)
 
 
 def sets(rows: Rows) -> dict[str, Write]:
@@ -142,23 +161,31 @@ def sets(rows: Rows) -> dict[str, Write]:
     Both are looked at in one snapshot: old rows of one beside new ones of the other are wrong.
     """
     several = {"jobs": 2, "split_tables_larger_than": "64kB"}
-    return {"mirror set": _set(rows, "one", {}), "mirror set parallel": _set(rows, "many", several)}
+    return {
+        "mirror set": _set(rows, "one", {}),
+        "mirror set parallel": _set(rows, "many", several),
+        "mirror set elsewhere": _set(rows, "away", several, source=HERE, target=OTHER),
+    }
 
 
-def _set(rows: Rows, name: str, with_: Mapping[str, Any]) -> Write:
+def _set(
+    rows: Rows, name: str, with_: Mapping[str, Any], *, source: str = OTHER, target: str = HERE
+) -> Write:
     made = (
-        f"CREATE SCHEMA {name}; CREATE TABLE {name}.parent {_COLUMNS};"
-        f" ALTER TABLE {name}.parent ADD PRIMARY KEY (id); CREATE TABLE {name}.child {_COLUMNS};"
+        f"CREATE SCHEMA {name}; CREATE TABLE {name}.parent {COLUMNS};"
+        f" ALTER TABLE {name}.parent ADD PRIMARY KEY (id); CREATE TABLE {name}.child {COLUMNS};"
         f" ALTER TABLE {name}.child ADD FOREIGN KEY (id) REFERENCES {name}.parent"
     )
     fill = "INSERT INTO {0}.parent {1}; INSERT INTO {0}.child {1}"
     looks = [digest(f"SELECT * FROM {name}.{table}") for table in ("parent", "child")]
+    named = {"source_connection": source, "target_connection": target}
     return Write(
         "MirrorTable",
-        {"tables": [f"{name}.*"], "source_connection": OTHER, **with_},
-        prepare=[(HERE, made), (OTHER, f"{made}; {fill.format(name, rows.new)}")],
-        reset=[(HERE, f"TRUNCATE {name}.child, {name}.parent; {fill.format(name, rows.old)}")],
-        looks=[(HERE, " UNION ALL ".join(looks))],
+        {"tables": [f"{name}.*"], **with_}
+        | {key: None if place == HERE else place for key, place in named.items()},
+        prepare=[(target, made), (source, f"{made}; {fill.format(name, rows.new)}")],
+        reset=[(target, f"TRUNCATE {name}.child, {name}.parent; {fill.format(name, rows.old)}")],
+        looks=[(target, " UNION ALL ".join(looks))],
         before=[(HERE, digest(rows.old))] * 2,
         after=[(HERE, digest(rows.new))] * 2,
     )
@@ -198,89 +225,13 @@ def results(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
         ),
         "refresh": Write(
             "RefreshView", {"view": "seen"},
-            prepare=[(HERE, (f"CREATE TABLE base {_COLUMNS};"
-                            " CREATE MATERIALIZED VIEW seen AS SELECT * FROM base;"
+            prepare=[(HERE, (f"CREATE TABLE base {COLUMNS};"
+                            f" CREATE MATERIALIZED VIEW seen AS SELECT * FROM base {_SLOWLY};"
                             " CREATE UNIQUE INDEX ON seen (id)"))],
-            reset=[(HERE, (f"{_filled('base', rows.old)}; REFRESH MATERIALIZED VIEW seen;"
-                          f" {_filled('base', rows.new)}"))],
+            reset=[(HERE, (f"{filled('base', rows.old)}; REFRESH MATERIALIZED VIEW seen;"
+                          f" {filled('base', rows.new)}"))],
             looks=[(HERE, digest("SELECT * FROM seen"))],
             before=[(HERE, digest(rows.old))],
             after=[(HERE, digest(rows.new))],
         ),
     }  # fmt: skip
-
-
-def archives(rows: Rows) -> dict[str, Write]:
-    """Return ArchiveRows in one transaction, in batches, and in batches across two servers."""
-    return {
-        "archive": _archive(rows, "archived", {}, HERE),
-        "archive batches": _archive(rows, "batched", {"batch_size": _size(rows)}, HERE),
-        "archive across": _archive(
-            rows, "crossed", {"batch_size": _size(rows), "target_connection": OTHER}, OTHER
-        ),
-    }
-
-
-def _size(rows: Rows) -> int:
-    return max(1, rows.number // _BATCHES)
-
-
-def _archive(rows: Rows, name: str, with_: Mapping[str, Any], place: str) -> Write:
-    """All rows leave the table: in the end none is lost, and none is there twice."""
-    made = "CREATE TABLE {} (id integer PRIMARY KEY, k integer, v text, day date)"
-    dated = f"SELECT *, date '2020-01-01' + k AS day FROM ({rows.old}) AS s"
-    left, moved = digest(f"SELECT * FROM {name}"), digest(f"SELECT * FROM {name}_old")
-    none = digest(f"{dated} LIMIT 0")
-    # One snapshot where both are in one database; otherwise the source is read first, so that a
-    # row that has left it must be in the archive.
-    looks = (
-        [(HERE, f"{left} UNION ALL {moved}")] if place == HERE else [(HERE, left), (OTHER, moved)]
-    )
-
-    def between(state: State) -> bool:
-        (left_, *_), (moved_, *_) = state
-        whole = moved_ in (0, rows.number) or moved_ % _size(rows) == 0
-        kept = left_ + moved_ == rows.number if place == HERE else left_ + moved_ >= rows.number
-        return "batch_size" in with_ and whole and kept
-
-    return Write(
-        "ArchiveRows",
-        {"table": name, "into": f"{name}_old", "column": "day", "before": "2021-01-01", **with_},
-        prepare=[(HERE, made.format(name)), (place, made.format(f"{name}_old"))],
-        reset=[(HERE, _filled(name, dated)), (place, f"TRUNCATE {name}_old")],
-        looks=looks,
-        before=[(HERE, digest(dated)), (HERE, none)],
-        after=[(HERE, none), (HERE, digest(dated))],
-        between=between,
-    )
-
-
-def exports(rows: Rows) -> dict[str, Write]:
-    """Return exports: to one file, and to several."""
-    sql = "SELECT * FROM exported ORDER BY id"
-    common: dict[str, Any] = {
-        "prepare": [(HERE, f"CREATE TABLE IF NOT EXISTS exported {_COLUMNS}")],
-        "reset": [(HERE, _filled("exported", rows.new))],
-        "looks": [], "before": [], "after": [],
-    }  # fmt: skip
-    return {
-        "export": Write(
-            "ExportQuery", {"sql": sql, "path": "one.csv"}, exports="one*.csv", **common
-        ),
-        "export split": Write(
-            "ExportQuery", {"sql": sql, "path": "parts.csv", "split": {"rows": _size(rows)}},
-            exports="parts*.csv", **common,
-        ),
-    }  # fmt: skip
-
-
-def all_writes(rows: Rows, folder: Path, http_url: str) -> dict[str, Write]:
-    """Return every write by its name."""
-    return {
-        **loads(rows),
-        **copies(rows),
-        **sets(rows),
-        **results(rows, folder, http_url),
-        **archives(rows),
-        **exports(rows),
-    }

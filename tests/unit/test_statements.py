@@ -30,7 +30,8 @@ SPREAD = {
     "lock_run_key": _KEY,
     "run_by_key": _KEY,
     "register_worker": _WORKER,
-    "jobs": ("status", "queue", "pipeline", "job_class"),
+    "jobs_of_kind": ("status", "queue", "job_class"),
+    "jobs_of_pipeline": ("status", "queue", "job_class"),
 }
 # Of one mapping for two statements, the first needs less.
 SPARE = {"hold_log": {"last_left_out", "entries"}}

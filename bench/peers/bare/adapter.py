@@ -16,6 +16,7 @@ import redis
 
 from bench.contender import Contender, NotNatural, Place, place_from_environment
 from bench.marks import mark
+from bench.rows import INSERT, inserting
 
 _TABLE = """
 CREATE TABLE job (
@@ -29,6 +30,7 @@ CREATE TABLE job (
 CREATE INDEX job_queued ON job (id) WHERE status = 'queued'
 """
 _INSERT = "INSERT INTO job (number, chain_end) VALUES (%s, %s) RETURNING id"
+_ROW = INSERT.format("%s")
 _START = """
 PREPARE start_job AS UPDATE job SET status = 'started', started_at = clock_timestamp()
  WHERE id = $1 AND status = 'queued' RETURNING number, chain_end
@@ -91,9 +93,12 @@ class Adapter(Contender):
                 self._redis.rpush("bare", *(row[0] for row in rows[start : start + 1000]))
 
     def finished(self) -> int:
-        self._cursor.execute("SELECT count(*) FROM job WHERE status = 'completed'")
+        return int(self.scalar("SELECT count(*) FROM job WHERE status = 'completed'"))
+
+    def scalar(self, sql: str) -> Any:
+        self._cursor.execute(sql)
         row = self._cursor.fetchone()
-        return int(row[0]) if row else 0
+        return row[0] if row else None
 
     def close(self) -> None:
         self._line.close()
@@ -103,6 +108,7 @@ class Adapter(Contender):
 def two_commits(cursor: Any, line: "redis.Redis[bytes]") -> None:
     """Work through Redis."""
     mine = f"bare:{os.getpid()}"
+    inserts = inserting()
     cursor.execute(";".join((_START, _FINISH)))
     while True:
         job_id: Any = line.blmove("bare", mine, 5, "LEFT", "RIGHT")
@@ -111,11 +117,14 @@ def two_commits(cursor: Any, line: "redis.Redis[bytes]") -> None:
         cursor.execute("EXECUTE start_job (%s)", (int(job_id),))
         number, chain_end = cursor.fetchone()
         mark(number)
-        following = None
+        following, begin = None, "BEGIN; "
+        if inserts:
+            cursor.execute(f"{begin}{_ROW}", (number,))
+            begin = ""
         if chain_end is not None and number + 1 < chain_end:
-            cursor.execute(f"BEGIN; {_INSERT}", (number + 1, chain_end))
-            following = cursor.fetchone()[0]
-        commit = "; COMMIT" if following is not None else ""
+            cursor.execute(f"{begin}{_INSERT}", (number + 1, chain_end))
+            following, begin = cursor.fetchone()[0], ""
+        commit = "" if begin else "; COMMIT"
         cursor.execute(f"EXECUTE finish_job (%s){commit}", (int(job_id),))
         pipeline = line.pipeline(transaction=False)
         pipeline.lrem(mine, 1, job_id)
@@ -128,13 +137,18 @@ def one_commit(cursor: Any) -> None:
     """Work without Redis, until nothing is queued."""
     cursor.execute(_FINISH_AND_START)
     previous = 0
+    inserts = inserting()
     while True:
         cursor.execute("EXECUTE finish_and_start (%s)", (previous,))
         row = cursor.fetchone()
+        if inserts and previous:
+            cursor.execute("COMMIT")
         if row is None:
             return
         previous, number = row
         mark(number)
+        if inserts:
+            cursor.execute(f"BEGIN; {_ROW}", (number,))
 
 
 def work(variant: str) -> None:

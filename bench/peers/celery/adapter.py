@@ -5,12 +5,15 @@ Also the module that its workers load.
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
+import psycopg2
 from celery import Celery, chain, group
 from sqlalchemy import create_engine, make_url, text
 
 from bench.contender import Contender, NotNatural, Place, place_from_environment, program
 from bench.marks import mark
+from bench.rows import INSERT, inserting
 
 _VARIANT = "BENCH_CELERY"
 
@@ -32,8 +35,17 @@ def _app(place: Place, variant: str) -> Celery:
     return app
 
 
+_kept: list[Any] = []
+
+
 def noop(number: int) -> None:
     mark(number)
+    if inserting():
+        if not _kept:
+            _kept.append(psycopg2.connect(place_from_environment().database_url))
+            _kept[0].autocommit = True
+        with _kept[0].cursor() as cursor:
+            cursor.execute(INSERT.format("%s"), (number,))
 
 
 class Adapter(Contender):
@@ -70,9 +82,11 @@ class Adapter(Contender):
         chain(first, group(middle), last).delay()
 
     def finished(self) -> int:
+        return int(self.scalar("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'"))
+
+    def scalar(self, sql: str) -> Any:
         with self._engine.connect() as connection:
-            query = "SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'"
-            return int(connection.execute(text(query)).scalar_one())
+            return connection.execute(text(sql)).scalar_one()
 
     def close(self) -> None:
         self._engine.dispose()

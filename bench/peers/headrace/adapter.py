@@ -1,5 +1,6 @@
 """Headrace itself, as it is installed: the default settings, the engine's own entrances."""
 
+import json
 import os
 import socket
 import sys
@@ -8,15 +9,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
+from sqlalchemy.engine import make_url
 
 from bench.contender import Contender, Place
+from bench.rows import INSERT, TABLE
 from headrace.engine.application import Headrace, connect
 from headrace.model.ids import new_id
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.retry import RetryPolicy
 from headrace.model.status import Trigger
 
+TARGET = "bench_target"
 NOOP = "bench.jobs.Noop"
+# The classes that do the work, and what they are given beside their number.
+_INSERT = INSERT.format("{{ params.number }}")
+_WORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "": (NOOP, {}),
+    "log": ("bench.jobs.Speaking", {}),
+    "python": ("bench.jobs.InsertRow", {}),
+    "sql": ("RunSql", {"sql": _INSERT}),
+    "sql-target": ("RunSql", {"sql": _INSERT, "connection": TARGET}),
+}
 
 
 class Adapter(Contender):
@@ -24,12 +37,14 @@ class Adapter(Contender):
 
     def __init__(self, place: Place, variant: str) -> None:
         super().__init__(place, variant)
+        self.port = _free_port()
         os.environ.update(self.environment())
         (place.scratch / "pipelines").mkdir(exist_ok=True)
         # The jobs lie beside the benchmark.
-        (place.scratch / "config.yaml").write_text("job_packages: [bench]\n")
+        config = {"job_packages": ["bench"], "connections": {TARGET: self._target_url}}
+        (place.scratch / "config.yaml").write_text(json.dumps(config))
         self.headrace: Headrace = connect()
-        self._line: Any = None
+        self._lines: dict[str, Any] = {}
         self._first_id = new_id()
         # Whether `start_workers` brings daemon and web page as well.
         self.whole = False
@@ -41,7 +56,7 @@ class Adapter(Contender):
             "HEADRACE_CONFIG": str(self.place.scratch / "config.yaml"),
             "HEADRACE_HOME": str(self.place.scratch / "home"),
             "HEADRACE_PIPELINES": str(self.place.scratch / "pipelines"),
-            "HEADRACE_PORT": str(_free_port()),
+            "HEADRACE_PORT": str(self.port),
             **({"HEADRACE_JOBS_PER_COMMIT": self.variant} if self.variant else {}),
         }
 
@@ -58,19 +73,25 @@ class Adapter(Contender):
         self.headrace.dispatcher.dispatch(NOOP, {"n": number})
 
     def enqueue_many(self, numbers: Sequence[int], queue: str | None = None) -> None:
-        payloads = ({"n": number} for number in numbers)
-        self.headrace.dispatcher.dispatch_many(NOOP, payloads, queue=queue)
+        name, _ = _WORKS[self.work]
+        payloads = (payload(self.work, number) for number in numbers)
+        self.headrace.dispatcher.dispatch_many(name, payloads, queue=queue)
 
     def chain(self, numbers: Sequence[int]) -> None:
-        self.start([noop(number, after=numbers[at - 1 : at]) for at, number in enumerate(numbers)])
+        self.start(
+            [
+                planned(number, after=numbers[at - 1 : at], work=self.work)
+                for at, number in enumerate(numbers)
+            ]
+        )
 
     def fan(self, numbers: Sequence[int]) -> None:
         first, *middle, last = numbers
         self.start(
             [
-                noop(first),
-                *(noop(number, after=[first]) for number in middle),
-                noop(last, after=middle),
+                planned(first),
+                *(planned(number, after=[first]) for number in middle),
+                planned(last, after=middle),
             ]
         )
 
@@ -87,27 +108,53 @@ class Adapter(Contender):
         )
         return int(rows[0][0])
 
+    def scalar(self, sql: str) -> Any:
+        url = self._target_url if self.work == "sql-target" else self.place.database_url
+        return self._ask(url, sql)[0][0]
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement outside the engine, to see what it has done."""
-        if self._line is None:
-            self._line = psycopg2.connect(self.place.database_url)
-            self._line.autocommit = True
-        with self._line.cursor() as cursor:
+        return self._ask(self.place.database_url, sql)
+
+    def make_target(self) -> None:
+        """Make the database of the connection that jobs of `sql-target` write to."""
+        self.query(f"CREATE DATABASE {TARGET}")
+        self._ask(self._target_url, TABLE)
+
+    @property
+    def _target_url(self) -> str:
+        url = make_url(self.place.database_url).set(database=TARGET)
+        return url.render_as_string(hide_password=False)
+
+    def _ask(self, url: str, sql: str) -> list[tuple[Any, ...]]:
+        if url not in self._lines:
+            self._lines[url] = psycopg2.connect(url)
+            self._lines[url].autocommit = True
+        with self._lines[url].cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
+        if (target := self._lines.pop(self._target_url, None)) is not None:
+            target.close()
+            self.query(f"DROP DATABASE {TARGET} WITH (FORCE)")
+        for line in self._lines.values():
+            line.close()
         self.headrace.close()
 
 
-def noop(number: int, after: Sequence[int] = ()) -> PlannedJob:
-    """Return a step that leaves its mark after others have."""
+def payload(work: str, number: int) -> dict[str, Any]:
+    """Return what a job of this work is given."""
+    name, fixed = _WORKS[work]
+    return {**fixed, "params": {"number": number}} if name == "RunSql" else {"n": number}
+
+
+def planned(number: int, after: Sequence[int] = (), work: str = "") -> PlannedJob:
+    """Return a step that does its work after others have."""
     return PlannedJob(
         step=f"s{number}",
-        job_class=NOOP,
-        payload={"n": number},
+        job_class=_WORKS[work][0],
+        payload=payload(work, number),
         queue="medium",
         retry=RetryPolicy(),
         timeout_s=300.0,

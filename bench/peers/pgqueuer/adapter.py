@@ -1,7 +1,9 @@
 """PgQueuer. The variant is its batch size: `1` (a query a job) or `10` (its default)."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 import uvloop
@@ -12,6 +14,7 @@ from pgqueuer.queries import Queries
 
 from bench.contender import Contender, Place, place_from_environment
 from bench.marks import mark
+from bench.rows import INSERT, inserting
 
 
 class Adapter(Contender):
@@ -47,7 +50,10 @@ class Adapter(Contender):
 
     def finished(self) -> int:
         query = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'"
-        return int(self._wait(self._line.fetchval(query)))
+        return int(self.scalar(query))
+
+    def scalar(self, sql: str) -> Any:
+        return self._wait(self._line.fetchval(sql))
 
     def close(self) -> None:
         self._wait(self._line.close())
@@ -58,15 +64,25 @@ async def work(batch_size: int) -> None:
     """Be a worker."""
     line = await asyncpg.connect(place_from_environment().database_url)
     queuer = PgQueuer.from_asyncpg_connection(line)
+    rows = await asyncpg.connect(place_from_environment().database_url) if inserting() else None
+
+    # It runs several jobs at once; a connection does one thing at a time.
+    one_by_one = asyncio.Lock()
+
+    async def do(number: int) -> None:
+        mark(number)
+        if rows is not None:
+            async with one_by_one:
+                await rows.execute(INSERT.format("$1"), number)
 
     @queuer.entrypoint("noop")
     async def noop(job: Job) -> None:
-        mark(int(job.payload or b"0"))
+        await do(int(job.payload or b"0"))
 
     @queuer.entrypoint("hop")
     async def hop(job: Job) -> None:
         number, end = map(int, (job.payload or b"").split())
-        mark(number)
+        await do(number)
         if number + 1 < end:
             await queuer.qm.queries.enqueue("hop", f"{number + 1} {end}".encode())
 

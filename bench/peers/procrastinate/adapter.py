@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import procrastinate
 import psycopg
 
 from bench.contender import Contender, Place, place_from_environment, program
 from bench.marks import mark
+from bench.rows import INSERT, inserting
 
 # As asynchronous tasks: synchronous ones would each go through a thread.
 app = procrastinate.App(
@@ -15,14 +17,26 @@ app = procrastinate.App(
 )
 
 
+_kept: list[psycopg.AsyncConnection[Any]] = []
+
+
+async def do(number: int) -> None:
+    mark(number)
+    if inserting():
+        if not _kept:
+            url = place_from_environment().database_url
+            _kept.append(await psycopg.AsyncConnection.connect(url, autocommit=True))
+        await _kept[0].execute(INSERT.format("%s"), (number,))
+
+
 @app.task(name="noop")
 async def noop(number: int) -> None:
-    mark(number)
+    await do(number)
 
 
 @app.task(name="hop")
 async def hop(number: int, end: int) -> None:
-    mark(number)
+    await do(number)
     if number + 1 < end:
         await hop.defer_async(number=number + 1, end=end)
 
@@ -56,8 +70,11 @@ class Adapter(Contender):
 
     def finished(self) -> int:
         query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
-        row = self._line.execute(query).fetchone()
-        return int(row[0]) if row else 0
+        return int(self.scalar(query))
+
+    def scalar(self, sql: str) -> Any:
+        row = self._line.execute(sql).fetchone()
+        return row[0] if row else None
 
     def close(self) -> None:
         self._line.close()

@@ -4,6 +4,7 @@ One table for all: a name that a run knows and this table does not is refused be
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from headrace.declarations.draft import Draft, DraftStep
@@ -59,16 +60,30 @@ def of_trigger() -> Variables:
 
 def of_step(draft: Draft, step: DraftStep, *, item: bool, when: bool = False) -> Variables:
     """Return what a step's values may speak of: with `item` also of that of its foreach."""
+    # The rules ask for each template of a file: what they are told is made once.
+    params, steps = draft.once(_params_of), draft.once(_in_condition if when else _in_values)
     variables = {
-        "params": _params(draft.mapping("params")),
+        "params": params,
         "run": of_run(handler=step.is_handler),
-        "steps": of_steps(_said(draft), draft.catalogue, when=when),
+        "steps": steps,
         **_TOLD_ELSEWHERE,
     }
     foreach = step.data.get("foreach")
     if item and isinstance(foreach, Mapping):
         variables[item_name(foreach)] = of_item(foreach.get("items"), variables)
     return variables
+
+
+def _params_of(draft: Draft) -> Shape:
+    return _params(draft.mapping("params"))
+
+
+def _in_values(draft: Draft) -> Shape:
+    return of_steps(_said(draft), draft.catalogue, when=False)
+
+
+def _in_condition(draft: Draft) -> Shape:
+    return of_steps(_said(draft), draft.catalogue, when=True)
 
 
 class Said(NamedTuple):
@@ -109,6 +124,7 @@ def _params(declared: Mapping[str, object]) -> Shape:
     return Shape({}, members=members, name="params", open=True)
 
 
+@cache
 def of_run(*, handler: bool) -> Shape:
     """Return what is known of the run, in a handler of its end, too."""
     members = {

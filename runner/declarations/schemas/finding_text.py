@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
-
-from jsonschema import ValidationError
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.declarations.source import KeyPath
 from headrace.errors.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 
 class Departure(NamedTuple):
@@ -75,7 +76,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:50]}…"
 
 
-def worded(error: ValidationError, data: Any) -> Report:
+def worded(error: "ValidationError", data: Any) -> Report:
     """Yield what one error of a check of `data` means."""
     path: KeyPath = tuple(error.absolute_path)
     if error.validator in ("anyOf", "oneOf"):
@@ -86,7 +87,7 @@ def worded(error: ValidationError, data: Any) -> Report:
     yield from wording(error, path, label(path, data))
 
 
-def _alternatives(error: ValidationError, path: KeyPath, data: Any) -> Report:
+def _alternatives(error: "ValidationError", path: KeyPath, data: Any) -> Report:
     """Word a value that fits none of its forms by the form that it seems to be meant as."""
     branches: dict[Any, list[ValidationError]] = {}
     for nested in error.context or ():
@@ -110,12 +111,12 @@ def _alternatives(error: ValidationError, path: KeyPath, data: Any) -> Report:
         yield Departure(path, "wrong-type", *_type_message(error, label(path, data), kinds))
 
 
-def _of_type(error: ValidationError) -> bool:
+def _of_type(error: "ValidationError") -> bool:
     """Return whether the value as a whole has another type than the form wants."""
     return error.validator == "type" and not error.path
 
 
-def _one_of(error: ValidationError, path: KeyPath, owner: str, *, named: bool) -> Departure:
+def _one_of(error: "ValidationError", path: KeyPath, owner: str, *, named: bool) -> Departure:
     """Word a mapping that names several keys that exclude each other, or none of them."""
     keys = [key for form in _rule(error) for key in form.get("required", ())]
     *first, last = [f'"{key}"' for key in keys]
@@ -130,7 +131,7 @@ def _type_names(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _type_message(error: ValidationError, owner: str, wanted: Iterable[str]) -> tuple[str, str]:
+def _type_message(error: "ValidationError", owner: str, wanted: Iterable[str]) -> tuple[str, str]:
     kinds = list(dict.fromkeys(wanted))
     forms = [_TYPES[kind] for kind in kinds if kind != "null"]
     if _code(error, "") == "bad-duration":
@@ -143,7 +144,7 @@ def _type_message(error: ValidationError, owner: str, wanted: Iterable[str]) -> 
     return f"{owner or 'the file'} takes {listed}, not {given}", _type_hint(error, kinds, value)
 
 
-def _type_hint(error: ValidationError, kinds: list[str], value: Any) -> str:
+def _type_hint(error: "ValidationError", kinds: list[str], value: Any) -> str:
     hint = ""
     if _secret(error):
         pass
@@ -167,28 +168,28 @@ def _hint_for_text(kinds: list[str], value: str) -> str:
     return "write true or false, without quotes" if "boolean" in kinds else ""
 
 
-def _rule(error: ValidationError) -> Any:
+def _rule(error: "ValidationError") -> Any:
     return error.validator_value
 
 
-def _from_schema(error: ValidationError, keyword: str, default: Any = "") -> Any:
+def _from_schema(error: "ValidationError", keyword: str, default: Any = "") -> Any:
     return error.schema.get(keyword, default) if isinstance(error.schema, Mapping) else default
 
 
-def _secret(error: ValidationError) -> bool:
+def _secret(error: "ValidationError") -> bool:
     return bool(_from_schema(error, "writeOnly", False))
 
 
-def _code(error: ValidationError, default: str) -> str:
+def _code(error: "ValidationError", default: str) -> str:
     return str(_from_schema(error, "x-code", default))
 
 
-def _type(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _type(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     message, hint = _type_message(error, owner, _type_names(_rule(error)))
     yield Departure(path, "wrong-type", message, hint)
 
 
-def _unknown_keys(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _unknown_keys(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     known = list(_from_schema(error, "properties", {}))
     instance: Any = error.instance
     unused = [key for key in known if key not in instance]
@@ -202,7 +203,7 @@ def _unknown_keys(error: ValidationError, path: KeyPath, owner: str) -> Report:
             )
 
 
-def _required(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _required(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     instance: Any = error.instance
     for key in _rule(error):
         if key not in instance:
@@ -212,20 +213,20 @@ def _required(error: ValidationError, path: KeyPath, owner: str) -> Report:
             yield Departure(path, "missing-key", message, hint, of_key=True)
 
 
-def _enum(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _enum(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     choices = [str(choice) for choice in _rule(error) if choice is not None]
     message = f"{owner} cannot be {_shown(error.instance)}"
     hint = did_you_mean(str(error.instance), choices, listed_as="it can be")
     yield Departure(path, _code(error, "bad-value"), message, hint)
 
 
-def _pattern(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _pattern(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     value = "what it is set to" if _secret(error) else _shown(error.instance)
     hint = str(_from_schema(error, "patternErrorMessage"))
     yield Departure(path, _code(error, "bad-value"), f"{owner} cannot be {value}", hint)
 
 
-def _key_names(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _key_names(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     hint = str(_from_schema(error, "patternErrorMessage"))
     key = str(error.instance)
     yield Departure(
@@ -233,8 +234,8 @@ def _key_names(error: ValidationError, path: KeyPath, owner: str) -> Report:
     )
 
 
-def _bound(words: str) -> Callable[[ValidationError, KeyPath, str], Report]:
-    def wording(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _bound(words: str) -> "Callable[[ValidationError, KeyPath, str], Report]":
+    def wording(error: "ValidationError", path: KeyPath, owner: str) -> Report:
         limit = _rule(error)
         given = _shown(error.instance)
         message = f"{owner} {words.format(limit=limit, given=given)}"
@@ -243,23 +244,23 @@ def _bound(words: str) -> Callable[[ValidationError, KeyPath, str], Report]:
     return wording
 
 
-def _empty(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _empty(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     hint = _from_schema(error, "patternErrorMessage") or _from_schema(error, "description")
     yield Departure(path, _code(error, "bad-value"), f"{owner} is empty", str(hint))
 
 
-def _twice(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _twice(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     listed: Any = error.instance
     item = listed[path[-1]] if isinstance(listed, list) and isinstance(path[-1], int) else owner
     yield Departure(path, "duplicate-item", f'"{item}" occurs twice', "keep one of the two")
 
 
-def _other(error: ValidationError, path: KeyPath, owner: str) -> Report:
+def _other(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     message = f"{owner or 'the file'} does not fit the schema: {error.validator}"
     yield Departure(path, "bad-value", message, "see the schema of this file")
 
 
-_WORDINGS: dict[str, Callable[[ValidationError, KeyPath, str], Report]] = {
+_WORDINGS: dict[str, "Callable[[ValidationError, KeyPath, str], Report]"] = {
     "type": _type,
     "additionalProperties": _unknown_keys,
     "required": _required,

@@ -4,12 +4,8 @@ import os
 import re
 from pathlib import Path
 
-import yaml
-
-from headrace.declarations.source.builder import TreeBuilder, Unreadable
 from headrace.declarations.source.regular import NotRegular, TooLarge, read_regular
 from headrace.declarations.source.scalars import resolve
-from headrace.declarations.source.syntax import syntax_problem
 from headrace.declarations.source.tree import Document, KeyPath, Node, Position
 from headrace.errors import Problem, ProblemsError
 
@@ -56,6 +52,16 @@ def scan(text: str | bytes, file: str) -> tuple[Document | None, list[Problem]]:
         return None, [decoded]
     if stray := _NOT_TEXT.search(decoded):
         return None, [_stray_character(decoded, stray.start(), file)]
+    return _built(decoded, file)
+
+
+def _built(decoded: str, file: str) -> tuple[Document | None, list[Problem]]:
+    # Imported here: a command that reads no file needs no YAML library.
+    import yaml
+
+    from headrace.declarations.source.builder import TreeBuilder, Unreadable
+    from headrace.declarations.source.syntax import syntax_problem
+
     builder = TreeBuilder(decoded, file)
     try:
         root = builder.build()

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from headrace import jobapi
 from headrace.engine.attempts.attempt_hooks import AttemptHooks
-from headrace.engine.attempts.error_text import plain_text
 from headrace.engine.attempts.foreach import complete_items, expand_items
 from headrace.engine.attempts.job_environment import environment
+from headrace.engine.attempts.job_making import job_of
 from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
 from headrace.engine.attempts.outcome import Handled, Raised, raised
@@ -29,7 +30,6 @@ from headrace.engine.gating.gate import update_dependants_of_failed
 from headrace.engine.planning.deferred_templates import Render, late_said
 from headrace.errors import (
     ChildRunFailed,
-    InvalidPayload,
     JobStopped,
     StaleAttempt,
     StoreUnavailable,
@@ -56,9 +56,6 @@ from headrace.store.sessions import JobSessions
 from headrace.template.written import forget_texts
 
 log = logging.getLogger("headrace.worker")
-
-# What a constructor raises when it is given what it does not take.
-_OF_ARGUMENTS = (TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,8 @@ class Executor:
         self._log = log
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
+        # What jobs have said that have ended and are recorded together with a later one.
+        self.lines_kept: dict[UUID, LogLines] = {}
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
         # Makes what counts the progress of an attempt.
@@ -145,9 +144,10 @@ class Executor:
             return Handled(None, expansion=made)
         payload, env = self._said(claimed)
         with environment(env, self.sessions):
-            job = self._make(claimed.job_class, payload)
+            job = job_of(self._registry, claimed.job_class, payload)
             limit = getattr(job, "lock_timeout", None)
             self.sessions.lock_timeout_s = parse_duration_s(limit) if limit else None
+            self.sessions.work_as(getattr(job, "works_as", None))
             try:
                 result = job.handle()
             finally:
@@ -157,20 +157,8 @@ class Executor:
         self.sessions.commit_targets()
         crash_point("after-target")
         self._log.drain()
-        plain = not (self.sessions.used or self._log.said or claimed.pool)
+        plain = not (self.sessions.used or claimed.pool)
         return Handled(encoded, plain=plain and getattr(job, "transactional", True))
-
-    def _make(self, job_class: str, payload: dict[str, Any]) -> Any:
-        """Return the job. What its constructor makes of its arguments, it makes of them again.
-
-        Raises:
-            UnknownJobClass, InvalidPayload: As their messages say.
-        """
-        try:
-            return self._registry.make(job_class, payload)
-        except _OF_ARGUMENTS as error:
-            told = f"{type(error).__name__}: {plain_text(error)}"
-            raise InvalidPayload(f"{job_class} does not accept its arguments: {told}") from error
 
     def _end_forked(self) -> None:
         """End here what is not the worker's process: a job has forked and returned twice."""
@@ -195,12 +183,16 @@ class Executor:
         number = self.sessions.number
         lines = self.log_lines(claimed)
         completed = self.store.complete(claimed, handled.result, lines, xact=number)
-        if number is not None:
+        self.commit()
+        self.hooks.note(claimed, "completed", result=handled.result)
+        return completed
+
+    def commit(self) -> None:
+        """Commit the effect on the control database, if any, with what is recorded beside it."""
+        if self.sessions.number is not None:
             crash_point("after-fence")
             self.sessions.commit_control()
         crash_point("after-commit")
-        self.hooks.note(claimed, "completed", result=handled.result)
-        return completed
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
         """Undo what is open and record the failure; returns messages to send.
@@ -252,11 +244,11 @@ class Executor:
     def log_lines(self, claimed: Claimed) -> LogLines | None:
         """Return what the job said and the database does not have yet, for `add_log_lines`.
 
-        None for a job that is not the one at hand: it has said nothing.
+        None for a job that is neither at hand nor one of `lines_kept`: it has said nothing.
         """
         said = self._log.unkept
         if said is None or (said.job_id, said.attempt) != (claimed.id, claimed.attempt):
-            return None
+            return self.lines_kept.get(claimed.id)
         return lines_of(said)
 
     def write_log(self, claimed: Claimed) -> None:

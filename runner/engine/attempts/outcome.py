@@ -34,8 +34,8 @@ _PERMANENT = (
 class Handled:
     """A job whose `handle()` has returned; `result` is JSON.
 
-    `plain` where nothing but the result is to be stored: the job has opened no session, has
-    said nothing, and may be run again if the result is lost. For `expansion` see there.
+    `plain` where nothing but the result and log lines are to be stored: the job has opened no
+    session, and may be run again if the result is lost. For `expansion` see there.
     """
 
     result: str | None

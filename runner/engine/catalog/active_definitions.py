@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from headrace.model.definition import definition
@@ -12,6 +13,9 @@ from headrace.model.pipeline import Pipeline
 from headrace.model.stored import stored
 from headrace.store import queries
 from headrace.store.database import Database
+
+# To write them takes some tenths of a second.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class InForce:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # What is declared was stored as far as `_kept` goes.
+        self._declared: Mapping[str, Pipeline] = {}
         self._kept: Mapping[str, Pipeline] = {}
         self._term: int | None = None
 
@@ -38,15 +44,19 @@ class InForce:
     ) -> bool:
         """Make the table hold these pipelines, if `term` is still the leader's.
 
-        The rows of `held` stay as they are. Returns False where it does already.
+        The rows of `held` stay as they are. Returns False where it does already. One call stores
+        some hundreds: thousands would take longer than the leader's lease; the next call goes on.
 
         Raises:
             StoreUnavailable: Done again at the next call.
         """
-        if pipelines is self._kept and term == self._term:
+        is_stored = len(self._kept) == len(pipelines)
+        if pipelines is self._declared and is_stored and term == self._term:
             return False
         known = self._kept if term == self._term else {}
-        changed = [one for name, one in pipelines.items() if known.get(name) is not one]
+        kept = {name: one for name, one in pipelines.items() if known.get(name) is one}
+        left = (one for name, one in pipelines.items() if name not in kept)
+        changed = list(islice(left, _AT_ONCE))
         self._database.rows(
             "keep_pipelines",
             term=term,
@@ -54,7 +64,8 @@ class InForce:
             held=list(held),
             changed=json.dumps([_row(one) for one in changed]),
         )
-        self._kept, self._term = pipelines, term
+        self._kept = kept | {one.name: one for one in changed}
+        self._declared, self._term = pipelines, term
         return True
 
 

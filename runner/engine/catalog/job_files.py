@@ -84,6 +84,7 @@ class JobFilesWatch:
         self._digest = ""
         self._disk = BackgroundLook(self._read, what="the folder of the job files")
         self._told: set[str] = set()
+        registry.names()  # Loaded, and their digest taken, before anything changes.
 
     def look(self) -> None:
         """Look, every few seconds.

@@ -1,7 +1,9 @@
 """Loads the files of job classes: those of Headrace, then those of the project."""
 
 import importlib
+import importlib.util
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,19 @@ from headrace.model.plan import FOREACH
 
 
 class JobModules:
-    """The job classes of all files by name, and why a class of some file is not among them."""
+    """The job classes of all files by name, and why a class of some file is not among them.
 
-    def __init__(self, package: str, own: Path | None) -> None:
+    Without a package, those of the project's files only.
+    """
+
+    def __init__(self, package: str | None, own: Path | None) -> None:
         self.classes: dict[str, type] = {}
         self.broken: dict[str, str] = {}
         self._twice: set[str] = set()
         with former_names.answered(own):
-            for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-                self._load(f"{package}.{module.name}")
+            if package is not None:
+                for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+                    self._load(f"{package}.{module.name}")
             if own is not None and own.resolve() == project_jobs.folder():
                 self._load_own(own)
         for name in self._twice:
@@ -59,6 +65,26 @@ class JobModules:
                 f'two files define the job "{name}": {files[0]} and {files[1]}; rename one of them'
             )
         self.classes[name] = cls
+
+
+def class_of_its_file(package: str, name: str) -> type | None:
+    """Return the class of a package whose file has its name: RunSql of `run_sql.py`.
+
+    So one class is found without loading the files of all others. None where there is no such
+    file, or it cannot be loaded.
+    """
+    stem = _INNER_CAPITAL.sub(r"_\1", name).lower()
+    if _camel(stem) != name or importlib.util.find_spec(f"{package}.{stem}") is None:
+        return None
+    try:
+        found = vars(importlib.import_module(f"{package}.{stem}")).get(name)
+    except Exception:  # noqa: BLE001 - told by who loads all files
+        return None
+    own = isinstance(found, type) and found.__module__ == f"{package}.{stem}"
+    return found if own and is_job(found) else None
+
+
+_INNER_CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
 
 def is_job(cls: Any) -> bool:

@@ -5,22 +5,20 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.declarations.config import Settings
 from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.job_files import digest_of, folders_of
-from headrace.engine.catalog.job_modules import JobModules, is_job
+from headrace.engine.catalog.job_modules import JobModules, class_of_its_file, is_job
 from headrace.engine.catalog.job_type import JobType
-from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers, describe
+from headrace.engine.catalog.type_hints import describe
 from headrace.errors import InvalidPayload, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
+from headrace.model.argument_types import IsTemplate, Mismatch, fit
 from headrace.model.job_parameters import Finding, refused_names
 from headrace.template.syntax import has_template
-
-if TYPE_CHECKING:
-    from headrace.model.argument_types import IsTemplate
 
 
 class Registry:
@@ -42,6 +40,7 @@ class Registry:
         self._folder = folder
         self._types: dict[str, JobType] = {}
         self._broken: dict[str, str] = {}
+        self._own: JobModules | None = None
         self._scanned = False
         self._loaded = ""
 
@@ -59,7 +58,7 @@ class Registry:
 
     def load(self) -> None:
         """Import the job classes and what reads their arguments: before a worker's first fork."""
-        from headrace.model import argument_types  # noqa: F401
+        from headrace.model import typed_values  # noqa: F401
 
         self._scan()
 
@@ -74,7 +73,8 @@ class Registry:
         Raises:
             UnknownJobClass: There is none; the message says what resembles it.
         """
-        self._scan()
+        if name not in self._types and not self._scanned:
+            self._find(name)
         if name not in self._types:
             if "." not in name:
                 raise UnknownJobClass(self._unknown(name))
@@ -115,18 +115,16 @@ class Registry:
     def kept_as_text(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a number for its text: `[sleep, 1.50]`."""
         try:
-            known = self.get(job).parameters
+            return self.get(job).kept_as_text
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if accepts_text_and_numbers(one.type)]
 
     def kept_digits(self, job: str) -> Collection[str]:
         """Return the parameters of a job that take a Decimal: every digit of `0.10` counts."""
         try:
-            known = self.get(job).parameters
+            return self.get(job).kept_digits
         except UnknownJobClass:
             return ()
-        return [name for name, one in known.items() if accepts_decimals(one.type)]
 
     def make(self, name: str, payload: Mapping[str, Any]) -> Any:
         """Return an instance, its arguments checked and read by their type hints.
@@ -139,13 +137,11 @@ class Registry:
         job.payload = payload
         return job
 
-    def make_of_known(self, name: str, payload: Mapping[str, Any], is_unknown: "IsTemplate") -> Any:
+    def make_of_known(self, name: str, payload: Mapping[str, Any], is_unknown: IsTemplate) -> Any:
         """Return an instance for the sake of the arguments that are known.
 
         The others are handed on as they are, and so is what does not fit.
         """
-        from headrace.model.argument_types import Mismatch, fit
-
         kind = self.get(name)
         arguments = dict(payload)
         for key in payload.keys() & kind.parameters.keys():
@@ -175,12 +171,10 @@ class Registry:
         self,
         job: str,
         with_: Mapping[str, Any],
-        is_template: "IsTemplate | None",
+        is_template: IsTemplate | None,
         arguments: dict[str, Any],
     ) -> Iterator[Finding]:
         """Yield what is wrong, and put what is right into `arguments`."""
-        from headrace.model.argument_types import Mismatch, fit
-
         try:
             kind = self.get(job)
         except UnknownJobClass as error:
@@ -206,6 +200,20 @@ class Registry:
             return self._broken[name]
         guess = did_you_mean(name, self.names(), listed_as="known jobs")
         return f'unknown job "{name}"; {guess} `headrace jobs --types` lists them.'
+
+    def _find(self, name: str) -> None:
+        """Load the one file that has a class, where that can be known; else all, or none."""
+        if self._own is None:
+            self._own = JobModules(None, self._folder)
+        if "." in name:
+            return
+        found = self._own.classes.get(name)
+        if found is None and name not in self._own.broken:
+            found = class_of_its_file(self._package, name)
+        if found is None:
+            self._scan()
+        else:
+            self._types[name] = JobType(name, found)
 
     def _scan(self) -> None:
         if self._scanned:

@@ -8,8 +8,8 @@ from headrace.declarations.config import Settings
 from headrace.declarations.schemas import schema
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
-from headrace.model.argument_types import schema_of
 from headrace.model.job_parameters import Parameter, written
+from headrace.model.typed_values import schema_of
 
 # What is none of text is written as a template where its value comes from a parameter.
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\{[{%]"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.docstrings import meanings_of
+from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers
 from headrace.model.job_parameters import Parameter, parameters_of
 from headrace.template.syntax import has_template
 
@@ -33,6 +34,16 @@ class JobType:
     def parameters(self) -> Mapping[str, Parameter]:
         """The parameters that `with` may hold, those of the classes above included."""
         return parameters_of(self.cls)
+
+    @cached_property
+    def kept_as_text(self) -> Collection[str]:
+        """The parameters that take a number for its text: `[sleep, 1.50]`."""
+        return [n for n, one in self.parameters.items() if accepts_text_and_numbers(one.type)]
+
+    @cached_property
+    def kept_digits(self) -> Collection[str]:
+        """The parameters that take a Decimal: every digit of `0.10` counts."""
+        return [name for name, one in self.parameters.items() if accepts_decimals(one.type)]
 
     @cached_property
     def meanings(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,12 @@ from headrace.errors import Problem, ProblemsError, UnknownPipeline
 from headrace.errors.suggestions import did_you_mean
 from headrace.model.pipeline import Pipeline
 
+# A look at up to a few thousand files takes less; after a longer one, one waits so many times as
+# long: the looks take one or two percent of a core.
+_SHORT_LOOK_S = 0.01
+_REST = 60.0
+_LONGEST_REST_S = 15.0
+
 
 @dataclass(frozen=True, slots=True)
 class _State:
@@ -46,6 +53,7 @@ class Pipelines:
         self._lock = threading.Lock()
         self._seen: _State | None = None
         self._lost: Mapping[str, LostVersion] = {}
+        self._rest_until = 0.0
         where = f"the pipelines folder {settings.pipelines}"
         self._looking = BackgroundLook(self._look, what=where)
 
@@ -82,25 +90,36 @@ class Pipelines:
         hint = did_you_mean(name, state.by_name, listed_as="there are")
         raise UnknownPipeline(f'no pipeline is named "{name}"; {hint}')
 
-    def refresh(self, *, patience_s: float = 20.0) -> bool:
+    def refresh(self, *, patience_s: float = 20.0, sparing: bool = False) -> bool:
         """Read the files again that were changed or added; True if anything is different.
 
         A pipeline whose file is removed is no longer active; one whose file is broken stays
         in force as it was. So do all of them where their disk takes longer than `patience_s`; the
         first time it is waited for.
+
+        `sparing` is for who asks again and again: of thousands of files, which take a while to
+        look at, it is not asked each time.
         """
+        if sparing and time.monotonic() < self._rest_until:
+            return False
         return self._looking.changed(patience_s=None if self._seen is None else patience_s)
 
     def _look(self) -> bool:
         with self._lock:
             before = self._seen or _State()
+            began = time.thread_time()
             stamps = _stamps(self._settings.pipelines)
             outdated = _outdated(before)
+            self._rest_after(time.thread_time() - began)
             if self._seen is not None and stamps == before.stamps and not outdated:
                 return False
             files = self._read(stamps, before, outdated)
             self._seen = _next_state(before, stamps, files, self._combined(files, before))
         return True
+
+    def _rest_after(self, took_s: float) -> None:
+        rest_s = 0.0 if took_s < _SHORT_LOOK_S else min(took_s * _REST, _LONGEST_REST_S)
+        self._rest_until = time.monotonic() + rest_s
 
     @property
     def staying(self) -> set[str]:
@@ -273,5 +292,6 @@ def _outdated(state: _State) -> set[str]:
     return {
         path
         for path, loaded in state.files.items()
-        if any(stamp(other) != then for other, then in loaded.looked_at.items())
+        if loaded.looked_at
+        and any(stamp(other) != then for other, then in loaded.looked_at.items())
     }

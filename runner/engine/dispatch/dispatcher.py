@@ -2,18 +2,20 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Unpack
 from uuid import UUID
 
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.dispatch.rows import add_jobs, planned_row, run_row
+from headrace.engine.dispatch.bulk import insert_many, sending_many
+from headrace.engine.dispatch.rows import add_jobs, run_row
+from headrace.engine.dispatch.stored_plans import keep_plans
 from headrace.engine.gating.concurrency import admit_runs, lock_groups
-from headrace.engine.gating.gate import decide, message_for, recount
+from headrace.engine.gating.first_steps import decide_roots
+from headrace.engine.gating.gate import message_for, recount
 from headrace.engine.gating.pools import assign_slots
-from headrace.engine.gating.run_completion import Within, finish_runs
 from headrace.errors import (
     HeadraceError,
     InvalidPayload,
@@ -96,14 +98,13 @@ class Dispatcher:
         Raises:
             UnknownJobClass, InvalidPayload: One of them cannot be dispatched; none was.
         """
-        rows = []
-        for payload in payloads:
-            values = self._values(job_class, payload, {"queue": queue})
-            rows.append(planned_row(**values))
-        with self._database.transaction() as tx:
-            tx.rows("insert_jobs", jobs=exact_json.dumps(rows, default=str))
-        self.send_soon([_message(row) for row in rows])
-        return [row["id"] for row in rows]
+        shared = self._shared(job_class, {"queue": queue})
+        given = [dict(payload) for payload in payloads]
+        for payload in given:
+            self._check(job_class, payload)
+        ids = insert_many(self._database, shared, given)
+        self._soon(sending_many(self._sender, shared, ids))
+        return ids
 
     # -- runs -------------------------------------------------------------------------
 
@@ -156,10 +157,11 @@ class Dispatcher:
         """
         run_ids = map(str, ids or [new_id() for _ in due])
         plans = dict(zip(run_ids, due, strict=True))
-        runs = [run_row(run_id, plan, trigger) for run_id, (plan, trigger) in plans.items()]
         rules = {run_id: plan.concurrency for run_id, (plan, _trigger) in plans.items()}
         # Before any row is written: see `lock_groups`.
         groups = lock_groups(tx, rules)
+        kept = keep_plans(tx, {run_id: plan for run_id, (plan, _trigger) in plans.items()})
+        runs = [run_row(run_id, *planned, kept[run_id]) for run_id, planned in plans.items()]
         inserted = tx.rows(queries.INSERT_RUNS, runs=exact_json.dumps(runs, default=str), term=term)
         inserted, messages = admit_runs(tx, inserted, rules, groups)
         jobs: list[dict[str, Any]] = []
@@ -176,7 +178,7 @@ class Dispatcher:
             for job in jobs
             if job["deps_left"] == 0 and not job["held"]
         ]
-        return inserted, messages + _decide_roots(tx, inserted, jobs)
+        return inserted, messages + decide_roots(tx, inserted, jobs)
 
     def assign_slots_for(self, plans: Iterable[Plan]) -> list[Message]:
         """Return messages of first steps that take slots, once their rows are committed."""
@@ -190,12 +192,8 @@ class Dispatcher:
         Redis being away, full or read-only is no failure of the dispatch: the rows are there, and
         the daemon's sweep sends what was not sent.
         """
-        if not messages:
-            return
-        try:
-            self._sender.send(messages)
-        except (QueueUnavailable, StoreUnavailable) as error:
-            log.debug("%s; the daemon's sweep will send the missing messages", error)
+        if messages:
+            self._soon(lambda: self._sender.send(messages))
 
     # -- inside -----------------------------------------------------------------------
 
@@ -206,29 +204,45 @@ class Dispatcher:
     def _retry_json(self, retry: Any) -> str:
         return json.dumps(policy_to_row(policy_from(retry, self._settings.retry)))
 
+    def _soon(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except (QueueUnavailable, StoreUnavailable) as error:
+            log.debug("%s; the daemon's sweep will send the missing messages", error)
+
     def _values(
         self, job_class: str, payload: Mapping[str, Any], options: DispatchOptions
     ) -> dict[str, Any]:
+        shared = self._shared(job_class, options)
+        self._check(job_class, payload)
+        return {
+            **shared,
+            "id": str(new_id()),
+            "payload": exact_json.dumps(dict(payload), default=str),
+            "idempotency_key": options.get("idempotency_key"),
+        }
+
+    def _shared(self, job_class: str, options: DispatchOptions) -> dict[str, Any]:
+        """Return what jobs have in common that are dispatched with the same options."""
         queue, retry, timeout = (options.get(key) for key in ("queue", "retry", "timeout"))
         self._sender.prepare()
-        self._registry.arguments(job_class, payload)  # Raises where they do not fit.
-        for key in self._registry.referring(job_class):
-            if names_any(payload.get(key)):
-                raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
         if queue is not None and queue not in self._settings.queues:
             raise InvalidPayload(
                 f'no worker listens on the queue "{queue}"; the queues are '
                 + ", ".join(self._settings.queues)
             )
         return {
-            "id": str(new_id()),
             "job_class": job_class,
-            "payload": exact_json.dumps(dict(payload), default=str),
             "queue": queue or self._settings.default_queue,
             "timeout_s": self._settings.timeout_s if timeout is None else seconds(timeout),
             "retry": self._default_retry if retry is None else self._retry_json(retry),
-            "idempotency_key": options.get("idempotency_key"),
         }
+
+    def _check(self, job_class: str, payload: Mapping[str, Any]) -> None:
+        self._registry.arguments(job_class, payload)  # Raises where they do not fit.
+        for key in self._registry.referring(job_class):
+            if names_any(payload.get(key)):
+                raise InvalidPayload(f"{key}: {NOT_AUTHORED}")
 
     def _insert_root(self, tx: Transaction, values: Mapping[str, Any]) -> JobRow:
         row = tx.row(queries.INSERT_JOB, **values)
@@ -254,22 +268,6 @@ class Dispatcher:
             row = tx.row(queries.JOB, id=row["id"])
             assert row is not None
         return row
-
-
-def _decide_roots(
-    tx: Transaction, runs: Sequence[NewRun], jobs: Sequence[Mapping[str, Any]]
-) -> list[Message]:
-    """Decide first steps that have a condition; runs of which nothing is left are finished."""
-    running = {str(run["id"]): run["id"] for run in runs if run["status"] == "running"}
-    jobs = [job for job in jobs if not job["handler"]]
-    with_jobs = {job["run_id"] for job in jobs}
-    ended = {running[run_id] for run_id in running.keys() - with_jobs}
-    messages: list[Message] = []
-    roots = [job["id"] for job in jobs if job["held"] and job["run_id"] in running]
-    if roots:
-        messages, decided = decide(tx, roots)
-        ended |= decided
-    return messages + finish_runs(Within(tx), ended)[1]
 
 
 def _ids(depends_on: str | Sequence[str] | None) -> list[UUID]:

@@ -1,7 +1,6 @@
 """The rows of runs and jobs, as the inserting statements take them."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from headrace.model.ids import new_id
@@ -59,8 +58,8 @@ def planned_row(**values: Any) -> dict[str, Any]:
     return {**row, "needs": max(needs, default=None)}
 
 
-def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
-    """Return one row for `insert_runs`: the run, and the plan that it is expanded from."""
+def run_row(run_id: str, plan: Plan, trigger: Trigger, plan_id: str) -> dict[str, Any]:
+    """Return one row for `insert_runs`: the run, with what its jobs' templates need."""
     limit = plan.concurrency
     return {
         "id": run_id,
@@ -77,15 +76,9 @@ def run_row(run_id: str, plan: Plan, trigger: Trigger) -> dict[str, Any]:
             "folder": plan.folder,
             "param_types": dict(plan.param_types),
             "timezone": plan.timezone,
-            "jobs": [_plan_row(job) for job in plan.jobs],
         },
+        "plan_id": plan_id,
     }
-
-
-def _plan_row(job: PlannedJob) -> dict[str, Any]:
-    # Not `asdict`, which copies every payload to its depths: a fan-out has ten thousand.
-    row = {field.name: getattr(job, field.name) for field in fields(job)}
-    return {**row, "retry": policy_to_row(job.retry)}
 
 
 def add_jobs(

@@ -91,7 +91,9 @@ def _of_job(
         return ForecastJob(job.step, unknown=_STARTS)
     try:
         with _heard() as warnings, _within(timeout_s):
-            found = registry.make(job.job_class, job.payload).forecast()
+            made = registry.make(job.job_class, job.payload)
+            sessions.step_role = getattr(made, "works_as", None)
+            found = made.forecast()
     except _OutOfTime:
         return ForecastJob(job.step, unknown=f"it took longer than {timeout_s:g} s")
     except (ConfigError, StoreUnavailable) as error:

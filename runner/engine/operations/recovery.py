@@ -36,6 +36,9 @@ LEASE_S = float(os.environ.get("HEADRACE_LEASE_S", "10"))
 # long was lost on the way.
 OVERDUE_S = 5.0
 _SWEEP_EVERY_S = 5.0
+# A sweep reads the queues whole: a long one less often, so that it takes a small share of a core.
+_SWEEP_SHARE = 0.05
+_LONGEST_REST_S = 60.0
 
 log = logging.getLogger("headrace.daemon")
 
@@ -114,7 +117,8 @@ class Recovery:
             messages = [message_for(row) for row in retries]
             messages += self._reap(tx, done)
             wanted = tx.rows(queries.WANTED_POOLS)
-            if emptied or self._clock() >= self._next_sweep:
+            began = self._clock()
+            if emptied or began >= self._next_sweep:
                 # Looked for here: a transaction of its own each would triple an idle sweep's.
                 swept = _sweep(tx, 0 if emptied else OVERDUE_S)
                 messages += swept.messages
@@ -134,6 +138,8 @@ class Recovery:
         if swept is not None:
             done.resent = self._resend(swept.overdue)
             self._note_end_of_outage()
+            rest_s = (self._clock() - began) / _SWEEP_SHARE
+            self._next_sweep = max(self._next_sweep, self._clock() + min(rest_s, _LONGEST_REST_S))
         return done
 
     def _finish(self, swept: "_Swept") -> int:

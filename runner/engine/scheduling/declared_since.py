@@ -20,11 +20,22 @@ _POLICIES = ("catchup", "catchup_window", "start_deadline", "jitter")
 
 def declared(pipeline: Pipeline) -> str:
     """Return which instants a pipeline's schedules have, in a form to compare."""
-    schedules = definition(pipeline).get("schedule", ())
-    return json.dumps(
+    known, told = _told.get(pipeline.name, (None, ""))
+    if known is pipeline:
+        return told
+    # Nothing else of it: the definitions of ten thousand pipelines take seconds.
+    only = Pipeline(name="", file="", folder="", version="", steps=(), schedules=pipeline.schedules)
+    schedules = definition(only).get("schedule", ())
+    told = json.dumps(
         [{key: value for key, value in one.items() if key not in _POLICIES} for one in schedules],
         sort_keys=True,
     )
+    _told[pipeline.name] = (pipeline, told)
+    return told
+
+
+# The last answer about each pipeline: it is asked for all of them when one file has changed.
+_told: dict[str, tuple[Pipeline, str]] = {}
 
 
 def seen_until(pipeline: Pipeline, row: Mapping[str, Any] | None, now: datetime) -> datetime:

@@ -196,7 +196,9 @@ class Ending:
         self, claimed: Claimed, handled: Handled, *, take: bool
     ) -> tuple[Completed, Claimed | None]:
         """Under load: take the next message first, then end one job and start the next at once."""
-        alone = not take or self._executor.sessions.used or handled.expansion is not None
+        sessions = self._executor.sessions
+        # A session that a job has marked is closed after it: nothing is claimed over that line.
+        alone = not take or sessions.dirty or handled.expansion is not None
         taken = [] if alone else self.take_more(self._life.room(1, at_work=1))
         if not taken:
             return self._executor.complete(claimed, handled), None
@@ -204,11 +206,12 @@ class Ending:
         self._record.holding([(UUID(job_id), number)])
         crash_point("taken-ahead")
         with self.put_back_on_failure(taken):
-            lines = self._executor.log_lines(claimed)
+            sessions.refuse_disorder()
+            lines, xact = self._executor.log_lines(claimed), sessions.number
             completed, following = self._store.complete_and_claim(
-                claimed, handled.result, job_id, number, lines
+                claimed, handled.result, job_id, number, lines, xact=xact
             )
-        crash_point("after-commit")
+            self._executor.commit()
         if following is None:
             self._consumer.done(f"{job_id}_{number}")
         if completed is None:

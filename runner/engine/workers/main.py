@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Sequence
 
-from headrace.engine.application import Headrace, process_name
+from headrace.engine.application import Headrace
 from headrace.engine.workers.rq_callbacks import REDIS_TIMEOUT_S, WorkerSide
 from headrace.errors import StoreUnavailable
 from headrace.queue.child import Patience
 from headrace.queue.connect import connect as connect_redis
 from headrace.queue.keys import Keys
 from headrace.queue.private_rq import worker_class
+from headrace.queue.process import process_name
 from headrace.store.backoff import Outage
 
 log = logging.getLogger("headrace.worker")

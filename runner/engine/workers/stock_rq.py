@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from headrace.engine.application import connect, process_name
+from headrace.engine.application import connect
 from headrace.engine.attempts.executor import Executor, Surroundings
 from headrace.engine.attempts.log_keeper import LogKeeper
 from headrace.engine.attempts.recorded_end import record_end
 from headrace.errors import StaleAttempt, StoreUnavailable
 from headrace.jobapi import Permissions, former_names
 from headrace.observe.joblog import JOB_LOGGER, JobLog
-from headrace.queue.process import birth_ticks
+from headrace.queue.process import birth_ticks, process_name
 from headrace.store.attempts import AttemptStore
 from headrace.store.database import Database
 from headrace.store.sessions import JobSessions

@@ -12,10 +12,9 @@ croniter's own fires twice where clocks are put back.
 from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from croniter import croniter
 
 from headrace.plan.cron.fields import parse
 from headrace.plan.cron.zones import (
@@ -26,6 +25,9 @@ from headrace.plan.cron.zones import (
     utc_to_wall,
     wall_to_utc,
 )
+
+if TYPE_CHECKING:
+    from croniter import croniter
 
 
 class CronExpression:
@@ -41,7 +43,7 @@ class CronExpression:
         self.zone = ZoneInfo(timezone)
         fields = parse(expr)
         self.follows_real_time = fields.follows_real_time
-        self._matcher = croniter(fields.plain(), 0, day_or=not fields.both_days)
+        self._fields = fields
         # The last answer and what it was asked for. It also answers every question between the
         # two, so that an idle daemon asks again and again at no cost.
         self._last: tuple[datetime, datetime] | None = None
@@ -90,7 +92,14 @@ class CronExpression:
             return wall_to_utc(wall, self.zone, fold)
         return None if self.follows_real_time else end_of_gap(wall, self.zone)
 
-    def _walls(self, start: datetime) -> croniter:
+    @cached_property
+    def _matcher(self) -> "croniter":
+        # Imported here: it is slow to load, and a file's schedule is only checked.
+        from croniter import croniter
+
+        return croniter(self._fields.plain(), 0, day_or=not self._fields.both_days)
+
+    def _walls(self, start: datetime) -> "croniter":
         # A copy, because an iterator has a place and several threads may ask at once.
         walls = copy(self._matcher)
         walls.set_current(start.replace(second=0, microsecond=0, fold=0))

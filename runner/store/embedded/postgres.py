@@ -33,7 +33,8 @@ _NO_PROCESS = 2**31 - 2
 # Durability is left at PostgreSQL's own values: fsync and synchronous_commit are on.
 _SETTINGS = {
     "listen_addresses": "",
-    "max_connections": "100",
+    # A worker takes three of them: enough for sixty.
+    "max_connections": "200",
     "shared_buffers": "64MB",
     "max_wal_size": "1GB",
     "jit": "off",

@@ -1,16 +1,17 @@
 """The schema `headrace`, made and changed by numbered files under `versions/`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from sqlalchemy import Connection, text
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import SchemaMismatch
 from headrace.model.version import __version__
 from headrace.store.connect import make_engine
-from headrace.store.migrations.schema import give_search_path, make_schema
 from headrace.store.outages import reported
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 FOLDER = Path(__file__).parent
 # Of both kinds of files: a migration need not have SQL.
@@ -91,6 +92,10 @@ def upgrade(
         SchemaMismatch: The schema is of a later version, which this one cannot work with.
         ConfigError: The role may not make the schema.
     """
+    from sqlalchemy import text
+
+    from headrace.store.migrations.schema import give_search_path
+
     engine = make_engine(database_url, application_name="headrace:migrate")
     try:
         with reported(), engine.begin() as connection:
@@ -114,29 +119,35 @@ def upgrade(
         engine.dispose()
 
 
-def look(connection: Connection) -> Schema:
+def look(connection: "Connection") -> Schema:
     """Return what the connected database has."""
-    there = connection.exec_driver_sql(
+    return look_by(lambda sql: connection.exec_driver_sql(sql).one_or_none())
+
+
+def look_by(row_of: Callable[[str], Sequence[Any] | None]) -> Schema:
+    """Return what a database has, given a function that returns the row of a query."""
+    there = row_of(
         "SELECT to_regclass('headrace.alembic_version') IS NOT NULL,"
         "       to_regclass('headrace.installation') IS NOT NULL"
-    ).one()
+    )
+    assert there is not None
     if not there[0]:
         return Schema(None)
-    version = connection.exec_driver_sql(
-        "SELECT version_num FROM headrace.alembic_version"
-    ).scalar()
+    found = row_of("SELECT version_num FROM headrace.alembic_version")
+    version = found[0] if found is not None else None
     if not there[1]:
         return Schema(version)
-    row = connection.exec_driver_sql(
-        "SELECT works_from, version, id FROM headrace.installation"
-    ).one()
+    row = row_of("SELECT works_from, version, id FROM headrace.installation")
+    assert row is not None
     return Schema(version, *row)
 
 
-def _run_alembic(connection: Connection) -> None:
+def _run_alembic(connection: "Connection") -> None:
     # Imported here: Alembic costs a worker's start 0.2 s, and only a migration needs it.
     from alembic import command
     from alembic.config import Config
+
+    from headrace.store.migrations.schema import make_schema
 
     make_schema(connection)
     config = Config()

@@ -3,18 +3,24 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from headrace.model.connection import Kind, NamedConnection
+from headrace.errors import JobFailure
+from headrace.model.connection import PRODUCTS, Kind, NamedConnection
 from headrace.store.job_connection import Guard
 from headrace.store.others.line import Line
 from headrace.store.others.transactions import OtherTransactions
+
+if TYPE_CHECKING:
+    from headrace.store.job_engines import JobEngines
 
 
 class OtherSessions(ABC):
     """Opens them in the attempt's transactions there."""
 
     lock_timeout_s: float | None
+    _engines: "JobEngines"
 
     def __init__(self, connections: Mapping[str, NamedConnection], guard: Guard) -> None:
         self._others = OtherTransactions(connections, guard)
@@ -25,6 +31,18 @@ class OtherSessions(ABC):
     def kind_of(self, connection: str | None) -> Kind:
         """Return the kind of a connection's database."""
         return self._others.kind_of(connection)
+
+    def work_as(self, role: tuple[str | None, str] | None) -> None:
+        """Have the attempt work as a role on one connection, whatever the connection's own is.
+
+        Raises:
+            JobFailure: The connection leads to a database without roles.
+        """
+        if role is not None and role[0] is not None:
+            kind = self.kind_of(role[0])
+            if kind != "postgresql":
+                raise JobFailure(f"role does not work in {PRODUCTS[kind]}, only in PostgreSQL")
+        self._engines.step_role = role
 
     @contextmanager
     def other(self, connection: str, *, read_only: bool = False) -> Iterator[Line]:

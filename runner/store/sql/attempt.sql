@@ -126,6 +126,8 @@ claimed AS (
        AND attempt = :next_attempt::integer      -- fencing token
        AND status = 'queued'
        AND (needs IS NULL OR needs <= :can::integer)
+       -- As above: where the job has ended its transaction, nothing is claimed by the way.
+       AND (:xact::text IS NULL OR pg_current_xact_id_if_assigned()::text = :xact)      -- mark
     RETURNING
 -- include: claimed_columns_part
 )

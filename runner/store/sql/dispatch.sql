@@ -48,7 +48,7 @@ VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'waiting', :queue::text,
 RETURNING *
 
 -- name: insert_jobs
--- All jobs of a run, or a bulk dispatch, in one statement. `payload` and `retry` may be
+-- All jobs of a run in one statement. `payload` and `retry` may be
 -- JSON values or JSON text: read as text, both are the same.
 INSERT INTO headrace.job
        (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline, step,
@@ -67,24 +67,44 @@ SELECT id, job_class, payload::jsonb,
         logical_date timestamptz, held boolean, handler text, pool text,
         pool_slots integer, env jsonb, needs integer, timezone text)
 
+-- name: insert_many_jobs
+-- A bulk dispatch: jobs that wait for nothing and differ only in their payloads.
+INSERT INTO headrace.job
+       (id, job_class, payload, status, queue, timeout_s, retry, queued_at)
+SELECT job.id, :job_class::text, job.payload::jsonb, 'queued', :queue::text, :timeout_s::float8,
+       :retry::jsonb, clock_timestamp()
+  FROM ROWS FROM (unnest(:ids::uuid[]), json_array_elements(:payloads::json))
+       AS job (id, payload)
+
 -- name: insert_edges
 INSERT INTO headrace.job_dependency (upstream_id, job_id)
 SELECT upstream_id, job_id
   FROM json_to_recordset(:edges::json) AS edge (upstream_id uuid, job_id uuid)
 
+-- name: hold_plans
+-- Those of the plans that are there, held to the end of the transaction: `prune` passes over them.
+SELECT id FROM headrace.plan WHERE id = ANY (:ids::uuid[]) FOR KEY SHARE
+
+-- name: add_plans
+INSERT INTO headrace.plan (id, steps)
+SELECT id, steps::jsonb
+  FROM json_to_recordset(:plans::json) AS planned (id uuid, steps text)
+ ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+
 -- name: insert_runs
 -- Returns only the inserted rows: another daemon may have created an instant's run before, or the
--- caller's term may be over. The plan is not returned: the caller has it, and it is long.
+-- caller's term may be over.
 INSERT INTO headrace.run
-       (id, pipeline, version, trigger, logical_date, params, plan, term, status, started_at,
-        concurrency_group, concurrency_limit, has_handlers, parent_job)
-SELECT id, pipeline, version, trigger, logical_date, params, plan, :term::bigint,
+       (id, pipeline, version, trigger, logical_date, params, plan, plan_id, term, status,
+        started_at, concurrency_group, concurrency_limit, has_handlers, parent_job)
+SELECT id, pipeline, version, trigger, logical_date, params, plan, plan_id, :term::bigint,
        CASE WHEN concurrency_group IS NULL THEN 'running' ELSE 'queued' END,
        CASE WHEN concurrency_group IS NULL THEN clock_timestamp() END,
        concurrency_group, concurrency_limit, has_handlers, parent_job
   FROM json_to_recordset(:runs::json) AS due
        (id uuid, pipeline text, version text, trigger text, logical_date timestamptz,
-        params jsonb, plan jsonb, concurrency_group text, concurrency_limit integer,
+        params jsonb, plan jsonb, plan_id uuid, concurrency_group text, concurrency_limit integer,
         has_handlers boolean, parent_job uuid)
  WHERE :term::bigint IS NULL
     OR EXISTS (SELECT FROM headrace.leader

@@ -26,6 +26,18 @@ SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.l
  WHERE (log.at, log.level, log.message) IS DISTINCT FROM
        (excluded.at, excluded.level, excluded.message)
 
+-- name: add_lines_of_batch
+-- The lines of attempts that end in one commit, of which none was left out.
+INSERT INTO headrace.job_log AS log (job_id, attempt, line, at, level, message)
+SELECT said.job, said.attempt, entry.line, to_timestamp(entry.at), entry.level, entry.message
+  FROM json_to_recordset(:said::json) AS said (job uuid, attempt integer, lines json)
+ CROSS JOIN LATERAL json_to_recordset(said.lines)
+       AS entry (line integer, at float8, level text, message text)
+    ON CONFLICT (job_id, attempt, line) DO UPDATE
+   SET at = excluded.at, level = excluded.level, message = excluded.message
+ WHERE (log.at, log.level, log.message) IS DISTINCT FROM
+       (excluded.at, excluded.level, excluded.message)
+
 -- name: may_keep_log
 -- While its job runs, an attempt's log is its worker's parent's to write; afterwards only where
 -- its child could not. A lock is not worth a wait: what is to be written stays in memory.

@@ -1,63 +1,133 @@
--- Retention: deletes what ended long ago, in batches, each in a transaction of its own.
+-- Retention: deletes what ended long ago, in batches by id, each one statement and one transaction.
+-- Rows are found by arrays of keys: joined to a batch of unknown size, the planner would read the
+-- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
+-- kept is looked at once.
 
 -- name: prune_runs
--- A run is deleted as a whole. It is kept while jobs outside it depend on one of its jobs.
-SELECT r.id
-  FROM headrace.run r
- WHERE r.status IN ('completed', 'failed', 'cancelled', 'skipped')
-   AND r.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
-   AND NOT EXISTS (SELECT FROM headrace.job j
-                    WHERE j.run_id = r.id
-                      AND j.status IN ('waiting', 'queued', 'started', 'retrying'))
-   -- A run that a step has started is kept until that step has read its outcome.
-   AND NOT EXISTS (SELECT FROM headrace.job p
-                    WHERE p.id = r.parent_job
-                      AND p.child_run = r.id
-                      AND p.status IN ('waiting', 'queued', 'started', 'retrying'))
-   AND NOT EXISTS (SELECT FROM headrace.job j
-                     JOIN headrace.job_dependency d ON d.upstream_id = j.id
-                     JOIN headrace.job w ON w.id = d.job_id
-                    WHERE j.run_id = r.id
-                      AND w.status = 'waiting')
- ORDER BY r.id
- LIMIT :limit::integer
-   FOR UPDATE OF r SKIP LOCKED
+-- A run is deleted as a whole. Only jobs that did not complete can be reopened: a run with one that
+-- is open, or locked by somebody who reopens it, is kept, and so is one that a job outside waits for
+-- (only jobs without a run wait for jobs of others), or whose parent has not read its outcome.
+WITH batch AS MATERIALIZED (
+    SELECT id, parent_job
+      FROM headrace.run
+     WHERE id > :after::uuid
+       AND status IN ('completed', 'failed', 'cancelled', 'skipped')
+       AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+     ORDER BY id
+     LIMIT :limit::integer
+       FOR UPDATE SKIP LOCKED
+), theirs AS MATERIALIZED (
+    SELECT id, run_id, status
+      FROM headrace.job
+     WHERE run_id = ANY (ARRAY(SELECT id FROM batch))
+), held AS MATERIALIZED (
+    SELECT id
+      FROM headrace.job
+     WHERE id = ANY (ARRAY(SELECT id FROM theirs WHERE status <> 'completed'))
+       AND status IN ('failed', 'cancelled', 'skipped')
+       FOR UPDATE SKIP LOCKED
+), kept AS MATERIALIZED (
+    SELECT run_id
+      FROM theirs
+     WHERE status <> 'completed'
+       AND id NOT IN (SELECT id FROM held)
+     UNION
+    SELECT batch.id
+      FROM batch
+      JOIN headrace.job parent ON parent.id = batch.parent_job
+     WHERE parent.child_run = batch.id
+       AND parent.status IN ('waiting', 'queued', 'started', 'retrying')
+     UNION
+    SELECT theirs.run_id
+      FROM theirs
+     CROSS JOIN LATERAL (SELECT job_id
+                           FROM headrace.job_dependency
+                          WHERE upstream_id = theirs.id
+                         OFFSET 0) edge
+     CROSS JOIN LATERAL (SELECT
+                           FROM headrace.job
+                          WHERE id = edge.job_id
+                            AND status = 'waiting'
+                         OFFSET 0) outside
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+), old_run AS MATERIALIZED (
+    SELECT id FROM batch WHERE id NOT IN (SELECT run_id FROM kept)
+), old_job AS MATERIALIZED (
+    SELECT id FROM theirs WHERE run_id NOT IN (SELECT run_id FROM kept)
+), edges AS (
+    DELETE FROM headrace.job_dependency WHERE upstream_id = ANY (ARRAY(SELECT id FROM old_job))
+), lines AS (
+    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), attempts AS (
+    DELETE FROM headrace.job_attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), jobs AS (
+    DELETE FROM headrace.job WHERE id = ANY (ARRAY(SELECT id FROM old_job))
+), runs AS (
+    DELETE FROM headrace.run WHERE id = ANY (ARRAY(SELECT id FROM old_run))
+)
+SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM batch) AS found,
+       (SELECT count(*) FROM old_run) AS runs,
+       (SELECT count(*) FROM old_job) AS jobs
 
--- name: prunable_jobs_of_runs
-SELECT id FROM headrace.job WHERE run_id = ANY (:runs::uuid[]) FOR UPDATE
-
--- name: prunable_jobs
+-- name: prune_jobs
 -- Jobs without a run.
-SELECT j.id
-  FROM headrace.job j
- WHERE j.run_id IS NULL
-   AND j.status IN ('completed', 'failed', 'cancelled', 'skipped')
-   AND j.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
-   AND NOT EXISTS (SELECT FROM headrace.job_dependency d
-                     JOIN headrace.job w ON w.id = d.job_id
-                    WHERE d.upstream_id = j.id
-                      AND w.status = 'waiting')
- ORDER BY j.id
- LIMIT :limit::integer
-   FOR UPDATE OF j SKIP LOCKED
-
--- name: delete_jobs
-WITH gone AS (
-    DELETE FROM headrace.job WHERE id = ANY (:ids::uuid[]) RETURNING id
+WITH batch AS MATERIALIZED (
+    SELECT id
+      FROM headrace.job
+     WHERE id > :after::uuid
+       AND run_id IS NULL
+       AND status IN ('completed', 'failed', 'cancelled', 'skipped')
+       AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+     ORDER BY id
+     LIMIT :limit::integer
+       FOR UPDATE SKIP LOCKED
+), kept AS MATERIALIZED (
+    SELECT batch.id
+      FROM batch
+     CROSS JOIN LATERAL (SELECT job_id
+                           FROM headrace.job_dependency
+                          WHERE upstream_id = batch.id
+                         OFFSET 0) edge
+     CROSS JOIN LATERAL (SELECT
+                           FROM headrace.job
+                          WHERE id = edge.job_id
+                            AND status = 'waiting'
+                         OFFSET 0) dependant
+     WHERE EXISTS (SELECT FROM headrace.job WHERE status = 'waiting' AND run_id IS NULL)
+), old_job AS MATERIALIZED (
+    SELECT id FROM batch WHERE id NOT IN (SELECT id FROM kept)
 ), edges AS (
     DELETE FROM headrace.job_dependency
-     WHERE upstream_id = ANY (:ids::uuid[])
-        OR job_id = ANY (:ids::uuid[])
+     WHERE upstream_id = ANY (ARRAY(SELECT id FROM old_job))
+        OR job_id = ANY (ARRAY(SELECT id FROM old_job))
 ), lines AS (
-    DELETE FROM headrace.job_log WHERE job_id = ANY (:ids::uuid[])
+    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), attempts AS (
+    DELETE FROM headrace.job_attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), jobs AS (
+    DELETE FROM headrace.job WHERE id = ANY (ARRAY(SELECT id FROM old_job))
 )
-SELECT count(*) AS jobs FROM gone
+SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM batch) AS found,
+       (SELECT count(*) FROM old_job) AS jobs
 
--- name: delete_runs
-WITH gone AS (
-    DELETE FROM headrace.run WHERE id = ANY (:ids::uuid[]) RETURNING id
-)
-SELECT count(*) AS runs FROM gone
+-- name: prune_plans
+-- Plans that no run refers to. Whoever plans a run like this now holds the row: see `keep_plans`.
+DELETE FROM headrace.plan
+ WHERE id IN (SELECT p.id
+                FROM headrace.plan p
+               WHERE p.made_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+                 AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.plan_id = p.id)
+               ORDER BY p.id
+                 FOR UPDATE SKIP LOCKED)
+
+-- name: prune_attempts
+-- Attempts of jobs that are gone: one that failed just when its job was deleted, and those that
+-- earlier versions left to a foreign key.
+DELETE FROM headrace.job_attempt a
+ WHERE a.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+   AND NOT EXISTS (SELECT FROM headrace.job j WHERE j.id = a.job_id)
 
 -- name: attempts_of_jobs
 -- The running attempt of each job, if there is one: files of all other attempts can be deleted.

@@ -3,18 +3,6 @@
 -- name: job
 SELECT * FROM headrace.job WHERE id = :id::uuid
 
--- name: jobs
--- Newest first; `before` is the last id of the previous page.
-SELECT *
-  FROM headrace.job
- WHERE (:before::uuid IS NULL OR id < :before::uuid)
-   AND (:status::text IS NULL OR status = :status::text)
-   AND (:queue::text IS NULL OR queue = :queue::text)
-   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
-   AND (:job_class::text IS NULL OR job_class = :job_class::text)
- ORDER BY id DESC
- LIMIT :limit::integer
-
 -- name: jobs_of_run
 -- With the times of the run that a step has started: while that runs, the step's job is waiting.
 SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
@@ -23,11 +11,26 @@ SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
  WHERE j.run_id = :run_id::uuid
  ORDER BY j.id
 
--- name: dependencies_of_run
-SELECT d.upstream_id, d.job_id
-  FROM headrace.job_dependency d
-  JOIN headrace.job j ON j.id = d.job_id
- WHERE j.run_id = :run_id::uuid
+-- name: page_of_run
+-- A page of them, after the last id of the page before; with `since`, only those that have changed
+-- from then on, and those that run, whose progress is elsewhere. The run's jobs are found first:
+-- for the sake of the order, the planner would look for them in the primary key.
+SELECT j.*, c.started_at AS child_started_at, c.finished_at AS child_finished_at
+  FROM (SELECT * FROM headrace.job WHERE run_id = :run_id::uuid OFFSET 0) AS j
+  LEFT JOIN headrace.run c ON c.id = j.child_run
+ WHERE (:after::uuid IS NULL OR j.id > :after::uuid)
+   AND (:since::timestamptz IS NULL
+        OR j.updated_at >= :since::timestamptz
+        OR c.updated_at >= :since::timestamptz
+        OR j.status = 'started')
+ ORDER BY j.id
+ LIMIT :limit::integer
+
+-- name: counts_of_run
+SELECT status, count(*) AS jobs FROM headrace.job WHERE run_id = :run_id::uuid GROUP BY status
+
+-- name: dependencies_of_jobs
+SELECT upstream_id, job_id FROM headrace.job_dependency WHERE job_id = ANY (:ids::uuid[])
 
 -- name: upstream_of_job
 SELECT d.upstream_id, j.step, j.job_class, j.status
@@ -57,16 +60,6 @@ SELECT attempt, line, at, level, message
 -- name: run
 SELECT * FROM headrace.run WHERE id = :id::uuid
 
--- name: runs
-SELECT id, pipeline, version, status, trigger, logical_date, params, error, created_at,
-       started_at, finished_at, updated_at
-  FROM headrace.run
- WHERE (:before::uuid IS NULL OR id < :before::uuid)
-   AND (:status::text IS NULL OR status = :status::text)
-   AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
- ORDER BY id DESC
- LIMIT :limit::integer
-
 -- name: workers
 SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_files,
        (SELECT count(*) FROM headrace.job j
@@ -75,13 +68,6 @@ SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_
  WHERE status IN ('running', 'draining')
     OR seen_at > clock_timestamp() - interval '10 minutes'
  ORDER BY started_at
-
--- name: open_counts
--- Counts of unfinished jobs by queue and status.
-SELECT queue, status, count(*) AS jobs, min(queued_at) AS oldest
-  FROM headrace.job
- WHERE status IN ('queued', 'started', 'retrying')
- GROUP BY queue, status
 
 -- name: last_runs
 -- The newest run of each of these pipelines.

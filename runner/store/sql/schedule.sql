@@ -39,6 +39,12 @@ SELECT pipeline, paused, seen_until, next_instant, skipped, updated_at, declared
   FROM headrace.schedule
  ORDER BY pipeline
 
+-- name: schedules_of
+-- The same of some pipelines: one page of ten thousand.
+SELECT pipeline, paused, seen_until, next_instant, skipped, updated_at, declared
+  FROM headrace.schedule
+ WHERE pipeline = ANY (:pipelines::text[])
+
 -- name: advance_schedules
 UPDATE headrace.schedule s
    SET seen_until = done.seen_until,

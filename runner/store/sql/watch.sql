@@ -1,8 +1,14 @@
 -- Queries of the web page's live views, of backfills and of the metrics.
 
 -- name: run_progress
--- The state of a run and its jobs, in one query per poll.
+-- The state of a run and its jobs, in one query per poll. With `since`, only jobs that have changed
+-- from then on, and those that run, whose progress is elsewhere.
 SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
+       (SELECT coalesce(json_object_agg(status, jobs), '{}')
+          FROM (SELECT status, count(*) AS jobs
+                  FROM headrace.job
+                 WHERE run_id = r.id
+                 GROUP BY status) AS counted) AS counts,
        ARRAY(SELECT json_build_object('id', j.id, 'step', j.step, 'status', j.status,
                                       'attempt', j.attempt, 'retry_count', j.retry_count,
                                       'next_retry_time', j.next_retry_time,
@@ -13,6 +19,10 @@ SELECT r.id, r.pipeline, r.status, r.started_at, r.finished_at, r.error,
                FROM headrace.job j
                LEFT JOIN headrace.run c ON c.id = j.child_run
               WHERE j.run_id = r.id
+                AND (:since::timestamptz IS NULL
+                     OR j.updated_at >= :since::timestamptz
+                     OR c.updated_at >= :since::timestamptz
+                     OR j.status = 'started')
               ORDER BY j.id) AS jobs
   FROM headrace.run r
  WHERE r.id = :id::uuid

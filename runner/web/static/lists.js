@@ -3,20 +3,31 @@
 import { action, ago, ask, el, notice, status, table, took, day } from "./dom.js";
 
 export function overview() {
+  const pages = [null];
   return {
     async look() {
-      const [pipelines, runs] = await Promise.all([ask("/pipelines"), ask("/runs?limit=12")]);
+      const query = new URLSearchParams({ limit: "200" });
+      if (pages.at(-1)) query.set("cursor", pages.at(-1));
+      const [pipelines, runs] = await Promise.all([ask(`/pipelines?${query}`), ask("/runs?limit=12")]);
       return [
         el("h1", {}, "Pipelines"),
         problems(pipelines.problems),
         table("Pipelines", ["Pipeline", "Schedule", "Next due", "Last run", ""], pipelines.items.map(pipelineRow),
           "No pipelines yet. Put a YAML file into the pipelines folder."),
+        el("div", { class: "actions" },
+          (pages.length > 1 || pipelines.next) && el("span", { class: "hint" }, `${pipelines.count} pipelines`),
+          pages.length > 1 && turn("pipelines-before", "Previous", () => pages.pop()),
+          pipelines.next && turn("pipelines-after", "Next", () => pages.push(pipelines.next))),
         el("h2", {}, "Latest runs"),
         runTable(runs.items),
       ];
     },
   };
 }
+
+const again = () => dispatchEvent(new Event("look"));
+
+const turn = (id, label, change) => el("button", { id, type: "button", onclick: () => { change(); notice(""); again(); } }, label);
 
 function pipelineRow(pipeline) {
   const last = pipeline.last_run;
@@ -95,12 +106,10 @@ export const jobs = () => listing("Jobs", "/jobs",
 function listing(title, path, statuses, draw) {
   const pages = [null];
   let wanted = "";
-  const again = () => dispatchEvent(new Event("look"));
   const chip = (name) => el("button", {
     id: `chip-${name}`, type: "button", class: "chip", "aria-pressed": String(wanted === name),
     onclick: () => { wanted = name; pages.length = 1; again(); },
   }, name || "all");
-  const turn = (id, label, change) => el("button", { id, type: "button", onclick: () => { change(); notice(""); again(); } }, label);
   return {
     async look() {
       const query = new URLSearchParams({ limit: "50" });

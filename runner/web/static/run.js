@@ -6,7 +6,7 @@ import { folding } from "./items.js";
 
 const ENDED = new Set(["completed", "failed", "cancelled", "skipped"]);
 const STOPPED = new Set(["failed", "cancelled"]);
-const MOST_ROWS = 500;
+const MOST_CHANGES = 1000;
 export const HANDLERS = { failure: "on failure", success: "on success", finally: "finally" };
 
 export function runView(id, paint) {
@@ -24,12 +24,32 @@ export function runView(id, paint) {
       const change = JSON.parse(event.data);
       const job = run.jobs.find((one) => one.id === change.id);
       if (job) Object.assign(job, change);
-      else renew();
+      else if (!run.next) renew();
       redraw();
     });
     // Refused, it does not come again by itself; then the page looks now and again instead.
     stream.addEventListener("error", () => { if (stream?.readyState === EventSource.CLOSED) leave(); });
     stream.addEventListener("end", () => { leave(); dispatchEvent(new Event("look")); });
+  }
+
+  // What has changed since the last answer; jobs of pages that were not asked for stay unknown.
+  async function changes() {
+    const answer = await ask(`${path}?limit=${MOST_CHANGES}&changed_since=${encodeURIComponent(run.as_of)}`);
+    if (answer.next) { run = await ask(path); return; }
+    const { jobs, next } = run, known = new Map(jobs.map((job) => [job.id, job]));
+    for (const job of answer.jobs) {
+      if (known.has(job.id)) Object.assign(known.get(job.id), job);
+      else if (!next) jobs.push(job);
+    }
+    jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
+    run = { ...answer, jobs, next };
+  }
+
+  async function more() {
+    const page = await ask(`${path}/jobs?cursor=${run.next}`);
+    run.jobs.push(...page.items);
+    run.next = page.next;
+    redraw();
   }
 
   // A foreach over results makes its jobs while the run is under way.
@@ -40,7 +60,7 @@ export function runView(id, paint) {
     try {
       while (missed) {
         missed = false;
-        run = await ask(path);
+        await changes();
       }
       if (stream) redraw();
     } catch (error) {
@@ -80,15 +100,15 @@ export function runView(id, paint) {
         ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
         ...run.upstream.map((one) => ["After", el("a", { id: `after-${one.id}`, href: `#/runs/${one.id}` }, one.pipeline)]),
         ["Started", ago(run.started_at)],
-        ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", progress(run.jobs)], ["Id", el("code", {}, run.id)]]),
+        ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", progress(run.counts)], ["Id", el("code", {}, run.id)]]),
       el("div", { class: "actions" }, items.buttons(boxes)),
       graph(items.fold(boxes)),
-      table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "When", "Outcome"], run.jobs.slice(0, MOST_ROWS).map((job) => [
+      table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "When", "Outcome"], run.jobs.map((job) => [
         el("a", { id: `step-${job.id}`, href: `#/jobs/${job.id}` }, job.step),
         job.child_run ? el("a", { id: `child-${job.id}`, href: `#/runs/${job.child_run}` }, job.job_class) : job.job_class,
         status(job.status), job.queue, job.attempt || "", took(...span(job)), when(run, job), outcome(job),
       ]), "The run has no steps."),
-      run.jobs.length > MOST_ROWS && el("p", { class: "hint" }, `The first ${MOST_ROWS} of ${run.jobs.length} jobs.`),
+      run.next && el("p", { class: "hint" }, `The first ${run.jobs.length} of ${total(run.counts)} jobs. `, action("more", "Show more", more)),
     ];
   }
 
@@ -96,7 +116,8 @@ export function runView(id, paint) {
     leave,
     async look() {
       if (stream) return null;
-      run = await ask(path);
+      if (run) await changes();
+      else run = await ask(path);
       follow();
       return nodes();
     },
@@ -119,11 +140,12 @@ function box(job) {
   };
 }
 
-function progress(jobs) {
-  const count = (name) => jobs.filter((job) => job.status === name).length;
-  const ended = jobs.filter((job) => ENDED.has(job.status)).length;
-  return [`${ended} of ${jobs.length} ended`, ["failed", "retrying", "started"].filter(count).map((name) =>
-    [", ", el("span", { class: name }, `${count(name)} ${name}`)])];
+const total = (counts) => Object.values(counts).reduce((sum, one) => sum + one, 0);
+
+function progress(counts) {
+  const ended = [...ENDED].reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  return [`${ended} of ${total(counts)} ended`, ["failed", "retrying", "started"].filter((name) => counts[name]).map((name) =>
+    [", ", el("span", { class: name }, `${counts[name]} ${name}`)])];
 }
 
 // A bar on the run's time: which steps ran side by side, and which one took long.

@@ -19,6 +19,7 @@ from headrace.engine.catalog.type_hints import describe, judges_value
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob
 from headrace.model.argument_types import Mismatch, fit
+from headrace.model.typed_values import fit_typed
 from headrace.template.syntax import has_template
 
 
@@ -271,3 +272,40 @@ def test_dispatch_writes_values_as_yaml_does(monkeypatch: pytest.MonkeyPatch):
     Daily.dispatch(day=date(2025, 1, 31), price=Decimal("0.10"))
 
     assert sent == [{"day": "2025-01-31", "price": Decimal("0.10")}]
+
+
+_HINTS: list[Any] = [
+    str, int, bool, float, list, dict, None, Any, list[str], list[int | float], dict[str, Any],
+    dict[str, str | None], str | None, int | str, float | str, str | float, date | str, str | date,
+    bool | int, Literal["a", "b"], Literal["a"] | None, list[dict[str, float]], str | list[str],
+    list[str] | dict[str, str | dict[str, str]] | None, dict[str, int] | list[int] | str,
+    Decimal | str, Annotated[int, Field(ge=0)],
+]  # fmt: skip
+_VALUES: list[Any] = [
+    None, True, 0, -1, 1.0, 1.5, "", "a", "ü", "\ud800", "5", "2025-01-31", "{{ x }}", [], ["a"],
+    [1], [1.5, "a"], [None], {}, {"a": 1}, {"a": "b"}, {"a": None}, {"a": [1]}, [{"a": 1.5}],
+    {1: "a"}, ["{{ x }}", 1], Decimal("1.10"), {"a": "{{ x }}"}, (), ("a",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_template", [None, has_template])
+def test_what_is_seen_to_fit_at_once_is_what_pydantic_reads(is_template: Any):
+    def outcome(fits: Any, value: Any, hint: Any) -> Any:
+        try:
+            found = fits(value, hint, is_template)
+        except Mismatch as error:
+            return ("refused", error.path)
+        return (type(found), repr(found))
+
+    for hint in _HINTS:
+        for value in _VALUES:
+            quick = outcome(fit, value, hint)
+            assert quick == outcome(fit_typed, value, hint), (hint, value)
+
+
+def test_a_job_cannot_change_the_lists_of_its_pipeline():
+    given = {"a": [1]}
+
+    fit(given, dict[str, Any])["a"].append(2)
+
+    assert given == {"a": [1]}

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.engine.workers.group_commit import polling, shared_batch
 from headrace.engine.workers.group_commit.polling import SharedBatches
-from headrace.engine.workers.group_commit.shared_batch import PendingBatch, SharedBatch
+from headrace.engine.workers.group_commit.shared_batch import EndedJob, PendingBatch, SharedBatch
 from headrace.errors import ConfigError
 
 
@@ -39,14 +39,17 @@ def begun(batch: SharedBatch, jobs: Sequence[UUID]) -> None:
 def test_the_parent_sees_what_has_ended_and_what_has_not_begun(batch: SharedBatch) -> None:
     a, b, c, d = ids(4)
     begun(batch, [a, b, c, d])
-    batch.add_result(a, 1, '{"text": "für"}')
-    batch.add_result(b, 2, None)
+    batch.add_result(a, 1, '{"text": "für"}', '[{"message": "größer"}]')
+    batch.add_result(b, 2, None, "[{}]")
 
     batch.publish(c)
 
     pending = collected(batch)
     assert pending is not None
-    assert pending.ended == [(a, 1, '{"text": "für"}'), (b, 2, None)]
+    assert pending.ended == [
+        EndedJob(a, 1, '{"text": "für"}', '[{"message": "größer"}]'),
+        EndedJob(b, 2, None, "[{}]"),
+    ]
     assert pending.not_begun == [(d, 4)]
     assert pending.claimed_at == 5.0
 
@@ -118,7 +121,7 @@ def test_results_that_do_not_fit_are_refused_and_the_others_kept(batch: SharedBa
     batch.publish(d)
     pending = collected(batch)
     assert pending is not None
-    assert [(job, len(result or "")) for job, _, result in pending.ended] == [
+    assert [(one.job_id, len(one.result or "")) for one in pending.ended] == [
         (a, 40_002),
         (c, 20_002),
     ]
@@ -169,7 +172,7 @@ def test_a_child_killed_with_the_lock_holds_up_nobody(batch: SharedBatch) -> Non
     assert collected(batch) is None
     pending = batch.remaining()
     assert pending is not None
-    assert pending.ended == [(a, 1, "1")]
+    assert pending.ended == [EndedJob(a, 1, "1")]
     batch.reset()
     begun(batch, [a, b])
     batch.publish(a)
@@ -192,7 +195,7 @@ def test_either_the_child_or_the_parent_has_the_batch() -> None:
     while not told.endswith(b"\n"):
         pending = collected(batch, longest_s=0.0002)
         if pending is not None:
-            taken += [json.loads(result or "") for _, _, result in pending.ended]
+            taken += [json.loads(one.result or "") for one in pending.ended]
         try:
             told += os.read(reader, 1 << 16)
         except BlockingIOError:

@@ -13,7 +13,7 @@ from headrace.jobs.load_file import LoadFile
 from headrace.jobs.run_sql import RunSql
 from headrace.model.job_parameters import parameters_of
 
-BASE = {"connection", "lock_timeout"}
+BASE = {"connection", "lock_timeout", "role"}
 
 
 class Parent(BaseJob):

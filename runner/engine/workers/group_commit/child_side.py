@@ -18,8 +18,12 @@ from headrace.queue.consumer import Consumer, Taken
 from headrace.queue.shared_memory import ChildRecord
 from headrace.store.attempts import Claimed
 from headrace.store.crash_points import crash_point
+from headrace.store.log_lines import lines_of_batch
 
 log = logging.getLogger("headrace.worker")
+
+# Characters of log lines, as JSON, with which a job still shares its commit with others.
+_MOST_SAID = 4000
 
 
 class GroupCommit:
@@ -65,15 +69,24 @@ class GroupCommit:
     def joins(self, claimed: Claimed, handled: Handled) -> bool:
         """Put a job that has ended into the batch, if it is one that may share a commit.
 
-        If its result is too large for the shared memory it is not: it is completed by itself.
+        If it says too much, or its result is too large for the shared memory, it is not: it is
+        completed by itself.
         """
         if not handled.plain or not self.batch.is_short(claimed.job_class):
+            return False
+        lines = self._executor.log_lines(claimed)
+        if lines is not None and (lines.left_out or len(lines.entries) > _MOST_SAID):
             return False
         if not self.batch:
             # The first one: it is completed together with the claim of others.
             self._line = self._store.line
-        elif not self._shared.add_result(claimed.id, claimed.attempt, handled.result):
+            self._executor.lines_kept.clear()
+        elif not self._shared.add_result(
+            claimed.id, claimed.attempt, handled.result, lines.entries if lines else None
+        ):
             return False
+        if lines is not None:
+            self._executor.lines_kept[claimed.id] = lines
         self.batch.ended.append((claimed, handled))
         if len(self.batch.ended) > 1:
             crash_point("in-batch")
@@ -136,6 +149,7 @@ class GroupCommit:
             [(one, handled.result) for one, handled in ended],
             [(job_id, number) for job_id, number, _ in taken],
             self.batch.short,
+            self._said([one for one, _ in ended]),
         )
         self.batch.ended.clear()
         if taken:
@@ -158,6 +172,11 @@ class GroupCommit:
         going_on = {one.run_id for one in claimed}
         ends = [one.run_id for one in closed if not one.dependents and one.run_id not in going_on]
         self._consumer.send(self._executor.progress.finish_runs(ends))
+
+    def _said(self, ended: Sequence[Claimed]) -> str | None:
+        kept = self._executor.lines_kept
+        said = [(one.id, one.attempt, kept[one.id].entries) for one in ended if one.id in kept]
+        return lines_of_batch(said) if said else None
 
     def _sort_out(self, taken: Sequence[Taken], claimed: Sequence[Claimed]) -> None:
         """Put back messages whose jobs were left to others; drop the first if it is an old one.

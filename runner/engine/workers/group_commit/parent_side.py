@@ -18,6 +18,7 @@ from headrace.store import queries
 from headrace.store.attempts import CompletedBatch, array
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database
+from headrace.store.log_lines import lines_of_batch
 
 log = logging.getLogger("headrace.worker")
 
@@ -94,7 +95,7 @@ class ParentCompletion:
             for attempt, why in refused:
                 messages += after_loss(tx, lose_attempts(tx, [attempt], *why))
         crash_point("batch-requeued-by-parent")
-        ended = [(job_id, attempt) for job_id, attempt, _ in pending.ended]
+        ended = [(one.job_id, one.attempt) for one in pending.ended]
         self._send(messages, _messages([*ended, *pending.not_begun]))
 
     def _complete(self, pending: PendingBatch) -> list[tuple[Attempt, Outcome]]:
@@ -105,7 +106,7 @@ class ParentCompletion:
         try:
             if self._completed(pending.ended, pending.claimed_at):
                 return []
-            return [((one[0], one[1]), ("released", "")) for one in pending.ended]
+            return [((one.job_id, one.attempt), ("released", "")) for one in pending.ended]
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a deadlock, or one of the results
@@ -114,13 +115,13 @@ class ParentCompletion:
         for one in pending.ended:
             try:
                 if not self._completed([one], pending.claimed_at):
-                    refused.append(((one[0], one[1]), ("released", "")))
+                    refused.append(((one.job_id, one.attempt), ("released", "")))
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 # As a crash: it may be refused again, and must not go round for ever.
                 why = redacted(f"its completion was refused: {error}")
-                refused.append(((one[0], one[1]), ("crashed", why)))
+                refused.append(((one.job_id, one.attempt), ("crashed", why)))
         return refused
 
     def _completed(self, ended: Sequence[EndedJob], claimed_at: float) -> bool:
@@ -128,16 +129,19 @@ class ParentCompletion:
         if not ended:
             return True
         # In the order in which everybody locks rows.
-        ended = sorted(ended, key=lambda one: one[0])
+        ended = sorted(ended, key=lambda one: one.job_id)
         with self._database.transaction() as tx:
             if tx.open_since >= claimed_at:
                 return False
+            lines = [(one.job_id, one.attempt, one.lines) for one in ended if one.lines]
+            if lines:
+                tx.rows("add_lines_of_batch", said=lines_of_batch(lines))
             tx.rows("look_up_by_key")
             (row,) = tx.rows(
                 queries.COMPLETE_ENDED,
-                ids=array(job_id for job_id, _, _ in ended),
-                attempts=array(attempt for _, attempt, _ in ended),
-                results=[result for _, _, result in ended],
+                ids=array(one.job_id for one in ended),
+                attempts=array(one.attempt for one in ended),
+                results=[one.result for one in ended],
             )
         ids = frozenset(map(UUID, row["ids"] or ()))
         completed = CompletedBatch(

@@ -1,8 +1,8 @@
 """Shared memory with a child's batch, from which its worker's parent may complete it.
 
 While a job runs, the others of its batch are published there: those that have ended, with their
-results, and those that have not begun. A lock, which nobody holds for longer than a few
-instructions, ensures that either the child withdraws the batch or the parent collects it.
+results and log lines, and those that have not begun. A lock, which nobody holds for longer than a
+few instructions, ensures that either the child withdraws the batch or the parent collects it.
 """
 
 import mmap
@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import NamedTuple
 from uuid import UUID
 
 from headrace.errors import ConfigError
@@ -19,21 +20,29 @@ from headrace.queue.shared_memory import MOST_HELD
 
 # The child's to change; to be collected by the parent if the job takes long; collected.
 _PRIVATE, _PUBLISHED, _COLLECTED = 0, 1, 2
-# State, number of jobs, the place of the one that runs, bytes of results, the child's process;
+# State, number of jobs, the place of the one that runs, bytes of texts, the child's process;
 # when they were claimed, and when the one that runs began.
 _HEAD = struct.Struct("<BxxxIIIIxxxxdd")
 _STATE_AT, _COUNT_AT, _PLACE_AT, _USED_AT, _PID_AT, _BEGAN_AT = 0, 4, 8, 12, 16, 32
-# Job, attempt, where its result begins, how long it is. The length is written last: a child that
-# dies in between has not ended the job.
-_ENTRY = struct.Struct("<16sIIi")
+# Job, attempt, where its log lines begin, how long they are, how long the result behind them is.
+# That length is written last: a child that dies in between has not ended the job.
+_ENTRY = struct.Struct("<16sIIIi")
 _NUMBER, _SECONDS = struct.Struct("<I"), struct.Struct("<d")
 _NOT_ENDED, _NO_RESULT = -2, -1
-_RESULTS_AT = _HEAD.size + MOST_HELD * _ENTRY.size
-_RESULTS_SIZE = 64 << 10
-_SIZE = _RESULTS_AT + _RESULTS_SIZE
+_TEXTS_AT = _HEAD.size + MOST_HELD * _ENTRY.size
+_TEXTS_SIZE = 64 << 10
+_SIZE = _TEXTS_AT + _TEXTS_SIZE
 
 Attempt = tuple[UUID, int]
-EndedJob = tuple[UUID, int, str | None]
+
+
+class EndedJob(NamedTuple):
+    """An attempt that has ended: its result in JSON, and its log lines as `LogLines.entries`."""
+
+    job_id: UUID
+    attempt: int
+    result: str | None
+    lines: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +97,30 @@ class SharedBatch:
         self.clear()
         for place, (job_id, attempt) in enumerate(jobs):
             at = _HEAD.size + place * _ENTRY.size
-            _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, 0, _NOT_ENDED)
+            _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, 0, 0, _NOT_ENDED)
         self._places = {job_id: place for place, (job_id, _) in enumerate(jobs)}
         # The count last: a child that dies in between has no batch rather than a wrong one.
         _HEAD.pack_into(self._memory, 0, _PRIVATE, 0, 0, 0, os.getpid(), claimed_at, 0.0)
         _NUMBER.pack_into(self._memory, _COUNT_AT, len(jobs))
 
-    def add_result(self, job_id: UUID, attempt: int, result: str | None) -> bool:
-        """Add the result of a job that has ended; False if it does not fit or is of no batch."""
+    def add_result(
+        self, job_id: UUID, attempt: int, result: str | None, lines: str | None = None
+    ) -> bool:
+        """Add a job that has ended; False if it does not fit or is of no batch."""
         place = self._places.get(job_id)
         if place is None:
             return False
-        encoded = b"" if result is None else result.encode()
+        said, encoded = (lines or "").encode(), (result or "").encode()
         used = _NUMBER.unpack_from(self._memory, _USED_AT)[0]
-        if used + len(encoded) > _RESULTS_SIZE:
+        text = said + encoded
+        if used + len(text) > _TEXTS_SIZE:
             return False
-        start = _RESULTS_AT + used
-        self._memory[start : start + len(encoded)] = encoded
-        _NUMBER.pack_into(self._memory, _USED_AT, used + len(encoded))
+        start = _TEXTS_AT + used
+        self._memory[start : start + len(text)] = text
+        _NUMBER.pack_into(self._memory, _USED_AT, used + len(text))
         length = _NO_RESULT if result is None else len(encoded)
         at = _HEAD.size + place * _ENTRY.size
-        _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, used, length)
+        _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, used, len(said), length)
         return True
 
     def publish(self, running: UUID) -> None:
@@ -176,14 +188,14 @@ class SharedBatch:
         not_begun: list[Attempt] = []
         for place in range(min(count, MOST_HELD)):
             at = _HEAD.size + place * _ENTRY.size
-            job, attempt, start, length = _ENTRY.unpack_from(self._memory, at)
+            job, attempt, start, said, length = _ENTRY.unpack_from(self._memory, at)
             if length != _NOT_ENDED:
-                ended.append((UUID(bytes=job), attempt, self._result(start, length)))
+                result = None if length == _NO_RESULT else self._text(start + said, length)
+                lines = self._text(start, said) if said else None
+                ended.append(EndedJob(UUID(bytes=job), attempt, result, lines))
             elif place > running:
                 not_begun.append((UUID(bytes=job), attempt))
         return PendingBatch(ended, not_begun, claimed_at) if ended or not_begun else None
 
-    def _result(self, start: int, length: int) -> str | None:
-        if length == _NO_RESULT:
-            return None
-        return self._memory[_RESULTS_AT + start : _RESULTS_AT + start + length].decode()
+    def _text(self, start: int, length: int) -> str:
+        return self._memory[_TEXTS_AT + start : _TEXTS_AT + start + length].decode()

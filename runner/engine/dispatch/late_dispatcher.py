@@ -1,0 +1,20 @@
+"""Dispatches for jobs that dispatch others; what that takes is loaded at the first one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack
+
+from headrace.jobapi import Dispatcher
+from headrace.jobapi.dispatch_options import DispatchOptions
+
+
+class LateDispatcher:
+    """Asks for the real dispatcher when it is first needed: most processes dispatch nothing."""
+
+    def __init__(self, real: Callable[[], Dispatcher]) -> None:
+        self._real = real
+
+    def dispatch(
+        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
+    ) -> str:
+        """Dispatch a job and return its id."""
+        return self._real().dispatch(job_class, payload, **options)

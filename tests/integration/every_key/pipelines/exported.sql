@@ -1,0 +1,1 @@
+select * from e.orders where id >= {{ params.least }} order by id

@@ -1,0 +1,1 @@
+select id from q.orders where id >= {{ params.least }}

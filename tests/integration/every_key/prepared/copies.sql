@@ -1,0 +1,14 @@
+CREATE SCHEMA c;
+CREATE TABLE c.numbered (id serial PRIMARY KEY, note text);
+CREATE TABLE c.renumbered (id serial PRIMARY KEY, note text);
+CREATE TABLE c.ignored (id integer PRIMARY KEY, b text);
+CREATE TABLE c.appended (id integer PRIMARY KEY, b text);
+CREATE TABLE c.synced_columns (id smallint PRIMARY KEY, b text);
+CREATE TABLE c.recreated (id smallint PRIMARY KEY, b text);
+CREATE TABLE c.swapped (id integer PRIMARY KEY, a text);
+INSERT INTO c.swapped VALUES (9, 'old');
+CREATE SCHEMA c_set;
+CREATE TABLE c_set.parent (id integer PRIMARY KEY, pad text);
+INSERT INTO c_set.parent SELECT g, repeat('x', 500) FROM generate_series(1, 500) AS g;
+CREATE TABLE c_set.child (id integer PRIMARY KEY REFERENCES c_set.parent);
+INSERT INTO c_set.child VALUES (1), (500);

@@ -1,0 +1,11 @@
+CREATE SCHEMA l;
+CREATE TABLE l.documents (id integer PRIMARY KEY, name text, day date);
+INSERT INTO l.documents VALUES (1, 'kept', NULL);
+CREATE TABLE l.lines (id integer PRIMARY KEY, name text, day date);
+CREATE TABLE l.faulty (id integer PRIMARY KEY, day date);
+CREATE TABLE l.truncated (id integer, old text);
+INSERT INTO l.truncated VALUES (9, 'old');
+CREATE TABLE l.recreated (id integer, old text);
+INSERT INTO l.recreated VALUES (9, 'old');
+CREATE TABLE l.widened (id integer);
+INSERT INTO l.widened VALUES (9);

@@ -1,0 +1,18 @@
+CREATE SCHEMA s;
+CREATE TABLE s.updated (id integer PRIMARY KEY, a text, b text);
+INSERT INTO s.updated VALUES (1, 'old', 'old'), (9, 'old', 'old');
+CREATE TABLE s.soft (id integer PRIMARY KEY, first text);
+INSERT INTO s.soft VALUES (9, 'old');
+CREATE TABLE s.hard (id integer PRIMARY KEY, a text);
+INSERT INTO s.hard VALUES (9, 'old');
+CREATE TABLE s.deleted (LIKE s.hard INCLUDING ALL);
+INSERT INTO s.deleted VALUES (9, 'old');
+CREATE TABLE s.inserted (LIKE s.hard INCLUDING ALL);
+INSERT INTO s.inserted VALUES (1, 'old');
+CREATE TABLE s.replaced (LIKE s.hard INCLUDING ALL);
+INSERT INTO s.replaced VALUES (1, 'old'), (9, 'old');
+CREATE TABLE s.seen (id integer PRIMARY KEY, at timestamptz);
+INSERT INTO s.seen VALUES (1, '2025-12-31'), (2, '2026-02-01'), (3, NULL);
+CREATE TABLE s.ignored (id integer PRIMARY KEY, b text);
+CREATE TABLE s.appended (id integer PRIMARY KEY, b text);
+CREATE TABLE s.synced_columns (id smallint PRIMARY KEY, b text);

@@ -1,0 +1,148 @@
+"""Listings and metrics stay cheap as the history grows, whichever rows match."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from headrace.engine.application import Headrace
+from headrace.model.status import JobStatus, RunStatus
+from headrace.store.listings import list_jobs, list_runs
+from headrace.store.statements import STATEMENTS
+from tests.support.servers import connect
+from tests.support.web import installation
+
+RUNS = 1500
+# The rare ones are the oldest: a look from the newest on meets them last.
+HISTORY = f"""
+INSERT INTO headrace.run (id, pipeline, version, status, trigger, logical_date, plan, created_at,
+                          started_at, finished_at)
+SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+       CASE WHEN n <= 3 THEN 'rare' ELSE 'p' || n % 9 END, '1',
+       CASE WHEN n <= 2 THEN 'cancelled' WHEN n > {RUNS} - 2 THEN 'running'
+            WHEN n % 400 = 0 THEN 'failed' ELSE 'completed' END, 'manual', now(), '{{}}',
+       now() - interval '40 days', now(), now() - interval '40 days'
+  FROM generate_series(1, {RUNS}) AS n;
+INSERT INTO headrace.job (id, job_class, status, queue, timeout_s, retry, run_id, pipeline, step,
+                          created_at, finished_at)
+SELECT ('00000000-0000-7000-9000-' || lpad(to_hex(n * 8 + s), 12, '0'))::uuid,
+       CASE WHEN n <= 3 AND s = 1 THEN 'VacuumTable' WHEN s = 2 THEN 'LoadFile' ELSE 'RunSql' END,
+       CASE WHEN n <= 3 AND s = 2 THEN 'skipped' WHEN n <= 3 AND s = 3 THEN 'failed'
+            WHEN r.status = 'running'
+                THEN (ARRAY['waiting', 'queued', 'started', 'retrying', 'queued'])[s]
+            ELSE 'completed' END,
+       CASE WHEN n <= 3 THEN 'high' WHEN s = 4 THEN 'low' ELSE 'medium' END,
+       1, '{{}}', CASE WHEN s < 5 THEN r.id END, CASE WHEN s < 5 THEN r.pipeline END,
+       's' || s, r.created_at, CASE WHEN r.status <> 'running' THEN r.finished_at END
+  FROM generate_series(1, {RUNS}) AS n
+  JOIN headrace.run r ON r.id = ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+ CROSS JOIN generate_series(1, 5) AS s;
+ANALYZE headrace.run, headrace.job;
+"""
+
+
+@pytest.fixture
+def headrace(database: str, redis_url: str, tmp_path: Path) -> Iterator[Headrace]:
+    with installation(database, redis_url, tmp_path) as found:
+        yield found
+
+
+def sql(headrace: Headrace, text: str, *values: Any) -> list[tuple[Any, ...]]:
+    with closing(connect(headrace.database_url)) as line, line.cursor() as cursor:
+        cursor.execute(text, values or None)
+        rows = cursor.fetchall() if cursor.description else []
+        line.commit()
+        return rows
+
+
+JOB_FILTERS: list[dict[str, str]] = [
+    {},
+    *({"status": str(status)} for status in JobStatus),
+    {"queue": "high"}, {"queue": "low"}, {"queue": "no"},
+    {"job_class": "VacuumTable"}, {"job_class": "RunSql"}, {"job_class": "No"},
+    {"pipeline": "rare"}, {"pipeline": "p4"}, {"pipeline": "no"},
+    {"job_class": "RunSql", "status": "failed"}, {"job_class": "LoadFile", "queue": "high"},
+    {"pipeline": "p4", "queue": "low"}, {"pipeline": "rare", "status": "skipped"},
+    {"pipeline": "p4", "job_class": "LoadFile", "status": "completed", "queue": "medium"},
+]  # fmt: skip
+RUN_FILTERS: list[dict[str, str]] = [
+    {},
+    *({"status": str(status)} for status in RunStatus),
+    {"pipeline": "rare"}, {"pipeline": "p4"}, {"pipeline": "no"},
+    {"pipeline": "rare", "status": "cancelled"}, {"pipeline": "p4", "status": "completed"},
+]  # fmt: skip
+
+
+def test_each_listing_gives_all_that_match_newest_first_in_pages(headrace: Headrace):
+    sql(headrace, HISTORY)
+    listings: tuple[tuple[str, Any, Any], ...] = (
+        ("job", list_jobs, JOB_FILTERS),
+        ("run", list_runs, RUN_FILTERS),
+    )
+    for table, listed, filters in listings:
+        for wanted in filters:
+            where = " AND ".join(f"{name} = '{value}'" for name, value in wanted.items())
+            query = f"SELECT id FROM headrace.{table} WHERE {where or 'true'} ORDER BY id DESC"
+            expected = [UUID(str(row[0])) for row in sql(headrace, f"{query} LIMIT 75")]
+
+            first = listed(headrace.database, limit=25, **wanted)
+            found = [row["id"] for row in first]
+            while len(first) == 25 and len(found) < 75:
+                first = listed(headrace.database, limit=25, before=found[-1], **wanted)
+                found += [row["id"] for row in first]
+
+            assert found == expected, wanted
+
+
+def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
+    sql(headrace, HISTORY)
+    whole = pages_read(headrace, "SELECT * FROM headrace.job")
+
+    listings: tuple[tuple[str, Any, Any], ...] = (
+        ("job", list_jobs, JOB_FILTERS),
+        ("run", list_runs, RUN_FILTERS),
+    )
+    for table, listed, filters in listings:
+        for wanted in filters:
+            watched = Watched(headrace)
+            listed(watched, limit=25, **wanted)  # type: ignore[arg-type]
+            # Reading the rows of the page is up to a page of the table for each.
+            assert watched.pages < min(whole, 400), (table, wanted, watched.pages, whole)
+
+
+class Watched:
+    """Counts the pages that statements read, instead of running them."""
+
+    def __init__(self, headrace: Headrace) -> None:
+        self._headrace = headrace
+        self.pages = 0
+
+    def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        self.pages += pages_read(self._headrace, STATEMENTS[statement].pyformat, values)
+        return []
+
+
+def pages_read(headrace: Headrace, text: str, values: dict[str, Any] | None = None) -> int:
+    with closing(connect(headrace.database_url)) as line, line.cursor() as cursor:
+        given = {**(values or {})}
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {text}", given)
+        told = next(row[0] for row in cursor.fetchall() if "Buffers: shared" in row[0])
+        return sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", told))
+
+
+def test_the_metrics_count_open_jobs_without_reading_ended_ones(headrace: Headrace):
+    sql(headrace, HISTORY)
+    watched = Watched(headrace)
+    for statement in ("open_counts", "waiting_counts", "open_run_counts"):
+        watched.rows(statement)
+
+    counts = headrace.database.rows("open_counts")
+
+    assert {(row["queue"], row["status"], row["jobs"]) for row in counts} == {
+        ("medium", "queued", 4), ("medium", "started", 2), ("low", "retrying", 2),
+    }  # fmt: skip
+    assert watched.pages < 60
