@@ -20,7 +20,8 @@ from headrace.jobs.files.arrow_csv import Unfit, text_batches, typed_batches
 from headrace.jobs.files.careful_csv import careful_records
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_header import pass_first
-from headrace.jobs.files.csv_records import CsvRecords, EscapedRecords
+from headrace.jobs.files.csv_records import CsvRecords
+from headrace.jobs.files.escaped_records import EscapedRecords
 from headrace.jobs.files.value_forms import Rewrite, of_number
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column

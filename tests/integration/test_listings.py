@@ -109,7 +109,7 @@ def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
     for table, listed, filters in listings:
         for wanted in filters:
             watched = Watched(headrace)
-            listed(watched, limit=25, **wanted)  # type: ignore[arg-type]
+            listed(watched, limit=25, **wanted)
             # Reading the rows of the page is up to a page of the table for each.
             assert watched.pages < min(whole, 400), (table, wanted, watched.pages, whole)
 

@@ -104,7 +104,7 @@ class _Parent:
                     [sys.executable, str(Path(__file__).with_name("warm_parent.py"))],
                     cwd=ROOT,
                     env=self.environ,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )
             else:
