@@ -15,8 +15,8 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
+from bench.chaos_report import count, print_counts, print_done, print_said
 from headrace.store.embedded import Servers
 from headrace.store.migrations import upgrade
 from tests.support.chaos import PIPELINE, Faults, Load
@@ -29,7 +29,7 @@ from tests.support.places import (
     run_as_owner,
     second_server,
 )
-from tests.support.real_work import SAYING_JOB, faults_of_lines, faults_of_statements, make_table
+from tests.support.real_work import make_table
 from tests.support.servers import create_database, embedded_servers
 from tests.support.spoken import gaps
 
@@ -100,25 +100,10 @@ def run(cluster: Cluster, home: Path, options: argparse.Namespace, targets: dict
     settled_s = settle(cluster, faults)
     for url in targets.values():
         cluster.copy_effects(url)
-    missing = gaps(cluster, journal, faults.outages)
-    print(
-        f"\nspoken     {len(list(journal.iterdir())):6} attempts kept a journal of their log lines"
-    )
-    print(f"log lines older than 2 s missing in {len(missing)} of them")
-    for one in missing[:20]:
-        print(f"  {one}")
-    wrong = faults_of_statements(cluster, [cluster.servers.database_url, *targets.values()])
-    wrong += faults_of_lines(cluster)
-    tried = count(
-        cluster,
-        "SELECT count(*) AS n FROM headrace.job WHERE job_class IN ('RunSql', %s)",
-        SAYING_JOB,
-    )
-    print(f"of {tried} RunSql jobs and jobs that log lines, {len(wrong)} are wrong")
-    for one in wrong[:20]:
-        print(f"  {one}")
+    failed = print_said(gaps(cluster, journal, faults.outages), journal)
+    failed |= print_done(cluster, [cluster.servers.database_url, *targets.values()])
     print_counts(cluster, faults)
-    return max(int(bool(missing or wrong)), verdict(cluster, load, settled_s))
+    return max(int(failed), verdict(cluster, load, settled_s))
 
 
 def settle(cluster: Cluster, faults: Faults) -> float | None:
@@ -135,62 +120,6 @@ def settle(cluster: Cluster, faults: Faults) -> float | None:
             return time.monotonic() - began
         time.sleep(0.1)
     return None
-
-
-def recovery_s(cluster: Cluster, faults: Faults, kind: str) -> list[float]:
-    """Return how long after each kill what it hit was queued again."""
-    found = []
-    for kill in faults.kills:
-        if kill.kind != kind or not kill.held:
-            continue
-        rows = cluster.sql(
-            "SELECT extract(epoch FROM a.at) AS at FROM audit.job a"
-            " JOIN unnest(%s::uuid[], %s::integer[]) AS held (id, attempt)"
-            " ON a.job_id = held.id AND a.old_attempt = held.attempt"
-            " WHERE a.old = 'started' AND a.new = 'queued'"
-            " AND a.at > to_timestamp(%s)",
-            [job for job, _ in kill.held],
-            [attempt for _, attempt in kill.held],
-            kill.at,
-        )
-        found += [float(row["at"]) - kill.at for row in rows]
-    return found
-
-
-def count(cluster: Cluster, sql: str, *values: str) -> int:
-    return int(cluster.sql(sql, *values)[0]["n"])
-
-
-def print_counts(cluster: Cluster, faults: Faults) -> None:
-    """Print what there was: jobs, attempts, faults, and how long their repair took."""
-    statuses = cluster.sql("SELECT status, count(*) AS n FROM headrace.job GROUP BY 1 ORDER BY 1")
-    jobs = sum(row["n"] for row in statuses)
-    print(f"\njobs       {jobs:6}   " + ", ".join(f"{r['n']} {r['status']}" for r in statuses))
-    print(f"runs       {count(cluster, 'SELECT count(*) AS n FROM headrace.run'):6}")
-    print(f"attempts   {count(cluster, 'SELECT sum(attempt) AS n FROM headrace.job'):6}")
-    print(f"effects    {count(cluster, 'SELECT count(*) AS n FROM public.effect'):6}")
-    print(f"faults     {sum(faults.counts.values()):6}")
-    for name, times in faults.counts.most_common():
-        print(f"  {times:5}  {name}")
-    for kind in ("child", "worker"):
-        times_s = recovery_s(cluster, faults, kind)
-        if times_s:
-            print(
-                f"queued again after a {kind} was killed: median {median(times_s):.2f} s,"
-                f" longest {max(times_s):.2f} s, {len(times_s)} jobs"
-            )
-    causes = cluster.sql(
-        "SELECT outcome, regexp_replace(error, '[0-9]+', 'N', 'g') AS error, count(*) AS n"
-        " FROM headrace.job_attempt WHERE outcome <> 'failed' GROUP BY 1, 2 ORDER BY 3 DESC"
-    )
-    print("attempts that did not end by themselves")
-    for row in causes:
-        print(f"  {row['n']:5}  {row['outcome']}: {row['error'] or 'by a person'}")
-    spent = count(
-        cluster,
-        "SELECT count(*) AS n FROM headrace.job WHERE status = 'failed' AND crash_count > 0",
-    )
-    print(f"failed for good after {spent} crash budgets were spent (3 crashes of one job)")
 
 
 def lost_jobs(cluster: Cluster, load: Load) -> int:

@@ -20,7 +20,8 @@ from headrace.jobs.files.arrow_csv import Unfit, text_batches, typed_batches
 from headrace.jobs.files.careful_csv import careful_records
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_header import pass_first
-from headrace.jobs.files.csv_records import CsvRecords, EscapedRecords
+from headrace.jobs.files.csv_records import CsvRecords
+from headrace.jobs.files.escaped_records import EscapedRecords
 from headrace.jobs.files.value_forms import Rewrite, of_number
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column
@@ -169,7 +170,9 @@ class _Copy:
         types = arrow_types(list(self._taken.values())) or {}
         by_field = {str(at): types[column.name] for at, column in self._taken.items()}
         every = {str(at): None for at in range(len(self._fields))} | by_field
-        found = typed_batches(self._records(file, header), every, self._form)
+        records = self._records(file, header)
+        assert isinstance(records, CsvRecords), "an escape character is no matter of this way"
+        found = typed_batches(records, every, self._form)
         if len(self._taken) < len(self._fields):
             found = without_dropped(found, {str(at): at for at in self._taken})
         intake = self._intake

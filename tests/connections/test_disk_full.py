@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.connections.test_read_only import asked, goes_on, running, wait_for, write
+from tests.connections.test_read_only import goes_on, running, wait_for, write
 from tests.matrix.conftest import project
 from tests.support.disks import small_disk
 from tests.support.places import PASSWORD, Server, debian_programs, second_server
@@ -47,14 +47,14 @@ def test_a_full_disk_is_told_by_readiness_and_waited_for(
         up.wait_started(held, "wait")
         filled = fill(disk)
 
-        wait_for("unready", lambda: asked(up, "/health/ready")[0] == 503)
-        missing = asked(up, "/health/ready")[1]["missing"]
+        wait_for("unready", lambda: up.http.asked("/health/ready")[0] == 503)
+        missing = up.http.asked("/health/ready")[1]["missing"]
         assert "PostgreSQL's disk is full" in missing["postgresql"]
         assert "No space left on device" in missing["postgresql"]
 
         # Some rows still fit into pages that are there.
         def refused() -> bool:
-            code, answer = asked(up, "/pipelines/once/runs", {})
+            code, answer = up.http.asked("/pipelines/once/runs", {})
             return code == 503 and "disk is full" in answer["detail"]
 
         wait_for("a refusal with its reason", refused)
@@ -62,7 +62,7 @@ def test_a_full_disk_is_told_by_readiness_and_waited_for(
         up.query("select pg_sleep(8)")
         filled.unlink()
 
-        wait_for("readiness", lambda: asked(up, "/health/ready")[0] == 200)
+        wait_for("readiness", lambda: up.http.asked("/health/ready")[0] == 200)
         goes_on(up, held)
         for said in ("leading, term", "daemon   warning: PostgreSQL's disk is full"):
             assert started.output().count(said) == 1, started.output()

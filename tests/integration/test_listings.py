@@ -79,10 +79,11 @@ RUN_FILTERS: list[dict[str, str]] = [
 
 def test_each_listing_gives_all_that_match_newest_first_in_pages(headrace: Headrace):
     sql(headrace, HISTORY)
-    for table, listed, filters in (
+    listings: tuple[tuple[str, Any, Any], ...] = (
         ("job", list_jobs, JOB_FILTERS),
         ("run", list_runs, RUN_FILTERS),
-    ):
+    )
+    for table, listed, filters in listings:
         for wanted in filters:
             where = " AND ".join(f"{name} = '{value}'" for name, value in wanted.items())
             query = f"SELECT id FROM headrace.{table} WHERE {where or 'true'} ORDER BY id DESC"
@@ -101,13 +102,14 @@ def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
     sql(headrace, HISTORY)
     whole = pages_read(headrace, "SELECT * FROM headrace.job")
 
-    for table, listed, filters in (
+    listings: tuple[tuple[str, Any, Any], ...] = (
         ("job", list_jobs, JOB_FILTERS),
         ("run", list_runs, RUN_FILTERS),
-    ):
+    )
+    for table, listed, filters in listings:
         for wanted in filters:
             watched = Watched(headrace)
-            listed(watched, limit=25, **wanted)  # type: ignore[arg-type]
+            listed(watched, limit=25, **wanted)
             # Reading the rows of the page is up to a page of the table for each.
             assert watched.pages < min(whole, 400), (table, wanted, watched.pages, whole)
 

@@ -26,7 +26,7 @@ def command(cluster: Cluster, name: str, *arguments: str) -> dict[str, Any]:
 
 
 def rq(cluster: Cluster, *arguments: str, timeout: float = 120) -> str:
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         **command(cluster, *arguments), capture_output=True, timeout=timeout, check=False
     )
     assert done.returncode in (0, 1), done.stderr

@@ -101,10 +101,10 @@ class _Parent:
         with theirs:
             if of is None:
                 self._process = subprocess.Popen(
-                    [sys.executable, Path(__file__).with_name("warm_parent.py")],
+                    [sys.executable, str(Path(__file__).with_name("warm_parent.py"))],
                     cwd=ROOT,
                     env=self.environ,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                 )
             else:

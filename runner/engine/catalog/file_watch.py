@@ -66,7 +66,11 @@ class BackgroundLook:
     def _say(self, meanwhile: str) -> None:
         if not self._said:
             self._said = True
-            log.warning("reading %s takes long (many files, or a mount that hangs?); %s", self._what, meanwhile)
+            log.warning(
+                "reading %s takes long (many files, or a mount that hangs?); %s",
+                self._what,
+                meanwhile,
+            )
 
     def _run(self) -> None:
         try:
