@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.places import PASSWORD, NotInstalled, Server, debian_programs, second_server
@@ -24,22 +24,30 @@ def run_job(target: Engine) -> JobRunner:
 
 
 @pytest.fixture
-def execute(target: Engine):
+def outside(target: Engine) -> Iterator[Engine]:
+    """Who arranges and looks; keeps its connection, and none of it is a job's."""
+    engine = create_engine(target.url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def execute(outside: Engine):
     """Run SQL from outside, committed at once."""
 
     def execute(sql: str) -> None:
-        with target.begin() as connection:
+        with outside.begin() as connection:
             connection.execute(text(sql))
 
     return execute
 
 
 @pytest.fixture
-def query(target: Engine):
+def query(outside: Engine):
     """Return what anyone else sees in the database, as a list of tuples."""
 
     def query(sql: str) -> list[tuple[Any, ...]]:
-        with target.connect() as connection:
+        with outside.connect() as connection:
             return [tuple(row) for row in connection.execute(text(sql))]
 
     return query

@@ -5,7 +5,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import urllib3
+from sqlalchemy import Connection, text
 
 from tests.matrix.cells import CELLS, COPIES, FIRST, NO_DATABASE, Cell, copies
 from tests.matrix.places import NAMES, Place, places_on, servers
+from tests.support.attempts import engine_for
 from tests.support.cli import Headrace
 from tests.support.http import Answered, Asked, http_server
 from tests.support.places import NotInstalled, Server, run_as_owner
@@ -45,6 +47,18 @@ class Matrix:
     places: Mapping[str, Place]
     http: str
     runs: dict[str, str] = field(default_factory=dict)
+    _looking: dict[str, Connection] = field(default_factory=dict)
+
+    def rows(self, url: str, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query sees now, over the one connection to `url`."""
+        if (opened := self._looking.get(url)) is None:
+            opened = self._looking[url] = engine_for(url).connect()
+        with opened.begin():
+            return [tuple(row) for row in opened.execute(text(query))]
+
+    def close(self) -> None:
+        for opened in self._looking.values():
+            opened.close()
 
     def ended(self, name: str) -> Ended:
         """Wait for the end of a cell's run and return its job."""
@@ -108,6 +122,7 @@ def matrix(
         places = stack.enter_context(places_on(url, second_servers))
         matrix = Matrix(folder, f"http://127.0.0.1:{headrace.environ['HEADRACE_PORT']}",
                         places, http.url(""))  # fmt: skip
+        stack.callback(matrix.close)
         configure(matrix, http.port)
         write_cells(matrix)
         said = headrace("validate", timeout=200)
@@ -192,16 +207,29 @@ def configure(matrix: Matrix, http_port: int) -> None:
 
 
 def write_cells(matrix: Matrix) -> None:
+    """Write every cell's pipeline, and make what it begins with: one connection for each URL."""
+    begun: list[tuple[str, str]] = []
     for kind, (job, make) in CELLS.items():
         for name in NAMES:
             place = matrix.places[name]
-            write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
+            begun += write_cell(matrix, f"{kind}__{name}", job, make(place), place, place)
     for kind, source, target in copies():
         job, make = COPIES[kind]
         at, to = matrix.places[source], matrix.places[target]
-        write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
+        begun += write_cell(matrix, f"{kind}__{source}__{target}", job, make(at), at, to)
     for job, with_ in NO_DATABASE.items():
         _write_pipeline(matrix, job.lower(), job, with_)
+    # The schemas' owner comes first in each cell, so its statements are run before the role's.
+    begin(begun)
+
+
+def begin(statements: Iterable[tuple[str, str]]) -> None:
+    """Run statements, each with its URL; those of one URL together and in their order."""
+    found: dict[str, list[str]] = {}
+    for url, statement in statements:
+        found.setdefault(url, []).append(statement)
+    for url, those in found.items():
+        run_as_owner(url, *those)
 
 
 def schema_of(name: str) -> str:
@@ -216,17 +244,19 @@ def filled(text: str, name: str, matrix: Matrix, source: Place) -> str:
 
 def write_cell(
     matrix: Matrix, name: str, job: str, cell: Cell, source: Place, target: Place
-) -> None:
+) -> list[tuple[str, str]]:
+    """Write a cell's pipeline; returns what makes its tables, each statement with its URL."""
     schema = schema_of(name)
+    begun = []
     for place in {source.name: source, target.name: target}.values():
-        place.make_schema(schema)
+        begun.append(place.made_schema(schema))
         if name.startswith("archive_batches"):
-            place.make_schema(f"{schema}_old")  # A role may lack the right to make one.
+            begun.append(place.made_schema(f"{schema}_old"))  # A role may lack the right to.
         if name.startswith("mirror_several"):
-            place.make_schema(f"{schema}_copy")
-    for place, text in ((source, cell.prepare), (target, cell.target_prepare)):
-        if text:
-            run_as_owner(place.url, filled(text, name, matrix, source))
+            begun.append(place.made_schema(f"{schema}_copy"))
+    for place, prepare in ((source, cell.prepare), (target, cell.target_prepare)):
+        if prepare:
+            begun.append((place.url, filled(prepare, name, matrix, source)))
     values = filled_in(dict(cell.with_), name, matrix, source, target)
     if job in ("MirrorTable", "SyncTable"):
         values |= _connections(source_connection=source, target_connection=target)
@@ -241,6 +271,7 @@ def write_cell(
             encoding="utf-8",
         )
     _write_pipeline(matrix, name, job, values)
+    return begun
 
 
 def filled_in(value: Any, name: str, matrix: Matrix, source: Place, target: Place) -> Any:

@@ -40,9 +40,9 @@ class Place:
     role: str
     offset: str = "+00"
 
-    def make_schema(self, schema: str) -> None:
-        """Make a schema that belongs to the jobs' role."""
-        run_as_owner(self.admin, f'CREATE SCHEMA "{schema}" AUTHORIZATION "{self.role}"')
+    def made_schema(self, schema: str) -> tuple[str, str]:
+        """Return what makes a schema that belongs to the jobs' role: a URL and a statement."""
+        return self.admin, f'CREATE SCHEMA "{schema}" AUTHORIZATION "{self.role}"'
 
 
 @contextmanager

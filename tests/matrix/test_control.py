@@ -5,12 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from tests.matrix.cells import CELLS
-from tests.matrix.conftest import Matrix, configure, filled, project, wait_ready, write_cell
+from tests.matrix.conftest import Matrix, begin, configure, filled, project, wait_ready, write_cell
 from tests.matrix.places import Place
-from tests.support.attempts import engine_for
 from tests.support.places import PASSWORD, Server, pgbouncer
 from tests.support.ports import free_port
 
@@ -71,9 +69,10 @@ def test_jobs_run_on_a_control_database_that_is(
             {"control": place},
             "",
         )
+        stack.callback(matrix.close)
         configure(matrix, free_port())
         for kind in KINDS:
-            write_cell(matrix, kind, CELLS[kind][0], CELLS[kind][1](place), place, place)
+            begin(write_cell(matrix, kind, CELLS[kind][0], CELLS[kind][1](place), place, place))
         up = stack.enter_context(headrace.started("up"))
         wait_ready(matrix, up)
         for kind in KINDS:
@@ -111,9 +110,5 @@ def _holds(matrix: Matrix, kind: str, place: Place) -> None:
     cell = CELLS[kind][1](place)
     ended = matrix.ended(kind)
     assert ended.job["status"] == "completed", f"{kind}: {ended.job['error']}"
-    engine = engine_for(place.url)
-    with engine.connect() as connection:
-        for query, rows in cell.sees.items():
-            seen = connection.execute(text(filled(query, kind, matrix, place)))
-            assert [tuple(row) for row in seen] == rows, query
-    engine.dispose()
+    for query, rows in cell.sees.items():
+        assert matrix.rows(place.url, filled(query, kind, matrix, place)) == rows, query

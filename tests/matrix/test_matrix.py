@@ -1,13 +1,11 @@
 """Every built-in job in every place, run as a user runs it; see `docs/testing.md`."""
 
 import pytest
-from sqlalchemy import text
 
 from headrace.engine.catalog.job_registry import Registry
 from tests.matrix.cells import CELLS, COPIES, NO_DATABASE, Cell, copies
 from tests.matrix.conftest import Matrix, filled, filled_in
 from tests.matrix.places import NAMES, Place
-from tests.support.attempts import engine_for
 
 pytestmark = pytest.mark.timeout(600)  # the first one waits for all places' servers and runs
 
@@ -44,19 +42,12 @@ def _holds(matrix: Matrix, name: str, cell: Cell, source: Place, target: Place) 
     if cell.exported is not None:
         (file,) = matrix.folder.rglob(f"m_{name}.csv")
         assert file.read_text(encoding="utf-8") == cell.exported
-    engine = engine_for(target.url)
-    with engine.connect() as connection:
-        for query, rows in cell.sees.items():
-            seen = connection.execute(text(filled(query, name, matrix, source)))
-            expected = [
-                tuple(
-                    filled(one, name, matrix, source) if isinstance(one, str) else one
-                    for one in row
-                )
-                for row in rows
-            ]
-            assert [tuple(row) for row in seen] == expected, query
-    engine.dispose()
+    for query, rows in cell.sees.items():
+        expected = [
+            tuple(filled(one, name, matrix, source) if isinstance(one, str) else one for one in row)
+            for row in rows
+        ]
+        assert matrix.rows(target.url, filled(query, name, matrix, source)) == expected, query
 
 
 def test_the_matrix_covers_every_built_in_job(capsys: pytest.CaptureFixture[str]):
