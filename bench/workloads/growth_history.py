@@ -27,7 +27,7 @@ SELECT uuidv7(at - clock_timestamp()), CASE WHEN n <= 20 THEN 'rare' ELSE 'p' ||
        'manual', at, '{{"timezone": "UTC"}}', at, at, at, at
   FROM generate_series(1, {runs}) AS n,
        LATERAL (SELECT clock_timestamp() - make_interval(secs =>
-                   ({runs} - n + 1) * {year} / {runs}::float8)) AS made (at)
+                   ({runs} - n + 1) * ({year} / {runs}::float8))) AS made (at)
 """
 _JOBS = """
 INSERT INTO headrace.job (id, job_class, payload, status, queue, timeout_s, retry, attempt, worker,

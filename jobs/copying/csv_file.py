@@ -170,9 +170,7 @@ class _Copy:
         types = arrow_types(list(self._taken.values())) or {}
         by_field = {str(at): types[column.name] for at, column in self._taken.items()}
         every = {str(at): None for at in range(len(self._fields))} | by_field
-        records = self._records(file, header)
-        assert isinstance(records, CsvRecords), "an escape character is no matter of this way"
-        found = typed_batches(records, every, self._form)
+        found = typed_batches(self._checked_records(file, header), every, self._form)
         if len(self._taken) < len(self._fields):
             found = without_dropped(found, {str(at): at for at in self._taken})
         intake = self._intake
@@ -239,6 +237,9 @@ class _Copy:
         if self._form.escape is not None:
             one_column = len(self._fields) == 1
             return EscapedRecords(file, self._form, Lines(header.lines), one_column=one_column)
+        return self._checked_records(file, header)
+
+    def _checked_records(self, file: IO[str], header: Header) -> CsvRecords:
         dates = {
             at: column.name
             for at, column in self._taken.items()

@@ -4,9 +4,13 @@ import json
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from tests.integration.test_live_progress import project
 from tests.support.processes import wait_until
 from tests.support.servers import connect
+
+pytestmark = pytest.mark.slow
 
 # Indexes and a view that wait for a lock at one of their rows.
 WAITS = (

@@ -47,6 +47,13 @@ class BackgroundLook:
             raise error
         return changed
 
+    @property
+    def pending(self) -> bool:
+        """Return whether a look goes on, or has an outcome that nobody was told of yet."""
+        with self._lock:
+            at_work = self._thread is not None and self._thread.is_alive()
+            return at_work or self._changed or self._error is not None
+
     def _wait(self, thread: threading.Thread, began: float, patience_s: float | None) -> None:
         while True:
             age_s = time.monotonic() - began

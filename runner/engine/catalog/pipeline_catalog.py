@@ -27,9 +27,9 @@ from headrace.errors.suggestions import did_you_mean
 from headrace.model.pipeline import Pipeline
 
 # A look at up to a few thousand files takes less; after a longer one, one waits so many times as
-# long: the looks take one or two percent of a core.
+# long: the looks take one percent of a core.
 _SHORT_LOOK_S = 0.01
-_REST = 60.0
+_REST = 100.0
 _LONGEST_REST_S = 15.0
 
 
@@ -100,7 +100,8 @@ class Pipelines:
         `sparing` is for who asks again and again: of thousands of files, which take a while to
         look at, it is not asked each time.
         """
-        if sparing and time.monotonic() < self._rest_until:
+        resting = time.monotonic() < self._rest_until and not self._looking.pending
+        if sparing and resting:
             return False
         return self._looking.changed(patience_s=None if self._seen is None else patience_s)
 
