@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -84,6 +85,7 @@ class Executor:
         self.sessions = sessions
         self._registry = registry
         self._surroundings = surroundings
+        self._folders_of = lru_cache(256)(surroundings.folders.of)
         self._log = log
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
@@ -267,7 +269,7 @@ class Executor:
             job_id=str(claimed.id),
             attempt=claimed.attempt,
             project=place.project,
-            folders=place.folders.of(claimed.folder),
+            folders=self._folders_of(claimed.folder),
             sessions=self.sessions,
             pipeline=claimed.pipeline,
             step=claimed.step,

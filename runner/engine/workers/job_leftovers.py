@@ -36,6 +36,7 @@ class ProcessState:
 
     def __init__(self) -> None:
         self._known: list[tuple[Aspect, Any]] = []
+        self._states: list[Any] = []
         self._next_descriptor = -1
         self._descriptors: set[int] = set()
 
@@ -43,17 +44,28 @@ class ProcessState:
         """Take the present state for the one that each job is to find."""
         decimal.getcontext()
         self._known = [(aspect, aspect.read()) for aspect in ASPECTS]
+        self._states = [known for _, known in self._known]
         self._next_descriptor, self._descriptors = _next_descriptor(), _descriptors()
 
     def put_back(self) -> list[str]:
         """Put the state back; return what cannot be, in words."""
-        left = [aspect.name for aspect, known in self._known if not _is_put_back(aspect, known)]
+        left = [] if self._is_untouched() else self._not_put_back()
         if _seeded:
             _seeded.clear()
             _seed()
         left += _end_processes()
         left += self._left_open()
         return left
+
+    def _is_untouched(self) -> bool:
+        """Return whether all is as it was; nearly every job leaves it so."""
+        try:
+            return [aspect.read() for aspect, _ in self._known] == self._states
+        except Exception:  # noqa: BLE001 - which of them it was is found one by one
+            return False
+
+    def _not_put_back(self) -> list[str]:
+        return [aspect.name for aspect, known in self._known if not _is_put_back(aspect, known)]
 
     def _left_open(self) -> Iterator[str]:
         """Look for files that have stayed open; sockets are connections that are kept for long."""
