@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.run_sql import RunSql
@@ -179,21 +178,3 @@ def test_a_view_whose_rows_do_not_pass_their_checks_is_never_seen(tmp_path, db):
 
     assert "total" in str(outcome.steps["publish"].error)
     assert db.rows("SELECT to_regclass('mart.totals') AS found") == [{"found": None}]
-
-
-def test_a_step_works_as_its_role_and_the_next_one_does_not(run_job, query, execute, sales, target):
-    execute("DO $$ BEGIN CREATE ROLE maker; EXCEPTION WHEN duplicate_object THEN END $$")
-    execute(
-        "GRANT maker TO CURRENT_USER WITH SET TRUE; GRANT CREATE, USAGE ON SCHEMA mart TO maker"
-    )
-    result = run_job(
-        RunSql, role="maker", sql="CREATE TABLE mart.made (n int); SELECT current_user AS u"
-    )
-    outside = "SELECT current_user AS u"
-
-    assert result["rows"] == [{"u": "maker"}]
-    assert run_job(RunSql, role="maker", transaction=False, sql=outside)["rows"] == [{"u": "maker"}]
-    assert query("SELECT tableowner FROM pg_tables WHERE tablename = 'made'") == [("maker",)]
-    assert run_job(RunSql, sql=outside)["rows"] != [{"u": "maker"}]
-    with target.begin() as connection:
-        connection.execute(text("DROP TABLE mart.made; REVOKE ALL ON SCHEMA mart FROM maker"))

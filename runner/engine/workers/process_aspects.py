@@ -143,26 +143,60 @@ def _made_loggers() -> list[logging.Logger]:
     return [one for one in made if isinstance(one, logging.Logger)]
 
 
+_touched: list[bool] = []
+
+
+def _noted(change: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*given: Any, **named: Any) -> Any:
+        _touched.append(True)
+        return change(*given, **named)
+
+    return noted
+
+
+# Each change of a logger is noted: to compare all of them would cost as much as a job.
+for _name in ("__setattr__", "addHandler", "removeHandler", "addFilter", "removeFilter"):
+    setattr(logging.Logger, _name, _noted(getattr(logging.Logger, _name)))
+
+
 class _Loggers:
-    """The loggers' state. Those that a job's imports make stay as they were made."""
+    """The loggers' state. Those that a job's imports make stay as they were made.
+
+    Where no change was noted, those that have handlers or filters are looked at, since their lists
+    can be changed by anybody.
+    """
 
     def __init__(self) -> None:
         self._count = 0
         self._loggers: list[logging.Logger] = []
         self._known: list[tuple[Any, ...]] = []
+        self._with_lists: list[logging.Logger] = []
+        self._known_lists: list[tuple[Any, ...]] = []
 
     def read(self) -> bool:
         """Whether all loggers are as they were; learn those that are new."""
-        if logging.root.manager.disable or list(map(_of, self._loggers)) != self._known:
-            return False
         count = len(logging.Logger.manager.loggerDict)
+        if logging.root.manager.disable:
+            return False
+        if not _touched and count == self._count:
+            return list(map(_of, self._with_lists)) == self._known_lists
+        if list(map(_of, self._loggers)) != self._known:
+            return False
         if count != self._count:
             self._count = count
-            for logger in {logging.root, *_made_loggers()}.difference(self._loggers):
-                self._loggers.append(logger)
-                level, disabled, propagate, handlers, filters = _of(logger)
-                self._known.append((level, disabled, propagate, [*handlers], [*filters]))
+            self._learn()
+        _touched.clear()
         return True
+
+    def _learn(self) -> None:
+        for logger in {logging.root, *_made_loggers()}.difference(self._loggers):
+            self._loggers.append(logger)
+            level, disabled, propagate, handlers, filters = _of(logger)
+            self._known.append((level, disabled, propagate, [*handlers], [*filters]))
+        pairs = zip(self._loggers, self._known, strict=True)
+        listed = [pair for pair in pairs if pair[0] is logging.root or any(pair[1][3:])]
+        self._with_lists = [logger for logger, _ in listed]
+        self._known_lists = [known for _, known in listed]
 
     def put(self, _known: bool) -> None:
         """Make all that are known what they were."""
