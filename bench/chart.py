@@ -28,7 +28,7 @@ def bars(case: dict[str, Any], entries: Sequence[Entry]) -> str:
     ranked = sorted(values, key=lambda entry: values[entry], reverse=case["more_is_better"])
     most = max(values.values(), default=1.0)
     height = _TOP + _ROW * len(ranked) + 40
-    title = f"{case['title']} no-op jobs, two worker processes: {case['unit']}"
+    title = f"{case['title']} a job, two worker processes: {case['unit']}"
     rows = [_row(at, entry, values[entry], most) for at, entry in enumerate(ranked)]
     return "\n".join(
         [

@@ -1,11 +1,13 @@
 """Writes the tables and the chart of docs/performance.md from bench/results/*.json."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import chart, promises
-from bench.peerage import BY_KEY, ENTRIES
+from bench.peerage import BY_KEY, ENTRIES, Entry
 
 _STATUS = {
     "each": "each job",
@@ -45,6 +47,11 @@ _DETAILS = {
 _REAL = ("sql", "python", "chain-sql")
 _NOTHING = ("drain", "enqueue", "chain", "fan")
 
+# A job that writes a row shares its commit with no other.
+_AT_WORK = tuple(
+    replace(entry, status="each") if entry.status == "shared" else entry for entry in ENTRIES
+)
+
 Case = dict[str, Any]
 
 
@@ -55,11 +62,12 @@ def write(results: Path, page: Path) -> None:
         return
     cases = {case["key"]: case | {"of": one} for one in files for case in one["cases"]}
     picture = page.with_name("performance.svg")
-    parts = [_machine(files), promises.table(cases), _compared(cases, _REAL, "Work")]
-    if drains := [case for key, case in cases.items() if key.startswith("drain-")]:
-        picture.write_text(chart.bars(drains[0], ENTRIES))
-        parts.append(f"![{drains[0]['title']}, jobs per second]({picture.name})")
-    parts += [_compared(cases, _NOTHING, "No-op"), _ours(cases), _remarks(cases)]
+    parts = [_machine(files), _compared(cases, _REAL, "Work", _AT_WORK)]
+    if "sql" in cases:
+        picture.write_text(chart.bars(cases["sql"], _AT_WORK))
+        parts.append(f"![{cases['sql']['title']}, jobs per second]({picture.name})")
+    parts += [promises.table(cases), _ours(cases), _remarks(cases)]
+    parts.append(_compared(cases, _NOTHING, "No-op", ENTRIES))
     text = "\n\n".join(part for part in parts if part)
     put(page, "bench", text)
     print(f"\nwritten: {page}, {picture}")
@@ -93,7 +101,9 @@ def _machine(files: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _compared(cases: dict[str, Case], keys: tuple[str, ...], head: str) -> str:
+def _compared(
+    cases: dict[str, Case], keys: tuple[str, ...], head: str, entries: Sequence[Entry]
+) -> str:
     """Return the table of all systems in the cases whose key, or its first word, is given."""
     shown = [case for case in cases.values() if case["compared"] and _family(case) in keys]
     shown.sort(key=lambda case: keys.index(_family(case)))
@@ -104,7 +114,7 @@ def _compared(cases: dict[str, Case], keys: tuple[str, ...], head: str) -> str:
         f"| {head} | status in PostgreSQL | " + " | ".join(titles) + " |",
         "|---|---|" + "--:|" * len(titles),
     ]
-    for entry in ENTRIES:
+    for entry in entries:
         if any(entry.key in case["results"] for case in shown):
             cells = [_cell(case["results"].get(entry.key)) for case in shown]
             lines.append(f"| {entry.label} | {_STATUS[entry.status]} | {' | '.join(cells)} |")
