@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.mirroring.key_order import ForeignKey, foreign_keys
-from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.packaged import execute, packaged_sql, refusal_of
 from headrace.jobs.tables.table_catalog import Table, find_table
 from headrace.jobs.transfer.made_like_source import unrenamed
 from headrace.jobs.transfer.source import Source
@@ -94,20 +94,13 @@ def _add(
 
 
 def _make(session: "Session", statement: RenderedSql, what: str, remedy: str) -> None:
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        with session.begin_nested():
-            execute(session, statement)
-    except DBAPIError as error:
-        diag = getattr(error.orig, "diag", None)
-        if diag is None or diag.message_primary is None:
-            raise
-        detail = f" ({diag.message_detail})" if diag.message_detail else ""
+    refused = refusal_of(session, statement)
+    if refused is not None:
+        detail = f" ({refused.message_detail})" if refused.message_detail else ""
         raise JobFailure(
-            f"{what} cannot be made in the target: {diag.message_primary}{detail}. Mend that, or "
-            f"set {remedy}"
-        ) from None
+            f"{what} cannot be made in the target: {refused.message_primary}{detail}. Mend that, "
+            f"or set {remedy}"
+        )
 
 
 def _qualified(schema: str, name: str) -> str:

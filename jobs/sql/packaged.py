@@ -39,6 +39,27 @@ def execute(
     return connection.exec_driver_sql(sql.pyformat, dict(sql.binds), execution_options=options)
 
 
+def refusal_of(session: "Session", sql: RenderedSql) -> Any:
+    """Send a statement in a savepoint; returns what the server says against it, None if nothing.
+
+    What is returned has `message_primary` and `message_detail`, as psycopg2's `Diagnostics`.
+
+    Raises:
+        DBAPIError: It was not the server that refused, but the connection broke, say.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        with session.begin_nested():
+            execute(session, sql)
+    except DBAPIError as error:
+        diag = getattr(error.orig, "diag", None)
+        if diag is None or diag.message_primary is None:
+            raise
+        return diag
+    return None
+
+
 def connection_of(target: "Session | Connection") -> "Connection":
     """Return the connection of a session, or the one that is given."""
     # Imported here, and not where a job's file is loaded: `headrace validate` sends nothing.

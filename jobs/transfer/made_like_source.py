@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.jobapi import logger
-from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.sql.packaged import execute, packaged_sql, refusal_of
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.table_catalog import Column, Table, unquoted
 from headrace.jobs.transfer.source import Source
@@ -82,13 +82,6 @@ def _checks(
 
 def _try(session: "Session", statement: RenderedSql, what: str) -> None:
     """Run a statement, or log why it cannot be run in the target."""
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        with session.begin_nested():
-            execute(session, statement)
-    except DBAPIError as error:
-        diag = getattr(error.orig, "diag", None)
-        if diag is None or diag.message_primary is None:
-            raise
-        logger.warning("%s is left out: %s", what, diag.message_primary)
+    refused = refusal_of(session, statement)
+    if refused is not None:
+        logger.warning("%s is left out: %s", what, refused.message_primary)

@@ -62,6 +62,19 @@ def test_a_daemon_whose_term_is_over_writes_nothing(opened: Database) -> None:
     assert list(kept(opened)) == ["a"]
 
 
+def test_what_an_expired_lease_kept_from_being_stored_is_stored_once_it_is_renewed(
+    opened: Database,
+) -> None:
+    in_force, declared = InForce(opened), {"a": pipeline("a")}
+    opened.rows("give_up_lease", holder="me")
+
+    assert not in_force.keep(declared, 1)
+
+    (leader,) = opened.rows("acquire_lease", holder="me", lease_s=60.0)
+    assert in_force.keep(declared, leader["term"])
+    assert list(kept(opened)) == ["a"]
+
+
 def test_nothing_is_in_force_where_no_daemon_leads(opened: Database) -> None:
     opened.rows("give_up_lease", holder="me")
     assert running(opened) is None

@@ -44,7 +44,8 @@ class InForce:
     ) -> bool:
         """Make the table hold these pipelines, if `term` is still the leader's.
 
-        The rows of `held` stay as they are. Returns False where it does already. One call stores
+        The rows of `held` stay as they are. Returns False where it does already, or the
+        lease has expired: nothing is stored then. One call stores
         some hundreds: thousands would take longer than the leader's lease; the next call goes on.
 
         Raises:
@@ -57,13 +58,16 @@ class InForce:
         kept = {name: one for name, one in pipelines.items() if known.get(name) is one}
         left = (one for name, one in pipelines.items() if name not in kept)
         changed = list(islice(left, _AT_ONCE))
-        self._database.rows(
+        (done,) = self._database.rows(
             "keep_pipelines",
             term=term,
             names=list(pipelines),
             held=list(held),
             changed=json.dumps([_row(one) for one in changed]),
         )
+        if not done["leads"]:
+            # The same term may be led on after its lease was renewed: nothing counts as stored.
+            return False
         self._kept = kept | {one.name: one for one in changed}
         self._declared, self._term = pipelines, term
         return True

@@ -3,6 +3,15 @@
 -- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
 -- kept is looked at once.
 
+-- name: deleted_jobs_part
+lines AS (
+    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), attempts AS (
+    DELETE FROM headrace.job_attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
+), jobs AS (
+    DELETE FROM headrace.job WHERE id = ANY (ARRAY(SELECT id FROM old_job))
+)
+
 -- name: prune_runs
 -- A run is deleted as a whole. Only jobs that did not complete can be reopened: a run with one that
 -- is open, or locked by somebody who reopens it, is kept, and so is one that a job outside waits for
@@ -56,13 +65,9 @@ WITH batch AS MATERIALIZED (
     SELECT id FROM theirs WHERE run_id NOT IN (SELECT run_id FROM kept)
 ), edges AS (
     DELETE FROM headrace.job_dependency WHERE upstream_id = ANY (ARRAY(SELECT id FROM old_job))
-), lines AS (
-    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
-), attempts AS (
-    DELETE FROM headrace.job_attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
-), jobs AS (
-    DELETE FROM headrace.job WHERE id = ANY (ARRAY(SELECT id FROM old_job))
-), runs AS (
+),
+-- include: deleted_jobs_part
+, runs AS (
     DELETE FROM headrace.run WHERE id = ANY (ARRAY(SELECT id FROM old_run))
 )
 SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
@@ -101,13 +106,8 @@ WITH batch AS MATERIALIZED (
     DELETE FROM headrace.job_dependency
      WHERE upstream_id = ANY (ARRAY(SELECT id FROM old_job))
         OR job_id = ANY (ARRAY(SELECT id FROM old_job))
-), lines AS (
-    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
-), attempts AS (
-    DELETE FROM headrace.job_attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old_job))
-), jobs AS (
-    DELETE FROM headrace.job WHERE id = ANY (ARRAY(SELECT id FROM old_job))
-)
+),
+-- include: deleted_jobs_part
 SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
        (SELECT count(*) FROM batch) AS found,
        (SELECT count(*) FROM old_job) AS jobs
