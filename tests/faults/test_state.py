@@ -40,6 +40,22 @@ def test_what_a_job_changes_in_its_process_is_not_there_for_the_next_one(cluster
     assert {"logged", "printed"} <= {row["message"] for row in said}
 
 
+def test_each_change_is_put_back_by_itself(cluster: Cluster) -> None:
+    cluster.worker()
+    clean = finished(cluster, dispatch(cluster, "StateJob"))["result"]
+    names = [name for name in CHANGES if name not in _REPLACED]
+
+    changing = [dispatch(cluster, "ChangingJob", with_={"changes": []})]
+    found = {}
+    for name in names:
+        changing.append(dispatch(cluster, "ChangingJob", with_={"changes": [name]}))
+        found[name] = dispatch(cluster, "StateJob")
+
+    assert len({finished(cluster, job)["result"] for job in changing}) == 1, "one process"
+    left = {name: finished(cluster, job)["result"] for name, job in found.items()}
+    assert {name: state for name, state in left.items() if state != clean} == {}
+
+
 @pytest.mark.parametrize("left", sorted(_REPLACED))
 def test_a_process_in_which_something_stays_runs_no_other_job(cluster: Cluster, left: str) -> None:
     cluster.worker()

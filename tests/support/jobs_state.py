@@ -21,6 +21,7 @@ from headrace import jobapi
 from headrace.jobs import BaseJob
 
 _files: list[object] = []
+_logger = logging.getLogger("tests.left")
 
 
 def _change_folder() -> None:
@@ -73,6 +74,12 @@ CHANGES = {
     "search path": lambda: sys.path.insert(0, "/nowhere"),
     "streams": _replace_streams,
     "loggers": _silence_loggers,
+    "level": lambda: _logger.setLevel(logging.ERROR),
+    "no propagation": lambda: setattr(_logger, "propagate", False),
+    "no logger": lambda: setattr(_logger, "disabled", True),
+    "handler": lambda: _logger.addHandler(logging.NullHandler()),
+    "filter": lambda: _logger.addFilter(logging.Filter("none")),
+    "no handlers": logging.getLogger().handlers.clear,
     "locale": lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
     "decimals": _trap_decimals,
     "warnings": lambda: warnings.simplefilter("error"),
@@ -123,6 +130,9 @@ class StateJob(BaseJob):
             "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             "search path": [one for one in sys.path if "nowhere" in one],
             "streams": [type(sys.stdout).__name__, type(sys.stderr).__name__],
+            "logger": [_logger.level, _logger.disabled, _logger.propagate],
+            "handlers": [len(one.handlers) for one in (_logger, logging.getLogger())],
+            "filters": len(_logger.filters),
             "locale": locale.setlocale(locale.LC_ALL),
             "decimals": str(decimal.Decimal(1) / decimal.Decimal(3)),
             "loop": getattr(getattr(policy, "_local", None), "_loop", None) is not None,
