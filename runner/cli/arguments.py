@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
     commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_parts, _files, _runs, _listings, _interventions, _rest):
+    for add in (_parts, _files, _runs, _listings, _interventions, _access, _rest):
         add(_Group(commands))
     return main
 
@@ -251,6 +251,25 @@ def _interventions(group: _Group) -> None:
     )
 
 
+def _access(group: _Group) -> None:
+    token = group.add("token", "access:token", "create, list or revoke tokens", json=True)
+    token.add_argument(
+        "action",
+        choices=("create", "list", "revoke"),
+        help="create: print a new token, once; list: show all; revoke: end one and its sessions",
+    )
+    token.add_argument("name", nargs="?", metavar="NAME", help="name of the token")
+    token.add_argument(
+        "--role",
+        choices=("viewer", "operator", "admin"),
+        help="viewer: read; operator: also run, retry, cancel, pause; admin: everything",
+    )
+    audit = group.add("audit", "access:audit", "show who did what, newest first", json=True)
+    audit.add_argument(
+        "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
+    )
+
+
 def _rest(group: _Group) -> None:
     db = group.add("db", "db:db", "upgrade the control database, or print its URL")
     db.add_argument(
@@ -263,5 +282,6 @@ def _rest(group: _Group) -> None:
 COMMANDS = (
     *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
     *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
-    *("top", "retry", "cancel", "pause", "resume", "prune", "db"),
+    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit"),
+    "db",
 )

@@ -12,11 +12,17 @@ def db(given: argparse.Namespace) -> int:
 
 
 def _upgrade(given: argparse.Namespace) -> int:
+    from headrace.engine.access import audit
     from headrace.engine.application import connect
 
     with connect(settings_of(given)) as headrace:
+        before = headrace.schema().version
         headrace.migrate()
         version = headrace.schema().version
+        if version != before:
+            # Only now the table is there for sure.
+            with audit.audited(headrace.database, "db upgrade", "headrace db upgrade"):
+                pass
     print(f"The control database has version {version}.")
     return 0
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.cli.auditing import audited
 from headrace.errors import ConfigError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def settings_of(given: argparse.Namespace) -> "Settings":
 def installation(given: argparse.Namespace) -> Iterator["Headrace"]:
     """Yield the installation, its embedded servers started.
 
+    What a command changes in it is in the audit trail; see `headrace.cli.auditing`.
+
     A schema is brought up to date by `headrace db upgrade`, `up` and `daemon` only: who looks at
     a home or a database must not take it away from the version that works with it.
 
@@ -47,7 +50,8 @@ def installation(given: argparse.Namespace) -> Iterator["Headrace"]:
 
     with connect(settings_of(given)) as headrace:
         headrace.require_schema()
-        yield headrace
+        with audited(headrace.database, given):
+            yield headrace
 
 
 @contextmanager

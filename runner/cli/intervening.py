@@ -120,10 +120,22 @@ def prune(given: argparse.Namespace) -> int:
             raise ConfigError("no `retention` is configured; give --older-than, as in 30d")
         partial = remove_partials(headrace.database, headrace.settings.outputs())
         pruned = prune_older(headrace.database, age_s)
+        forgotten = _delete_expired(headrace)
     if given.json:
-        print_json({"runs": pruned.runs, "jobs": pruned.jobs, "partial_files": partial})
+        print_json(
+            {"runs": pruned.runs, "jobs": pruned.jobs, "partial_files": partial, "audit": forgotten}
+        )
     else:
         print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
+        if forgotten:
+            print(f"Deleted {forgotten} rows of the audit trail.")
         if partial:
             print(f"Removed {partial} incomplete files of stopped jobs.")
     return 0
+
+
+def _delete_expired(headrace: Any) -> int:
+    """Prune the audit trail by `retention`; no `--older-than` takes away who did what."""
+    from headrace.engine.access.audit import delete_expired
+
+    return delete_expired(headrace.database, headrace.settings.retention_s)

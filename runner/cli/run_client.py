@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli import outlet
+from headrace.cli.auditing import audited
 from headrace.cli.live_bar import LiveBar
 from headrace.cli.printing import elapsed, moment, print_json, public, span, zoned
 from headrace.errors import HeadraceError, StoreUnavailable
@@ -50,7 +51,8 @@ class RunClient:
         try:
             name = self._given.pipeline
             logical_date = logical_date_of(self._headrace, self._given)
-            started = self._headrace.start_run(name, params, logical_date=logical_date)
+            with audited(self._headrace.database, self._given):
+                started = self._headrace.start_run(name, params, logical_date=logical_date)
             self._id = str(started["id"])
             zone = clock_of(self._headrace.pipelines.get(name))
             stands = f" for {zoned(logical_date, zone)}" if self._given.logical_date else ""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.auditing import audited
 from headrace.cli.installation_access import settings_of
 from headrace.cli.outdated import outdated, print_outdated
 from headrace.cli.printing import params_of, print_json, public
@@ -161,7 +162,8 @@ def _live_repairs(headrace: "Headrace") -> None:
 def _detached(headrace: "Headrace", given: argparse.Namespace, params: dict[str, str]) -> int:
     _see_to_schema(headrace)
     at = logical_date_of(headrace, given)
-    row = headrace.start_run(given.pipeline, params, logical_date=at)
+    with audited(headrace.database, given):
+        row = headrace.start_run(given.pipeline, params, logical_date=at)
     if given.json:
         print_json(public(row))
         return 0

@@ -11,7 +11,7 @@ from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.recovery import Recovery
-from headrace.engine.operations.retention import prune
+from headrace.engine.operations.retention import keep_retention
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
@@ -244,9 +244,7 @@ class Daemon:
             partial = remove_partials(database, settings.outputs())
             if partial:
                 log.info("removed %d incomplete files of stopped jobs", partial)
-            if settings.retention_s is None:
-                return
-            pruned = prune(database, settings.retention_s)
+            pruned = keep_retention(database, settings.retention_s)
         except OSError as error:
             log.warning("the output folders cannot be searched: %s", error)
             return

@@ -82,6 +82,12 @@ class NotFound(HeadraceError):
     code = "not-found"
 
 
+class NameInUse(HeadraceError):
+    """Something has this name already."""
+
+    code = "name-in-use"
+
+
 class IllegalTransition(HeadraceError):
     """The job or run is in a status in which this cannot be done."""
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
@@ -10,18 +11,23 @@ from fastapi import Depends, FastAPI
 from headrace.engine.application import Headrace
 from headrace.model.version import __version__
 from headrace.store.waiting import give_up_silent_servers, look_no_more
-from headrace.web import health, jobs, pipelines, runs
+from headrace.web import audit, health, jobs, pipelines, runs
 from headrace.web.access import Access
 from headrace.web.error_answers import add_failures
-from headrace.web.guard import Guard
+from headrace.web.guard import OPEN_PATHS, Guard
 from headrace.web.heads import Heads
+from headrace.web.openapi import describe_security
 from headrace.web.pages import add_pages
 from headrace.web.queries import known_query_only
+from headrace.web.roles import Roles
+from headrace.web.signed_in import SignedIn
+from headrace.web.trail import Trail
 
 # No more requests at once than the pool has connections: the others wait their turn here,
 # where waiting costs nothing.
 _THREADS = 12
 _HEALTH_THREADS = 2
+_ROUTES = (jobs, pipelines, runs, audit, health)
 
 
 def create_app(headrace: Headrace) -> FastAPI:
@@ -43,13 +49,22 @@ def create_app(headrace: Headrace) -> FastAPI:
     app.state.headrace = headrace
     app.state.stopping = False
     # Raises here and now, not at the first request.
-    access = Access(headrace.settings)
-    app.add_middleware(Guard, settings=headrace.settings, access=access)
+    access = Access(headrace.settings, headrace.database)
+    app.state.access = access
+    app.state.trail = trail = Trail(headrace.database)
+    app.add_middleware(
+        Guard,
+        settings=headrace.settings,
+        access=access,
+        roles=Roles([module.router for module in _ROUTES], OPEN_PATHS),
+        trail=trail,
+    )
     app.add_middleware(Heads)
     add_failures(app)
-    for module in (jobs, pipelines, runs, health):
+    for module in _ROUTES:
         app.include_router(module.router, dependencies=[Depends(known_query_only)])
-    add_pages(app, access.token)
+    add_pages(app, SignedIn(access, trail, headrace.settings.session_lifetime_s))
+    describe_security(app)
     return app
 
 
@@ -58,6 +73,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = _THREADS
     app.state.health_threads = CapacityLimiter(_HEALTH_THREADS)
     give_up_silent_servers(app.state.headrace.database_url)
-    yield
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(app.state.trail.keep_writing)
+        yield
+        beside.cancel_scope.cancel()
+    await app.state.trail.write_rest()
     look_no_more()
     app.state.stopping = True

@@ -15,8 +15,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Under this name a request's scope says whether its connection is our user's own.
-OURS = "caller_is_ours"
+# Under this name a request's scope has the user id of its caller, if that is our own user or root.
+OWNER = "caller_of_ours"
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 # Whom a user namespace calls those that it does not know.
@@ -42,19 +42,22 @@ class Protocol(H11Protocol):
         opened = transport.get_extra_info("socket")
         # Where the kernel has room for many connections, the look takes milliseconds.
         transport.pause_reading()
-        looking = self.loop.run_in_executor(None, is_ours, opened)
+        looking = self.loop.run_in_executor(None, whose, opened)
 
-        def read_on(looked: "Future[bool]") -> None:
-            ours = not looked.cancelled() and looked.exception() is None and looked.result()
-            self.app_state = {**self.app_state, OURS: ours}
+        def read_on(looked: "Future[int | None]") -> None:
+            known = not looked.cancelled() and looked.exception() is None
+            self.app_state = {**self.app_state, OWNER: looked.result() if known else None}
             if not transport.is_closing():
                 transport.resume_reading()
 
         looking.add_done_callback(read_on)
 
 
-def is_ours(connection: Any) -> bool:
-    """Return whether the other end of an accepted connection belongs to our user, or to root."""
+def whose(connection: Any) -> int | None:
+    """Return whose the other end of an accepted connection is: our user's id, or root's.
+
+    None is anybody else, or somebody who cannot be known.
+    """
     try:
         caller = connection.getpeername()
         ends = _end(caller), _end(connection.getsockname())
@@ -62,8 +65,8 @@ def is_ours(connection: Any) -> bool:
         # A connection that is gone frees its numbers; this one had them throughout the look.
         same = connection.getpeername() == caller
     except (OSError, ValueError, IndexError):
-        return False
-    return same and uid is not None and uid != _OVERFLOW_UID and uid in (0, os.geteuid())
+        return None
+    return uid if same and uid != _OVERFLOW_UID and uid in (0, os.geteuid()) else None
 
 
 def _owner(caller: End, own: End) -> int | None:

@@ -21,13 +21,18 @@ _HEARTBEAT_S = 10.0
 
 
 async def run_events(
-    headrace: Headrace, run_id: UUID, stopping: Callable[[], bool]
+    headrace: Headrace,
+    run_id: UUID,
+    *,
+    stopping: Callable[[], bool],
+    allowed: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[str]:
     """Yield the run's and its jobs' states, then each change, until the run has ended.
 
     The events are `run` and `job`, and `end` last; comments keep the line open meanwhile and
     while PostgreSQL is away. The pause between polls grows with what a poll costs, so that a
-    run of many thousand jobs takes no more of the database than a small one.
+    run of many thousand jobs takes no more of the database than a small one. Each poll asks
+    whether the caller is still `allowed`; one that is not gets the `end`.
     """
     shown: dict[str, Any] = {}
     heartbeat = time.monotonic()
@@ -37,7 +42,7 @@ async def run_events(
     while not stopping():
         began = time.monotonic()
         try:
-            row = await run_sync(lambda: _look(headrace, watch))
+            row = await run_sync(lambda: _look(headrace, watch) if allowed() else None)
         except StoreUnavailable:
             pause_s = min(pause_s * 2, _LONGEST_S)
             yield ": PostgreSQL does not answer; waiting for it\n\n"

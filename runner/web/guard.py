@@ -3,31 +3,51 @@
 A loopback address is no wall by itself: any page in the user's browser can reach it, and
 `POST /jobs` runs SQL. So the Host header is checked against DNS rebinding, the Origin of what
 changes something against foreign pages, and bodies are JSON only, which no foreign form can
-send. `access.py` says who may ask; the probes and the sign-in are open to all.
+send. `access.py` says who asks, `roles.py` what a route takes, and `trail.py` writes it down.
 """
 
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.declarations.config import Settings
-from headrace.web.access import Access, is_loopback, name_of, only
-from headrace.web.signin import SIGN_IN_PATH, sign_in_page
+from headrace.engine.access.tokens import without_tokens
+from headrace.errors import HeadraceError
+from headrace.model.caller import Caller
+from headrace.observe.redaction import redacted
+from headrace.store.waiting import within
+from headrace.web.access import COOKIE, Access, SessionOver, is_loopback, name_of, only
+from headrace.web.body_limits import check_type, checked_body, has_body
+from headrace.web.error_answers import RETRY_AFTER_S, status_of
+from headrace.web.refusal import Refusal, refuse
+from headrace.web.roles import SAFE_METHODS, Roles, Rule
+from headrace.web.signin import SIGN_IN_PATH, SIGN_OUT_PATH
+from headrace.web.trail import Trail
 
 log = logging.getLogger("headrace.web")
 
-MAX_BODY_BYTES = 1_000_000
-# Under this name a request's state tells an open path whether its caller may know more.
-ALLOWED = "allowed"
+# Under this name a request's state has its `Caller`, None on an open path if nobody is known.
+CALLER = "caller"
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# The probes tell one word without a token; what the sign-in page looks like is no secret.
-_OPEN_PATHS = frozenset(
-    {"/health/live", "/health/ready", SIGN_IN_PATH, "/static/page.css", "/static/icon.svg"}
+# Beside the probes these are open to everybody; what the sign-in page looks like is no secret.
+OPEN_PATHS: Mapping[str, str] = {
+    SIGN_IN_PATH: "sign-in",
+    SIGN_OUT_PATH: "sign-out",
+    "/static/page.css": "read",
+    "/static/icon.svg": "read",
+}
+FORM_PATHS = frozenset({SIGN_IN_PATH, SIGN_OUT_PATH})
+# An open path does not wait longer for PostgreSQL to know who asks.
+_OPEN_S = 2.0
+_MISSING = (
+    "send a token: Authorization: Bearer … (one of `headrace token create`, HEADRACE_API_TOKEN,"
+    " or the file `token` in HEADRACE_HOME)"
 )
+_WRONG = "the token is wrong, or was revoked; `headrace token create` makes another one"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -44,23 +64,16 @@ _SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
-class Refusal(Exception):
-    """A request that goes no further."""
-
-    def __init__(
-        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
-        self.headers = dict(headers or {})
-
-
 class Guard:
     """ASGI middleware that applies the rules above and sets the security headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, access: Access, roles: Roles, trail: Trail
+    ) -> None:
         self._app = app
         self._access = access
+        self._roles = roles
+        self._trail = trail
         bound = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
         # Elsewhere, or behind a proxy, any name may lead here; then the token is what protects.
         known_here = is_loopback(settings.host) and not settings.api_token
@@ -76,45 +89,114 @@ class Guard:
             return
         answer = _Answer(send, docs=scope["path"] == "/docs")
         try:
-            self._check(scope)
-            await self._app(scope, await _checked_body(scope, receive), answer)
+            await self._pass_on(scope, receive, answer)
         except Refusal as refusal:
             page = self._wants_page(scope) and refusal.status == 401
-            await _refuse(answer, refusal, page=page)
+            await refuse(answer, refusal, page=page)
+        except HeadraceError as error:
+            await refuse(answer, _unavailable(error))
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], without_tokens(scope["path"]))
             if answer.started:
                 raise
-            await _refuse(answer, Refusal(500, "internal", "internal error; see the log"))
+            await refuse(answer, Refusal(500, "internal", "internal error; see the log"))
 
-    def _check(self, scope: Scope) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         headers = Headers(scope=scope)
-        host = only(headers, "host")
-        if self._hosts is not None and name_of(host) not in self._hosts:
+        rule = self._roles.of(scope)
+        caller = None
+        try:
+            self._check_host(headers)
+            caller = await self._caller(scope, headers, rule)
+            scope.setdefault("state", {})[CALLER] = caller
+            _check_caller(scope, headers, rule, caller)
+        except Refusal as refusal:
+            await self._trail.refused(scope, caller, rule, refusal.status)
+            raise
+        # What is open to everybody (signing in and out) writes down by itself who it was.
+        if scope["method"] not in SAFE_METHODS and rule.role and rule.known and caller:
+            deed = await self._trail.begin(scope, caller, rule.action)
+            answer.first = partial(self._trail.end, deed)
+        if scope["method"] not in SAFE_METHODS and has_body(headers):
+            check_type(headers, form=scope["path"] in FORM_PATHS)
+        await self._app(scope, await checked_body(scope, receive), answer)
+
+    def _check_host(self, headers: Headers) -> None:
+        if self._hosts is not None and name_of(only(headers, "host")) not in self._hosts:
             raise Refusal(
                 403, "host-not-allowed", "this service answers to localhost and 127.0.0.1 only"
             )
-        allowed = self._access.allows(scope, headers)
-        scope.setdefault("state", {})[ALLOWED] = allowed
-        if not allowed and scope["path"] not in _OPEN_PATHS:
-            raise Refusal(
-                401,
-                "unauthorized",
-                "send the API token: Authorization: Bearer … (HEADRACE_API_TOKEN, or the file"
-                " `token` in HEADRACE_HOME)",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        if scope["method"] in _SAFE_METHODS:
-            return
-        if not _same_origin(headers, host):
-            raise Refusal(403, "origin-not-allowed", "pages of other sites cannot change anything")
-        if _has_body(headers):
-            _check_type(headers, form=scope["path"] == SIGN_IN_PATH)
+
+    async def _caller(self, scope: Scope, headers: Headers, rule: Rule) -> Caller | None:
+        """Return who asks. What is open to everybody does not wait for PostgreSQL to know."""
+        found = self._access.at_once(scope, headers)
+        if found is not None or not ("authorization" in headers or "cookie" in headers):
+            return found
+        ask = partial(self._access.by_database, scope, headers)
+        try:
+            if rule.role is not None:
+                return await run_sync(ask)
+            few = scope["app"].state.health_threads
+            return await run_sync(_soon, ask, limiter=few)
+        except SessionOver:
+            if rule.role is None:
+                return None
+            raise _over() from None
+        except HeadraceError:
+            if rule.role is None:
+                return None
+            raise
 
     @staticmethod
     def _wants_page(scope: Scope) -> bool:
         accept = Headers(scope=scope).get("accept", "")
         return scope["method"] == "GET" and "text/html" in accept
+
+
+def _soon(ask: Callable[[], Caller | None]) -> Caller | None:
+    with within(_OPEN_S):
+        return ask()
+
+
+def _check_caller(scope: Scope, headers: Headers, rule: Rule, caller: Caller | None) -> None:
+    """Refuse who is not known, who comes from another page, and whose role does not suffice.
+
+    Raises:
+        Refusal: They are refused.
+    """
+    if caller is None and rule.role is not None:
+        raise Refusal(
+            401,
+            "unauthorized",
+            _WRONG if "authorization" in headers else _MISSING,
+            {"WWW-Authenticate": "Bearer"},
+        )
+    if scope["method"] not in SAFE_METHODS and not _same_origin(headers, only(headers, "host")):
+        raise Refusal(403, "origin-not-allowed", "pages of other sites cannot change anything")
+    if caller is not None and rule.role is not None and not caller.role.covers(rule.role):
+        raise Refusal(
+            403,
+            "role-not-sufficient",
+            f"{caller.actor} has the role {caller.role}; this takes the role {rule.role}",
+        )
+
+
+def _over() -> Refusal:
+    # Without its cookie a browser of our own user is let in again.
+    gone = f"{COOKIE}=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
+    return Refusal(
+        401,
+        "session-over",
+        "the session has ended, or its token was revoked: sign in again",
+        {"WWW-Authenticate": "Bearer", "Set-Cookie": gone},
+    )
+
+
+def _unavailable(error: HeadraceError) -> Refusal:
+    """Return the answer where PostgreSQL has to say who asks, or to take the audit trail's row."""
+    status = status_of(error)
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    return Refusal(status, error.code, redacted(str(error)), retry)
 
 
 class _Answer:
@@ -124,10 +206,14 @@ class _Answer:
         self._send = send
         self._docs = docs
         self.started = False
+        # What is done with the status before the caller learns it.
+        self.first: Callable[[int], Awaitable[None]] | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if self.first is not None:
+                await self.first(message["status"])
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             for name, value in _SECURITY_HEADERS.items():
                 headers[name] = value
@@ -150,62 +236,3 @@ def _same_origin(headers: Headers, host: str) -> bool:
     return not origins or (
         len(origins) == 1 and origins[0].lower() in (f"http://{host}", f"https://{host}".lower())
     )
-
-
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-def _check_type(headers: Headers, *, form: bool) -> None:
-    wanted = "application/x-www-form-urlencoded" if form else "application/json"
-    given = only(headers, "content-type").partition(";")[0].strip().lower()
-    if given != wanted:
-        raise Refusal(415, "unsupported-media-type", f"send the body as Content-Type: {wanted}")
-
-
-async def _checked_body(scope: Scope, receive: Receive) -> Receive:
-    """Read the whole body, at most the cap, and return what hands it on."""
-    headers = Headers(scope=scope)
-    if not _has_body(headers):
-        return receive
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        raise _too_large()
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-    pending = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay
-
-
-def _too_large() -> Refusal:
-    return Refusal(
-        413,
-        "body-too-large",
-        f"a body may have {MAX_BODY_BYTES} bytes at most",
-        {"Connection": "close"},
-    )
-
-
-async def _refuse(send: Send, refusal: Refusal, *, page: bool = False) -> None:
-    answer = {"detail": refusal.detail, "code": refusal.code}
-    body = sign_in_page() if page else json.dumps(answer).encode()
-    headers = {
-        "content-type": "text/html; charset=utf-8" if page else "application/json",
-        "content-length": str(len(body)),
-        **refusal.headers,
-    }
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})

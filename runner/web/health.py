@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from headrace.engine.application import Headrace
 from headrace.engine.operations.recovery import LEASE_S
 from headrace.errors import HeadraceError, SchemaMismatch
+from headrace.model.caller import Role
 from headrace.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
 from headrace.queue.process import has_ended
 from headrace.store.database import Row
@@ -18,9 +19,10 @@ from headrace.store.migrations import look
 from headrace.store.waiting import within
 from headrace.store.writable import demand_writes
 from headrace.web.error_answers import RETRY_AFTER_S
-from headrace.web.guard import ALLOWED
+from headrace.web.guard import CALLER
 from headrace.web.jobs import installed
 from headrace.web.json_rows import Answer
+from headrace.web.roles import needs
 
 # A server that has not said anything for this long is not ready.
 _READY_S = 2.0
@@ -28,13 +30,13 @@ _READY_S = 2.0
 router = APIRouter(tags=["health"], default_response_class=Answer)
 
 
-@router.get("/health/live", summary="Whether the process answers")
+@router.get("/health/live", summary="Whether the process answers", openapi_extra=needs(None))
 async def live() -> Response:
     """Ask no server: a restart of this process would cure none."""
     return Answer({"status": "live"})
 
 
-@router.get("/health/ready", summary="Whether requests can be served")
+@router.get("/health/ready", summary="Whether requests can be served", openapi_extra=needs(None))
 async def ready(request: Request) -> Response:
     """Answer 503 with what is missing while PostgreSQL or Redis cannot be used.
 
@@ -45,7 +47,7 @@ async def ready(request: Request) -> Response:
     """
     # Not behind the requests that wait for the very server that is asked about.
     limiter = request.app.state.health_threads
-    whole = getattr(request.state, ALLOWED, False)
+    whole = getattr(request.state, CALLER, None) is not None
     return await anyio.to_thread.run_sync(_readiness, installed(request), whole, limiter=limiter)
 
 
@@ -71,7 +73,12 @@ def _readiness(headrace: Headrace, whole: bool) -> Response:
     return Answer(told, status_code=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=PlainTextResponse,
+    openapi_extra=needs(Role.VIEWER),
+)
 def metrics(request: Request) -> Response:
     """Answer the text exposition; servers that do not answer are `headrace_up` 0."""
     headrace = installed(request)

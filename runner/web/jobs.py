@@ -6,12 +6,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from headrace.engine.application import Headrace
+from headrace.model.caller import Role
 from headrace.model.status import JobStatus
 from headrace.store import listings
 from headrace.store.database import Row
 from headrace.web.demonstration import create_demonstration
 from headrace.web.json_rows import Answer, found, page, public
 from headrace.web.request_bodies import ExactRoute, IdempotencyKey, NewJob
+from headrace.web.roles import needs
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Greatest number of rows on one page")]
@@ -40,14 +42,21 @@ Installed = Annotated[Headrace, Depends(usable)]
 router = APIRouter(tags=["jobs"], default_response_class=Answer, route_class=ExactRoute)
 
 
-@router.post("/create-jobs/", status_code=201, summary="Dispatch the demonstration set")
+@router.post(
+    "/create-jobs/",
+    status_code=201,
+    summary="Dispatch the demonstration set",
+    openapi_extra=needs(Role.ADMIN, "create-jobs"),
+)
 def create_jobs(headrace: Installed) -> Response:
     """Seven jobs on three queues; what needs another's table depends on it."""
     rows = create_demonstration(headrace.dispatcher)
     return Answer({"items": [public(row) for row in rows], "next": None}, status_code=201)
 
 
-@router.post("/jobs", status_code=201, summary="Dispatch a job")
+@router.post(
+    "/jobs", status_code=201, summary="Dispatch a job", openapi_extra=needs(Role.ADMIN, "dispatch")
+)
 def dispatch_job(body: NewJob, headrace: Installed, header: IdempotencyKey = None) -> Response:
     """Answer the job's row; a second dispatch with one idempotency key, the first one's.
 
@@ -65,7 +74,7 @@ def dispatch_job(body: NewJob, headrace: Installed, header: IdempotencyKey = Non
     return Answer(public(row), status_code=201)
 
 
-@router.get("/jobs", summary="List jobs, newest first")
+@router.get("/jobs", summary="List jobs, newest first", openapi_extra=needs(Role.VIEWER))
 def list_jobs(
     headrace: Installed,
     status: JobStatus | None = None,
@@ -88,14 +97,16 @@ def list_jobs(
     )
 
 
-@router.get("/job-status/{job_id}", summary="One job", name="job_status")
-@router.get("/jobs/{job_id}", summary="One job")
+@router.get(
+    "/job-status/{job_id}", summary="One job", name="job_status", openapi_extra=needs(Role.VIEWER)
+)
+@router.get("/jobs/{job_id}", summary="One job", openapi_extra=needs(Role.VIEWER))
 def show_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row, the ids of the jobs that it depends on, and what those are."""
     return Answer(_with_upstream(headrace, found(headrace, "job", job_id)))
 
 
-@router.get("/jobs/{job_id}/attempts", summary="A job's attempts")
+@router.get("/jobs/{job_id}/attempts", summary="A job's attempts", openapi_extra=needs(Role.VIEWER))
 def list_attempts(job_id: str, headrace: Installed) -> Response:
     """Answer every attempt so far, the first one first."""
     row = found(headrace, "job", job_id)
@@ -103,7 +114,7 @@ def list_attempts(job_id: str, headrace: Installed) -> Response:
     return Answer({"items": items, "next": None})
 
 
-@router.get("/jobs/{job_id}/logs", summary="A job's log lines")
+@router.get("/jobs/{job_id}/logs", summary="A job's log lines", openapi_extra=needs(Role.VIEWER))
 def list_logs(job_id: str, headrace: Installed) -> Response:
     """Answer what the job logged, in order."""
     row = found(headrace, "job", job_id)
@@ -111,13 +122,21 @@ def list_logs(job_id: str, headrace: Installed) -> Response:
     return Answer({"items": items, "next": None})
 
 
-@router.post("/jobs/{job_id}/retry", summary="Run a failed or cancelled job again")
+@router.post(
+    "/jobs/{job_id}/retry",
+    summary="Run a failed or cancelled job again",
+    openapi_extra=needs(Role.OPERATOR, "retry"),
+)
 def retry_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
     return Answer(public(headrace.interventions.retry_job(job_id)))
 
 
-@router.post("/jobs/{job_id}/cancel", summary="Cancel a job that has not ended")
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job that has not ended",
+    openapi_extra=needs(Role.OPERATOR, "cancel"),
+)
 def cancel_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
     return Answer(public(headrace.interventions.cancel_job(job_id)))

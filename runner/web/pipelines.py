@@ -12,6 +12,7 @@ from starlette.responses import Response
 from headrace.engine.application import Headrace
 from headrace.engine.operations.backfill import backfill, bounds
 from headrace.engine.scheduling.trigger_params import trigger_row
+from headrace.model.caller import Role
 from headrace.model.pipeline import Pipeline, Step
 from headrace.model.status import Trigger
 from headrace.plan.due import next_instants
@@ -20,6 +21,7 @@ from headrace.web.error_answers import problem_row
 from headrace.web.jobs import Installed, Limit
 from headrace.web.json_rows import Answer, public
 from headrace.web.request_bodies import BackfillRange, ExactRoute, IdempotencyKey, NewRun
+from headrace.web.roles import needs
 
 _UPCOMING = 5
 _LATEST = 10
@@ -32,7 +34,9 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="List pipelines, and problems of their files")
+@router.get(
+    "", summary="List pipelines, and problems of their files", openapi_extra=needs(Role.VIEWER)
+)
 def list_pipelines(
     headrace: Installed,
     limit: Limit = 50,
@@ -60,7 +64,7 @@ def list_pipelines(
     )
 
 
-@router.get("/{name}", summary="One pipeline")
+@router.get("/{name}", summary="One pipeline", openapi_extra=needs(Role.VIEWER))
 def show_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline with its steps, parameters and next instants.
 
@@ -81,7 +85,12 @@ def show_pipeline(name: str, headrace: Installed) -> Response:
     return Answer(row)
 
 
-@router.post("/{name}/runs", status_code=201, summary="Start a run")
+@router.post(
+    "/{name}/runs",
+    status_code=201,
+    summary="Start a run",
+    openapi_extra=needs(Role.OPERATOR, "run"),
+)
 def start_run(
     name: str,
     headrace: Installed,
@@ -101,7 +110,11 @@ def start_run(
     return Answer(public(row), status_code=201)
 
 
-@router.post("/{name}/pause", summary="Stop its schedule and trigger")
+@router.post(
+    "/{name}/pause",
+    summary="Stop its schedule and trigger",
+    openapi_extra=needs(Role.OPERATOR, "pause"),
+)
 def pause_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline."""
     pipeline = _pipeline(headrace, name)
@@ -109,7 +122,11 @@ def pause_pipeline(name: str, headrace: Installed) -> Response:
     return Answer(_State(headrace, [pipeline]).row(pipeline))
 
 
-@router.post("/{name}/resume", summary="Resume its schedule and trigger")
+@router.post(
+    "/{name}/resume",
+    summary="Resume its schedule and trigger",
+    openapi_extra=needs(Role.OPERATOR, "resume"),
+)
 def resume_pipeline(name: str, headrace: Installed) -> Response:
     """Answer the pipeline; what fell due meanwhile is not made up for."""
     pipeline = _pipeline(headrace, name)
@@ -117,7 +134,12 @@ def resume_pipeline(name: str, headrace: Installed) -> Response:
     return Answer(_State(headrace, [pipeline]).row(pipeline))
 
 
-@router.post("/{name}/backfill", status_code=201, summary="Create the missing runs of a period")
+@router.post(
+    "/{name}/backfill",
+    status_code=201,
+    summary="Create the missing runs of a period",
+    openapi_extra=needs(Role.OPERATOR, "backfill"),
+)
 def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Response:
     """Answer the runs that were started; an instant that has a run gets no second one."""
     pipeline = _pipeline(headrace, name)

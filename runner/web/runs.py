@@ -9,12 +9,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from headrace.engine.application import Headrace
+from headrace.model.caller import Role
 from headrace.model.status import RunStatus
 from headrace.store import listings
 from headrace.store.run_watch import moment
 from headrace.web.events import run_events
+from headrace.web.guard import CALLER
 from headrace.web.jobs import Cursor, Installed, Limit, Word
 from headrace.web.json_rows import Answer, found, id_of, page, public
+from headrace.web.roles import needs
 
 JobLimit = Annotated[int, Query(ge=1, le=1000, description="Greatest number of jobs on one page")]
 Since = Annotated[
@@ -24,7 +27,7 @@ Since = Annotated[
 router = APIRouter(prefix="/runs", tags=["runs"], default_response_class=Answer)
 
 
-@router.get("", summary="List runs, newest first")
+@router.get("", summary="List runs, newest first", openapi_extra=needs(Role.VIEWER))
 def list_runs(
     headrace: Installed,
     status: RunStatus | None = None,
@@ -44,7 +47,7 @@ def list_runs(
     )
 
 
-@router.get("/{run_id}", summary="One run with its jobs")
+@router.get("/{run_id}", summary="One run with its jobs", openapi_extra=needs(Role.VIEWER))
 def show_run(
     run_id: str, headrace: Installed, limit: JobLimit = 500, changed_since: Since = None
 ) -> Response:
@@ -68,7 +71,11 @@ def show_run(
     return Answer({**public(row), **around, "jobs": jobs["items"], "next": jobs["next"]})
 
 
-@router.get("/{run_id}/jobs", summary="The jobs of a run, in the order of their ids")
+@router.get(
+    "/{run_id}/jobs",
+    summary="The jobs of a run, in the order of their ids",
+    openapi_extra=needs(Role.VIEWER),
+)
 def list_jobs_of_run(
     run_id: str,
     headrace: Installed,
@@ -101,25 +108,42 @@ def _page(
     "/{run_id}/events",
     summary="Live events of a run (server-sent events)",
     responses={200: {"content": {"text/event-stream": {}}}},
+    openapi_extra=needs(Role.VIEWER),
 )
 def watch_run(run_id: str, request: Request, headrace: Installed) -> Response:
-    """Answer events `run` and `job`, each with a row's state, and `end` at the run's end."""
+    """Answer events `run` and `job`, each with a row's state, and `end` at the run's end.
+
+    It also ends when the caller's session or token does.
+    """
     row = found(headrace, "run", run_id)
-    state = request.app.state
+    state, caller = request.app.state, getattr(request.state, CALLER)
     return StreamingResponse(
-        run_events(headrace, row["id"], lambda: bool(state.stopping)),
+        run_events(
+            headrace,
+            row["id"],
+            stopping=lambda: bool(state.stopping),
+            allowed=lambda: state.access.sessions.is_still_allowed(caller),
+        ),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
 
 
-@router.post("/{run_id}/cancel", summary="Cancel a run that has not ended")
+@router.post(
+    "/{run_id}/cancel",
+    summary="Cancel a run that has not ended",
+    openapi_extra=needs(Role.OPERATOR, "cancel"),
+)
 def cancel_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row."""
     return Answer(public(headrace.interventions.cancel_run(run_id)))
 
 
-@router.post("/{run_id}/retry", summary="Run the failed and cancelled steps again")
+@router.post(
+    "/{run_id}/retry",
+    summary="Run the failed and cancelled steps again",
+    openapi_extra=needs(Role.OPERATOR, "retry"),
+)
 def retry_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row; plan and logical date stay what they were."""
     return Answer(public(headrace.interventions.retry_run(run_id)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SIGN_IN_PATH = "/sign-in"
+SIGN_OUT_PATH = "/sign-out"
 
 _PAGE = Path(__file__).parent / "static" / "signin.html"
 

@@ -201,7 +201,7 @@ def test_pause_and_resume_are_seen_in_the_listing(headrace: Headrace):
     assert headrace("pause", "hurly").code == 1
 
 
-NOTHING = {"runs": 0, "jobs": 0, "partial_files": 0}
+NOTHING = {"runs": 0, "jobs": 0, "partial_files": 0, "audit": 0}
 
 
 def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, database: str):

@@ -20,7 +20,10 @@ _LOG = ("id", "attempt", "first_left_out", "last_left_out", "entries")
 _JOB = ("id", "job_class", "payload", "queue", "timeout_s", "retry", "idempotency_key")
 _KEY = ("pipeline", "idempotency_key")
 _WORKER = ("name", "hostname", "pid", "birth_ticks", "queues", "processes", "job_files")
+_DEED = ("actor", "via", "role", "action", "path", "address")
 SPREAD = {
+    "begin_deed": _DEED,
+    "count_refusals": _DEED,
     "hold_log": _LOG,
     "add_log_lines": _LOG,
     "may_keep_log": ("id", "attempt"),

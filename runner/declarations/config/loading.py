@@ -21,7 +21,9 @@ from headrace.model.retry import RetryPolicy
 
 DEFAULT_FILE = "config.yaml"
 
-_DURATIONS = ("timeout", "grace", "kill_after", "retention")
+_DURATIONS = ("timeout", "grace", "kill_after", "retention", "session_lifetime")
+# Those that must not be 0s.
+_POSITIVE = (("timeout",), ("session_lifetime",))
 
 
 class ConfigProblems(ConfigError, ProblemsError):
@@ -143,10 +145,9 @@ class _Loading:
             except ValueError as error:
                 self._report(path, "bad-duration", str(error), "use a shorter one")
                 continue
-            if seconds == 0 and path == ("timeout",):
-                self._report(
-                    path, "bad-duration", '"timeout" must be more than 0s', "use 1s or more"
-                )
+            if seconds == 0 and path in _POSITIVE:
+                message = f'"{path[0]}" must be more than 0s'
+                self._report(path, "bad-duration", message, "use 1s or more")
         self._check_connections()
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
@@ -258,6 +259,7 @@ class _Loading:
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             storage=dict(value(("storage",))),
             retention_s=None if retention is None else parse_duration_s(retention),
+            session_lifetime_s=parse_duration_s(value(("session_lifetime",))),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
             config_file=self._file,

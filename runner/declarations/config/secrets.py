@@ -15,7 +15,7 @@ _PLAIN = frozenset(
     """
     home pipelines host port workers queues default_queue timeout retry pools grace
     max_jobs_per_child jobs_per_commit max_memory_mb retention log_retention log_level log_format
-    shell_commands http job_packages output_folders hooks public_url
+    shell_commands http job_packages output_folders hooks public_url session_lifetime
     """.split()
 )
 # What everybody's environment has, and no program goes without.

@@ -29,6 +29,7 @@ class Settings:
     `project` is the folder of the configuration file, or the current folder without one.
     What jobs write goes below `output_folders`; None is `exports` beside `pipelines`.
     `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
+    A session of the web page ends after `session_lifetime_s`.
     At most `jobs_per_commit` short jobs of one child share a commit, twice as many where others
     wait for them.
     A child larger than `max_memory_bytes` is replaced after its job, one of twice that size is
@@ -69,6 +70,7 @@ class Settings:
     job_packages: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     retention_s: float | None = None
+    session_lifetime_s: float = 43200.0
     log_level: str = "info"
     log_format: str = "text"
     config_file: Path | None = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from headrace.engine.access.audit import delete_expired
 from headrace.store.database import Database, Row
 
 # Short transactions: no lock is held for long, and an interrupted pruning has done its part.
@@ -20,6 +21,16 @@ class Pruned:
 
     runs: int = 0
     jobs: int = 0
+
+
+def keep_retention(database: Database, retention_s: float | None) -> Pruned:
+    """Delete what is older than the retention, of the audit trail, too; None keeps all.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
+    """
+    delete_expired(database, retention_s)
+    return Pruned() if retention_s is None else prune(database, retention_s)
 
 
 def prune(database: Database, older_than_s: float) -> Pruned:

@@ -1,5 +1,7 @@
 // Building the page and asking the API. Every text becomes a text node: nothing is ever HTML.
 
+import { lacks } from "./role.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "g", "path", "rect", "text", "title"]);
 const LISTENERS = new Set(["onclick", "onsubmit", "onkeydown"]);
@@ -96,10 +98,13 @@ export function notice(text, good = false) {
   if (text) notice.timer = setTimeout(() => notice(""), good ? 4000 : 12000);
 }
 
-// A button that does something, says what went wrong, and then looks again.
-export function action(id, label, run, { kind = "", title } = {}) {
-  const button = el("button", { id, type: "button", class: kind, title }, label);
+// A button that does something, says what went wrong, and then looks again. Where the caller lacks
+// the role that it `needs`, it says so instead.
+export function action(id, label, run, { kind = "", title, needs } = {}) {
+  const reason = needs && lacks(needs);
+  const button = el("button", { id, type: "button", class: kind, ...allowed(needs, title) }, label);
   listen(button, "click", async () => {
+    if (reason) return notice(reason);
     button.disabled = true;
     try {
       await run();
@@ -112,6 +117,12 @@ export function action(id, label, run, { kind = "", title } = {}) {
   });
   return button;
 }
+
+// The attributes of a button that needs a role: it stays within the keyboard's reach to give its reason.
+export const allowed = (needs, title) => {
+  const reason = needs && lacks(needs);
+  return reason ? { title: reason, "aria-disabled": "true" } : { title };
+};
 
 export const status = (name) => el("span", { class: `status ${name}` }, name);
 

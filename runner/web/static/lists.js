@@ -27,7 +27,7 @@ export function overview() {
 
 const again = () => dispatchEvent(new Event("look"));
 
-const turn = (id, label, change) => el("button", { id, type: "button", onclick: () => { change(); notice(""); again(); } }, label);
+export const turn = (id, label, change) => el("button", { id, type: "button", onclick: () => { change(); notice(""); again(); } }, label);
 
 function pipelineRow(pipeline) {
   const last = pipeline.last_run;
@@ -65,7 +65,7 @@ export function runButton(pipeline) {
     }
     const run = await ask(`/pipelines/${encodeURIComponent(pipeline.name)}/runs`, { method: "POST", body: { params: {} } });
     location.hash = `#/runs/${run.id}`;
-  }, { kind: "primary", title: `Start a run of ${pipeline.name}` });
+  }, { kind: "primary", title: `Start a run of ${pipeline.name}`, needs: "operator" });
 }
 
 export function pauseButton(pipeline) {
@@ -73,7 +73,7 @@ export function pauseButton(pipeline) {
   const what = pipeline.paused ? "resume" : "pause";
   return action(`pause-${pipeline.name}`, pipeline.paused ? "Resume" : "Pause",
     () => ask(`/pipelines/${encodeURIComponent(pipeline.name)}/${what}`, { method: "POST" }),
-    { title: `${what} the schedule and trigger of ${pipeline.name}` });
+    { title: `${what} the schedule and trigger of ${pipeline.name}`, needs: "operator" });
 }
 
 export function problems(list) {

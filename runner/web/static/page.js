@@ -1,10 +1,12 @@
 // Which view the address names, and when it looks again.
 
 import { ask, el, notice, show } from "./dom.js";
+import { auditView } from "./audit.js";
 import * as lists from "./lists.js";
 import { jobView } from "./job.js";
 import { runView } from "./run.js";
 import { pipelineView } from "./pipeline.js";
+import { introduce, me } from "./role.js";
 
 const LOOK_MS = 4000;
 const main = document.getElementById("main");
@@ -15,6 +17,7 @@ const VIEWS = [
   [/^#?\/?$/, lists.overview],
   [/^#\/runs$/, lists.runs],
   [/^#\/jobs$/, lists.jobs],
+  [/^#\/audit$/, auditView],
   [/^#\/pipelines\/([^/]+)$/, pipelineView],
   [/^#\/runs\/([^/]+)$/, runView],
   [/^#\/jobs\/([^/]+)$/, jobView],
@@ -36,7 +39,7 @@ function open() {
   current = view;
   leave = view.leave ?? (() => {});
   document.querySelectorAll("nav a").forEach((link) => {
-    const here = link.getAttribute("href") === (/^#\/(runs|jobs)/.exec(location.hash)?.[0] ?? "#/");
+    const here = link.getAttribute("href") === (/^#\/(runs|jobs|audit)/.exec(location.hash)?.[0] ?? "#/");
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });
@@ -66,12 +69,22 @@ async function look() {
   }
 }
 
+async function caller() {
+  try {
+    introduce(await ask("/whoami"));
+  } catch {
+    // Asked again with the health; until then buttons are as for an admin, and the service refuses.
+  }
+}
+
 async function health() {
+  if (!me.role) caller();
   const place = document.getElementById("health");
   try {
     const state = await ask("/health/ready");
     const missing = Object.keys(state.missing ?? {});
     const warnings = missing.map((name) => `${name} is missing`);
+    if (!missing.length && state.status !== "ready") warnings.push("the service is not ready");
     if (!missing.length && !state.leader) warnings.push("no active scheduler");
   if (!missing.length && state.leader === "late") warnings.push("the active scheduler is late");
     if (!missing.length && !state.workers) warnings.push("no worker is running");
@@ -90,5 +103,6 @@ addEventListener("hashchange", open);
 addEventListener("look", look);
 setInterval(() => { if (!busy()) look(); }, LOOK_MS);
 setInterval(() => { if (!document.hidden) health(); }, LOOK_MS * 2);
+await caller();
 health();
 open();

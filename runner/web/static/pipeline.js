@@ -1,8 +1,9 @@
 // One pipeline: its steps, its schedule, starting it with parameters or for the past.
 
-import { ago, ask, day, el, facts, notice, status, table } from "./dom.js";
+import { ago, allowed, ask, day, el, facts, notice, status, table } from "./dom.js";
 import { graph } from "./graph.js";
 import { pauseButton, problems, runTable, schedule } from "./lists.js";
+import { lacks } from "./role.js";
 import { HANDLERS } from "./run.js";
 
 const RUNS_A_PIPELINE = "pipeline ";
@@ -93,13 +94,14 @@ function backfillForm(path) {
 function form(id, label, run, fields) {
   return el("form", { id, class: "fields", onsubmit: async (event) => {
     event.preventDefault();
+    if (lacks("operator")) return notice(lacks("operator"));
     try {
       await run(new FormData(event.target));
     } catch (error) {
       notice(error.message);
     }
     dispatchEvent(new Event("look"));
-  } }, fields, el("button", { id: `${id}-go`, class: "primary", type: "submit" }, label));
+  } }, fields, el("button", { id: `${id}-go`, class: "primary", type: "submit", ...allowed("operator") }, label));
 }
 
 function field(id, label, attributes) {

@@ -55,7 +55,7 @@ OURS = os.geteuid()
 def test_our_own_and_root_s_sockets_are_ours(listed):
     for uid in (OURS, 0):
         listed(line(V4, uid=uid))
-        assert caller.is_ours(Connection(*LOCAL))
+        assert caller.whose(Connection(*LOCAL)) in (0, OURS)
 
 
 @pytest.mark.parametrize(
@@ -78,32 +78,32 @@ def test_our_own_and_root_s_sockets_are_ours(listed):
 def test_everything_else_is_not(listed, lines: str):
     listed(lines)
 
-    assert not caller.is_ours(Connection(*LOCAL))
+    assert caller.whose(Connection(*LOCAL)) is None
 
 
 def test_an_ipv4_caller_of_a_listener_of_both_stands_among_those_of_ipv4(listed):
     listed(line(V4, uid=OURS))
     dual = ("::ffff:127.0.0.1", 40000, 0, 0), ("::ffff:127.0.0.1", 8000, 0, 0)
 
-    assert caller.is_ours(Connection(*dual))
+    assert caller.whose(Connection(*dual)) in (0, OURS)
 
 
 def test_an_ipv6_socket_that_calls_over_ipv4_stands_among_those_of_ipv6(listed):
     listed("", line((f"{MAPPED}:9C40", f"{MAPPED}:1F40"), uid=OURS))
 
-    assert caller.is_ours(Connection(*LOCAL))
+    assert caller.whose(Connection(*LOCAL)) in (0, OURS)
 
 
 def test_ipv6_is_read_in_the_kernel_s_order(listed):
     listed("", line((f"{V6}:9C40", f"{V6}:1F40"), uid=OURS))
 
-    assert caller.is_ours(Connection(("::1", 40000, 0, 0), ("::1", 8000, 0, 0)))
+    assert caller.whose(Connection(("::1", 40000, 0, 0), ("::1", 8000, 0, 0))) in (0, OURS)
 
 
 def test_a_connection_that_is_gone_after_the_look_is_nobody_s(listed):
     listed(line(V4, uid=OURS))
 
-    assert not caller.is_ours(Connection(*LOCAL, later=("127.0.0.1", 40001)))
+    assert caller.whose(Connection(*LOCAL, later=("127.0.0.1", 40001))) is None
 
 
 def test_a_machine_without_ipv6_or_without_proc_is_no_error(
@@ -111,10 +111,10 @@ def test_a_machine_without_ipv6_or_without_proc_is_no_error(
 ):
     (tmp_path / "tcp").write_text(HEAD + line(V4, uid=OURS))
     monkeypatch.setattr(caller, "_TABLES", (tmp_path / "tcp", tmp_path / "tcp6"))
-    assert caller.is_ours(Connection(*LOCAL))
+    assert caller.whose(Connection(*LOCAL)) in (0, OURS)
 
     monkeypatch.setattr(caller, "_TABLES", (tmp_path / "none",))
-    assert not caller.is_ours(Connection(*LOCAL))
+    assert caller.whose(Connection(*LOCAL)) is None
 
 
 @pytest.mark.parametrize("torn", ["", line(V4, uid=OURS) + line(V4, uid=OURS)])
@@ -132,4 +132,4 @@ def test_a_table_that_changed_while_it_was_read_is_read_again(
 
     monkeypatch.setattr(caller, "_TABLES", (Table(),))
 
-    assert caller.is_ours(Connection(*LOCAL))
+    assert caller.whose(Connection(*LOCAL)) in (0, OURS)

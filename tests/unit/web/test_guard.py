@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.web.access import is_loopback, name_of, session_value
+from headrace.web.access import is_loopback, name_of
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,3 @@ def test_loopback_addresses_are_told(host: str):
 )
 def test_addresses_that_others_reach_are_told(host: str):
     assert not is_loopback(host)
-
-
-def test_a_session_proves_its_token_and_no_other():
-    assert session_value("one") == session_value("one")
-    assert session_value("one") != session_value("two")
-    assert "one" not in session_value("one")

@@ -1,0 +1,107 @@
+"""The audit trail: a row for each change that somebody asks for, and for refusals."""
+
+import logging
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from headrace.engine.access.tokens import without_tokens
+from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.model.caller import Deed, Role, Via
+from headrace.model.ids import first_id_of, new_id
+from headrace.observe.redaction import redacted
+from headrace.store.database import Row, Transaction
+
+log = logging.getLogger("headrace.audit")
+
+# A path is cut there, and ends with …; the longest of ours has a tenth of it.
+_LONGEST_PATH = 1000
+_BATCH = 5000
+
+
+def begin(database: Transaction, deed: Deed) -> UUID:
+    """Write down what somebody is about to do, and return the row's id for `end`.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer; then the deed must not be done.
+    """
+    deed_id = new_id()
+    database.rows("begin_deed", id=deed_id, **columns(deed))
+    return deed_id
+
+
+def end(database: Transaction, deed_id: UUID, *, done: bool, status: int) -> None:
+    """Write down what came of it. Where that cannot be written, the row says `begun` for ever."""
+    try:
+        database.rows("end_deed", id=deed_id, outcome="done" if done else "failed", status=status)
+    except StoreUnavailable as error:
+        log.warning("the outcome of %s is not in the audit trail: %s", deed_id, error)
+
+
+@contextmanager
+def audited(database: Transaction, action: str, path: str) -> Iterator[None]:
+    """Write down what this process does to an installation, as its operating system's user.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer; nothing was done.
+    """
+    deed = Deed(
+        user_name(os.geteuid()), Via.COMMAND, Role.ADMIN, action, path, socket.gethostname()
+    )
+    deed_id = begin(database, deed)
+    try:
+        yield
+    except BaseException as error:
+        status = error.exit_code if isinstance(error, HeadraceError) else 1
+        end(database, deed_id, done=False, status=status)
+        raise
+    end(database, deed_id, done=True, status=0)
+
+
+def columns(deed: Deed) -> Row:
+    """Return a deed as the table has it."""
+    path = redacted(without_tokens(deed.path))
+    if len(path) > _LONGEST_PATH:
+        path = f"{path[: _LONGEST_PATH - 1]}…"
+    return {
+        "actor": deed.actor,
+        "via": deed.via,
+        "role": deed.role,
+        "action": deed.action,
+        "path": path,
+        "address": deed.address,
+    }
+
+
+def user_name(uid: int) -> str:
+    """Return what the operating system calls a user."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user id {uid}"
+
+
+def delete_expired(database: Transaction, retention_s: float | None) -> int:
+    """Forget sessions that are over, and what of the trail is older than the retention.
+
+    Tokens that were revoked before go, too. Returns the number of the trail's rows that are gone.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
+    """
+    database.rows("forget_sessions")
+    if retention_s is None:
+        return 0
+    before = first_id_of(max(0.0, time.time() - retention_s))
+    deleted = 0
+    while True:
+        (done,) = database.rows("prune_audit", before=before, limit=_BATCH)
+        deleted += int(done["rows"])
+        if done["rows"] < _BATCH:
+            break
+    database.rows("prune_tokens", older_than_s=retention_s)
+    return deleted

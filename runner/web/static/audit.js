@@ -1,0 +1,29 @@
+// Who did what: each change, and each refusal.
+
+import { ago, ask, el, table } from "./dom.js";
+import { turn } from "./lists.js";
+
+export function auditView() {
+  const pages = [null];
+  return {
+    async look() {
+      const query = new URLSearchParams({ limit: "50" });
+      if (pages.at(-1)) query.set("cursor", pages.at(-1));
+      const answer = await ask(`/audit?${query}`);
+      return [
+        el("h1", {}, "Audit"),
+        table("Audit", ["When", "Who", "Role", "Action", "Outcome", "From", "Path"], answer.items.map((row) => [
+          ago(row.at), row.actor, row.role ?? "", row.action, outcome(row), row.address ?? "", el("code", {}, row.path),
+        ]), "Nothing was changed or refused yet."),
+        el("div", { class: "actions" },
+          pages.length > 1 && turn("newer", "Newer", () => pages.pop()),
+          answer.next && turn("older", "Older", () => pages.push(answer.next))),
+      ];
+    },
+  };
+}
+
+function outcome(row) {
+  const color = { done: "good", refused: "failed", failed: "failed" }[row.outcome];
+  return el("span", { class: color }, row.outcome, row.status ? ` (${row.status})` : "", row.count > 1 ? `, ${row.count} times` : "");
+}
