@@ -64,7 +64,9 @@ def audited(database: Transaction, action: str, path: str) -> Iterator[None]:
 
 def columns(deed: Deed) -> Row:
     """Return a deed as the table has it."""
-    path = redacted(without_tokens(deed.path))
+    # An argument of a command may be no text.
+    path = deed.path.encode("utf-8", "backslashreplace").decode()
+    path = redacted(without_tokens(path))
     if len(path) > _LONGEST_PATH:
         path = f"{path[: _LONGEST_PATH - 1]}…"
     return {
