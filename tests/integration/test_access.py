@@ -57,7 +57,8 @@ def write_the_rest(client: TestClient) -> None:
 
 
 def sign_in(client: TestClient, token: str) -> httpx.Response:
-    return client.post("/sign-in", data={"token": token}, follow_redirects=False)
+    answer: httpx.Response = client.post("/sign-in", data={"token": token}, follow_redirects=False)
+    return answer
 
 
 # -- the walk -------------------------------------------------------------------------
@@ -85,7 +86,8 @@ def call(client: TestClient, method: str, path: str, token: str) -> int:
     for part, value in PARTS.items():
         asked = asked.replace(part, value)
     body = BODIES.get((method, path))
-    return client.request(method, asked, json=body, headers=bearer(token)).status_code
+    status: int = client.request(method, asked, json=body, headers=bearer(token)).status_code
+    return status
 
 
 def test_every_route_declares_the_role_that_it_takes(client: TestClient):

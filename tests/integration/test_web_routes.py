@@ -463,6 +463,8 @@ def test_the_openapi_description_has_every_route_of_the_api(client: TestClient):
         "/health/live",
         "/health/ready",
         "/metrics",
+        "/audit",
+        "/whoami",
     }
 
 
