@@ -24,7 +24,6 @@ from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
-from headrace.jobs.http.urls import without_query
 from headrace.jobs.others.statements import run_other
 from headrace.jobs.remote.locations import is_remote
 from headrace.jobs.remote.remote_files import fetched, refuse_remote
@@ -33,6 +32,7 @@ from headrace.jobs.statements.user_sql import run_statements, written_script
 from headrace.jobs.tables.row_forecast import Looking
 from headrace.model.connection import PRODUCTS
 from headrace.model.forecast import Forecast
+from headrace.outbound.urls import without_query
 from headrace.template import Preview, RenderedSql
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
 from headrace.jobs.http.decompression import unpacked, unpackers
+from headrace.outbound.failures import reason_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -61,9 +62,3 @@ def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
                 yield piece
     except (HTTPError, OSError) as error:
         raise JobFailure(f"{place}: the answer broke off: {reason_of(error)}") from None
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error of the library without the objects that it names."""
-    text = str(error.args[-1] if error.args else error)
-    return text.rpartition("object at ")[2].partition(">: ")[2] or text

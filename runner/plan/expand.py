@@ -84,6 +84,8 @@ def expand(  # noqa: PLR0913 - what a plan is made of
         timezone=str(variables["run"]["logical_date"].tzinfo),
         concurrency=pipeline.concurrency,
         jobs=tuple(_in_order(pipeline, rendered, defaults)),
+        notify=pipeline.notify,
+        expected=pipeline.expectations(),
     )
 
 

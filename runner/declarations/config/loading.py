@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from headrace.declarations.config.environment import overrides, variable_problem
+from headrace.declarations.config.notifications import notification_faults, notification_settings
 from headrace.declarations.config.references import References
 from headrace.declarations.config.secrets import secret_values, withheld_and_secret
 from headrace.declarations.config.settings import Settings
@@ -148,6 +149,8 @@ class _Loading:
                     path, "bad-duration", '"timeout" must be more than 0s', "use 1s or more"
                 )
         self._check_connections()
+        for fault in notification_faults(self._data):
+            self._report(*fault)
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -263,6 +266,7 @@ class _Loading:
             config_file=self._file,
             withheld=self._withheld,
             secrets=self._secrets,
+            **notification_settings(value),
         )
 
     def _connections(self, project: Path) -> dict[str, NamedConnection]:

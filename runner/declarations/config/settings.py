@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.jobapi.folders import CODE, Folders, folders_of_code
 from headrace.model.connection import NamedConnection
+from headrace.model.notifications import Notifications, Notify
 from headrace.model.retry import RetryPolicy
 
 _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
@@ -37,6 +38,8 @@ class Settings:
     `storage` has the object stores and SFTP servers that they may reach, with what opens them,
     `job_packages` are those beside `jobs/` that a dotted path may lead into, `hooks` the modules
     whose functions are called around each attempt.
+    `notify` is the rule of pipelines that have none; links in `notifications` begin with
+    `public_url`.
     `withheld` are the variables that the file takes for itself, `secrets` what those of them hold
     that nobody is to see.
     Whatever may hold a secret is left out of `repr`.
@@ -68,6 +71,9 @@ class Settings:
     output_folders: tuple[Path, ...] | None = None
     job_packages: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
+    public_url: str | None = None
+    notify: Notify | None = None
+    notifications: Notifications = Notifications()
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"

@@ -25,7 +25,7 @@ class Pruned:
 def prune(database: Database, older_than_s: float) -> Pruned:
     """Delete runs and jobs that ended more than `older_than_s` seconds ago, by PostgreSQL's clock.
 
-    Their attempts, dependencies and logs go with them, and plans that no run is of any more. What
+    Their attempts, dependencies, notifications and logs go with them, and plans that no run is of. What
     has not ended stays, and so does what something unfinished still waits for.
 
     Raises:
@@ -52,6 +52,7 @@ def prune(database: Database, older_than_s: float) -> Pruned:
     _in_batches(jobs, _JOBS_A_BATCH)
     database.rows("prune_attempts", older_than_s=older_than_s)
     database.rows("prune_plans", older_than_s=older_than_s)
+    database.rows("prune_notifications", older_than_s=older_than_s)
     return pruned
 
 
