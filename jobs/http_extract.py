@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import with_query, without_query
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.copying.csv_file import CsvFile
@@ -27,8 +29,6 @@ from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.request_values import Scalar, body_of, query_pairs
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.jobs.transfer.request_watermark import AskedGiven, AskedSince, RequestWatermark
-from headrace.outbound.allowed_hosts import AllowedHosts
-from headrace.outbound.urls import with_query, without_query
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.declared_columns import Columns
@@ -32,7 +33,6 @@ from headrace.jobs.statements.user_sql import run_statements, written_script
 from headrace.jobs.tables.row_forecast import Looking
 from headrace.model.connection import PRODUCTS
 from headrace.model.forecast import Forecast
-from headrace.outbound.urls import without_query
 from headrace.template import Preview, RenderedSql
 
 if TYPE_CHECKING:

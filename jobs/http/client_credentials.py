@@ -10,10 +10,10 @@ from urllib.parse import quote_plus, urlencode
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.http.request import NoData, Request, fetch, refuse_request
 from headrace.model import exact_json
-from headrace.outbound.allowed_hosts import AllowedHosts
-from headrace.outbound.urls import without_query
 
 AuthGiven = dict[str, Any]
 _KIND = "oauth2_client_credentials"

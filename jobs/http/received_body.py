@@ -5,8 +5,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
+from headrace.jobapi.outbound.failures import reason_of
 from headrace.jobs.http.decompression import unpacked, unpackers
-from headrace.outbound.failures import reason_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -84,8 +84,6 @@ def expand(  # noqa: PLR0913 - what a plan is made of
         timezone=str(variables["run"]["logical_date"].tzinfo),
         concurrency=pipeline.concurrency,
         jobs=tuple(_in_order(pipeline, rendered, defaults)),
-        notify=pipeline.notify,
-        expected=pipeline.expectations(),
     )
 
 

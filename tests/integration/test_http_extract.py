@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
+from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.http_extract import HttpExtract
 from headrace.observe import redaction
-from headrace.outbound.allowed_hosts import HostRefused
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server
 

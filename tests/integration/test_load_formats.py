@@ -20,8 +20,8 @@ from sqlalchemy import Engine, event
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
+from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.load_file import LoadFile
-from headrace.outbound.allowed_hosts import HostRefused
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.http import Answered, http_server
 

@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from headrace.declarations.source import KeyPath
 from headrace.errors import HeadraceError
 from headrace.errors.suggestions import did_you_mean
+from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
+from headrace.jobapi.outbound.urls import checked, port_of
 from headrace.model.duration import parse_duration_s
 from headrace.model.notifications import (
     DEFAULT_KINDS,
@@ -21,8 +23,6 @@ from headrace.model.notifications import (
     Notify,
     Receiver,
 )
-from headrace.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
-from headrace.outbound.urls import checked, port_of
 
 # Where in the file, a code, what is wrong, and what to do.
 Fault = tuple[KeyPath, str, str, str]

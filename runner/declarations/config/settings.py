@@ -73,7 +73,7 @@ class Settings:
     hooks: tuple[str, ...] = ()
     public_url: str | None = None
     notify: Notify | None = None
-    notifications: Notifications = Notifications()
+    notifications: Notifications = field(default_factory=Notifications)
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"

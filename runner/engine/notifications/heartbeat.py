@@ -5,10 +5,10 @@ import threading
 import time
 
 from headrace.errors import HeadraceError
+from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
+from headrace.jobapi.outbound.http_call import Call, call
 from headrace.model.notifications import Heartbeat
 from headrace.observe.redaction import redacted
-from headrace.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
-from headrace.outbound.http_call import Call, call
 from headrace.queue.sender import Sender
 from headrace.store.database import Database
 

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from headrace.engine.notifications.messages import message_of
 from headrace.engine.notifications.sending import SEND_S, send
 from headrace.errors import StoreUnavailable
+from headrace.jobapi.outbound.failures import SendFailed
 from headrace.model.notifications import Notifications
 from headrace.observe.redaction import redacted
-from headrace.outbound.failures import SendFailed
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, Row
 
 log = logging.getLogger("headrace.daemon")
 
-# How long nobody else takes a notification that is being sent: longer than a send may take. Tests may
-# shorten it.
+# How long nobody else takes a notification that is being sent: longer than a send may take. Tests
+# may shorten it.
 CLAIM_S = float(os.environ.get("HEADRACE_NOTIFICATION_CLAIM_S", "60"))
 _LONGEST_DELAY_S = 900.0
 _MOST_ERROR = 1000

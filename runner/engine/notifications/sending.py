@@ -7,11 +7,11 @@ from headrace.declarations.config.notifications import SMTP_PORTS, mail_url
 from headrace.engine.notifications import forms
 from headrace.engine.notifications.messages import Message
 from headrace.errors import HeadraceError
+from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
+from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.http_call import Call, call
+from headrace.jobapi.outbound.mail import MailServer, send_mail
 from headrace.model.notifications import Notifications, Receiver
-from headrace.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
-from headrace.outbound.failures import SendFailed
-from headrace.outbound.http_call import Call, call
-from headrace.outbound.mail import MailServer, send_mail
 
 # Of a send in all, so that it has ended before another daemon may take over what it sends.
 SEND_S = 30.0

@@ -25,8 +25,8 @@ class Pruned:
 def prune(database: Database, older_than_s: float) -> Pruned:
     """Delete runs and jobs that ended more than `older_than_s` seconds ago, by PostgreSQL's clock.
 
-    Their attempts, dependencies, notifications and logs go with them, and plans that no run is of. What
-    has not ended stays, and so does what something unfinished still waits for.
+    Their attempts, dependencies and logs go with them, plans that no run is of any more, and
+    notifications. What has not ended stays, and so does what something unfinished waits for.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.

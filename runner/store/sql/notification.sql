@@ -80,7 +80,7 @@ SELECT m.id, m.pipeline, late.key AS step, late.value ->> 'rule' AS rule,
 -- Of a run that could not be made: no row of it ends.
 WITH failing AS (
     SELECT * FROM json_to_recordset(:failures::json)
-           AS failing (pipeline text, receivers text[], content jsonb)
+        AS failing (pipeline text, receivers text[], content jsonb)
 ), alarmed AS (
     INSERT INTO headrace.alarm AS known (pipeline, failures)
     SELECT pipeline, count(*) FROM failing GROUP BY pipeline ORDER BY pipeline

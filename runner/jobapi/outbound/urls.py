@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 from headrace.errors import JobFailure
-from headrace.outbound.allowed_hosts import plain_host
+from headrace.jobapi.outbound.allowed_hosts import plain_host
 
 _PORTS = {"http": 80, "https": 443}
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))

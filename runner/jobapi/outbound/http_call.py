@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 from headrace.errors import HeadraceError
-from headrace.outbound.allowed_hosts import AllowedHosts
-from headrace.outbound.deadline import Deadline
-from headrace.outbound.failures import SendFailed, reason_of
-from headrace.outbound.urls import checked, host_header, port_of, target_of
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.deadline import Deadline
+from headrace.jobapi.outbound.failures import SendFailed, reason_of
+from headrace.jobapi.outbound.urls import checked, host_header, port_of, target_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -69,7 +69,7 @@ def _sent(request: Call, url: SplitResult, address: str, wait_s: float) -> "Base
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
     # It brings urllib3, which most programs do not need.
-    from headrace.outbound.pinned_connection import pool_to
+    from headrace.jobapi.outbound.pinned_connection import pool_to
 
     pool: Any = pool_to(url, address)
     try:

@@ -2,7 +2,7 @@
 
 import time
 
-from headrace.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import SendFailed
 
 # Of one wait for the other side.
 _STEP_S = 10.0

@@ -10,9 +10,9 @@ from email.message import EmailMessage
 from typing import Any
 
 from headrace.errors import HeadraceError
-from headrace.outbound.allowed_hosts import AllowedHosts, plain_host
-from headrace.outbound.deadline import Deadline
-from headrace.outbound.failures import SendFailed
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, plain_host
+from headrace.jobapi.outbound.deadline import Deadline
+from headrace.jobapi.outbound.failures import SendFailed
 
 # What a server says of one message, not of itself.
 _REFUSED = range(500, 600)
