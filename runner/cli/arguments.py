@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
     commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_parts, _files, _runs, _listings, _interventions, _rest):
+    for add in (_parts, _files, _runs, _listings, _interventions, _notifications, _rest):
         add(_Group(commands))
     return main
 
@@ -251,6 +251,28 @@ def _interventions(group: _Group) -> None:
     )
 
 
+def _notifications(group: _Group) -> None:
+    notify = group.add("notify", "notifying:notify", "send a notification on trial", json=True)
+    notify.add_argument(
+        "--test",
+        required=True,
+        metavar="RECEIVER",
+        help="receiver of notifications.receivers in the configuration",
+    )
+    listed = group.add(
+        "notifications",
+        "notifying:notifications",
+        "list notifications and whether they were sent, newest first",
+        json=True,
+    )
+    listed.add_argument("--status", help="pending, sent, given_up")
+    listed.add_argument("--receiver", metavar="NAME", help="only to this receiver")
+    listed.add_argument("--pipeline", metavar="NAME", help="only of this pipeline")
+    listed.add_argument(
+        "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
+    )
+
+
 def _rest(group: _Group) -> None:
     db = group.add("db", "db:db", "upgrade the control database, or print its URL")
     db.add_argument(
@@ -264,4 +286,5 @@ COMMANDS = (
     *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
     *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
     *("top", "retry", "cancel", "pause", "resume", "prune", "db"),
+    *("notify", "notifications"),
 )

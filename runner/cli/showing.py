@@ -7,6 +7,7 @@ from uuid import UUID
 
 from headrace.cli.installation_access import installation, settings_of
 from headrace.cli.live_bar import progress_text
+from headrace.cli.notifying import list_notifications, notifications_of
 from headrace.cli.printing import (
     clock,
     elapsed,
@@ -84,8 +85,9 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     jobs = headrace.with_progress(headrace.database.rows("jobs_of_run", run_id=run["id"]))
     parent = headrace.database.row("parent_of_run", id=run["id"])
     upstream = headrace.database.rows("upstream_of_run", id=run["id"])
+    told = notifications_of(headrace, run["id"])
     if as_json:
-        around = {"parent": parent, "upstream": upstream}
+        around = {"parent": parent, "upstream": upstream, "notifications": told}
         print_json({**public(run), **around, "jobs": [public(job) for job in jobs]})
         return
     _fields(run, ("id", "pipeline", "status", "trigger", "logical_date", "params", "version"))
@@ -115,6 +117,10 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     )
     _list_progress(jobs)
     _list_children(headrace, run["id"])
+    for step, late in (run["late"] or {}).items():
+        what = f"step {step}" if step else "the run"
+        print(f"{'late':14} {what}: its {late['rule']} passed at {late['since']}")
+    list_notifications(told)
     for job in jobs:
         if job["error"] and job["status"] != "completed":
             _block(f"error of {job['step']}", job["error"])

@@ -5,8 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from email.errors import MessageError
-from email.headerregistry import Address
-from email.utils import parseaddr
+from email.headerregistry import HeaderRegistry
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -35,6 +34,7 @@ _OWN_HEADERS = re.compile(
     r"host|content-(length|type|encoding)|transfer-encoding|connection|webhook-.*", re.IGNORECASE
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HEADERS = HeaderRegistry()
 _SHORTEST_INTERVAL_S = 1.0
 _KEY_BYTES = range(24, 65)
 
@@ -200,14 +200,15 @@ def _mail_faults(data: Mapping[str, Any], at: KeyPath, allowed: AllowedHosts) ->
 
 def _is_address(text: str) -> bool:
     """Return whether a text is one address: what follows a line break would be another header."""
-    _name, address = parseaddr(text, strict=True)
-    if _CONTROL.search(text) or not address.isascii() or address.count("@") != 1:
+    if _CONTROL.search(text):
         return False
     try:
-        Address(addr_spec=address)
+        header: Any = _HEADERS("to", text)
+        (address,) = header.addresses
     except (MessageError, ValueError, IndexError):
         return False
-    return True
+    whole = address.username and address.domain and address.addr_spec.isascii()
+    return bool(whole) and not header.defects
 
 
 def _duration_faults(data: Mapping[str, Any], at: KeyPath, key: str) -> Iterator[Fault]:

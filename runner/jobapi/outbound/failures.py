@@ -1,6 +1,11 @@
 """Failures of sends: whether another try can help, and an error's text without what it names."""
 
+import re
+
 from headrace.errors import HeadraceError
+
+# As urllib3 begins: `<….HTTPConnection object at 0x…>: `, or `HTTPConnection(host='…', port=…): `.
+_OBJECT = re.compile(r"^(.* object at [^>]*>|\w+\(host=[^)]*\)): ")
 
 
 class SendFailed(HeadraceError):
@@ -29,4 +34,4 @@ class SendFailed(HeadraceError):
 def reason_of(error: BaseException) -> str:
     """Return an error of the library without the objects that it names."""
     text = str(error.args[-1] if error.args else error)
-    return text.rpartition("object at ")[2].partition(">: ")[2] or text
+    return _OBJECT.sub("", text, count=1)
