@@ -23,8 +23,9 @@ from headrace.store.database import Database, Row
 log = logging.getLogger("headrace.daemon")
 
 # How long nobody else takes a notification that is being sent: longer than a send may take. Tests
-# may shorten it.
-CLAIM_S = float(os.environ.get("HEADRACE_NOTIFICATION_CLAIM_S", "60"))
+# may shorten it by a variable.
+_CLAIM_S = "60"
+_CLAIM_VARIABLE = "HEADRACE_NOTIFICATION_CLAIM_S"
 _LONGEST_DELAY_S = 900.0
 _MOST_ERROR = 1000
 # Sends under way at once, each to another receiver.
@@ -38,6 +39,7 @@ class Outbox:
         self._database = database
         self._settings = settings
         self._public_url = public_url
+        self._claim_s = float(os.environ.get(_CLAIM_VARIABLE, _CLAIM_S))
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Thread] = {}
         self._away: set[str] = set()
@@ -57,7 +59,7 @@ class Outbox:
             "claim_notifications",
             busy=busy,
             most=max(0, _MOST_SENDS - len(busy)),
-            claim_s=CLAIM_S,
+            claim_s=self._claim_s,
             term=term,
         )
         for row in rows:
@@ -97,7 +99,7 @@ class Outbox:
         """Return whether the receiver was reached."""
         receiver = self._settings.receivers.get(row["receiver"])
         # Paused since, perhaps: another daemon may have it.
-        if time.monotonic() - claimed_at > max(CLAIM_S - SEND_S, CLAIM_S / 2):
+        if time.monotonic() - claimed_at > max(self._claim_s - SEND_S, self._claim_s / 2):
             return False
         try:
             if receiver is None:
