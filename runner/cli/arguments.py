@@ -260,8 +260,8 @@ def _notifications(group: _Group) -> None:
         help="receiver of notifications.receivers in the configuration",
     )
     listed = group.add(
-        "notifications",
-        "notifying:notifications",
+        "outbox",
+        "notifying:outbox",
         "list notifications and whether they were sent, newest first",
         json=True,
     )
@@ -286,5 +286,5 @@ COMMANDS = (
     *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
     *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
     *("top", "retry", "cancel", "pause", "resume", "prune", "db"),
-    *("notify", "notifications"),
+    *("notify", "outbox"),
 )

@@ -1,7 +1,7 @@
-"""`headrace notify`, `headrace notifications`: receivers on trial, and the outbox."""
+"""`headrace notify`, `headrace outbox`: receivers on trial, and the outbox."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def _shown(error: Exception) -> str:
     return redacted(str(error))
 
 
-def notifications(given: argparse.Namespace) -> int:
+def outbox(given: argparse.Namespace) -> int:
     """List notifications, newest first."""
     if given.status is not None and given.status not in _STATUSES:
         hint = did_you_mean(given.status, _STATUSES, listed_as="it is one of")
@@ -97,8 +97,11 @@ def notifications_of(headrace: "Headrace", run_id: "UUID") -> list[dict[str, Any
     return headrace.database.rows("notifications_of_run", run_id=run_id)
 
 
-def list_notifications(rows: Sequence[dict[str, Any]]) -> None:
-    """Print who was told of a run; nothing where nobody was to be."""
+def show_lateness(run: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Print what of a run has been late, and who was told of it."""
+    for step, late in (run["late"] or {}).items():
+        what = f"step {step}" if step else "the run"
+        print(f"{'late':14} {what}: its {late['rule']} passed at {late['since']}")
     if not rows:
         return
     print()

@@ -14,7 +14,7 @@ import pytest
 
 from headrace.engine.notifications import sending
 from headrace.engine.notifications.messages import Message, trial_message
-from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import NotSent
 from headrace.model.notifications import Notifications, Receiver
 from tests.support.http import Answered, HttpServer, http_server
 from tests.support.mail import mail_server
@@ -55,8 +55,8 @@ def webhook(server: HttpServer, path: str = "/x", **more: Any) -> Receiver:
     return Receiver("pager", "webhook", server.url(path), **more)
 
 
-def failed(receiver: Receiver, **settings: Any) -> SendFailed:
-    with pytest.raises(SendFailed) as caught:
+def failed(receiver: Receiver, **settings: Any) -> NotSent:
+    with pytest.raises(NotSent) as caught:
         send(receiver, **settings)
     return caught.value
 

@@ -100,9 +100,9 @@ def test_ends_of_runs_are_told_on_a_server_of_another_major_version(
     assert "pager" in shown.out
     (told,) = headrace("show", failed["id"], "--json").json["notifications"]
     assert (told["kind"], told["receiver"], told["status"]) == ("failure", "pager", "sent")
-    assert "failure" in headrace("notifications").out
-    assert headrace("notifications", "--status", "lost").code == 2
+    assert "failure" in headrace("outbox").out
+    assert headrace("outbox", "--status", "lost").code == 2
 
 
 def listed(headrace: Headrace) -> list[dict[str, str]]:
-    return list(headrace("notifications", "--json").json["items"])
+    return list(headrace("outbox", "--json").json["items"])

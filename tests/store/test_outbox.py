@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -72,7 +71,7 @@ def outbox(rows: Rows) -> Outbox:
 
 
 @pytest.fixture
-def leading(rows: Rows) -> Iterator[Database]:
+def leading(rows: Rows) -> Database:
     rows.database.rows("acquire_lease", holder="one", lease_s=600.0)
     return rows.database
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.declarations.config import Settings
-from headrace.declarations.config.notifications import unknown_receivers
+from headrace.declarations.config.notifications import notify_of, unknown_receivers
 from headrace.declarations.draft import Draft, Finding
 
 
@@ -23,7 +23,9 @@ def somebody_is_told(
     own = data.get("notify")
     if not isinstance(own, dict) or "to" in own:
         return
-    above = any((layer.get("notify") or {}).get("to") for layer in outer)
-    if not above and settings.notify is None:
+    base = settings.notify
+    layers: list[Mapping[str, Any] | None] = [{"to": base.to}] if base else []
+    layers += [layer["notify"] for layer in outer if "notify" in layer]
+    if notify_of(*layers, own) is None:
         message = "`notify` names no receiver, and neither does a _defaults.yaml or config.yaml"
         yield Finding(("notify",), "missing-key", message, "add `to: [name]`", True)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from headrace.engine.notifications.messages import message_of
 from headrace.engine.notifications.sending import SEND_S, send
 from headrace.errors import StoreUnavailable
-from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import NotSent
 from headrace.model.notifications import Notifications
 from headrace.observe.redaction import redacted
 from headrace.store.crash_points import crash_point
@@ -103,12 +103,12 @@ class Outbox:
             return False
         try:
             if receiver is None:
-                raise SendFailed(
+                raise NotSent(
                     f'there is no receiver "{row["receiver"]}" in config.yaml any more'
                     " (notifications.receivers)"
                 )
             told = send(message_of(row, self._public_url), receiver, self._settings)
-        except SendFailed as error:
+        except NotSent as error:
             self._note_failure(row, error)
             return False
         crash_point("notification-sent")
@@ -121,7 +121,7 @@ class Outbox:
             self._database.rows("hurry_notifications", receiver=row["receiver"])
         return True
 
-    def _note_failure(self, row: Row, error: SendFailed) -> None:
+    def _note_failure(self, row: Row, error: NotSent) -> None:
         why = redacted(str(error))[:_MOST_ERROR]
         if error.is_final or row["age_s"] >= self._settings.give_up_after_s:
             self._end(row, "given_up", why)

@@ -8,7 +8,7 @@ from headrace.engine.notifications import forms
 from headrace.engine.notifications.messages import Message
 from headrace.errors import HeadraceError
 from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
-from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import NotSent
 from headrace.jobapi.outbound.http_call import Call, call
 from headrace.jobapi.outbound.mail import MailServer, send_mail
 from headrace.model.notifications import Notifications, Receiver
@@ -21,17 +21,17 @@ def send(message: Message, receiver: Receiver, settings: Notifications) -> str |
     """Send a message; returns what is to be told though it was accepted.
 
     Raises:
-        SendFailed: It did not arrive, as far as is known.
+        NotSent: It did not arrive, as far as is known.
     """
     allowed = AllowedHosts(settings.allowed_hosts, OF_NOTIFICATIONS)
     try:
         if receiver.type == "email":
             return _mail(message, receiver, allowed)
         _post(message, receiver, allowed)
-    except SendFailed:
+    except NotSent:
         raise
     except HeadraceError as error:
-        raise SendFailed(str(error)) from None
+        raise NotSent(str(error)) from None
     return None
 
 

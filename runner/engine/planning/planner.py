@@ -66,10 +66,12 @@ class Planner:
             referring=self._registry.referring,
             in_sql=self._registry.in_sql,
         )
-        jobs = tuple(self._with_params(job, plan.params) for job in plan.jobs)
+        return self._whole(plan, pipeline)
+
+    def _whole(self, plan: Plan, pipeline: Pipeline) -> Plan:
         return replace(
             plan,
-            jobs=jobs,
+            jobs=tuple(self._with_params(job, plan.params) for job in plan.jobs),
             folder=self._pipelines.folder_of(pipeline),
             notify=pipeline.notify,
             expected=pipeline.expectations(),

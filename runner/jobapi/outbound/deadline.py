@@ -2,7 +2,7 @@
 
 import time
 
-from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import NotSent
 
 # Of one wait for the other side.
 _STEP_S = 10.0
@@ -19,9 +19,9 @@ class Deadline:
         """Return how long the next wait for a host may take.
 
         Raises:
-            SendFailed: No time is left.
+            NotSent: No time is left.
         """
         left_s = self._end - time.monotonic()
         if left_s <= 0:
-            raise SendFailed(f"{host} took longer than {self._seconds:g} s")
+            raise NotSent(f"{host} took longer than {self._seconds:g} s")
         return min(_STEP_S, left_s)

@@ -8,7 +8,7 @@ from headrace.errors import HeadraceError
 _OBJECT = re.compile(r"^(.* object at [^>]*>|\w+\(host=[^)]*\)): ")
 
 
-class SendFailed(HeadraceError):
+class NotSent(HeadraceError):
     """What was to be sent did not arrive, as far as is known.
 
     `is_outage`: the receiver as a whole is away, not this one message refused. `is_final`: no

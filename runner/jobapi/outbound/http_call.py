@@ -9,7 +9,7 @@ from urllib.parse import SplitResult
 from headrace.errors import HeadraceError
 from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
 from headrace.jobapi.outbound.deadline import Deadline
-from headrace.jobapi.outbound.failures import SendFailed, reason_of
+from headrace.jobapi.outbound.failures import NotSent, reason_of
 from headrace.jobapi.outbound.urls import checked, host_header, port_of, target_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def call(request: Call, allowed: AllowedHosts, seconds: float) -> None:
     """Make the request, at one of the host's addresses that are allowed.
 
     Raises:
-        SendFailed: There was no answer, or another than 2xx. Redirects are not followed.
+        NotSent: There was no answer, or another than 2xx. Redirects are not followed.
     """
     deadline = Deadline(seconds)
     try:
@@ -45,13 +45,13 @@ def call(request: Call, allowed: AllowedHosts, seconds: float) -> None:
         host = host_header(url)
         addresses = allowed.addresses(url.hostname or "", port_of(url))
     except HeadraceError as error:
-        raise SendFailed(str(error)) from None
+        raise NotSent(str(error)) from None
     for position, address in enumerate(addresses, 1):
         try:
             answer = _sent(request, url, address, deadline.step_s(host))
         except _Unconnected as error:
             if position == len(addresses):
-                raise SendFailed(f"{host} cannot be reached: {error}") from None
+                raise NotSent(f"{host} cannot be reached: {error}") from None
             continue
         try:
             _judge(answer, host)
@@ -91,25 +91,25 @@ def _sent(request: Call, url: SplitResult, address: str, wait_s: float) -> "Base
     except (NewConnectionError, ConnectTimeoutError) as error:
         raise _Unconnected(reason_of(error)) from None
     except (HTTPError, OSError, ValueError) as error:
-        raise SendFailed(f"{host_header(url)} gave no answer: {reason_of(error)}") from None
+        raise NotSent(f"{host_header(url)} gave no answer: {reason_of(error)}") from None
     finally:
         pool.close()
     return answer
 
 
 def _judge(answer: "BaseHTTPResponse", host: str) -> None:
-    """Raise SendFailed unless the answer says that the request was accepted."""
+    """Raise NotSent unless the answer says that the request was accepted."""
     status = answer.status
     if 200 <= status < 300:
         return
     said = f"{host} answered {status} {answer.reason or ''}".rstrip()
     if 300 <= status < 400:
-        raise SendFailed(f"{said}: redirects are not followed; configure the URL that it leads to")
+        raise NotSent(f"{said}: redirects are not followed; configure the URL that it leads to")
     told = b""
     with suppress(Exception):  # Whatever is wrong with it, the status says enough.
         told = answer.read(_TOLD_BYTES)
     text = " ".join(told.decode("utf-8", "replace").split())
-    raise SendFailed(
+    raise NotSent(
         f"{said}: {text}" if text else said,
         is_outage=status not in _REFUSED or status in _BUSY,
         is_final=status == _GONE,

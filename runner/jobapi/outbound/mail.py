@@ -12,7 +12,7 @@ from typing import Any
 from headrace.errors import HeadraceError
 from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, plain_host
 from headrace.jobapi.outbound.deadline import Deadline
-from headrace.jobapi.outbound.failures import SendFailed
+from headrace.jobapi.outbound.failures import NotSent
 
 # What a server says of one message, not of itself.
 _REFUSED = range(500, 600)
@@ -47,19 +47,19 @@ def send_mail(
     Returns the recipients that the server has refused while it took others.
 
     Raises:
-        SendFailed: Nobody got it, as far as is known.
+        NotSent: Nobody got it, as far as is known.
     """
     deadline = Deadline(seconds)
     try:
         found = allowed.addresses(server.host, server.port)
     except HeadraceError as error:
-        raise SendFailed(str(error)) from None
+        raise NotSent(str(error)) from None
     for position, address in enumerate(found, 1):
         try:
             line = _line(server, address, deadline)
         except OSError as error:
             if position == len(found):
-                raise SendFailed(f"{server.place} cannot be reached: {error}") from None
+                raise NotSent(f"{server.place} cannot be reached: {error}") from None
             continue
         with closing(line):
             return _spoken(line, server, message, addresses)
@@ -101,7 +101,7 @@ def _line(server: MailServer, address: str, deadline: Deadline) -> smtplib.SMTP:
     except smtplib.SMTPException as error:
         raise _failed(server, error) from None
     if code != _READY:
-        raise SendFailed(f"{server.place} is not ready: {code} {_text(said)}")
+        raise NotSent(f"{server.place} is not ready: {code} {_text(said)}")
     return line
 
 
@@ -120,14 +120,14 @@ def _spoken(
         refused = line.send_message(message, addresses[0], list(addresses[1]))
     except (smtplib.SMTPException, OSError, ValueError) as error:
         raise _failed(server, error) from None
-    with suppress(smtplib.SMTPException, OSError, SendFailed):
+    with suppress(smtplib.SMTPException, OSError, NotSent):
         line.quit()  # It has the message, whatever becomes of the line.
     return sorted(refused)
 
 
 def _encrypt(line: smtplib.SMTP, server: MailServer) -> None:
     if not line.has_extn("starttls"):
-        raise SendFailed(
+        raise NotSent(
             f"{server.place} offers no STARTTLS: use smtps://, or `starttls: false` in a network"
             " that you trust"
         )
@@ -135,17 +135,17 @@ def _encrypt(line: smtplib.SMTP, server: MailServer) -> None:
     line.ehlo()
 
 
-def _failed(server: MailServer, error: Exception) -> SendFailed:
+def _failed(server: MailServer, error: Exception) -> NotSent:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         said = "; ".join(f"{who}: {code} {_text(text)}" for who, (code, text) in _all(error))
-        return SendFailed(f"{server.place} refused all recipients: {said}", is_outage=False)
+        return NotSent(f"{server.place} refused all recipients: {said}", is_outage=False)
     if isinstance(error, smtplib.SMTPResponseException):
         said = f"{error.smtp_code} {_text(error.smtp_error)}"
         is_login = isinstance(error, smtplib.SMTPAuthenticationError)
         what = "refused the login" if is_login else "refused the message"
         is_outage = is_login or error.smtp_code not in _REFUSED
-        return SendFailed(f"{server.place} {what}: {said}", is_outage=is_outage)
-    return SendFailed(f"{server.place} gave no answer: {_text(str(error)) or type(error).__name__}")
+        return NotSent(f"{server.place} {what}: {said}", is_outage=is_outage)
+    return NotSent(f"{server.place} gave no answer: {_text(str(error)) or type(error).__name__}")
 
 
 def _all(error: smtplib.SMTPRecipientsRefused) -> list[tuple[str, tuple[int, bytes]]]:
