@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import with_query, without_query
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.copying.csv_file import CsvFile
@@ -19,14 +21,12 @@ from headrace.jobs.copying.row_intake import Loaded
 from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.files.csv_form import CsvForm
-from headrace.jobs.http.allowed_hosts import AllowedHosts
 from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
 from headrace.jobs.http.asking import AsksServers
 from headrace.jobs.http.pages import PageForm, read_pages
 from headrace.jobs.http.request import Answer, Request, refuse_request
 from headrace.jobs.http.request_headers import refuse_headers, with_defaults
 from headrace.jobs.http.request_values import Scalar, body_of, query_pairs
-from headrace.jobs.http.urls import with_query, without_query
 from headrace.jobs.tables.table_catalog import unquoted, writable_table
 from headrace.jobs.transfer.request_watermark import AskedGiven, AskedSince, RequestWatermark
 

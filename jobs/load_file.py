@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.copying.declared_columns import Columns
@@ -24,7 +25,6 @@ from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.files.file_formats import Format, format_by_name
 from headrace.jobs.files.text_files import FileSource, codec_of
 from headrace.jobs.http.downloaded_file import downloaded, is_url, refuse_url
-from headrace.jobs.http.urls import without_query
 from headrace.jobs.others.statements import run_other
 from headrace.jobs.remote.locations import is_remote
 from headrace.jobs.remote.remote_files import fetched, refuse_remote

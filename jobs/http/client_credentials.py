@@ -10,9 +10,9 @@ from urllib.parse import quote_plus, urlencode
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
-from headrace.jobs.http.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.http.request import NoData, Request, fetch, refuse_request
-from headrace.jobs.http.urls import without_query
 from headrace.model import exact_json
 
 AuthGiven = dict[str, Any]

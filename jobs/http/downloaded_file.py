@@ -8,9 +8,9 @@ from typing import IO, cast
 
 from headrace import jobapi
 from headrace.errors import JobFailure
-from headrace.jobs.http.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.http.request import Request, fetch, refuse_request
-from headrace.jobs.http.urls import without_query
 
 _MOST_BYTES = 1 << 40
 

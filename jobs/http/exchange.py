@@ -8,11 +8,11 @@ from typing import IO, Any, Self
 from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobapi import logger
-from headrace.jobs.http.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts
+from headrace.jobapi.outbound.urls import checked, origin
 from headrace.jobs.http.client_credentials import ClientCredentials
 from headrace.jobs.http.request import Answer, NoData, Request, fetch
 from headrace.jobs.http.request_headers import harmless
-from headrace.jobs.http.urls import checked, origin
 
 _RATE = re.compile(r"(\d{1,6})/([smh])", re.ASCII)
 _DURATION = re.compile(r"(\d{1,6})([smh])", re.ASCII)

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
+from headrace.jobapi.outbound.urls import followed
 from headrace.jobs.files.json_text import decode
 from headrace.jobs.http.answer_body import value_at
 from headrace.jobs.http.request import Answer, Request
-from headrace.jobs.http.urls import followed
 from headrace.model import exact_json
 
 PaginatorGiven = dict[str, str | int | None]

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
+from headrace.jobapi.outbound.failures import reason_of
 from headrace.jobs.http.decompression import unpacked, unpackers
 
 if TYPE_CHECKING:
@@ -61,9 +62,3 @@ def _pieces(answer: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
                 yield piece
     except (HTTPError, OSError) as error:
         raise JobFailure(f"{place}: the answer broke off: {reason_of(error)}") from None
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error of the library without the objects that it names."""
-    text = str(error.args[-1] if error.args else error)
-    return text.rpartition("object at ")[2].partition(">: ")[2] or text

@@ -14,10 +14,9 @@ from urllib.parse import SplitResult
 
 from headrace import jobapi
 from headrace.errors import JobFailure
-from headrace.jobs.http.allowed_hosts import AllowedHosts, HostRefused
-from headrace.jobs.http.received_body import EMPTY, reason_of, tells_its_end, unpacked_body
-from headrace.jobs.http.request_headers import harmless, refuse_headers, revealed, with_defaults
-from headrace.jobs.http.urls import (
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, HostRefused
+from headrace.jobapi.outbound.failures import reason_of
+from headrace.jobapi.outbound.urls import (
     checked,
     followed,
     host_header,
@@ -26,6 +25,8 @@ from headrace.jobs.http.urls import (
     shown,
     target_of,
 )
+from headrace.jobs.http.received_body import EMPTY, tells_its_end, unpacked_body
+from headrace.jobs.http.request_headers import harmless, refuse_headers, revealed, with_defaults
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -189,7 +190,7 @@ def _answered(
     """Give the answer of the first of the host's addresses that can be connected to."""
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-    from headrace.jobs.http.pinned_connection import (
+    from headrace.jobapi.outbound.pinned_connection import (
         pool_to,  # It brings urllib3, which other jobs do not need.
     )
 

@@ -48,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
     _add_config(main, None)
     commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_parts, _files, _runs, _listings, _interventions, _access, _rest):
+    for add in (
+        *(_parts, _files, _runs, _listings, _interventions),
+        *(_access, _notifications, _rest),
+    ):
         add(_Group(commands))
     return main
 
@@ -270,6 +273,28 @@ def _access(group: _Group) -> None:
     )
 
 
+def _notifications(group: _Group) -> None:
+    notify = group.add("notify", "notifying:notify", "send a notification on trial", json=True)
+    notify.add_argument(
+        "--test",
+        required=True,
+        metavar="RECEIVER",
+        help="receiver of notifications.receivers in the configuration",
+    )
+    listed = group.add(
+        "outbox",
+        "notifying:outbox",
+        "list notifications and whether they were sent, newest first",
+        json=True,
+    )
+    listed.add_argument("--status", help="pending, sent, given_up")
+    listed.add_argument("--receiver", metavar="NAME", help="only to this receiver")
+    listed.add_argument("--pipeline", metavar="NAME", help="only of this pipeline")
+    listed.add_argument(
+        "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
+    )
+
+
 def _rest(group: _Group) -> None:
     db = group.add("db", "db:db", "upgrade the control database, or print its URL")
     db.add_argument(
@@ -282,6 +307,6 @@ def _rest(group: _Group) -> None:
 COMMANDS = (
     *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
     *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
-    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit"),
-    "db",
+    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit", "db"),
+    *("notify", "outbox"),
 )

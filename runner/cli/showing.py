@@ -7,6 +7,7 @@ from uuid import UUID
 
 from headrace.cli.installation_access import installation, settings_of
 from headrace.cli.live_bar import progress_text
+from headrace.cli.notifying import notifications_of, show_lateness
 from headrace.cli.printing import (
     clock,
     elapsed,
@@ -84,8 +85,9 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     jobs = headrace.with_progress(headrace.database.rows("jobs_of_run", run_id=run["id"]))
     parent = headrace.database.row("parent_of_run", id=run["id"])
     upstream = headrace.database.rows("upstream_of_run", id=run["id"])
+    told = notifications_of(headrace, run["id"])
     if as_json:
-        around = {"parent": parent, "upstream": upstream}
+        around = {"parent": parent, "upstream": upstream, "notifications": told}
         print_json({**public(run), **around, "jobs": [public(job) for job in jobs]})
         return
     _fields(run, ("id", "pipeline", "status", "trigger", "logical_date", "params", "version"))
@@ -97,6 +99,17 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
     for one in upstream:
         print(f"{'after':14} {one['pipeline']} {one['id']} {one['status']}")
     print(f"{'took':14} {elapsed(run)}\n")
+    _list_jobs(jobs)
+    _list_progress(jobs)
+    _list_children(headrace, run["id"])
+    show_lateness(run, told)
+    for job in jobs:
+        if job["error"] and job["status"] != "completed":
+            _block(f"error of {job['step']}", job["error"])
+            _block(f"traceback of {job['step']}", job["traceback"])
+
+
+def _list_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
     print_table(
         [
             (
@@ -113,12 +126,6 @@ def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
         ("STEP", "CLASS", "STATUS", "QUEUE", "ATTEMPT", "TOOK", "JOB"),
         "It has no steps.",
     )
-    _list_progress(jobs)
-    _list_children(headrace, run["id"])
-    for job in jobs:
-        if job["error"] and job["status"] != "completed":
-            _block(f"error of {job['step']}", job["error"])
-            _block(f"traceback of {job['step']}", job["traceback"])
 
 
 def _list_progress(jobs: Sequence[Mapping[str, Any]]) -> None:

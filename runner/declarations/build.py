@@ -6,9 +6,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from headrace.declarations.config.notifications import notify_of
 from headrace.declarations.draft import HANDLERS
 from headrace.model.duration import parse_duration_s
 from headrace.model.moments import moment
+from headrace.model.notifications import Expectation, Notify
 from headrace.model.pipeline import (
     Calendar,
     Concurrency,
@@ -32,8 +34,9 @@ def build_pipeline(
     retry: RetryPolicy,
     outer: Sequence[Mapping[str, Any]] = (),
     calendars: Mapping[str, Sequence[date]] | None = None,
+    notify: Notify | None = None,
 ) -> Pipeline:
-    """Return the pipeline. `retry` is the policy that the file's own are based on.
+    """Return the pipeline. `retry` is the policy that the file's own are based on, so is `notify`.
 
     `data` has passed the schema and the rules. `outer` holds the defaults of its folders,
     the outermost first; `calendars` the days of its calendars' files, by their names.
@@ -55,7 +58,20 @@ def build_pipeline(
             for step in data.get("handlers", {}).get(handler, ())
         ),
         trigger=_trigger(data.get("trigger")),
+        notify=_notify(notify, [*outer, data]),
+        expected=_expected(_layered([*outer, data])),
     )
+
+
+def _notify(base: Notify | None, layers: Sequence[Mapping[str, Any]]) -> Notify | None:
+    outermost = {} if base is None else {"on": base.on, "to": base.to}
+    return notify_of(outermost, *(layer["notify"] for layer in layers if "notify" in layer))
+
+
+def _expected(data: Mapping[str, Any]) -> Expectation | None:
+    if "deadline" not in data and "expected_duration" not in data:
+        return None
+    return Expectation(_seconds(data, "deadline"), _seconds(data, "expected_duration"))
 
 
 def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -99,6 +115,7 @@ def _step(
         description=data.get("description", ""),
         handler=handler,
         env={**defaults.get("env", {}), **data.get("env", {})} if runs is None else {},
+        expected=_expected(data),
     )
 
 

@@ -198,6 +198,9 @@ class Draft:
         yield ("trigger", "window"), self.trigger().get("window"), False
         for path, holder in self._holders():
             yield (*path, "timeout"), holder.get("timeout"), False
+        for path, holder in self._expecting():
+            for key in ("deadline", "expected_duration"):
+                yield (*path, key), holder.get(key), False
         for path, retry in self.retries():
             for key in ("delay", "max_delay"):
                 yield (*path, key), retry.get(key), True
@@ -215,6 +218,18 @@ class Draft:
             env = holder.get("env")
             for name, value in env.items() if isinstance(env, dict) else ():
                 yield (*path, "env", name), str(name), value
+
+    def notifies(self) -> Iterator[tuple[KeyPath, Any]]:
+        """Yield each `notify` with its path: that of the file, or of a folder's defaults."""
+        yield ("notify",), self.data.get("notify")
+        yield ("defaults", "notify"), self.mapping("defaults").get("notify")
+
+    def _expecting(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        """Yield what says when a run or step is late."""
+        yield (), self.data
+        yield ("defaults",), self.mapping("defaults")
+        for step in self.all_steps:
+            yield step.path, step.data
 
     def _holders(self) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
         """Yield what says how jobs run: the defaults, and each step."""

@@ -17,6 +17,7 @@ from headrace.declarations.defaults import DEFAULTS_FILE, Defaults, FolderDefaul
 from headrace.declarations.draft import Draft, Finding
 from headrace.declarations.exact_numbers import numbers_stay_as_written
 from headrace.declarations.job_knowledge import Catalogue
+from headrace.declarations.rules.notify_rules import somebody_is_told
 from headrace.declarations.rules.pipeline_rules import RULES
 from headrace.declarations.source import Document, Position, read, scan, shown_path
 from headrace.declarations.step_templates.expanded_steps import Expansion, expanded
@@ -155,6 +156,7 @@ def load_text(
     draft = Draft(expansion.data, catalogue, settings, folder)
     found += expansion.placed(_broken_schema(expansion.data))
     found += expansion.placed(_broken_rules(draft))
+    found += expansion.placed(somebody_is_told(expansion.data, outer.layers, settings))
     found += expansion.placed(islice(numbers_stay_as_written(expansion, draft), MOST_OF_A_KIND))
     problems += _not_caused_by(problems, found)
     calendars = used_calendars(draft.calendar_files(), folder, settings)
@@ -198,6 +200,7 @@ def _built(
         retry=settings.retry,
         outer=outer.layers,
         calendars=calendars.dates,
+        notify=settings.notify,
     )
     return replace(built, source=content)
 

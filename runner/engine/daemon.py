@@ -9,6 +9,8 @@ from typing import Any
 from headrace.engine.application import Headrace
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
+from headrace.engine.notifications.notifier import Notifier
+from headrace.engine.operations.former_messages import remove_former_messages
 from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.operations.retention import keep_retention
@@ -17,7 +19,6 @@ from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from headrace.queue.process import has_ended, process_name
-from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
 from headrace.store.backoff import Outage
 from headrace.store.database import Database, Transaction
@@ -74,6 +75,9 @@ class Daemon:
             headrace.planner,
             time.monotonic,
         )
+        self._notifier = Notifier(
+            headrace.database, headrace.sender, headrace.settings, lambda: self._term
+        )
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -81,6 +85,7 @@ class Daemon:
         signal.signal(signal.SIGINT, self._on_stop)
         bell = f"headrace:{self._headrace.role}:bell"
         listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
+        self._notifier.start()
         log.info("daemon %s has started", self._name)
         while not self._stop.is_set():
             try:
@@ -97,6 +102,7 @@ class Daemon:
                 # Whatever it was, tomorrow's runs must not wait for a person.
                 log.exception("an iteration of the daemon failed; continuing")
                 self._stop.wait(_TICK_S)
+        self._notifier.stop()
         self._resign()
 
     def _turn(self) -> None:
@@ -154,7 +160,9 @@ class Daemon:
         self._take_over(row["term"])
         self._term = row["term"]
         # In a thread: the lease must not wait for what an upgrade has left.
-        threading.Thread(target=self._remove_former, daemon=True).start()
+        headrace = self._headrace
+        removing = (headrace.database, headrace.redis_url, headrace.settings.queues)
+        threading.Thread(target=remove_former_messages, args=removing, daemon=True).start()
 
     def _keep_last_good(self) -> None:
         """Keep the version that was active in the previous daemon, despite a broken edit."""
@@ -162,22 +170,6 @@ class Daemon:
             log.warning("%s: its file is broken; the last valid version stays active", name)
         for name, why in sorted(self._headrace.pipelines.held.items()):
             log.error("%s: its file is broken, and it is not active: %s", name, why)
-
-    def _remove_former(self) -> None:
-        headrace = self._headrace
-        try:
-            removed = remove_former(
-                headrace.redis_url,
-                headrace.settings.queues,
-                lambda ids: {
-                    str(row["id"]) for row in headrace.database.rows("known_jobs", ids=list(ids))
-                },
-            )
-        except (StoreUnavailable, QueueUnavailable) as error:
-            log.debug("%s; messages of an earlier version stay in Redis", error)
-            return
-        if removed:
-            log.info("removed %d messages of an earlier version from Redis", removed)
 
     def _end_lease_of_the_dead(self) -> None:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from headrace.model.notifications import Expectation, Notify
 from headrace.model.retry import RetryPolicy
 from headrace.model.subpipeline import pipeline_of
 
@@ -127,6 +128,7 @@ class Step:
     description: str = ""
     handler: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    expected: Expectation | None = None
 
     @property
     def pipeline(self) -> str | None:
@@ -157,4 +159,11 @@ class Pipeline:
     concurrency: Concurrency | None = None
     handlers: tuple[Step, ...] = ()
     trigger: PipelineTrigger | None = None
+    notify: Notify | None = None
+    expected: Expectation | None = None
     source: bytes = field(default=b"", repr=False, compare=False)
+
+    def expectations(self) -> dict[str, Expectation]:
+        """Return when steps are late, by their ids, and under the name "" when a run is."""
+        steps = [(step.id, step.expected) for step in (*self.steps, *self.handlers)]
+        return {name: one for name, one in [("", self.expected), *steps] if one is not None}

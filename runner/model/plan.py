@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from headrace.model.notifications import Expectation, Notify
 from headrace.model.pipeline import Concurrency
 from headrace.model.retry import RetryPolicy
 
@@ -56,6 +57,7 @@ class Plan:
     `param_types` says how the stored `params` are read again, `timezone` on whose clock
     `logical_date` is.
     `parent_job` is the id of the job that waits for the run, where a step has started it.
+    `expected` says when a step is late, by its id, and the run under the name "".
     """
 
     pipeline: str
@@ -68,3 +70,5 @@ class Plan:
     timezone: str = "UTC"
     concurrency: Concurrency | None = None
     parent_job: str | None = None
+    notify: Notify | None = None
+    expected: Mapping[str, Expectation] = field(default_factory=dict)

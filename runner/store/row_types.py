@@ -165,6 +165,9 @@ class RunRow(KeyedRun):
     plan: dict[str, Any]
     plan_id: UUID | None
     cancelled_at: datetime | None
+    notify: dict[str, Any] | None
+    expected: dict[str, Any] | None
+    late: dict[str, Any] | None
 
 
 class OpenRun(IdRow):

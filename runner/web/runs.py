@@ -55,7 +55,8 @@ def show_run(
 
     `jobs` are their rows and what each depends on; `next` is the cursor of the next page, null on
     the last one. `parent` is the run and the step that started this one, null where none did;
-    `upstream` are the runs that it came of, where other pipelines have triggered it.
+    `upstream` are the runs that it came of, where other pipelines have triggered it;
+    `notifications` say who was told of it.
     `as_of` is for `changed_since`: whoever has seen the jobs asks for what has changed.
     """
     as_of = moment(headrace.database)
@@ -65,6 +66,7 @@ def show_run(
     around = {
         "parent": headrace.database.row("parent_of_run", id=row["id"]),
         "upstream": headrace.database.rows("upstream_of_run", id=row["id"]),
+        "notifications": headrace.database.rows("notifications_of_run", run_id=row["id"]),
         "counts": {one["status"]: one["jobs"] for one in counts},
         "as_of": as_of,
     }

@@ -17,6 +17,7 @@ import pytest
 from headrace.declarations.config import Settings
 from headrace.declarations.load import LoadResult, load_files, load_folder
 from headrace.model.connection import NamedConnection
+from headrace.model.notifications import Notifications, Receiver
 from headrace.model.pipeline import Pipeline
 from tests.support.catalogue import SmallCatalogue
 
@@ -40,6 +41,12 @@ def settings(tmp_path: Path) -> Settings:
         pipelines=tmp_path,
         connections={"warehouse": NamedConnection("postgresql://warehouse/dwh")},
         pools={"warehouse": 4},
+        notifications=Notifications(
+            receivers={
+                name: Receiver(name, "webhook", "https://hooks.example.com")
+                for name in ("pager", "chat")
+            }
+        ),
     )
 
 

@@ -27,6 +27,7 @@ HOLDERS = {
     "handlers": "handlers.",
     "template": "templates.*.",
     "trigger": "trigger.",
+    "notify": "notify.",
 }
 
 
@@ -57,6 +58,7 @@ def used(data: Any) -> Iterator[str]:
     for one in templates.values() if isinstance(templates, dict) else ():
         yield from _of("templates.*.", one)
     yield from _of("trigger.", data.get("trigger"))
+    yield from _of("notify.", data.get("notify"))
     steps = data.get("steps")
     for one in [*(steps if isinstance(steps, list) else []), data.get("defaults")]:
         if isinstance(one, dict):

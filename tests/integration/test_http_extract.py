@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
-from headrace.jobs.http.allowed_hosts import HostRefused
+from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.http_extract import HttpExtract
 from headrace.observe import redaction
 from tests.support.attempts import JobRunner

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from headrace.errors import JobFailure
 from headrace.jobapi import Permissions
-from headrace.jobs.http.allowed_hosts import HostRefused
+from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.http_extract import HttpExtract
 from tests.support.attempts import JobRunner
 from tests.support.http import Answered, HttpServer, http_server

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import Permissions
-from headrace.jobs.http.allowed_hosts import HostRefused
+from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.http import Answered, http_server

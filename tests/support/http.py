@@ -75,7 +75,7 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answered) -> None:
 
 
 @contextmanager
-def http_server(certificate: Path | None = None) -> Iterator[HttpServer]:
+def http_server(certificate: Path | None = None, *, port: int = 0) -> Iterator[HttpServer]:
     """Yield a server on 127.0.0.1, over TLS with a certificate (PEM, its key too)."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ def http_server(certificate: Path | None = None) -> Iterator[HttpServer]:
         def log_message(self, *_said: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

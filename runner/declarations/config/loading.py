@@ -10,6 +10,7 @@ from headrace.declarations.config.named_connections import (
     faults_of_connections,
     named_connections,
 )
+from headrace.declarations.config.notifications import notification_faults, notification_settings
 from headrace.declarations.config.references import References
 from headrace.declarations.config.secrets import secret_values, withheld_and_secret
 from headrace.declarations.config.settings import Settings
@@ -152,6 +153,8 @@ class _Loading:
                 self._report(path, "bad-duration", message, "use 1s or more")
         for path, code, message, hint in faults_of_connections(self._value(("connections",))):
             self._report(path, code, message, hint)
+        for fault in notification_faults(self._data):
+            self._report(*fault)
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -246,6 +249,7 @@ class _Loading:
             config_file=self._file,
             withheld=self._withheld,
             secrets=self._secrets,
+            **notification_settings(value),
         )
 
     def _retry(self) -> RetryPolicy:

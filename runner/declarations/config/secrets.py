@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from headrace.declarations.config.settings import Settings
 from headrace.declarations.source import KeyPath
+from headrace.model.notifications import Notifications
 from headrace.observe.redaction import REFERENCE
 
 # Keys that hold no secret: what they take from the environment stays as open as it was.
@@ -15,9 +16,11 @@ _PLAIN = frozenset(
     """
     home pipelines host port workers queues default_queue timeout retry pools grace
     max_jobs_per_child jobs_per_commit max_memory_mb retention log_retention log_level log_format
-    shell_commands http job_packages output_folders hooks public_url session_lifetime
+    shell_commands http job_packages output_folders hooks public_url session_lifetime notify
     """.split()
 )
+# Of a receiver of notifications, by the last part of the key.
+_SHOWN_OF_RECEIVERS = frozenset({"type", "from", "username", "interval"})
 # What everybody's environment has, and no program goes without.
 _COMMON = re.compile(r"HOME|USER|LOGNAME|PATH|LANG|LC_\w+|TZ|HOSTNAME|PWD|SHELL|TMPDIR|TERM")
 # User, password, the rest without its query, and the query.
@@ -39,10 +42,12 @@ def withheld_and_secret(
     """
     withheld, secret = set(), set()
     for path, text, name in references:
-        if path[0] in _PLAIN or path[-1] == "allowed_hosts" or _COMMON.fullmatch(name):
+        if path[0] in _PLAIN or "allowed_hosts" in path or _COMMON.fullmatch(name):
             continue
         withheld.add(name)
-        if name in set(_named(_secret_part(text))):
+        # What calls a receiver is in the path of its URL: there the whole text is a secret.
+        part = text if path[0] == "notifications" else _secret_part(text)
+        if name in set(_named(part)) and path[-1] not in _SHOWN_OF_RECEIVERS:
             secret.add(name)
     return frozenset(withheld), frozenset(secret)
 
@@ -54,6 +59,7 @@ def hidden_values(settings: Settings) -> set[str]:
     values = {settings.api_token, *settings.secrets}
     for options in settings.storage.values():
         values.update(_secret_options(options))
+    values.update(_of_receivers(settings.notifications))
     for text in [*urls, *settings.secrets]:
         values.update(_passwords(text or ""))
     return {value for value in values if value}
@@ -62,6 +68,15 @@ def hidden_values(settings: Settings) -> set[str]:
 def secret_values(names: Iterable[str], environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return what these variables hold."""
     return tuple(sorted({environ[name] for name in names if environ.get(name)}))
+
+
+def _of_receivers(notifications: Notifications) -> Iterator[str | None]:
+    for receiver in notifications.receivers.values():
+        yield from (receiver.secret, receiver.password, *receiver.headers.values())
+        if receiver.type != "email":
+            yield receiver.url
+    if notifications.heartbeat is not None:
+        yield notifications.heartbeat.url
 
 
 def _secret_options(options: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.jobapi.folders import CODE, Folders, folders_of_code
 from headrace.model.connection import NamedConnection
+from headrace.model.notifications import Notifications, Notify
 from headrace.model.retry import RetryPolicy
 
 _CONNECTIONS = {"warehouse": NamedConnection("control:///headrace_warehouse")}
@@ -39,6 +40,8 @@ class Settings:
     `storage` has the object stores and SFTP servers that they may reach, with what opens them,
     `job_packages` are those beside `jobs/` that a dotted path may lead into, `hooks` the modules
     whose functions are called around each attempt.
+    `notify` is the rule of pipelines that have none; links in `notifications` begin with
+    `public_url`.
     `withheld` are the variables that the file takes for itself, `secrets` what those of them hold
     that nobody is to see.
     Whatever may hold a secret is left out of `repr`.
@@ -72,6 +75,9 @@ class Settings:
     output_folders: tuple[Path, ...] | None = None
     job_packages: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
+    public_url: str | None = None
+    notify: Notify | None = None
+    notifications: Notifications = field(default_factory=Notifications)
     retention_s: float | None = None
     session_lifetime_s: float = 43200.0
     log_level: str = "info"

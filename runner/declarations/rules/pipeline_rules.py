@@ -17,6 +17,7 @@ from headrace.declarations.rules.env_rules import (
     references_are_names,
     variables_may_be_set,
 )
+from headrace.declarations.rules.notify_rules import receivers_exist
 from headrace.declarations.rules.param_rules import constraints_make_sense, defaults_fit
 from headrace.declarations.rules.pipeline_triggers import (
     trigger_params_fit,
@@ -227,6 +228,7 @@ RULES: tuple[Rule, ...] = (
     variables_may_be_set,
     references_are_names,
     defaults_speak_of_no_step,
+    receivers_exist,
 )
 
 # Those that a _defaults.yaml can break.
@@ -238,4 +240,5 @@ RULES_OF_DEFAULTS: tuple[Rule, ...] = (
     references_are_names,
     defaults_speak_of_no_step,
     folder_templates_are_well_formed,
+    receivers_exist,
 )

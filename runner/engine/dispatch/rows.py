@@ -1,6 +1,7 @@
 """The rows of runs and jobs, as the inserting statements take them."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from headrace.model.ids import new_id
@@ -78,6 +79,8 @@ def run_row(run_id: str, plan: Plan, trigger: Trigger, plan_id: str) -> dict[str
             "timezone": plan.timezone,
         },
         "plan_id": plan_id,
+        "notify": {"on": plan.notify.on, "to": plan.notify.to} if plan.notify else None,
+        "expected": {name: asdict(one) for name, one in plan.expected.items()} or None,
     }
 
 

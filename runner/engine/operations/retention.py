@@ -36,8 +36,8 @@ def keep_retention(database: Database, retention_s: float | None) -> Pruned:
 def prune(database: Database, older_than_s: float) -> Pruned:
     """Delete runs and jobs that ended more than `older_than_s` seconds ago, by PostgreSQL's clock.
 
-    Their attempts, dependencies and logs go with them, and plans that no run is of any more. What
-    has not ended stays, and so does what something unfinished still waits for.
+    Their attempts, dependencies and logs go with them, plans that no run is of any more, and
+    notifications. What has not ended stays, and so does what something unfinished waits for.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
@@ -63,6 +63,7 @@ def prune(database: Database, older_than_s: float) -> Pruned:
     _in_batches(jobs, _JOBS_A_BATCH)
     database.rows("prune_attempts", older_than_s=older_than_s)
     database.rows("prune_plans", older_than_s=older_than_s)
+    database.rows("prune_notifications", older_than_s=older_than_s)
     return pruned
 
 

@@ -66,8 +66,16 @@ class Planner:
             referring=self._registry.referring,
             in_sql=self._registry.in_sql,
         )
-        jobs = tuple(self._with_params(job, plan.params) for job in plan.jobs)
-        return replace(plan, jobs=jobs, folder=self._pipelines.folder_of(pipeline))
+        return self._whole(plan, pipeline)
+
+    def _whole(self, plan: Plan, pipeline: Pipeline) -> Plan:
+        return replace(
+            plan,
+            jobs=tuple(self._with_params(job, plan.params) for job in plan.jobs),
+            folder=self._pipelines.folder_of(pipeline),
+            notify=pipeline.notify,
+            expected=pipeline.expectations(),
+        )
 
     def _with_params(self, job: PlannedJob, params: Mapping[str, Any]) -> PlannedJob:
         # What stands for jobs of items gives them theirs when it makes them.

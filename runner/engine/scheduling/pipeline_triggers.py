@@ -11,6 +11,7 @@ from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
 from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
+from headrace.engine.scheduling.unmade_runs import unmade_run
 from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
@@ -218,6 +219,8 @@ class PipelineTriggers:
             )
         except (HeadraceError, ValueError, OverflowError) as error:
             result.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
+            instant = rows[start.last.run]["logical_date"]
+            result.unmade.append(unmade_run(pipeline, instant, Trigger.PIPELINE, error))
             return
         run_id = new_id()
         result.plans[run_id] = plan

@@ -3,13 +3,15 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
+from headrace.engine.scheduling.unmade_runs import tell_of_unmade, unmade_run
 from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.plan import Plan
@@ -43,6 +45,7 @@ class _Progress:
     skipped: int
     seen_until: datetime
     upcoming: datetime | None
+    unmade: list[dict[str, Any] | None] = field(default_factory=list)
 
     def entry(self) -> dict[str, object]:
         """Return the row for `advance_schedules`."""
@@ -120,6 +123,7 @@ class Scheduler:
             plans = [plan for one in progress for plan in one.plans]
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
+            tell_of_unmade(tx, [failure for one in progress for failure in one.unmade])
             # Paused since the lease was taken, so that no run was inserted: what is due is the
             # next leader's then, and must not be marked as processed.
             if not tx.row("holds_term", term=term):
@@ -171,14 +175,17 @@ class Scheduler:
             skipped |= set(decision.skipped)
             if schedule.catchup == "all" and len(due) == _MOST_AT_ONCE:
                 handled = min(handled, due[-1] + offset)
+        upcoming = next_start(pipeline, handled)
         if row["paused"]:
-            plans, passed = [], len(fire.keys() | skipped)
-        else:
-            plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
-        return _Progress(name, plans, passed, handled, next_start(pipeline, handled))
+            return _Progress(name, [], len(fire.keys() | skipped), handled, upcoming)
+        plans, unmade = self._plans(pipeline, fire)
+        return _Progress(name, plans, len(skipped - fire.keys()), handled, upcoming, unmade)
 
-    def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
-        plans = []
+    def _plans(
+        self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]
+    ) -> tuple[list[Plan], list[dict[str, Any] | None]]:
+        """Return the plans of the runs that can be made, and what to tell of the others."""
+        plans, unmade = [], []
         for instant in sorted(fire):
             try:
                 plans.append(
@@ -193,7 +200,8 @@ class Scheduler:
                     instant.isoformat(),
                     error,
                 )
-        return plans
+                unmade.append(unmade_run(pipeline, instant, Trigger.SCHEDULE, error))
+        return plans, unmade
 
 
 def _log_start(run: NewRun) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from headrace.engine.scheduling.unmade_runs import tell_of_unmade
 from headrace.model.plan import Plan
 from headrace.plan.trigger_matching import Ended
 from headrace.store.database import Transaction
@@ -26,6 +27,7 @@ class TriggerResult:
     plans: dict[UUID, Plan] = field(default_factory=dict)
     used: list[dict[str, Any]] = field(default_factory=list)
     passed: int = 0
+    unmade: list[dict[str, Any] | None] = field(default_factory=list)
 
     def use(
         self,
@@ -57,6 +59,7 @@ def note(tx: Transaction, results: Sequence[TriggerResult], visible_until: datet
     used = [row for one in results for row in one.used]
     if used:
         tx.rows("note_triggered", used=json.dumps(used))
+    tell_of_unmade(tx, [failure for one in results for failure in one.unmade])
     passed = [{"pipeline": one.pipeline, "runs": one.passed} for one in results if one.passed]
     if passed:
         tx.rows("note_passed_over", passed=json.dumps(passed))

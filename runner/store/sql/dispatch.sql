@@ -97,15 +97,16 @@ SELECT id, steps::jsonb
 -- caller's term may be over.
 INSERT INTO headrace.run
        (id, pipeline, version, trigger, logical_date, params, plan, plan_id, term, status,
-        started_at, concurrency_group, concurrency_limit, has_handlers, parent_job)
+        started_at, concurrency_group, concurrency_limit, has_handlers, parent_job, notify,
+        expected)
 SELECT id, pipeline, version, trigger, logical_date, params, plan, plan_id, :term::bigint,
        CASE WHEN concurrency_group IS NULL THEN 'running' ELSE 'queued' END,
        CASE WHEN concurrency_group IS NULL THEN clock_timestamp() END,
-       concurrency_group, concurrency_limit, has_handlers, parent_job
+       concurrency_group, concurrency_limit, has_handlers, parent_job, notify, expected
   FROM json_to_recordset(:runs::json) AS due
        (id uuid, pipeline text, version text, trigger text, logical_date timestamptz,
         params jsonb, plan jsonb, plan_id uuid, concurrency_group text, concurrency_limit integer,
-        has_handlers boolean, parent_job uuid)
+        has_handlers boolean, parent_job uuid, notify jsonb, expected jsonb)
  WHERE :term::bigint IS NULL
     OR EXISTS (SELECT FROM headrace.leader
                 WHERE term = :term::bigint AND expires_at > clock_timestamp())

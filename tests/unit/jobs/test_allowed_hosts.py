@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import JobFailure
-from headrace.jobs.http.allowed_hosts import AllowedHosts, HostRefused, is_public
+from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, HostRefused, is_public
 
 
 @pytest.fixture

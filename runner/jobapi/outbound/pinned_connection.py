@@ -8,8 +8,8 @@ from urllib.parse import SplitResult
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from headrace.jobs.http.allowed_hosts import plain_host
-from headrace.jobs.http.urls import port_of
+from headrace.jobapi.outbound.allowed_hosts import plain_host
+from headrace.jobapi.outbound.urls import port_of
 
 CONNECT_S = 10.0
 READ_S = 60.0  # Between two pieces of an answer; the step's timeout bounds the whole.

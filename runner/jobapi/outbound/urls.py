@@ -1,11 +1,11 @@
-"""Checks, composes, sends and shows the URLs of jobs."""
+"""Checks, composes, sends and shows URLs of other hosts."""
 
 import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 from headrace.errors import JobFailure
-from headrace.jobs.http.allowed_hosts import plain_host
+from headrace.jobapi.outbound.allowed_hosts import plain_host
 
 _PORTS = {"http": 80, "https": 443}
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))

@@ -1,4 +1,4 @@
-"""Checks hosts and addresses against the configured list before a job connects to them.
+"""Checks hosts and addresses against a configured list before anything connects to them.
 
 A name is resolved once, and the connection goes to an address that was looked at: what the name
 means a moment later does not count. A listed name that leads to a private address (loopback,
@@ -15,6 +15,11 @@ from headrace.errors import InvalidPayload, JobFailure
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+OF_NOTIFICATIONS = "notifications.allowed_hosts"
+_WHO = {
+    "http.allowed_hosts": "jobs cannot connect",
+    OF_NOTIFICATIONS: "no notification is sent",
+}
 # Addresses of IPv4 within IPv6, behind a translator.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -57,11 +62,15 @@ class Allowed:
 
 
 class AllowedHosts:
-    """The list, as `http.allowed_hosts` of the configuration has it."""
+    """A list of hosts, by default the `http.allowed_hosts` of the configuration.
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    `key` is where the list stands in config.yaml, as messages name it.
+    """
+
+    def __init__(self, entries: Iterable[str], key: str = "http.allowed_hosts") -> None:
         """Raises JobFailure where an entry cannot be read."""
-        self._entries = [_read(entry) for entry in entries]
+        self._key = key
+        self._entries = [_read(entry, key) for entry in entries]
 
     def refuse_unlisted(self, host: str, port: int) -> str | None:
         """Refuse a host that is not listed, without resolving it; returns an address's text.
@@ -73,10 +82,10 @@ class AllowedHosts:
         literal = _address(host)
         if literal is not None:
             if not any(entry.holds(literal, port) for entry in self._entries):
-                raise HostRefused(_not_listed(host))
+                raise HostRefused(self._not_listed(host))
             return str(literal)
         if not any(entry.names(host, port) for entry in self._entries):
-            raise HostRefused(_not_listed(host))
+            raise HostRefused(self._not_listed(host))
         return None
 
     def addresses(self, host: str, port: int) -> list[str]:
@@ -95,13 +104,16 @@ class AllowedHosts:
         allowed = [one for one in found if self._may_reach(one, port) or (own and one.is_loopback)]
         if not allowed:
             raise HostRefused(
-                f"{host} resolves to {found[0]}, a private address: http.allowed_hosts in"
+                f"{host} resolves to {found[0]}, a private address: {self._key} in"
                 " config.yaml must also list that address"
             )
         return [str(one) for one in allowed]
 
     def _may_reach(self, address: Address, port: int) -> bool:
         return is_public(address) or any(entry.holds(address, port) for entry in self._entries)
+
+    def _not_listed(self, host: str) -> str:
+        return f"{host} is not among {self._key} in config.yaml, so {_WHO[self._key]} to it"
 
 
 def is_public(address: Address) -> bool:
@@ -150,14 +162,14 @@ def _resolved(host: str, port: int) -> Iterator[Address]:
             yield address
 
 
-def _read(entry: str) -> Allowed:
+def _read(entry: str, key: str) -> Allowed:
     text, port = _without_port(entry)
     try:
         return Allowed(None, ipaddress.ip_network(text, strict=False), port)
     except ValueError:
         if "/" in text or ":" in text:
             raise JobFailure(
-                f"http.allowed_hosts in config.yaml: {entry!r} is not an address or network"
+                f"{key} in config.yaml: {entry!r} is not an address or network"
             ) from None
     return Allowed(text.lower().removesuffix("."), None, port)
 
@@ -170,7 +182,3 @@ def _without_port(entry: str) -> tuple[str, int | None]:
         text, _, port = entry.partition(":")
         return text, int(port)
     return entry, None
-
-
-def _not_listed(host: str) -> str:
-    return f"{host} is not among http.allowed_hosts in config.yaml, so jobs cannot connect to it"

@@ -1,0 +1,37 @@
+"""Tells of runs that could not be made: no row of them ends, and yet the night has failed."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from headrace.model.notifications import FAILURE
+from headrace.model.pipeline import Pipeline
+from headrace.model.status import Trigger
+from headrace.observe.joblog import storable
+from headrace.store.database import Transaction
+
+_MOST_ERROR = 2000
+
+
+def unmade_run(
+    pipeline: Pipeline, instant: datetime, trigger: Trigger, error: Exception
+) -> dict[str, Any] | None:
+    """Return a row for `tell_of_unmade`, None where nobody is to be told."""
+    notify = pipeline.notify
+    if notify is None or FAILURE not in notify.on:
+        return None
+    content = {
+        "status": "failed",
+        "trigger": trigger,
+        "logical_date": instant.isoformat(),
+        "error": storable(str(error)[:_MOST_ERROR]),
+    }
+    return {"pipeline": pipeline.name, "receivers": list(notify.to), "content": content}
+
+
+def tell_of_unmade(tx: Transaction, failures: Sequence[dict[str, Any] | None]) -> None:
+    """Write notifications of failures, in the transaction that passes over the runs."""
+    known = [failure for failure in failures if failure is not None]
+    if known:
+        tx.rows("add_notifications", failures=json.dumps(known))

@@ -1,0 +1,137 @@
+"""What notifications say, and how they say it to each kind of receiver."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+from headrace.engine.notifications import forms
+from headrace.engine.notifications.messages import Message, message_of
+from headrace.model.notifications import Receiver
+
+RUN = "0199c0de-0000-7000-8000-000000000001"
+ID = "0199c0de-0000-4000-8000-000000000002"
+AT = datetime(2026, 11, 26, 1, 2, 3, tzinfo=UTC)
+POST = Receiver("post", "email", "smtp://h", sender="Headrace <etl@example.com>", to=("a@b.de",))
+
+
+def row(kind: str = "failure", step: str | None = None, **content: Any) -> dict[str, Any]:
+    known = {"status": "failed", "trigger": "schedule", "logical_date": "2026-11-26T01:00:00+00:00"}
+    return {
+        "id": ID, "kind": kind, "receiver": "pager", "pipeline": "nightly_sales", "run_id": RUN,
+        "step": step, "created_at": AT, "content": {**known, **content},
+    }  # fmt: skip
+
+
+def failure(error: str = "KeyError: 'missing'", failed_steps: int = 1) -> Message:
+    step = {"step": "load", "attempt": 2, "of": 4, "error": error}
+    return message_of(
+        row(steps=[step], failed_steps=failed_steps), "https://etl.example.com/headrace/"
+    )
+
+
+def test_a_failure_tells_pipeline_run_step_attempt_error_and_link() -> None:
+    made = failure(failed_steps=3)
+
+    assert made.subject == "nightly_sales failed"
+    assert made.text.splitlines() == [
+        f"Run {RUN} (schedule, logical date 2026-11-26T01:00:00+00:00)",
+        "Step load failed, attempt 2 of 4: KeyError: 'missing'",
+        "2 more steps failed.",
+        f"https://etl.example.com/headrace/#/runs/{RUN}",
+    ]
+
+
+def test_recovery_lateness_and_success_say_what_they_mean() -> None:
+    recovery = message_of(row("recovery", failures=10, failed_since="yesterday"), None)
+    late = message_of(row("late", "load", rule="deadline", limit_s=7200, since="03:00"), None)
+
+    assert recovery.lines[1] == "It completed; 10 runs had failed since yesterday."
+    assert late.subject == "nightly_sales: step load is late"
+    assert late.lines[1] == (
+        "Step load has not ended; its deadline of 2h passed at 03:00. It is not stopped."
+    )
+    assert message_of(row("success"), None).subject == "nightly_sales completed"
+    assert recovery.link is None
+
+
+def test_a_run_that_could_not_be_made_says_so() -> None:
+    made = message_of({**row(error="params.day: no default"), "run_id": None}, "https://e.com")
+
+    assert made.lines[0].startswith("No run was made")
+    assert made.lines[1] == "params.day: no default"
+    assert made.link is None
+
+
+def test_a_long_error_is_cut_and_says_how_much_is_left_out() -> None:
+    (line,) = failure("x" * 5000).lines[1:]
+
+    assert line.endswith("x … (4000 more characters)")
+
+
+def test_a_webhook_is_signed_as_standard_webhooks_has_it() -> None:
+    key = b"0123456789abcdef0123456789abcdef"
+    secret = f"whsec_{base64.b64encode(key).decode()}"
+    made = failure()
+    body = forms.webhook_body(made)
+    headers = forms.webhook_headers(made, body, secret, 1700000000)
+
+    signed = f"{ID}.1700000000.".encode() + body
+    digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert headers == {
+        "webhook-id": ID, "webhook-timestamp": "1700000000", "webhook-signature": f"v1,{digest}"
+    }  # fmt: skip
+    sent = json.loads(body)
+    assert (sent["type"], sent["timestamp"]) == ("run.failure", AT.isoformat())
+    assert sent["data"]["run_id"] == RUN
+    assert sent["data"]["steps"][0]["attempt"] == 2
+    assert "webhook-signature" not in forms.webhook_headers(made, body, None, 1)
+
+
+def test_slack_sees_no_mention_or_link_in_an_error() -> None:
+    sent = json.loads(forms.slack_body(failure("<!channel> <https://evil.example.com|click>")))
+
+    header, section, context = sent["blocks"]
+    assert header["text"]["type"] == section["text"]["type"] == "plain_text"
+    assert sent["text"] == "nightly_sales failed"
+    assert context["elements"][0]["text"] == (
+        f"<https://etl.example.com/headrace/#/runs/{RUN}|Open it in Headrace>"
+    )
+    long = json.loads(forms.slack_body(Message(ID, "test", "s" * 500, ("x" * 9000,), None, AT)))
+    assert [len(block["text"]["text"]) for block in long["blocks"]] == [150, 2900]
+
+
+def test_teams_gets_an_adaptive_card_without_markdown_of_an_error() -> None:
+    sent = json.loads(forms.teams_body(failure("[click](https://evil.example.com)")))
+
+    (attachment,) = sent["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    card = attachment["content"]
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
+    assert card["actions"][0]["url"] == f"https://etl.example.com/headrace/#/runs/{RUN}"
+
+
+def test_an_email_has_the_same_id_in_each_try_and_no_header_of_an_errors_making() -> None:
+    made = message_of(
+        {**row("late", "load\r\nBcc: evil@example.com", rule="deadline", limit_s=1, since="x")},
+        None,
+    )
+    sent = forms.email_of(made, POST)
+    again = message_from_bytes(forms.email_of(made, POST).as_bytes(), policy=default)
+
+    assert sent["Message-ID"] == again["Message-ID"] == f"<{ID}@example.com>"
+    assert again["Bcc"] is None
+    assert again["Subject"] == "nightly_sales: step load Bcc: evil@example.com is late"
+    assert again["Auto-Submitted"] == "auto-generated"
+
+
+def test_an_error_with_any_characters_can_be_mailed() -> None:
+    sent = forms.email_of(failure("ValueError: Müller 💥 \x00 \u2028"), POST)
+
+    text = message_from_bytes(sent.as_bytes(), policy=default).get_content()
+    assert "Müller 💥" in text
