@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from headrace.engine.catalog.pipeline_catalog import Pipelines
@@ -11,6 +11,7 @@ from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
 from headrace.errors import HeadraceError, LeadershipLost
+from headrace.model.buckets import BOUNDS_S
 from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.plan import Plan
 from headrace.model.status import Trigger
@@ -43,6 +44,8 @@ class _Progress:
     skipped: int
     seen_until: datetime
     upcoming: datetime | None
+    # When the run of an instant was to start: later by the schedule's jitter.
+    starts: Mapping[datetime, datetime] = field(default_factory=dict)
 
     def entry(self) -> dict[str, object]:
         """Return the row for `advance_schedules`."""
@@ -120,6 +123,7 @@ class Scheduler:
             plans = [plan for one in progress for plan in one.plans]
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
+            _observe_lag(tx, runs, progress, now)
             # Paused since the lease was taken, so that no run was inserted: what is due is the
             # next leader's then, and must not be marked as processed.
             if not tx.row("holds_term", term=term):
@@ -175,7 +179,8 @@ class Scheduler:
             plans, passed = [], len(fire.keys() | skipped)
         else:
             plans, passed = self._plans(pipeline, fire), len(skipped - fire.keys())
-        return _Progress(name, plans, passed, handled, next_start(pipeline, handled))
+        starts = {instant: instant + _offset(pipeline, one) for instant, one in fire.items()}
+        return _Progress(name, plans, passed, handled, next_start(pipeline, handled), starts)
 
     def _plans(self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]) -> list[Plan]:
         plans = []
@@ -194,6 +199,20 @@ class Scheduler:
                     error,
                 )
         return plans
+
+
+def _observe_lag(
+    tx: SqlTransaction, runs: list[NewRun], progress: list[_Progress], now: datetime
+) -> None:
+    """Count how much later than due these runs have started, for /metrics."""
+    if not runs:
+        return
+    starts = {one.pipeline: one.starts for one in progress}
+    lags = [
+        max(0.0, (now - starts[run["pipeline"]][run["logical_date"]]).total_seconds())
+        for run in runs
+    ]
+    tx.rows("add_observations", name="schedule_lag", values=lags, bounds=list(BOUNDS_S))
 
 
 def _log_start(run: NewRun) -> None:
