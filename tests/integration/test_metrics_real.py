@@ -87,13 +87,23 @@ def grown(up: Up, before: Mapping[str, float], family: str, by: float, **labels:
     assert found[key] == before.get(key, 0) + by
 
 
+def _check_log(text: str) -> None:
+    """Each line of each process is one JSON object; those about a job say which."""
+    entries = [json.loads(line) for line in text.splitlines()]
+    roles = {entry["role"].split()[0] for entry in entries}
+    assert roles >= {"daemon", "worker", "web"}, roles
+    (failed, *_) = (one for one in entries if one.get("pipeline") == "bad" and "attempt" in one)
+    assert {"job_id", "run_id", "pipeline", "step", "attempt"} <= failed.keys()
+    assert (failed["step"], failed["attempt"]) == ("only", 1)
+
+
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("metrics")
     headrace = project(folder)
     (folder / "jobs").mkdir()
     (folder / "jobs" / "dies_once.py").write_text(_DIES)
-    (folder / "config.yaml").write_text("workers: 2\n")
+    (folder / "config.yaml").write_text("workers: 2\nlog_format: json\n")
     for one, steps in _PIPELINES.items():
         text = f"name: {one}\n{steps}".replace("MARK", str(folder / "mark"))
         (folder / "pipelines" / f"{one}.yaml").write_text(text)
@@ -104,6 +114,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
             wait_for(made, lambda now: name("schedule_paused", pipeline="never") in now)
             yield made
             running.stop()
+            _check_log(running.output())
 
 
 def test_each_declared_pipeline_has_its_counters_at_0(up: Up) -> None:
