@@ -14,6 +14,7 @@ from headrace.engine.operations.recovery import Recovery
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.engine.telemetry.receivers import receivers_of
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from headrace.queue.process import has_ended, process_name
 from headrace.queue.unprefixed_keys import remove_former
@@ -59,7 +60,9 @@ class Daemon:
             headrace.settings.connections,
             headrace.subpipelines,
         )
-        self._housekeeping = Housekeeping(headrace.database, headrace.settings, time.monotonic)
+        settings = headrace.settings
+        receivers = receivers_of(settings, headrace.registry, headrace.database_url)
+        self._housekeeping = Housekeeping(headrace.database, settings, time.monotonic, receivers)
         self._in_force = InForce(headrace.database)
         self._clock = ServerClock(headrace.database)
         self._scheduler = Scheduler(

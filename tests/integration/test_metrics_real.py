@@ -15,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from headrace.observe.metric_list import METRICS
 from tests.matrix.conftest import project, wait_ready
+from tests.support.processes import wait_until
 from tests.support.servers import embedded_servers
+from tests.support.telemetry import Receiver, receiving
 from tests.support.up import Up, statuses_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,6 +35,10 @@ class DiesOnce(BaseJob):
         if not os.path.exists(self.mark):
             open(self.mark, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
+"""
+_CONFIG = """workers: 2
+log_format: json
+telemetry: {{opentelemetry: {{endpoint: "{0}"}}, openlineage: {{url: "{0}"}}}}
 """
 _PIPELINES = {
     "fine": """steps:
@@ -98,12 +104,18 @@ def _check_log(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("metrics")
     headrace = project(folder)
     (folder / "jobs").mkdir()
     (folder / "jobs" / "dies_once.py").write_text(_DIES)
-    (folder / "config.yaml").write_text("workers: 2\nlog_format: json\n")
+    (folder / "config.yaml").write_text(_CONFIG.format(receiver.url))
     for one, steps in _PIPELINES.items():
         text = f"name: {one}\n{steps}".replace("MARK", str(folder / "mark"))
         (folder / "pipelines" / f"{one}.yaml").write_text(text)
@@ -245,3 +257,19 @@ def test_each_metric_that_is_documented_is_there_in_both_formats(up: Up) -> None
     for found in (families(plain), open_families(opened)):
         kinds = {one.name: one.type for one in found}
         assert kinds == {f"headrace_{one.name}": one.kind for one in METRICS.values()}
+
+
+def test_ended_runs_are_sent_as_traces_and_lineage_though_the_receiver_was_away(
+    up: Up, receiver: Receiver
+) -> None:
+    receiver.status = 503
+    run = up.run("bad")
+    assert run["status"] == "failed"
+    wait_until(lambda: receiver.refused, limit_s=30, what="a refusal")
+    receiver.status = 200
+
+    wait_until(lambda: receiver.of_run(run["id"]), limit_s=60, what="the trace")
+    wait_until(lambda: len(receiver.about(run["id"])) == 4, limit_s=60, what="the events")
+    assert set(receiver.of_run(run["id"])) == {"bad", "only", "attempt 1", "attempt 2"}
+    told = [(one["job"]["name"], one["eventType"]) for one in receiver.about(run["id"])]
+    assert told == [("bad", "START"), ("bad.only", "START"), ("bad.only", "FAIL"), ("bad", "FAIL")]

@@ -260,6 +260,8 @@ class _Loading:
             retention_s=None if retention is None else parse_duration_s(retention),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
+            opentelemetry=value(("telemetry", "opentelemetry")),
+            openlineage=value(("telemetry", "openlineage")),
             config_file=self._file,
             withheld=self._withheld,
             secrets=self._secrets,

@@ -71,6 +71,8 @@ class Settings:
     retention_s: float | None = None
     log_level: str = "info"
     log_format: str = "text"
+    opentelemetry: Mapping[str, Any] | None = field(default=None, repr=False)
+    openlineage: Mapping[str, Any] | None = field(default=None, repr=False)
     config_file: Path | None = None
     withheld: frozenset[str] = field(default=frozenset(), compare=False)
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)

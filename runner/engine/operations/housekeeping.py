@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from headrace.declarations.config import Settings
 from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.retention import prune
 from headrace.engine.operations.totals import Totals
+from headrace.engine.telemetry.sending import Receiver, Telemetry
 from headrace.errors import StoreUnavailable
 from headrace.store.database import Database, Transaction
 
@@ -17,14 +18,21 @@ _PRUNE_EVERY_S = 3600.0
 
 
 class Housekeeping:
-    """Counts what has ended, and deletes what is left over. `clock` is a monotonic one."""
+    """Counts and sends what has ended, deletes what is left over. `clock` is a monotonic one."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], float],
+        receivers: Mapping[str, Receiver],
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._next_prune = 0.0
         self._totals = Totals(database, clock)
+        self._telemetry = Telemetry(receivers, database, clock)
 
     def look(self, tx: Transaction) -> None:
         """Look, in the transaction that renews the lease, for what there is to do."""
@@ -33,6 +41,7 @@ class Housekeeping:
     def act(self) -> None:
         """Start what is to be done now."""
         self._totals.count_soon()
+        self._telemetry.act()
         self._prune()
 
     def _prune(self) -> None:

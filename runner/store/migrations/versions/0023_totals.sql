@@ -40,3 +40,12 @@ COMMENT ON TABLE headrace.pipeline_total IS 'How many jobs and runs of each pipe
 COMMENT ON COLUMN headrace.pipeline_total.jobs IS 'Completed, failed, cancelled, skipped.';
 COMMENT ON COLUMN headrace.pipeline_total.runs IS 'Completed, failed, cancelled, skipped.';
 COMMENT ON COLUMN headrace.pipeline_total.number IS 'Of the counting that last changed the row.';
+
+-- Up to which ended run traces and lineage events have been sent, one row a receiver.
+CREATE TABLE headrace.telemetry_mark (
+    receiver     text PRIMARY KEY,
+    finished_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run_id       uuid NOT NULL DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+);
+COMMENT ON TABLE headrace.telemetry_mark IS 'Up to which ended run traces and lineage events have been sent.';
+COMMENT ON COLUMN headrace.telemetry_mark.receiver IS 'opentelemetry or openlineage.';
