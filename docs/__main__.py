@@ -14,6 +14,8 @@ from headrace.cli.arguments import parser
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.engine.catalog.type_hints import describe
+from headrace.model.buckets import BOUNDS_S
+from headrace.observe.metric_list import METRICS
 from headrace.template.sandbox import METHODS
 
 HERE = Path(__file__).parent
@@ -125,7 +127,30 @@ def _help(command: argparse.ArgumentParser) -> str:
     return command.format_help().strip()
 
 
+def metrics_page() -> str:
+    """Return the reference of the metrics."""
+    lines = [
+        "# Metrics",
+        "",
+        _NOTE,
+        "What `/metrics` answers, as Prometheus' text or, if a request's `Accept` asks for it, as",
+        "OpenMetrics. [Watching](../guide/watching.md) says how they are counted and what to",
+        "alert on.",
+        "",
+        "| metric | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in METRICS.values():
+        name = one.samples[0].removesuffix("_bucket")
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{name}` | {one.kind} | {labels} | {one.text} |")
+    bounds = ", ".join(f"{bound:g}" for bound in BOUNDS_S)
+    lines += ["", f"The buckets of histograms end at {bounds} seconds; the last has no bound."]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "reference/metrics.md": metrics_page,
     "reference/jobs.md": jobs_page,
     "reference/templates.md": templates_page,
     "guide/commands.md": commands_page,

@@ -13,7 +13,7 @@ from typing import Any
 from bench.peers.headrace.adapter import Adapter
 from bench.workloads.warm import prepare
 from headrace.engine.operations.retention import prune
-from headrace.observe.metrics import HeadraceCollector, exposition
+from headrace.observe.exposition import Metrics
 from headrace.store.listings import list_jobs, list_runs
 
 _YEAR_S = 365 * 86400
@@ -91,7 +91,7 @@ def fill(contender: Adapter, runs: int) -> None:
 
 def _listings(contender: Adapter) -> dict[str, float]:
     headrace = contender.headrace
-    collector = HeadraceCollector(headrace.database, headrace.sender, headrace.settings.queues)
+    metrics = Metrics(headrace.database, headrace.sender, headrace.settings.queues)
     return {
         "jobs_ms": max(
             _median_ms(lambda wanted=wanted: list_jobs(headrace.database, limit=_PAGE, **wanted))
@@ -101,7 +101,7 @@ def _listings(contender: Adapter) -> dict[str, float]:
             _median_ms(lambda wanted=wanted: list_runs(headrace.database, limit=_PAGE, **wanted))
             for wanted in _RUN_FILTERS
         ),
-        "metrics_ms": _median_ms(lambda: exposition(collector)),
+        "metrics_ms": _median_ms(metrics.exposition),
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from bench.peers.headrace.adapter import Adapter
 from bench.workloads.idle import cpu_s, family
@@ -70,7 +70,8 @@ def _took_s(act: Callable[[], object]) -> float:
 
 
 def _ask(url: str) -> bytes:
-    with urlopen(url, timeout=60) as answer:
+    # As Prometheus asks; the page's answers are not compressed.
+    with urlopen(Request(url, headers={"Accept-Encoding": "gzip"}), timeout=60) as answer:
         body: bytes = answer.read()
         return body
 

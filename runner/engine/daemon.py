@@ -11,12 +11,12 @@ from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.notifications.notifier import Notifier
 from headrace.engine.operations.former_messages import remove_former_messages
-from headrace.engine.operations.partial_files import remove_partials
+from headrace.engine.operations.housekeeping import Housekeeping
 from headrace.engine.operations.recovery import Recovery
-from headrace.engine.operations.retention import keep_retention
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.engine.telemetry.receivers import receivers_of
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
 from headrace.queue.process import has_ended, process_name
 from headrace.store import queries
@@ -33,7 +33,6 @@ _TICK_S = 1.0
 _MOMENT_S = 0.01
 # Shorter than the lease: the pipelines' disk may hang.
 _FILES_S = 1.0
-_PRUNE_EVERY_S = 3600.0
 
 
 class Daemon:
@@ -46,7 +45,6 @@ class Daemon:
         self._rung = threading.Event()
         self._term: int | None = None
         self._standing_by = False
-        self._next_prune = 0.0
         # The last turn ended in an outage, during which nobody could renew the lease.
         self._interrupted = False
         # The files have changed since schedules and triggers were last taken over from them.
@@ -63,6 +61,9 @@ class Daemon:
             headrace.settings.connections,
             headrace.subpipelines,
         )
+        settings = headrace.settings
+        receivers = receivers_of(settings, headrace.registry, headrace.database_url)
+        self._housekeeping = Housekeeping(headrace.database, settings, time.monotonic, receivers)
         self._in_force = InForce(headrace.database)
         self._clock = ServerClock(headrace.database)
         self._scheduler = Scheduler(
@@ -123,7 +124,7 @@ class Daemon:
             self._take_over(self._term)
             self._scheduler.tick(self._clock.now(), self._term)
         done = self._recovery.tick(self._lead, self._term)
-        self._prune()
+        self._housekeeping.act()
         self._jobs.look()
         self._keep_in_force(self._term)
         if done.resent or done.lost:
@@ -209,9 +210,10 @@ class Daemon:
     def _lead(self, tx: Transaction) -> None:
         """Renew the lease in the transaction of the repairs: one commit a second in all.
 
-        What has ended since is looked for in it, too.
+        What has ended since is looked for in it, too, to be counted and for triggers.
         """
         self._renew(tx)
+        self._housekeeping.look(tx)
         self._triggers.look(tx)
 
     def _renew(self, tx: Transaction | Database, term: int | None = None) -> None:
@@ -219,32 +221,6 @@ class Daemon:
         row = tx.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
         if row is None or row["term"] != held:
             raise LeadershipLost(f"term {held} is over")
-
-    def _prune(self) -> None:
-        """Delete what is left over, in a thread: the lease must not wait for it.
-
-        That is what is older than the retention, and files that killed jobs have half written.
-        """
-        if time.monotonic() < self._next_prune:
-            return
-        self._next_prune = time.monotonic() + _PRUNE_EVERY_S
-        threading.Thread(target=self._prune_now, daemon=True).start()
-
-    def _prune_now(self) -> None:
-        settings, database = self._headrace.settings, self._headrace.database
-        try:
-            partial = remove_partials(database, settings.outputs())
-            if partial:
-                log.info("removed %d incomplete files of stopped jobs", partial)
-            pruned = keep_retention(database, settings.retention_s)
-        except OSError as error:
-            log.warning("the output folders cannot be searched: %s", error)
-            return
-        except StoreUnavailable as error:
-            log.debug("%s; pruning continues in an hour", error)
-            return
-        if pruned.runs or pruned.jobs:
-            log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
 
     def _reload(self) -> None:
         changed = self._headrace.pipelines.refresh(patience_s=_FILES_S, sparing=True)

@@ -143,6 +143,10 @@ class SchemaMismatch(ConfigError):
     code = "schema"
 
 
+class TelemetryRefused(HeadraceError):
+    """A receiver of traces or lineage events did not take what was sent."""
+
+
 class EmbeddedError(HeadraceError):
     """An embedded server could not be started or stopped."""
 

@@ -1,27 +1,30 @@
-"""Metrics for Prometheus, counted on request by queries over unfinished work.
+"""Metrics for Prometheus that do not grow with the pipelines.
 
-Nothing here counts the whole history: open work comes from partial indexes, ended work from
-the rows that were made within the last five minutes.
+Nothing here counts the whole history: open work comes from partial indexes, what has ended from
+totals (`headrace.total`). `pipeline_series.py` has those that exist for each pipeline.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate
 from typing import Any, Protocol
-from uuid import UUID
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from headrace.errors import QueueUnavailable, StoreUnavailable
-from headrace.model.ids import first_id_of
-
-RECENT = timedelta(minutes=5)
-
-# What the exposition is called in a Content-Type header.
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from headrace.model.buckets import BOUNDS_S
+from headrace.observe.metric_list import METRICS, PREFIX
 
 Row = dict[str, Any]
+
+_HISTOGRAMS = ("job_duration", "run_duration", "queue_wait", "schedule_lag")
+_COUNTERS = ("job_retries", "worker_crashes", "recoveries", "notices")
+_NOTHING: Row = {"count": 0, "sum": 0.0, "buckets": []}
 
 
 class Rows(Protocol):
@@ -40,21 +43,17 @@ class Queues(Protocol):
         ...
 
 
-class HeadraceCollector(Collector):
-    """Counts at every scrape. Servers that do not answer show as `headrace_up` 0."""
+class HeadraceCollector:
+    """Reads the servers at every scrape. Those that do not answer show as `headrace_up` 0."""
 
     def __init__(self, database: Rows, sender: Queues, queues: Sequence[str]) -> None:
         self._database = database
         self._sender = sender
         self._queues = queues
 
-    def describe(self) -> list[Metric]:
-        """Say nothing in advance, so that registering asks no server."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that the servers which answer can give."""
-        up = _gauge("up", "Whether a server answers.", "server")
+        up = _gauge("up")
         for server, read in (("postgresql", self._from_database), ("redis", self._from_redis)):
             found, answered = _whole(read)
             up.add_metric([server], float(answered))
@@ -62,16 +61,16 @@ class HeadraceCollector(Collector):
         yield up
 
     def _from_database(self) -> Iterator[Metric]:
-        now = self._database.rows("clock")[0]["now"]
-        since = first_id_of((now - RECENT).timestamp())
-        yield from self._jobs(now, since)
-        yield from self._runs(since)
-        yield from self._schedules(now)
+        state = self._database.rows("totals_behind")[0]
+        yield from self._jobs(state["now"])
+        yield self._runs()
         yield from self._processes()
+        age = (state["now"] - state["until"]).total_seconds() if state["behind"] else 0.0
+        yield _single("totals_age_seconds", max(0.0, age))
+        yield from _totals({row["name"]: row for row in self._database.rows("totals")})
 
-    def _jobs(self, now: datetime, since: UUID) -> Iterator[Metric]:
-        jobs = _gauge("jobs", "Jobs that have not ended.", "queue", "status")
-        oldest = _gauge("queue_oldest_seconds", "Waiting time of the oldest queued job.", "queue")
+    def _jobs(self, now: datetime) -> Iterator[Metric]:
+        jobs, oldest = _gauge("jobs"), _gauge("queue_oldest_seconds")
         ages = dict.fromkeys(self._queues, 0.0)
         counts = {(queue, "queued"): 0 for queue in self._queues}
         for row in self._database.rows("open_counts"):
@@ -84,73 +83,58 @@ class HeadraceCollector(Collector):
             jobs.add_metric([queue, status], count)
         for queue, age in ages.items():
             oldest.add_metric([queue], age)
-        recent = _gauge(
-            "recent_jobs", "Jobs created in the last 5 minutes that have ended.", "queue", "status"
-        )
-        for row in self._database.rows("recent_job_counts", since=since):
-            recent.add_metric([row["queue"], row["status"]], row["jobs"])
-        yield from (jobs, oldest, recent)
+        yield from (jobs, oldest)
 
-    def _runs(self, since: UUID) -> Iterator[Metric]:
-        runs = _gauge("runs", "Runs that have not ended.", "status")
+    def _runs(self) -> Metric:
+        runs = _gauge("runs")
         counts = {"queued": 0, "running": 0}
         counts |= {row["status"]: row["runs"] for row in self._database.rows("open_run_counts")}
         for status, count in counts.items():
             runs.add_metric([status], count)
-        recent = _gauge(
-            "recent_runs", "Runs created in the last 5 minutes that have ended.", "status"
-        )
-        for row in self._database.rows("recent_run_counts", since=since):
-            recent.add_metric([row["status"]], row["runs"])
-        yield from (runs, recent)
-
-    def _schedules(self, now: datetime) -> Iterator[Metric]:
-        lag = _gauge(
-            "schedule_lag_seconds",
-            "Time since the first due instant whose run has not started.",
-            "pipeline",
-        )
-        paused = _gauge("schedule_paused", "Whether a pipeline is paused.", "pipeline")
-        skipped = _gauge(
-            "schedule_skipped", "Schedule instants that have been skipped so far.", "pipeline"
-        )
-        for row in self._database.rows("schedules"):
-            name, at = [row["pipeline"]], row["next_instant"]
-            late = (now - at).total_seconds() if at and not row["paused"] else 0.0
-            lag.add_metric(name, max(0.0, late))
-            paused.add_metric(name, float(row["paused"]))
-            skipped.add_metric(name, row["skipped"])
-        yield from (lag, paused, skipped)
+        return runs
 
     def _processes(self) -> Iterator[Metric]:
-        workers = _gauge("workers", "Workers that are alive.", "status")
+        workers = _gauge("workers")
         counts = {"running": 0, "draining": 0}
         for row in self._database.rows("workers"):
             if row["status"] in counts:
                 counts[row["status"]] += 1
         for status, count in counts.items():
             workers.add_metric([status], count)
-        leading = any(row["live"] for row in self._database.rows("leader"))
-        leader = _gauge("leader", "Whether a daemon is active.")
-        leader.add_metric([], float(leading))
-        yield from (workers, leader)
+        yield workers
+        yield _single("leader", any(row["live"] for row in self._database.rows("leader")))
 
     def _from_redis(self) -> Iterator[Metric]:
-        messages = _gauge("queue_messages", "Messages waiting in Redis.", "queue")
+        messages = _gauge("queue_messages")
         for queue, length in self._sender.lengths(self._queues).items():
             messages.add_metric([queue], length)
         yield messages
 
 
-def exposition(collector: Collector) -> bytes:
-    """Return everything that a collector yields, as Prometheus reads it."""
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry)
+def _totals(rows: Mapping[str, Row]) -> Iterator[Metric]:
+    for name in _HISTOGRAMS:
+        described = METRICS[f"{name}_seconds"]
+        row = rows.get(name, _NOTHING)
+        counts = row["buckets"] or [0] * (len(BOUNDS_S) + 1)
+        bounds = [*map(str, BOUNDS_S), "+Inf"]
+        yield HistogramMetricFamily(
+            PREFIX + described.name,
+            described.text,
+            buckets=list(zip(bounds, accumulate(counts), strict=True)),
+            sum_value=row["sum"],
+        )
+    for name in _COUNTERS:
+        count = rows.get(name, _NOTHING)["count"]
+        yield CounterMetricFamily(PREFIX + name, METRICS[name].text, value=count)
 
 
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"headrace_{name}", text, labels=labels)
+def _gauge(name: str) -> GaugeMetricFamily:
+    described = METRICS[name]
+    return GaugeMetricFamily(PREFIX + name, described.text, labels=described.labels)
+
+
+def _single(name: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, METRICS[name].text, value=float(value))
 
 
 def _whole(read: Callable[[], Iterator[Metric]]) -> tuple[list[Metric], bool]:

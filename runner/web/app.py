@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 
 from headrace.engine.application import Headrace
 from headrace.model.version import __version__
+from headrace.observe.exposition import Metrics
 from headrace.store.waiting import give_up_silent_servers, look_no_more
 from headrace.web import audit, health, jobs, pipelines, runs
 from headrace.web.access import Access
@@ -48,6 +49,7 @@ def create_app(headrace: Headrace) -> FastAPI:
     )
     app.state.headrace = headrace
     app.state.stopping = False
+    app.state.metrics = Metrics(headrace.database, headrace.sender, headrace.settings.queues)
     # Raises here and now, not at the first request.
     access = Access(headrace.settings, headrace.database)
     app.state.access = access

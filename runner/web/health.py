@@ -12,7 +12,7 @@ from headrace.engine.application import Headrace
 from headrace.engine.operations.recovery import LEASE_S
 from headrace.errors import HeadraceError, SchemaMismatch
 from headrace.model.caller import Role
-from headrace.observe.metrics import CONTENT_TYPE, HeadraceCollector, exposition
+from headrace.observe.exposition import Metrics
 from headrace.queue.process import has_ended
 from headrace.store.database import Row
 from headrace.store.migrations import look
@@ -80,10 +80,18 @@ def _readiness(headrace: Headrace, whole: bool) -> Response:
     openapi_extra=needs(Role.VIEWER),
 )
 def metrics(request: Request) -> Response:
-    """Answer the text exposition; servers that do not answer are `headrace_up` 0."""
-    headrace = installed(request)
-    collector = HeadraceCollector(headrace.database, headrace.sender, headrace.settings.queues)
-    return Response(exposition(collector), headers={"Content-Type": CONTENT_TYPE})
+    """Answer Prometheus' text, or OpenMetrics' where it is asked for, compressed if accepted.
+
+    Servers that do not answer are `headrace_up` 0.
+    """
+    kept: Metrics = request.app.state.metrics
+    told = kept.exposition(
+        request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+    )
+    headers = {"Content-Type": told.content_type, "Vary": "Accept, Accept-Encoding"}
+    if told.encoding:
+        headers["Content-Encoding"] = told.encoding
+    return Response(told.body, headers=headers)
 
 
 def _database_state(headrace: Headrace) -> dict[str, Any]:

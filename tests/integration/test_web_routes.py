@@ -414,10 +414,11 @@ def test_metrics_count_what_is_open(client: TestClient):
     for line in (
         'headrace_jobs{queue="low",status="queued"} 2.0',
         'headrace_jobs{queue="medium",status="waiting"} 2.0',
-        'headrace_recent_jobs{queue="low",status="cancelled"} 1.0',
         'headrace_runs{status="running"} 1.0',
         'headrace_schedule_paused{pipeline="chain"} 1.0',
-        'headrace_schedule_lag_seconds{pipeline="chain"} 0.0',
+        'headrace_schedule_overdue_seconds{pipeline="chain"} 0.0',
+        'headrace_schedule_skipped_total{pipeline="chain"} 0.0',
+        "headrace_schedule_lag_seconds_count 0.0",
         'headrace_workers{status="running"} 0.0',
         "headrace_leader 0.0",
         'headrace_up{server="postgresql"} 1.0',

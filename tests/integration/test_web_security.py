@@ -142,7 +142,7 @@ def test_a_token_on_loopback_is_needed_as_well(database: str, redis_url: str, tm
     ],
 )
 def test_a_wrong_token_opens_nothing(guarded: TestClient, given: str):
-    answer = guarded.get("/jobs", headers={"Authorization": given.encode("latin-1")})
+    answer = guarded.get("/jobs", headers=[(b"Authorization", given.encode("latin-1"))])
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"

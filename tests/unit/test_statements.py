@@ -19,6 +19,7 @@ CHOSEN = {
 _LOG = ("id", "attempt", "first_left_out", "last_left_out", "entries")
 _JOB = ("id", "job_class", "payload", "queue", "timeout_s", "retry", "idempotency_key")
 _KEY = ("pipeline", "idempotency_key")
+_ENDED = ("since", "until", "number")
 _WORKER = ("name", "hostname", "pid", "birth_ticks", "queues", "processes", "job_files")
 _DEED = ("actor", "via", "role", "action", "path", "address")
 SPREAD = {
@@ -33,6 +34,8 @@ SPREAD = {
     "lock_run_key": _KEY,
     "run_by_key": _KEY,
     "register_worker": _WORKER,
+    "count_jobs": _ENDED,
+    "count_runs": _ENDED,
     "jobs_of_kind": ("status", "queue", "job_class"),
     "jobs_of_pipeline": ("status", "queue", "job_class"),
 }

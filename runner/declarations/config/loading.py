@@ -246,6 +246,8 @@ class _Loading:
             session_lifetime_s=parse_duration_s(value(("session_lifetime",))),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
+            opentelemetry=value(("telemetry", "opentelemetry")),
+            openlineage=value(("telemetry", "openlineage")),
             config_file=self._file,
             withheld=self._withheld,
             secrets=self._secrets,

@@ -57,6 +57,10 @@ def hidden_values(settings: Settings) -> set[str]:
     named = [connection.url for connection in settings.connections.values()]
     urls = [settings.database_url, settings.redis_url, *named]
     values = {settings.api_token, *settings.secrets}
+    receivers = (settings.opentelemetry or {}, settings.openlineage or {})
+    for receiver in receivers:
+        values.update(str(value) for value in (receiver.get("headers") or {}).values())
+        values.add(receiver.get("api_key"))
     for options in settings.storage.values():
         values.update(_secret_options(options))
     values.update(_of_receivers(settings.notifications))

@@ -82,6 +82,8 @@ class Settings:
     session_lifetime_s: float = 43200.0
     log_level: str = "info"
     log_format: str = "text"
+    opentelemetry: Mapping[str, Any] | None = field(default=None, repr=False)
+    openlineage: Mapping[str, Any] | None = field(default=None, repr=False)
     config_file: Path | None = None
     withheld: frozenset[str] = field(default=frozenset(), compare=False)
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)

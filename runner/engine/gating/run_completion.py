@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 from uuid import UUID
 
+from headrace.engine.gating.ended_totals import count_before_reopening
 from headrace.engine.gating.gate import decide, message_for, recount, update_dependants
 from headrace.model.ids import new_id
 from headrace.queue.message import Message
@@ -162,7 +163,9 @@ def reopen(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUI
     Returns messages to send, and the runs: nothing but handlers may have been reopened.
     """
     below = [row["id"] for row in tx.rows("skipped_below", ids=list(ids))]
-    opened = tx.rows(queries.REOPEN_JOBS, ids=[*ids, *below])
+    ended = [*ids, *below]
+    count_before_reopening(tx, ended, [row["run_id"] for row in tx.rows("runs_of_jobs", ids=ended)])
+    opened = tx.rows(queries.REOPEN_JOBS, ids=ended)
     opened_ids = [row["id"] for row in opened]
     # Of several failed jobs above it only some may be retried: what waits for the others
     # as well is skipped again.

@@ -138,6 +138,8 @@ class Recovery:
             self._send(self._subpipelines.start(children, term))
         if swept is not None:
             done.resent = self._resend(swept.overdue)
+            if done.resent:
+                self._database.rows("add_total", name="recoveries", by=done.resent)
             self._note_end_of_outage()
             rest_s = (self._clock() - began) / _SWEEP_SHARE
             self._next_sweep = max(self._next_sweep, self._clock() + min(rest_s, _LONGEST_REST_S))
@@ -159,6 +161,7 @@ class Recovery:
         dead = [row["name"] for row in stale if self._dead(row)]
         if dead:
             tx.rows("lose_workers", names=dead)
+            tx.rows("add_idle_crashes", names=dead)
             tx.rows("terminate_backends", application_names=[f"headrace:{name}" for name in dead])
             log.warning("lost the worker %s", ", ".join(dead))
             # In a thread: a database that does not answer must not hold up everything else.

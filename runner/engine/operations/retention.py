@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from headrace.engine.access.audit import delete_expired
+from headrace.engine.operations.totals import count_all
 from headrace.store.database import Database, Row
 
 # Short transactions: no lock is held for long, and an interrupted pruning has done its part.
@@ -37,12 +38,14 @@ def prune(database: Database, older_than_s: float) -> Pruned:
     """Delete runs and jobs that ended more than `older_than_s` seconds ago, by PostgreSQL's clock.
 
     Their attempts, dependencies and logs go with them, plans that no run is of any more, and
-    notifications. What has not ended stays, and so does what something unfinished waits for.
+    notifications. What has not ended stays, and so does what something unfinished still waits for,
+    or what the totals of /metrics do not contain yet.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
     """
     pruned = Pruned()
+    count_all(database)
 
     def runs(after: UUID) -> Row:
         (done,) = database.rows(

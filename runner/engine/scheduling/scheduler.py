@@ -13,6 +13,7 @@ from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
 from headrace.engine.scheduling.unmade_runs import tell_of_unmade, unmade_run
 from headrace.errors import HeadraceError, LeadershipLost
+from headrace.model.buckets import BOUNDS_S
 from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.plan import Plan
 from headrace.model.status import Trigger
@@ -45,6 +46,8 @@ class _Progress:
     skipped: int
     seen_until: datetime
     upcoming: datetime | None
+    # When the run of an instant was to start: later by the schedule's jitter.
+    starts: Mapping[datetime, datetime] = field(default_factory=dict)
     unmade: list[dict[str, Any] | None] = field(default_factory=list)
 
     def entry(self) -> dict[str, object]:
@@ -124,6 +127,7 @@ class Scheduler:
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
             tell_of_unmade(tx, [failure for one in progress for failure in one.unmade])
+            _observe_lag(tx, runs, progress, now)
             # Paused since the lease was taken, so that no run was inserted: what is due is the
             # next leader's then, and must not be marked as processed.
             if not tx.row("holds_term", term=term):
@@ -177,9 +181,12 @@ class Scheduler:
                 handled = min(handled, due[-1] + offset)
         upcoming = next_start(pipeline, handled)
         if row["paused"]:
-            return _Progress(name, [], len(fire.keys() | skipped), handled, upcoming)
-        plans, unmade = self._plans(pipeline, fire)
-        return _Progress(name, plans, len(skipped - fire.keys()), handled, upcoming, unmade)
+            plans, unmade, passed = [], [], len(fire.keys() | skipped)
+        else:
+            plans, unmade = self._plans(pipeline, fire)
+            passed = len(skipped - fire.keys())
+        starts = {instant: instant + _offset(pipeline, one) for instant, one in fire.items()}
+        return _Progress(name, plans, passed, handled, upcoming, starts, unmade)
 
     def _plans(
         self, pipeline: Pipeline, fire: Mapping[datetime, Schedule]
@@ -202,6 +209,20 @@ class Scheduler:
                 )
                 unmade.append(unmade_run(pipeline, instant, Trigger.SCHEDULE, error))
         return plans, unmade
+
+
+def _observe_lag(
+    tx: SqlTransaction, runs: list[NewRun], progress: list[_Progress], now: datetime
+) -> None:
+    """Count how much later than due these runs have started, for /metrics."""
+    if not runs:
+        return
+    starts = {one.pipeline: one.starts for one in progress}
+    lags = [
+        max(0.0, (now - starts[run["pipeline"]][run["logical_date"]]).total_seconds())
+        for run in runs
+    ]
+    tx.rows("add_observations", name="schedule_lag", values=lags, bounds=list(BOUNDS_S))
 
 
 def _log_start(run: NewRun) -> None:

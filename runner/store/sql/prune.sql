@@ -1,7 +1,7 @@
 -- Retention: deletes what ended long ago, in batches by id, each one statement and one transaction.
 -- Rows are found by arrays of keys: joined to a batch of unknown size, the planner would read the
 -- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
--- kept is looked at once.
+-- kept is looked at once. What the totals have not counted yet is kept, too: see total.sql.
 
 -- name: deleted_jobs_part
 lines AS (
@@ -22,11 +22,12 @@ WITH batch AS MATERIALIZED (
      WHERE id > :after::uuid
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+       AND finished_at < (SELECT until FROM headrace.total_mark)
      ORDER BY id
      LIMIT :limit::integer
        FOR UPDATE SKIP LOCKED
 ), theirs AS MATERIALIZED (
-    SELECT id, run_id, status
+    SELECT id, run_id, status, finished_at
       FROM headrace.job
      WHERE run_id = ANY (ARRAY(SELECT id FROM batch))
 ), held AS MATERIALIZED (
@@ -40,6 +41,8 @@ WITH batch AS MATERIALIZED (
       FROM theirs
      WHERE status <> 'completed'
        AND id NOT IN (SELECT id FROM held)
+     UNION
+    SELECT run_id FROM theirs WHERE finished_at >= (SELECT until FROM headrace.total_mark)
      UNION
     SELECT batch.id
       FROM batch
@@ -84,6 +87,7 @@ WITH batch AS MATERIALIZED (
        AND run_id IS NULL
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+       AND finished_at < (SELECT until FROM headrace.total_mark)
      ORDER BY id
      LIMIT :limit::integer
        FOR UPDATE SKIP LOCKED

@@ -43,25 +43,10 @@ SELECT j.queue, count(*) AS jobs
  WHERE r.status IN ('queued', 'running')
  GROUP BY j.queue
 
--- name: recent_job_counts
--- Ids begin with their creation time, so the primary key finds the newest rows.
-SELECT queue, status, count(*) AS jobs
-  FROM headrace.job
- WHERE id > :since::uuid
-   AND status IN ('completed', 'failed', 'cancelled', 'skipped')
- GROUP BY queue, status
-
 -- name: open_run_counts
 SELECT status, count(*) AS runs
   FROM headrace.run
  WHERE status IN ('queued', 'running')
- GROUP BY status
-
--- name: recent_run_counts
-SELECT status, count(*) AS runs
-  FROM headrace.run
- WHERE id > :since::uuid
-   AND status IN ('completed', 'failed', 'cancelled', 'skipped')
  GROUP BY status
 
 -- name: clock

@@ -68,7 +68,7 @@ def test_the_example_file_shows_every_key_of_the_schema_with_its_default() -> No
     data = parse(EXAMPLE.read_text(), "config.example.yaml").data
     keys = described_keys(schema("config"))
 
-    nested = ("retry", "http", "notifications")
+    nested = ("retry", "http", "notifications", "telemetry")
     shown = {key: value for key, value in data.items() if key not in nested}
     shown |= {f"{one}.{key}": value for one in nested for key, value in data[one].items()}
 

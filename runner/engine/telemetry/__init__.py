@@ -1,0 +1,1 @@
+"""Traces and lineage events of ended runs, sent by the active daemon."""
