@@ -6,16 +6,33 @@ import sys
 from dataclasses import replace
 
 from headrace.declarations.config import load_settings
+from headrace.engine import application
 from headrace.engine.application import connect
+from headrace.engine.attempts import unknown_jobs
 from headrace.engine.daemon import Daemon
 from headrace.engine.workers.group_commit import batch
 from headrace.engine.workers.main import run_worker
+from headrace.store import attempts, migrations
+
+
+def become_version(schema: str) -> None:
+    """Be a Headrace whose newest schema is another one."""
+    for module, name, value in (
+        (migrations, "LATEST", schema),
+        (application, "LATEST", schema),
+        (attempts, "CAN", int(schema)),
+        (unknown_jobs, "CAN", int(schema)),
+    ):
+        assert hasattr(module, name)
+        setattr(module, name, value)
 
 
 def main(role: str, processes: int) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
     )
+    if schema := os.environ.get("TEST_SCHEMA"):
+        become_version(schema)
     limit = int(os.environ.get("TEST_MAX_MEMORY_BYTES", "0"))
     # On a busy machine hardly a job is short.
     batch._SHORT_S = float(os.environ.get("TEST_SHORT_S", batch._SHORT_S))
