@@ -10,8 +10,8 @@ from headrace.errors import ConfigError
 _NO_DOWNGRADE = (
     "there is no downgrade: a schema never goes back to an earlier version, since rows of the newer"
     " one would be lost. To roll back a release, start its programs again and leave the schema:"
-    " they work with it as long as it allows their version, and refuse otherwise. Beyond that, restore"
-    " the backup from before the upgrade"
+    " they work with it as long as it allows their version, and refuse otherwise. Beyond that,"
+    " restore the backup from before the upgrade"
 )
 
 
