@@ -16,6 +16,7 @@ from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.observe.alive import beat
 from headrace.queue.process import has_ended, process_name
 from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
@@ -83,6 +84,7 @@ class Daemon:
         listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
         log.info("daemon %s has started", self._name)
         while not self._stop.is_set():
+            beat()
             try:
                 self._turn()
                 self._outage.over()

@@ -88,10 +88,11 @@ def client_of(redis_url: str, **connection: Any) -> redis.Redis:
     tls = {"ssl": True} if url.tls else {}
     asking = {"socket_timeout": _SENTINEL_S, "socket_connect_timeout": _SENTINEL_S}
     shared = {"retry": connection["retry"], **tls}
-    sentinel = Sentinel(
+    # redis-py has no types for its Sentinel.
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
         url.sentinels, sentinel_kwargs={**asking, **shared, **url.sentinel_login}, **tls
     )
-    client: redis.Redis = sentinel.master_for(
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         url.service,
         connection_pool_class=_Pool,
         db=url.database,
@@ -106,7 +107,7 @@ class _Pool(SentinelConnectionPool):
     """Asks the sentinels now and then whether another Redis leads by now."""
 
     def __init__(self, service_name: str, sentinel_manager: Sentinel, **connection: Any) -> None:
-        super().__init__(service_name, sentinel_manager, **connection)
+        super().__init__(service_name, sentinel_manager, **connection)  # type: ignore[no-untyped-call]
         self._ask_at = 0.0
 
     def get_connection(self, *arguments: Any, **options: Any) -> Any:
@@ -121,7 +122,7 @@ class _Pool(SentinelConnectionPool):
         self._ask_at = time.monotonic() + _ASK_EVERY_S
         before = self.master_address
         with suppress(RedisError, OSError):
-            address: tuple[str, int] = self.get_master_address()
+            address: tuple[str, int] = self.get_master_address()  # type: ignore[no-untyped-call]
             if before not in (None, address):
                 log.warning("Redis at %s:%d leads %s now", *address, self.service_name)
             return address

@@ -20,6 +20,7 @@ from typing import Any
 from rq.command import handle_command
 from rq.defaults import RQ_KEY_PREFIX
 
+from headrace.observe.alive import beat
 from headrace.queue.child import Patience
 from headrace.queue.children import Children
 from headrace.queue.process_tree import adopting_orphans
@@ -124,6 +125,7 @@ class WarmWorker(RegisteredWorker):
                 return
 
     def _turn(self) -> None:
+        beat()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()
@@ -142,6 +144,7 @@ class WarmWorker(RegisteredWorker):
 
         Only an end that has been asked for gives it up.
         """
+        beat()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()

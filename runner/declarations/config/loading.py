@@ -252,6 +252,7 @@ class _Loading:
             max_jobs_per_child=value(("max_jobs_per_child",)),
             jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
+            alive_file=self._alive_file(project),
             shell_commands=value(("shell_commands",)),
             job_packages=tuple(value(("job_packages",))),
             hooks=tuple(value(("hooks",))),
@@ -264,6 +265,10 @@ class _Loading:
             withheld=self._withheld,
             secrets=self._secrets,
         )
+
+    def _alive_file(self, project: Path) -> Path | None:
+        named = self._value(("alive_file",))
+        return None if named is None else project / Path(named).expanduser()
 
     def _connections(self, project: Path) -> dict[str, NamedConnection]:
         found = {}
