@@ -217,10 +217,7 @@ class Daemon:
         self._outdated = False
 
     def _lead(self, tx: Transaction) -> None:
-        """Renew the lease in the transaction of the repairs: one commit a second in all.
-
-        What has ended since is looked for in it, too.
-        """
+        """Renew the lease and look for what has ended, in the repairs' commit: one a second."""
         self._renew(tx)
         self._triggers.look(tx)
 

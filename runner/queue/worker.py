@@ -20,7 +20,6 @@ from typing import Any
 from rq.command import handle_command
 from rq.defaults import RQ_KEY_PREFIX
 
-from headrace.observe.alive import beat
 from headrace.queue.child import Patience
 from headrace.queue.children import Children
 from headrace.queue.process_tree import adopting_orphans
@@ -74,6 +73,8 @@ class WarmWorker(RegisteredWorker):
         )
         self._next_lines: float | None = None
         self._after_fork = after_fork
+        # Called in each turn of the loop, however long the servers are away.
+        self.turns: Callable[[], None] = lambda: None
         self._drain_until: float | None = None
         self._give_up_at = math.inf
         self._next_heartbeat = 0.0
@@ -125,7 +126,7 @@ class WarmWorker(RegisteredWorker):
                 return
 
     def _turn(self) -> None:
-        beat()
+        self.turns()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()
@@ -144,7 +145,7 @@ class WarmWorker(RegisteredWorker):
 
         Only an end that has been asked for gives it up.
         """
-        beat()
+        self.turns()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()
