@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from headrace.store.embedded import Servers
 from headrace.store.embedded.place import place_of
 from headrace.store.embedded.postgres import programs
 from headrace.store.migrations import upgrade
-from tests.support.cluster import ROOT, Cluster, cluster_on
+from tests.support.cluster import Cluster, cluster_on
 from tests.support.places import PASSWORD, Server, second_server
 from tests.support.processes import Process
 from tests.support.redis_server import program as redis_program
@@ -30,7 +29,7 @@ from tests.support.redis_server import program as redis_program
 _NETWORK = "10.77.0."
 _SERVERS = f"{_NETWORK}1"
 _REDIS_PORT = 6379
-_TOOLS = ("ip", "tc", "iptables", "nsenter", "unshare")
+_TOOLS = ("ip", "tc", "iptables", "nsenter")
 
 
 class NoNetworks(Exception):
@@ -48,8 +47,7 @@ class Host:
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """Return the command that runs `command` on this host."""
-        named = ["unshare", "--uts", "sh", "-c", 'hostname "$1"; shift; exec "$@"', "-", self.name]
-        return ["nsenter", f"--net=/run/netns/{self.namespace}", *named, *command]
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", *command]
 
     def administer(self, *command: str) -> None:
         """Run a command of the host's administrator to its end."""
@@ -124,14 +122,11 @@ class Site:
 
     def start(self, host: Host, role: str, processes: int = 1) -> Process:
         """Start a daemon or worker on a host."""
-        log = self.cluster.folder / f"{host.name}-{role}-{len(self.cluster.started)}.log"
-        with log.open("wb") as out:
-            popen = subprocess.Popen(
-                host.inside([sys.executable, "-m", "tests.support.process", role, str(processes)]),
-                cwd=ROOT, env={**self.cluster.environ, **self.environ}, stdout=out, stderr=out,
-            )  # fmt: skip
-        process = Process(popen, log, role)
-        self.cluster.started.append(process)
+        env = {**self.environ, "TEST_HOST": f"{host.name}@{host.namespace}"}
+        cluster = self.cluster
+        process = (
+            cluster.daemon(env=env) if role == "daemon" else cluster.worker(processes, env=env)
+        )
         host.processes.append(process)
         return process
 
