@@ -9,20 +9,21 @@ from typing import Any
 from headrace.engine.application import Headrace
 from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
+from headrace.engine.operations.former_messages import remove_former_messages
 from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.operations.retention import prune
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
-from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.errors import LeadershipLost, QueueUnavailable, SchemaMismatch, StoreUnavailable
 from headrace.observe.alive import beat
 from headrace.queue.process import has_ended, process_name
-from headrace.queue.unprefixed_keys import remove_former
 from headrace.store import queries
 from headrace.store.backoff import Outage
 from headrace.store.database import Database, Transaction
 from headrace.store.listen_notify import listen
+from headrace.store.schema_watch import SchemaWatch
 from headrace.store.writable import demand_writes
 
 log = logging.getLogger("headrace.daemon")
@@ -63,6 +64,7 @@ class Daemon:
             headrace.settings.connections,
             headrace.subpipelines,
         )
+        self._schema = SchemaWatch(headrace.schema)
         self._in_force = InForce(headrace.database)
         self._clock = ServerClock(headrace.database)
         self._scheduler = Scheduler(
@@ -77,7 +79,11 @@ class Daemon:
         )
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT.
+
+        Raises:
+            SchemaMismatch: The schema was upgraded, and does not admit this version any more.
+        """
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         bell = f"headrace:{self._headrace.role}:bell"
@@ -86,6 +92,7 @@ class Daemon:
         while not self._stop.is_set():
             beat()
             try:
+                self._schema.look()
                 self._turn()
                 self._outage.over()
                 self._wait()
@@ -95,6 +102,9 @@ class Daemon:
             except (StoreUnavailable, QueueUnavailable) as error:
                 self._interrupted = True
                 self._stop.wait(self._outage.pause_s(error))
+            except SchemaMismatch:
+                self._resign()
+                raise
             except Exception:
                 # Whatever it was, tomorrow's runs must not wait for a person.
                 log.exception("an iteration of the daemon failed; continuing")
@@ -156,7 +166,9 @@ class Daemon:
         self._take_over(row["term"])
         self._term = row["term"]
         # In a thread: the lease must not wait for what an upgrade has left.
-        threading.Thread(target=self._remove_former, daemon=True).start()
+        installed = self._headrace
+        former = (installed.redis_url, installed.settings.queues, installed.database)
+        threading.Thread(target=remove_former_messages, args=former, daemon=True).start()
 
     def _keep_last_good(self) -> None:
         """Keep the version that was active in the previous daemon, despite a broken edit."""
@@ -164,22 +176,6 @@ class Daemon:
             log.warning("%s: its file is broken; the last valid version stays active", name)
         for name, why in sorted(self._headrace.pipelines.held.items()):
             log.error("%s: its file is broken, and it is not active: %s", name, why)
-
-    def _remove_former(self) -> None:
-        headrace = self._headrace
-        try:
-            removed = remove_former(
-                headrace.redis_url,
-                headrace.settings.queues,
-                lambda ids: {
-                    str(row["id"]) for row in headrace.database.rows("known_jobs", ids=list(ids))
-                },
-            )
-        except (StoreUnavailable, QueueUnavailable) as error:
-            log.debug("%s; messages of an earlier version stay in Redis", error)
-            return
-        if removed:
-            log.info("removed %d messages of an earlier version from Redis", removed)
 
     def _end_lease_of_the_dead(self) -> None:
         """End the lease of a leader of this host whose process is gone: it needs no waiting."""
