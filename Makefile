@@ -13,7 +13,7 @@ PY := .venv/bin/python
 HEADRACE := .venv/bin/headrace
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format audit bench chaos chaos-writes docs lock clean install install-dev
+.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts docs lock clean install install-dev
 
 help: ## List the targets
 	@echo "Headrace: YAML pipelines on RQ queues, with PostgreSQL as the truth."
@@ -57,6 +57,9 @@ chaos: install-dev ## Kill, pause and empty things under load, then check every 
 
 chaos-writes: install-dev ## Kill the worker at 20 random moments of each writing job
 	@exec $(PY) -m bench.killed_writes $(ARGS)
+
+hosts: install-dev ## Cut, freeze and slow one of two hosts in network namespaces (needs root)
+	@HEADRACE_HOSTS=all exec $(PY) -m pytest -s -q tests/hosts $(ARGS)
 
 docs: install-dev ## Write the reference pages from the code
 	@exec $(PY) -m docs $(ARGS)

@@ -296,11 +296,17 @@ def _notifications(group: _Group) -> None:
 
 
 def _rest(group: _Group) -> None:
-    db = group.add("db", "db:db", "upgrade the control database, or print its URL")
+    db = group.add("db", "db:db", "upgrade the control database, or print its URL", json=True)
     db.add_argument(
         "action",
-        choices=("upgrade", "url"),
-        help="upgrade: create or upgrade its schema; url: print its URL, for psql",
+        choices=("upgrade", "downgrade", "url"),
+        help="upgrade: create or upgrade its schema; downgrade: explain why there is none; url:"
+        " print its URL, for psql",
+    )
+    db.add_argument(
+        "--check",
+        action="store_true",
+        help="only report whether an upgrade is needed; exit code 1 if it is",
     )
 
 

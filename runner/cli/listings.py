@@ -156,9 +156,15 @@ def queues(given: argparse.Namespace) -> int:
 
 def rq_line(headrace: "Headrace") -> str:
     """Return a command line with which RQ's own programs see this installation's queues."""
+    from headrace.queue.sentinel import is_sentinel_url
+
     url = headrace.redis_url
-    # A password belongs on no screen, nor in a list of processes.
-    shown = '"$REDIS_URL"' if "@" in url or "password" in url else shlex.quote(url)
+    if is_sentinel_url(url):
+        # RQ's programs take sentinels from a settings file only.
+        shown = "redis://:PASSWORD@HOST:PORT/DATABASE (of the Redis that leads at the moment)"
+    else:
+        # A password belongs on no screen, nor in a list of processes.
+        shown = '"$REDIS_URL"' if "@" in url or "password" in url else shlex.quote(url)
     return f"RQ_KEY_PREFIX={headrace.keys.prefix} rq info --url {shown}"
 
 

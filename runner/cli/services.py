@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from headrace.cli.installation_access import known_queues, settings_of
 from headrace.errors import StoreUnavailable
 from headrace.observe import logs
+from headrace.observe.alive import beat, show_in
 
 if TYPE_CHECKING:
     from headrace.cli.supervisor import Part
@@ -41,6 +42,7 @@ def daemon(given: argparse.Namespace) -> int:
 
     settings = settings_of(given)
     speak_as("daemon", settings)
+    show_in(settings.alive_file)
     with connect(settings, role="daemon") as headrace:
         once_there(headrace.migrate)
         Daemon(headrace).run()
@@ -50,13 +52,17 @@ def daemon(given: argparse.Namespace) -> int:
 def worker(given: argparse.Namespace) -> int:
     """Be a worker until a signal asks to stop."""
     from headrace.engine.application import connect
+    from headrace.engine.operations.connection_budget import Demand, require_connections
     from headrace.engine.workers.main import run_worker
 
     settings = settings_of(given)
     queues = known_queues(settings, given.queues)
     speak_as("worker", settings)
+    show_in(settings.alive_file)
     with connect(settings, role="worker") as headrace:
         once_there(headrace.require_schema)
+        demand = Demand(1, given.processes)
+        once_there(lambda: require_connections(headrace.database, demand))
         log.info("serving %s, %d jobs at a time", ", ".join(queues), given.processes)
         run_worker(headrace, queues=queues, processes=given.processes)
     return 0
@@ -192,6 +198,7 @@ def _keep_servers(headrace: "Headrace") -> None:
 def _live_daemon(headrace: "Headrace") -> None:
     from headrace.engine.daemon import Daemon
 
+    show_in(headrace.settings.alive_file)
     Daemon(headrace).run()
 
 
@@ -210,9 +217,13 @@ def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
     Raises:
         ConfigError: No worker could start.
     """
+    from headrace.engine.operations import connection_budget as budget
+
     own = headrace.afresh("up")
     own.load_hooks()
     once_there(own.migrate)
+    demand = budget.Demand(own.settings.workers, others=budget.DAEMON + budget.WEB)
+    once_there(lambda: budget.require_connections(own.database, demand))
     tell(own.keys.prefix)
     own.close()
     return 0
@@ -263,6 +274,7 @@ def once_there(ask: Callable[[], object]) -> None:
     """Ask the control database, as soon as it answers. Says once that it does not."""
     pause_s, said = 0.1, False
     while True:
+        beat()
         try:
             ask()
             return

@@ -17,12 +17,14 @@ from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.engine.telemetry.receivers import receivers_of
-from headrace.errors import LeadershipLost, QueueUnavailable, StoreUnavailable
+from headrace.errors import LeadershipLost, QueueUnavailable, SchemaMismatch, StoreUnavailable
+from headrace.observe.alive import beat
 from headrace.queue.process import has_ended, process_name
 from headrace.store import queries
 from headrace.store.backoff import Outage
 from headrace.store.database import Database, Transaction
 from headrace.store.listen_notify import listen
+from headrace.store.schema_watch import SchemaWatch
 from headrace.store.writable import demand_writes
 
 log = logging.getLogger("headrace.daemon")
@@ -64,6 +66,7 @@ class Daemon:
         settings = headrace.settings
         receivers = receivers_of(settings, headrace.registry, headrace.database_url)
         self._housekeeping = Housekeeping(headrace.database, settings, time.monotonic, receivers)
+        self._schema = SchemaWatch(headrace.schema)
         self._in_force = InForce(headrace.database)
         self._clock = ServerClock(headrace.database)
         self._scheduler = Scheduler(
@@ -81,7 +84,11 @@ class Daemon:
         )
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT.
+
+        Raises:
+            SchemaMismatch: The schema was upgraded, and does not admit this version any more.
+        """
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         bell = f"headrace:{self._headrace.role}:bell"
@@ -89,7 +96,9 @@ class Daemon:
         self._notifier.start()
         log.info("daemon %s has started", self._name)
         while not self._stop.is_set():
+            beat()
             try:
+                self._schema.look()
                 self._turn()
                 self._outage.over()
                 self._wait()
@@ -99,6 +108,9 @@ class Daemon:
             except (StoreUnavailable, QueueUnavailable) as error:
                 self._interrupted = True
                 self._stop.wait(self._outage.pause_s(error))
+            except SchemaMismatch:
+                self._resign()
+                raise
             except Exception:
                 # Whatever it was, tomorrow's runs must not wait for a person.
                 log.exception("an iteration of the daemon failed; continuing")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,8 +19,10 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 
 from headrace.errors import ConfigError, QueueUnavailable
+from headrace.queue.sentinel import client_of, is_sentinel_url
 
 _CONNECT_S = 5.0
 _MOST_REASON = 300
@@ -31,6 +34,11 @@ _REFUSALS: tuple[tuple[type[RedisError], str, str], ...] = (
         OutOfMemoryError,
         "full",
         "Redis is full; raise its maxmemory, or remove other data from it",
+    ),
+    (
+        MasterNotFoundError,
+        "no-master",
+        "no Redis leads: the sentinels of REDIS_URL do not answer, or know no master of that name",
     ),
     (ReadOnlyError, "read-only", "Redis is read-only; REDIS_URL must name the primary"),
     (MasterDownError, "replica", "Redis is a replica that has lost its primary"),
@@ -62,14 +70,16 @@ def connect(redis_url: str, *, socket_timeout_s: float | None = 10.0) -> redis.R
     Raises:
         ConfigError: It is no Redis URL.
     """
+    options: dict[str, Any] = {
+        "socket_connect_timeout": min(_CONNECT_S, socket_timeout_s or _CONNECT_S),
+        "socket_timeout": socket_timeout_s,
+        # Waiting out an outage is the callers' affair: they say so once and back off.
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if is_sentinel_url(redis_url):
+        return client_of(redis_url, **options)
     try:
-        return redis.from_url(
-            redis_url,
-            socket_connect_timeout=min(_CONNECT_S, socket_timeout_s or _CONNECT_S),
-            socket_timeout=socket_timeout_s,
-            # Waiting out an outage is the callers' affair: they say so once and back off.
-            retry=Retry(NoBackoff(), 0),
-        )
+        return redis.from_url(redis_url, **options)
     except ValueError as error:
         raise ConfigError(f"the Redis URL cannot be used: {error}") from None
 

@@ -16,6 +16,7 @@ from headrace.queue.connect import connect, reported
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message, parse_id
 from headrace.queue.sender import SEND_SCRIPT, send_arguments
+from headrace.queue.sentinel import is_former_master
 
 Taken = tuple[str, int, str]
 
@@ -78,6 +79,7 @@ class Consumer:
         while True:
             reply = self._last_reply(("BLPOP", *self._keys, self._block_s))
             if reply is None:
+                self._leave_former_master()
                 return None
             for taken in self._ours(reply[0], [reply[1]]):
                 return taken
@@ -146,6 +148,11 @@ class Consumer:
             self._connection.disconnect()
             self._client.connection_pool.release(self._connection)
             self._connection = None
+
+    def _leave_former_master(self) -> None:
+        """Connect anew if another Redis leads: the former one may wait with us, and get nothing."""
+        if self._connection and is_former_master(self._client, self._connection):
+            self._drop()
 
     def _ours(self, key: bytes, items: Sequence[bytes]) -> list[Taken]:
         """Return the messages that are ours; nothing in another is read, let alone run.

@@ -73,6 +73,8 @@ class WarmWorker(RegisteredWorker):
         )
         self._next_lines: float | None = None
         self._after_fork = after_fork
+        # Called in each turn of the loop, however long the servers are away.
+        self.turns: Callable[[], None] = lambda: None
         self._drain_until: float | None = None
         self._give_up_at = math.inf
         self._next_heartbeat = 0.0
@@ -124,6 +126,7 @@ class WarmWorker(RegisteredWorker):
                 return
 
     def _turn(self) -> None:
+        self.turns()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()
@@ -142,6 +145,7 @@ class WarmWorker(RegisteredWorker):
 
         Only an end that has been asked for gives it up.
         """
+        self.turns()
         self._reap()
         self._children.kill_overdue()
         now = time.monotonic()

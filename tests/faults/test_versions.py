@@ -94,3 +94,21 @@ def test_a_newer_schema_that_this_version_may_use_is_used(cluster: Cluster) -> N
             use()
         assert LATEST in str(refused.value)
     cluster.sql("UPDATE headrace.alembic_version SET version_num = %s", LATEST)
+
+
+def test_running_programs_end_when_the_schema_does_not_admit_them_any_more(
+    cluster: Cluster,
+) -> None:
+    daemon, worker = cluster.daemon(), cluster.worker()
+    cluster.wait_for_worker(worker)
+    cluster.wait_for_leader()
+    cluster.sql("UPDATE headrace.alembic_version SET version_num = '9999'")
+    cluster.sql("UPDATE headrace.installation SET works_from = '9998', version = '9.9.9'")
+    try:
+        for process in (daemon, worker):
+            process.popen.wait(timeout=60)
+            assert "9999, made by Headrace 9.9.9" in process.text()
+        leader = cluster.sql("SELECT expires_at = '-infinity' AS given_up FROM headrace.leader")
+        assert leader == [{"given_up": True}]
+    finally:
+        cluster.sql("UPDATE headrace.alembic_version SET version_num = %s", LATEST)

@@ -250,6 +250,7 @@ def test_a_database_without_the_schema_is_told_so(
     done = headrace("runs")
     assert done.code == 2
     assert "headrace db upgrade" in done.err
+    assert headrace("db", "upgrade", "--check").code == 1
     assert headrace("db", "upgrade").code == 0
     assert headrace("runs").out == "No runs match.\n"
     assert headrace("db", "url").out.strip() == empty_database

@@ -101,6 +101,26 @@ def test_before_an_embedded_home_is_upgraded_a_dump_is_kept_and_told(
     assert headrace("runs").code == 0
 
 
+@pytest.mark.timeout(240)
+def test_a_check_says_by_its_exit_code_whether_an_upgrade_is_needed_and_changes_nothing(
+    headrace: Headrace, old_home: str
+) -> None:
+    done = headrace("db", "upgrade", "--check")
+    assert (done.code, version(old_home)) == (1, OLD)
+    assert f"version {OLD}; `headrace db upgrade` brings it to {LATEST}" in done.out
+
+    upgrade(old_home)
+    done = headrace("db", "upgrade", "--check", "--json")
+    assert done.json == {"upgrade_needed": False, "version": LATEST, "newest": LATEST}
+    assert done.code == 0
+
+    refused = headrace("db", "downgrade")
+    assert refused.code == 2
+    assert "there is no downgrade" in refused.err
+    assert "restore the backup" in refused.err
+    assert headrace("db", "url", "--check").code == 2
+
+
 @pytest.mark.timeout(300)
 def test_where_the_dump_cannot_be_kept_nothing_is_upgraded(
     headrace: Headrace, old_home: str, own_home: Path

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,16 +86,25 @@ def wheel_programs() -> Path:
 
 
 @contextlib.contextmanager
-def second_server(programs: Path, *settings: str, under: Path | None = None) -> Iterator[Server]:
+def second_server(
+    programs: Path,
+    *settings: str,
+    under: Path | None = None,
+    within: Callable[[Sequence[str]], Sequence[str]] = list,
+    access: Path | None = None,
+) -> Iterator[Server]:
     """Yield a new PostgreSQL made by the programs of one folder; `settings` are `name=value`.
 
-    Its data lie in a new folder, in `under` where that is given.
+    Its data lie in a new folder, in `under` where that is given. `within` gives the command that
+    runs the server elsewhere, in another network say; `access` is its pg_hba.conf.
     """
     folder = _short_folder(under)
     make = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", _SUPERUSER, "-E", "UTF8"]
     make += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]
     as_server_user(make, cwd=folder)
-    with _serving(programs, folder, settings) as server:
+    if access is not None:
+        shutil.copyfile(access, folder / "data" / "pg_hba.conf")
+    with _serving(programs, folder, settings, within) as server:
         yield server
 
 
@@ -120,15 +129,21 @@ def _short_folder(under: Path | None = None) -> Path:
 
 
 @contextlib.contextmanager
-def _serving(programs: Path, folder: Path, settings: Sequence[str]) -> Iterator[Server]:
+def _serving(
+    programs: Path,
+    folder: Path,
+    settings: Sequence[str],
+    within: Callable[[Sequence[str]], Sequence[str]] = list,
+) -> Iterator[Server]:
     """Start the server whose data lie in `folder`, and remove the folder at the end."""
-    data, port = folder / "data", free_port()
+    ports = [int(one.removeprefix("port=")) for one in settings if one.startswith("port=")]
+    data, port = folder / "data", ports[0] if ports else free_port()
     options = [f"unix_socket_directories={folder}", "listen_addresses=127.0.0.1", f"port={port}"]
     command = [str(programs / "postgres"), "-D", str(data)]
     for option in (*options, "fsync=off", "max_connections=60", *settings):
         command += ["-c", option]
     log = (folder / "log").open("wb")
-    process = subprocess.Popen(becoming(command), cwd=folder, stdout=log, stderr=log)
+    process = subprocess.Popen(within(becoming(command)), cwd=folder, stdout=log, stderr=log)
     url = f"postgresql://{_SUPERUSER}@/postgres?host={folder}&port={port}"
     try:
         _wait_for(url, process, folder / "log")

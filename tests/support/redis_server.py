@@ -50,7 +50,8 @@ def redis_server(folder: Path, *options: str, port: int | None = None) -> Iterat
         limit = time.monotonic() + 10
         while time.monotonic() < limit:
             with suppress(redis.exceptions.ConnectionError):
-                server.line.ping()
+                with suppress(redis.exceptions.AuthenticationError):
+                    server.line.ping()
                 break
             time.sleep(0.02)
         yield server

@@ -51,6 +51,7 @@ VARIABLES: dict[str, Reader] = {
     "HEADRACE_WORKERS": (("workers",), _count, "a whole number, as in 2"),
     "HEADRACE_GRACE": (("grace",), _seconds, "seconds, as in 10"),
     "HEADRACE_KILL_AFTER": (("kill_after",), _seconds, "seconds, as in 5"),
+    "HEADRACE_ALIVE_FILE": (("alive_file",), _text, "a file"),
     "HEADRACE_MAX_JOBS_PER_CHILD": (
         ("max_jobs_per_child",),
         _count,

@@ -237,6 +237,7 @@ class _Loading:
             max_jobs_per_child=value(("max_jobs_per_child",)),
             jobs_per_commit=value(("jobs_per_commit",)),
             max_memory_bytes=value(("max_memory_mb",)) << 20,
+            alive_file=self._alive_file(project),
             shell_commands=value(("shell_commands",)),
             job_packages=tuple(value(("job_packages",))),
             hooks=tuple(value(("hooks",))),
@@ -253,6 +254,10 @@ class _Loading:
             secrets=self._secrets,
             **notification_settings(value),
         )
+
+    def _alive_file(self, project: Path) -> Path | None:
+        named = self._value(("alive_file",))
+        return None if named is None else project / Path(named).expanduser()
 
     def _retry(self) -> RetryPolicy:
         intervals = self._value(("retry", "intervals"))

@@ -14,7 +14,7 @@ from headrace.observe.redaction import REFERENCE
 # Keys that hold no secret: what they take from the environment stays as open as it was.
 _PLAIN = frozenset(
     """
-    home pipelines host port workers queues default_queue timeout retry pools grace
+    home alive_file pipelines host port workers queues default_queue timeout retry pools grace
     max_jobs_per_child jobs_per_commit max_memory_mb retention log_retention log_level log_format
     shell_commands http job_packages output_folders hooks public_url session_lifetime notify
     """.split()

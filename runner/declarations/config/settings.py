@@ -69,6 +69,7 @@ class Settings:
     max_jobs_per_child: int = 10_000
     jobs_per_commit: int = 16
     max_memory_bytes: int = 2048 << 20
+    alive_file: Path | None = None
     shell_commands: bool = False
     allowed_hosts: tuple[str, ...] = ()
     storage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)

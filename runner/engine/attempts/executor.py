@@ -25,7 +25,7 @@ from headrace.engine.attempts.log_keeper import lines_of
 from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
-from headrace.engine.attempts.unknown_jobs import given_back
+from headrace.engine.attempts.unknown_jobs import NOBODY, given_back
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import update_dependants_of_failed
 from headrace.engine.planning.deferred_templates import Render, late_said
@@ -213,7 +213,7 @@ class Executor:
             kinds = why.kinds | kinds_of(TransactionEnded())
             why = replace(why, error=told, permanent=True, kinds=kinds)
         messages = self.fail(claimed, why)
-        if not why.unknown:
+        if not why.not_made:
             log.warning("job %s %s failed: %s", claimed.id, claimed.job_class, why.error)
         return messages
 
@@ -225,8 +225,10 @@ class Executor:
         """
         retry = json.loads(claimed.retry)
         with self.store.transaction() as tx:
-            if raised.unknown and given_back(tx, claimed, raised.error):
-                return []
+            if raised.not_made:
+                if given_back(tx, claimed, raised):
+                    return []
+                raised = replace(raised, error=f"{raised.error}\n{NOBODY}")
             row = tx.row(
                 queries.FAIL_ATTEMPT,
                 id=claimed.id,

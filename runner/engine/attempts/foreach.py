@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from headrace.engine.attempts.job_making import class_may_be_unknown
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import recount
 from headrace.engine.gating.pools import assign_slots_of
@@ -76,7 +77,8 @@ def expand_items(
         envs.append(dict(_env(name, planned["env"], own, render, problems)) or None)
         if len(problems) >= MOST_PROBLEMS:
             break
-        given = with_params(registry, planned["job"], payload, variables["params"], of_item=True)
+        with class_may_be_unknown():
+            given = with_params(registry, job, payload, variables["params"], of_item=True)
         payloads.append(exact_json.dumps(given, default=str))
         size += len(payloads[-1]) + sum(map(len, (envs[-1] or {}).values()))
         if size > MOST_BYTES:

@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.engine.attempts.error_text import frames, plain_text, text_of
 from headrace.engine.attempts.foreach import Expansion
+from headrace.engine.attempts.job_making import NotMade
 from headrace.errors import (
     InvalidPayload,
     InvalidResult,
@@ -49,8 +50,8 @@ class Raised:
 
     `lasting` where it would most probably, unless the job's own `retry.when` says otherwise.
     `kinds` are the names of the error's classes, and of those of the errors that caused it;
-    `said` is its own text, without the type. With `unknown` this worker does not know the job's
-    class, and nothing of it has run.
+    `said` is its own text, without the type. With `not_made` this worker's job files cannot make
+    the job, and nothing of it has run.
     """
 
     error: str
@@ -59,7 +60,7 @@ class Raised:
     lasting: bool = False
     kinds: frozenset[str] = frozenset()
     said: str = ""
-    unknown: bool = False
+    not_made: bool = False
 
     def retry_in_s(self, retry: dict[str, Any], retry_count: int) -> float | None:
         """Return the wait before the next attempt in seconds, None where none is to be made."""
@@ -91,5 +92,5 @@ def raised(error: BaseException) -> Raised:
         lasting=is_lasting(error),
         kinds=kinds_of(error),
         said=plain_text(error),
-        unknown=isinstance(error, UnknownJobClass),
+        not_made=isinstance(error, NotMade),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headrace.engine.application import Headrace
 from headrace.engine.workers.rq_callbacks import REDIS_TIMEOUT_S, WorkerSide
 from headrace.errors import StoreUnavailable
+from headrace.observe.alive import beat
 from headrace.queue.child import Patience
 from headrace.queue.connect import connect as connect_redis
 from headrace.queue.keys import Keys
@@ -52,6 +53,7 @@ def run_worker(
         patience=Patience(settings.grace_s, settings.kill_after_s),
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
+    worker.turns = beat
     return bool(worker.work())
 
 

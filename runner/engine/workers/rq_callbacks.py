@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
@@ -18,7 +19,7 @@ from headrace.engine.workers.child_loop import ChildLoop
 from headrace.engine.workers.group_commit.parent_side import ParentCompletion
 from headrace.engine.workers.group_commit.polling import SharedBatches
 from headrace.engine.workers.interrupted_attempts import end_attempt, lose_attempts, messages_of
-from headrace.errors import QueueUnavailable, StoreUnavailable
+from headrace.errors import QueueUnavailable, SchemaMismatch, StoreUnavailable
 from headrace.jobapi import Permissions
 from headrace.jobapi.progress import Meter
 from headrace.observe.joblog import JOB_LOGGER, JobLog
@@ -36,6 +37,7 @@ from headrace.store import queries
 from headrace.store.attempts import AttemptStore, Claimed
 from headrace.store.database import Database, Transaction
 from headrace.store.row_types import AttemptRow
+from headrace.store.schema_watch import SchemaWatch
 from headrace.store.sessions import JobSessions
 from headrace.store.waiting import look_no_more, look_up
 from headrace.template.guard import JobGuard
@@ -80,6 +82,7 @@ class WorkerSide:
         self._watched = Sender(
             redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S, rest_s=_REST_S
         )
+        self._schema = SchemaWatch(self._database.schema)
         self._keeper = LogKeeper(self._database, processes)
         self._progress = ProgressMemory(processes)
         self._batches = SharedBatches(processes)
@@ -151,12 +154,18 @@ class WorkerSide:
     ) -> dict[tuple[str, int], bool]:
         """See `WorkerHooks`."""
         try:
+            self._schema.look()
             with self._database.transaction() as tx:
                 if not tx.row("heartbeat_worker", name=self._name, status=status):
                     tx.rows("register_worker", **self._description())
                 started = _pairs(tx.rows(queries.ATTEMPTS_OF_WORKER, worker=self._name))
                 self._end_orphans(tx, started - set(running))
                 lost = tx.rows("lost_attempts", attempts=attempts_json(running))
+        except SchemaMismatch as error:
+            log.error("%s; this worker ends", error)
+            # It drains: what runs may end, and what cannot be recorded is returned by the daemon.
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {}
         except StoreUnavailable as error:
             if self._there:
                 log.warning("%s; waiting for it", error)

@@ -226,38 +226,6 @@ WITH gone AS (
 )
 SELECT id, attempt, status, queue, timeout_s, run_id, dependents, allow_failure FROM ended
 
--- name: too_new
--- Finds a queued job that needs a newer worker.
-SELECT needs
-  FROM headrace.job
- WHERE id = :id::uuid
-   AND attempt = :attempt::integer
-   AND status = 'queued'
-   AND needs > :can::integer
-
--- name: give_back_attempt
--- Returns an attempt to the queue, without using a retry: another worker may know the job's class.
--- No row: the attempt is over, or was returned so often that no worker seems to know the class.
-WITH ended AS (
-    UPDATE headrace.job
-       SET status = 'retrying',
-           next_retry_time = clock_timestamp()
-               + make_interval(secs => (:waits_s::float8[])[coalesce(given_back, 0) + 1]),
-           given_back = coalesce(given_back, 0) + 1,
-           error = :error::text,
-           finished_at = clock_timestamp(),
-           updated_at = clock_timestamp()
-     WHERE id = :id::uuid
-       AND attempt = :attempt::integer      -- fencing token
-       AND status = 'started'
-       AND coalesce(given_back, 0) < cardinality(:waits_s::float8[])
-    RETURNING id, attempt, worker, started_at, next_retry_time
-), noted AS (
-    INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, started_at, error)
-    SELECT id, attempt, 'released', worker, started_at, :error::text FROM ended
-)
-SELECT id, next_retry_time FROM ended
-
 -- name: lost_attempts
 -- Those of the given attempts that were ended from outside: cancelled, reaped or restarted.
 -- An attempt that its own worker has just ended is not included.

@@ -88,3 +88,31 @@ SELECT n.nspname || '.' || c.relname AS relation, a.pid, a.usename::text AS role
  GROUP BY 1, 2, 3, 4, 5
  ORDER BY min(a.xact_start)
  LIMIT 3
+
+-- name: connection_limits
+-- How many connections ordinary roles may have, and have, by each limit that applies here. Of other
+-- roles' sessions little can be seen, but that they are there; this session is not counted.
+WITH session AS MATERIALIZED (
+    SELECT datid, usesysid
+      FROM pg_stat_activity
+     WHERE datid IS NOT NULL
+       AND usesysid IS NOT NULL
+       AND pid <> pg_backend_pid()
+)
+SELECT 'the server' AS place,
+       current_setting('max_connections')::integer
+       - current_setting('superuser_reserved_connections')::integer
+       - coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::integer AS most,
+       (SELECT count(*) FROM session)::integer AS used
+UNION ALL
+SELECT 'the role ' || r.rolname, r.rolconnlimit,
+       (SELECT count(*) FROM session WHERE usesysid = r.oid)::integer
+  FROM pg_roles r
+ WHERE r.rolname = session_user
+   AND r.rolconnlimit >= 0
+UNION ALL
+SELECT 'the database ' || d.datname, d.datconnlimit,
+       (SELECT count(*) FROM session WHERE datid = d.oid)::integer
+  FROM pg_database d
+ WHERE d.datname = current_database()
+   AND d.datconnlimit >= 0
