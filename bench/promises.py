@@ -105,7 +105,14 @@ def _data() -> list[Promise]:
 
 
 def _growth() -> list[Promise]:
+    many = "growth-pipelines-10000"
     return [
+        Promise("10,000 pipelines: start to ready, s", many, 12),
+        Promise("10,000 pipelines: `validate` again, s", many, 10, number="validate_s"),
+        Promise("10,000 pipelines: idle, % of a core", many, 2, number="idle_percent"),
+        Promise("1,000 pipelines: `validate` again, s", "growth-pipelines-1000", 1.5,
+                number="validate_s"),
+    ] + [
         promise
         for runs in (200_000, 2_000_000)
         for promise in (

@@ -1,7 +1,8 @@
 """Measures what a number of pipelines costs: to check, to start with, to have, and to look at.
 
-Seconds from `headrace up` to `/health/ready`, with the servers' data there; beside it `validate`,
-the idle stack, and the answers of `GET /pipelines` and `/metrics`.
+Seconds from `headrace up` to `/health/ready`, with the servers' data there; beside it `validate`
+of files that nobody has seen, and of the same files again; the idle stack once the daemon has stored
+all definitions, and the answers of `GET /pipelines` and `/metrics`.
 """
 
 import subprocess
@@ -39,7 +40,9 @@ def run(contender: Adapter, *, count: int, idle_s: float) -> dict[str, Any]:
     for n in range(count):
         text = _PIPELINE.format(n=n, minute=n % 60, hour=n % 24)
         (folder / f"p{n:05}.yaml").write_text(text)
-    validate_s = _took_s(lambda: subprocess.run(_headrace("validate"), check=True))
+    first_s, again_s = (
+        _took_s(lambda: subprocess.run(_headrace("validate"), check=True)) for _ in range(2)
+    )
     contender.whole = True
     began = time.monotonic()
     contender.start_workers(2)
@@ -48,10 +51,12 @@ def run(contender: Adapter, *, count: int, idle_s: float) -> dict[str, Any]:
     ready_s = time.monotonic() - began
     listed = [_took_s(lambda: _ask(f"{url}/pipelines?limit=50")) for _ in range(_ASKED)]
     measured = [_took_s(lambda: _ask(f"{url}/metrics")) for _ in range(_ASKED)]
+    _wait_until_stored(contender, count)
     time.sleep(min(idle_s, 5.0))
     return {
         "value": ready_s,
-        "validate_s": validate_s,
+        "validate_first_s": first_s,
+        "validate_s": again_s,
         "idle_percent": _idle_percent(contender, idle_s),
         "pipelines_first_ms": 1000 * listed[0],
         "pipelines_ms": 1000 * median(listed),
@@ -85,6 +90,14 @@ def _wait_until_ready(url: str, began: float) -> None:
             if time.monotonic() - began > _READY_LIMIT_S:
                 raise
             time.sleep(0.02)
+
+
+def _wait_until_stored(contender: Adapter, count: int) -> None:
+    began = time.monotonic()
+    while contender.query("SELECT count(*) FROM headrace.pipeline")[0][0] < count:
+        if time.monotonic() - began > _READY_LIMIT_S:
+            raise TimeoutError("the daemon has not stored all definitions")
+        time.sleep(0.5)
 
 
 def _idle_percent(contender: Adapter, seconds: float) -> float:

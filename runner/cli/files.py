@@ -14,7 +14,9 @@ from headrace.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from headrace.declarations.config import Settings
-    from headrace.declarations.load import LoadResult
+    from headrace.declarations.loaded_file import LoadResult
+    from headrace.engine.catalog.checked_files import CheckedFiles
+    from headrace.engine.catalog.job_registry import Registry
     from headrace.engine.explain.explain import Explained
 
 
@@ -23,18 +25,28 @@ def validate(given: argparse.Namespace) -> int:
 
     With `--explain` 2 if there is none, but a database was not there to be asked.
     """
+    from headrace.engine.catalog.checked_files import CheckedFiles
+    from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.explain.static_findings import findings_of
+
     settings = settings_of(given)
     params = params_of(given.params)
     if params and not given.explain:
         raise ConfigError("-p gives parameters to --explain, which is missing")
-    loaded = _load(settings, [Path(path) for path in given.paths])
+    registry = registry_of(settings)
+    checked = CheckedFiles(settings, registry)
+    loaded = _load(settings, registry, checked, [Path(path) for path in given.paths])
     explained = _explained(loaded, params, settings) if given.explain else None
-    refused = _refused(loaded, settings)
+    static = findings_of(loaded.pipelines, settings, registry, checked)
+    checked.save()
+    for name in static.refused:
+        del loaded.pipelines[name]
     found = explained.problems if explained else []
     # What several statements of one step have in common is said once, and what both have found.
-    lines = {(one.file, one.line) for one in refused}
+    own = list(dict.fromkeys(static.problems))
+    lines = {(one.file, one.line) for one in own if one.severity == "error"}
     found = [one for one in dict.fromkeys(found) if (one.file, one.line) not in lines]
-    problems = sorted([*loaded.problems, *refused, *_warnings(loaded, settings), *found])
+    problems = sorted([*loaded.problems, *own, *found])
     errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
         items = [asdict(problem) for problem in problems]
@@ -49,22 +61,6 @@ def _explained(loaded: "LoadResult", params: dict[str, str], settings: "Settings
     from headrace.cli.explaining import explain
 
     return explain(loaded.pipelines.values(), params, settings)
-
-
-def _refused(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
-    """Return what a run would be refused for, and take its pipelines out of the valid ones."""
-    from headrace.engine.catalog.job_registry import registry_of
-    from headrace.engine.explain.dry_run import rehearse
-
-    registry = registry_of(settings)
-    refused: list[Problem] = []
-    others = dict(loaded.pipelines)
-    for name, pipeline in list(loaded.pipelines.items()):
-        found = rehearse([pipeline], settings, registry, others)
-        refused += found
-        if any(problem.severity == "error" for problem in found):
-            del loaded.pipelines[name]
-    return list(dict.fromkeys(refused))
 
 
 def _explained_json(explained: "Explained") -> dict[str, Any]:
@@ -100,24 +96,17 @@ def _print_problems(
     )
 
 
-def _load(settings: "Settings", paths: list[Path]) -> "LoadResult":
+def _load(
+    settings: "Settings", registry: "Registry", checked: "CheckedFiles", paths: list[Path]
+) -> "LoadResult":
     from headrace.declarations.load import load_files, load_folder
-    from headrace.engine.catalog.job_registry import registry_of
 
-    registry = registry_of(settings)
     if not paths:
-        return load_folder(settings.pipelines, registry, settings)
-    loaded = load_files(_files(paths), registry, settings)
+        return load_folder(settings.pipelines, registry, settings, checked.load)
+    loaded = load_files(_files(paths), registry, settings, load=checked.load)
     lost = [_missing(path) for path in paths if not path.exists()]
     loaded.problems[:] = sorted([*lost, *loaded.problems])
     return loaded
-
-
-def _warnings(loaded: "LoadResult", settings: "Settings") -> list[Problem]:
-    from headrace.declarations.lint.sql_warnings import lint
-    from headrace.engine.catalog.job_registry import registry_of
-
-    return lint(loaded.pipelines.values(), settings, registry_of(settings))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

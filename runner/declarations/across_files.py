@@ -1,25 +1,21 @@
 """Checks references between pipeline files, once all of them are loaded."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from headrace.declarations.draft import Draft
 from headrace.declarations.rules.cycles import cycles
-from headrace.declarations.step_templates.expanded_steps import Expansion, Place
-from headrace.declarations.template_references import is_template, scalars
 from headrace.errors import Problem
 from headrace.errors.suggestions import did_you_mean
 from headrace.model.moments import clock_of
 from headrace.model.paramtypes import read, violations
 from headrace.model.pipeline import Param, Pipeline
 
+# File, line and column.
+Place = tuple[str, int, int]
 _NO_PARAMS = "it declares none"
-# As the schema has it: what cannot be a name has been reported.
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 
 
 # The file that cannot be used for it, and what is wrong: it may stand in a _defaults.yaml.
@@ -56,29 +52,6 @@ class Declared:
     name: str
     pipeline: Pipeline | None
     references: Sequence[Reference]
-
-
-def references_of(expansion: Expansion, draft: Draft) -> tuple[Reference, ...]:
-    """Return the steps of a file that run other pipelines."""
-    found = []
-    for step in draft.all_steps:
-        name = step.text("pipeline")
-        if not name or not _NAME.fullmatch(name):
-            continue
-        at = expansion.place_of((*step.path, "pipeline"))
-        arguments = tuple(
-            Argument(
-                str(key),
-                value,
-                not any(is_template(part) for _path, part in scalars(value, ())),
-                expansion.place_of((*step.path, "with", key), key=True),
-                expansion.place_of((*step.path, "with", key)),
-            )
-            for key, value in step.with_.items()
-        )
-        with_at = expansion.place_of((*step.path, "with"), key=True) if "with" in step.data else at
-        found.append(Reference(step.label, name, at, with_at, arguments))
-    return tuple(found)
 
 
 def across(files: Sequence[Declared]) -> Iterator[Fault]:

@@ -4,21 +4,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headrace.declarations import schemas
 from headrace.declarations.config import Settings
-from headrace.declarations.draft import Draft
-from headrace.declarations.file_places import place_of_finding
 from headrace.declarations.job_knowledge import Catalogue
-from headrace.declarations.rules.pipeline_rules import RULES_OF_DEFAULTS
 from headrace.declarations.source import Document, read, scan, shown_path
-from headrace.declarations.step_templates.declared_templates import (
-    StepTemplate,
-    declared_in,
-    faults,
-)
 from headrace.errors import Problem
+
+if TYPE_CHECKING:
+    from headrace.declarations.step_templates.declared_templates import StepTemplate
 
 DEFAULTS_FILE = "_defaults.yaml"
 
@@ -34,7 +28,7 @@ class FolderDefaults:
     layers: tuple[Mapping[str, Any], ...] = ()
     content: bytes = b""
     problems: tuple[Problem, ...] = ()
-    templates: Mapping[str, StepTemplate] = field(default_factory=dict)
+    templates: "Mapping[str, StepTemplate]" = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
 
 
@@ -63,6 +57,10 @@ class Defaults:
     def _with(self, outer: FolderDefaults, path: Path) -> FolderDefaults:
         if not os.path.lexists(path):
             return outer
+        # Imported here: folders without such a file need none of the rules.
+        from headrace.declarations import schemas
+        from headrace.declarations.step_templates.declared_templates import declared_in, faults
+
         content = read(path)
         if isinstance(content, Problem):
             return replace(outer, problems=(*outer.problems, content))
@@ -82,6 +80,10 @@ class Defaults:
         )
 
     def _broken(self, document: Document) -> Iterator[Problem]:
+        from headrace.declarations.draft import Draft
+        from headrace.declarations.file_places import place_of_finding
+        from headrace.declarations.rules.pipeline_rules import RULES_OF_DEFAULTS
+
         draft = Draft({"defaults": document.data}, self._catalogue, self._settings)
         for rule in RULES_OF_DEFAULTS:
             for path, code, message, hint, of_key, line, word in rule(draft):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from headrace.declarations.source import KeyPath
-from headrace.template.syntax import Reading, has_template, reading, reading_of_expression
+from headrace.template.braces import has_template
+from headrace.template.syntax import Reading, reading, reading_of_expression
 
 __all__ = ["References", "is_template", "of_condition", "references", "scalars"]
 

@@ -4,7 +4,6 @@ One look after all files are read. It costs a few look-ups a reference, so that 
 take it after every edit.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,17 +12,11 @@ from typing import NamedTuple, Protocol
 
 from headrace.declarations.across_files import Fault
 from headrace.declarations.across_files import Reference as StepReference
-from headrace.declarations.draft import Draft
 from headrace.declarations.rules.cycles import cycles, together
-from headrace.declarations.source import Document, Position
-from headrace.declarations.template_references import is_template, references, scalars
+from headrace.declarations.source import Position
 from headrace.errors import Problem
 from headrace.errors.suggestions import did_you_mean
 from headrace.model.pipeline import Pipeline
-
-# As the schema has it: a name that cannot be one has been reported.
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
-_METHODS = ("get", "items", "keys", "values")
 
 
 class Reference(NamedTuple):
@@ -62,26 +55,6 @@ class Linked(Protocol):
     def links(self) -> Links: ...  # noqa: D102
     @property
     def references(self) -> tuple[StepReference, ...]: ...  # noqa: D102
-
-
-def links_of(draft: Draft, document: Document) -> Links:
-    """Return where a file speaks of others, whether it is valid or not."""
-    triggers = tuple(
-        Reference(name, document.at(path))
-        for path, name in draft.triggering()
-        if _NAME.fullmatch(name)
-    )
-    if not triggers:
-        return Links()
-    named = {reference.pipeline for reference in triggers}
-    params = tuple(
-        UpstreamParam(pipeline, param, document.at(path))
-        for path, value in scalars(draft.trigger().get("with"), ("trigger", "with"))
-        if is_template(value)
-        for pipeline, param in sorted(references(value).upstream_params)
-        if pipeline in named and param not in _METHODS
-    )
-    return Links(triggers, params)
 
 
 @dataclass

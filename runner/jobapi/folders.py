@@ -2,7 +2,8 @@
 
 import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,20 @@ _RULE = (
     "a relative path is searched from the pipeline file's folder, then from the pipelines folder,"
     " then from the output folders, and never leaves them"
 )
+
+
+_looked_at: ContextVar[set[str] | None] = ContextVar("headrace_looked_at", default=None)
+
+
+@contextmanager
+def noted() -> Iterator[set[str]]:
+    """Note the places at which files are looked for meanwhile, whether they are there or not."""
+    places: set[str] = set()
+    token = _looked_at.set(places)
+    try:
+        yield places
+    finally:
+        _looked_at.reset(token)
 
 
 class PathRefused(JobFailure):
@@ -173,6 +188,9 @@ def _twin(relative: str, places: Iterable[Path]) -> str:
 
 
 def _resolved(path: Path, relative: str) -> Path:
+    places = _looked_at.get()
+    if places is not None:
+        places.add(str(path))
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # Links in a circle, NUL, too long.

@@ -6,7 +6,8 @@ from typing import Any
 
 from headrace.errors import HeadraceError, TemplateError
 from headrace.model.plan import MOST_ITEMS
-from headrace.template.syntax import has_template, reading
+from headrace.template.braces import has_template
+from headrace.template.syntax import reading
 
 KNOWN_AT_THE_END = ("id", "status", "started_at", "duration_s", "failed_steps")
 """What `run` has in a handler, beside what it has everywhere."""

@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import Any
 
 from headrace.model import exact_json
+from headrace.template.braces import has_template
 from headrace.template.sql import render
-from headrace.template.syntax import has_template
 
 # A quoted value, as people write it out of habit: the quotes are the literal's own.
 _QUOTED = re.compile(r"'(\{\{)-?((?:[^{}'\"]|\"[^\"{}]*\")+?)-?(\}\})'")

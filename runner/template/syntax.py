@@ -6,11 +6,12 @@ searches the text by itself.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
+from headrace.template.braces import has_template
 from headrace.template.sandbox import DICT_METHODS
 
 Link = str | int
@@ -58,11 +59,6 @@ class Piece(NamedTuple):
     start: int
     end: int
     words: tuple[str, ...] | None
-
-
-def has_template(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text that holds anything for the template language."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
 def is_plain(text: str) -> bool:

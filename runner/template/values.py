@@ -13,10 +13,11 @@ from jinja2.utils import pass_context
 
 from headrace.errors import TemplateError
 from headrace.template import budget
+from headrace.template.braces import has_template
 from headrace.template.failures import told_with_place
 from headrace.template.measure import text_of
 from headrace.template.sandbox import BoundedEnvironment, Rewriter, filtered
-from headrace.template.syntax import has_template, single_expression
+from headrace.template.syntax import single_expression
 
 _TEXT = "text value"  # With a space, so that no template can name it.
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from headrace.declarations.config import Settings
-from headrace.declarations.load import LoadResult, load_files, load_folder
+from headrace.declarations.load import load_files, load_folder
+from headrace.declarations.loaded_file import LoadResult
 from headrace.model.connection import NamedConnection
 from headrace.model.notifications import Notifications, Receiver
 from headrace.model.pipeline import Pipeline

@@ -1,5 +1,6 @@
 """What stays cheap as runs and jobs grow: plans, retention, a run of many steps, bulk dispatch."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from headrace.engine.application import Headrace
 from headrace.engine.operations.retention import prune
 from headrace.errors import InvalidPayload
+from headrace.model.ids import first_id_of
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.retry import RetryPolicy
 from headrace.model.status import Trigger
@@ -82,15 +84,13 @@ def test_runs_that_are_planned_alike_share_one_stored_plan(headrace: Headrace):
 def end(headrace: Headrace, run: Any, status: str = "completed") -> None:
     sql(
         headrace,
-        "UPDATE headrace.job SET status = %s, finished_at = now() - interval '2 days'"
-        " WHERE run_id = %s",
+        "UPDATE headrace.job SET status = %s, finished_at = now() WHERE run_id = %s",
         status,
         str(run["id"]),
     )
     sql(
         headrace,
-        "UPDATE headrace.run SET status = %s, finished_at = now() - interval '2 days'"
-        " WHERE id = %s",
+        "UPDATE headrace.run SET status = %s, finished_at = now() WHERE id = %s",
         status,
         str(run["id"]),
     )
@@ -111,7 +111,7 @@ def test_prune_deletes_runs_with_all_that_is_theirs_and_plans_of_none(headrace: 
     )
     sql(headrace, "UPDATE headrace.plan SET made_at = now() - interval '2 days'")
 
-    pruned = prune(headrace.database, 86400)
+    pruned = prune(headrace.database, 0)
 
     assert (pruned.runs, pruned.jobs) == (1, 3)
     for table in ("job_attempt", "job_log"):
@@ -131,14 +131,14 @@ def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
             (str(held["id"]),),
         )
 
-        pruned = prune(headrace.database, 86400)
+        pruned = prune(headrace.database, 0)
 
         line.commit()
     assert (pruned.runs, pruned.jobs) == (1, 3)
     assert sql(
         headrace, "SELECT count(*) FROM headrace.job WHERE run_id = %s", str(held["id"])
     ) == [(3,)]
-    assert prune(headrace.database, 86400).runs == 0
+    assert prune(headrace.database, 0).runs == 0
 
 
 def test_prune_keeps_a_run_that_a_job_outside_waits_for(headrace: Headrace):
@@ -147,10 +147,47 @@ def test_prune_keeps_a_run_that_a_job_outside_waits_for(headrace: Headrace):
     waits = headrace.dispatcher.dispatch("Fibonacci", {"n": 1}, depends_on=str(upstream))
     end(headrace, run)
 
-    assert prune(headrace.database, 86400).runs == 0
+    assert prune(headrace.database, 0).runs == 0
 
     sql(headrace, "UPDATE headrace.job SET status = 'cancelled' WHERE id = %s", waits)
-    assert prune(headrace.database, 86400).runs == 1
+    assert prune(headrace.database, 0).runs == 1
+
+
+def test_prune_looks_among_old_ids_and_at_those_of_a_clock_that_was_wrong(headrace: Headrace):
+    made = {}
+    for name, made_at, ended in (
+        ("old", -9, -3),
+        ("made long ago, ended just now", -9, -1),
+        ("young", -1, -1),
+        ("of tomorrow", 2, -3),
+    ):
+        run_id = str(first_id_of(time.time() + made_at * 86400 + 7))
+        made[run_id] = name
+        sql(
+            headrace,
+            "INSERT INTO headrace.run (id, pipeline, version, status, trigger, logical_date, plan,"
+            " finished_at)"
+            " VALUES (%s, 'p', '1', 'completed', 'manual', now(), '{}',"
+            " now() + make_interval(days => %s))",
+            run_id,
+            ended,
+        )
+        sql(
+            headrace,
+            "INSERT INTO headrace.job (id, job_class, payload, status, queue, timeout_s, retry,"
+            " finished_at)"
+            " VALUES (%s, 'FailedJob', '{}', 'failed', 'low', 1, '{}',"
+            " now() + make_interval(days => %s))",
+            run_id,
+            ended,
+        )
+
+    pruned = prune(headrace.database, 2 * 86400)
+
+    assert (pruned.runs, pruned.jobs) == (2, 2)
+    for table in ("run", "job"):
+        left = {made[row[0]] for row in sql(headrace, f"SELECT id::text FROM headrace.{table}")}
+        assert left == {"made long ago, ended just now", "young"}
 
 
 # -- a run of many steps --------------------------------------------------------------------------

@@ -4,8 +4,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.template.skeleton import UNKNOWN, sql_for_parsers
-
 
 @dataclass(frozen=True, slots=True)
 class SqlUse:
@@ -31,8 +29,11 @@ class SqlUse:
 
 def uses_of_sql(sql: str) -> SqlUse:
     """Return what a template's statements do; nothing where they cannot be read."""
+    # Imported here: where no SQL is read, neither sqlglot nor Jinja is needed.
     import sqlglot
     from sqlglot.errors import SqlglotError
+
+    from headrace.template.skeleton import sql_for_parsers
 
     # It warns of what it does not know, such as DO blocks.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -50,6 +51,8 @@ def uses_of_sql(sql: str) -> SqlUse:
 
 def _of_statement(statement: Any) -> SqlUse:
     from sqlglot import exp
+
+    from headrace.template.skeleton import UNKNOWN
 
     hidden = {cte.alias_or_name.lower() for cte in statement.find_all(exp.CTE)} | {UNKNOWN}
     writes: dict[str, None] = {}

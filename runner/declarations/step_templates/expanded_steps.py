@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from headrace.declarations.across_files import Place
 from headrace.declarations.config import Settings
 from headrace.declarations.draft import Draft, DraftStep, Finding
 from headrace.declarations.file_places import place_of_finding
@@ -25,9 +26,6 @@ from headrace.declarations.step_templates.template_use import MERGED, Use
 from headrace.declarations.template_references import is_template
 from headrace.errors import Problem
 from headrace.errors.suggestions import did_you_mean
-
-# File, line and column.
-Place = tuple[str, int, int]
 
 
 class Expansion:

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
 from headrace.model.argument_types import IsTemplate, Mismatch, fit
 from headrace.model.job_parameters import Finding, refused_names
-from headrace.template.syntax import has_template
+from headrace.template.braces import has_template
 
 
 class Registry:
@@ -50,10 +51,20 @@ class Registry:
         self._scan()
         return self._loaded
 
+    @property
+    def project_folders(self) -> list[Path]:
+        """The folders of the job files that are not Headrace's own."""
+        return folders_of(self._packages, self._folder)
+
+    @cached_property
+    def project_files(self) -> str:
+        """The digest of the project's job files as they were before this process loaded one."""
+        return digest_of(self.project_folders)
+
     def on_disk(self) -> str:
         """Return the digest of the job files as they are now."""
         ours = Path(importlib.import_module(self._package).__path__[0]).resolve()
-        folders = [ours, *folders_of(self._packages, self._folder)]
+        folders = [ours, *self.project_folders]
         return digest_of(dict.fromkeys(folders))
 
     def load(self) -> None:
@@ -204,6 +215,7 @@ class Registry:
     def _find(self, name: str) -> None:
         """Load the one file that has a class, where that can be known; else all, or none."""
         if self._own is None:
+            _ = self.project_files  # First: what is changed meanwhile counts as not loaded.
             self._own = JobModules(None, self._folder)
         if "." in name:
             return
@@ -220,6 +232,7 @@ class Registry:
             return
         self._scanned = True
         # First: what is changed meanwhile counts as not loaded.
+        _ = self.project_files
         self._loaded = self.on_disk()
         found = JobModules(self._package, self._folder)
         self._broken = found.broken

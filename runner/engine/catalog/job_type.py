@@ -9,7 +9,7 @@ from headrace.declarations.lint.tables_of_sql import SqlUse
 from headrace.engine.catalog.docstrings import meanings_of
 from headrace.engine.catalog.type_hints import accepts_decimals, accepts_text_and_numbers
 from headrace.model.job_parameters import Parameter, parameters_of
-from headrace.template.syntax import has_template
+from headrace.template.braces import has_template
 
 
 class JobType:

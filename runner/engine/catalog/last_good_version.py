@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.declarations.config import Settings
-from headrace.declarations.load import LoadedFile, load_text
+from headrace.declarations.loaded_file import LoadedFile
 from headrace.declarations.source import shown_path
 from headrace.engine.catalog.job_registry import Registry
 from headrace.model.pipeline import Pipeline
@@ -65,6 +65,9 @@ class LastGood:
         """Return what the text means today: all that an earlier version has stored."""
         if row["source"] is None:
             return LostVersion(path, "an earlier version did not store it; fix the file")
+        # Imported here: seldom needed, and it brings all rules.
+        from headrace.declarations.one_file import load_text
+
         loaded = load_text(bytes(row["source"]), Path(path), self._registry, self._settings)
         if loaded.pipeline is not None and loaded.name == row["name"]:
             return loaded.pipeline

@@ -4,20 +4,23 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headrace.declarations.calendar_files import Stamp, stamp
+from headrace.declarations.calendar_files import Stamp
 from headrace.declarations.config import Settings
 from headrace.declarations.defaults import DEFAULTS_FILE, Defaults
-from headrace.declarations.load import (
-    LoadedFile,
-    LoadResult,
-    combine,
-    load_file,
-    load_folder,
-    watched_files,
+from headrace.declarations.load import combine, load_folder
+from headrace.declarations.loaded_file import LoadedFile, LoadResult
+from headrace.engine.catalog.checked_files import CheckedFiles
+from headrace.engine.catalog.file_states import (
+    FileStates,
+    next_state,
+    outdated_in,
+    problems_of,
+    stamps_below,
+    staying,
 )
 from headrace.engine.catalog.file_watch import BackgroundLook
 from headrace.engine.catalog.job_registry import Registry
@@ -33,17 +36,6 @@ _REST = 100.0
 _LONGEST_REST_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """The files as they were looked at last. `good` has each file's active pipeline."""
-
-    stamps: Mapping[str, Stamp] = field(default_factory=dict)
-    files: Mapping[str, LoadedFile] = field(default_factory=dict)
-    good: Mapping[str, Pipeline] = field(default_factory=dict)
-    by_name: Mapping[str, Pipeline] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-
 class Pipelines:
     """Pipelines that the files declare. Safe to share by threads: they see whole states only."""
 
@@ -51,7 +43,7 @@ class Pipelines:
         self._settings = settings
         self._registry = registry
         self._lock = threading.Lock()
-        self._seen: _State | None = None
+        self._seen: FileStates | None = None
         self._lost: Mapping[str, LostVersion] = {}
         self._rest_until = 0.0
         where = f"the pipelines folder {settings.pipelines}"
@@ -72,7 +64,7 @@ class Pipelines:
         state = self._state()
         pipeline = state.by_name.get(name)
         own = {one for one in state.problems if pipeline and one.file == pipeline.file}
-        return sorted(own.union(_problems_of(name, state)))
+        return sorted(own.union(problems_of(name, state)))
 
     def get(self, name: str) -> Pipeline:
         """Return a pipeline.
@@ -84,7 +76,7 @@ class Pipelines:
         state = self._state()
         if name in state.by_name:
             return state.by_name[name]
-        own = _problems_of(name, state)
+        own = problems_of(name, state)
         if own:
             raise ProblemsError(own)
         hint = did_you_mean(name, state.by_name, listed_as="there are")
@@ -107,15 +99,15 @@ class Pipelines:
 
     def _look(self) -> bool:
         with self._lock:
-            before = self._seen or _State()
+            before = self._seen or FileStates()
             began = time.thread_time()
-            stamps = _stamps(self._settings.pipelines)
-            outdated = _outdated(before)
+            stamps = stamps_below(self._settings.pipelines)
+            outdated = outdated_in(before)
             self._rest_after(time.thread_time() - began)
             if self._seen is not None and stamps == before.stamps and not outdated:
                 return False
             files = self._read(stamps, before, outdated)
-            self._seen = _next_state(before, stamps, files, self._combined(files, before))
+            self._seen = next_state(before, stamps, files, self._combined(files, before))
         return True
 
     def _rest_after(self, took_s: float) -> None:
@@ -171,7 +163,7 @@ class Pipelines:
             if reinstated:
                 before = replace(state, good={**state.good, **reinstated})
                 now = self._combined(state.files, before)
-                self._seen = _next_state(before, state.stamps, state.files, now)
+                self._seen = next_state(before, state.stamps, state.files, now)
         return sorted(one.name for one in reinstated.values())
 
     def queues_below(self, names: Iterable[str | None]) -> set[str]:
@@ -198,14 +190,14 @@ class Pipelines:
         relative = folder.relative_to(root).as_posix()
         return "" if relative == "." else relative
 
-    def _state(self) -> _State:
+    def _state(self) -> FileStates:
         if self._seen is None:
             self.refresh()
         assert self._seen is not None
         return self._seen
 
     def _read(
-        self, stamps: Mapping[str, Stamp], before: _State, outdated: Set[str]
+        self, stamps: Mapping[str, Stamp], before: FileStates, outdated: Set[str]
     ) -> dict[str, LoadedFile]:
         """Return all files, those that cannot have changed as they were read before."""
         stale = tuple(
@@ -215,6 +207,9 @@ class Pipelines:
             and stamps.get(path) != before.stamps.get(path)
         )
         defaults = Defaults(self._registry, self._settings)
+        # Later looks read what has been edited, with job classes that may be older than their file.
+        checked = CheckedFiles(self._settings, self._registry) if self._seen is None else None
+        load = self._load_again if checked is None else checked.load
         files = {}
         for path, now in stamps.items():
             known = before.files.get(path)
@@ -223,10 +218,18 @@ class Pipelines:
                 assert known is not None
                 files[path] = known
             else:
-                files[path] = load_file(Path(path), self._registry, self._settings, defaults)
+                files[path] = load(Path(path), defaults)
+        if checked is not None:
+            checked.save()
         return files
 
-    def _combined(self, files: Mapping[str, LoadedFile], before: _State) -> LoadResult:
+    def _load_again(self, path: Path, defaults: Defaults) -> LoadedFile:
+        # Imported here: a process that has its files from the cache needs none of the rules.
+        from headrace.declarations.one_file import load_file
+
+        return load_file(path, self._registry, self._settings, defaults)
+
+    def _combined(self, files: Mapping[str, LoadedFile], before: FileStates) -> LoadResult:
         if not files:
             # Tells of a missing folder, too.
             return load_folder(self._settings.pipelines, self._registry, self._settings)
@@ -235,64 +238,7 @@ class Pipelines:
             now = combine(files.values(), kept=kept)
             # What stays active as it was speaks of other pipelines as it did: new files are
             # held against it, which may keep out more of them.
-            staying = {last.name: last for last in _staying(before, files, now).values()}
-            if staying.keys() <= kept.keys():
+            stay = {last.name: last for last in staying(before, files, now).values()}
+            if stay.keys() <= kept.keys():
                 return now
-            kept |= staying
-
-
-def _next_state(
-    before: _State, stamps: Mapping[str, Stamp], files: Mapping[str, LoadedFile], now: LoadResult
-) -> _State:
-    """Return the state after a look at the files, the last good version of broken ones kept."""
-    good: dict[str, Pipeline] = {}
-    for path, loaded in files.items():
-        if loaded.pipeline is not None and loaded.pipeline is now.pipelines.get(loaded.name or ""):
-            good[path] = loaded.pipeline
-    staying = _staying(before, files, now)
-    in_force = {**now.pipelines, **{last.name: last for last in staying.values()}}
-    return _State(stamps, files, {**good, **staying}, in_force, now.problems)
-
-
-def _staying(
-    before: _State, files: Mapping[str, LoadedFile], now: LoadResult
-) -> dict[str, Pipeline]:
-    """Return, by their files, the last good versions of pipelines whose files are broken."""
-    staying: dict[str, Pipeline] = {}
-    for path, last in before.good.items():
-        if path not in files or last.name in now.pipelines:
-            continue
-        loaded = files[path]
-        valid = now.pipelines.get(loaded.name or "")
-        if valid is None or valid is not loaded.pipeline:
-            staying[path] = last
-    return staying
-
-
-def _problems_of(name: str, state: _State) -> list[Problem]:
-    """Return what keeps the pipeline of a name, or of a file of that name, from being valid."""
-    found: set[Problem] = set()
-    for path, loaded in state.files.items():
-        last = state.good.get(path)
-        names = (loaded.name, Path(path).stem, last and last.name)
-        if loaded.pipeline is None and name in names:
-            found.update(loaded.problems, loaded.outer)
-        if loaded.name == name:
-            # What it says about other pipelines may stand in a template of a _defaults.yaml.
-            places = {loaded.file, *(one.at[0] for one in loaded.references)}
-            found.update(problem for problem in state.problems if problem.file in places)
-    return sorted(problem for problem in found if problem.severity == "error")
-
-
-def _stamps(folder: Path) -> dict[str, Stamp]:
-    return {path: stamp(path) for path in watched_files(folder)}
-
-
-def _outdated(state: _State) -> set[str]:
-    """Return the files that were read together with one, a calendar's, that has changed."""
-    return {
-        path
-        for path, loaded in state.files.items()
-        if loaded.looked_at
-        and any(stamp(other) != then for other, then in loaded.looked_at.items())
-    }
+            kept |= stay

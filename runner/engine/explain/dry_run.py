@@ -29,7 +29,7 @@ from headrace.engine.explain.step_shapes import StepShapes
 from headrace.engine.explain.unknown_value import Touched, is_untouchable
 from headrace.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
 from headrace.model.pipeline import Pipeline, Step
-from headrace.template.syntax import has_template
+from headrace.template.braces import has_template
 
 _HINT = "`headrace jobs --types` shows what each job takes"
 _CODES = {

@@ -19,9 +19,10 @@ from headrace.plan.expand import plain, sql_is_verbatim
 from headrace.plan.graph import topological_order
 from headrace.plan.params import resolve_params
 from headrace.plan.variables import run_variables
+from headrace.template.braces import has_template
 from headrace.template.checking import check_value
 from headrace.template.shapes import Shape, as_json
-from headrace.template.syntax import has_template, reading
+from headrace.template.syntax import reading
 from headrace.template.values import render_value
 
 

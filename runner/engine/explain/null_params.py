@@ -11,9 +11,10 @@ from headrace.engine.explain.step_shapes import StepShapes
 from headrace.model.pipeline import Pipeline, Step
 from headrace.plan.deferred_values import speaks_later
 from headrace.plan.expand import sql_is_verbatim
+from headrace.template.braces import has_template
 from headrace.template.checking import Fault, check_expression, check_value
 from headrace.template.shapes import ANY, Shape, mapping_of, of_value
-from headrace.template.syntax import has_template, reading, reading_of_expression
+from headrace.template.syntax import reading, reading_of_expression
 
 _HINT = "give {0} a default, or declare it `required: true`; or test first whether {0} is none"
 

@@ -19,7 +19,8 @@ from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.subpipeline import pipeline_of
 from headrace.template import Preview
-from headrace.template.syntax import has_template
+from headrace.template.braces import has_template
+from headrace.template.written import forget_texts
 
 _SQL = ("sql", "sql_path")
 
@@ -121,6 +122,7 @@ def _entered(
         ),
     )
     jobapi.enter(attempt)
+    forget_texts()
     try:
         yield
     finally:

@@ -7,9 +7,9 @@ from headrace.declarations.rules.template_names import Said, Variables, of_item,
 from headrace.declarations.template_references import scalars
 from headrace.engine.catalog.job_registry import Registry
 from headrace.model.pipeline import Pipeline, Step
+from headrace.template.braces import has_template
 from headrace.template.checking import check_value
 from headrace.template.shapes import Shape, as_json, joined, mapping_of, of_param, of_value
-from headrace.template.syntax import has_template
 
 
 class StepShapes:

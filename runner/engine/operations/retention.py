@@ -1,12 +1,13 @@
 """Deleting what ended long ago."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
 from headrace.engine.access.audit import delete_expired
 from headrace.engine.operations.totals import count_all
+from headrace.model.ids import first_id_of
 from headrace.store.database import Database, Row
 
 # Short transactions: no lock is held for long, and an interrupted pruning has done its part.
@@ -14,6 +15,8 @@ _RUNS_A_BATCH = 500
 _JOBS_A_BATCH = 2500
 # A batch takes a third of this where nothing else is at work; the rest is left to jobs.
 _PACE_S = 0.08
+_ROUNDED_S = 0.001
+_LAST_ID = UUID(int=(1 << 128) - 1)
 
 
 @dataclass
@@ -46,36 +49,46 @@ def prune(database: Database, older_than_s: float) -> Pruned:
     """
     pruned = Pruned()
     count_all(database)
+    (clock,) = database.rows("clock")
 
-    def runs(after: UUID) -> Row:
+    def runs(after: UUID, until: UUID) -> Row:
         (done,) = database.rows(
-            "prune_runs", after=after, older_than_s=older_than_s, limit=_RUNS_A_BATCH
+            "prune_runs", after=after, until=until, older_than_s=older_than_s, limit=_RUNS_A_BATCH
         )
         pruned.runs += done["runs"]
         pruned.jobs += done["jobs"]
         return done
 
-    def jobs(after: UUID) -> Row:
+    def jobs(after: UUID, until: UUID) -> Row:
         (done,) = database.rows(
-            "prune_jobs", after=after, older_than_s=older_than_s, limit=_JOBS_A_BATCH
+            "prune_jobs", after=after, until=until, older_than_s=older_than_s, limit=_JOBS_A_BATCH
         )
         pruned.jobs += done["jobs"]
         return done
 
-    _in_batches(runs, _RUNS_A_BATCH)
-    _in_batches(jobs, _JOBS_A_BATCH)
+    for after, until in _ranges(clock["now"].timestamp(), older_than_s):
+        _in_batches(runs, _RUNS_A_BATCH, after, until)
+        _in_batches(jobs, _JOBS_A_BATCH, after, until)
     database.rows("prune_attempts", older_than_s=older_than_s)
     database.rows("prune_plans", older_than_s=older_than_s)
     database.rows("prune_notifications", older_than_s=older_than_s)
     return pruned
 
 
-def _in_batches(prune_after: Callable[[UUID], Row], batch: int) -> None:
+def _ranges(now_s: float, older_than_s: float) -> Iterator[tuple[UUID, UUID]]:
+    """Yield the ids among which old rows can be: those made long ago, and of a wrong clock."""
+    yield UUID(int=0), first_id_of(max(0.0, now_s - older_than_s) + _ROUNDED_S)
+    # Made by a program whose clock is ahead: their ids say nothing about their age.
+    yield first_id_of(now_s + _ROUNDED_S), _LAST_ID
+
+
+def _in_batches(
+    prune_between: Callable[[UUID, UUID], Row], batch: int, after: UUID, until: UUID
+) -> None:
     """Delete batch after batch, in the order of the ids."""
-    after = UUID(int=0)
     while True:
         began = time.monotonic()
-        done = prune_after(after)
+        done = prune_between(after, until)
         if done["found"] < batch:
             return
         after = done["last"]

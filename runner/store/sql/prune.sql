@@ -1,7 +1,9 @@
 -- Retention: deletes what ended long ago, in batches by id, each one statement and one transaction.
 -- Rows are found by arrays of keys: joined to a batch of unknown size, the planner would read the
 -- whole table of jobs for each. A scan starts after the last id of the batch before, so that what is
--- kept is looked at once. What the totals have not counted yet is kept, too: see total.sql.
+-- kept is looked at once, and ends before `until`: ids begin with the moment of their making, and
+-- nothing has ended before it was made. Without that end each pruning would read the whole history.
+-- What the totals have not counted yet is kept, too: see total.sql.
 
 -- name: deleted_jobs_part
 lines AS (
@@ -20,6 +22,7 @@ WITH batch AS MATERIALIZED (
     SELECT id, parent_job
       FROM headrace.run
      WHERE id > :after::uuid
+       AND id < :until::uuid
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
        AND finished_at < (SELECT until FROM headrace.total_mark)
@@ -84,6 +87,7 @@ WITH batch AS MATERIALIZED (
     SELECT id
       FROM headrace.job
      WHERE id > :after::uuid
+       AND id < :until::uuid
        AND run_id IS NULL
        AND status IN ('completed', 'failed', 'cancelled', 'skipped')
        AND finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)

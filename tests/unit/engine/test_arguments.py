@@ -20,7 +20,7 @@ from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob
 from headrace.model.argument_types import Mismatch, fit
 from headrace.model.typed_values import fit_typed
-from headrace.template.syntax import has_template
+from headrace.template.braces import has_template
 
 
 class Colour(Enum):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.declarations.config import Settings
-from headrace.declarations.load import LoadedFile
+from headrace.declarations.loaded_file import LoadedFile
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.last_good_version import LastGood, LostVersion
 from headrace.model.pipeline import Pipeline, Step

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headrace.declarations.config import Settings
 from headrace.declarations.file_places import place_of
-from headrace.declarations.load import load_text
+from headrace.declarations.one_file import load_text
 from headrace.declarations.source import scan
 from headrace.model.definition import definition, schedules_of
 from headrace.model.pipeline import Pipeline

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.declarations.config import Settings
-from headrace.declarations.load import LoadedFile, load_file, load_folder
+from headrace.declarations.load import load_folder
+from headrace.declarations.loaded_file import LoadedFile
+from headrace.declarations.one_file import load_file
 from tests.support.catalogue import SmallCatalogue
 
 PIPELINE = """\

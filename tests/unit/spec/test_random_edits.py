@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.declarations.config import Settings
-from headrace.declarations.load import load_text
+from headrace.declarations.one_file import load_text
 from headrace.model.connection import NamedConnection
 from tests.support.catalogue import SmallCatalogue
 

@@ -9,7 +9,9 @@ import pytest
 from headrace.declarations.config import Settings
 from headrace.declarations.defaults import Defaults
 from headrace.declarations.lint.sql_warnings import lint
-from headrace.declarations.load import LoadResult, load_file, load_folder, load_text
+from headrace.declarations.load import load_folder
+from headrace.declarations.loaded_file import LoadResult
+from headrace.declarations.one_file import load_file, load_text
 from headrace.declarations.schemas import schema
 from headrace.declarations.step_templates.substitution import (
     NoText,
