@@ -180,11 +180,8 @@ class Scheduler:
             if schedule.catchup == "all" and len(due) == _MOST_AT_ONCE:
                 handled = min(handled, due[-1] + offset)
         upcoming = next_start(pipeline, handled)
-        if row["paused"]:
-            plans, unmade, passed = [], [], len(fire.keys() | skipped)
-        else:
-            plans, unmade = self._plans(pipeline, fire)
-            passed = len(skipped - fire.keys())
+        passed = len(fire.keys() | skipped) if row["paused"] else len(skipped - fire.keys())
+        plans, unmade = self._plans(pipeline, {} if row["paused"] else fire)
         starts = {instant: instant + _offset(pipeline, one) for instant, one in fire.items()}
         return _Progress(name, plans, passed, handled, upcoming, starts, unmade)
 
