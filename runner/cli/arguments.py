@@ -1,89 +1,42 @@
 """The arguments of all `headrace` commands. Imports nothing that takes time."""
 
 import argparse
-from collections.abc import Callable
-from typing import NoReturn
 
-from headrace.errors.suggestions import did_you_mean
+from headrace.cli import operating_arguments as operating
+from headrace.cli.command_group import Group, Parser, add_config, count
 from headrace.model.version import __version__
 
 _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, skipped"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Parser that reports an error as one line and a hint, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the error and where to find help, and exit."""
-        if "invalid choice" in message and self.prog == "headrace":
-            word = message.split("'")[1]
-            message = f'there is no command "{word}"; {did_you_mean(word, COMMANDS)}'
-        self.exit(2, f"{self.prog}: {message}\n  hint: `{self.prog} --help` shows its usage\n")
-
-
-class _Group:
-    """Adds commands to the parser, each with the function that carries it out."""
-
-    def __init__(self, commands: "argparse._SubParsersAction[_Parser]") -> None:
-        self._commands = commands
-
-    def add(self, name: str, function: str, text: str, *, json: bool = False) -> _Parser:
-        """Add a command. `function` is `module:function` below `headrace.cli`."""
-        first = text[0].upper() + text[1:]
-        command = self._commands.add_parser(name, help=text, description=f"{first}.")
-        command.set_defaults(command=function)
-        _add_config(command, argparse.SUPPRESS)
-        if json:
-            command.add_argument("--json", action="store_true", help="print JSON")
-        return command
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    main = _Parser(
+    main = Parser(
         prog="headrace",
         description="Runs YAML pipelines on RQ queues, with their state in PostgreSQL.",
         epilog="exit codes: 0 success; 1 failure; 2 wrong usage or configuration",
     )
     main.add_argument("--version", action="version", version=f"headrace {__version__}")
-    _add_config(main, None)
-    commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    add_config(main, None)
+    commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for add in (
-        *(_parts, _files, _runs, _listings, _interventions),
-        *(_access, _notifications, _rest),
+        *(_parts, _files, _runs, _listings),
+        *(operating.interventions, operating.access, operating.notifications, operating.database),
     ):
-        add(_Group(commands))
+        add(Group(commands))
     return main
 
 
-def _add_config(command: argparse.ArgumentParser, default: str | None) -> None:
-    command.add_argument(
-        "--config",
-        metavar="FILE",
-        default=default,
-        help="configuration file (HEADRACE_CONFIG, config.yaml)",
-    )
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"takes a whole number from {least}, not {text!r}")
-        return int(text)
-
-    return count
-
-
-def _parts(group: _Group) -> None:
+def _parts(group: Group) -> None:
     up = group.add("up", "services:up", "start daemon, workers and web page in one process tree")
-    up.add_argument("--workers", type=_count(0), metavar="N", help="number of workers (2)")
+    up.add_argument("--workers", type=count(0), metavar="N", help="number of workers (2)")
     up.add_argument("--no-web", action="store_true", help="do not start the web page")
     group.add("daemon", "services:daemon", "start only the daemon: schedules and repairs")
     worker = group.add("worker", "services:worker", "start only one worker")
     worker.add_argument("--queues", metavar="A,B", help="queues to serve, most urgent first (all)")
     worker.add_argument(
         "--processes",
-        type=_count(1),
+        type=count(1),
         default=1,
         metavar="N",
         help="number of jobs at the same time (1)",
@@ -91,7 +44,7 @@ def _parts(group: _Group) -> None:
     group.add("web", "services:web", "start only the HTTP service and the web page")
 
 
-def _files(group: _Group) -> None:
+def _files(group: Group) -> None:
     validate = group.add(
         "validate", "files:validate", "show all problems of pipeline files at once", json=True
     )
@@ -110,7 +63,7 @@ def _files(group: _Group) -> None:
     cron.add_argument("--timezone", default="UTC", metavar="ZONE", help="IANA time zone (UTC)")
     cron.add_argument("--from", dest="start", metavar="TIME", help="start after this time (now)")
     cron.add_argument(
-        "-n", dest="count", type=_count(1), default=5, metavar="N", help="number of instants (5)"
+        "-n", dest="count", type=count(1), default=5, metavar="N", help="number of instants (5)"
     )
     cron.add_argument(
         "--days",
@@ -126,7 +79,7 @@ def _files(group: _Group) -> None:
     init.add_argument("folder", metavar="DIR", help="folder to create")
 
 
-def _plan(group: _Group) -> None:
+def _plan(group: Group) -> None:
     plan = group.add(
         "plan", "planning:plan", "show what a run would do; changes nothing", json=True
     )
@@ -165,7 +118,7 @@ def _params(command: argparse.ArgumentParser, text: str) -> None:
     )
 
 
-def _runs(group: _Group) -> None:
+def _runs(group: Group) -> None:
     run = group.add("run", "running:run", "run a pipeline and wait for its end", json=True)
     _pipeline_and_params(run)
     run.add_argument("--detach", action="store_true", help="start the run and do not wait")
@@ -181,13 +134,13 @@ def _runs(group: _Group) -> None:
     backfill.add_argument("--dry-run", action="store_true", help="only show the instants")
     backfill.add_argument(
         "--max-active",
-        type=_count(1),
+        type=count(1),
         metavar="N",
         help="number of active runs at a time (no limit)",
     )
 
 
-def _listings(group: _Group) -> None:
+def _listings(group: Group) -> None:
     group.add(
         "pipelines",
         "declaration_lists:pipelines",
@@ -204,7 +157,7 @@ def _listings(group: _Group) -> None:
     for command in (runs, jobs):
         command.add_argument("--pipeline", metavar="NAME", help="only of this pipeline")
         command.add_argument(
-            "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
+            "--limit", type=count(1), default=20, metavar="N", help="number of rows (20)"
         )
     group.add(
         "schedules", "declaration_lists:schedules", "show when each pipeline is due next", json=True
@@ -225,7 +178,7 @@ def _listings(group: _Group) -> None:
     _top(group)
 
 
-def _top(group: _Group) -> None:
+def _top(group: Group) -> None:
     top = group.add("top", "top:top", "show a live overview")
     top.add_argument(
         "--interval", type=float, default=2.0, metavar="S", help="seconds between updates (2)"
@@ -233,86 +186,3 @@ def _top(group: _Group) -> None:
     top.add_argument(
         "--once", action="store_true", help="print one update and exit, as with output to a pipe"
     )
-
-
-def _interventions(group: _Group) -> None:
-    retry = group.add("retry", "intervening:retry", "run failed jobs again", json=True)
-    retry.add_argument("id", nargs="?", metavar="ID", help="id of a run or job")
-    retry.add_argument("--all-failed", action="store_true", help="retry every failed job")
-    cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
-    cancel.add_argument("id", metavar="ID")
-    pause = group.add("pause", "intervening:pause", "stop the schedule and trigger of a pipeline")
-    resume = group.add(
-        "resume", "intervening:resume", "resume the schedule and trigger of a pipeline"
-    )
-    pause.add_argument("--cancel-queued", action="store_true", help="also cancel its queued runs")
-    for command in (pause, resume):
-        command.add_argument("pipeline", metavar="PIPELINE")
-    prune = group.add("prune", "intervening:prune", "delete old runs and jobs", json=True)
-    prune.add_argument(
-        "--older-than", metavar="AGE", help="age, such as 30d (`retention` of the configuration)"
-    )
-
-
-def _access(group: _Group) -> None:
-    token = group.add("token", "access:token", "create, list or revoke tokens", json=True)
-    token.add_argument(
-        "action",
-        choices=("create", "list", "revoke"),
-        help="create: print a new token, once; list: show all; revoke: end one and its sessions",
-    )
-    token.add_argument("name", nargs="?", metavar="NAME", help="name of the token")
-    token.add_argument(
-        "--role",
-        choices=("viewer", "operator", "admin"),
-        help="viewer: read; operator: also run, retry, cancel, pause; admin: everything",
-    )
-    audit = group.add("audit", "access:audit", "show who did what, newest first", json=True)
-    audit.add_argument(
-        "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
-    )
-
-
-def _notifications(group: _Group) -> None:
-    notify = group.add("notify", "notifying:notify", "send a notification on trial", json=True)
-    notify.add_argument(
-        "--test",
-        required=True,
-        metavar="RECEIVER",
-        help="receiver of notifications.receivers in the configuration",
-    )
-    listed = group.add(
-        "outbox",
-        "notifying:outbox",
-        "list notifications and whether they were sent, newest first",
-        json=True,
-    )
-    listed.add_argument("--status", help="pending, sent, given_up")
-    listed.add_argument("--receiver", metavar="NAME", help="only to this receiver")
-    listed.add_argument("--pipeline", metavar="NAME", help="only of this pipeline")
-    listed.add_argument(
-        "--limit", type=_count(1), default=20, metavar="N", help="number of rows (20)"
-    )
-
-
-def _rest(group: _Group) -> None:
-    db = group.add("db", "db:db", "upgrade the control database, or print its URL", json=True)
-    db.add_argument(
-        "action",
-        choices=("upgrade", "downgrade", "url"),
-        help="upgrade: create or upgrade its schema; downgrade: explain why there is none; url:"
-        " print its URL, for psql",
-    )
-    db.add_argument(
-        "--check",
-        action="store_true",
-        help="only report whether an upgrade is needed; exit code 1 if it is",
-    )
-
-
-COMMANDS = (
-    *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
-    *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
-    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit", "db"),
-    *("notify", "outbox"),
-)

@@ -56,32 +56,19 @@ class Daemon:
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
         self._jobs = JobFilesWatch(headrace.registry, headrace.database, time.monotonic)
+        settings, database, now = headrace.settings, headrace.database, time.monotonic
         self._recovery = Recovery(
-            headrace.database,
-            headrace.sender,
-            time.monotonic,
-            headrace.settings.connections,
-            headrace.subpipelines,
+            database, headrace.sender, now, settings.connections, headrace.subpipelines
         )
-        settings = headrace.settings
         receivers = receivers_of(settings, headrace.registry, headrace.database_url)
-        self._housekeeping = Housekeeping(headrace.database, settings, time.monotonic, receivers)
+        self._housekeeping = Housekeeping(database, settings, now, receivers)
         self._schema = SchemaWatch(headrace.schema)
-        self._in_force = InForce(headrace.database)
-        self._clock = ServerClock(headrace.database)
-        self._scheduler = Scheduler(
-            headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
-        )
-        self._triggers = PipelineTriggers(
-            headrace.database,
-            headrace.dispatcher,
-            headrace.pipelines,
-            headrace.planner,
-            time.monotonic,
-        )
-        self._notifier = Notifier(
-            headrace.database, headrace.sender, headrace.settings, lambda: self._term
-        )
+        self._in_force = InForce(database)
+        self._clock = ServerClock(database)
+        made_by = (database, headrace.dispatcher, headrace.pipelines, headrace.planner)
+        self._scheduler = Scheduler(*made_by)
+        self._triggers = PipelineTriggers(*made_by, now)
+        self._notifier = Notifier(database, headrace.sender, settings, lambda: self._term)
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT.

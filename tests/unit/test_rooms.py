@@ -70,10 +70,12 @@ def needs() -> Mapping[str, set[str]]:
         named = [*imported(tree), *(() if answers else spelled(tree))]
         if name == "headrace.cli.program":
             # It imports the module of the command that was given.
-            commands = (MODULES["headrace.cli.arguments"]).read_text(encoding="utf-8")
             named += [
                 f"headrace.cli.{text.value.replace(':', '.')}"
-                for text in ast.walk(ast.parse(commands))
+                for commands in ("arguments", "operating_arguments")
+                for text in ast.walk(
+                    ast.parse(MODULES[f"headrace.cli.{commands}"].read_text(encoding="utf-8"))
+                )
                 if isinstance(text, ast.Constant)
                 and isinstance(text.value, str)
                 and _COMMAND.fullmatch(text.value)

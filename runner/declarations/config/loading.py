@@ -232,11 +232,6 @@ class _Loading:
             timeout_s=parse_duration_s(value(("timeout",))),
             retry=self._retry(),
             pools=dict(value(("pools",))),
-            grace_s=parse_duration_s(value(("grace",))),
-            kill_after_s=parse_duration_s(value(("kill_after",))),
-            max_jobs_per_child=value(("max_jobs_per_child",)),
-            jobs_per_commit=value(("jobs_per_commit",)),
-            max_memory_bytes=value(("max_memory_mb",)) << 20,
             alive_file=self._alive_file(project),
             shell_commands=value(("shell_commands",)),
             job_packages=tuple(value(("job_packages",))),
@@ -252,8 +247,19 @@ class _Loading:
             config_file=self._file,
             withheld=self._withheld,
             secrets=self._secrets,
+            **self._limits_of_processes(),
             **notification_settings(value),
         )
+
+    def _limits_of_processes(self) -> dict[str, Any]:
+        value = self._value
+        return {
+            "grace_s": parse_duration_s(value(("grace",))),
+            "kill_after_s": parse_duration_s(value(("kill_after",))),
+            "max_jobs_per_child": value(("max_jobs_per_child",)),
+            "jobs_per_commit": value(("jobs_per_commit",)),
+            "max_memory_bytes": value(("max_memory_mb",)) << 20,
+        }
 
     def _alive_file(self, project: Path) -> Path | None:
         named = self._value(("alive_file",))

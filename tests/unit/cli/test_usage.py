@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.arguments import COMMANDS
+from headrace.cli.command_group import COMMANDS
 from tests.support.cli import REPOSITORY, Headrace, environment
 
 VALID = "name: good\nsteps:\n  - {id: one, job: Fibonacci, with: {n: 3}}\n"

@@ -1,0 +1,63 @@
+"""How a command of the command line is added. Imports nothing that takes time."""
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn
+
+from headrace.errors.suggestions import did_you_mean
+
+COMMANDS = (
+    *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
+    *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
+    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit", "db"),
+    *("notify", "outbox"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser that reports an error as one line and a hint, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and where to find help, and exit."""
+        if "invalid choice" in message and self.prog == "headrace":
+            word = message.split("'")[1]
+            message = f'there is no command "{word}"; {did_you_mean(word, COMMANDS)}'
+        self.exit(2, f"{self.prog}: {message}\n  hint: `{self.prog} --help` shows its usage\n")
+
+
+class Group:
+    """Adds commands to the parser, each with the function that carries it out."""
+
+    def __init__(self, commands: "argparse._SubParsersAction[Parser]") -> None:
+        self._commands = commands
+
+    def add(self, name: str, function: str, text: str, *, json: bool = False) -> Parser:
+        """Add a command. `function` is `module:function` below `headrace.cli`."""
+        first = text[0].upper() + text[1:]
+        command = self._commands.add_parser(name, help=text, description=f"{first}.")
+        command.set_defaults(command=function)
+        add_config(command, argparse.SUPPRESS)
+        if json:
+            command.add_argument("--json", action="store_true", help="print JSON")
+        return command
+
+
+def add_config(command: argparse.ArgumentParser, default: str | None) -> None:
+    """Add the option that names the configuration file."""
+    command.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default,
+        help="configuration file (HEADRACE_CONFIG, config.yaml)",
+    )
+
+
+def count(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` on."""
+
+    def counted(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"takes a whole number from {least}, not {text!r}")
+        return int(text)
+
+    return counted
