@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.cli.arguments import parser
-from headrace.cli.command_group import COMMANDS
 from headrace.cli.auditing import CHANGES, action_of, path_of
+from headrace.cli.command_group import COMMANDS
 
 # Commands that only look, that serve, or that change files of the caller's own.
 OTHERS = {
