@@ -302,6 +302,17 @@ def test_a_session_that_tls_has_brought_is_for_tls_only(client: TestClient):
     assert "Secure" in answer.headers["set-cookie"]
 
 
+def test_who_signs_in_anew_leaves_no_session_behind(client: TestClient, headrace: Headrace):
+    sign_in(client, ADMIN)
+    before = {"Cookie": f"headrace_session={client.cookies['headrace_session']}"}
+
+    sign_in(client, made(headrace, "viewer", "vera"))
+
+    assert client.get("/whoami").json()["actor"] == "vera"
+    client.cookies.clear()
+    assert client.get("/whoami", headers=before).status_code == 401
+
+
 def test_a_session_ends_by_itself(client: TestClient, headrace: Headrace):
     sign_in(client, ADMIN)
     assert client.get("/jobs").status_code == 200
