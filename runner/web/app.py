@@ -28,7 +28,8 @@ from headrace.web.trail import Trail
 # where waiting costs nothing.
 _THREADS = 12
 _HEALTH_THREADS = 2
-_ROUTES = (jobs, pipelines, runs, audit, health)
+# The modules whose routes are the API; each of them declares its role.
+ROUTES = (jobs, pipelines, runs, audit, health)
 
 
 def create_app(headrace: Headrace) -> FastAPI:
@@ -58,12 +59,12 @@ def create_app(headrace: Headrace) -> FastAPI:
         Guard,
         settings=headrace.settings,
         access=access,
-        roles=Roles([module.router for module in _ROUTES], OPEN_PATHS),
+        roles=Roles([module.router for module in ROUTES], OPEN_PATHS),
         trail=trail,
     )
     app.add_middleware(Heads)
     add_failures(app)
-    for module in _ROUTES:
+    for module in ROUTES:
         app.include_router(module.router, dependencies=[Depends(known_query_only)])
     add_pages(app, SignedIn(access, trail, headrace.settings.session_lifetime_s))
     describe_security(app)

@@ -61,12 +61,17 @@ class Roles:
             return Rule(None, self._open[path])
         # As `Heads` has it.
         asked = {**scope, "method": "GET"} if method == "HEAD" else scope
-        for route in self._routes:
-            if route.matches(asked)[0] is Match.FULL:
-                return _declared(route)
+        # Of two that match, the stricter one, whichever would answer.
+        rules = [_declared(one) for one in self._routes if one.matches(asked)[0] is Match.FULL]
+        if rules:
+            return max(rules, key=_strictness)
         if method in SAFE_METHODS:
             return Rule(Role.VIEWER, _READ, known=path in _PAGES or path.startswith(_FILES))
         return Rule(Role.ADMIN, method.lower(), known=False)
+
+
+def _strictness(rule: Rule) -> int:
+    return -1 if rule.role is None else list(Role).index(rule.role)
 
 
 def _declared(route: APIRoute) -> Rule:

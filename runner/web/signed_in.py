@@ -1,5 +1,6 @@
 """Signing in and out: a browser that knows a token gets a cookie that stands for it, for a time."""
 
+import math
 from functools import partial
 from urllib.parse import parse_qs
 
@@ -38,6 +39,9 @@ class SignedIn:
             await self._trail.refused(request.scope, None, rule, 401)
             await anyio.sleep(_WRONG_TOKEN_PAUSE_S)
             return Response(sign_in_page(wrong=True), status_code=401, media_type="text/html")
+        before: Caller | None = getattr(request.state, CALLER, None)
+        if before is not None and before.via is Via.SESSION:
+            await run_sync(self._access.sessions.end, before)
         deed = await self._trail.begin(request.scope, caller, "sign-in")
         opened = await run_sync(partial(self._access.sessions.open, caller, self._lifetime_s))
         await self._trail.end(deed, _SEE_OTHER)
@@ -45,7 +49,7 @@ class SignedIn:
         response.set_cookie(
             COOKIE,
             opened.value,
-            max_age=int(self._lifetime_s),
+            max_age=math.ceil(self._lifetime_s),
             httponly=True,
             samesite="strict",
             secure=_is_secure(request),

@@ -16,6 +16,7 @@ from headrace.engine.application import Headrace
 from headrace.engine.operations.retention import keep_retention
 from headrace.model.caller import Role
 from headrace.store.embedded.home import token_of
+from headrace.web.app import ROUTES
 from tests.support.web import client_of, installation, served
 
 ADMIN = "the-token-of-the-environment"
@@ -104,17 +105,19 @@ def test_every_route_declares_the_role_that_it_takes(client: TestClient):
     assert free == {"/health/live", "/health/ready"}
 
 
-def test_a_route_without_a_declaration_is_the_admin_s_alone():
-    from fastapi import APIRouter
+def test_no_route_is_left_out_of_the_walk(client: TestClient):
+    app: Any = client.app
+    beside = {route.path for route in app.routes if hasattr(route, "path")}
 
-    from headrace.web.roles import Roles
+    undeclared = [
+        route
+        for module in ROUTES
+        for route in module.router.routes
+        if "x-role" not in (getattr(route, "openapi_extra", None) or {})
+    ]
 
-    router = APIRouter()
-    router.add_api_route("/new", lambda: None, methods=["GET"])
-
-    rule = Roles([router], {}).of({"type": "http", "path": "/new", "method": "GET"})
-
-    assert rule.role is Role.ADMIN
+    assert undeclared == []
+    assert beside == {"/", "/docs", "/openapi.json", "/static", "/swagger", "/sign-in", "/sign-out"}
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
@@ -300,6 +303,17 @@ def test_a_session_that_tls_has_brought_is_for_tls_only(client: TestClient):
     )
 
     assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_who_signs_in_anew_leaves_no_session_behind(client: TestClient, headrace: Headrace):
+    sign_in(client, ADMIN)
+    before = {"Cookie": f"headrace_session={client.cookies['headrace_session']}"}
+
+    sign_in(client, made(headrace, "viewer", "vera"))
+
+    assert client.get("/whoami").json()["actor"] == "vera"
+    client.cookies.clear()
+    assert client.get("/whoami", headers=before).status_code == 401
 
 
 def test_a_session_ends_by_itself(client: TestClient, headrace: Headrace):

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from uuid import UUID
 
 from headrace.engine.access.tokens import without_tokens
@@ -79,8 +80,9 @@ def columns(deed: Deed) -> Row:
     }
 
 
+@cache
 def user_name(uid: int) -> str:
-    """Return what the operating system calls a user."""
+    """Return what the operating system calls a user; asked once, since it may ask a directory."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

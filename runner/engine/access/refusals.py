@@ -28,6 +28,8 @@ _WRITE_EVERY_S = 1.0
 # Per minute and web process: of strangers by address, of known callers by what they asked for.
 _MOST_ADDRESSES = 20
 _MOST_OF_KNOWN = 100
+# Kinds that wait in memory while PostgreSQL is away.
+_MOST_WAITING = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Refusals:
         kind = _Kind(minute, status, common)
         alike = [one for one in self._counted if one.minute == minute]
         same = sum((one.common.role is None) == stranger for one in alike)
-        if kind in self._counted or same < (_MOST_ADDRESSES if stranger else _MOST_OF_KNOWN):
+        most = _MOST_ADDRESSES if stranger else _MOST_OF_KNOWN
+        if kind in self._counted or (same < most and len(self._counted) < _MOST_WAITING):
             return kind, deed
         address = OTHERS if stranger else common.address
         common = replace(common, action=OTHERS, path=OTHERS, address=address)

@@ -133,3 +133,16 @@ def test_what_cannot_be_written_is_written_later(refusals: Refusals, table: Tabl
 
     assert [row["count"] for row in table.shown] == [50, 50]
     assert not refusals.pending
+
+
+def test_a_day_without_postgresql_fills_no_memory(refusals: Refusals, table: Table, clock: Clock):
+    table.away = True
+    for number in range(300):
+        clock.now += 60
+        for address in range(30):
+            refusals.note(stranger(f"198.51.{number % 250}.{address}"), 401)
+    table.away = False
+    refusals.write()
+
+    assert len(table.shown) < 2500
+    assert sum(row["count"] for row in table.shown) == 9000
