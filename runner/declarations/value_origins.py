@@ -4,7 +4,7 @@ Only `headrace show` asks for it: loading a thousand pipelines keeps no places.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from headrace.declarations.source import Document, KeyPath, read, scan, shown_pa
 from headrace.declarations.step_templates.expanded_steps import Expansion, expanded
 from headrace.errors import Problem, ProblemsError
 from headrace.model.duration import format_duration
+from headrace.model.notifications import DEFAULT_KINDS
 from headrace.model.origin import BUILT_IN, Origin
 
 # What of a file is not a part of the pipeline: it goes into its steps.
@@ -96,7 +97,38 @@ class _Resolving:
                 del step["trigger_rule"]
             if _waits_for_none(step):
                 step.pop("depends_on", None)
-        return tree
+        return self._with_what_is_told(tree)
+
+    def _with_what_is_told(self, tree: dict[str, Tree]) -> dict[str, Tree]:
+        """Put into the pipeline what it leaves to its folders and to the configuration."""
+        folders = [layer for layer in self._layers if layer.kind == "folder"]
+        for key in ("deadline", "expected_duration"):
+            found = next((layer for layer in folders if key in layer.data), None)
+            if found is not None and key not in tree:
+                tree[key] = Sourced(found.data[key], found.origin(key))
+        told = self._told(tree.pop("notify", {}), folders)
+        if told:
+            tree["notify"] = told
+        order = list(self._schema["properties"])
+        return {key: tree[key] for key in sorted(tree, key=lambda key: _place(order, key))}
+
+    def _told(self, own: Tree, folders: Sequence[_Layer]) -> Tree:
+        if not isinstance(own, dict):
+            return own  # Null: nobody is told.
+        told = dict(own)
+        for layer in (layer for layer in folders if "notify" in layer.data):
+            if layer.data["notify"] is None:
+                return told if "to" in told else {}
+            for part, value in layer.data["notify"].items():
+                told.setdefault(part, Sourced(value, layer.origin("notify", part)))
+        base = self._settings.notify
+        if base is not None:
+            told.setdefault("to", self._set(list(base.to), "notify", "to"))
+            told.setdefault("on", self._set(list(base.on), "notify", "on"))
+        if "to" not in told:
+            return {}
+        told.setdefault("on", Sourced(list(DEFAULT_KINDS), BUILT_IN))
+        return {key: told[key] for key in ("on", "to")}
 
     def _steps_of(self, tree: dict[str, Tree]) -> Iterator[tuple[dict[str, Tree], bool]]:
         handlers = tree.get("handlers")
@@ -182,7 +214,7 @@ class _Resolving:
         for key in [key for key, part in step.items() if part == {}]:
             del step[key]
         order = list(self._schema["properties"]["steps"]["items"]["properties"])
-        for key in sorted(step, key=lambda key: order.index(key) if key in order else len(order)):
+        for key in sorted(step, key=lambda key: _place(order, key)):
             step[key] = step.pop(key)
 
     def _merged(self, own: Tree | None, key: str) -> Tree:
@@ -210,6 +242,10 @@ class _Resolving:
 
     def _set(self, value: Any, *path: str) -> Sourced:
         return Sourced(value, self._setting.of(path))
+
+
+def _place(order: Sequence[str], key: str) -> int:
+    return order.index(key) if key in order else len(order)
 
 
 def _short(number: float) -> float:

@@ -1,5 +1,6 @@
 """What a pipeline amounts to, and where each value came from."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from headrace.declarations.source import parse
 from headrace.declarations.value_origins import Sourced, resolved
 from headrace.model.connection import NamedConnection
 from headrace.model.duration import parse_duration_s
+from headrace.model.notifications import Expectation, Notifications, Notify, Receiver
 from headrace.model.origin import BUILT_IN as ORIGIN
 from headrace.model.pipeline import Pipeline, Step
 from headrace.model.retry import RetryPolicy
@@ -44,6 +46,10 @@ def settings(tmp_path: Path) -> Settings:
         default_queue="low",
         timeout_s=420.0,
         retry=RetryPolicy(limit=7, jitter=True, intervals_s=(1.0, 90.0)),
+        notify=Notify(("failure",), ("chat",)),
+        notifications=Notifications(
+            receivers={name: Receiver(name, "slack", "https://x") for name in ("pager", "chat")}
+        ),
     )
 
 
@@ -71,6 +77,11 @@ def test_what_is_shown_is_what_runs(path: Path, settings: Settings):
     assert set(by_id) == {step.id for step in (*pipeline.steps, *pipeline.handlers)}
     for step in (*pipeline.steps, *pipeline.handlers):
         assert_same(step, by_id[step.id], settings)
+    told = shown.get("notify")
+    assert (Notify(tuple(told["on"]), tuple(told["to"])) if told else None) == pipeline.notify
+    for key, seconds in asdict(pipeline.expected or Expectation()).items():
+        given = shown.get({"deadline_s": "deadline", "duration_s": "expected_duration"}[key])
+        assert (given and parse_duration_s(given)) == seconds
 
 
 def assert_same(step: Step, shown: dict[str, Any], settings: Settings) -> None:
