@@ -254,8 +254,8 @@ def test_each_metric_that_is_documented_is_there_in_both_formats(up: Up) -> None
     assert open_told["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert open_told["content-encoding"] == "gzip"
     assert opened.endswith("# EOF\n")
-    for found in (families(plain), open_families(opened)):
-        kinds = {one.name: one.type for one in found}
+    for read, text in ((families, plain), (open_families, opened)):
+        kinds = {one.name: one.type for one in read(text)}
         assert kinds == {f"headrace_{one.name}": one.kind for one in METRICS.values()}
 
 

@@ -387,6 +387,18 @@ def test_live_and_ready_answer_200_where_all_is_there(client: TestClient):
     assert (ready.json()["leader"], ready.json()["workers"]) == (False, 0)
 
 
+def test_a_leader_that_is_late_is_told_and_keeps_nobody_from_being_served(
+    client: TestClient, headrace: Headrace
+):
+    headrace.database.rows("acquire_lease", holder="elsewhere.1.1", lease_s=-1)
+
+    ready = client.get("/health/ready")
+
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert ready.json()["leader"] == "late"
+    assert "headrace_leader 0.0" in client.get("/metrics").text
+
+
 def test_a_database_that_is_not_migrated_is_not_ready(
     empty_database: str, redis_url: str, tmp_path: Path
 ):

@@ -9,9 +9,9 @@ import pytest
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.operations.totals import count_all
-from headrace.engine.telemetry import receivers, sending
+from headrace.engine.telemetry import exporting, receivers
+from headrace.engine.telemetry.exporting import Exporting
 from headrace.engine.telemetry.lineage import Lineage
-from headrace.engine.telemetry.sending import Sending
 from headrace.engine.telemetry.spans import Traces
 from headrace.errors import ConfigError
 from headrace.model.ids import new_id
@@ -33,15 +33,15 @@ def receiver() -> Iterator[Receiver]:
         yield made
 
 
-def traces(rows: Rows, receiver: Receiver) -> Sending:
+def traces(rows: Rows, receiver: Receiver) -> Exporting:
     options = {"endpoint": receiver.url, "headers": {"Authorization": "Bearer t"}}
-    return Sending("opentelemetry", Traces(options), rows.database)
+    return Exporting("opentelemetry", Traces(options), rows.database)
 
 
-def lineage(rows: Rows, receiver: Receiver) -> Sending:
+def lineage(rows: Rows, receiver: Receiver) -> Exporting:
     options = {"url": receiver.url, "api_key": "k", "namespace": "nights"}
     places: dict[str | None, str] = {None: "postgres://db:5432/warehouse"}
-    return Sending("openlineage", Lineage(options, Registry(), places), rows.database)
+    return Exporting("openlineage", Lineage(options, Registry(), places), rows.database)
 
 
 def ended_run(rows: Rows, status: str = "completed", **jobs: dict[str, Any]) -> UUID:
@@ -160,7 +160,7 @@ def test_a_receiver_that_was_away_gets_what_it_has_missed_once(
 def test_runs_that_a_receiver_never_takes_are_given_up_and_said(
     rows: Rows, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ):
-    monkeypatch.setattr(sending, "_PATIENCE_S", -1.0)
+    monkeypatch.setattr(exporting, "_PATIENCE_S", -1.0)
     one = traces(rows, receiver)
     ended_run(rows)
     receiver.status = 400
@@ -176,7 +176,7 @@ def test_runs_that_a_receiver_never_takes_are_given_up_and_said(
 def test_more_runs_than_one_request_holds_are_sent_in_their_order(
     rows: Rows, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sending, "_AT_ONCE", 2)
+    monkeypatch.setattr(exporting, "_AT_ONCE", 2)
     runs = [ended_run(rows) for _ in range(5)]
     one = traces(rows, receiver)
     while one.turn():

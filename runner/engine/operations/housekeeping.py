@@ -8,7 +8,7 @@ from headrace.declarations.config import Settings
 from headrace.engine.operations.partial_files import remove_partials
 from headrace.engine.operations.retention import keep_retention
 from headrace.engine.operations.totals import Totals
-from headrace.engine.telemetry.sending import Receiver, Telemetry
+from headrace.engine.telemetry.exporting import Receiver, Telemetry
 from headrace.errors import StoreUnavailable
 from headrace.store.database import Database, Transaction
 

@@ -31,18 +31,18 @@ class EndedRun:
     jobs: list[EndedJob] = field(default_factory=list)
 
 
-def runs_to_send(tx: Transaction, receiver: str, limit: int) -> Sequence[EndedRun]:
+def runs_to_export(tx: Transaction, receiver: str, limit: int) -> Sequence[EndedRun]:
     """Return the next ended runs that a receiver has not got, the earliest end first."""
     runs = {row["id"]: EndedRun(row) for row in tx.rows(
-        "runs_to_send", receiver=receiver, limit=limit
+        "runs_to_export", receiver=receiver, limit=limit
     )}  # fmt: skip
     if not runs:
         return []
     jobs: dict[UUID, EndedJob] = {}
-    for row in tx.rows("jobs_to_send", runs=list(runs)):
+    for row in tx.rows("jobs_to_export", runs=list(runs)):
         jobs[row["id"]] = EndedJob(row)
         runs[row["run_id"]].jobs.append(jobs[row["id"]])
-    for row in tx.rows("attempts_to_send", runs=list(runs)):
+    for row in tx.rows("attempts_to_export", runs=list(runs)):
         if row["job_id"] in jobs:
             jobs[row["job_id"]].attempts.append(row)
     return list(runs.values())

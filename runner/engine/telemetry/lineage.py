@@ -45,7 +45,7 @@ class Lineage:
         self._registry = registry
         self._places = places
 
-    def send(self, runs: Sequence[EndedRun]) -> None:
+    def export(self, runs: Sequence[EndedRun]) -> None:
         """Send the events of these runs.
 
         Raises:

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
+from headrace.engine.telemetry.exporting import Receiver
 from headrace.engine.telemetry.lineage import Lineage
-from headrace.engine.telemetry.sending import Receiver
 from headrace.engine.telemetry.spans import Traces
 from headrace.errors import ConfigError
 

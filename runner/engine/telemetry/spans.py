@@ -54,7 +54,7 @@ class Traces:
         self._resource = Resource.create({"service.name": name, "service.version": __version__})
         self._scope = InstrumentationScope("headrace", __version__)
 
-    def send(self, runs: Sequence[EndedRun]) -> None:
+    def export(self, runs: Sequence[EndedRun]) -> None:
         """Send the spans of these runs.
 
         Raises:

@@ -6,7 +6,7 @@ INSERT INTO headrace.telemetry_mark (receiver)
 SELECT unnest(:receivers::text[])
     ON CONFLICT DO NOTHING
 
--- name: runs_to_send
+-- name: runs_to_export
 -- Of what the totals contain: of that nothing is invisible any more (see total.sql).
 SELECT r.id, r.pipeline, r.version, r.status, r.trigger, r.logical_date, r.created_at, r.started_at,
        r.finished_at, r.error, r.parent_job,
@@ -21,14 +21,14 @@ SELECT r.id, r.pipeline, r.version, r.status, r.trigger, r.logical_date, r.creat
  ORDER BY r.finished_at, r.id
  LIMIT :limit::integer
 
--- name: jobs_to_send
+-- name: jobs_to_export
 SELECT id, job_class, payload, status, queue, run_id, step, attempt, worker, created_at, queued_at,
        started_at, finished_at, error, skip_reason
   FROM headrace.job
  WHERE run_id = ANY (:runs::uuid[])
  ORDER BY id
 
--- name: attempts_to_send
+-- name: attempts_to_export
 -- The attempts that did not complete their jobs.
 SELECT a.job_id, a.attempt, a.outcome, a.worker, a.started_at, a.finished_at, a.error
   FROM headrace.job j

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from headrace.engine.telemetry.ended_runs import EndedRun, runs_to_send
+from headrace.engine.telemetry.ended_runs import EndedRun, runs_to_export
 from headrace.errors import StoreUnavailable, TelemetryRefused
 from headrace.store.database import Database
 
@@ -25,7 +25,7 @@ _PATIENCE_S = 3600.0
 class Receiver(Protocol):
     """What takes ended runs."""
 
-    def send(self, runs: Sequence[EndedRun]) -> None:
+    def export(self, runs: Sequence[EndedRun]) -> None:
         """Send them.
 
         Raises:
@@ -34,7 +34,7 @@ class Receiver(Protocol):
         ...
 
 
-class Sending:
+class Exporting:
     """Sends to one receiver, a few runs at a time, each at least once and in their order."""
 
     def __init__(self, name: str, receiver: Receiver, database: Database) -> None:
@@ -50,11 +50,11 @@ class Sending:
         Raises:
             StoreUnavailable: PostgreSQL does not answer.
         """
-        runs = runs_to_send(self._database, self._name, _AT_ONCE)
+        runs = runs_to_export(self._database, self._name, _AT_ONCE)
         if not runs:
             return False
         try:
-            self._receiver.send(runs)
+            self._receiver.export(runs)
         except TelemetryRefused as error:
             if not self._give_up(len(runs), error):
                 return False
@@ -95,8 +95,8 @@ class Telemetry:
     ) -> None:
         self._clock = clock
         self._database = database
-        self._sendings = {name: Sending(name, one, database) for name, one in receivers.items()}
-        self._next = dict.fromkeys(self._sendings, 0.0)
+        self._exports = {name: Exporting(name, one, database) for name, one in receivers.items()}
+        self._next = dict.fromkeys(self._exports, 0.0)
         self._threads: dict[str, threading.Thread] = {}
         self._has_begun = False
 
@@ -105,20 +105,22 @@ class Telemetry:
         for name, at in self._next.items():
             thread = self._threads.get(name)
             if self._clock() >= at and (thread is None or not thread.is_alive()):
-                self._threads[name] = threading.Thread(target=self._send, args=(name,), daemon=True)
+                self._threads[name] = threading.Thread(
+                    target=self._export, args=(name,), daemon=True
+                )
                 self._threads[name].start()
 
-    def _send(self, name: str) -> None:
-        sending = self._sendings[name]
+    def _export(self, name: str) -> None:
+        exporting = self._exports[name]
         try:
             if not self._has_begun:
-                self._database.rows("begin_telemetry", receivers=list(self._sendings))
+                self._database.rows("begin_telemetry", receivers=list(self._exports))
                 self._has_begun = True
-            while sending.turn():
+            while exporting.turn():
                 pass
         except StoreUnavailable as error:
             log.debug("%s; what has ended is sent later", error)
         except Exception:
             log.exception("%s: ended runs could not be sent; tried again", name)
-            sending.pause_s = _LONGEST_PAUSE_S
-        self._next[name] = self._clock() + sending.pause_s
+            exporting.pause_s = _LONGEST_PAUSE_S
+        self._next[name] = self._clock() + exporting.pause_s
