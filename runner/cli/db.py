@@ -19,8 +19,6 @@ def db(given: argparse.Namespace) -> int:
     """Carry out `db upgrade`, `db downgrade` or `db url`."""
     if (given.check or given.json) and given.action != "upgrade":
         raise ConfigError(f"--check and --json are for `db upgrade`, not for `db {given.action}`")
-    if given.json and not given.check:
-        raise ConfigError("--json is for `db upgrade --check`")
     if given.action == "downgrade":
         raise ConfigError(_NO_DOWNGRADE)
     if given.action == "url":
@@ -40,7 +38,8 @@ def _upgrade(given: argparse.Namespace) -> int:
             # Only now the table is there for sure.
             with audit.audited(headrace.database, "db upgrade", "headrace db upgrade"):
                 pass
-    print(f"The control database has version {version}.")
+    text = f"The control database has version {version}."
+    print(json.dumps({"version": version}) if given.json else text)
     return 0
 
 

@@ -22,7 +22,7 @@ def test_more_workers_than_the_server_has_connections_for_are_refused_with_the_s
     done = headrace("up", "--workers", "2000", "--no-web")
     assert done.code == 2
     said = done.out + done.err
-    assert "2000 workers and what starts with them need 6009 connections" in said
+    assert "2000 workers, daemon and web service need 6009 connections" in said
     assert "the server allows" in said
 
     limit(database, 5)
@@ -30,7 +30,7 @@ def test_more_workers_than_the_server_has_connections_for_are_refused_with_the_s
     assert done.code == 2
     assert "1 worker of 4 jobs at a time" in done.out + done.err
     assert (
-        f"need 6 connections (6 for each worker), and the database {database_name(database)}"
+        f"needs 6 connections (6 for each worker), and the database {database_name(database)}"
         in (done.out + done.err)
     )
 

@@ -46,8 +46,6 @@ def job_of(registry: Registry, job_class: str, payload: dict[str, Any]) -> Any:
     try:
         with class_may_be_unknown():
             return registry.make(job_class, payload)
-    except ClassNotMade:
-        raise
     except InvalidPayload as error:
         raise ArgumentsNotMade(str(error)) from error
     except _OF_ARGUMENTS as error:

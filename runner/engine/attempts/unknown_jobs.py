@@ -27,7 +27,10 @@ WAITS_S = [
 MOST_GIVEN_BACK = 150
 # By which the statement finds the workers that could not make the job.
 PREFIX = "this worker cannot make it: "
-NOBODY = "no running worker that serves its queue has job files that can make it"
+NOBODY = (
+    "no running worker that serves its queue has other job files that could make it, or none of"
+    " them has taken it"
+)
 
 
 def given_back(tx: Transaction, claimed: Claimed, why: Raised) -> bool:

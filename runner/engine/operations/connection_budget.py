@@ -27,9 +27,11 @@ class Demand:
     def __str__(self) -> str:
         workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
         jobs = f" of {self.processes} jobs at a time" if self.processes > 1 else ""
-        beside = f", and {self.others} for the other parts" if self.others else ""
+        parts = ", daemon and web service" if self.others else ""
+        verb = "needs" if self.workers == 1 and not parts else "need"
+        beside = f", {self.others} for the others" if self.others else ""
         return (
-            f"{workers}{jobs} and what starts with them need {self.connections} connections"
+            f"{workers}{jobs}{parts} {verb} {self.connections} connections"
             f" ({_PARENT + self.processes} for each worker{beside})"
         )
 
