@@ -63,8 +63,8 @@ docs: install-dev ## Write the reference pages from the code
 
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 2; }
-	uv pip compile pyproject.toml --extra build --extra files --extra mysql --extra duckdb --upgrade $(LOCK_OPTIONS) -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra files --extra mysql --extra duckdb --extra remote --extra dev --upgrade -c requirements.lock $(LOCK_OPTIONS) -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra build --extra embedded --extra files --extra mysql --extra duckdb --upgrade $(LOCK_OPTIONS) -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra embedded --extra files --extra mysql --extra duckdb --extra remote --extra dev --upgrade -c requirements.lock $(LOCK_OPTIONS) -o requirements-dev.lock
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 

@@ -23,6 +23,8 @@ def validate(given: argparse.Namespace) -> int:
 
     With `--explain` 2 if there is none, but a database was not there to be asked.
     """
+    from headrace.engine.catalog.job_registry import registry_of
+
     settings = settings_of(given)
     params = params_of(given.params)
     if params and not given.explain:
@@ -34,7 +36,9 @@ def validate(given: argparse.Namespace) -> int:
     # What several statements of one step have in common is said once, and what both have found.
     lines = {(one.file, one.line) for one in refused}
     found = [one for one in dict.fromkeys(found) if (one.file, one.line) not in lines]
-    problems = sorted([*loaded.problems, *refused, *_warnings(loaded, settings), *found])
+    taken = registry_of(settings).taken_twice()
+    warnings = _warnings(loaded, settings)
+    problems = sorted([*loaded.problems, *taken, *refused, *warnings, *found])
     errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
         items = [asdict(problem) for problem in problems]

@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.errors import JobFailure
 from headrace.errors.spelling import OTHERWISE, written_otherwise
 
-CODE = Path(__file__).resolve().parents[2]
+_CODE = Path(__file__).resolve().parents[2]
 
 _RULE = (
     "a relative path is searched from the pipeline file's folder, then from the pipelines folder,"
@@ -72,7 +72,9 @@ class Folders:
         return _existing(relative, self.look_up(relative), self.inputs)
 
     def find_sql(self, relative: str) -> Path:
-        """Return an SQL file: each folder is followed by its folder `sql`, `jobs/sql` comes last.
+        """Return an SQL file: each folder is followed by its folder `sql`, those of `sql` come last.
+
+        `x.sql` and `sql/x.sql` both name a file of these.
 
         Raises:
             PathRefused: it leaves the folders.
@@ -82,7 +84,8 @@ class Folders:
             dict.fromkeys(place for folder in self.inputs for place in (folder, folder / "sql"))
         )
         try:
-            found = self._looked_up(relative, (*places, *self.sql))
+            above = (folder.parent for folder in self.sql)
+            found = self._looked_up(relative, (*places, *self.sql, *above))
         except PathRefused as error:
             raise PathRefused(f"{error}; an SQL file also in a folder sql of each") from None
         return _existing(relative, found, (*places, *self.sql))
@@ -146,7 +149,7 @@ def folders_of_code(project: Path) -> tuple[Path, ...]:
 @cache
 def _installed() -> tuple[Path, ...]:
     libraries = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    own = (CODE / name for name in ("runner", "jobs", "schema"))
+    own = (_CODE / name for name in ("runner", "jobs", "schema"))
     return (*own, *map(Path, filter(None, libraries)))
 
 
