@@ -1,4 +1,4 @@
-"""`headrace validate`, `headrace schema`: what needs no server, but for `--explain`."""
+"""`headrace validate`: what needs no server, but for `--explain`."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def validate(given: argparse.Namespace) -> int:
     # What several statements of one step have in common is said once, and what both have found.
     lines = {(one.file, one.line) for one in refused}
     found = [one for one in dict.fromkeys(found) if (one.file, one.line) not in lines]
-    taken = registry_of(settings).taken_twice()
+    taken = registry_of(settings).clashes()
     warnings = _warnings(loaded, settings)
     problems = sorted([*loaded.problems, *taken, *refused, *warnings, *found])
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -143,13 +143,3 @@ def _missing(path: Path) -> Problem:
 
 def _several(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def schema(given: argparse.Namespace) -> int:
-    """Print the pipeline schema with the parameters of every job that is installed."""
-    from headrace.engine.catalog.job_registry import registry_of
-    from headrace.engine.catalog.job_schema import pipeline_schema
-
-    settings = settings_of(given)
-    print_json(pipeline_schema(registry_of(settings), settings))
-    return 0

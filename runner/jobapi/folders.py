@@ -72,9 +72,9 @@ class Folders:
         return _existing(relative, self.look_up(relative), self.inputs)
 
     def find_sql(self, relative: str) -> Path:
-        """Return an SQL file: each folder is followed by its folder `sql`, those of `sql` come last.
+        """Return an SQL file: each folder is followed by its folder `sql`; `self.sql` comes last.
 
-        `x.sql` and `sql/x.sql` both name a file of these.
+        `x.sql` and `sql/x.sql` both name a file of a folder `sql`.
 
         Raises:
             PathRefused: it leaves the folders.
@@ -139,6 +139,11 @@ def overlapped(folder: Path, kept: Iterable[Path]) -> Path | None:
         if resolved.is_relative_to(other) or other.is_relative_to(resolved):
             return path
     return None
+
+
+def clone() -> Path | None:
+    """Return the repository that Headrace runs from, None where it is installed."""
+    return _CODE if (_CODE / "setup.py").is_file() and (_CODE / "runner").is_dir() else None
 
 
 def folders_of_code(project: Path) -> tuple[Path, ...]:

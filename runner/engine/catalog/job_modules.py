@@ -22,7 +22,7 @@ class JobModules:
         self.classes: dict[str, type] = {}
         self.broken: dict[str, str] = {}
         # What is wrong whoever names the job: the first file, and what it shares with another one.
-        self.taken_twice: list[tuple[str, str]] = []
+        self.clashes: list[tuple[str, str]] = []
         self._twice: set[str] = set()
         self._files: dict[str, str] = {}
         with former_names.answered(own):
@@ -43,10 +43,12 @@ class JobModules:
         for name, file in found.modules.items():
             self._load(f"{project_jobs.PACKAGE}.{name}", file, own)
         for clash in found.clashes:
-            self.taken_twice.append((clash.places[0], clash.told))
+            self.clashes.append((clash.places[0], clash.told))
             for name in clash.names:
                 self.classes.pop(name, None)
-                self.broken[name] = f'the job "{name}" is not loaded; {clash.told}; rename one of them'
+                self.broken[name] = (
+                    f'the job "{name}" is not loaded; {clash.told}; rename one of them'
+                )
 
     def _load(self, module_name: str, file: Path | None = None, own: Path | None = None) -> None:
         """Take a file's classes; one that does not load leaves the others alone."""
@@ -83,7 +85,7 @@ class JobModules:
         if len(set(files)) > 1:
             told = f'two files define the job "{name}": {files[0]} and {files[1]}'
             self._twice.add(name)
-            self.taken_twice.append((files[0], told))
+            self.clashes.append((files[0], told))
             self.broken[name] = f"{told}; rename one of them"
         self.classes[name] = cls
 

@@ -67,12 +67,12 @@ class Registry:
         self._scan()
         return sorted(name for name in self._types if "." not in name)
 
-    def taken_twice(self) -> list[Problem]:
+    def clashes(self) -> list[Problem]:
         """Return where two files of the project have one name, or define one class."""
         remedy = "rename one of them"
         return [
             Problem(file, 0, 0, "taken-twice", told, remedy)
-            for file, told in self._own_modules().taken_twice
+            for file, told in self._own_modules().clashes
         ]
 
     def get(self, name: str) -> JobType:
