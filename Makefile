@@ -3,17 +3,19 @@
 #   PYTHON=…    the Python to make .venv with (3.11 or newer); found by itself otherwise
 #   ARGS=…      more arguments for the program behind the target: make test ARGS="-k gate"
 #   MINUTES=…   how long `make chaos` goes on (default 5)
+#   WHEELS=…    the folder that `make wheel` writes to (default dist)
 
 ARGS ?=
 DEMO ?= demo
 MINUTES ?= 5
+WHEELS ?= dist
 PYTHON ?=
 
 PY := .venv/bin/python
 HEADRACE := .venv/bin/headrace
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts docs lock clean install install-dev
+.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts docs lock wheel release clean install install-dev
 
 help: ## List the targets
 	@echo "Headrace: YAML pipelines on RQ queues, with PostgreSQL as the truth."
@@ -66,10 +68,16 @@ docs: install-dev ## Write the reference pages from the code
 
 lock: ## Pin the newest versions that pyproject.toml allows (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 2; }
-	uv pip compile pyproject.toml --extra build --extra files --extra mysql --extra duckdb --upgrade $(LOCK_OPTIONS) -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra files --extra mysql --extra duckdb --extra remote --extra otel --extra openlineage --extra dev --upgrade -c requirements.lock $(LOCK_OPTIONS) -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra build --extra embedded --extra files --extra mysql --extra duckdb --upgrade $(LOCK_OPTIONS) -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra embedded --extra files --extra mysql --extra duckdb --extra remote --extra otel --extra openlineage --extra dev --upgrade -c requirements.lock $(LOCK_OPTIONS) -o requirements-dev.lock
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+wheel: install ## Build the wheel, for projects of their own
+	@exec $(PY) tools/package.py wheel '$(WHEELS)'
+
+release: install-dev ## Check version, changelog and tag; build wheel and sdist and check them
+	@exec $(PY) tools/release.py $(ARGS)
 
 clean: ## Remove .venv and caches; the data in .headrace/ stays
 	@if [ -d .headrace ] && [ -x $(PY) ]; then \

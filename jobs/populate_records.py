@@ -14,7 +14,7 @@ class PopulateRecords(CheckedJob):
 
     Parameters:
         sql_path: the file, searched beside the pipeline, in the pipelines folder and in its
-            `sql` folder.
+            `sql` folder, then in the project's folders `sql` and `jobs/sql`.
     """
 
     binds_sql = True

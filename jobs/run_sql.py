@@ -43,8 +43,8 @@ class RunSql(CheckedJob):
 
     Parameters:
         sql: the SQL itself.
-        sql_path: a file with the SQL, searched beside the pipeline, in the pipelines folder
-            and in its `sql` folder.
+        sql_path: a file with the SQL, searched beside the pipeline, in the pipelines folder and
+            in its `sql` folder, then in the project's folders `sql` and `jobs/sql`.
         params: values for the template.
         into: a table that will contain exactly the last statement's rows. It is created if it is
             missing; an existing one keeps its definition, owner, privileges and other columns.

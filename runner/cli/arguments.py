@@ -74,7 +74,20 @@ def _files(group: Group) -> None:
         "--country", metavar="CODE", help="country of the holidays and weekend, such as DE"
     )
     cron.add_argument("--subdivision", metavar="CODE", help="part of the country, such as BE")
-    group.add("schema", "files:schema", "print the pipeline schema, with all jobs' parameters")
+    _project(group)
+
+
+def _project(group: _Group) -> None:
+    schema = group.add(
+        "schema", "schemas:schema", "print the pipeline schema, with all jobs' parameters"
+    )
+    schema.add_argument(
+        "of",
+        nargs="?",
+        choices=("pipeline", "config"),
+        default="pipeline",
+        help="files that the schema is for: pipelines (default) or config.yaml",
+    )
     init = group.add("init", "project:init", "create a new project folder that is ready to run")
     init.add_argument("folder", metavar="DIR", help="folder to create")
 

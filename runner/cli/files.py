@@ -1,4 +1,4 @@
-"""`headrace validate`, `headrace schema`: what needs no server, but for `--explain`."""
+"""`headrace validate`: what needs no server, but for `--explain`."""
 
 import argparse
 import os
@@ -46,7 +46,7 @@ def validate(given: argparse.Namespace) -> int:
     own = list(dict.fromkeys(static.problems))
     lines = {(one.file, one.line) for one in own if one.severity == "error"}
     found = [one for one in dict.fromkeys(found) if (one.file, one.line) not in lines]
-    problems = sorted([*loaded.problems, *own, *found])
+    problems = sorted([*loaded.problems, *registry.clashes(), *own, *found])
     errors = [problem for problem in problems if problem.severity == "error"]
     if given.json:
         items = [asdict(problem) for problem in problems]
@@ -128,13 +128,3 @@ def _missing(path: Path) -> Problem:
 
 def _several(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def schema(given: argparse.Namespace) -> int:
-    """Print the pipeline schema with the parameters of every job that is installed."""
-    from headrace.engine.catalog.job_registry import registry_of
-    from headrace.engine.catalog.job_schema import pipeline_schema
-
-    settings = settings_of(given)
-    print_json(pipeline_schema(registry_of(settings), settings))
-    return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from headrace.errors import JobFailure
 from headrace.errors.spelling import OTHERWISE, written_otherwise
 
-CODE = Path(__file__).resolve().parents[2]
+_CODE = Path(__file__).resolve().parents[2]
 
 _RULE = (
     "a relative path is searched from the pipeline file's folder, then from the pipelines folder,"
@@ -87,7 +87,9 @@ class Folders:
         return _existing(relative, self.look_up(relative), self.inputs)
 
     def find_sql(self, relative: str) -> Path:
-        """Return an SQL file: each folder is followed by its folder `sql`, `jobs/sql` comes last.
+        """Return an SQL file: each folder is followed by its folder `sql`; `self.sql` comes last.
+
+        `x.sql` and `sql/x.sql` both name a file of a folder `sql`.
 
         Raises:
             PathRefused: it leaves the folders.
@@ -97,7 +99,8 @@ class Folders:
             dict.fromkeys(place for folder in self.inputs for place in (folder, folder / "sql"))
         )
         try:
-            found = self._looked_up(relative, (*places, *self.sql))
+            above = (folder.parent for folder in self.sql)
+            found = self._looked_up(relative, (*places, *self.sql, *above))
         except PathRefused as error:
             raise PathRefused(f"{error}; an SQL file also in a folder sql of each") from None
         return _existing(relative, found, (*places, *self.sql))
@@ -153,6 +156,11 @@ def overlapped(folder: Path, kept: Iterable[Path]) -> Path | None:
     return None
 
 
+def clone() -> Path | None:
+    """Return the repository that Headrace runs from, None where it is installed."""
+    return _CODE if (_CODE / "setup.py").is_file() and (_CODE / "runner").is_dir() else None
+
+
 def folders_of_code(project: Path) -> tuple[Path, ...]:
     """Return where Python finds the code that workers run: ours, the project's, the installed."""
     return tuple(dict.fromkeys((project / "jobs", *_installed())))
@@ -161,7 +169,7 @@ def folders_of_code(project: Path) -> tuple[Path, ...]:
 @cache
 def _installed() -> tuple[Path, ...]:
     libraries = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    own = (CODE / name for name in ("runner", "jobs", "schema"))
+    own = (_CODE / name for name in ("runner", "jobs", "schema"))
     return (*own, *map(Path, filter(None, libraries)))
 
 

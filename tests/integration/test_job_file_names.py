@@ -135,6 +135,95 @@ def test_a_class_in_two_files_is_refused_with_both(tmp_path: Path) -> None:
     assert "hint: rename one of them" in told.out
 
 
+LOADS = """
+from jobs import BaseJob
+from jobs.orders.money import CENTS
+
+
+class {camel}(BaseJob):
+    def handle(self):
+        return {{"file": __name__.rpartition("project_files.")[2], "cents": CENTS}}
+"""
+
+
+def test_jobs_in_subfolders_run_from_yaml_with_and_without_an_init_file(tmp_path: Path) -> None:
+    headrace = Headrace(tmp_path, {})
+    for folder in ("jobs/orders/eu", "jobs/http", "jobs/_drafts", "pipelines"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "jobs/orders/money.py").write_text("CENTS = 100\n")
+    (tmp_path / "jobs/orders/__init__.py").write_text("from .load import LoadOrders\n")
+    places = {"orders/load": "LoadOrders", "orders/eu/load": "LoadEu", "http/base": "AskOurs"}
+    for place, name in places.items():
+        (tmp_path / "jobs" / f"{place}.py").write_text(LOADS.format(camel=name))
+    (tmp_path / "jobs/_drafts/orders.py").write_text("raise SystemExit('not to be loaded')\n")
+    steps = [f"  - {{id: s{number}, job: {name}}}\n" for number, name in enumerate(places.values())]
+    steps.append("  - {id: dotted, job: jobs.orders.eu.load.LoadEu}\n")
+    (tmp_path / "pipelines/all.yaml").write_text("name: all\nsteps:\n" + "".join(steps))
+
+    told = headrace("validate")
+    assert told.code == 0, told.out + told.err
+    ran = headrace("run", "all", "--json", timeout=150)
+
+    assert ran.code == 0, ran.out + ran.err
+    files = {job["step"]: job["result"]["file"] for job in ran.json["jobs"]}
+    assert files == {"s0": "orders.load", "s1": "orders.eu.load", "s2": "http.base",
+                     "dotted": "orders.eu.load"}  # fmt: skip
+
+
+def test_a_name_that_is_taken_twice_in_subfolders_is_told_with_both_places(tmp_path: Path) -> None:
+    headrace = Headrace(tmp_path, {})
+    for folder in ("jobs/orders", "jobs/invoices", "pipelines"):
+        (tmp_path / folder).mkdir(parents=True)
+    job = "from jobs import BaseJob\nclass {}(BaseJob):\n    def handle(self): pass\n"
+    (tmp_path / "jobs/orders/load.py").write_text(job.format("Load"))
+    (tmp_path / "jobs/invoices/load.py").write_text(job.format("Load"))
+    (tmp_path / "jobs/invoices/send.py").write_text(job.format("Send"))
+    (tmp_path / "jobs/invoices.py").write_text(job.format("Invoices"))
+
+    told = headrace("validate")
+
+    assert told.code == 1
+    both = "jobs/invoices.py and the folder jobs/invoices/ have one name"
+    assert f"jobs/invoices.py: {both} [taken-twice]\n  hint: rename one of them" in told.out
+    (tmp_path / "jobs/invoices.py").unlink()
+    told = headrace("validate")
+    assert told.code == 1
+    both = 'two files define the job "Load": jobs/invoices/load.py and jobs/orders/load.py'
+    assert f"jobs/invoices/load.py: {both} [taken-twice]" in told.out
+
+
+@pytest.mark.parametrize("name", ["Send", "Invoices"])
+def test_a_job_that_a_name_taken_twice_hides_is_told_where_it_is_named(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "jobs/invoices").mkdir(parents=True)
+    (tmp_path / "pipelines").mkdir()
+    for file, cls in (("invoices/send", "Send"), ("invoices", "Invoices")):
+        (tmp_path / f"jobs/{file}.py").write_text(
+            f"from jobs import BaseJob\nclass {cls}(BaseJob):\n    def handle(self): pass\n"
+        )
+    (tmp_path / "pipelines/one.yaml").write_text(f"name: one\nsteps: [{{id: a, job: {name}}}]\n")
+
+    told = Headrace(tmp_path, {})("validate")
+
+    assert f'the job "{name}" is not loaded [unknown-job]' in told.out
+    assert "jobs/invoices.py and the folder jobs/invoices/ have one name" in told.out
+
+
+def test_a_job_of_a_file_that_does_not_load_is_told_with_that_file(tmp_path: Path) -> None:
+    (tmp_path / "jobs/orders").mkdir(parents=True)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "jobs/orders/loads.py").write_text(
+        "import nowhere_to_be_found\nclass LoadOrders: pass\n"
+    )
+    (tmp_path / "pipelines/one.yaml").write_text("name: one\nsteps: [{id: a, job: LoadOrders}]\n")
+
+    told = Headrace(tmp_path, {})("validate")
+
+    assert 'the file of the job "LoadOrders" cannot be loaded [unknown-job]' in told.out
+    assert "hint: jobs/orders/loads.py: ModuleNotFoundError: No module named" in told.out
+
+
 def test_a_broken_file_is_not_replaced_by_the_built_in_job_of_its_name(tmp_path: Path) -> None:
     headrace = a_project(tmp_path)
     (tmp_path / "jobs" / "check_data.py").write_text("import nowhere_to_be_found\n")

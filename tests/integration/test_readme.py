@@ -36,10 +36,15 @@ def commands() -> list[str]:
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the project as a clone has it: no environment, no data."""
     folder = tmp_path_factory.mktemp("newcomer") / "headrace"
-    kept = shutil.ignore_patterns(
-        ".venv", ".headrace", ".git", ".peers", "__pycache__", ".*_cache", "config.yaml", ".env"
+    anywhere = shutil.ignore_patterns(
+        ".venv", ".headrace", ".git", ".peers", "__pycache__", ".*_cache", ".env"
     )
-    shutil.copytree(ROOT, folder, ignore=kept)
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        own = {"config.yaml"} if Path(parent) == ROOT else set()
+        return anywhere(parent, names) | (own & set(names))
+
+    shutil.copytree(ROOT, folder, ignore=left_out)
     yield folder
     subprocess.run(["make", "clean"], cwd=folder, env=environment(), check=True, timeout=60)
 

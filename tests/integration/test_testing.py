@@ -19,7 +19,6 @@ from headrace.jobs.fibonacci import Fibonacci
 from headrace.jobs.populate_records import PopulateRecords
 from headrace.jobs.vacuum_table import VacuumTable
 from headrace.testing import FreshDatabase, database, run_job
-from tests.support.cli import Headrace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -217,19 +216,6 @@ def test_the_guides_example_passes_in_a_project_of_its_own(tmp_path: Path):
     ended = subprocess.run(
         [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider", "tests"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "1 passed" in ended.stdout
-
-
-@pytest.mark.slow
-def test_the_test_that_init_writes_passes_in_the_new_project(tmp_path: Path):
-    assert Headrace(tmp_path, {})("init", "shop").code == 0
-
-    ended = subprocess.run(
-        [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path / "shop", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
     assert ended.returncode == 0, ended.stdout + ended.stderr

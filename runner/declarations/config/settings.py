@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.jobapi.folders import CODE, Folders, folders_of_code
+from headrace.jobapi.folders import Folders, folders_of_code
 from headrace.model.connection import NamedConnection
 from headrace.model.notifications import Notifications, Notify
 from headrace.model.retry import RetryPolicy
@@ -96,8 +96,13 @@ class Settings:
             self.pipelines,
             self.outputs(),
             kept=self.kept_folders(),
-            sql=tuple(dict.fromkeys((self.project / "jobs" / "sql", CODE / "jobs" / "sql"))),
+            sql=self.sql_folders,
         ).of(folder)
+
+    @property
+    def sql_folders(self) -> tuple[Path, ...]:
+        """Return where an SQL file is looked for last: beside config.yaml, and beside the jobs."""
+        return (self.project / "sql", self.project / "jobs" / "sql")
 
     def outputs(self) -> tuple[Path, ...]:
         """Return the folders below which jobs write."""
@@ -107,7 +112,7 @@ class Settings:
 
     def kept_folders(self) -> tuple[Path, ...]:
         """Return where no job may write: code, pipelines, settings, the embedded servers' state."""
-        kept = [*folders_of_code(self.project), self.pipelines]
+        kept = [*folders_of_code(self.project), *self.sql_folders, self.pipelines]
         if not self.pipelines.is_relative_to(self.home):
             kept.append(self.home)
         return (*kept, self.config_file) if self.config_file else tuple(kept)

@@ -14,7 +14,7 @@ from headrace.engine.catalog.job_files import digest_of, folders_of
 from headrace.engine.catalog.job_modules import JobModules, class_of_its_file, is_job
 from headrace.engine.catalog.job_type import JobType
 from headrace.engine.catalog.type_hints import describe
-from headrace.errors import InvalidPayload, UnknownJobClass
+from headrace.errors import InvalidPayload, Problem, UnknownJobClass
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi import former_names
 from headrace.model.argument_types import IsTemplate, Mismatch, fit
@@ -77,6 +77,14 @@ class Registry:
         """Return the names of the classes under `jobs/`, sorted."""
         self._scan()
         return sorted(name for name in self._types if "." not in name)
+
+    def clashes(self) -> list[Problem]:
+        """Return where two files of the project have one name, or define one class."""
+        remedy = "rename one of them"
+        return [
+            Problem(file, 0, 0, "taken-twice", told, remedy)
+            for file, told in self._own_modules().clashes
+        ]
 
     def get(self, name: str) -> JobType:
         """Return a job class by its name or dotted path.
@@ -214,18 +222,22 @@ class Registry:
 
     def _find(self, name: str) -> None:
         """Load the one file that has a class, where that can be known; else all, or none."""
-        if self._own is None:
-            _ = self.project_files  # First: what is changed meanwhile counts as not loaded.
-            self._own = JobModules(None, self._folder)
+        own = self._own_modules()
         if "." in name:
             return
-        found = self._own.classes.get(name)
-        if found is None and name not in self._own.broken:
+        found = own.classes.get(name)
+        if found is None and name not in own.broken:
             found = class_of_its_file(self._package, name)
         if found is None:
             self._scan()
         else:
             self._types[name] = JobType(name, found)
+
+    def _own_modules(self) -> JobModules:
+        if self._own is None:
+            _ = self.project_files  # First: what is changed meanwhile counts as not loaded.
+            self._own = JobModules(None, self._folder)
+        return self._own
 
     def _scan(self) -> None:
         if self._scanned:

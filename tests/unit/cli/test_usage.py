@@ -227,7 +227,7 @@ def test_a_closed_pipe_is_no_error(headrace: Headrace):
 def test_init_writes_a_project_that_is_valid_and_never_overwrites(tmp_path: Path):
     headrace = Headrace(tmp_path, {})
     assert headrace("init", "shop").code == 0
-    assert Headrace(tmp_path / "shop", {})("validate").out == "1 pipeline is valid\n"
+    assert Headrace(tmp_path / "shop", {})("validate").out == "2 pipelines are valid\n"
     (tmp_path / "shop" / "config.yaml").write_text("# mine\n")
     again = headrace("init", "shop")
     assert again.code == 2
@@ -238,11 +238,11 @@ def test_init_writes_a_project_that_is_valid_and_never_overwrites(tmp_path: Path
 def test_init_tells_a_call_that_works_here_and_editors_the_schema(tmp_path: Path):
     environ = {"PATH": "/usr/bin:/bin"}
     said = Headrace(tmp_path, environ)("init", "shop").out
-    (call,) = re.findall(r"^Now: cd shop && (.*) run hello$", said, re.MULTILINE)
+    (call,) = re.findall(r"in this environment: cd shop && (.*) run hello$", said, re.MULTILINE)
     assert call != "headrace"
     asked = subprocess.run([*call.split(), "validate"], cwd=tmp_path / "shop",
                            capture_output=True, text=True, check=False)  # fmt: skip
-    assert asked.stdout == "1 pipeline is valid\n", asked.stderr
+    assert asked.stdout == "2 pipelines are valid\n", asked.stderr
     first = (tmp_path / "shop/pipelines/hello.yaml").read_text().partition("\n")[0]
     schema = tmp_path / "shop/pipelines" / first.partition("$schema=")[2]
     assert "CountGreetings" in schema.read_text()

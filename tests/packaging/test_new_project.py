@@ -1,0 +1,71 @@
+"""What `headrace init` writes, as a newcomer meets it: with the wheel, make, and nothing else."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.wheelhouse import needed, pack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def wheels(wheel: Path, tmp_path: Path) -> Path:
+    """A folder for pip that has all that the project's requirements name, and no more."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for held in needed("headrace[embedded]", "pytest", "ruff").values():
+        if held.name != "headrace":
+            pack(held, folder)
+    os.link(wheel, folder / wheel.name)
+    return folder
+
+
+def test_a_new_project_passes_its_tests_and_runs_its_demonstration(
+    python, environ, wheels, tmp_path, record_property
+):
+    environ = {**environ, "PIP_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"}
+
+    def told(*words: str, folder: Path) -> str:
+        began = time.monotonic()
+        done = subprocess.run(
+            words, cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        if words[0] == "make":
+            record_property("told", f"{' '.join(words)} {time.monotonic() - began:.0f} s")
+        return done.stdout
+
+    project = tmp_path / "shop"
+    said = told(str(python.with_name("headrace")), "init", "shop", folder=tmp_path)
+    assert "cd shop && make demo" in said
+    assert "pip install 'headrace[embedded]'" in said
+    before = {
+        path: path.read_bytes()
+        for path in project.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+    assert "4 passed" in told("make", "test", folder=project)
+    assert "completed: 4 steps" in told("make", "demo", folder=project)
+    lint = told("make", "lint", folder=project)
+    assert "2 pipelines are valid" in lint
+    assert "All checks passed!" in lint
+    # What editors know is what `init` has written, until a job is added.
+    assert {path: path.read_bytes() for path in before} == before
+    (project / "jobs/orders/refund.py").write_text(
+        "from headrace import BaseJob\nclass Refund(BaseJob):\n    def handle(self): pass\n"
+    )
+    told("make", "schema", folder=project)
+    schema = json.loads((project / "schema/pipeline.schema.json").read_text())
+    assert "with_Refund" in schema["$defs"]
+
+    told("git", "init", "--quiet", folder=project)
+    listed = told("git", "ls-files", "--others", "--exclude-standard", folder=project).split()
+    assert set(listed) == {path.relative_to(project).as_posix() for path in before} | {
+        "jobs/orders/refund.py"
+    }
