@@ -1,7 +1,7 @@
 """Run the benchmark: `make bench`, or `python -m bench`.
 
 WORKLOADS=drain,chain   only these (see bench/menu.py)
-PEERS=headrace,huey     only these systems (see bench/peerage.py), no report where others belong in it
+PEERS=headrace,huey     only these systems (see bench/peerage.py); a report needs all of a workload
 ROUNDS=5                how often; the median counts
 QUICK=1                 small numbers, one round, no report: does it all run?
 BUDGET=240              seconds a system may take for one case before it gets no more rounds

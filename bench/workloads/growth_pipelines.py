@@ -1,8 +1,8 @@
 """Measures what a number of pipelines costs: to check, to start with, to have, and to look at.
 
 Seconds from `headrace up` to `/health/ready`, with the servers' data there; beside it `validate`
-of files that nobody has seen, and of the same files again; the idle stack once the daemon has stored
-all definitions, and the answers of `GET /pipelines` and `/metrics`.
+of files that nobody has seen, and of the same files again; the idle stack once all definitions
+are stored, and the answers of `GET /pipelines` and `/metrics`.
 """
 
 import subprocess

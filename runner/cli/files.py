@@ -38,7 +38,7 @@ def validate(given: argparse.Namespace) -> int:
     loaded = _load(settings, registry, checked, [Path(path) for path in given.paths])
     explained = _explained(loaded, params, settings) if given.explain else None
     static = findings_of(loaded.pipelines, settings, registry, checked)
-    checked.save()
+    checked.save(make_home=True)
     for name in static.refused:
         del loaded.pipelines[name]
     found = explained.problems if explained else []

@@ -190,7 +190,7 @@ def test_without_a_database_it_ends_2_and_starts_none(headrace: Headrace):
     done = explain(alone, "- {id: a, job: RunSql, with: {sql: SELECT 1}}\n")
     assert done.code == 2
     assert "no database is running: the embedded servers" in done.err
-    assert not home.exists()
+    assert [path.name for path in home.iterdir()] == ["cache"]
     assert explain(alone, "- {id: a, job: Fibonacci, with: {n: 3}}\n").code == 0
 
 

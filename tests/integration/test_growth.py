@@ -6,12 +6,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
 
 from headrace.engine.application import Headrace
-from headrace.engine.operations.retention import prune
+from headrace.engine.operations.retention import pause_s, prune
 from headrace.errors import InvalidPayload
 from headrace.model.ids import first_id_of
 from headrace.model.plan import Plan, PlannedJob
@@ -188,6 +189,27 @@ def test_prune_looks_among_old_ids_and_at_those_of_a_clock_that_was_wrong(headra
     for table in ("run", "job"):
         left = {made[row[0]] for row in sql(headrace, f"SELECT id::text FROM headrace.{table}")}
         assert left == {"made long ago, ended just now", "young"}
+
+
+def test_prune_takes_a_tenth_of_the_time_while_jobs_wait_or_run():
+    assert pause_s(0.02, busy=False) == pytest.approx(0.02)
+    assert pause_s(0.02, busy=True) == pytest.approx(0.18)
+    assert pause_s(2.0, busy=True) == 1.0
+
+
+def test_prune_sees_whether_jobs_wait_or_run(headrace: Headrace):
+    def busy() -> bool:
+        between = {"after": UUID(int=0), "until": UUID(int=(1 << 128) - 1)}
+        (done,) = headrace.database.rows("prune_jobs", older_than_s=0, limit=1, **between)
+        return bool(done["busy"])
+
+    assert not busy()
+    headrace.dispatcher.dispatch("Fibonacci", {"n": 1})
+    assert busy()
+    sql(headrace, "UPDATE headrace.job SET status = 'started'")
+    assert busy()
+    sql(headrace, "UPDATE headrace.job SET status = 'completed', finished_at = now()")
+    assert not busy()
 
 
 # -- a run of many steps --------------------------------------------------------------------------

@@ -84,11 +84,14 @@ class CheckedFiles:
         """Return whether all jobs of a pipeline are Headrace's: what these look at is known."""
         return not self._foreign_jobs(pipeline)
 
-    def save(self) -> None:
-        """Let later processes have what was found, unless something has changed meanwhile."""
+    def save(self, *, make_home: bool = False) -> None:
+        """Let later processes have what was found, unless something has changed meanwhile.
+
+        Where there is no home yet, nothing is written unless `make_home` says so.
+        """
         now = surroundings(self._settings, registry_of(self._settings))
         if now == self._surroundings:
-            self._cache.save()
+            self._cache.save(make_home=make_home)
 
     def _key(self, file: str, folder: Path, content: bytes, outer: FolderDefaults) -> str:
         layers = [part for one in outer.documents for part in (one.file, "\n".join(one.lines))]

@@ -65,12 +65,12 @@ class ResultCache:
         with suppress(NoForm):
             self._new[key] = _line(key, as_text(value))
 
-    def save(self) -> None:
+    def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""
         if not self._new:
             return
         with suppress(OSError):
-            folder = self._own_folder()
+            folder = self._own_folder(make_home=make_home)
             if folder is None:
                 return
             kept = self._lines or {}
@@ -116,9 +116,10 @@ class ResultCache:
         lines = content.decode("utf-8", "replace").split("\n")
         return {line[_DIGEST + 1 : _HEAD - 1]: line for line in lines if len(line) > _HEAD}
 
-    def _own_folder(self) -> Path | None:
+    def _own_folder(self, *, make_home: bool) -> Path | None:
         """Return the folder, made where there is none; None where it is not ours alone."""
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make_home:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours_alone(self._home.stat()):
             return None
         folder = self._home / FOLDER

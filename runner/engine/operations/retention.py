@@ -13,8 +13,10 @@ from headrace.store.database import Database, Row
 # Short transactions: no lock is held for long, and an interrupted pruning has done its part.
 _RUNS_A_BATCH = 500
 _JOBS_A_BATCH = 2500
-# A batch takes a third of this where nothing else is at work; the rest is left to jobs.
-_PACE_S = 0.08
+# Of the time, what deleting takes where nothing else is at work, and beside jobs.
+_SHARE_ALONE = 0.5
+_SHARE_BESIDE = 0.1
+_LONGEST_PAUSE_S = 1.0
 _ROUNDED_S = 0.001
 _LAST_ID = UUID(int=(1 << 128) - 1)
 
@@ -69,7 +71,7 @@ def prune(database: Database, older_than_s: float) -> Pruned:
     for after, until in _ranges(clock["now"].timestamp(), older_than_s):
         _in_batches(runs, _RUNS_A_BATCH, after, until)
         _in_batches(jobs, _JOBS_A_BATCH, after, until)
-    database.rows("prune_attempts", older_than_s=older_than_s)
+        database.rows("prune_attempts", after=after, until=until, older_than_s=older_than_s)
     database.rows("prune_plans", older_than_s=older_than_s)
     database.rows("prune_notifications", older_than_s=older_than_s)
     return pruned
@@ -92,4 +94,10 @@ def _in_batches(
         if done["found"] < batch:
             return
         after = done["last"]
-        time.sleep(max(0.0, began + _PACE_S - time.monotonic()))
+        time.sleep(pause_s(time.monotonic() - began, busy=done["busy"]))
+
+
+def pause_s(took_s: float, *, busy: bool) -> float:
+    """Return how long to leave the server to others after a batch that took so long."""
+    share = _SHARE_BESIDE if busy else _SHARE_ALONE
+    return min(took_s * (1 / share - 1), _LONGEST_PAUSE_S)

@@ -35,6 +35,7 @@ log = logging.getLogger("headrace.daemon")
 # The most missed instants of one schedule that one tick looks at: with `catchup: all` the next
 # tick goes on after them, otherwise older ones are passed over uncounted.
 _MOST_AT_ONCE = 1000
+_NONE_HOLDS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Scheduler:
         self._pipelines = pipelines
         self._planner = planner
         self._next: dict[str, datetime] = {}
+        # Each pipeline's last answer: what it was, after which moment, and its next start.
+        self._starts: dict[str, tuple[Pipeline, datetime, datetime | None]] = {}
         self._synced = False
         self._looked_at: datetime | None = None
 
@@ -89,7 +92,7 @@ class Scheduler:
         self._next = {}
         entries = []
         for pipeline in scheduled:
-            at = next_start(pipeline, seen_until(pipeline, known.get(pipeline.name), now))
+            at = self._start_of(pipeline, seen_until(pipeline, known.get(pipeline.name), now))
             if at is not None:
                 self._next[pipeline.name] = at
             entries.append(
@@ -99,10 +102,28 @@ class Scheduler:
                     "declared": declared(pipeline),
                 }
             )
+        names = {pipeline.name for pipeline in scheduled}
+        self._starts = {name: one for name, one in self._starts.items() if name in names}
         held = list(self._pipelines.held)
         self._database.rows("sync_schedules", schedules=json.dumps(entries), now=now, held=held)
         self._looked_at = now
         self._synced = True
+
+    def _start_of(self, pipeline: Pipeline, after: datetime) -> datetime | None:
+        """Return the next start; computed anew only where it may be another than the last one.
+
+        One edited file has all pipelines asked for, and the starts of thousands take seconds.
+        """
+        known = self._starts.get(pipeline.name)
+        if known is not None:
+            same, asked, at = known
+            # Instants are looked for some years ahead: that there is none does not hold for ever.
+            until = asked + _NONE_HOLDS if at is None else at
+            if same is pipeline and asked <= after < until:
+                return at
+        found = next_start(pipeline, after)
+        self._starts[pipeline.name] = (pipeline, after, found)
+        return found
 
     def next_due(self) -> datetime | None:
         """Return when `tick` has something to do next."""

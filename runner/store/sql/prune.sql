@@ -79,7 +79,12 @@ WITH batch AS MATERIALIZED (
 SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
        (SELECT count(*) FROM batch) AS found,
        (SELECT count(*) FROM old_run) AS runs,
-       (SELECT count(*) FROM old_job) AS jobs
+       (SELECT count(*) FROM old_job) AS jobs,
+-- include: work_at_hand_part
+
+-- name: work_at_hand_part
+EXISTS (SELECT FROM headrace.job WHERE status = 'queued')
+       OR EXISTS (SELECT FROM headrace.job WHERE status = 'started') AS busy
 
 -- name: prune_jobs
 -- Jobs without a run.
@@ -118,7 +123,8 @@ WITH batch AS MATERIALIZED (
 -- include: deleted_jobs_part
 SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
        (SELECT count(*) FROM batch) AS found,
-       (SELECT count(*) FROM old_job) AS jobs
+       (SELECT count(*) FROM old_job) AS jobs,
+-- include: work_at_hand_part
 
 -- name: prune_plans
 -- Plans that no run refers to. Whoever plans a run like this now holds the row: see `keep_plans`.
@@ -134,7 +140,9 @@ DELETE FROM headrace.plan
 -- Attempts of jobs that are gone: one that failed just when its job was deleted, and those that
 -- earlier versions left to a foreign key.
 DELETE FROM headrace.job_attempt a
- WHERE a.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+ WHERE a.job_id > :after::uuid
+   AND a.job_id < :until::uuid
+   AND a.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
    AND NOT EXISTS (SELECT FROM headrace.job j WHERE j.id = a.job_id)
 
 -- name: attempts_of_jobs

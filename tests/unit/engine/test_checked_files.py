@@ -51,7 +51,7 @@ class Project:
         checked = CheckedFiles(self.settings, registry)
         loaded = load_folder(self.settings.pipelines, registry, self.settings, checked.load)
         found = findings_of(loaded.pipelines, self.settings, registry, checked)
-        checked.save()
+        checked.save(make_home=True)
         return loaded.pipelines, Findings([*loaded.problems, *found.problems], found.refused)
 
     @property
@@ -271,7 +271,7 @@ def test_the_lines_out_of_use_do_not_pile_up(tmp_path: Path, monkeypatch: pytest
         for n in range(10):
             cache.get(f"{number * 10 + n:032}")
             cache.put(f"{number * 10 + n:032}", n)
-        cache.save()
+        cache.save(make_home=True)
 
     lines = (tmp_path / "cache" / "checked.lines").read_text().split("\n")
 
