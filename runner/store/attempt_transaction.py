@@ -21,18 +21,12 @@ from headrace.store.attempt_mark import NO_MARK, Mark
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
-from headrace.store.session_state import IN_ORDER
+from headrace.store.session_state import before_end, begin_number
 from headrace.store.statements import STATEMENTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Under the job's own search path: names that are the server's are written in full.
-_MARK = (
-    "{begin}{settings}SAVEPOINT {savepoint};"
-    " SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text,"
-    " pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text"
-)
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
 _APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
@@ -88,7 +82,8 @@ class Held:
 
     def in_order(self) -> str:
         """Return what comes before the statements that record the attempt's end."""
-        return (self.raw.mark.to_move() if self.raw.mark else "") + IN_ORDER
+        moved = self.raw.mark.to_move() if self.raw.mark else ""
+        return moved + before_end(prepared=self.raw.prepared)
 
     def fate(self) -> str:
         """Return what became of it, as its own connection's server knows."""
@@ -142,15 +137,17 @@ def hold(
     raw: Any = opened.connection.dbapi_connection
     savepoint = f"headrace_{secrets.token_hex(8)}"
     begin = "BEGIN; " if raw.quiet else ""
-    asked = _MARK.format(begin=begin, settings=settings, savepoint=savepoint)
+    # Under the job's own search path: names that are the server's are written in full.
+    asked = begin_number(prepared=raw.prepared and not (ledger_of or role))
+    asked = f"{begin}{settings}SAVEPOINT {savepoint}; {asked}"
     asked += _APPLIED if ledger_of else ""
     asked += _AS_ROLE if role else ""
     with raw.plain() as cursor:
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
-        number, server, *applied = cursor.fetchone()
+        number, *applied = cursor.fetchone()
     # The role was taken on behind the mark: to go back there would be to give it up.
     raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
-    return Held(opened, raw, number, server, savepoint, applied[:1] == [True])
+    return Held(opened, raw, number, raw.server_since, savepoint, applied[:1] == [True])
 
 
 @contextmanager

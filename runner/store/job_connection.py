@@ -45,6 +45,8 @@ class JobConnection(ServerSession):
     mark: Mark | None = None
     # Whether the driver sends no BEGIN, COMMIT or ROLLBACK of its own.
     quiet = False
+    # Whether it has the statements of `session_state` prepared.
+    prepared = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
