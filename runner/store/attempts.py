@@ -27,6 +27,7 @@ _PREPARED = (
     "complete_and_claim",
     "complete_alone_and_claim",
     "complete_batch",
+    "claim_several",
     "finish_run",
     "add_log_lines",
     "add_lines_of_batch",
@@ -42,9 +43,13 @@ _LOG_WITH_GAP = f"{STATEMENTS['hold_log'].pyformat}; {_LOG}"
 # claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
 _CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
 # By the statistics of a table that was empty a moment ago, reading all of it looks cheap.
-_BATCH = (
+_BY_KEY = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
-    f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
+    " SET LOCAL enable_mergejoin = off; "
+)
+_BATCH = _BY_KEY + STATEMENTS["complete_batch"].execute
+_CLAIM_SEVERAL = (
+    f"SET LOCAL synchronous_commit = off; {_BY_KEY}{STATEMENTS['claim_several'].execute}"
 )
 _LOG_OF_BATCH = f"{STATEMENTS['add_lines_of_batch'].execute}; "
 _FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
@@ -118,6 +123,16 @@ class AttemptStore(ChildConnection):
         values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
         rows = self._run(_CLAIM, values)
         return Claimed.of(rows[0]) if rows else None
+
+    def claim_several(
+        self, following: Sequence[tuple[str, int]], short: Sequence[str]
+    ) -> list[Claimed]:
+        """Claim jobs (job id, the message's number), all but the first only of a class in `short`.
+
+        Each may come to nothing.
+        """
+        rows = self._run(_CLAIM_SEVERAL, {**_next(following, short), "worker": self._worker})
+        return [Claimed.of(row) for row in rows]
 
     def complete(
         self,
@@ -203,12 +218,9 @@ class AttemptStore(ChildConnection):
             "ids": array(claimed.id for claimed, _ in ended),
             "attempts": array(claimed.attempt for claimed, _ in ended),
             "results": [result for _, result in ended],
-            "next_ids": array(job_id for job_id, _ in following),
-            "next_attempts": array(number for _, number in following),
-            "short": list(short),
             "worker": self._worker,
-            "can": CAN,
             "said": said,
+            **_next(following, short),
         }
         rows = self._run(_BATCH if said is None else _LOG_OF_BATCH + _BATCH, values)
         freed = rows[0]
@@ -262,6 +274,15 @@ def _completed(row: Row) -> Completed:
         row["undecided"] or (),
         row["recount"],
     )
+
+
+def _next(following: Sequence[tuple[str, int]], short: Sequence[str]) -> dict[str, Any]:
+    return {
+        "next_ids": array(job_id for job_id, _ in following),
+        "next_attempts": array(number for _, number in following),
+        "short": list(short),
+        "can": CAN,
+    }
 
 
 def array(values: Iterable[object]) -> str:

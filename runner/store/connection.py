@@ -93,10 +93,21 @@ class ChildConnection(Transaction):
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            with self.raw.plain() as cursor:
-                cursor.execute(self.reset_commands)
+            raw = self.raw
+            with raw.plain() as cursor:
+                cursor.execute(self._with_ahead(self.reset_commands))
         except psycopg2.Error:
             # A new session is clean as well.
+            self.drop()
+
+    def end_ahead(self) -> None:
+        """End the transaction that was begun ahead for a job which does not use it."""
+        if self._raw is None or not self._raw.ahead:
+            return
+        try:
+            with self._raw.plain() as cursor:
+                cursor.execute(self._with_ahead(""))
+        except psycopg2.Error:
             self.drop()
 
     @property
@@ -179,6 +190,9 @@ class ChildConnection(Transaction):
 
     def _with_ahead(self, sql: str) -> str:
         ahead, self._ahead = self._ahead, ""
+        if self._raw.ahead:
+            # Begun for a job that did not come to use it.
+            self._raw.ahead, ahead = False, f"ROLLBACK; {ahead}"
         return ahead + sql
 
 

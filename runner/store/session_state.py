@@ -12,9 +12,9 @@ from headrace.store.statements import STATEMENTS
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Sent ahead of the bookkeeping in a job's transaction, in one message with it. The path comes before
-# the statement that uses functions, and that one asks first: who is no superuser may not even reset
-# its setting.
+# Sent ahead of the bookkeeping in a job's transaction, in one message with it. The path comes
+# before the statement that uses functions, and that one asks first: who is no superuser may not
+# even reset its setting.
 _IN_TRANSACTION = (
     "SET statement_timeout = 0; SET lock_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE;"
     f" SET search_path = {OWN_SEARCH_PATH}; "

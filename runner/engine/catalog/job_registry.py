@@ -88,6 +88,16 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
+    def begins_at_once(self, name: str) -> bool:
+        """Return whether a class is known to begin with a statement on its database.
+
+        Asked of the class itself: one derived from it may do other things first.
+        """
+        try:
+            return bool(vars(self.get(name).cls).get("begins_at_once", False))
+        except UnknownJobClass:
+            return False  # Told when the job is made.
+
     def in_sql(self, name: str) -> Collection[str]:
         """Return the paths of a job's texts that are parts of SQL; see `BaseJob.in_sql`."""
         try:

@@ -90,8 +90,12 @@ class Ending:
         self._consumer.send(self._executor.give_up(claimed, why))
         self._consumer.send(self._executor.progress.finish_run(claimed))
 
-    def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
+    def succeed(
+        self, claimed: Claimed, handled: Handled, *, take: bool, ahead: Claimed | None = None
+    ) -> Claimed | None:
         """Complete one attempt by itself. With `take` the next job may be claimed with it.
+
+        `ahead` is the next one where that was claimed before.
 
         Raises:
             StaleAttempt: The attempt is over.
@@ -99,7 +103,7 @@ class Ending:
         """
         self._record.completing()
         try:
-            completed, following = self._complete(claimed, handled, take=take)
+            completed, following = self._complete(claimed, handled, ahead, take=take)
         except (StaleAttempt, StoreUnavailable):
             raise
         except Exception as error:
@@ -109,7 +113,8 @@ class Ending:
             return None
         self._consumer.send(self._executor.progress.release_dependants([claimed.id], completed))
         # A run of which a job is at hand has not ended: that one will look.
-        may_have_ended = following is None or following.run_id != claimed.run_id
+        at_hand = following or ahead
+        may_have_ended = at_hand is None or at_hand.run_id != claimed.run_id
         if claimed.pool is not None or (not claimed.dependents and may_have_ended):
             self._consumer.send(self._executor.progress.finish_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
@@ -193,7 +198,7 @@ class Ending:
     # -- inside -----------------------------------------------------------------------
 
     def _complete(
-        self, claimed: Claimed, handled: Handled, *, take: bool
+        self, claimed: Claimed, handled: Handled, ahead: Claimed | None, *, take: bool
     ) -> tuple[Completed, Claimed | None]:
         """Under load: take the next message first, then end one job and start the next at once."""
         sessions = self._executor.sessions
@@ -201,7 +206,7 @@ class Ending:
         alone = not take or sessions.dirty or handled.expansion is not None
         taken = [] if alone else self.take_more(self._life.room(1, at_work=1))
         if not taken:
-            return self._executor.complete(claimed, handled), None
+            return self._executor.complete(claimed, handled, ahead), None
         (job_id, number, _), *_none = taken
         self._record.holding([(UUID(job_id), number)])
         crash_point("taken-ahead")
@@ -211,7 +216,7 @@ class Ending:
             completed, following = self._store.complete_and_claim(
                 claimed, handled.result, job_id, number, lines, xact=xact
             )
-            self._executor.commit()
+            self._executor.commit(following)
         if following is None:
             self._consumer.done(f"{job_id}_{number}")
         if completed is None:
