@@ -119,3 +119,39 @@ def test_with_one_job_a_commit_none_is_claimed_ahead(cluster: Cluster) -> None:
 
     assert [cluster.effects(job) for job in jobs] == [1] * 30
     assert not list(cluster.folder.glob("crashed-*"))
+
+
+@pytest.mark.parametrize("point", ["", "handed-on", "after-fence", "after-commit"])
+def test_a_chain_goes_on_in_one_child_without_messages_whatever_happens_to_it(
+    cluster: Cluster, point: str
+) -> None:
+    jobs = dispatched(cluster, 1)
+    for _ in range(14):
+        last = cluster.headrace.dispatcher.dispatch(
+            "RunSql", {"sql": _INSERT}, depends_on=jobs[-1:]
+        )
+        jobs.append(last)
+    cluster.worker(env=cluster.crash_at(point) if point else None)
+
+    cluster.wait_all_final()
+
+    assert [cluster.effects(job) for job in jobs] == [1] * len(jobs)
+    found = outcomes(cluster, jobs)
+    assert found.count("crashed") <= 1
+    assert set(found) <= {"crashed", "released"}
+
+
+def test_a_job_that_waits_comes_before_the_next_one_of_a_chain(cluster: Cluster) -> None:
+    with closing(connect(cluster.servers.database_url)) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(4711)")
+        first = held(cluster)
+        dispatch = cluster.headrace.dispatcher.dispatch
+        following = dispatch("RunSql", {"sql": _INSERT}, depends_on=[first])
+        cluster.worker()
+        cluster.wait_for_status(first, "started")
+        urgent = dispatch("RunSql", {"sql": _INSERT}, queue="high")
+
+    cluster.wait_all_final()
+
+    begun = {job: cluster.job(job)["started_at"] for job in (following, urgent)}
+    assert begun[urgent] < begun[following]

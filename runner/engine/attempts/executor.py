@@ -60,6 +60,10 @@ from headrace.template.written import forget_texts
 log = logging.getLogger("headrace.worker")
 
 
+# The next attempt, or what claims it before the commit.
+Then = Claimed | Callable[[Completed], Claimed | None] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every attempt of a worker has in common. `render` fills late templates in."""
@@ -169,10 +173,8 @@ class Executor:
             # Without any clean-up: the connections are its parent's, who goes on with them.
             os._exit(0)
 
-    def complete(
-        self, claimed: Claimed, handled: Handled, ahead: Claimed | None = None
-    ) -> Completed:
-        """Record the success together with the effect. `ahead` is the next attempt, if known.
+    def complete(self, claimed: Claimed, handled: Handled, then: Then = None) -> Completed:
+        """Record the success together with the effect. `then` is the next attempt, if one follows.
 
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
@@ -186,7 +188,7 @@ class Executor:
         self.sessions.refuse_disorder()
         number, lines = self.sessions.number, self.log_lines(claimed)
         completed = self.store.complete(claimed, handled.result, lines, xact=number)
-        self.commit(ahead)
+        self.commit(then(completed) if callable(then) else then)
         self.hooks.note(claimed, "completed", result=handled.result)
         return completed
 
@@ -194,15 +196,11 @@ class Executor:
         """Commit the effect on the control database; where `following` works there, it begins."""
         if self.sessions.number is not None:
             crash_point("after-fence")
-            ahead = following is not None and self._begins_at_once(following)
-            self.sessions.commit_control(ahead=ahead)
+            at_once = False
+            if following is not None and not registered("before_attempt"):
+                at_once = self._registry.begins_at_once(following.job_class, following.payload)
+            self.sessions.commit_control(ahead=at_once)
         crash_point("after-commit")
-
-    def _begins_at_once(self, claimed: Claimed) -> bool:
-        """Return whether nothing comes before the job's first statement on the control database."""
-        given, at_once = claimed.payload, self._registry.begins_at_once(claimed.job_class)
-        elsewhere = given.get("connection") or not given.get("transaction", True)
-        return at_once and not (elsewhere or registered("before_attempt"))
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
         """Undo what is open and record the failure; returns messages to send.

@@ -88,11 +88,13 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
-    def begins_at_once(self, name: str) -> bool:
-        """Return whether a class is known to begin with a statement on its database.
+    def begins_at_once(self, name: str, payload: Mapping[str, Any]) -> bool:
+        """Return whether a job is known to begin with a statement on the control database.
 
         Asked of the class itself: one derived from it may do other things first.
         """
+        if payload.get("connection") or not payload.get("transaction", True):
+            return False
         try:
             return bool(vars(self.get(name).cls).get("begins_at_once", False))
         except UnknownJobClass:

@@ -165,12 +165,13 @@ class ChildLoop:
         """Complete one attempt by itself; returns the next one where it was claimed on the way."""
         batch = self._group_commit.batch
         # With hooks each attempt ends by itself: the next one must not wait for them, claimed.
-        alone = batch or self._executor.hooks.wait_for_end or batch.is_brief(claimed.job_class)
+        alone = batch or self._executor.hooks.wait_for_end
+        several = batch.room_ahead if batch.is_brief(claimed.job_class) else 1
         ahead = batch.ahead[0] if batch.ahead else None
-        following = self._ending.succeed(claimed, handled, take=not alone, ahead=ahead)
-        if following is None and not self._executor.sessions.dirty:
-            following = self._group_commit.claim_ahead(claimed)
-        return following
+        following, taken = self._ending.succeed(
+            claimed, handled, take=0 if alone else several, ahead=ahead
+        )
+        return self._group_commit.claim_ahead(taken) if taken else following
 
     def _tidy(self) -> None:
         """Leave nothing of a job in this process; where something stays, it is the last one."""

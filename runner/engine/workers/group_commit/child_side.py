@@ -84,18 +84,10 @@ class GroupCommit:
             self.withdraw()
         return handled
 
-    def claim_ahead(self, claimed: Claimed) -> Claimed | None:
-        """Claim more jobs after a brief one that has been completed; return the first."""
-        if self.batch or not self.batch.is_brief(claimed.job_class):
-            return None
-        taken = self._ending.take_more(self._life.room(self.batch.room_ahead, at_work=1))
-        if not taken:
-            return None
-        messages = [(UUID(job_id), number) for job_id, number, _ in taken]
-        self._record.holding(messages)
-        crash_point("taken-ahead")
+    def claim_ahead(self, taken: Sequence[Taken]) -> Claimed | None:
+        """Claim the jobs of messages taken after a brief one; return the first."""
         began = time.monotonic()
-        with self._ending.put_back_on_failure(taken):
+        with self._consumer.put_back_on_failure(taken):
             ours = self._store.claim_several([one[:2] for one in taken], self.batch.brief)
         self._line = self._store.line
         self._ahead(ours, began)
@@ -178,7 +170,7 @@ class GroupCommit:
             self._complete_each()
             return
         try:
-            with self._ending.put_back_on_failure(taken):
+            with self._consumer.put_back_on_failure(taken):
                 self._complete(taken)
         except StoreUnavailable:
             raise
@@ -192,7 +184,7 @@ class GroupCommit:
         # One by one: should the line break, all that is left is recovered at once.
         while self.batch.ended:
             claimed, handled = self.batch.ended.pop(0)
-            self._ending.guard(claimed, partial(self._ending.succeed, claimed, handled, take=False))
+            self._ending.guard(claimed, partial(self._ending.succeed, claimed, handled, take=0))
             self._consumer.done(_message(claimed))
 
     def _complete(self, taken: Sequence[Taken]) -> None:
