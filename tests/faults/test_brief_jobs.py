@@ -125,12 +125,10 @@ def test_with_one_job_a_commit_none_is_claimed_ahead(cluster: Cluster) -> None:
 def test_a_chain_goes_on_in_one_child_without_messages_whatever_happens_to_it(
     cluster: Cluster, point: str
 ) -> None:
+    dispatch = cluster.headrace.dispatcher.dispatch
     jobs = dispatched(cluster, 1)
     for _ in range(14):
-        last = cluster.headrace.dispatcher.dispatch(
-            "RunSql", {"sql": _INSERT}, depends_on=jobs[-1:]
-        )
-        jobs.append(last)
+        jobs.append(dispatch("RunSql", {"sql": _INSERT}, depends_on=jobs[-1:]))
     cluster.worker(env=cluster.crash_at(point) if point else None)
 
     cluster.wait_all_final()
