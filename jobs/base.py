@@ -52,6 +52,8 @@ class BaseJob:
     `result_keys`: the keys that the result can have, where it is a mapping, with the types of
     their values if they are known: templates that speak of another one, or that no value of the
     type can bear, are refused when a pipeline is validated.
+    `begins_at_once`: nothing comes before the first statement, neither code of others nor work that
+    takes time: the job's transaction may be begun with the message that ends the one before.
     `binds_sql`: `sql` and `sql_path` are templates that see `params`, `run` and `job`, each
     value bound. `paths`: the parameters that name files, each with what refuses a wrong one.
     `in_sql`: the parameters whose texts are parts of SQL, `filter` or (any `query` below `checks`)
@@ -71,6 +73,7 @@ class BaseJob:
     any_parameters: ClassVar[bool] = False
     referring: ClassVar[tuple[str, ...]] = ()
     result_keys: ClassVar[Collection[str] | Mapping[str, type] | None] = None
+    begins_at_once: ClassVar[bool] = False
     binds_sql: ClassVar[bool] = False
     in_sql: ClassVar[tuple[str, ...]] = ()
     tables_read: ClassVar[tuple[str, ...]] = ()

@@ -66,6 +66,7 @@ class RunSql(CheckedJob):
     """
 
     binds_sql = True
+    begins_at_once = True
     other_databases: ClassVar[tuple[str, ...]] = ("connection",)
     result_keys: ClassVar = {
         "row_count": int,

@@ -5,8 +5,8 @@ released) is kept back and goes ahead of the next take in the same packet.
 """
 
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -42,6 +42,11 @@ class Consumer:
         self._held_back: list[tuple[Any, ...]] = []
         self._foreign: list[tuple[str, str, bytes]] = []
 
+    @property
+    def queues(self) -> Collection[str]:
+        """The names of the queues that it takes from."""
+        return self._queues.values()
+
     def done(self, message_id: str) -> None:
         """Note that a message has been dealt with."""
         self._done.append(self._names.message(message_id))
@@ -69,6 +74,17 @@ class Consumer:
         for job_id, attempt, queue in reversed(taken):
             self._held_back.append(("LPUSH", self._names.queue(queue), f"{job_id}_{attempt}"))
         self.flush()
+
+    @contextmanager
+    def put_back_on_failure(self, taken: Sequence[Taken]) -> Iterator[None]:
+        """Put messages back where what is to claim them fails."""
+        try:
+            yield
+        except BaseException:
+            if taken:
+                with suppress(QueueUnavailable):
+                    self.give_back(taken)
+            raise
 
     def take(self) -> Taken | None:
         """Wait for a message; return its job id, attempt and queue, None where none has come.

@@ -1,5 +1,6 @@
 """An attempt's mark on a connection: a savepoint of ours, which stands for those of sessions."""
 
+import secrets
 from dataclasses import dataclass, field
 
 from psycopg2 import errors
@@ -53,3 +54,16 @@ class Mark:
         """Note that these have been run."""
         if self.passed:
             self.fresh, self.passed = True, False
+
+
+def new_savepoint() -> str:
+    """Return a savepoint's name that nobody can guess."""
+    return f"headrace_{secrets.token_hex(8)}"
+
+
+def beginning(settings: str, savepoint: str, *, quiet: bool = True) -> str:
+    """Return the commands that begin an attempt's transaction, up to its mark.
+
+    On a connection that is not `quiet` the driver sends the first of them.
+    """
+    return f"{'BEGIN; ' if quiet else ''}{settings}SAVEPOINT {savepoint}; "

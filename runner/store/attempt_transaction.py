@@ -5,7 +5,6 @@ The mark is the transaction's own number, which the completing statement and the
 one can go back to a savepoint of the same transaction, and of no other.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +16,17 @@ import psycopg2
 from psycopg2 import errors
 
 from headrace.errors import StoreUnavailable, TransactionEnded
-from headrace.store.attempt_mark import NO_MARK, Mark
+from headrace.store.attempt_mark import NO_MARK, Mark, beginning, new_savepoint
+from headrace.store.begun_ahead import Ahead
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
-from headrace.store.session_state import IN_ORDER
+from headrace.store.session_state import before_end, begin_number
 from headrace.store.statements import STATEMENTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Under the job's own search path: names that are the server's are written in full.
-_MARK = (
-    "{begin}{settings}SAVEPOINT {savepoint};"
-    " SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text,"
-    " pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text"
-)
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
 _APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
@@ -64,16 +58,18 @@ class Held:
     applied: bool = False
     committing: bool = False
 
-    def commit(self, then: str = "") -> None:
+    def commit(self, then: str = "", ahead: Ahead | None = None) -> None:
         """Commit, whatever the job's code has done to the connection's wrapping.
 
-        `then` are commands that put the session in order. Where they fail, what is committed stays
-        so, and the session is ended.
+        `then` are commands that put the session in order, and `ahead` is the transaction to begin
+        after them. Where they fail, what is committed stays so, and the session is ended.
         """
         self.committing = True
         self._let_go()
         try:
-            self.raw.end("COMMIT", then)
+            row = self.raw.end("COMMIT", then + (ahead.commands if ahead else ""))
+            if ahead is not None:
+                ahead.begun(self.raw, row)
         except psycopg2.Error:
             if not then or self.raw.closed or self.fate() != "committed":
                 raise
@@ -88,7 +84,8 @@ class Held:
 
     def in_order(self) -> str:
         """Return what comes before the statements that record the attempt's end."""
-        return (self.raw.mark.to_move() if self.raw.mark else "") + IN_ORDER
+        moved = self.raw.mark.to_move() if self.raw.mark else ""
+        return moved + before_end(prepared=self.raw.prepared)
 
     def fate(self) -> str:
         """Return what became of it, as its own connection's server knows."""
@@ -132,25 +129,35 @@ class Held:
 
 
 def hold(
-    opened: "Connection", settings: str, *, ledger_of: UUID | None = None, role: str | None = None
+    opened: "Connection",
+    settings: str,
+    *,
+    ledger_of: UUID | None = None,
+    role: str | None = None,
+    ahead: Ahead | None = None,
 ) -> Held:
     """Begin the attempt's transaction, its mark and the look into the ledger in one round trip.
 
-    `settings` are commands that come first; `role` is the one that the job works as.
+    `settings` are commands that come first; `role` is the one that the job works as; `ahead` is the
+    transaction where it is open.
     """
     opened.begin()
     raw: Any = opened.connection.dbapi_connection
-    savepoint = f"headrace_{secrets.token_hex(8)}"
-    begin = "BEGIN; " if raw.quiet else ""
-    asked = _MARK.format(begin=begin, settings=settings, savepoint=savepoint)
+    if ahead is not None:
+        ahead.adopt(raw)
+        return Held(opened, raw, ahead.number, raw.server_since, ahead.savepoint)
+    savepoint = new_savepoint()
+    asked = beginning(settings, savepoint, quiet=raw.quiet)
+    # Under the job's own search path: names that are the server's are written in full.
+    asked += begin_number(prepared=raw.prepared and not (ledger_of or role))
     asked += _APPLIED if ledger_of else ""
     asked += _AS_ROLE if role else ""
     with raw.plain() as cursor:
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
-        number, server, *applied = cursor.fetchone()
+        number, *applied = cursor.fetchone()
     # The role was taken on behind the mark: to go back there would be to give it up.
     raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
-    return Held(opened, raw, number, server, savepoint, applied[:1] == [True])
+    return Held(opened, raw, number, raw.server_since, savepoint, applied[:1] == [True])
 
 
 @contextmanager
@@ -160,7 +167,7 @@ def reading(held: Held) -> Iterator[None]:
     PostgreSQL takes READ ONLY back at the end of the savepoint in which it was set, and not
     before; that savepoint's name cannot be guessed.
     """
-    savepoint = f"headrace_{secrets.token_hex(8)}"
+    savepoint = new_savepoint()
     mark = held.raw.mark
     assert mark is not None, "the attempt's transaction is open"
     with held.raw.plain() as cursor:

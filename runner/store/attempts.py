@@ -1,7 +1,7 @@
 """A worker child's connection to the control database: claims, effects and completions.
 
-One psycopg2 connection for all of it, so that an attempt's effect and its completion are one
-transaction. The hot statements are prepared; no ORM stands on this path.
+One connection for all of it, so that an attempt's effect and its completion are one transaction.
+The hot statements are prepared; no ORM stands on this path.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, Self, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.store.attempt_mark import NO_MARK
@@ -27,6 +29,7 @@ _PREPARED = (
     "complete_and_claim",
     "complete_alone_and_claim",
     "complete_batch",
+    "claim_several",
     "finish_run",
     "add_log_lines",
     "add_lines_of_batch",
@@ -42,9 +45,13 @@ _LOG_WITH_GAP = f"{STATEMENTS['hold_log'].pyformat}; {_LOG}"
 # claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
 _CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
 # By the statistics of a table that was empty a moment ago, reading all of it looks cheap.
-_BATCH = (
+_BY_KEY = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
-    f" SET LOCAL enable_mergejoin = off; {STATEMENTS['complete_batch'].execute}"
+    " SET LOCAL enable_mergejoin = off; "
+)
+_BATCH = _BY_KEY + STATEMENTS["complete_batch"].execute
+_CLAIM_SEVERAL = (
+    f"SET LOCAL synchronous_commit = off; {_BY_KEY}{STATEMENTS['claim_several'].execute}"
 )
 _LOG_OF_BATCH = f"{STATEMENTS['add_lines_of_batch'].execute}; "
 _FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
@@ -115,9 +122,26 @@ class AttemptStore(ChildConnection):
 
     def claim(self, job_id: str, attempt: int) -> Claimed | None:
         """Claim a job; None where it is not to be had any more."""
+        return self._claimed(_CLAIM, job_id, attempt)
+
+    def _claimed(self, sql: str, job_id: str, attempt: int) -> Claimed | None:
         values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
-        rows = self._run(_CLAIM, values)
+        rows = self._run(sql, values)
         return Claimed.of(rows[0]) if rows else None
+
+    def claim_released(self, job_id: str, attempt: int) -> Claimed | None:
+        """Claim a job that was released just before, in the open transaction where there is one."""
+        idle = self.raw.info.transaction_status == TRANSACTION_STATUS_IDLE
+        # The commit of one that holds more waits for the disk.
+        sql = _CLAIM if idle else STATEMENTS["claim_attempt"].execute
+        return self._claimed(sql, job_id, attempt)
+
+    def claim_several(
+        self, following: Sequence[tuple[str, int]], short: Sequence[str]
+    ) -> list[Claimed]:
+        """Claim jobs (id, the message's number), all but the first only of a class in `short`."""
+        rows = self._run(_CLAIM_SEVERAL, {**_next(following, short), "worker": self._worker})
+        return [Claimed.of(row) for row in rows]
 
     def complete(
         self,
@@ -203,12 +227,9 @@ class AttemptStore(ChildConnection):
             "ids": array(claimed.id for claimed, _ in ended),
             "attempts": array(claimed.attempt for claimed, _ in ended),
             "results": [result for _, result in ended],
-            "next_ids": array(job_id for job_id, _ in following),
-            "next_attempts": array(number for _, number in following),
-            "short": list(short),
             "worker": self._worker,
-            "can": CAN,
             "said": said,
+            **_next(following, short),
         }
         rows = self._run(_BATCH if said is None else _LOG_OF_BATCH + _BATCH, values)
         freed = rows[0]
@@ -262,6 +283,15 @@ def _completed(row: Row) -> Completed:
         row["undecided"] or (),
         row["recount"],
     )
+
+
+def _next(following: Sequence[tuple[str, int]], short: Sequence[str]) -> dict[str, Any]:
+    return {
+        "next_ids": array(job_id for job_id, _ in following),
+        "next_attempts": array(number for _, number in following),
+        "short": list(short),
+        "can": CAN,
+    }
 
 
 def array(values: Iterable[object]) -> str:

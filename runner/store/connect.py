@@ -123,7 +123,7 @@ def _make_settings(
     with raw.plain() as cursor:
         cursor.execute(statement(unsent) + ABOUT, {"names": [*wanted.names(), "search_path"]})
         found: Any = cursor.fetchone()
-        raw.backend_pid, version, *base = found
+        raw.backend_pid, version, raw.server_since, *base = found
         raw.base = Base(said, *base)
         settings = wanted.settings(said, version)
         if wanted.use is Use.TARGET:

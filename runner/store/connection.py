@@ -22,7 +22,7 @@ from headrace.store.outages import (
 )
 from headrace.store.session_end_reason import keep_parting_words
 from headrace.store.session_settings import Use
-from headrace.store.session_state import RESET
+from headrace.store.session_state import PREPARED, reset
 from headrace.store.statements import STATEMENTS
 
 
@@ -32,10 +32,10 @@ class ChildConnection(Transaction):
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
         self.url = database_url
         self._worker = worker
-        self._prepare = ";".join(STATEMENTS[name].prepare for name in prepared)
+        self._prepare = ";".join(STATEMENTS[name].prepare for name in (*prepared, *PREPARED))
         self._raw: Any = None
         self._ahead = ""
-        self.server_since: object = None
+        self.server_since = ""
         # Counts the connections: attempts are completed over the one that claimed them.
         self.line = 0
         self.on_connect: Callable[[Any], None] = lambda _raw: None
@@ -54,9 +54,9 @@ class ChildConnection(Transaction):
             try:
                 with raw.plain() as cursor:
                     cursor.execute(self._prepare)
-                    cursor.execute("SELECT pg_postmaster_start_time()")
-                    self.server_since = cursor.fetchone()
                 raw.be_quiet()
+                raw.prepared = True
+                self.server_since = raw.server_since
             except psycopg2.Error as error:
                 raw.close()
                 raise StoreUnavailable(unavailable_message(error)) from error
@@ -93,16 +93,27 @@ class ChildConnection(Transaction):
     def reset(self) -> None:
         """Make the session as it was before a job used it."""
         try:
-            with self.raw.plain() as cursor:
-                cursor.execute(self.reset_commands)
+            raw = self.raw
+            with raw.plain() as cursor:
+                cursor.execute(self._with_ahead(self.reset_commands))
         except psycopg2.Error:
             # A new session is clean as well.
+            self.drop()
+
+    def end_ahead(self) -> None:
+        """End the transaction that was begun ahead for a job which does not use it."""
+        if self._raw is None or not self._raw.ahead:
+            return
+        try:
+            with self._raw.plain() as cursor:
+                cursor.execute(self._with_ahead(""))
+        except psycopg2.Error:
             self.drop()
 
     @property
     def reset_commands(self) -> str:
         """What `reset` sends."""
-        return RESET + str(self.raw.settings_sql)
+        return reset(prepared=True) + str(self.raw.settings_sql)
 
     def prepend(self, commands: str) -> None:
         """Send `commands`, which are ours and hold no values, in one message with what is next."""
@@ -179,6 +190,9 @@ class ChildConnection(Transaction):
 
     def _with_ahead(self, sql: str) -> str:
         ahead, self._ahead = self._ahead, ""
+        if self._raw.ahead:
+            # Begun for a job that did not come to use it.
+            self._raw.ahead, ahead = False, f"ROLLBACK; {ahead}"
         return ahead + sql
 
 

@@ -45,6 +45,10 @@ class JobConnection(ServerSession):
     mark: Mark | None = None
     # Whether the driver sends no BEGIN, COMMIT or ROLLBACK of its own.
     quiet = False
+    # Whether it has the statements of `session_state` prepared.
+    prepared = False
+    # Whether the transaction that is open was begun ahead, and nothing was done in it yet.
+    ahead = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -109,14 +113,19 @@ class JobConnection(ServerSession):
         self._refuse_to_end("roll back")
         self.end("ROLLBACK")
 
-    def end(self, how: Literal["COMMIT", "ROLLBACK"], then: str = "") -> None:
-        """End the transaction, where one is open; `then` are commands to send with it."""
+    def end(self, how: Literal["COMMIT", "ROLLBACK"], then: str = "") -> Any:
+        """End the transaction, where one is open; `then` are commands to send with it.
+
+        Returns the first row of the last one of them; what was begun ahead stays open.
+        """
         if self.quiet:
-            ending = "" if self.get_transaction_status() == TRANSACTION_STATUS_IDLE else f"{how}; "
-            if ending or then:
-                with self.plain() as cursor:
-                    cursor.execute(ending + then)
-            return
+            idle = self.get_transaction_status() == TRANSACTION_STATUS_IDLE
+            ending = "" if idle or self.ahead else f"{how}; "
+            if not (ending or then):
+                return None
+            with self.plain() as cursor:
+                cursor.execute(ending + then)
+                return cursor.fetchone() if cursor.description else None
         if how == "COMMIT":
             super().commit()
         else:
@@ -124,6 +133,7 @@ class JobConnection(ServerSession):
         if then:
             with self.plain() as cursor:
                 cursor.execute(then)
+        return None
 
     def refuse_disorder(self) -> None:
         """Refuse to go on where quotes no longer mean what the driver and the guard assume.

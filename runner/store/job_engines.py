@@ -20,7 +20,7 @@ from headrace.store.made_databases import make_missing
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_savepoints import DRIVER
-from headrace.store.session_settings import quoted_name
+from headrace.store.session_settings import milliseconds, quoted_name, statement
 from headrace.store.targets import target_engine
 
 CONTROL = None
@@ -97,6 +97,24 @@ class JobEngines:
         """Return the command by which a session works as its connection's role."""
         role, scope = self.role_of(name), "LOCAL " if local else ""
         return f"SET {scope}ROLE {quoted_name(role)}; " if role else ""
+
+    def settings_of(
+        self,
+        name: str | None,
+        lock_timeout_s: float | None,
+        *,
+        local: bool,
+        patient: bool = False,
+        as_role: bool = True,
+    ) -> str:
+        """Return what a job's transaction has beyond the session's own settings."""
+        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
+        if lock_timeout_s is not None:
+            settings["lock_timeout"] = milliseconds(lock_timeout_s)
+        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
+            settings["lock_timeout"] = "0"
+        role = self.as_role(name, local=local) if as_role else ""
+        return statement(settings, local=local) + role
 
     @contextmanager
     def apart(self, name: str | None) -> Iterator[Engine]:

@@ -13,6 +13,7 @@ from headrace.model.connection import DEFAULT_LOCK_TIMEOUT_S
 # What is known of a session once it is open; the path and the timeouts are those of before ours.
 ABOUT = """SELECT pg_catalog.pg_backend_pid(),
        pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+       pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text,
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_schema()::pg_catalog.text,
        session_user::pg_catalog.text,
@@ -33,10 +34,12 @@ class ServerSession(DriverConnection):
 
     `backend_pid` is the serving process's number, which a pooler makes up in `info`. `base` is
     what the session has for search path and timeouts by itself, `settings_sql` what sets ours.
-    `open_since` is the moment of the monotonic clock after which no server has crashed behind it.
+    `open_since` is the moment of the monotonic clock after which no server has crashed behind it,
+    `server_since` the one, on the server's clock, at which the server was started.
     """
 
     backend_pid: int = 0
+    server_since: str = ""
     open_since: float = math.inf
     connection_name: str | None = None
     base: "Base"

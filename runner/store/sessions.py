@@ -13,6 +13,7 @@ from headrace.errors import JobFailure
 from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
+from headrace.store.begun_ahead import Ahead
 from headrace.store.error_reasons import Reasons
 from headrace.store.job_connection import Guard
 from headrace.store.job_engines import CONTROL, JobEngines
@@ -22,7 +23,6 @@ from headrace.store.notices import Said, open_waits
 from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
-from headrace.store.session_settings import milliseconds, statement
 from headrace.store.session_state import IN_ORDER, execute
 
 
@@ -45,21 +45,19 @@ class JobSessions(OtherSessions):
         super().__init__(connections, guard)
         self._connections = connections
         say, on_mark = self._say_on, self._mark
-        self._engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
-        self._ledgers = Ledgers(self._engines.beside)
-        engines = self._engines
+        engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
+        self._engines, self._ledgers = engines, Ledgers(engines.beside)
         self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
         self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
+        self._ahead: Ahead | None = None
         local = partial(self._job_settings, local=True)
         self._read_only = ReadOnlyTransactions(self._engines.of, local)
         own = OwnTransactions(store, self._engines, self._ledgers, local, self._use)
         self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
-        self.dirty = False
-        self.used = False
-        self._in_order = False
+        self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
@@ -169,12 +167,15 @@ class JobSessions(OtherSessions):
         if CONTROL in self._held:
             self._store.prepend(self._held[CONTROL].in_order())
 
-    def commit_control(self) -> None:
+    def commit_control(self, *, ahead: bool = False) -> None:
         """Commit the control database: effect and completion together.
 
-        The session is put in order in the same message, unless it is ended.
+        In the same message the session is put in order, unless it is ended; with `ahead` the next
+        attempt's transaction begins.
         """
-        self._held[CONTROL].commit("" if self.dirty else self._store.reset_commands)
+        commands = "" if self.dirty else self._store.reset_commands
+        self._ahead = Ahead.on(self._store) if ahead and not self.dirty else None
+        self._held[CONTROL].commit(commands, self._ahead)
         del self._held[CONTROL]
         self._in_order = not self.dirty
 
@@ -211,7 +212,7 @@ class JobSessions(OtherSessions):
         Raises:
             StoreUnavailable: The control database does not answer.
         """
-        assert self._job is not None
+        assert self._job is not None, "an attempt has begun"
         return self._lost.verdict(self._job[0]) or self._others.ended
 
     def clean(self) -> None:
@@ -227,7 +228,7 @@ class JobSessions(OtherSessions):
     @contextmanager
     def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
         """Give the connection for a session; where a job may not write, one that only reads."""
-        self._use()
+        self._use(ahead=name is CONTROL)
         if (
             name is not CONTROL
             and name not in self._held
@@ -262,31 +263,31 @@ class JobSessions(OtherSessions):
         assert self._job is not None
         opened = self._engines.of(name).connect()
         settings = self._job_settings(name, local=True, as_role=False)
+        role = self._engines.role_of(name)
         try:
-            ledger_of = None if name is CONTROL else self._job[0]
-            return hold(opened, settings, ledger_of=ledger_of, role=self._engines.role_of(name))
+            if name is not CONTROL:
+                return hold(opened, settings, ledger_of=self._job[0], role=role)
+            ahead, self._ahead = self._ahead, None
+            serves = ahead and ahead.serves(self._store, settings, role)
+            return hold(opened, settings, role=role, ahead=ahead if serves else None)
         except BaseException:
             opened.invalidate()
             raise
 
-    def _job_settings(
-        self, name: str | None, *, local: bool, patient: bool = False, as_role: bool = True
-    ) -> str:
-        """Return what a job's transaction has beyond the session's own settings."""
-        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
-        if self.lock_timeout_s is not None:
-            settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
-        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
-            settings["lock_timeout"] = "0"
-        role = self._engines.as_role(name, local=local) if as_role else ""
-        return statement(settings, local=local) + role
+    def _job_settings(self, name: str | None, **how: bool) -> str:
+        return self._engines.settings_of(name, self.lock_timeout_s, **how)
 
-    def _use(self) -> tuple[UUID, int]:
-        """Note that the job works on a database, before it does; return its id and attempt."""
+    def _use(self, *, ahead: bool = False) -> tuple[UUID, int]:
+        """Note that the job works on a database, before it does; return its id and attempt.
+
+        What was begun ahead does not stand open meanwhile, unless it is for that: `ahead`.
+        """
         assert self._job is not None, "an attempt has begun"
         if not self.used:
             self.before_use()
         self.used = True
+        if not ahead:
+            self._store.end_ahead()
         open_waits(True)
         return self._job
 

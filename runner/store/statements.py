@@ -57,7 +57,7 @@ class Statement:
     def execute(self) -> str:
         """The `EXECUTE` that goes with `prepare`, for psycopg2 with a mapping of values."""
         values = ", ".join(f"%({name})s" for name in self.parameters)
-        return f"EXECUTE hr_{self.name} ({values})"
+        return f"EXECUTE hr_{self.name} ({values})" if values else f"EXECUTE hr_{self.name}"
 
 
 def load(folder: Path = FOLDER) -> Mapping[str, Statement]:

@@ -11,7 +11,7 @@ from headrace.store.connect import engine_of, make_engine
 from headrace.store.database import SqlTransaction
 from headrace.store.outages import reported
 from headrace.store.session_settings import Use, Wanted, milliseconds, quoted_name
-from headrace.store.session_state import RESET
+from headrace.store.session_state import reset
 
 
 def target_engine(connection: NamedConnection, worker: str) -> Engine:
@@ -46,7 +46,7 @@ def _clean(raw: Any, _record: Any) -> None:
         raw.isolation_level = None
         raw.autocommit = True
         with raw.plain() as cursor:
-            cursor.execute(RESET + raw.settings_sql)
+            cursor.execute(reset(prepared=False) + raw.settings_sql)
         raw.autocommit = False
     except psycopg2.Error:
         # A new session is clean as well: the pool replaces a closed one.

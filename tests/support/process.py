@@ -52,8 +52,10 @@ def main(role: str, processes: int) -> None:
     if schema := os.environ.get("TEST_SCHEMA"):
         become_version(schema)
     limit = int(os.environ.get("TEST_MAX_MEMORY_BYTES", "0"))
-    # On a busy machine hardly a job is short.
+    # On a busy machine hardly a job is short, or brief.
     batch._SHORT_S = float(os.environ.get("TEST_SHORT_S", batch._SHORT_S))
+    batch._BRIEF_S = float(os.environ.get("TEST_BRIEF_S", batch._BRIEF_S))
+    batch._TOGETHER_S *= batch._BRIEF_S / 0.01
     headrace = connect(replace(load_settings(), max_memory_bytes=limit), role=role)
     if role == "daemon":
         Daemon(headrace).run()

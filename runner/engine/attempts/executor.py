@@ -36,6 +36,7 @@ from headrace.errors import (
     StoreUnavailable,
     TransactionEnded,
 )
+from headrace.hooks import registered
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.progress import Meter
 from headrace.model.duration import parse_duration_s
@@ -57,6 +58,10 @@ from headrace.store.sessions import JobSessions
 from headrace.template.written import forget_texts
 
 log = logging.getLogger("headrace.worker")
+
+
+# The next attempt, or what claims it before the commit.
+Then = Claimed | Callable[[Completed], Claimed | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Executor:
         self._log = log
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
-        # What jobs have said that have ended and are recorded together with a later one.
+        # What jobs have said that are recorded together with a later one.
         self.lines_kept: dict[UUID, LogLines] = {}
         # Puts the process back to what it was before the job.
         self.tidy: Callable[[], None] = lambda: None
@@ -168,32 +173,33 @@ class Executor:
             # Without any clean-up: the connections are its parent's, who goes on with them.
             os._exit(0)
 
-    def complete(self, claimed: Claimed, handled: Handled) -> Completed:
-        """Record the success together with the effect.
+    def complete(self, claimed: Claimed, handled: Handled, then: Then = None) -> Completed:
+        """Record the success together with the effect. `then` is the next attempt, if one follows.
 
         Raises:
             StaleAttempt: The attempt is over; the effect has been rolled back.
             TransactionEnded: The job has ended its transaction; another may hold its effect.
         """
         if handled.expansion is not None:
-            log = self.log_lines(claimed)
-            finish = self.progress.finish_runs
+            log, finish = self.log_lines(claimed), self.progress.finish_runs
             completed = complete_items(self.store, claimed, handled.expansion, log, finish)
             self.hooks.note(claimed, "completed")
             return completed
         self.sessions.refuse_disorder()
-        number = self.sessions.number
-        lines = self.log_lines(claimed)
+        number, lines = self.sessions.number, self.log_lines(claimed)
         completed = self.store.complete(claimed, handled.result, lines, xact=number)
-        self.commit()
+        self.commit(then(completed) if callable(then) else then)
         self.hooks.note(claimed, "completed", result=handled.result)
         return completed
 
-    def commit(self) -> None:
-        """Commit the effect on the control database, if any, with what is recorded beside it."""
+    def commit(self, following: Claimed | None = None) -> None:
+        """Commit the effect on the control database; where `following` works there, it begins."""
         if self.sessions.number is not None:
             crash_point("after-fence")
-            self.sessions.commit_control()
+            at_once = False
+            if following is not None and not registered("before_attempt"):
+                at_once = self._registry.begins_at_once(following.job_class, following.payload)
+            self.sessions.commit_control(ahead=at_once)
         crash_point("after-commit")
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:

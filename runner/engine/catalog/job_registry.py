@@ -107,6 +107,18 @@ class Registry:
         except UnknownJobClass:
             return ()  # Told when the job is made.
 
+    def begins_at_once(self, name: str, payload: Mapping[str, Any]) -> bool:
+        """Return whether a job is known to begin with a statement on the control database.
+
+        Asked of the class itself: one derived from it may do other things first.
+        """
+        if payload.get("connection") or not payload.get("transaction", True):
+            return False
+        try:
+            return bool(vars(self.get(name).cls).get("begins_at_once", False))
+        except UnknownJobClass:
+            return False  # Told when the job is made.
+
     def in_sql(self, name: str) -> Collection[str]:
         """Return the paths of a job's texts that are parts of SQL; see `BaseJob.in_sql`."""
         try:

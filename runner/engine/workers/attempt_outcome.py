@@ -5,8 +5,12 @@ Whatever goes wrong, no attempt is left hanging.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from headrace.engine.attempts.executor import Executor
@@ -26,8 +30,12 @@ from headrace.store.row_types import LostJob
 
 log = logging.getLogger("headrace.worker")
 
-# How many jobs go by before it is tried again to take the next message ahead of time.
+R = TypeVar("R")
+
+# How many jobs go by before it is tried again to take messages ahead of time.
 _LONGEST_ABSTENTION = 64
+# For how long it is taken for true that no message waits.
+_FRESH_S = 0.03
 _LOST = "the connection to the control database was lost"
 _OWN_RECORD = (
     "it changes what Headrace records of this very job in the schema headrace, and cannot be"
@@ -47,12 +55,14 @@ class Ending:
         self._record = record
         self._life = life
         self._abstain, self._abstention = 0, 1
+        # When Redis last had no message.
+        self._none_at = 0.0
         # What else is in hand when the connection breaks; see `Sharing`.
         self.others: Callable[[], list[Claimed]] = list
 
     # -- ends -------------------------------------------------------------------------
 
-    def guard(self, claimed: Claimed, action: Callable[[], Claimed | None]) -> Claimed | None:
+    def guard(self, claimed: Claimed, action: Callable[[], R]) -> R | None:
         """Do something with an attempt, and see to it whatever goes wrong with that."""
         server = self._store.server_since
         try:
@@ -90,8 +100,14 @@ class Ending:
         self._consumer.send(self._executor.give_up(claimed, why))
         self._consumer.send(self._executor.progress.finish_run(claimed))
 
-    def succeed(self, claimed: Claimed, handled: Handled, *, take: bool) -> Claimed | None:
-        """Complete one attempt by itself. With `take` the next job may be claimed with it.
+    def succeed(
+        self, claimed: Claimed, handled: Handled, *, take: int, ahead: Claimed | None = None
+    ) -> tuple[Claimed | None, list[Taken]]:
+        """Complete one attempt by itself.
+
+        Up to `take` messages are taken before. Returns the next attempt, where one was claimed on
+        the way, or the messages, where they are several. `ahead` is the next attempt where it was
+        claimed before.
 
         Raises:
             StaleAttempt: The attempt is over.
@@ -99,21 +115,22 @@ class Ending:
         """
         self._record.completing()
         try:
-            completed, following = self._complete(claimed, handled, take=take)
+            completed, following, taken = self._complete(claimed, handled, ahead, take=take)
         except (StaleAttempt, StoreUnavailable):
             raise
         except Exception as error:
             if self._store.broken(error):
                 raise StoreUnavailable(str(error)) from error
             self._refused(claimed, error)
-            return None
+            return None, []
         self._consumer.send(self._executor.progress.release_dependants([claimed.id], completed))
         # A run of which a job is at hand has not ended: that one will look.
-        may_have_ended = following is None or following.run_id != claimed.run_id
+        at_hand = following or ahead
+        may_have_ended = at_hand is None or at_hand.run_id != claimed.run_id
         if claimed.pool is not None or (not claimed.dependents and may_have_ended):
             self._consumer.send(self._executor.progress.finish_run(claimed))
         log.debug("job %s %s completed", claimed.id, claimed.job_class)
-        return following
+        return following, taken
 
     def give_back(self, claimed: Iterable[Claimed]) -> None:
         """Give attempts back that nobody is to blame for."""
@@ -162,56 +179,70 @@ class Ending:
 
     # -- taking ahead -----------------------------------------------------------------
 
-    def take_more(self, most: int) -> list[Taken]:
-        """Take up to `most` messages that wait, where it looks worth while to ask."""
+    def take_more(self, most: int, *, anew: bool = False) -> list[Taken]:
+        """Take up to `most` messages that wait, where it looks worth while to ask.
+
+        With `anew` it does, if nobody has asked a moment ago.
+        """
         self._abstain -= 1
-        if most < 1 or self._record.suspended or self._abstain > 0:
+        abstains = self._abstain > 0 and not (anew and not self._nothing_waits)
+        if most < 1 or self._record.suspended or abstains:
             return []
         try:
             taken = self._consumer.take_waiting(most)
         except QueueUnavailable:
-            taken = []
+            return []
         if taken:
             self._abstention = 1
         else:
+            self._none_at = time.monotonic()
             # Nothing waits: asking again after each job would cost a round trip for nothing.
             self._abstention = min(self._abstention * 2, _LONGEST_ABSTENTION)
             self._abstain = self._abstention
         return taken
 
-    @contextmanager
-    def put_back_on_failure(self, taken: Sequence[Taken]) -> Iterator[None]:
-        """Put messages back where what is to claim them fails."""
-        try:
-            yield
-        except BaseException:
-            if taken:
-                with suppress(QueueUnavailable):
-                    self._consumer.give_back(taken)
-            raise
+    @property
+    def _nothing_waits(self) -> bool:
+        """Whether no message waited when Redis was asked a moment ago."""
+        return time.monotonic() - self._none_at < _FRESH_S and not self._record.suspended
 
     # -- inside -----------------------------------------------------------------------
 
     def _complete(
-        self, claimed: Claimed, handled: Handled, *, take: bool
-    ) -> tuple[Completed, Claimed | None]:
+        self, claimed: Claimed, handled: Handled, ahead: Claimed | None, *, take: int
+    ) -> tuple[Completed, Claimed | None, list[Taken]]:
         """Under load: take the next message first, then end one job and start the next at once."""
         sessions = self._executor.sessions
         # A session that a job has marked is closed after it: nothing is claimed over that line.
         alone = not take or sessions.dirty or handled.expansion is not None
-        taken = [] if alone else self.take_more(self._life.room(1, at_work=1))
+        room = 0 if alone else self._life.room(take, at_work=1)
+        taken = self.take_more(room, anew=claimed.dependents == 1) if room else []
         if not taken:
-            return self._executor.complete(claimed, handled), None
-        (job_id, number, _), *_none = taken
-        self._record.holding([(UUID(job_id), number)])
+            handed_on: list[Claimed] = []
+            then = partial(self._hand_on, handed_on) if room and self._nothing_waits else ahead
+            completed = self._executor.complete(claimed, handled, then)
+            if not handed_on:
+                return completed, None, []
+            return replace(completed, released=()), handed_on[0], []
+        self._record.holding([(UUID(job_id), number) for job_id, number, _ in taken])
         crash_point("taken-ahead")
-        with self.put_back_on_failure(taken):
+        if len(taken) == 1:
+            return *self._end_and_begin(claimed, handled, taken[0]), []
+        with self._consumer.put_back_on_failure(taken):
+            return self._executor.complete(claimed, handled), None, taken
+
+    def _end_and_begin(
+        self, claimed: Claimed, handled: Handled, taken: Taken
+    ) -> tuple[Completed, Claimed | None]:
+        """Complete one attempt and claim the next job in one statement."""
+        (job_id, number, _), sessions = taken, self._executor.sessions
+        with self._consumer.put_back_on_failure([taken]):
             sessions.refuse_disorder()
             lines, xact = self._executor.log_lines(claimed), sessions.number
             completed, following = self._store.complete_and_claim(
                 claimed, handled.result, job_id, number, lines, xact=xact
             )
-            self._executor.commit()
+            self._executor.commit(following)
         if following is None:
             self._consumer.done(f"{job_id}_{number}")
         if completed is None:
@@ -219,6 +250,22 @@ class Ending:
             self.give_back([following] if following else [])
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return completed, following
+
+    def _hand_on(self, handed_on: list[Claimed], completed: Completed) -> Claimed | None:
+        """Claim the job that a completion has released, together with it and without a message.
+
+        Only where it is the only one, and nothing waits: what waits comes first.
+        """
+        if completed.recount or completed.undecided or len(completed.released) != 1:
+            return None
+        ((job_id, number, queue, _),) = completed.released
+        if queue not in self._consumer.queues:
+            return None
+        self._record.holding([(UUID(job_id), number)])
+        found = self._store.claim_released(job_id, number)
+        handed_on += [found] if found else []
+        crash_point("handed-on")
+        return found
 
     def _refused(self, claimed: Claimed, error: Exception) -> None:
         """The completion itself was refused: by a deferred constraint, a result that is no JSON."""

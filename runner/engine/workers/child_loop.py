@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from headrace.engine.attempts.executor import Executor
-from headrace.engine.attempts.outcome import Raised
+from headrace.engine.attempts.outcome import Handled, Raised
 from headrace.engine.attempts.unknown_jobs import say_if_too_new
 from headrace.engine.workers.attempt_outcome import Ending
 from headrace.engine.workers.child_lifetime import Life, Stop
@@ -91,6 +91,7 @@ class ChildLoop:
             self._record.connected(self._store.raw.backend_pid)
 
     def _take(self) -> Taken | None:
+        self._store.end_ahead()
         while self._suspended():
             self._consumer.flush()
             self._life.sleep(1.0)
@@ -150,13 +151,27 @@ class ChildLoop:
 
     def _attempt(self, claimed: Claimed) -> Claimed | None:
         handled = self._group_commit.handle(claimed)
-        if isinstance(handled, Raised):
-            self._ending.fail(claimed, handled)
-        elif not self._group_commit.joins(claimed, handled):
-            # With hooks each attempt ends by itself: the next one must not wait for them, claimed.
-            alone = self._group_commit.batch or self._executor.hooks.wait_for_end
-            return self._ending.succeed(claimed, handled, take=not alone)
-        return None
+        try:
+            if isinstance(handled, Raised):
+                self._ending.fail(claimed, handled)
+                return None
+            if self._group_commit.joins(claimed, handled):
+                return None
+            return self._completed(claimed, handled)
+        finally:
+            self._group_commit.withdraw()
+
+    def _completed(self, claimed: Claimed, handled: Handled) -> Claimed | None:
+        """Complete one attempt by itself; returns the next one where it was claimed on the way."""
+        batch = self._group_commit.batch
+        # With hooks each attempt ends by itself: the next one must not wait for them, claimed.
+        alone = batch or self._executor.hooks.wait_for_end
+        several = batch.room_ahead if batch.is_brief(claimed.job_class) else 1
+        ahead = batch.ahead[0] if batch.ahead else None
+        following, taken = self._ending.succeed(
+            claimed, handled, take=0 if alone else several, ahead=ahead
+        )
+        return self._group_commit.claim_ahead(taken) if taken else following
 
     def _tidy(self) -> None:
         """Leave nothing of a job in this process; where something stays, it is the last one."""

@@ -49,6 +49,13 @@ wanted AS MATERIALIZED (
 -- include: claimed_columns_part
 )
 
+-- name: claim_several
+-- Claims jobs ahead, of a child whose jobs are brief and work on databases: each is completed by
+-- itself. Place 1 begins at once.
+WITH
+-- include: claiming_batch_part
+SELECT * FROM claimed ORDER BY place
+
 -- name: released_by_batch_part
 SELECT json_agg(done.id) AS ids,
        (SELECT coalesce(sum(ended), 0) FROM edge) < sum(done.dependents) AS recount,

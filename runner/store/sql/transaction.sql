@@ -37,3 +37,15 @@ SELECT id
    AND attempt = :attempt::integer   -- fencing token
    AND status = 'started'
    FOR SHARE
+
+-- name: begin_number
+-- The number of the transaction that begins here. Under a job's own search path, as the two below.
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text
+
+-- name: fire_triggers
+-- Triggers and foreign keys hold for what we record, whatever the job has set.
+SELECT pg_catalog.set_config('session_replication_role', 'origin', false)
+ WHERE pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'origin'
+
+-- name: unlock_all
+SELECT pg_catalog.pg_advisory_unlock_all()

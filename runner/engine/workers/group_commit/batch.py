@@ -3,6 +3,8 @@
 A job of a class whose last runs were all short is not completed at once. The child claims a few
 more like it in the same commit that completes the ones before, so that a commit, a round trip
 and a lock on a common dependant serve all of them. See docs/adr/0010-short-jobs-share-a-commit.md.
+A job that works on a database is completed by itself; where those of its class were all brief, the
+child claims a few ahead all the same: docs/adr/0036-brief-jobs-are-claimed-ahead.md.
 """
 
 from collections import deque
@@ -13,7 +15,9 @@ from headrace.engine.attempts.outcome import Handled
 from headrace.store.attempts import Claimed
 
 _SHORT_S = 0.002
-# How many runs of a class have to have been short, one after the other.
+# A job that works on a database, likewise.
+_BRIEF_S = 0.01
+# How many runs of a class have to have been short, or brief, one after the other.
 _RUNS = 10
 # Of jobs that have dependants twice as many share a commit, while they take no longer than this
 # together: each commit locks the dependants' rows, and other children wait for them.
@@ -33,8 +37,10 @@ class Batch:
     # How many messages are worth taking at once: fewer where other jobs stand between them.
     _worth: int = field(init=False)
     _short_runs: dict[str, int] = field(default_factory=dict)
-    # How long a short job takes, in seconds; of the last ones.
+    _brief_runs: dict[str, int] = field(default_factory=dict)
+    # How long a short job takes, and how long a brief one, in seconds; of the last ones.
     _mean_s: float = _SHORT_S
+    _mean_brief_s: float = _BRIEF_S
 
     def __post_init__(self) -> None:
         self._worth = self.most
@@ -48,6 +54,28 @@ class Batch:
         self._short_runs[job_class] = self._short_runs.get(job_class, 0) + 1 if short else 0
         if short:
             self._mean_s += (took_s - self._mean_s) / self.most
+
+    def learn_brief(self, job_class: str, took_s: float, *, alone: bool) -> None:
+        """Note the same of one that is completed by itself: `alone`, and of no pool."""
+        brief = alone and took_s < _BRIEF_S
+        self._brief_runs[job_class] = self._brief_runs.get(job_class, 0) + 1 if brief else 0
+        if brief:
+            self._mean_brief_s += (took_s - self._mean_brief_s) / self.most
+
+    def is_brief(self, job_class: str) -> bool:
+        """Tell whether jobs of this class may be claimed ahead, and completed by themselves."""
+        return self.most > 1 and self._brief_runs.get(job_class, 0) >= _RUNS
+
+    @property
+    def brief(self) -> list[str]:
+        """The classes whose jobs may be claimed ahead, and are completed by themselves."""
+        return [name for name, runs in self._brief_runs.items() if runs >= _RUNS]
+
+    @property
+    def room_ahead(self) -> int:
+        """How many messages of brief jobs to take ahead. Completion takes them as long again."""
+        together = int(_TOGETHER_S / max(2 * self._mean_brief_s, 1e-6))
+        return max(1, min(self._worth, self.most, together))
 
     def is_short(self, job_class: str) -> bool:
         """Tell whether jobs of this class may share a commit."""

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from headrace.engine.workers.attempt_outcome import Ending
 from headrace.engine.workers.child_lifetime import Life
 from headrace.engine.workers.group_commit.batch import Batch
 from headrace.engine.workers.group_commit.shared_batch import SharedBatch
+from headrace.engine.workers.group_commit.taken_ahead import sort_out
 from headrace.errors import JobStopped, StoreUnavailable
 from headrace.queue.consumer import Consumer, Taken
 from headrace.queue.shared_memory import ChildRecord
@@ -22,8 +22,8 @@ from headrace.store.log_lines import lines_of_batch
 
 log = logging.getLogger("headrace.worker")
 
-# Characters of log lines, as JSON, with which a job still shares its commit with others.
 _MOST_SAID = 4000
+"""Characters of log lines, as JSON, with which a job still shares its commit with others."""
 
 
 class GroupCommit:
@@ -53,18 +53,47 @@ class GroupCommit:
         self._ending = ending
         # The line over which all of the batch was claimed.
         self._line = 0
+        self._class_at_hand = ""
+        self._published = False
         self.batch = Batch(most)
         ending.others = self._take_all
         executor.sessions.before_use = self._complete_others
 
     def handle(self, claimed: Claimed) -> Handled | Raised:
-        """Run a job, and learn how long its like take."""
+        """Run a job, and learn how long its like take.
+
+        What was claimed ahead of a brief job stays published until its completion; see `withdraw`.
+        """
         began = time.perf_counter()
-        with self._published(claimed), self._life.at_work():
-            handled = self._executor.handle(claimed)
+        self._class_at_hand = claimed.job_class
+        self._publish(claimed)
+        try:
+            with self._life.at_work():
+                handled = self._executor.handle(claimed)
+        except BaseException as error:
+            # Of a job that was stopped the parent completes what is published.
+            if not isinstance(error, JobStopped):
+                self.withdraw()
+            raise
         plain = isinstance(handled, Handled) and handled.plain
-        self.batch.learn(claimed.job_class, time.perf_counter() - began, plain=plain)
+        alone = isinstance(handled, Handled) and not (plain or claimed.pool or handled.expansion)
+        took_s = time.perf_counter() - began
+        self.batch.learn(claimed.job_class, took_s, plain=plain)
+        self.batch.learn_brief(claimed.job_class, took_s, alone=alone)
+        if self.batch.ended or not alone:
+            self.withdraw()
         return handled
+
+    def claim_ahead(self, taken: Sequence[Taken]) -> Claimed | None:
+        """Claim the jobs of messages taken after a brief one; return the first."""
+        began = time.monotonic()
+        with self._consumer.put_back_on_failure(taken):
+            ours = self._store.claim_several([one[:2] for one in taken], self.batch.brief)
+        self._line = self._store.line
+        self._ahead(ours, began)
+        crash_point("claimed-ahead")
+        sort_out(self._consumer, self.batch, taken, ours)
+        return self._next()
 
     def joins(self, claimed: Claimed, handled: Handled) -> bool:
         """Put a job that has ended into the batch, if it is one that may share a commit.
@@ -96,8 +125,9 @@ class GroupCommit:
         """Return the batch's next job; after its last one close it and begin the next batch."""
         if not self.batch:
             return None
-        if self.batch.ahead and not self._life.ended:
-            return self.batch.ahead.popleft()
+        same_line = self._store.line == self._line and not self._store.lost
+        if same_line and not self._life.ended and (one := self._next()):
+            return one
         server = self._store.server_since
         self._record.completing()
         try:
@@ -105,16 +135,32 @@ class GroupCommit:
         except StoreUnavailable:
             ended = [claimed for claimed, _ in self.batch.take_ended()]
             self._ending.recover(ended, server)
-        if self.batch.ahead:
-            return self.batch.ahead.popleft()
+        if one := self._next():
+            return one
         self._record.idle()
         return None
+
+    def _next(self) -> Claimed | None:
+        """Begin the next one of those claimed ahead."""
+        if not self.batch.ahead:
+            return None
+        following = self.batch.ahead.popleft()
+        if not self.batch:
+            # The last one is at hand, and nothing waits for it.
+            self._shared.clear()
+        return following
+
+    def _ahead(self, claimed: Sequence[Claimed], since: float) -> None:
+        self.batch.ahead.extend(claimed)
+        self._shared.begin([(one.id, one.attempt) for one in claimed], since)
 
     # -- closing ----------------------------------------------------------------------
 
     def _close(self) -> None:
         self._same_line()
         self._ending.give_back(self.batch.take_ahead())
+        if not self.batch.ended:
+            return
         taken = self._ending.take_more(self._life.room(self.batch.room, at_work=0))
         if taken:
             messages = [(UUID(job_id), number) for job_id, number, _ in taken]
@@ -124,7 +170,7 @@ class GroupCommit:
             self._complete_each()
             return
         try:
-            with self._ending.put_back_on_failure(taken):
+            with self._consumer.put_back_on_failure(taken):
                 self._complete(taken)
         except StoreUnavailable:
             raise
@@ -138,7 +184,7 @@ class GroupCommit:
         # One by one: should the line break, all that is left is recovered at once.
         while self.batch.ended:
             claimed, handled = self.batch.ended.pop(0)
-            self._ending.guard(claimed, partial(self._ending.succeed, claimed, handled, take=False))
+            self._ending.guard(claimed, partial(self._ending.succeed, claimed, handled, take=0))
             self._consumer.done(_message(claimed))
 
     def _complete(self, taken: Sequence[Taken]) -> None:
@@ -153,13 +199,12 @@ class GroupCommit:
         )
         self.batch.ended.clear()
         if taken:
-            self.batch.ahead.extend(claimed)
-            self._shared.begin([(one.id, one.attempt) for one in claimed], began)
+            self._ahead(claimed, began)
         elif not self.batch.ahead:
             self._shared.clear()
         crash_point("after-commit")
         if taken:
-            self._sort_out(taken, claimed)
+            sort_out(self._consumer, self.batch, taken, claimed)
         for one, _ in ended:
             self._consumer.done(_message(one))
             if one.id not in completed.ids:
@@ -178,46 +223,26 @@ class GroupCommit:
         said = [(one.id, one.attempt, kept[one.id].entries) for one in ended if one.id in kept]
         return lines_of_batch(said) if said else None
 
-    def _sort_out(self, taken: Sequence[Taken], claimed: Sequence[Claimed]) -> None:
-        """Put back messages whose jobs were left to others; drop the first if it is an old one.
-
-        An old one among the others is the first, at the latest, when it comes again.
-        """
-        ours = {str(one.id) for one in claimed}
-        first, *others = taken
-        if first[0] not in ours:
-            self._consumer.done(f"{first[0]}_{first[1]}")
-        left = [one for one in others if one[0] not in ours]
-        self.batch.taken(len(taken), left=len(left))
-        if left:
-            self._consumer.give_back(left)
-
     # -- while a job runs -------------------------------------------------------------
 
-    @contextmanager
-    def _published(self, claimed: Claimed) -> Iterator[None]:
-        """Let the parent collect the batch if the job in the block takes long.
+    def _publish(self, claimed: Claimed) -> None:
+        """Let the parent collect the batch if the job at hand takes long.
 
         A child that is told to end leaves it there: its parent completes that, too.
         """
         if not self.batch:
-            yield
             return
+        self._published = True
         self._shared.publish(claimed.id)
         if not self._shared.polled:
             self._record.wake_parent()
         crash_point("published")
-        try:
-            yield
-        except JobStopped:
-            raise
-        except BaseException:
-            self._withdraw()
-            raise
-        self._withdraw()
 
-    def _withdraw(self) -> None:
-        """Withdraw the batch; forget it if the parent has collected it."""
+    def withdraw(self) -> None:
+        """Withdraw the batch where it is published; forget it if the parent has collected it."""
+        if not self._published:
+            return
+        self._published = False
         if self.batch and not self._shared.withdraw():
             self.batch.take_all()
             self._record.holding(())
@@ -226,9 +251,12 @@ class GroupCommit:
     def _complete_others(self) -> None:
         """Complete what has ended and requeue what has not begun, before a job's first session.
 
-        From then on the line belongs to the job's transaction, and such a job may take long.
+        From then on the line belongs to the job's transaction, and such a job may take long. What
+        was claimed ahead of a brief one stays where it is, published: the parent sees to it.
         """
-        self._withdraw()
+        if not self.batch.ended and self.batch.is_brief(self._class_at_hand):
+            return
+        self.withdraw()
         if not self.batch:
             return
         try:
@@ -243,6 +271,7 @@ class GroupCommit:
             log.debug("the outcome of a batch could not be determined: %s", error)
         if self.batch:
             self._shared.publish_again()
+            self._published = True
 
     def _take_all(self) -> list[Claimed]:
         self._shared.clear()
