@@ -77,7 +77,7 @@ def _files(group: Group) -> None:
     _project(group)
 
 
-def _project(group: _Group) -> None:
+def _project(group: Group) -> None:
     schema = group.add(
         "schema", "schemas:schema", "print the pipeline schema, with all jobs' parameters"
     )
