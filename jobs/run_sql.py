@@ -17,6 +17,7 @@ from headrace.jobs.statements.user_sql import (
     refuse_outside_transaction,
     render_script,
     run_statements,
+    send_statements,
 )
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
@@ -128,8 +129,8 @@ class RunSql(CheckedJob):
             result = self._reading(statements)
             if result is not None:
                 return result
-        with self.session() as session:
-            result = run_statements(session, statements, keep=self.keep_rows)
+        with jobapi.current().statements(self.connection) as target:
+            result = send_statements(target, statements, keep=self.keep_rows)
         return self.judged(result, None)
 
     def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:

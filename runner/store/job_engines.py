@@ -19,7 +19,7 @@ from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_savepoints import DRIVER
-from headrace.store.session_settings import quoted_name
+from headrace.store.session_settings import milliseconds, quoted_name, statement
 from headrace.store.targets import target_engine
 
 CONTROL = None
@@ -52,6 +52,8 @@ class JobEngines:
         # The connection of the job at hand and the role that its step names, if it does.
         self.step_role: tuple[str | None, str] | None = None
         self._control: Engine | None = None
+        # Whether SQLAlchemy has been on its connection.
+        self._known = False
         self._named: dict[str, Engine] = {}
         store.on_connect = self._wrap_control
 
@@ -64,6 +66,10 @@ class JobEngines:
         if name is CONTROL:
             self._store.raw  # noqa: B018 - opens the connection, which makes the engine
             assert self._control is not None
+            if not self._known:
+                # What SQLAlchemy asks and sets on a connection holds also where it is not used.
+                self._control.connect().close()
+                self._known = True
             return self._control
         if name not in self._connections:
             known = ", ".join(sorted(self._connections)) or "none"
@@ -95,6 +101,24 @@ class JobEngines:
         """Return the command by which a session works as its connection's role."""
         role, scope = self.role_of(name), "LOCAL " if local else ""
         return f"SET {scope}ROLE {quoted_name(role)}; " if role else ""
+
+    def settings_of(
+        self,
+        name: str | None,
+        lock_timeout_s: float | None,
+        *,
+        local: bool,
+        patient: bool = False,
+        as_role: bool = True,
+    ) -> str:
+        """Return what a job's transaction has beyond the session's own settings."""
+        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
+        if lock_timeout_s is not None:
+            settings["lock_timeout"] = milliseconds(lock_timeout_s)
+        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
+            settings["lock_timeout"] = "0"
+        role = self.as_role(name, local=local) if as_role else ""
+        return statement(settings, local=local) + role
 
     @contextmanager
     def apart(self, name: str | None) -> Iterator[Engine]:
@@ -132,6 +156,7 @@ class JobEngines:
 
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
+        self._known = False
         self._control = create_engine(
             f"{DRIVER}://",
             creator=lambda: raw,

@@ -1,7 +1,7 @@
 """Sessions for jobs: their work commits with the job's completion."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from uuid import UUID
 
@@ -13,16 +13,18 @@ from headrace.errors import JobFailure
 from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
+from headrace.store.direct_statements import DirectStatements, StatementBlock
 from headrace.store.error_reasons import Reasons
 from headrace.store.job_connection import Guard
 from headrace.store.job_engines import CONTROL, JobEngines
+from headrace.store.late_connection import LateConnection, Line
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
 from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
-from headrace.store.session_settings import milliseconds, statement
+from headrace.store.session_block import SessionBlock
 from headrace.store.session_state import IN_ORDER, execute
 
 
@@ -45,9 +47,8 @@ class JobSessions(OtherSessions):
         super().__init__(connections, guard)
         self._connections = connections
         say, on_mark = self._say_on, self._mark
-        self._engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
-        self._ledgers = Ledgers(self._engines.beside)
-        engines = self._engines
+        engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
+        self._engines, self._ledgers = engines, Ledgers(engines.beside)
         self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
         self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
@@ -57,29 +58,30 @@ class JobSessions(OtherSessions):
         self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
-        self.dirty = False
-        self.used = False
-        self._in_order = False
+        self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
 
-    @contextmanager
     def session(
         self, connection: str | None = CONTROL, *, read_only: bool = False
-    ) -> Iterator[Session]:
-        """Open a session in the attempt's transaction on `connection`.
+    ) -> AbstractContextManager[Session]:
+        """Return a block with a session in the attempt's transaction on `connection`.
 
         Raises:
             EffectApplied: An earlier attempt has committed its effect there.
         """
-        with self._bound(connection, read_only=read_only) as bind:
-            session = Session(bind=bind, join_transaction_mode="create_savepoint")
-            try:
-                yield session
-                session.commit()
-            finally:
-                session.close()
+        return SessionBlock(partial(self._bound, connection, read_only=read_only))
+
+    def statements(
+        self, connection: str | None = CONTROL
+    ) -> AbstractContextManager[DirectStatements]:
+        """Return a block in that transaction whose statements go to the driver at once.
+
+        Raises:
+            EffectApplied: See `session`.
+        """
+        return StatementBlock(partial(self._bound, connection))
 
     @contextmanager
     def autocommit(
@@ -190,7 +192,7 @@ class JobSessions(OtherSessions):
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
                 with suppress(Exception):
-                    held.opened.invalidate()
+                    held.line.invalidate()
                 if name is CONTROL:
                     self._store.drop()
         self._read_only.end_all()
@@ -224,24 +226,17 @@ class JobSessions(OtherSessions):
         elif not (self._store.lost or self._in_order):
             self._store.reset()
 
-    @contextmanager
-    def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
-        """Give the connection for a session; where a job may not write, one that only reads."""
+    def _bound(self, name: str | None, *, read_only: bool = False) -> AbstractContextManager[Line]:
+        """Return what a session works on; where a job may not write, what only reads."""
         self._use()
         if (
             name is not CONTROL
             and name not in self._held
             and (read_only or self._ledgers.why_none(name, self._engines.of(name)))
         ):
-            with self._read_only.of(name) as opened:
-                yield opened
-            return
+            return self._read_only.of(name)
         held = self._transaction(name)
-        if not read_only:
-            yield held.opened
-            return
-        with reading(held):
-            yield held.opened
+        return reading(held) if read_only else nullcontext(held.line)
 
     def _transaction(self, name: str | None) -> Held:
         if name in self._held:
@@ -260,7 +255,8 @@ class JobSessions(OtherSessions):
 
     def _begun(self, name: str | None) -> Held:
         assert self._job is not None
-        opened = self._engines.of(name).connect()
+        engine = self._engines.of(name)
+        opened = LateConnection(engine, self._store.raw) if name is CONTROL else engine.connect()
         settings = self._job_settings(name, local=True, as_role=False)
         try:
             ledger_of = None if name is CONTROL else self._job[0]
@@ -269,17 +265,8 @@ class JobSessions(OtherSessions):
             opened.invalidate()
             raise
 
-    def _job_settings(
-        self, name: str | None, *, local: bool, patient: bool = False, as_role: bool = True
-    ) -> str:
-        """Return what a job's transaction has beyond the session's own settings."""
-        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
-        if self.lock_timeout_s is not None:
-            settings["lock_timeout"] = milliseconds(self.lock_timeout_s)
-        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
-            settings["lock_timeout"] = "0"
-        role = self._engines.as_role(name, local=local) if as_role else ""
-        return statement(settings, local=local) + role
+    def _job_settings(self, name: str | None, **how: bool) -> str:
+        return self._engines.settings_of(name, self.lock_timeout_s, **how)
 
     def _use(self) -> tuple[UUID, int]:
         """Note that the job works on a database, before it does; return its id and attempt."""
