@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 from headrace import jobapi
 from headrace.declarations.config import Settings, hidden_values, load_settings
 from headrace.engine.dispatch.late_dispatcher import LateDispatcher
-from headrace.errors import QueueUnavailable
+from headrace.model.connection import on_server
 from headrace.model.moments import clock_of, instant_of
-from headrace.model.status import JobStatus, Trigger
+from headrace.model.status import Trigger
 from headrace.observe.redaction import keep
 from headrace.queue.keys import Keys, keys_of
 from headrace.store import embedded
@@ -53,6 +53,10 @@ class Headrace:
     stack: ExitStack
     role: str = "cli"
     _keys: Keys | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        there = on_server(self.settings.connections, self.database_url)
+        self.settings = replace(self.settings, connections=there)
 
     @cached_property
     def database(self) -> Database:
@@ -150,21 +154,10 @@ class Headrace:
         return Interventions(self.database, self.dispatcher)
 
     def with_progress(self, jobs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return rows of jobs with `progress`: how far those that run have got, else None.
+        """Return rows of jobs with `progress`: see `job_progress`."""
+        from headrace.engine.operations.job_progress import with_progress
 
-        While Redis is away nobody knows.
-        """
-        rows = [dict(job) for job in jobs]
-        running = [str(row["id"]) for row in rows if row["status"] == JobStatus.STARTED]
-        found: dict[str, dict[str, Any]] = {}
-        if running:
-            with suppress(QueueUnavailable):
-                found = self.sender.progress_of(running)
-        for row in rows:
-            progress = found.get(str(row["id"]))
-            is_of_it = progress is not None and progress["attempt"] == row["attempt"]
-            row["progress"] = progress if is_of_it else None
-        return rows
+        return with_progress(self.sender, jobs)
 
     def keep_last_good(self) -> list[str]:
         """Put into effect what the database has of pipelines whose files are broken.

@@ -1,6 +1,7 @@
 """A named database that jobs read or write, as config.yaml describes it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,8 @@ _KINDS: dict[str, Kind] = {
     "duckdb": "duckdb",
 }
 _IN_FILES = ("sqlite", "duckdb")
+# control:///NAME is another database of the control database's server.
+_BESIDE = "control:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ class NamedConnection:
     leaves what the URL, role or database says, and is `DEFAULT_LOCK_TIMEOUT_S` where they say
     nothing. `statement_timeout_s` is the same for a statement; `timezone` and `search_path` None
     leave what role or database have. `role` is the one that jobs work as, None for the one that
-    logs in; the ledger is written by the latter. The URL may hold a password: it is left out of
-    `repr`.
+    logs in; the ledger is written by the latter. `control_url` is that of the control database
+    where this one is another of its server, to be made when a job first uses it. The URLs may hold
+    a password: they are left out of `repr`.
     """
 
     url: str = field(repr=False)
@@ -43,6 +47,7 @@ class NamedConnection:
     statement_timeout_s: float | None = None
     role: str | None = None
     search_path: tuple[str, ...] | None = None
+    control_url: str | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -54,6 +59,33 @@ def kind_of(url: str) -> Kind:
     """Return the kind of database that a URL names; what is unknown is PostgreSQL's to refuse."""
     scheme = url.partition("://")[0].partition("+")[0].lower()
     return _KINDS.get(scheme, "postgresql")
+
+
+def database_beside(url: str) -> str | None:
+    """Return the database's name that a URL of the form `control:///NAME` has, else None."""
+    return url.removeprefix(_BESIDE) if url.startswith(_BESIDE) else None
+
+
+def on_server(
+    connections: Mapping[str, NamedConnection], control_url: str
+) -> dict[str, NamedConnection]:
+    """Return connections whose URLs say where their databases are.
+
+    That of `control:///NAME` is the control database's URL with another name in it.
+    """
+    return {name: _on_server(one, control_url) for name, one in connections.items()}
+
+
+def _on_server(connection: NamedConnection, control_url: str) -> NamedConnection:
+    name = database_beside(connection.url)
+    if name is None:
+        return connection
+    address, mark, query = control_url.partition("?")
+    scheme, slashes, rest = address.partition("://")
+    # A name behind the question mark would go over the one in the path.
+    kept = "&".join(one for one in query.split("&") if not one.startswith("dbname="))
+    url = f"{scheme}{slashes}{rest.partition('/')[0]}/{name}{mark if kept else ''}{kept}"
+    return replace(connection, url=url, control_url=control_url)
 
 
 def located(url: str, folder: Path) -> str:

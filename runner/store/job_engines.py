@@ -16,6 +16,7 @@ from headrace.store.connect import make_engine
 from headrace.store.dsn import place_of
 from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import Guard, JobConnection
+from headrace.store.made_databases import make_missing
 from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_savepoints import DRIVER
@@ -80,6 +81,7 @@ class JobEngines:
                 " only: docs/guide/databases.md lists what works in other databases"
             )
         if name not in self._named:
+            make_missing(self._connections[name])
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
             event.listen(engine, "handle_error", partial(_note_connection, name=name))

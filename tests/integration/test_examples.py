@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from tests.support.cli import Done, Headrace
-from tests.support.servers import connect
+from tests.support.servers import connect, drop_database
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = PROJECT / "pipelines" / "data"
@@ -227,6 +228,42 @@ def test_the_synchronisation_writes_only_what_differs(headrace):
         "row_count": 2000,
         "tables": {"example_sync_set.customer": 1000, "example_sync_set.customer_copy": 1000},
     }
+
+
+@pytest.fixture
+def warehouse(database: str) -> Iterator[str]:
+    """Return the URL of the database beside the control database, which is gone at the end."""
+    url = urlunsplit(urlsplit(database)._replace(path="/headrace_warehouse"))
+    drop_database(database, url)
+    yield url
+    drop_database(database, url)
+
+
+def test_a_warehouse_in_a_database_of_its_own_follows_its_source(headrace, warehouse):
+    run = completed(headrace, "two_databases", orders=400)
+    assert run["orders"]["result"]["inserted"] == 400
+
+    again = headrace.run("two_databases", orders=450)
+    assert again.code == 0, again.out + again.err
+    counted = headrace.query(
+        "SELECT result->'inserted', result->'updated' FROM headrace.job"
+        " WHERE step = 'orders' ORDER BY created_at DESC LIMIT 1"
+    )
+    assert counted == [(50, 40)]
+    shop = headrace.query(
+        "SELECT o.ordered_on::text, c.city, count(*), sum(o.amount)"
+        "  FROM example_shop.order AS o JOIN example_shop.customer AS c ON c.id = o.customer_id"
+        " GROUP BY o.ordered_on, c.city"
+    )
+    there = connect(warehouse)
+    try:
+        with there.cursor() as cursor:
+            cursor.execute("SELECT day::text, city, orders, revenue FROM mart.revenue")
+            assert sorted(cursor.fetchall()) == sorted(shop)
+            cursor.execute("SELECT count(*) FROM shop.customer WHERE email NOT LIKE '*%.com'")
+            assert cursor.fetchone() == (0,)
+    finally:
+        there.close()
 
 
 def test_the_slow_query_and_its_data_set_are_there(headrace):

@@ -4,9 +4,12 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from headrace.declarations.config.environment import overrides, variable_problem
+from headrace.declarations.config.named_connections import (
+    faults_of_connections,
+    named_connections,
+)
 from headrace.declarations.config.references import References
 from headrace.declarations.config.secrets import secret_values, withheld_and_secret
 from headrace.declarations.config.settings import Settings
@@ -15,7 +18,6 @@ from headrace.declarations.source import Document, KeyPath, read, scan, shown_pa
 from headrace.errors import ConfigError, Problem, ProblemsError
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobapi.folders import overlapped
-from headrace.model.connection import PRODUCTS, NamedConnection, kind_of, located
 from headrace.model.duration import parse_duration_s
 from headrace.model.retry import RetryPolicy
 
@@ -147,7 +149,8 @@ class _Loading:
                 self._report(
                     path, "bad-duration", '"timeout" must be more than 0s', "use 1s or more"
                 )
-        self._check_connections()
+        for path, code, message, hint in faults_of_connections(self._value(("connections",))):
+            self._report(path, code, message, hint)
         queues = self._value(("queues",))
         default_queue = self._value(("default_queue",))
         if default_queue not in queues:
@@ -155,28 +158,6 @@ class _Loading:
             message = f'the default queue "{default_queue}" is not one of the queues'
             named = ("default_queue",) if "default_queue" in self._data else ("queues",)
             self._report(named, "unknown-queue", message, hint)
-
-    def _check_connections(self) -> None:
-        for name, given in self._value(("connections",)).items():
-            said = given if isinstance(given, dict) else {}
-            kind = kind_of(said.get("url", "") or "")
-            for key in ("role", "search_path", "timezone"):
-                if key in said and kind != "postgresql":
-                    message = f"{key} is for PostgreSQL; the connection is {PRODUCTS[kind]}"
-                    self._report(("connections", name, key), "bad-key", message, "remove it")
-            for key in ("lock_timeout", "statement_timeout"):
-                try:
-                    parse_duration_s(said.get(key, "0s"))
-                except ValueError as error:
-                    path = ("connections", name, key)
-                    self._report(path, "bad-duration", str(error), "use a shorter one")
-            zone = said.get("timezone", "UTC")
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                hint = did_you_mean(zone, available_timezones()) or "write it as in Europe/Berlin"
-                path = ("connections", name, "timezone")
-                self._report(path, "bad-timezone", f'there is no time zone "{zone}"', hint)
 
     def _duration_paths(self) -> list[KeyPath]:
         names: list[KeyPath] = [(name,) for name in _DURATIONS if self._value((name,)) is not None]
@@ -238,7 +219,7 @@ class _Loading:
             database_url=value(("database_url",)),
             redis_url=value(("redis_url",)),
             api_token=value(("api_token",)),
-            connections=self._connections(project),
+            connections=named_connections(value(("connections",)), project),
             host=value(("host",)),
             port=value(("port",)),
             workers=value(("workers",)),
@@ -265,21 +246,6 @@ class _Loading:
             secrets=self._secrets,
         )
 
-    def _connections(self, project: Path) -> dict[str, NamedConnection]:
-        found = {}
-        for name, given in self._value(("connections",)).items():
-            said = {"url": given} if isinstance(given, str) else given
-            schemas = said.get("search_path")
-            found[name] = NamedConnection(
-                located(said["url"], project),
-                _seconds(said.get("lock_timeout")),
-                said.get("timezone"),
-                _seconds(said.get("statement_timeout")),
-                said.get("role"),
-                None if schemas is None else tuple(schemas),
-            )
-        return found
-
     def _retry(self) -> RetryPolicy:
         intervals = self._value(("retry", "intervals"))
         return RetryPolicy(
@@ -287,7 +253,3 @@ class _Loading:
             jitter=self._value(("retry", "jitter")),
             intervals_s=tuple(parse_duration_s(interval) for interval in intervals),
         )
-
-
-def _seconds(duration: str | None) -> float | None:
-    return None if duration is None else parse_duration_s(duration)

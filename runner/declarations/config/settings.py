@@ -10,6 +10,7 @@ from headrace.jobapi.folders import CODE, Folders, folders_of_code
 from headrace.model.connection import NamedConnection
 from headrace.model.retry import RetryPolicy
 
+_CONNECTIONS = {"warehouse": NamedConnection("control:///headrace_warehouse")}
 _RETRY = RetryPolicy(intervals_s=(60.0, 300.0, 900.0))
 
 # Up to the last @: one that is part of a password may not have been escaped. Without an @, what
@@ -48,7 +49,9 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     redis_url: str | None = field(default=None, repr=False)
     api_token: str | None = field(default=None, repr=False)
-    connections: Mapping[str, NamedConnection] = field(default_factory=dict, repr=False)
+    connections: Mapping[str, NamedConnection] = field(
+        default_factory=lambda: dict(_CONNECTIONS), repr=False
+    )
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2

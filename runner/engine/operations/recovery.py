@@ -26,6 +26,7 @@ from headrace.queue.sender import Sender
 from headrace.store import queries
 from headrace.store.backoff import Outage
 from headrace.store.database import Database, Transaction
+from headrace.store.made_databases import is_there
 from headrace.store.row_types import GroupRow, IdRow, QueuedJob, StaleWorker
 from headrace.store.targets import end_sessions
 
@@ -192,7 +193,8 @@ class Recovery:
             if connection.kind != "postgresql":
                 continue  # Its server, or its file's lock, learns of a dead worker by itself.
             try:
-                end_sessions(connection.url, workers)
+                if is_there(connection):
+                    end_sessions(connection.url, workers)
             except (StoreUnavailable, ConfigError) as error:
                 log.warning("sessions of lost workers on %s were not terminated: %s", name, error)
 

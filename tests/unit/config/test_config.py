@@ -251,6 +251,20 @@ def test_a_connection_may_say_how_long_it_waits_for_locks_and_its_zone() -> None
     assert "postgresql://" not in repr(settings)
 
 
+def test_a_database_beside_the_control_database_is_named_by_its_name_alone() -> None:
+    assert load("").connections == {"warehouse": NamedConnection("control:///headrace_warehouse")}
+    assert load("connections: {mart: 'control:///mart'}\n").connections == {
+        "mart": NamedConnection("control:///mart")
+    }
+
+
+@pytest.mark.parametrize("url", ["control://host/mart", "control:///", "control:///Mart-1"])
+@pytest.mark.parametrize("written", ["'{}'", "{{url: '{}'}}"])
+def test_a_bad_name_of_such_a_database_is_a_mistake_with_its_place(url: str, written: str) -> None:
+    with pytest.raises(ConfigProblems, match="is written control:///NAME"):
+        load(f"connections:\n  a: {written.format(url)}\n")
+
+
 def test_an_unknown_zone_of_a_connection_is_a_mistake_with_its_place() -> None:
     with pytest.raises(ConfigProblems, match=r'there is no time zone "Europe/Berln"') as refused:
         load("connections:\n  a: {url: 'postgresql://h/a', timezone: Europe/Berln}\n")
