@@ -16,8 +16,8 @@ from headrace.jobs.statements.user_sql import (
     only_read,
     refuse_outside_transaction,
     render_script,
+    run_directly,
     run_statements,
-    send_statements,
 )
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
 from headrace.jobs.tables.row_storage import replace_table
@@ -130,7 +130,7 @@ class RunSql(CheckedJob):
             if result is not None:
                 return result
         with jobapi.current().statements(self.connection) as target:
-            result = send_statements(target, statements, keep=self.keep_rows)
+            result = run_directly(target, statements, keep=self.keep_rows)
         return self.judged(result, None)
 
     def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def outcome_of(
         return outcome(cursor, keep)
 
 
-def outcome_sent(
+def outcome_direct(
     target: "Statements", sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
 ) -> dict[str, Any]:
     """Do the same by the driver alone."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure, RefusedSql
-from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_of, outcome_sent
+from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_direct, outcome_of
 from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.index_state import refuse_half_built
 from headrace.template import (
@@ -119,7 +119,7 @@ def run_statements(
     return result
 
 
-def send_statements(
+def run_directly(
     target: "jobapi.Statements", statements: list[RenderedSql], *, keep: int = ROWS_KEPT
 ) -> dict[str, Any]:
     """Run statements in turn by the driver alone; returns and raises as `run_statements`."""
@@ -127,7 +127,7 @@ def send_statements(
     for number, statement in enumerate(statements, 1):
         refuse_outside_transaction(statement)
         with said_of(_told(number, len(statements), statement)):
-            result = outcome_sent(target, statement, keep=keep, stream=only_read([statement]))
+            result = outcome_direct(target, statement, keep=keep, stream=only_read([statement]))
     return result
 
 

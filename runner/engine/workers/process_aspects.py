@@ -10,7 +10,6 @@ import gc
 import locale
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -24,14 +23,12 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from headrace.engine.workers.noted_changes import NotedChanges
+from headrace.engine.workers.resource_limits import Limits
 
 # Straight from C: the wrappers, which make enumerations of numbers, cost ten times the look.
 _in_c: Any = import_module("_signal")
 _getitimer, _getsignal, _sigmask = _in_c.getitimer, _in_c.getsignal, _in_c.pthread_sigmask
 
-# Some have two names.
-_LIMITS = sorted({getattr(resource, one) for one in dir(resource) if one.startswith("RLIMIT_")})
 _SIGNALS = sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 _TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
 _HOOKS = ("stdout", "stderr", "stdin", "excepthook", "displayhook", "unraisablehook")
@@ -75,43 +72,6 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-class _Limits:
-    """The resource limits, a system call for each: looked at where a change was noted.
-
-    The changes of C code that Python does not load or call by name are noted nowhere: every few
-    times all are looked at.
-    """
-
-    _OFTEN = 16
-
-    def __init__(self) -> None:
-        self._changes = NotedChanges(resource, "setrlimit", "prlimit")
-        self._known: list[tuple[int, int]] = []
-        self._looks = 0
-
-    def learn(self, _now: bool) -> bool:
-        """Take the present limits for those that are to be."""
-        self._known = self._now()
-        return True
-
-    def read(self) -> bool:
-        """Return whether the limits are as they were, as far as is known without a look."""
-        self._looks += 1
-        if not self._changes.possible and self._looks % self._OFTEN:
-            return True
-        self._changes.forget()
-        return self._now() == self._known
-
-    def put(self, _known: bool) -> None:
-        """Make them what they were."""
-        for limit, pair in zip(_LIMITS, self._known, strict=True):
-            if resource.getrlimit(limit) != pair:
-                resource.setrlimit(limit, pair)
-
-    def _now(self) -> list[tuple[int, int]]:
-        return list(map(resource.getrlimit, _LIMITS))
 
 
 def _handlers() -> list[Any]:
@@ -302,7 +262,7 @@ def _put_locale(known: str) -> None:
     locale.setlocale(locale.LC_ALL, known)
 
 
-_state_of_loggers, _state_of_limits = _Loggers(), _Limits()
+_state_of_loggers, _state_of_limits = _Loggers(), Limits()
 
 ASPECTS = (
     Aspect("another folder", os.getcwd, os.chdir),
