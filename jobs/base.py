@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -202,14 +202,11 @@ class BaseJob:
         """Return the kind of database that a connection leads to: `postgresql`, or another."""
         return "postgresql" if connection is None else jobapi.current().kind_of(connection)
 
-    @contextmanager
     def session(
         self, connection: str | None = None, *, read_only: bool = False
-    ) -> Iterator["Session"]:
+    ) -> "AbstractContextManager[Session]":
         """Give a session whose work commits with the job's completion."""
-        name = connection or self.connection
-        with jobapi.current().session(name, read_only=read_only) as session:
-            yield session
+        return jobapi.current().session(connection or self.connection, read_only=read_only)
 
     @contextmanager
     def autocommit(
@@ -263,11 +260,9 @@ class BaseJob:
         return packaged_sql(template, **values)
 
 
-@contextmanager
-def get_db(connection: str | None = None) -> Iterator["Session"]:
+def get_db(connection: str | None = None) -> "AbstractContextManager[Session]":
     """Give a session of the job that is being executed; its work commits with the job."""
-    with jobapi.current().session(connection) as session:
-        yield session
+    return jobapi.current().session(connection)
 
 
 def class_name(cls: type[BaseJob]) -> str:

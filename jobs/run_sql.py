@@ -16,6 +16,7 @@ from headrace.jobs.statements.user_sql import (
     only_read,
     refuse_outside_transaction,
     render_script,
+    run_directly,
     run_statements,
 )
 from headrace.jobs.tables.expectations import NOTHING_EXPECTED, Expectation, Expected
@@ -129,8 +130,8 @@ class RunSql(CheckedJob):
             result = self._reading(statements)
             if result is not None:
                 return result
-        with self.session() as session:
-            result = run_statements(session, statements, keep=self.keep_rows)
+        with jobapi.current().statements(self.connection) as target:
+            result = run_directly(target, statements, keep=self.keep_rows)
         return self.judged(result, None)
 
     def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:

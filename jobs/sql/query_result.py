@@ -16,7 +16,6 @@ from psycopg2.extensions import (
     PYTIME,
     new_array_type,
     new_type,
-    register_type,
 )
 
 from headrace.jobapi import logger
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
     from sqlalchemy.orm import Session
 
-    from headrace.jobapi import Answer
+    from headrace.jobapi import Answer, Statements
 
 ROWS_KEPT = 100
 BYTES_KEPT = 1_000_000
@@ -44,6 +43,16 @@ def outcome_of(
     """Send one statement and return its `outcome`, with each value as it is in the database."""
     with execute(_values_as_written(target), sql, stream=stream, as_written=True) as cursor:
         return outcome(cursor, keep)
+
+
+def outcome_direct(
+    target: "Statements", sql: RenderedSql, *, keep: int = ROWS_KEPT, stream: bool = False
+) -> dict[str, Any]:
+    """Do the same by the driver alone."""
+    # Without parameters it leaves percent signs alone.
+    text, values = (sql.pyformat, sql.binds) if sql.binds else (sql.display, None)
+    with target.run(text, values, stream=stream, types=_TYPES) as answer:
+        return outcome(answer, keep)
 
 
 def outcome(cursor: "CursorResult[Any] | Answer", keep: int = ROWS_KEPT) -> dict[str, Any]:
@@ -121,8 +130,7 @@ def _values_as_written(target: "Session | Connection") -> "Connection":
 def _register(_connection: Any, cursor: Any, *rest: Any) -> None:
     context = rest[2]
     if context is not None and context.execution_options.get(AS_WRITTEN):
-        for one in _TYPES:
-            register_type(one, cursor)
+        cursor.string_types = _TYPES
 
 
 def _distinct(columns: list[str]) -> list[str]:
@@ -175,4 +183,5 @@ def _types() -> Iterator[Any]:
         yield new_array_type((array,), f"{name}[]", one)
 
 
-_TYPES = tuple(_types())
+# As a cursor holds what is registered with it: by the number of the type.
+_TYPES = {oid: one for one in _types() for oid in one.values}

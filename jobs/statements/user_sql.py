@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure, RefusedSql
-from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_of
+from headrace.jobs.sql.query_result import ROWS_KEPT, outcome_direct, outcome_of
 from headrace.jobs.sql.value_errors import said_of
 from headrace.jobs.tables.index_state import refuse_half_built
 from headrace.template import (
@@ -112,13 +112,27 @@ def run_statements(
         if not isinstance(target, Connection):
             refuse_outside_transaction(statement)
         reads = not isinstance(target, Connection) and only_read([statement])
-        with said_of(
-            f"statement {number} of {len(statements)}: {_begins(statement.marked[:_READ])}"
-        ):
+        with said_of(_told(number, len(statements), statement)):
             result = outcome_of(target, statement, keep=keep, stream=reads)
         if isinstance(target, Connection):
             refuse_half_built(target, statement)
     return result
+
+
+def run_directly(
+    target: "jobapi.Statements", statements: list[RenderedSql], *, keep: int = ROWS_KEPT
+) -> dict[str, Any]:
+    """Run statements in turn by the driver alone; returns and raises as `run_statements`."""
+    result: dict[str, Any] = {}
+    for number, statement in enumerate(statements, 1):
+        refuse_outside_transaction(statement)
+        with said_of(_told(number, len(statements), statement)):
+            result = outcome_direct(target, statement, keep=keep, stream=only_read([statement]))
+    return result
+
+
+def _told(number: int, count: int, statement: RenderedSql) -> str:
+    return f"statement {number} of {count}: {_begins(statement.marked[:_READ])}"
 
 
 @lru_cache(maxsize=256)

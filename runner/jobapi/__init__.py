@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
-from headrace.jobapi.attempt_sessions import Sessions
+from headrace.jobapi.attempt_sessions import Sessions, Statements
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.other_database import Answer, OtherDatabase
@@ -82,6 +82,10 @@ class Attempt:
         `headrace.ledger` there, so that it is applied once; `read_only` leaves no entry.
         """
         return self.sessions.session(connection, read_only=read_only)
+
+    def statements(self, connection: str | None = None) -> AbstractContextManager[Statements]:
+        """Return a block of that transaction whose statements go to the driver as they are."""
+        return self.sessions.statements(connection)
 
     def autocommit(
         self, connection: str | None = None, *, patient: bool = False
@@ -276,6 +280,7 @@ __all__ = [
     "Linewise",
     "OtherDatabase",
     "Permissions",
+    "Statements",
     "Strays",
     "adopting_orphans",
     "current",

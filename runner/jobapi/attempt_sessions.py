@@ -1,8 +1,9 @@
 """What an attempt asks the worker's side for: its sessions."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.jobapi.other_database import OtherDatabase
+from headrace.jobapi.other_database import Answer, OtherDatabase
 from headrace.model.connection import Kind
 
 if TYPE_CHECKING:
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
+class Statements(Protocol):
+    """Sends statements to the driver at once."""
+
+    def run(
+        self,
+        sql: str,
+        values: Mapping[str, Any] | None,
+        *,
+        stream: bool = False,
+        types: Mapping[int, Any] | None = None,
+    ) -> "AbstractContextManager[Answer]":
+        """Send one statement; see `DirectStatements`."""
+        ...
+
+
 class Sessions(Protocol):
     """Source of an attempt's sessions; `Attempt` describes each."""
 
@@ -19,6 +35,10 @@ class Sessions(Protocol):
         self, connection: str | None = None, *, read_only: bool = False
     ) -> "AbstractContextManager[Session]":
         """Return one whose work commits together with the completion."""
+        ...
+
+    def statements(self, connection: str | None = None) -> "AbstractContextManager[Statements]":
+        """Return a block in the same transaction, for statements that are sent as they are."""
         ...
 
     def autocommit(

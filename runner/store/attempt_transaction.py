@@ -19,6 +19,7 @@ from headrace.errors import StoreUnavailable, TransactionEnded
 from headrace.store.attempt_mark import NO_MARK, Mark, beginning, new_savepoint
 from headrace.store.begun_ahead import Ahead
 from headrace.store.job_connection import JobConnection
+from headrace.store.late_connection import LateConnection, Line, connection_of, raw_of
 from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
 from headrace.store.session_state import before_end, begin_number
@@ -50,13 +51,18 @@ class Held:
     `committing`: the attempt has sent its COMMIT, and nothing of the job's can run any more.
     """
 
-    opened: "Connection"
+    line: Line
     raw: JobConnection
     number: str
     server: str
     savepoint: str
     applied: bool = False
     committing: bool = False
+
+    @property
+    def opened(self) -> "Connection":
+        """The connection for sessions."""
+        return connection_of(self.line)
 
     def commit(self, then: str = "", ahead: Ahead | None = None) -> None:
         """Commit, whatever the job's code has done to the connection's wrapping.
@@ -74,13 +80,13 @@ class Held:
             if not then or self.raw.closed or self.fate() != "committed":
                 raise
             self.raw.close()
-        self.opened.close()
+        self.line.close()
 
     def roll_back(self) -> None:
         """Undo everything."""
         self._let_go()
         self.raw.end("ROLLBACK")
-        self.opened.close()
+        self.line.close()
 
     def in_order(self) -> str:
         """Return what comes before the statements that record the attempt's end."""
@@ -129,7 +135,7 @@ class Held:
 
 
 def hold(
-    opened: "Connection",
+    line: Line,
     settings: str,
     *,
     ledger_of: UUID | None = None,
@@ -141,11 +147,12 @@ def hold(
     `settings` are commands that come first; `role` is the one that the job works as; `ahead` is the
     transaction where it is open.
     """
-    opened.begin()
-    raw: Any = opened.connection.dbapi_connection
+    if not isinstance(line, LateConnection):
+        line.begin()
+    raw = raw_of(line)
     if ahead is not None:
         ahead.adopt(raw)
-        return Held(opened, raw, ahead.number, raw.server_since, ahead.savepoint)
+        return Held(line, raw, ahead.number, raw.server_since, ahead.savepoint)
     savepoint = new_savepoint()
     asked = beginning(settings, savepoint, quiet=raw.quiet)
     # Under the job's own search path: names that are the server's are written in full.
@@ -157,11 +164,11 @@ def hold(
         number, *applied = cursor.fetchone()
     # The role was taken on behind the mark: to go back there would be to give it up.
     raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
-    return Held(opened, raw, number, raw.server_since, savepoint, applied[:1] == [True])
+    return Held(line, raw, number, raw.server_since, savepoint, applied[:1] == [True])
 
 
 @contextmanager
-def reading(held: Held) -> Iterator[None]:
+def reading(held: Held) -> Iterator[Line]:
     """Let nothing be written within the block, which no SQL in it can undo.
 
     PostgreSQL takes READ ONLY back at the end of the savepoint in which it was set, and not
@@ -175,7 +182,7 @@ def reading(held: Held) -> Iterator[None]:
     mark.moved()
     mark.fresh = False
     try:
-        yield
+        yield held.line
     except BaseException:
         if not held.raw.closed:
             with held.raw.plain() as cursor:

@@ -53,6 +53,8 @@ class JobEngines:
         # The connection of the job at hand and the role that its step names, if it does.
         self.step_role: tuple[str | None, str] | None = None
         self._control: Engine | None = None
+        # Whether SQLAlchemy has been on its connection.
+        self._known = False
         self._named: dict[str, Engine] = {}
         store.on_connect = self._wrap_control
 
@@ -65,6 +67,10 @@ class JobEngines:
         if name is CONTROL:
             self._store.raw  # noqa: B018 - opens the connection, which makes the engine
             assert self._control is not None
+            if not self._known:
+                # What SQLAlchemy asks and sets on a connection holds also where it is not used.
+                self._control.connect().close()
+                self._known = True
             return self._control
         if name not in self._connections:
             known = ", ".join(sorted(self._connections)) or "none"
@@ -152,6 +158,7 @@ class JobEngines:
 
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
+        self._known = False
         self._control = create_engine(
             f"{DRIVER}://",
             creator=lambda: raw,

@@ -65,6 +65,10 @@ class LookingSessions:
         ):
             yield session
 
+    def statements(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse: a forecast runs no SQL of a user's but queries, in sessions."""
+        raise JobFailure("a forecast runs no statements")
+
     def autocommit(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse: nothing is committed."""
         raise JobFailure("a forecast commits nothing")
@@ -106,7 +110,7 @@ class LookingSessions:
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
                 with suppress(Exception):
-                    held.opened.invalidate()
+                    held.line.invalidate()
         self._read_only.end_all()
 
     def close(self) -> None:

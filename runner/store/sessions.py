@@ -1,7 +1,7 @@
 """Sessions for jobs: their work commits with the job's completion."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from uuid import UUID
 
@@ -14,15 +14,18 @@ from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import EffectApplied, Held, hold, reading
 from headrace.store.attempts import AttemptStore
 from headrace.store.begun_ahead import Ahead
+from headrace.store.direct_statements import DirectStatements, StatementBlock
 from headrace.store.error_reasons import Reasons
 from headrace.store.job_connection import Guard
 from headrace.store.job_engines import CONTROL, JobEngines
+from headrace.store.late_connection import LateConnection, Line
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
 from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
+from headrace.store.session_block import SessionBlock
 from headrace.store.session_state import IN_ORDER, execute
 
 
@@ -62,22 +65,25 @@ class JobSessions(OtherSessions):
         # Takes what the servers say beside their answers, and how serious it is.
         self.say: Said = lambda _text, _level: None
 
-    @contextmanager
     def session(
         self, connection: str | None = CONTROL, *, read_only: bool = False
-    ) -> Iterator[Session]:
-        """Open a session in the attempt's transaction on `connection`.
+    ) -> AbstractContextManager[Session]:
+        """Return a block with a session in the attempt's transaction on `connection`.
 
         Raises:
             EffectApplied: An earlier attempt has committed its effect there.
         """
-        with self._bound(connection, read_only=read_only) as bind:
-            session = Session(bind=bind, join_transaction_mode="create_savepoint")
-            try:
-                yield session
-                session.commit()
-            finally:
-                session.close()
+        return SessionBlock(partial(self._bound, connection, read_only=read_only))
+
+    def statements(
+        self, connection: str | None = CONTROL
+    ) -> AbstractContextManager[DirectStatements]:
+        """Return a block in that transaction whose statements go to the driver at once.
+
+        Raises:
+            EffectApplied: See `session`.
+        """
+        return StatementBlock(partial(self._bound, connection))
 
     @contextmanager
     def autocommit(
@@ -191,7 +197,7 @@ class JobSessions(OtherSessions):
                 held.roll_back()
             except Exception:  # noqa: BLE001 - whatever it is, the connection is done for
                 with suppress(Exception):
-                    held.opened.invalidate()
+                    held.line.invalidate()
                 if name is CONTROL:
                     self._store.drop()
         self._read_only.end_all()
@@ -225,24 +231,17 @@ class JobSessions(OtherSessions):
         elif not (self._store.lost or self._in_order):
             self._store.reset()
 
-    @contextmanager
-    def _bound(self, name: str | None, *, read_only: bool) -> Iterator[Connection]:
-        """Give the connection for a session; where a job may not write, one that only reads."""
+    def _bound(self, name: str | None, *, read_only: bool = False) -> AbstractContextManager[Line]:
+        """Return what a session works on; where a job may not write, what only reads."""
         self._use(ahead=name is CONTROL)
         if (
             name is not CONTROL
             and name not in self._held
             and (read_only or self._ledgers.why_none(name, self._engines.of(name)))
         ):
-            with self._read_only.of(name) as opened:
-                yield opened
-            return
+            return self._read_only.of(name)
         held = self._transaction(name)
-        if not read_only:
-            yield held.opened
-            return
-        with reading(held):
-            yield held.opened
+        return reading(held) if read_only else nullcontext(held.line)
 
     def _transaction(self, name: str | None) -> Held:
         if name in self._held:
@@ -261,7 +260,8 @@ class JobSessions(OtherSessions):
 
     def _begun(self, name: str | None) -> Held:
         assert self._job is not None
-        opened = self._engines.of(name).connect()
+        engine = self._engines.of(name)
+        opened = LateConnection(engine, self._store.raw) if name is CONTROL else engine.connect()
         settings = self._job_settings(name, local=True, as_role=False)
         role = self._engines.role_of(name)
         try:

@@ -1,11 +1,12 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from headrace.errors import RefusedSql, TemplateError
 from headrace.jobs.run_sql import RunSql
+from headrace.store.direct_statements import DirectStatements
 from headrace.template import render
 
 storable = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
@@ -154,15 +155,17 @@ def test_a_mistake_in_the_sql_is_told_clearly(run_job, with_, error, told):
     ],
 )
 def test_a_query_that_begins_with_with_is_streamed_where_it_only_reads(
-    run_job, execute, target, sql, streamed
+    run_job, execute, monkeypatch, sql, streamed
 ):
     execute("CREATE TABLE t (a int)")
     sent: list[bool] = []
+    run = DirectStatements.run
 
-    @event.listens_for(target, "before_cursor_execute")
-    def note(_conn, cursor, statement, *_rest):
-        if "n AS (" in statement:
-            sent.append(cursor.name is not None)
+    def noted(self, text, values, *, stream, **named):
+        sent.append(stream)
+        return run(self, text, values, stream=stream, **named)
+
+    monkeypatch.setattr(DirectStatements, "run", noted)
 
     run_job(RunSql, sql=sql)
 

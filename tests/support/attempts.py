@@ -15,6 +15,7 @@ from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobapi.folders import Folders
 from headrace.jobs.base import BaseJob
+from headrace.store.direct_statements import DirectStatements
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -44,6 +45,11 @@ class OneTransaction:
         with Session(self.opened[connection], join_transaction_mode="create_savepoint") as session:
             yield session
             session.commit()
+
+    @contextmanager
+    def statements(self, connection: str | None = None) -> Iterator[DirectStatements]:
+        with self.session(connection) as session:
+            yield DirectStatements(session.connection().connection.dbapi_connection)
 
     @contextmanager
     def autocommit(

@@ -1,6 +1,7 @@
 """Jobs that change the process they run in, and one that tells how it finds it."""
 
 import asyncio
+import ctypes
 import decimal
 import locale
 import logging
@@ -37,6 +38,11 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
+def _limit_in_c() -> None:
+    limits = (ctypes.c_ulong * 2)(64, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    assert ctypes.CDLL(None).setrlimit(resource.RLIMIT_NOFILE, limits) == 0
+
+
 def _silence_loggers() -> None:
     logging.disable(logging.CRITICAL)
     logging.getLogger("headrace.job").disabled = True
@@ -69,6 +75,7 @@ CHANGES = {
     "environment": _change_environment,
     "umask": lambda: os.umask(0o777),
     "limits": _limit,
+    "limits in C": _limit_in_c,
     "alarm": lambda: signal.alarm(1),
     "signals": _be_deaf,
     "search path": lambda: sys.path.insert(0, "/nowhere"),

@@ -156,6 +156,10 @@ class _NoSessions:
         """Refuse."""
         raise NoDatabase("a preview has no database")
 
+    def statements(self, *_given: object, **_named: object) -> NoReturn:
+        """Refuse."""
+        raise NoDatabase("a preview has no database")
+
     def autocommit(self, *_given: object, **_named: object) -> NoReturn:
         """Refuse."""
         raise NoDatabase("a preview has no database")

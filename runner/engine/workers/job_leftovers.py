@@ -8,7 +8,7 @@ what it was, and the child ends after this job. A module's own variables live as
 import decimal
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISSOCK
@@ -36,6 +36,7 @@ class ProcessState:
 
     def __init__(self) -> None:
         self._known: list[tuple[Aspect, Any]] = []
+        self._reads: list[Callable[[], Any]] = []
         self._states: list[Any] = []
         self._next_descriptor = -1
         self._descriptors: set[int] = set()
@@ -43,7 +44,8 @@ class ProcessState:
     def remember(self) -> None:
         """Take the present state for the one that each job is to find."""
         decimal.getcontext()
-        self._known = [(aspect, aspect.read()) for aspect in ASPECTS]
+        self._known = [(aspect, aspect.known()) for aspect in ASPECTS]
+        self._reads = [aspect.read for aspect in ASPECTS]
         self._states = [known for _, known in self._known]
         self._next_descriptor, self._descriptors = _next_descriptor(), _descriptors()
 
@@ -60,7 +62,7 @@ class ProcessState:
     def _is_untouched(self) -> bool:
         """Return whether all is as it was; nearly every job leaves it so."""
         try:
-            return [aspect.read() for aspect, _ in self._known] == self._states
+            return [read() for read in self._reads] == self._states
         except Exception:  # noqa: BLE001 - which of them it was is found one by one
             return False
 

@@ -1,4 +1,8 @@
-"""Lists what a job may change in its process and what can be restored: one `Aspect` for each."""
+"""Lists what a job may change in its process and what can be restored: one `Aspect` for each.
+
+They are looked at after each job: nothing is copied or made for a look, and what is dear to see is
+noted where it is changed.
+"""
 
 import _locale
 import decimal
@@ -6,7 +10,6 @@ import gc
 import locale
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -20,28 +23,40 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
+from headrace.engine.workers.resource_limits import Limits
+
 # Straight from C: the wrappers, which make enumerations of numbers, cost ten times the look.
 _in_c: Any = import_module("_signal")
 _getitimer, _getsignal, _sigmask = _in_c.getitimer, _in_c.getsignal, _in_c.pthread_sigmask
 
-_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 _SIGNALS = sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 _TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
 _HOOKS = ("stdout", "stderr", "stdin", "excepthook", "displayhook", "unraisablehook")
+_of_sys = attrgetter(*_HOOKS)
+_of_decimals = attrgetter("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "traps")
 
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """One kind of state; `put` makes it what `read` has returned, None where nothing does."""
+    """One kind of state; `put` makes it what `read` has returned, None where nothing does.
+
+    What `read` returns may be the state itself; then `keep` makes what it is compared with.
+    """
 
     name: str
     read: Callable[[], Any]
     put: Callable[[Any], object] | None = None
+    keep: Callable[[Any], Any] | None = None
+
+    def known(self) -> Any:
+        """Return the present state, to be compared with a later one."""
+        now = self.read()
+        return now if self.keep is None else self.keep(now)
 
 
 def _environ() -> dict[bytes, bytes]:
     # Undecoded: a name and a value of it are looked at, not read.
-    return dict(os.environ._data)  # type: ignore[attr-defined]  # noqa: SLF001
+    return os.environ._data  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001
 
 
 def _put_environ(known: dict[bytes, bytes]) -> None:
@@ -59,16 +74,6 @@ def _umask() -> int:
     return mask
 
 
-def _limits() -> list[tuple[int, int]]:
-    return [resource.getrlimit(limit) for limit in _LIMITS]
-
-
-def _put_limits(known: list[tuple[int, int]]) -> None:
-    for limit, pair in zip(_LIMITS, known, strict=True):
-        if resource.getrlimit(limit) != pair:
-            resource.setrlimit(limit, pair)
-
-
 def _handlers() -> list[Any]:
     return list(map(_getsignal, _SIGNALS))
 
@@ -79,8 +84,9 @@ def _put_handlers(known: list[Any]) -> None:
             signal.signal(number, handler)
 
 
-def _timers() -> list[float]:
-    return [_getitimer(timer)[0] for timer in _TIMERS[1:]]
+def _timers() -> tuple[float, float]:
+    _, virtual, prof = _TIMERS
+    return _getitimer(virtual)[0], _getitimer(prof)[0]
 
 
 def _put_timers(_known: Any) -> None:
@@ -93,13 +99,21 @@ def _alarm() -> bool:
     return bool(_getitimer(_TIMERS[0])[0] > 0)
 
 
-def _hooks() -> list[Any]:
-    return [getattr(sys, name) for name in _HOOKS]
+def _hooks() -> Any:
+    return _of_sys(sys)
 
 
-def _put_hooks(known: list[Any]) -> None:
+def _put_hooks(known: tuple[Any, ...]) -> None:
     for name, value in zip(_HOOKS, known, strict=True):
         setattr(sys, name, value)
+
+
+def _path() -> list[str]:
+    return sys.path
+
+
+def _put_path(known: list[str]) -> None:
+    sys.path[:] = known
 
 
 def _interpreter() -> tuple[Any, ...]:
@@ -124,16 +138,23 @@ def _put_interpreter(known: tuple[Any, ...]) -> None:
     threading.excepthook = known[6]
 
 
-def _decimal() -> tuple[Any, ...]:
-    now = decimal.getcontext()
-    traps = tuple(now.traps.values())
-    return (now.prec, now.rounding, now.Emin, now.Emax, now.capitals, now.clamp, traps)
+_kept_contexts: list[decimal.Context] = []
+
+
+def _decimal() -> Any:
+    return _of_decimals(decimal.getcontext())
+
+
+def _kept_decimal(_now: Any) -> Any:
+    # The traps of a copy: those of the context itself change with it, and end with their context.
+    _kept_contexts.append(decimal.getcontext().copy())
+    return _of_decimals(_kept_contexts[-1])
 
 
 def _put_decimal(known: tuple[Any, ...]) -> None:
     *settings, traps = known
     fresh = decimal.Context(*settings)
-    for name, wanted in zip(fresh.traps, traps, strict=True):
+    for name, wanted in traps.items():
         fresh.traps[name] = wanted
     decimal.setcontext(fresh)
 
@@ -241,13 +262,13 @@ def _put_locale(known: str) -> None:
     locale.setlocale(locale.LC_ALL, known)
 
 
-_state_of_loggers = _Loggers()
+_state_of_loggers, _state_of_limits = _Loggers(), Limits()
 
 ASPECTS = (
     Aspect("another folder", os.getcwd, os.chdir),
-    Aspect("environment variables", _environ, _put_environ),
+    Aspect("environment variables", _environ, _put_environ, dict),
     Aspect("a file mode mask", _umask, os.umask),
-    Aspect("resource limits", _limits, _put_limits),
+    Aspect("resource limits", _state_of_limits.read, _state_of_limits.put, _state_of_limits.learn),
     Aspect("an alarm", _alarm, lambda _known: signal.setitimer(signal.ITIMER_REAL, 0)),
     Aspect("timers", _timers, _put_timers),
     Aspect(
@@ -257,11 +278,11 @@ ASPECTS = (
     ),
     Aspect("signal handlers", _handlers, _put_handlers),
     Aspect("standard streams and hooks", _hooks, _put_hooks),
-    Aspect("a search path", sys.path.copy, lambda known: sys.path.__setitem__(slice(None), known)),
+    Aspect("a search path", _path, _put_path, list),
     Aspect("settings of the interpreter", _interpreter, _put_interpreter),
     Aspect("a locale", lambda: _locale.setlocale(locale.LC_ALL), _put_locale),
-    Aspect("a decimal context", _decimal, _put_decimal),
-    Aspect("warning filters", lambda: list(warnings.filters), _put_warnings),
+    Aspect("a decimal context", _decimal, _put_decimal, _kept_decimal),
+    Aspect("warning filters", lambda: warnings.filters, _put_warnings, list),
     Aspect("loggers", _state_of_loggers.read, _state_of_loggers.put),
     Aspect("an event loop", _loop, _put_loop),
     Aspect("a user or a priority", _users, _put_users),

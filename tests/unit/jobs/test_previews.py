@@ -21,7 +21,7 @@ class Nowhere:
     def session(self, *_given: object, **_named: object) -> Any:
         raise AssertionError("a preview asked for a session")
 
-    autocommit = aside = batch = snapshot = other = other_alone = session
+    statements = autocommit = aside = batch = snapshot = other = other_alone = session
 
     def kind_of(self, _connection: str | None) -> jobapi.Kind:
         return "postgresql"
