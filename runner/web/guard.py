@@ -25,7 +25,7 @@ from headrace.web.body_limits import check_type, checked_body, has_body
 from headrace.web.error_answers import RETRY_AFTER_S, status_of
 from headrace.web.refusal import Refusal, refuse
 from headrace.web.roles import SAFE_METHODS, Roles, Rule
-from headrace.web.signin import SIGN_IN_PATH, SIGN_OUT_PATH
+from headrace.web.signin import SIGN_IN_PATH, SIGN_OUT_PATH, sign_in_page
 from headrace.web.trail import Trail
 
 log = logging.getLogger("headrace.web")
@@ -39,6 +39,7 @@ OPEN_PATHS: Mapping[str, str] = {
     SIGN_OUT_PATH: "sign-out",
     "/static/page.css": "read",
     "/static/icon.svg": "read",
+    "/static/signin.js": "read",
 }
 FORM_PATHS = frozenset({SIGN_IN_PATH, SIGN_OUT_PATH})
 # An open path does not wait longer for PostgreSQL to know who asks.
@@ -91,8 +92,7 @@ class Guard:
         try:
             await self._pass_on(scope, receive, answer)
         except Refusal as refusal:
-            page = self._wants_page(scope) and refusal.status == 401
-            await refuse(answer, refusal, page=page)
+            await refuse(answer, refusal, _page_for(scope) if refusal.status == 401 else None)
         except HeadraceError as error:
             await refuse(answer, _unavailable(error))
         except Exception:
@@ -147,10 +147,13 @@ class Guard:
                 return None
             raise
 
-    @staticmethod
-    def _wants_page(scope: Scope) -> bool:
-        accept = Headers(scope=scope).get("accept", "")
-        return scope["method"] == "GET" and "text/html" in accept
+
+def _page_for(scope: Scope) -> bytes | None:
+    """Return the page that asks a browser for a token, None where no page is asked for."""
+    headers = Headers(scope=scope)
+    if scope["method"] != "GET" or "text/html" not in headers.get("accept", ""):
+        return None
+    return sign_in_page(again=headers.get("sec-fetch-site") == "cross-site")
 
 
 def _soon(ask: Callable[[], Caller | None]) -> Caller | None:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 
 from starlette.types import Send
 
-from headrace.web.signin import sign_in_page
-
 
 class Refusal(Exception):
     """A request that goes no further."""
@@ -19,10 +17,10 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-async def refuse(send: Send, refusal: Refusal, *, page: bool = False) -> None:
-    """Answer with the reason, or with the page that asks for a token."""
+async def refuse(send: Send, refusal: Refusal, page: bytes | None = None) -> None:
+    """Answer with the reason, or with a page."""
     answer = {"detail": refusal.detail, "code": refusal.code}
-    body = sign_in_page() if page else json.dumps(answer).encode()
+    body = page or json.dumps(answer).encode()
     headers = {
         "content-type": "text/html; charset=utf-8" if page else "application/json",
         "content-length": str(len(body)),

@@ -8,7 +8,12 @@ SIGN_OUT_PATH = "/sign-out"
 _PAGE = Path(__file__).parent / "static" / "signin.html"
 
 
-def sign_in_page(*, wrong: bool = False) -> bytes:
-    """Return the page that asks for the token; it needs no script."""
-    notice = "Wrong token." if wrong else ""
-    return _PAGE.read_bytes().replace(b"<!-- notice -->", notice.encode())
+def sign_in_page(*, wrong: bool = False, again: bool = False) -> bytes:
+    """Return the page that asks for the token; it needs no script.
+
+    `again` has it ask for its address once more, if there are scripts: see `static/signin.js`.
+    """
+    page = _PAGE.read_bytes()
+    if again:
+        page = page.replace(b"<html ", b"<html data-again ", 1)
+    return page.replace(b"<!-- notice -->", b"Wrong token." if wrong else b"")

@@ -90,3 +90,31 @@ def test_a_page_whose_token_is_revoked_asks_for_a_token(
     # By itself, at its next look.
     chromium.until("document.querySelector('#token')")
     chromium.complaints.clear()
+
+
+def test_a_link_in_a_mail_leads_to_its_view_for_who_is_signed_in(
+    guarded: tuple[Headrace, str], chromium: Chromium
+):
+    headrace, address = guarded
+    own = address.replace("127.0.0.1", "localhost")
+    sign_in(chromium, own, create_token(headrace.database, "vera", Role.VIEWER)["token"])
+    # Another site, by its name; its link is a navigation that brings no cookie of this one.
+    chromium.open(f"{address}/sign-in")
+    chromium.until("document.querySelector('#token')")
+    chromium.value(f"location.assign('{own}/#/pipelines/plain')")
+
+    chromium.until("document.querySelector('main h1')?.textContent === 'plain'")
+    chromium.complaints.clear()
+
+
+def test_who_signs_in_comes_to_the_view_that_the_link_names(
+    guarded: tuple[Headrace, str], chromium: Chromium
+):
+    _headrace, address = guarded
+    chromium.open(f"{address}/#/pipelines/plain")
+    chromium.until("document.querySelector('form').action.endsWith('#/pipelines/plain')")
+    chromium.type(ADMIN)
+    chromium.press("Enter")
+
+    chromium.until("document.querySelector('main h1')?.textContent === 'plain'")
+    chromium.complaints.clear()

@@ -114,7 +114,7 @@ def test_the_sign_in_page_and_what_it_looks_like_need_no_token(guarded: TestClie
 
     assert page.status_code == 200
     assert "<form" in page.text
-    for path in ("/static/page.css", "/static/icon.svg"):
+    for path in ("/static/page.css", "/static/icon.svg", "/static/signin.js"):
         assert guarded.get(path).status_code == 200
 
 
