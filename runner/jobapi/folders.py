@@ -161,6 +161,11 @@ def clone() -> Path | None:
     return _CODE if (_CODE / "setup.py").is_file() and (_CODE / "runner").is_dir() else None
 
 
+def own_folder() -> Path:
+    """Return the folder in which Headrace's own folders lie."""
+    return _CODE
+
+
 def folders_of_code(project: Path) -> tuple[Path, ...]:
     """Return where Python finds the code that workers run: ours, the project's, the installed."""
     return tuple(dict.fromkeys((project / "jobs", *_installed())))

@@ -57,9 +57,8 @@ def write_the_rest(client: TestClient) -> None:
     client.portal.call(app.state.trail.write_rest)
 
 
-def sign_in(client: TestClient, token: str) -> httpx.Response:
-    answer: httpx.Response = client.post("/sign-in", data={"token": token}, follow_redirects=False)
-    return answer
+def sign_in(client: TestClient, token: str) -> Any:
+    return client.post("/sign-in", data={"token": token}, follow_redirects=False)
 
 
 # -- the walk -------------------------------------------------------------------------
@@ -237,7 +236,7 @@ def test_a_token_is_stored_as_a_hash_and_shows_when_it_was_used(
 
 @pytest.mark.parametrize("sent", ["hrt_" + "A" * 43, "hrt_short", "hrt_" + "\u00e9" * 43])
 def test_a_token_that_nobody_made_is_refused(client: TestClient, sent: str):
-    asked = {"Authorization": f"Bearer {sent}".encode("latin-1")}
+    asked: Any = {"Authorization": f"Bearer {sent}".encode("latin-1")}
 
     assert client.get("/jobs", headers=asked).status_code == 401
 

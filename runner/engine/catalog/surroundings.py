@@ -16,7 +16,7 @@ from headrace.declarations.calendar_files import stamp
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.result_cache import digest
-from headrace.jobapi.folders import CODE, folders_of_code
+from headrace.jobapi.folders import folders_of_code, own_folder
 from headrace.model.version import __version__
 
 # What says how work is done, and nothing about what a file may say. `up` and its children differ
@@ -65,7 +65,7 @@ def foreign_modules(settings: Settings, registry: Registry) -> bool:
 
 def _stamps() -> Iterator[tuple[str, Any]]:
     for folder in _OWN_FOLDERS:
-        yield from _stamps_below(str(CODE / folder))
+        yield from _stamps_below(str(own_folder() / folder))
     # Who installs, updates or removes a library makes and removes a folder in these.
     places = [path for path in sys.path if _is_of_libraries(path)]
     zones = [os.path.join(place, name) for place in zoneinfo.TZPATH for name in ("", "+VERSION")]  # noqa: PTH118
