@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import signal
 import socket
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 
 from tests.support.cli import Headrace
 from tests.support.ports import free_port
+from tests.support.processes import wait_until
+from tests.support.servers import connect
 
 HOURLY = """\
 name: hourly
@@ -153,3 +157,33 @@ def test_two_web_services_obey_the_tokens_of_the_command_line(headrace: Headrace
         assert token not in shown
     refused = [row for row in trail(headrace) if row["outcome"] == "refused"]
     assert {(row["actor"], row["status"]) for row in refused} == {("viewer", 403), ("unknown", 401)}
+
+
+def test_a_web_service_killed_in_the_middle_of_a_change_leaves_its_row(
+    headrace: Headrace, database: str
+):
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/pipelines/hourly/pause"
+    own = Headrace(headrace.folder, {**headrace.environ, "HEADRACE_PORT": str(port)})
+    token = headrace("token", "create", "olga", "--role", "operator").out.strip()
+    with own.started("web") as web, closing(connect(database)) as held, held.cursor() as cursor:
+        web.wait_for("serving on")
+        cursor.execute("BEGIN; LOCK TABLE headrace.schedule IN ACCESS EXCLUSIVE MODE")
+        asked = threading.Thread(target=_ask, args=(address, token))
+        asked.start()
+
+        def begun() -> bool:
+            cursor.execute("SELECT 1 FROM headrace.audit WHERE action = 'pause'")
+            return bool(cursor.fetchall())
+
+        wait_until(begun, limit_s=30)
+        web.stop(signal.SIGKILL)
+        asked.join(30)
+
+    row = trail(headrace)[0]
+    assert (row["actor"], row["outcome"], row["status"]) == ("olga", "begun", None)
+
+
+def _ask(address: str, token: str) -> None:
+    with suppress(httpx.TransportError):
+        httpx.post(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
