@@ -397,18 +397,17 @@ def test_a_stream_of_events_ends_with_the_session_that_opened_it(
         assert row["status"] == "running"
 
 
-@pytest.mark.parametrize(
-    "foreign",
-    [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}],
-)
-def test_a_page_of_another_origin_can_use_no_session(
-    client: TestClient, headrace: Headrace, foreign: dict[str, str]
-):
+def test_a_page_of_another_origin_can_use_no_session(client: TestClient, headrace: Headrace):
     sign_in(client, ADMIN)
 
-    for path in ("/create-jobs/", "/pipelines/plain/runs", "/sign-out", "/sign-in"):
-        answer = client.post(path, headers=foreign)
-        assert (answer.status_code, answer.json()["code"]) == (403, "origin-not-allowed")
+    for foreign in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        for path in ("/create-jobs/", "/pipelines/plain/runs", "/sign-out", "/sign-in"):
+            answer = client.post(path, headers=foreign)
+            assert (answer.status_code, answer.json()["code"]) == (403, "origin-not-allowed")
 
     assert client.get("/jobs").json()["items"] == []
     actors = {(row["actor"], row["via"]) for row in trail(headrace, outcome="refused")}
