@@ -237,3 +237,26 @@ def test_a_running_step_shows_how_far_it_has_got_at_three_widths(
             " document.documentElement.scrollWidth <= innerWidth] })()"
         )
         assert shown == [True, True, True], width
+
+
+def test_a_run_shows_who_was_told_of_it_and_what_was_late(headrace: Headrace, look: Look):
+    declare(headrace, "name: told\nsteps: [{id: one, job: Fibonacci, with: {n: 1}}]\n")
+    run = headrace.start_run("told", {})
+    headrace.interventions.cancel_run(str(run["id"]))
+    with headrace.database.transaction() as tx:
+        tx.connection.exec_driver_sql(
+            'UPDATE headrace.run SET late = \'{"": {"rule": "deadline", "since":'
+            ' "2026-01-01T00:00:00Z"}}\''
+        )
+        tx.connection.exec_driver_sql(
+            "INSERT INTO headrace.notification (kind, receiver, pipeline, run_id, content, status,"
+            " tries, error) SELECT 'late', 'pager', pipeline, id, '{}', 'given_up', 9, 'away <b>'"
+            " FROM headrace.run"
+        )
+
+    page = look(f"/#/runs/{run['id']}")
+
+    assert "the run: deadline passed" in page
+    assert ">Notifications<" in page
+    for cell in ("late", "pager", "given up", "9", "away &lt;b&gt;"):
+        assert f">{cell}<" in page

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,15 +13,18 @@ from typing import Any
 
 import pytest
 
+from headrace.store import embedded
 from headrace.store.embedded import Servers
+from headrace.store.migrations import upgrade
 from tests.support.cluster import Cluster, cluster_on
+from tests.support.crashed_postgres import end_postgres
 from tests.support.http import Answered, Asked, HttpServer, http_server
 from tests.support.mail import MailServer, mail_server
 from tests.support.ports import free_port
 from tests.support.processes import Process, wait_until
 
 # `make test` waits this long for receivers that are away; a longer absence by the variable.
-AWAY_S = float(os.environ.get("HEADRACE_TEST_AWAY_S", "2"))
+AWAY_S = float(os.environ.get("HEADRACE_TEST_AWAY_S", "1"))
 JOB = "tests.support.jobs_effects.EffectJob"
 BAD = "tests.support.jobs_effects.FailOnceEffectJob"
 BOTH = "{on: [failure, recovery, late, success], to: [pager, post]}"
@@ -165,6 +169,40 @@ def test_a_daemon_that_is_killed_between_send_and_record_sends_the_same_id_again
     assert first == second
 
 
+def test_an_outage_of_postgres_after_the_send_does_not_have_it_sent_again(
+    own_servers: Servers, own_home: Path, tmp_path: Path, receivers: Receivers
+) -> None:
+    upgrade(own_servers.database_url)
+    answering, crashed = threading.Event(), threading.Event()
+
+    def slowly(_asked: Asked) -> Answered:
+        answering.set()
+        crashed.wait(60)
+        return Answered()
+
+    env = {"HEADRACE_LEASE_S": "4", "HEADRACE_NOTIFICATION_CLAIM_S": "1"}
+    with (
+        cluster_on(own_servers, tmp_path, config=receivers.config(), env=env) as cluster,
+        receivers.there() as (hooks, _mails),
+    ):
+        hooks.routes["/t0ken"] = slowly
+        steps = f"steps: [{{id: load, job: {JOB}}}]\n"
+        declare(cluster, "p", f"notify: {{on: [success], to: [pager]}}\n{steps}")
+        cluster.daemon()
+        cluster.worker()
+        start(cluster, "p")
+        wait_until(answering.is_set, what="the send")
+        end_postgres(own_home)
+        # Whoever does not know of the send might take it as soon as PostgreSQL is back.
+        crashed.set()
+        embedded.start(own_home)
+        cluster.reconnect()
+        wait_until_sent(cluster, 1)
+        cluster.check()
+
+    assert len(receivers.hooks) == 1
+
+
 def test_two_daemons_send_nothing_twice_while_the_lead_changes(
     cluster: Cluster, receivers: Receivers
 ) -> None:
@@ -237,7 +275,7 @@ def test_what_is_late_is_told_while_it_is_and_not_afterwards(
 def test_a_receiver_that_stays_away_is_given_up_and_told(
     database: str, redis_url: str, tmp_path: Path, receivers: Receivers
 ) -> None:
-    config = receivers.config(give_up_after="1s")
+    config = receivers.config(give_up_after="0.3s")
     with cluster_on(Servers(database, redis_url), tmp_path, config=config) as cluster:
         steps = f"steps: [{{id: load, job: {JOB}}}]\n"
         declare(cluster, "p", f"notify: {{on: [success], to: [pager]}}\n{steps}")

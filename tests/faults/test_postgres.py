@@ -1,8 +1,6 @@
 """PostgreSQL stopped at once, as in a crash, and started again, at every stage of a job."""
 
-import os
 import random
-import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from headrace.store.attempts import AttemptStore
 from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
 from tests.support.cluster import Cluster, effect_job
+from tests.support.crashed_postgres import crash_postgres, end_postgres
 from tests.support.processes import wait_until
 
 SEED = 20261125
@@ -22,20 +21,6 @@ SEED = 20261125
 
 def effects_above(cluster: Cluster, count: int) -> bool:
     return int(cluster.sql("SELECT count(*) AS n FROM public.effect")[0]["n"]) > count
-
-
-def end_postgres(home: Path) -> None:
-    """An immediate shutdown: no checkpoint, no goodbye."""
-    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, signal.SIGQUIT)
-    wait_until(lambda: embedded.find(home) is None, what="PostgreSQL's end")
-
-
-def crash_postgres(cluster: Cluster, home: Path) -> None:
-    """An immediate shutdown, then a new start with its recovery."""
-    end_postgres(home)
-    embedded.start(home)
-    cluster.reconnect()
 
 
 @pytest.mark.parametrize(

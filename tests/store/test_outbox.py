@@ -94,6 +94,17 @@ def test_a_failed_run_is_told_with_step_attempt_and_error(outbox: Outbox) -> Non
     assert step == {"step": "load", "attempt": 2, "of": 4, "error": "KeyError: 'x'"}
 
 
+def test_a_limit_of_retries_that_is_written_as_a_decimal_ends_a_run_like_another(
+    outbox: Outbox,
+) -> None:
+    run_id = outbox.start()
+    outbox.add_job(run_id, "load", "failed", "bad")
+    outbox.rows.sql("""UPDATE headrace.job SET retry = '{"limit": 3.0}'""")
+    outbox.rows.database.rows("finish_run", ids=[run_id])
+
+    assert outbox.kinds() == ["failure"]
+
+
 def test_each_failed_run_is_told_and_the_first_completed_one_is_the_only_recovery(
     outbox: Outbox,
 ) -> None:

@@ -28,6 +28,7 @@ _CLAIM_S = "60"
 _CLAIM_VARIABLE = "HEADRACE_NOTIFICATION_CLAIM_S"
 _LONGEST_DELAY_S = 900.0
 _MOST_ERROR = 1000
+_PAUSE_S = 0.5
 # Sends under way at once, each to another receiver.
 _MOST_SENDS = 16
 
@@ -97,29 +98,53 @@ class Outbox:
 
     def _send(self, row: Row, claimed_at: float) -> bool:
         """Return whether the receiver was reached."""
-        receiver = self._settings.receivers.get(row["receiver"])
         # Paused since, perhaps: another daemon may have it.
         if time.monotonic() - claimed_at > max(self._claim_s - SEND_S, self._claim_s / 2):
             return False
         try:
-            if receiver is None:
-                raise NotSent(
-                    f'there is no receiver "{row["receiver"]}" in config.yaml any more'
-                    " (notifications.receivers)"
-                )
-            told = send(message_of(row, self._public_url), receiver, self._settings)
+            told = self._reach(row)
         except NotSent as error:
             self._note_failure(row, error)
             return False
         crash_point("notification-sent")
-        self._end(row, "sent", told)
+        self._record(row, told)
         if told:
             log.warning("the notification %s to %s was %s", row["id"], row["receiver"], told)
-        if row["receiver"] in self._away:
+        if row["tries"] > 1 or row["receiver"] in self._away:
+            # Also after a change of daemons: the one before may have seen it away.
             self._away.discard(row["receiver"])
             log.info("%s can be notified again", row["receiver"])
             self._database.rows("hurry_notifications", receiver=row["receiver"])
         return True
+
+    def _reach(self, row: Row) -> str | None:
+        """Send, as `send` does; what nobody has thought of is a failure like others."""
+        receiver = self._settings.receivers.get(row["receiver"])
+        if receiver is None:
+            raise NotSent(
+                f'there is no receiver "{row["receiver"]}" in config.yaml any more'
+                " (notifications.receivers)"
+            )
+        try:
+            return send(message_of(row, self._public_url), receiver, self._settings)
+        except NotSent:
+            raise
+        except Exception as error:
+            log.exception("the notification %s was not sent", row["id"])
+            raise NotSent(f"{type(error).__name__}: {error}", is_outage=False) from None
+
+    def _record(self, row: Row, told: str | None) -> None:
+        """Record that a receiver was reached, as soon as PostgreSQL answers.
+
+        Until then the receiver stays busy: nothing is sent again because of an outage.
+        """
+        while True:
+            try:
+                self._end(row, "sent", told)
+                return
+            except StoreUnavailable as error:
+                log.debug("%s; the end of the notification %s is recorded later", error, row["id"])
+                time.sleep(_PAUSE_S)
 
     def _note_failure(self, row: Row, error: NotSent) -> None:
         why = redacted(str(error))[:_MOST_ERROR]

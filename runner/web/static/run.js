@@ -100,7 +100,7 @@ export function runView(id, paint) {
         ...(run.parent ? [["Started by", el("a", { id: "parent", href: `#/runs/${run.parent.run_id}` }, `${run.parent.step} of ${run.parent.pipeline}`)]] : []),
         ...run.upstream.map((one) => ["After", el("a", { id: `after-${one.id}`, href: `#/runs/${one.id}` }, one.pipeline)]),
         ["Started", ago(run.started_at)],
-        ["Took", took(run.started_at, run.finished_at)], ...params(), ["Steps", progress(run.counts)], ["Id", el("code", {}, run.id)]]),
+        ["Took", took(run.started_at, run.finished_at)], ...lateness(run), ...params(), ["Steps", progress(run.counts)], ["Id", el("code", {}, run.id)]]),
       el("div", { class: "actions" }, items.buttons(boxes)),
       graph(items.fold(boxes)),
       table("Steps", ["Step", "Job", "Status", "Queue", "Attempt", "Took", "When", "Outcome"], run.jobs.map((job) => [
@@ -109,6 +109,7 @@ export function runView(id, paint) {
         status(job.status), job.queue, job.attempt || "", took(...span(job)), when(run, job), outcome(job),
       ]), "The run has no steps."),
       run.next && el("p", { class: "hint" }, `The first ${run.jobs.length} of ${total(run.counts)} jobs. `, action("more", "Show more", more)),
+      ...notifications(run),
     ];
   }
 
@@ -122,6 +123,17 @@ export function runView(id, paint) {
       return nodes();
     },
   };
+}
+
+const lateness = (run) => Object.entries(run.late ?? {}).map(([step, late]) =>
+  ["Late", [`${step || "the run"}: ${late.rule} passed `, ago(late.since)]]);
+
+// Who was told of it; nothing where nobody was to be.
+function notifications(run) {
+  if (!run.notifications?.length) return [];
+  return [el("h2", {}, "Notifications"), table("Notifications", ["Kind", "Receiver", "Status", "Tries", "When", "Error"],
+    run.notifications.map((one) => [one.step ? `${one.kind} (${one.step})` : one.kind, one.receiver, one.status.replace("_", " "),
+      one.tries, ago(one.ended_at ?? one.created_at), one.error && el("span", { class: "outcome error-line" }, one.error)]), "")];
 }
 
 // From when to when a job was at work. One that runs a pipeline was so while its run was.

@@ -77,7 +77,7 @@ BEGIN
                        FILTER (WHERE failed.place <= 5), '[]'))
           INTO content
           FROM (SELECT step, attempt, error,
-                       attempt + greatest(coalesce((retry ->> 'limit')::integer, 0) - retry_count, 0)
+                       attempt + greatest(coalesce((retry ->> 'limit')::numeric::integer, 0) - retry_count, 0)
                            AS most,
                        row_number() OVER (ORDER BY finished_at, id) AS place
                   FROM headrace.job
