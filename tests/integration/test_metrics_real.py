@@ -170,6 +170,17 @@ def test_a_cancelled_run_is_counted(up: Up) -> None:
     grown(up, before, "jobs_finished_total", 1, pipeline="long", status="cancelled")
 
 
+def test_a_job_that_works_for_long_in_the_control_database_holds_up_no_counting(up: Up) -> None:
+    run = up.start("long")
+    up.wait_started(run, "only")
+    before = samples(up)
+    up.run("fine")
+    grown(up, before, "runs_finished_total", 1, pipeline="fine", status="completed")
+    assert up.status(run) == "running"
+    up.http.ask(f"/runs/{run}/cancel", {})
+    up.wait(run)
+
+
 def test_a_crash_and_the_recovery_from_it_are_counted(up: Up) -> None:
     before = samples(up)
     run = up.run("dies")

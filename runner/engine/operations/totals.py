@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from headrace.engine.gating.ended_totals import count_ended, lock_totals
 from headrace.errors import StoreUnavailable
+from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, Transaction
 
 log = logging.getLogger("headrace.daemon")
@@ -129,6 +130,7 @@ def count(database: Database, until: datetime) -> None:
         else:
             return
         tx.rows("move_totals_mark", until=until)
+        crash_point("totals-uncommitted")
 
 
 def count_all(database: Database) -> None:

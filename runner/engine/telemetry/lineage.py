@@ -7,12 +7,13 @@ from headrace.declarations.lint.tables_of_sql import SqlUse, uses_of_sql
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.telemetry.ended_runs import EndedJob, EndedRun
 from headrace.errors import TelemetryRefused
+from headrace.model.version import __version__
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
 
 _TIMEOUT_S = 10.0
-_PRODUCER = "https://github.com/headrace/headrace"
+_PRODUCER = f"urn:headrace:{__version__}"
 _STATES = {"completed": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT", "skipped": "ABORT"}
 _CONNECTIONS = ("connection", "source_connection", "target_connection")
 
@@ -154,4 +155,4 @@ def _error(row: Mapping[str, Any]) -> dict[str, Any]:
 
     if row["status"] != "failed" or not row["error"]:
         return {}
-    return {"errorMessage": error_message_run.ErrorMessageRunFacet(row["error"], "SQL")}
+    return {"errorMessage": error_message_run.ErrorMessageRunFacet(row["error"], "Python")}

@@ -30,10 +30,12 @@ SELECT statement_timestamp() AS now,
                 AND l.mode = 'RowExclusiveLock') AS writers
 
 -- name: lock_totals
--- Held to the end of the transaction: one process counts at a time.
+-- Held to the end of the transaction: one process counts at a time. The server ends the transaction of
+-- a process that was stopped in it, so that it holds up nobody for long.
 UPDATE headrace.total_mark
    SET number = number + 1
-RETURNING until, number, until > clock_timestamp() AS ahead
+RETURNING until, number, until > clock_timestamp() AS ahead,
+          set_config('idle_in_transaction_session_timeout', '5s', true) AS patience
 
 -- name: move_totals_mark
 UPDATE headrace.total_mark SET until = :until::timestamptz
