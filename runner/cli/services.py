@@ -149,6 +149,7 @@ def patience_of(settings: "Settings") -> float:
 
 def _import_parts(headrace: "Headrace") -> None:
     """Import what the parts need before the first fork, so that they share the memory."""
+    from headrace.declarations import one_file as _rules  # noqa: F401
     from headrace.engine import daemon as _daemon  # noqa: F401
     from headrace.engine.workers import main as _main  # noqa: F401
     from headrace.queue.private_rq import worker_class

@@ -32,6 +32,7 @@ def test_a_validate_of_files_that_were_seen_loads_no_library(tmp_path: Path):
 
     assert heavy(again) <= {"simplejson"}
     assert not any(name.startswith("headrace.jobs") for name in again)
+    assert heavy(loaded(tmp_path, {}, "plan", "plain")) <= {"jinja2", "simplejson", "psycopg2"}
 
 
 def test_a_changed_job_class_or_module_beside_it_counts_at_once(tmp_path: Path):

@@ -37,8 +37,8 @@ class CheckedFiles:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
-        self._cache = ResultCache(settings.home)
         self._surroundings = surroundings(settings, registry)
+        self._cache = ResultCache(settings.home, self._surroundings)
         self._keys: dict[str, str] = {}
         # With so many modules loaded: whether one of them is of nobody's files that are known.
         self._foreign: tuple[int, bool] | None = None

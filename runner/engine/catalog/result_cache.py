@@ -2,8 +2,8 @@
 
 A line holds one result behind a digest of itself; what does not fit its digest is passed over, so
 that a torn write costs a result and nothing else. Lines are appended, and the file is written
-anew once most of it is out of use. Nothing here is needed: where the file cannot be
-used, everything is read again.
+anew once most of it is out of use: of other groups, or of files that were edited since. Nothing
+here is needed: where the file cannot be used, everything is read again.
 """
 
 import hashlib
@@ -19,11 +19,14 @@ from headrace.engine.catalog.result_form import NoForm, as_text, from_text
 FOLDER = "cache"
 _FILE = "checked.lines"
 _DIGEST = 32
-# Two digests in hexadecimal, a blank behind each.
-_HEAD = 2 * (_DIGEST + 1)
+_GROUP = 8
+# A line's digest and its key in hexadecimal, a blank behind each.
+_KEY = slice(_DIGEST + 1, 2 * _DIGEST + _GROUP + 1)
+_HEAD = _KEY.stop + 1
 # So many lines out of use are kept: other folders and other commands may want them.
-_SPARE = 20_000
-_MOST_BYTES = 1 << 30
+_SPARE_OF_GROUP = 20_000
+_SPARE_OF_OTHERS = 500
+_MOST_BYTES = 1 << 28
 
 
 def digest(*parts: str | bytes) -> str:
@@ -37,12 +40,16 @@ def digest(*parts: str | bytes) -> str:
 
 
 class ResultCache:
-    """Results of this and earlier processes. What is put in counts for others after `save`."""
+    """Results of this and earlier processes. What is put in counts for others after `save`.
 
-    def __init__(self, home: Path) -> None:
+    `group` is a digest of what all its results depend on.
+    """
+
+    def __init__(self, home: Path, group: str) -> None:
         self._home = home
+        self._group = group[:_GROUP]
         self._lines: Mapping[str, str] | None = None
-        self._size = 0
+        self._is_too_large = False
         self._used: set[str] = set()
         self._new: dict[str, str] = {}
 
@@ -50,6 +57,7 @@ class ResultCache:
         """Return what is kept under a digest, None where there is nothing."""
         if self._lines is None:
             self._lines = self._read()
+        key = self._group + key
         line = self._lines.get(key)
         if line is None or not _is_whole(line):
             return None
@@ -63,7 +71,7 @@ class ResultCache:
     def put(self, key: str, value: Any) -> None:
         """Keep a value; one that cannot be kept with all its types is left out."""
         with suppress(NoForm):
-            self._new[key] = _line(key, as_text(value))
+            self._new[key] = _line(self._group + key, as_text(value))
 
     def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""
@@ -73,18 +81,30 @@ class ResultCache:
             folder = self._own_folder(make_home=make_home)
             if folder is None:
                 return
-            kept = self._lines or {}
-            if len(kept) - len(self._used) > _SPARE + len(self._used):
-                self._replace(folder, [*(kept[key] for key in self._used), *self._new.values()])
-            else:
+            lines = self._worth_keeping()
+            if lines is None:
                 self._append(folder, list(self._new.values()))
+            else:
+                self._replace(folder, [*lines, *self._new.values()])
             self._new.clear()
+
+    def _worth_keeping(self) -> list[str] | None:
+        """Return the lines to keep where too many are out of use, None where they may stay."""
+        if self._is_too_large:
+            return []
+        kept = self._lines or {}
+        own = {key: line for key, line in kept.items() if key.startswith(self._group)}
+        if len(own) - len(self._used) > _SPARE_OF_GROUP + len(self._used):
+            own = {key: kept[key] for key in self._used}
+        elif len(kept) - len(own) <= _SPARE_OF_OTHERS + len(own):
+            return None
+        return list(own.values())
 
     def _append(self, folder: Path, lines: list[str]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(folder / _FILE, flags, 0o600)
         with os.fdopen(descriptor, "ab", buffering=0) as file:
-            if _is_ours_alone(os.fstat(descriptor)) and os.fstat(descriptor).st_size < _MOST_BYTES:
+            if _is_ours_alone(os.fstat(descriptor)):
                 # A line break first: another one's line may have been torn.
                 file.write(("\n" + "\n".join(lines) + "\n").encode())
 
@@ -110,11 +130,12 @@ class ResultCache:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode) or not _is_ours_alone(status):
                     return {}
-                content = file.read(_MOST_BYTES)
+                self._is_too_large = status.st_size > _MOST_BYTES
+                content = b"" if self._is_too_large else file.read()
         except OSError:
             return {}
         lines = content.decode("utf-8", "replace").split("\n")
-        return {line[_DIGEST + 1 : _HEAD - 1]: line for line in lines if len(line) > _HEAD}
+        return {line[_KEY]: line for line in lines if len(line) > _HEAD}
 
     def _own_folder(self, *, make_home: bool) -> Path | None:
         """Return the folder, made where there is none; None where it is not ours alone."""
@@ -138,4 +159,4 @@ def _line(key: str, text: str) -> str:
 
 def _is_whole(line: str) -> bool:
     """Return whether a line is as it was written."""
-    return line == _line(line[_DIGEST + 1 : _HEAD - 1], line[_HEAD:])
+    return line == _line(line[_KEY], line[_HEAD:])

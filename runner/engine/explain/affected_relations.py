@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from headrace.declarations.config import Settings
 from headrace.engine.catalog.job_registry import Registry
-from headrace.engine.explain.explain import Explaining
 from headrace.engine.explain.sql_preview import PreviewedJob
-from headrace.store.explain import Fault
 from headrace.template import Preview
+
+if TYPE_CHECKING:
+    from headrace.engine.explain.explain import Explaining
 
 _UNKNOWN = "what its database knows of, which does not answer now"
 
@@ -23,16 +25,32 @@ def with_touched(
 
     Only for those a database is asked, read-only. One that does not answer is no error.
     """
-    explaining = Explaining(settings, registry, control_url)
+    explaining: Explaining | None = None
     try:
         for one in previews:
+            if all(statement.touches is None for statement in one.statements):
+                yield one
+                continue
+            explaining = explaining or _explaining(settings, registry, control_url)
             statements = tuple(_noted(statement, explaining) for statement in one.statements)
             yield replace(one, statements=statements)
     finally:
-        explaining.close()
+        if explaining is not None:
+            explaining.close()
 
 
-def _noted(one: Preview, explaining: Explaining) -> Preview:
+def _explaining(
+    settings: Settings, registry: Registry, control_url: Callable[[], str]
+) -> "Explaining":
+    # Imported here: most plans ask no database and need no driver.
+    from headrace.engine.explain.explain import Explaining
+
+    return Explaining(settings, registry, control_url)
+
+
+def _noted(one: Preview, explaining: "Explaining") -> Preview:
+    from headrace.store.explain import Fault
+
     if one.touches is None:
         return one
     explainer = explaining.explainer(one.connection)

@@ -15,7 +15,6 @@ from headrace.declarations.load import load_folder
 from headrace.engine.catalog import surroundings
 from headrace.engine.catalog.checked_files import CheckedFiles
 from headrace.engine.catalog.job_registry import registry_of
-from headrace.engine.catalog.result_cache import ResultCache
 from headrace.engine.catalog.result_form import as_text, from_text
 from headrace.engine.explain import dry_run
 from headrace.engine.explain.static_findings import Findings, findings_of
@@ -38,7 +37,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.settings = Settings(folder, folder / "home", folder / "pipelines")
-        self.settings.pipelines.mkdir()
+        self.settings.pipelines.mkdir(exist_ok=True)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -264,27 +263,10 @@ def test_a_pipeline_that_runs_another_is_tried_with_it_each_time(project: Projec
     assert work.done() == ([], ["outer"])
 
 
-def test_the_lines_out_of_use_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("headrace.engine.catalog.result_cache._SPARE", 10)
-    for number in range(20):
-        cache = ResultCache(tmp_path)
-        for n in range(10):
-            cache.get(f"{number * 10 + n:032}")
-            cache.put(f"{number * 10 + n:032}", n)
-        cache.save(make_home=True)
-
-    lines = (tmp_path / "cache" / "checked.lines").read_text().split("\n")
-
-    assert len([line for line in lines if line]) < 50
-    assert ResultCache(tmp_path).get(f"{199:032}") == 9
-
-
 def test_examples_come_back_as_they_were_read(tmp_path: Path):
     for folder in ("pipelines", "tests/conformance/valid"):
         shutil.copytree(ROOT / folder, tmp_path / "pipelines", dirs_exist_ok=True)
-    project = Project.__new__(Project)
-    project.folder = tmp_path
-    project.settings = Settings(tmp_path, tmp_path / "home", tmp_path / "pipelines")
+    project = Project(tmp_path)
     pipelines, found = project.look()
 
     again, found_again = project.look()
