@@ -47,6 +47,8 @@ class JobConnection(ServerSession):
     quiet = False
     # Whether it has the statements of `session_state` prepared.
     prepared = False
+    # Whether the session was put in order after the last attempt.
+    in_order = False
     # Whether the transaction that is open was begun ahead, and nothing was done in it yet.
     ahead = False
 
