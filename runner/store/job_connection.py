@@ -214,6 +214,8 @@ class _Guarded:
         if not isinstance(written, str) or written.lstrip().startswith("%"):
             written = sent.decode()
         if guard.check(written, copy=copy):
+            # DEALLOCATE ALL is one of these.
+            raw.prepared = False
             raw.on_mark()
         if b";" not in sent:
             yield sent
