@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg2
 from psycopg2 import errors
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from headrace.errors import StoreUnavailable, TransactionEnded
 from headrace.store.attempt_mark import NO_MARK, Mark, beginning, new_savepoint
@@ -22,7 +23,7 @@ from headrace.store.job_connection import JobConnection
 from headrace.store.late_connection import LateConnection, Line, connection_of, raw_of
 from headrace.store.outages import unavailable_message
 from headrace.store.session_settings import OWN_SEARCH_PATH
-from headrace.store.session_state import before_end, begin_number
+from headrace.store.session_state import before_end, begin_number, reset
 from headrace.store.statements import STATEMENTS
 
 if TYPE_CHECKING:
@@ -124,14 +125,50 @@ class Held:
             TransactionEnded: It is another one.
             psycopg2.IntegrityError: The job has been entered.
         """
+        self._send(self._signing(job_id, attempt))
+
+    def sign_and_commit(self, job_id: UUID, attempt: int) -> None:
+        """Do both in one message, and put the session in order with it, on a quiet connection.
+
+        Where the last of these fails, what is committed stays so, and the session is ended.
+
+        Raises:
+            TransactionEnded: It is another one.
+            EffectApplied: Another attempt has committed its effect there first.
+        """
+        commands = self._signing(job_id, attempt)
+        then = reset(prepared=self.raw.prepared) + self.raw.settings_sql
+        self.committing = True
+        self._let_go()
+        try:
+            self._send(f"{commands}; COMMIT; {then}")
+        except psycopg2.Error as error:
+            if isinstance(error, errors.UniqueViolation) and _is_of_ledger(error):
+                # A paused attempt that was given up has woken and come first. The job is still
+                # ours to complete: its effect is there, once.
+                raise EffectApplied from None
+            undone = self.raw.get_transaction_status() == TRANSACTION_STATUS_INERROR
+            if undone or self.raw.closed or self.fate() != "committed":
+                raise
+            self.raw.close()
+        self.raw.in_order = True
+        self.line.close()
+
+    def _signing(self, job_id: UUID, attempt: int) -> str:
         values = {"id": str(job_id), "attempt": attempt, "xact": self.number}
         with self.raw.plain() as cursor:
-            try:
-                cursor.execute(self.in_order() + STATEMENTS["sign_ledger"].pyformat, values)
-            except NO_MARK as error:
-                raise TransactionEnded from error
-            if cursor.rowcount != 1:
-                raise TransactionEnded
+            signing: bytes = cursor.mogrify(STATEMENTS["sign_ledger"].pyformat, values)
+        return self.in_order() + signing.decode()
+
+    def _send(self, commands: str) -> None:
+        try:
+            with self.raw.plain() as cursor:
+                cursor.execute(commands)
+        except (*NO_MARK, errors.NotNullViolation) as error:
+            if isinstance(error, errors.NotNullViolation) and not _is_of_ledger(error):
+                raise
+            self.committing = False
+            raise TransactionEnded from error
 
 
 def hold(
@@ -163,8 +200,12 @@ def hold(
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
         number, *applied = cursor.fetchone()
     # The role was taken on behind the mark: to go back there would be to give it up.
-    raw.held, raw.mark = True, Mark(savepoint, fresh=role is None)
+    raw.held, raw.mark, raw.in_order = True, Mark(savepoint, fresh=role is None), False
     return Held(line, raw, number, raw.server_since, savepoint, applied[:1] == [True])
+
+
+def _is_of_ledger(error: psycopg2.Error) -> bool:
+    return (error.diag.schema_name, error.diag.table_name) == ("headrace", "ledger")
 
 
 @contextmanager

@@ -38,7 +38,8 @@ _PREPARED = (
 CAN = int(LATEST)
 _LOG = f"{STATEMENTS['add_log_lines'].execute}; "
 # Where no line was left out none is deleted: see `hold_log`.
-_LOG_WITH_GAP = f"{STATEMENTS['hold_log'].pyformat}; {_LOG}"
+_GAP = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['forget_left_out'].pyformat}; "
+_LOG_WITH_GAP = _GAP + _LOG
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the

@@ -47,6 +47,8 @@ class JobConnection(ServerSession):
     quiet = False
     # Whether it has the statements of `session_state` prepared.
     prepared = False
+    # Whether the session was put in order after the last attempt.
+    in_order = False
     # Whether the transaction that is open was begun ahead, and nothing was done in it yet.
     ahead = False
 
@@ -212,6 +214,8 @@ class _Guarded:
         if not isinstance(written, str) or written.lstrip().startswith("%"):
             written = sent.decode()
         if guard.check(written, copy=copy):
+            # DEALLOCATE ALL is one of these.
+            raw.prepared = False
             raw.on_mark()
         if b";" not in sent:
             yield sent

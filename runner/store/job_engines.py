@@ -21,7 +21,7 @@ from headrace.store.notices import Said, attach
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_savepoints import DRIVER
 from headrace.store.session_settings import milliseconds, quoted_name, statement
-from headrace.store.targets import target_engine
+from headrace.store.targets import keep_quiet, target_engine
 
 CONTROL = None
 
@@ -55,7 +55,8 @@ class JobEngines:
         self._control: Engine | None = None
         # Whether SQLAlchemy has been on its connection.
         self._known = False
-        self._named: dict[str, Engine] = {}
+        # By name, and whether their connection is quiet.
+        self._named: dict[tuple[str, bool], Engine] = {}
         store.on_connect = self._wrap_control
 
     def of(self, name: str | None) -> Engine:
@@ -80,14 +81,28 @@ class JobEngines:
                 f'the connection "{name}" is {PRODUCTS[kind]}, and this job works in PostgreSQL'
                 " only: docs/guide/databases.md lists what works in other databases"
             )
-        if name not in self._named:
+        return self._engine(name, kept=False)
+
+    def kept(self, name: str | None) -> Engine:
+        """Return the engine for attempts' transactions, whose connection is quiet.
+
+        Raises as `of` does.
+        """
+        plain = self.of(name)
+        return plain if name is CONTROL else self._engine(name, kept=True)
+
+    def _engine(self, name: str, *, kept: bool) -> Engine:
+        engine = self._named.get((name, kept))
+        if engine is None:
             make_missing(self._connections[name])
             engine = target_engine(self._connections[name], self._worker)
             event.listen(engine, "connect", partial(self._guarded, name=name))
             event.listen(engine, "handle_error", partial(_note_connection, name=name))
             engine.update_execution_options(headrace_connection=name)
-            self._named[name] = engine
-        return self._named[name]
+            if kept:
+                event.listen(engine, "connect", keep_quiet)
+            self._named[name, kept] = engine
+        return engine
 
     def url_of(self, name: str | None) -> str:
         """Return the URL of a connection."""

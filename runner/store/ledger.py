@@ -49,6 +49,8 @@ class Ledgers:
         self._there.discard(name)
         reason = ready(engine, self._beside(name))
         if reason is None:
+            # Attempts write over another connection: one is enough while nothing else needs two.
+            engine.dispose()
             self._there.add(name)
             self.reasons.pop(name, None)
         else:

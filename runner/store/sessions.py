@@ -62,7 +62,7 @@ class JobSessions(OtherSessions):
         self._job: tuple[UUID, int] | None = None
         self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
-        # Takes what the servers say beside their answers, and how serious it is.
+        # Takes what the servers say, and how serious it is.
         self.say: Said = lambda _text, _level: None
 
     def session(
@@ -100,6 +100,7 @@ class JobSessions(OtherSessions):
                 " open; give the job a step of its own"
             )
         self._use()
+        self._in_order = self._in_order and connection is not CONTROL
         with self._engines.of(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
             execute(alone, self._job_settings(connection, local=False, patient=patient))
@@ -127,9 +128,9 @@ class JobSessions(OtherSessions):
 
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
-        self._job, self.used, self.dirty = (job_id, attempt), False, False
+        self._job = (job_id, attempt)
+        self.used, self.dirty, self._in_order = False, False, True
         self.lock_timeout_s = self._engines.step_role = None
-        self._in_order = False
         self._lost.forget()
         self._others.ended = None
 
@@ -161,13 +162,7 @@ class JobSessions(OtherSessions):
         for name, held in list(self._held.items()):
             if name is CONTROL:
                 continue
-            try:
-                held.sign(*self._job)
-            except psycopg2.IntegrityError:
-                # A paused attempt that was given up has woken and come first. The job is still
-                # ours to complete: its effect is there, once.
-                raise EffectApplied from None
-            held.commit()
+            held.sign_and_commit(*self._job)
             del self._held[name]
         self._others.commit(*self._job)
         if CONTROL in self._held:
@@ -218,7 +213,7 @@ class JobSessions(OtherSessions):
         Raises:
             StoreUnavailable: The control database does not answer.
         """
-        assert self._job is not None, "an attempt has begun"
+        assert self._job is not None
         return self._lost.verdict(self._job[0]) or self._others.ended
 
     def clean(self) -> None:
@@ -260,13 +255,14 @@ class JobSessions(OtherSessions):
 
     def _begun(self, name: str | None) -> Held:
         assert self._job is not None
-        engine = self._engines.of(name)
+        engine = self._engines.kept(name)
         opened = LateConnection(engine, self._store.raw) if name is CONTROL else engine.connect()
         settings = self._job_settings(name, local=True, as_role=False)
         role = self._engines.role_of(name)
         try:
             if name is not CONTROL:
                 return hold(opened, settings, ledger_of=self._job[0], role=role)
+            self._in_order = False
             ahead, self._ahead = self._ahead, None
             serves = ahead and ahead.serves(self._store, settings, role)
             return hold(opened, settings, role=role, ahead=ahead if serves else None)

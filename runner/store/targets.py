@@ -11,7 +11,8 @@ from headrace.store.connect import engine_of, make_engine
 from headrace.store.database import SqlTransaction
 from headrace.store.outages import reported
 from headrace.store.session_settings import Use, Wanted, milliseconds, quoted_name
-from headrace.store.session_state import reset
+from headrace.store.session_state import PREPARED, reset
+from headrace.store.statements import STATEMENTS
 
 
 def target_engine(connection: NamedConnection, worker: str) -> Engine:
@@ -35,11 +36,27 @@ def target_engine(connection: NamedConnection, worker: str) -> Engine:
     return engine
 
 
+def keep_quiet(raw: Any, _record: Any) -> None:
+    """Have transactions begin and end in messages of ours, on a connection for attempts' ones."""
+    raw.be_quiet()
+    with raw.plain() as cursor:
+        cursor.execute(";".join(STATEMENTS[name].prepare for name in PREPARED))
+    raw.prepared = True
+
+
 def _clean(raw: Any, _record: Any) -> None:
     """Leave nothing in the session of what a job has set, for the next one that gets it."""
     if raw is None:
         return
+    if raw.quiet and not raw.well:
+        # A job has brought the driver back to its own ways.
+        raw.close()
+        return
     try:
+        if raw.quiet:
+            if not raw.in_order:
+                raw.end("ROLLBACK", reset(prepared=True) + raw.settings_sql)
+            return
         # SQLAlchemy takes READ ONLY back as READ WRITE, against what role or database say; the
         # isolation of a snapshot likewise.
         raw.readonly = None

@@ -1,7 +1,7 @@
 """A job's session costs no savepoint before one is needed, and undoes no more than it would."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +28,11 @@ def sessions(rows: Rows, empty_database: str) -> Iterator[JobSessions]:
     made.roll_back()
     made.dirty = made.used = True
     made.clean()
+
+
+_PID = "SELECT pg_backend_pid()"
+_LEAVE = """CREATE FUNCTION public.leave() RETURNS text LANGUAGE sql
+AS $$ SELECT set_config('work_mem', '77kB', false) $$"""
 
 
 def insert(session: Session, n: int) -> None:
@@ -178,3 +183,33 @@ def test_a_session_that_is_undone_works_as_its_connections_role_still(
     finally:
         outside.cursor().execute(f"DROP ROLE {role}")
         outside.close()
+
+
+def test_a_job_may_take_away_what_was_prepared_on_a_target(sessions: JobSessions) -> None:
+    with sessions.session("target") as session:
+        session.execute(text("CREATE TABLE public.made (n integer)"))
+        session.execute(text("DEALLOCATE ALL"))
+
+    sessions.commit_targets()
+
+    sessions.clean()
+    with sessions.session("target", read_only=True) as session:
+        assert session.scalar(text("SELECT count(*) FROM public.made")) == 0
+
+
+def test_the_next_job_on_a_target_finds_nothing_of_the_last_one_in_its_session(
+    rows: Rows, sessions: JobSessions, empty_database: str
+) -> None:
+    with closing(connect(empty_database)) as outside:
+        outside.cursor().execute(_LEAVE)
+    seen = []
+    for _ in range(2):
+        with sessions.session("target") as session:
+            seen.append((session.scalar(text("SHOW work_mem")), session.scalar(text(_PID))))
+            # No word of the statement tells what the function does.
+            session.execute(text("SELECT public.leave()"))
+        sessions.commit_targets()
+        sessions.clean()
+        sessions.begin(rows.add("started"), 1)
+
+    assert seen[0] == seen[1]

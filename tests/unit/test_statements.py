@@ -26,6 +26,7 @@ SPREAD = {
     "begin_deed": _DEED,
     "count_refusals": _DEED,
     "hold_log": _LOG,
+    "forget_left_out": _LOG,
     "add_log_lines": _LOG,
     "may_keep_log": ("id", "attempt"),
     "insert_job": _JOB,
@@ -39,8 +40,12 @@ SPREAD = {
     "jobs_of_kind": ("status", "queue", "job_class"),
     "jobs_of_pipeline": ("status", "queue", "job_class"),
 }
-# Of one mapping for two statements, the first needs less.
-SPARE = {"hold_log": {"last_left_out", "entries"}}
+# Of one mapping for several statements, each needs less.
+SPARE = {
+    "hold_log": {"last_left_out", "entries"},
+    "forget_left_out": {"entries"},
+    "add_log_lines": {"first_left_out", "last_left_out"},
+}
 
 
 @dataclass(frozen=True)

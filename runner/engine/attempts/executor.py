@@ -267,6 +267,7 @@ class Executor:
         if lines is not None:
             key = {"id": claimed.id, "attempt": claimed.attempt, **lines.values}
             self.store.rows("hold_log", **key)
+            self.store.rows("forget_left_out", **key)
             self.store.rows("add_log_lines", **key)
 
     # -- inside -----------------------------------------------------------------------

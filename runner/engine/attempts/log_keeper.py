@@ -111,6 +111,7 @@ class LogKeeper:
                     return not running
                 values = lines_of(said).values
                 tx.rows("hold_log", **key, **values)
+                tx.rows("forget_left_out", **key, **values)
                 tx.rows("add_log_lines", **key, **values)
         except StoreUnavailable as error:
             log.debug("log lines of job %s will be written later: %s", said.job_id, error)

@@ -8,15 +8,16 @@ SELECT pg_catalog.pg_advisory_xact_lock(
            pg_catalog.hashtextextended(:id::text || ':' || :attempt::text, 0))
  WHERE :first_left_out::integer IS NOT NULL
 
+-- name: forget_left_out
+-- Lines that went in before they were left out.
+DELETE FROM headrace.job_log
+ WHERE job_id = :id::uuid
+   AND attempt = :attempt::integer
+   AND line > :first_left_out::integer
+   AND line <= :last_left_out::integer
+
 -- name: add_log_lines
 -- A line that is there already stays as it is, but for the one that counts what was left out.
-WITH left_out AS (
-    DELETE FROM headrace.job_log
-     WHERE job_id = :id::uuid
-       AND attempt = :attempt::integer
-       AND line > :first_left_out::integer
-       AND line <= :last_left_out::integer
-)
 INSERT INTO headrace.job_log AS log (job_id, attempt, line, at, level, message)
 SELECT :id::uuid, :attempt::integer, entry.line, to_timestamp(entry.at), entry.level, entry.message
   FROM json_to_recordset(:entries::json)

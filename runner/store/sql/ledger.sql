@@ -51,8 +51,10 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid
 
 -- name: sign_ledger
--- The job's effect is in this transaction. No row: the job has ended its transaction, and this is
--- another one. The session was reset before, so names resolve as they should.
+-- The job's effect is in this transaction. Where the job has ended its transaction, and this is
+-- another one, there is no id, which the key refuses: a COMMIT stands in the same message. The
+-- session was reset before, so names resolve as they should.
 INSERT INTO headrace.ledger (job_id, attempt)
-SELECT :id::uuid, :attempt::integer
- WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
+SELECT (SELECT :id::uuid
+         WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark
+       ), :attempt::integer
