@@ -59,6 +59,8 @@ class Call:
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted((ROOT / "runner").rglob("*.py")):
+        if "project_template" in path.parts:
+            continue  # files of another project
         name = str(path.relative_to(ROOT / "runner"))
         yield name, ast.parse(path.read_text(encoding="utf-8"))
 
