@@ -78,7 +78,8 @@ def test_ends_of_runs_are_told_on_a_server_of_another_major_version(
     url = second.url.set(drivername="postgresql").render_as_string(hide_password=False)
     headrace = project(tmp_path, server, DATABASE_URL=url, REDIS_URL=redis_url)
 
-    with headrace.started("up"):
+    with headrace.started("up") as up:
+        up.wait_for("leading")  # The schema is there then.
         wait_until(lambda: headrace("workers", "--json").json["items"], limit_s=60)
         failed = headrace("run", "failing", "--json").json
         assert headrace("run", "fine").code == 0
