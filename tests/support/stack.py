@@ -19,7 +19,7 @@ PASSWORD = "0123456789abcdef"
 # What the compose file mounts and the image takes in, and the files that say so.
 _TAKEN = (
     ".dockerignore", ".env.example", "Dockerfile", "README.md", "docker-compose.yml", "jobs",
-    "pipelines", "pyproject.toml", "requirements.lock", "runner", "schema",
+    "LICENSE", "pipelines", "pyproject.toml", "requirements.lock", "runner", "schema", "setup.py",
 )  # fmt: skip
 _OURS = ("migrate", "daemon", "worker", "web")
 
