@@ -183,7 +183,7 @@ def run_workloads(of: Sizes) -> list[Workload]:
         Workload("growth-pipelines", "As the number of pipelines grows", tuple(
             Case(f"growth-pipelines-{count}", f"{count:,} pipelines, start to ready", "s",
                  "growth_pipelines", {"count": count, "idle_s": of.idle_s / 3}, OURS,
-                 more_is_better=False)
+                 more_is_better=False, limit_s=1200)
             for count in (of.pipelines, of.pipelines * 10)
         )),
         Workload("processes", "Worker processes", counts),

@@ -1,4 +1,4 @@
-"""What was found in pipeline files: in one by itself, and in all together."""
+"""Results of reading pipeline files: of one by itself, and of all together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

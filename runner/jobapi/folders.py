@@ -1,7 +1,7 @@
 """Resolves paths of pipelines' files and of jobs' output, by one rule for all."""
 
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -19,16 +19,31 @@ _RULE = (
 )
 
 
-_looked_at: ContextVar[set[str] | None] = ContextVar("headrace_looked_at", default=None)
+class _Noted:
+    """Places at which files were looked for, with what `look` said of each just before."""
+
+    def __init__(self, look: Callable[[str], str | None]) -> None:
+        self.places: dict[str, str | None] = {}
+        self._look = look
+
+    def note(self, place: str) -> None:
+        if place not in self.places:
+            self.places[place] = self._look(place)
+
+
+_looked_at: ContextVar[_Noted | None] = ContextVar("headrace_looked_at", default=None)
 
 
 @contextmanager
-def noted() -> Iterator[set[str]]:
-    """Note the places at which files are looked for meanwhile, whether they are there or not."""
-    places: set[str] = set()
-    token = _looked_at.set(places)
+def noted(look: Callable[[str], str | None]) -> Iterator[Mapping[str, str | None]]:
+    """Note the places at which files are looked for meanwhile, whether they are there or not.
+
+    `look` is asked about each before anything is read there.
+    """
+    noted = _Noted(look)
+    token = _looked_at.set(noted)
     try:
-        yield places
+        yield noted.places
     finally:
         _looked_at.reset(token)
 
@@ -201,9 +216,9 @@ def _twin(relative: str, places: Iterable[Path]) -> str:
 
 
 def _resolved(path: Path, relative: str) -> Path:
-    places = _looked_at.get()
-    if places is not None:
-        places.add(str(path))
+    noted = _looked_at.get()
+    if noted is not None:
+        noted.note(str(path))
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # Links in a circle, NUL, too long.

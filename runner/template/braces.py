@@ -1,4 +1,4 @@
-"""Tells texts of the template language from others; unlike its readers it loads no library."""
+"""Recognises texts of the template language, without loading the library that reads them."""
 
 from typing import TypeGuard
 

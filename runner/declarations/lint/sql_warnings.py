@@ -49,7 +49,8 @@ def lint(pipelines: Iterable[Pipeline], settings: Settings, catalogue: Catalogue
     """
     found: list[Problem] = []
     for pipeline in pipelines:
-        content = read(Path(pipeline.file))
+        # As it was when the pipeline was read from it: an edit meanwhile is the next look's.
+        content = pipeline.source or read(Path(pipeline.file))
         if isinstance(content, Problem):
             continue
         document, problems = scan(content, pipeline.file)

@@ -8,7 +8,7 @@ at again decide about them.
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -73,12 +73,16 @@ class CheckedFiles:
             return None
         return kept["found"]
 
-    def remember(self, pipeline: Pipeline, what: str, found: Any, looked_at: Iterable[str]) -> None:
-        """Remember what was found in a pipeline, with the files that were looked at for it."""
+    def remember(
+        self, pipeline: Pipeline, what: str, found: Any, looked_at: Mapping[str, str | None]
+    ) -> None:
+        """Remember what was found in a pipeline.
+
+        `looked_at` has the files that were looked at for it with their `content_of` before.
+        """
         key = self._keys.get(pipeline.file)
         if key is not None:
-            seen = {path: content_of(path) for path in looked_at}
-            self._cache.put(digest(key, what), {"found": found, "looked_at": seen})
+            self._cache.put(digest(key, what), {"found": found, "looked_at": dict(looked_at)})
 
     def is_ours(self, pipeline: Pipeline) -> bool:
         """Return whether all jobs of a pipeline are Headrace's: what these look at is known."""

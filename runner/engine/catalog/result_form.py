@@ -1,6 +1,6 @@
-"""What was read from a pipeline file as JSON, and back, with every type as it was.
+"""Writes what was read from a pipeline file as JSON, and reads it with every type as it was.
 
-What has a type that is not known here is refused: nothing comes back otherwise than it was.
+A value of a type that is not known here is refused: nothing comes back otherwise than it was.
 """
 
 import json

@@ -231,7 +231,8 @@ class _Rehearsal:
     @cached_property
     def _document(self) -> Document:
         """The file again, which is read only where something in it is to be named."""
-        return parse(Path(self._pipeline.file).read_bytes(), self._pipeline.file)
+        content = self._pipeline.source or Path(self._pipeline.file).read_bytes()
+        return parse(content, self._pipeline.file)
 
     # -- places --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headrace.declarations.config import Settings
-from headrace.engine.catalog.checked_files import CheckedFiles
+from headrace.engine.catalog.checked_files import CheckedFiles, content_of
 from headrace.engine.catalog.job_registry import Registry
 from headrace.errors import Problem
 from headrace.jobapi.folders import noted
@@ -53,7 +53,7 @@ def _of_pipeline(
     if kept is not None:
         problems: list[Problem] = kept
         return problems
-    with noted() as places:
+    with noted(content_of) as places:
         problems = _looked_for(pipeline, pipelines, settings, registry)
     errors = any(problem.severity == "error" for problem in problems)
     if not errors and _stands_alone(pipeline) and checked.is_ours(pipeline):
