@@ -171,6 +171,8 @@ class ChildLoop:
         following, taken = self._ending.succeed(
             claimed, handled, take=0 if alone else several, ahead=ahead
         )
+        if handled.expansion is None:
+            self._group_commit.completed(claimed)
         return self._group_commit.claim_ahead(taken) if taken else following
 
     def _tidy(self) -> None:

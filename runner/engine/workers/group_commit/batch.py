@@ -15,7 +15,7 @@ from headrace.engine.attempts.outcome import Handled
 from headrace.store.attempts import Claimed
 
 _SHORT_S = 0.002
-# A job that works on a database, likewise.
+# A job that works on a database, likewise, with its commit.
 _BRIEF_S = 0.01
 # How many runs of a class have to have been short, or brief, one after the other.
 _RUNS = 10
@@ -73,8 +73,8 @@ class Batch:
 
     @property
     def room_ahead(self) -> int:
-        """How many messages of brief jobs to take ahead. Completion takes them as long again."""
-        together = int(_TOGETHER_S / max(2 * self._mean_brief_s, 1e-6))
+        """How many messages of brief jobs to take ahead."""
+        together = int(_TOGETHER_S / max(self._mean_brief_s, 1e-6))
         return max(1, min(self._worth, self.most, together))
 
     def is_short(self, job_class: str) -> bool:

@@ -26,6 +26,10 @@ _MOST_SAID = 4000
 """Characters of log lines, as JSON, with which a job still shares its commit with others."""
 
 
+_PATIENCE_S = 0.08
+"""What a job with a commit of its own may take longer: a slow disk holds none of them up."""
+
+
 class GroupCommit:
     """Runs the batches of one child.
 
@@ -54,6 +58,7 @@ class GroupCommit:
         # The line over which all of the batch was claimed.
         self._line = 0
         self._class_at_hand = ""
+        self._began = 0.0
         self._published = False
         self.batch = Batch(most)
         ending.others = self._take_all
@@ -64,7 +69,7 @@ class GroupCommit:
 
         What was claimed ahead of a brief job stays published until its completion; see `withdraw`.
         """
-        began = time.perf_counter()
+        began = self._began = time.perf_counter()
         self._class_at_hand = claimed.job_class
         self._publish(claimed)
         try:
@@ -79,10 +84,16 @@ class GroupCommit:
         alone = isinstance(handled, Handled) and not (plain or claimed.pool or handled.expansion)
         took_s = time.perf_counter() - began
         self.batch.learn(claimed.job_class, took_s, plain=plain)
-        self.batch.learn_brief(claimed.job_class, took_s, alone=alone)
+        if not alone:
+            self.batch.learn_brief(claimed.job_class, took_s, alone=False)
         if self.batch.ended or not alone:
             self.withdraw()
         return handled
+
+    def completed(self, claimed: Claimed) -> None:
+        """Learn how long one takes that is completed by itself, with its commit."""
+        took_s = time.perf_counter() - self._began
+        self.batch.learn_brief(claimed.job_class, took_s, alone=not claimed.pool)
 
     def claim_ahead(self, taken: Sequence[Taken]) -> Claimed | None:
         """Claim the jobs of messages taken after a brief one; return the first."""
@@ -233,7 +244,7 @@ class GroupCommit:
         if not self.batch:
             return
         self._published = True
-        self._shared.publish(claimed.id)
+        self._shared.publish(claimed.id, patience_s=0.0 if self.batch.ended else _PATIENCE_S)
         if not self._shared.polled:
             self._record.wake_parent()
         crash_point("published")

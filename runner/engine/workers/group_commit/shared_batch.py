@@ -123,15 +123,15 @@ class SharedBatch:
         _ENTRY.pack_into(self._memory, at, job_id.bytes, attempt, used, len(said), length)
         return True
 
-    def publish(self, running: UUID) -> None:
-        """Let the parent collect the batch while one of its jobs runs."""
+    def publish(self, running: UUID, *, patience_s: float = 0.0) -> None:
+        """Let the parent collect the batch while one of its jobs runs, so much later."""
         _NUMBER.pack_into(self._memory, _PLACE_AT, self._places[running])
-        self.publish_again()
+        self.publish_again(patience_s=patience_s)
 
-    def publish_again(self) -> None:
+    def publish_again(self, *, patience_s: float = 0.0) -> None:
         """Publish it once more in the middle of the same job."""
         with self._lock:
-            _SECONDS.pack_into(self._memory, _BEGAN_AT, time.monotonic())
+            _SECONDS.pack_into(self._memory, _BEGAN_AT, time.monotonic() + patience_s)
             self._memory[_STATE_AT] = _PUBLISHED
 
     def withdraw(self) -> bool:
