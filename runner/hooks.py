@@ -60,6 +60,8 @@ def on_failure(function: _Function) -> _Function:
 
 def registered(*moments: Moment) -> list[Hook]:
     """Return the functions of these moments, in the order in which they were registered."""
+    if not _registered:
+        return []
     return [hook for (moment, _), hook in _registered.items() if moment in moments]
 
 

@@ -6,6 +6,7 @@ that `1234567890123.4567` is not `1234567890123.4568` in the next step.
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import simplejson
@@ -17,7 +18,7 @@ def loads(text: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON.
     """
-    return simplejson.loads(text, parse_float=number, parse_int=_integer)
+    return _DECODER.decode(text if isinstance(text, str) else text.decode())
 
 
 def dumps(
@@ -34,8 +35,15 @@ def dumps(
     Raises:
         TypeError, ValueError: JSON has no form for it.
     """
-    return simplejson.dumps(
-        value,
+    return _encoder(default, compact, **options).encode(value)
+
+
+@lru_cache(maxsize=32)
+def _encoder(
+    default: Callable[[Any], Any] | None, compact: bool, **options: Any
+) -> simplejson.JSONEncoder:
+    # Kept: to make one takes longer than to write a short text.
+    return simplejson.JSONEncoder(
         default=default,
         use_decimal=True,
         # Only mappings and lists are containers: a named tuple is the list that it was before.
@@ -58,3 +66,6 @@ def number(text: str) -> float | Decimal:
     decimal = Decimal(text)
     nearest = float(decimal)
     return nearest if Decimal(repr(nearest)) == decimal else decimal
+
+
+_DECODER = simplejson.JSONDecoder(parse_float=number, parse_int=_integer)

@@ -7,7 +7,7 @@ What a constructor passes on stands in its source only, so that is where it is r
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum
@@ -180,12 +180,28 @@ def _with_defaults(init: Callable[..., None], defaults: Mapping[str, Any]) -> Ca
 
 
 def refused_names(
-    job: str, cls: type, with_: Mapping[str, Any], *, anything: bool
-) -> Iterator[Finding]:
-    """Yield what is wrong with each argument that is unknown or missing.
+    job: str, cls: type, names: Iterable[str], *, anything: bool
+) -> Sequence[Finding]:
+    """Return what is wrong with the names of arguments that are unknown or missing.
 
     With `anything` the class takes keys of whatever name.
     """
+    given = tuple(names)
+    if not all(isinstance(name, str) for name in given):
+        return tuple(_refused_names(job, cls, given, anything=anything))
+    return _remembered_refusals(job, cls, given, anything)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_refusals(
+    job: str, cls: type, names: tuple[str, ...], anything: bool
+) -> Sequence[Finding]:
+    return tuple(_refused_names(job, cls, names, anything=anything))
+
+
+def _refused_names(
+    job: str, cls: type, with_: tuple[str, ...], *, anything: bool
+) -> Iterator[Finding]:
     known = parameters_of(cls)
     if not anything:
         for key in with_:

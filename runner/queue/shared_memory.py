@@ -88,29 +88,32 @@ class ChildRecords:
         self._memory[at + _NUMBER.size : at + _NUMBER.size + len(packed)] = packed
         _NUMBER.pack_into(self._memory, at, len(messages))
 
-    def write(self, index: int, view: ChildView) -> None:
-        """Write a record whole."""
-        start = index * _SIZE
-        number = _NUMBER.unpack_from(self._memory, start)[0] | 1
-        _NUMBER.pack_into(self._memory, start, number)
+    def write(
+        self,
+        index: int,
+        state: int,
+        job_id: UUID,
+        attempt: int,
+        deadline: float,
+        backend_pid: int,
+        finished: int,
+    ) -> None:
+        """Write a record whole; its parts are those of a `ChildView`."""
+        memory, start = self._memory, index * _SIZE
+        number = _NUMBER.unpack_from(memory, start)[0] | 1
+        _NUMBER.pack_into(memory, start, number)
         _LAYOUT.pack_into(
-            self._memory,
-            start + _NUMBER.size,
-            view.state,
-            view.attempt,
-            view.job_id.bytes,
-            view.deadline,
-            view.backend_pid,
-            view.finished,
-        )
-        _NUMBER.pack_into(self._memory, start, (number + 1) & 0xFFFFFFFF)
+            memory, start + _NUMBER.size, state, attempt, job_id.bytes, deadline, backend_pid,
+            finished,
+        )  # fmt: skip
+        _NUMBER.pack_into(memory, start, (number + 1) & 0xFFFFFFFF)
 
     def clear(self, index: int) -> None:
         """Empty the record of a child that is gone, its count of finished jobs kept."""
         finished = self.read(index).finished
         self.hold(index, ())
         self._memory[index * _SIZE + _TOLD_AT] = 0
-        self.write(index, ChildView(IDLE, NOTHING, 0, 0.0, 0, finished))
+        self.write(index, IDLE, NOTHING, 0, 0.0, 0, finished)
 
     def tell_to_end(self, index: int) -> None:
         """Say that a child is to end at once; a signal wakes it up to look."""
@@ -206,5 +209,6 @@ class ChildRecord:
         self._write(IDLE, NOTHING, 0, 0.0)
 
     def _write(self, state: int, job_id: UUID, attempt: int, deadline: float) -> None:
-        view = ChildView(state, job_id, attempt, deadline, self._backend_pid, self._finished)
-        self._records.write(self.index, view)
+        self._records.write(
+            self.index, state, job_id, attempt, deadline, self._backend_pid, self._finished
+        )

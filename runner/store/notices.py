@@ -44,8 +44,14 @@ class SpeakingCursor(extensions.cursor):
 
     def execute(self, *given: Any, **named: Any) -> None:
         """See psycopg2."""
-        with _openly():
+        if not _waits_openly():
             super().execute(*given, **named)
+            return
+        set_wait_callback(_wait)
+        try:
+            super().execute(*given, **named)
+        finally:
+            set_wait_callback(None)
 
     def executemany(self, *given: Any, **named: Any) -> None:
         """See psycopg2."""
@@ -89,10 +95,14 @@ def open_waits(yes: bool) -> None:
     _open[0] = yes
 
 
+def _waits_openly() -> bool:
+    # The driver has one callback for all threads; signals come to the main one.
+    return _open[0] and threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def _openly() -> Iterator[None]:
-    # The driver has one callback for all threads; signals come to the main one.
-    if not _open[0] or threading.current_thread() is not threading.main_thread():
+    if not _waits_openly():
         yield
         return
     set_wait_callback(_wait)

@@ -1,8 +1,7 @@
 """Bounds on what rendering one template may cost."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,14 +78,18 @@ def current() -> Budget:
     return _current.get()
 
 
-@contextmanager
-def rendering(variables: Mapping[str, Any]) -> Iterator[Budget]:
-    """Give one rendering its budget."""
-    token = _current.set(Budget(variables))
-    try:
-        yield _current.get()
-    finally:
-        _current.reset(token)
+class rendering:  # noqa: N801 - read as what goes on in the block
+    """A block in which one rendering has its budget."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._budget = Budget(variables)
+
+    def __enter__(self) -> Budget:
+        self._token = _current.set(self._budget)
+        return self._budget
+
+    def __exit__(self, *_raised: object) -> None:
+        _current.reset(self._token)
 
 
 def check_length(length: int) -> None:

@@ -163,7 +163,6 @@ class Executor:
         crash_point("after-effect")
         self.sessions.commit_targets()
         crash_point("after-target")
-        self._log.drain()
         plain = not (self.sessions.used or claimed.pool)
         return Handled(encoded, plain=plain and getattr(job, "transactional", True))
 
