@@ -128,12 +128,20 @@ RETURNING n.id, n.kind, n.receiver, n.pipeline, n.run_id, n.step, n.content, n.t
 
 -- name: end_notification
 -- The number of the attempt fences it: an earlier one cannot overwrite what a later one has recorded.
-UPDATE headrace.notification
-   SET status = :status::text, error = :error::text, ended_at = clock_timestamp()
- WHERE id = :id::uuid
-   AND tries = :tries::integer
-   AND status = 'pending'
-RETURNING id
+-- What was sent is counted for /metrics in the same transaction.
+WITH ended AS (
+    UPDATE headrace.notification
+       SET status = :status::text, error = :error::text, ended_at = clock_timestamp()
+     WHERE id = :id::uuid
+       AND tries = :tries::integer
+       AND status = 'pending'
+    RETURNING id, status
+), counted AS (
+    INSERT INTO headrace.total AS t (name, count)
+    SELECT 'notices', count(*) FROM ended WHERE status = 'sent' HAVING count(*) > 0
+        ON CONFLICT (name) DO UPDATE SET count = t.count + excluded.count
+)
+SELECT id FROM ended
 
 -- name: postpone_notification
 UPDATE headrace.notification
