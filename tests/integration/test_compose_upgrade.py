@@ -138,10 +138,10 @@ def test_jobs_survive_kills_pauses_and_an_upgrade_of_the_image_and_a_restored_ba
     assert not re.search("Traceback", stack("logs", "--no-color", "daemon", "worker", "web"))
 
     backup = ("pg_dump -U headrace --format=custom headrace > /tmp/headrace.dump",)
-    restore = "pg_restore --no-owner -U headrace -d headrace /tmp/headrace.dump"
+    restore = "pg_restore --clean --if-exists --no-owner -U headrace -d headrace /tmp/headrace.dump"
     stack("exec", "-T", "postgres", "sh", "-c", *backup)
     stack("stop", "daemon", "worker", "web")
-    psql(stack, "drop schema headrace cascade; drop table public.effect")
+    psql(stack, "truncate headrace.job, public.effect")
     stack("exec", "-T", "postgres", "sh", "-c", restore)
     stack("up", "-d", "--scale", "worker=3")
     stack.wait_for_all(workers=3)
