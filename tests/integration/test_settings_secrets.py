@@ -95,6 +95,7 @@ def test_what_the_settings_take_is_shown_and_stored_nowhere(headrace: Headrace):
         url = headrace("db", "url").out.strip()
         whole = psql(url, *(f"SELECT * FROM headrace.{table}" for table in tables))
         whole += up.output()
+        up.stop()
     by_step = {job["step"]: job for job in jobs}
 
     assert by_step["works"]["status"] == "completed", by_step["works"]["error"]
@@ -154,6 +155,7 @@ def test_a_caller_cannot_have_the_worker_s_variables_sent_anywhere(headrace: Hea
             assert answer.status_code == 422
             assert "only in a pipeline file" in answer.json()["detail"]
         assert PASSWORD not in up.output()
+        up.stop()
 
 
 # -- which of them -------------------------------------------------------------------------
