@@ -147,7 +147,9 @@ class Held:
                 # A paused attempt that was given up has woken and come first. The job is still
                 # ours to complete: its effect is there, once.
                 raise EffectApplied from None
+            # Still in a transaction: COMMIT was not reached, and whose it is remains to be asked.
             undone = self.raw.get_transaction_status() == TRANSACTION_STATUS_INERROR
+            self.committing = not undone
             if undone or self.raw.closed or self.fate() != "committed":
                 raise
             self.raw.close()
