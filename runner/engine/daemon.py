@@ -213,6 +213,7 @@ class Daemon:
         """
         self._renew(tx)
         self._housekeeping.look(tx)
+        self._notifier.look(tx)
         self._triggers.look(tx)
 
     def _renew(self, tx: Transaction | Database, term: int | None = None) -> None:

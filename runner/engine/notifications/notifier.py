@@ -11,8 +11,7 @@ from headrace.engine.notifications.outbox import Outbox
 from headrace.errors import StoreUnavailable
 from headrace.model.duration import format_duration
 from headrace.queue.sender import Sender
-from headrace.store.backoff import Outage
-from headrace.store.database import Database
+from headrace.store.database import Database, Transaction
 
 log = logging.getLogger("headrace.daemon")
 
@@ -38,7 +37,7 @@ class Notifier:
         self._term = term
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name="notifier", daemon=True)
-        self._outage = Outage(log, first_pause_s=_TICK_S)
+        self._wanted = False
         self._next_look = 0.0
         notifications = settings.notifications
         self._outbox = Outbox(database, notifications, settings.public_url)
@@ -52,6 +51,16 @@ class Notifier:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def look(self, tx: Transaction) -> None:
+        """Find out, in the transaction that renews the lease, whether there is anything to do.
+
+        So an idle daemon has one transaction a second, and not one more.
+        """
+        row = tx.row("notifier_wanted")
+        self._wanted = row is not None and row["wanted"]
+        if self._wanted:
+            self._outbox.woken.set()
 
     def stop(self) -> None:
         """Begin nothing any more, and wait a moment for what is under way."""
@@ -68,17 +77,19 @@ class Notifier:
                 continue
             try:
                 self._look(term)
-                self._outage.over()
             except StoreUnavailable as error:
-                self._stop.wait(self._outage.pause_s(error))
+                # The daemon's loop, which renews the lease there, says so.
+                log.debug("%s; notifications are sent later", error)
+                self._stop.wait(_TICK_S)
             except Exception:
                 log.exception("notifications were not sent; continuing")
 
     def _look(self, term: int) -> None:
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _TICK_S
-            self._note_late(term)
-        self._outbox.tick(term)
+        if self._wanted:
+            if time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + _TICK_S
+                self._note_late(term)
+            self._outbox.tick(term)
         if self._heartbeat is not None:
             self._heartbeat.tick(term)
 

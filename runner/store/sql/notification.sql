@@ -1,6 +1,14 @@
 -- Notifications: what is late, and the outbox. What ends a run writes to it by a trigger: see
 -- migrations/versions/0022_notifications.sql.
 
+-- name: notifier_wanted
+-- Whether anything is to be sent, or could be late: two looks at indexes that are mostly empty.
+SELECT EXISTS (SELECT FROM headrace.notification WHERE status = 'pending')
+       OR EXISTS (SELECT
+                    FROM headrace.run
+                   WHERE expected IS NOT NULL
+                     AND status IN ('queued', 'running')) AS wanted
+
 -- name: note_late
 -- Marks runs and steps that are late at this moment and were not so before, and tells of them. The
 -- runs are few: those that have limits and have not ended. The run's row is locked and its status
