@@ -49,7 +49,7 @@ def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> N
     assert cluster.job(running)["attempt"] == 1
     # Those that were claimed ahead and given back unbegun are no failure of theirs.
     ended = {
-        row["status"] for row in cluster.sql("SELECT DISTINCT status FROM headrace.job_attempt")
+        row["status"] for row in cluster.sql("SELECT DISTINCT outcome FROM headrace.job_attempt")
     }
     assert ended <= {"completed", "released"}
     assert cluster.sql("SELECT DISTINCT retry_count FROM headrace.job") == [{"retry_count": 0}]
