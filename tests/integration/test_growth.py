@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from headrace.engine.application import Headrace
 from headrace.engine.operations.retention import pause_s, prune
+from headrace.engine.operations.totals import count_all
 from headrace.errors import InvalidPayload
 from headrace.model.ids import first_id_of
 from headrace.model.plan import Plan, PlannedJob
@@ -126,6 +127,8 @@ def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
     held, free = (headrace.dispatcher.start_run(plan_of(2), Trigger.API) for _ in range(2))
     for run in (held, free):
         end(headrace, run, "failed")
+    # While the transaction is open nothing that ends can be counted, or deleted.
+    count_all(headrace.database)
     with transaction(headrace) as line, line.cursor() as cursor:
         cursor.execute(
             "UPDATE headrace.job SET status = 'waiting' WHERE run_id = %s AND step = 'first'",
