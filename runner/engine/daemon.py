@@ -11,7 +11,7 @@ from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.notifications.notifier import Notifier
 from headrace.engine.operations.former_messages import remove_former_messages
-from headrace.engine.operations.housekeeping import Housekeeping
+from headrace.engine.operations.housekeeping import Housekeeping, kept_for
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.scheduling.database_clock import ServerClock
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
@@ -82,6 +82,7 @@ class Daemon:
         listen(self._headrace.database_url, application_name=bell, heard=self._rung.set)
         self._notifier.start()
         log.info("daemon %s has started", self._name)
+        log.info("%s", kept_for(self._headrace.settings))
         while not self._stop.is_set():
             beat()
             try:

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from headrace.engine.application import Headrace
-from headrace.engine.operations.retention import pause_s, prune
+from headrace.engine.operations.retention import keep_retention, pause_s, prune
 from headrace.engine.operations.totals import count_all
 from headrace.errors import InvalidPayload
 from headrace.model.ids import first_id_of
@@ -143,6 +143,34 @@ def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
         headrace, "SELECT count(*) FROM headrace.job WHERE run_id = %s", str(held["id"])
     ) == [(3,)]
     assert prune(headrace.database, 0).runs == 0
+
+
+def test_old_logs_are_deleted_and_their_jobs_and_younger_logs_are_kept(headrace: Headrace):
+    made = {}
+    for name, status, ended in (
+        ("old", "failed", -31),
+        ("young", "completed", -29),
+        ("running", "started", None),
+    ):
+        job_id = str(first_id_of(time.time() - 40 * 86400 + len(made)))
+        made[job_id] = name
+        sql(
+            headrace,
+            "INSERT INTO headrace.job (id, job_class, payload, status, queue, timeout_s, retry,"
+            " finished_at) VALUES (%s, 'FailedJob', '{}', %s, 'low', 1, '{}',"
+            " now() + make_interval(days => %s))",
+            job_id,
+            status,
+            ended,
+        )
+        sql(headrace, "INSERT INTO headrace.job_log VALUES (%s, 1, 1, now(), 'info', 'x')", job_id)
+
+    pruned = keep_retention(headrace.database, None, 30 * 86400)
+
+    assert (pruned.runs, pruned.jobs, pruned.logs) == (0, 0, 1)
+    assert sql(headrace, "SELECT count(*) FROM headrace.job") == [(3,)]
+    left = sql(headrace, "SELECT job_id::text FROM headrace.job_log")
+    assert {made[row[0]] for row in left} == {"young", "running"}
 
 
 def test_prune_keeps_a_run_that_a_job_outside_waits_for(headrace: Headrace):

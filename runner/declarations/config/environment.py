@@ -60,6 +60,7 @@ VARIABLES: dict[str, Reader] = {
     "HEADRACE_JOBS_PER_COMMIT": (("jobs_per_commit",), _count, "a whole number, as in 16"),
     "HEADRACE_MAX_MEMORY_MB": (("max_memory_mb",), _count, "a whole number, as in 2048"),
     "HEADRACE_RETENTION": (("retention",), _seconds, "a duration, as in 30d"),
+    "HEADRACE_LOG_RETENTION": (("log_retention",), _seconds, "a duration, as in 30d"),
     "HEADRACE_SESSION_LIFETIME": (("session_lifetime",), _seconds, "a duration, as in 12h"),
     "HEADRACE_LOG_LEVEL": (("log_level",), str.lower, "debug, info, warning or error"),
     "HEADRACE_LOG_FORMAT": (("log_format",), str.lower, "text or json"),

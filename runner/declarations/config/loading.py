@@ -24,7 +24,7 @@ from headrace.model.retry import RetryPolicy
 
 DEFAULT_FILE = "config.yaml"
 
-_DURATIONS = ("timeout", "grace", "kill_after", "retention", "session_lifetime")
+_DURATIONS = ("timeout", "grace", "kill_after", "retention", "log_retention", "session_lifetime")
 # Those that must not be 0s.
 _POSITIVE = (("timeout",), ("session_lifetime",))
 
@@ -214,7 +214,6 @@ class _Loading:
     def _settings(self) -> Settings:
         value = self._value
         project = self._file.parent if self._file else Path.cwd()
-        retention = value(("retention",))
         return Settings(
             project=project,
             home=self._folder("home", project),
@@ -238,7 +237,8 @@ class _Loading:
             hooks=tuple(value(("hooks",))),
             allowed_hosts=tuple(value(("http", "allowed_hosts"))),
             storage=dict(value(("storage",))),
-            retention_s=None if retention is None else parse_duration_s(retention),
+            retention_s=self._until_null("retention"),
+            log_retention_s=self._until_null("log_retention"),
             session_lifetime_s=parse_duration_s(value(("session_lifetime",))),
             log_level=value(("log_level",)),
             log_format=value(("log_format",)),
@@ -260,6 +260,12 @@ class _Loading:
             "jobs_per_commit": value(("jobs_per_commit",)),
             "max_memory_bytes": value(("max_memory_mb",)) << 20,
         }
+
+    def _until_null(self, name: str) -> float | None:
+        """Return the seconds of a duration that null, where it is written, switches off."""
+        if name in self._data and self._data[name] is None:
+            return None
+        return parse_duration_s(self._value((name,)))
 
     def _alive_file(self, project: Path) -> Path | None:
         named = self._value(("alive_file",))

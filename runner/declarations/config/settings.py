@@ -30,7 +30,8 @@ class Settings:
     `database_url` and `redis_url` are as the user wrote them; None means an embedded server.
     `project` is the folder of the configuration file, or the current folder without one.
     What jobs write goes below `output_folders`; None is `exports` beside `pipelines`.
-    `retention_s` None keeps finished runs; `max_jobs_per_child` 0 never replaces a child.
+    `retention_s` None keeps finished runs, `log_retention_s` None their logs as long as these.
+    `max_jobs_per_child` 0 never replaces a child.
     A session of the web page ends after `session_lifetime_s`.
     At most `jobs_per_commit` short jobs of one child share a commit, twice as many where others
     wait for them.
@@ -79,7 +80,8 @@ class Settings:
     public_url: str | None = None
     notify: Notify | None = None
     notifications: Notifications = field(default_factory=Notifications)
-    retention_s: float | None = None
+    retention_s: float | None = 365 * 86400.0
+    log_retention_s: float | None = 30 * 86400.0
     session_lifetime_s: float = 43200.0
     log_level: str = "info"
     log_format: str = "text"

@@ -23,7 +23,8 @@ from headrace.model.version import __version__
 # in some of them.
 WITHOUT_EFFECT = frozenset(
     "database_url redis_url api_token host port workers grace_s kill_after_s max_jobs_per_child"
-    " jobs_per_commit max_memory_bytes retention_s log_level log_format secrets".split()
+    " jobs_per_commit max_memory_bytes retention_s log_retention_s log_level log_format"
+    " secrets".split()
 )
 # In a clone, and installed.
 _OWN_FOLDERS = ("runner", "jobs", "schema", "headrace")

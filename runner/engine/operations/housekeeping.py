@@ -10,6 +10,7 @@ from headrace.engine.operations.retention import keep_retention
 from headrace.engine.operations.totals import Totals
 from headrace.engine.telemetry.exporting import Receiver, Telemetry
 from headrace.errors import StoreUnavailable
+from headrace.model.duration import format_duration
 from headrace.store.database import Database, Transaction
 
 log = logging.getLogger("headrace.daemon")
@@ -57,7 +58,7 @@ class Housekeeping:
             partial = remove_partials(self._database, settings.outputs())
             if partial:
                 log.info("removed %d incomplete files of stopped jobs", partial)
-            pruned = keep_retention(self._database, settings.retention_s)
+            pruned = keep_retention(self._database, settings.retention_s, settings.log_retention_s)
         except OSError as error:
             log.warning("the output folders cannot be searched: %s", error)
             return
@@ -66,3 +67,16 @@ class Housekeeping:
             return
         if pruned.runs or pruned.jobs:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
+        if pruned.logs:
+            log.info("pruned the logs of %d jobs", pruned.logs)
+
+
+def kept_for(settings: Settings) -> str:
+    """Return how long finished runs and their logs are kept, in a sentence."""
+
+    def told(seconds: float | None, otherwise: str) -> str:
+        return otherwise if seconds is None else f"for {format_duration(seconds)}"
+
+    runs = told(settings.retention_s, "until `headrace prune`")
+    logs = told(settings.log_retention_s, "as long as their jobs")
+    return f"finished runs are kept {runs}, logs {logs} (retention, log_retention)"

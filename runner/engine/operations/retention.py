@@ -23,20 +23,48 @@ _LAST_ID = UUID(int=(1 << 128) - 1)
 
 @dataclass
 class Pruned:
-    """Counts of deleted rows."""
+    """Counts of deleted rows; `logs` are those of jobs that are kept."""
 
     runs: int = 0
     jobs: int = 0
+    logs: int = 0
 
 
-def keep_retention(database: Database, retention_s: float | None) -> Pruned:
+def keep_retention(
+    database: Database, retention_s: float | None, log_retention_s: float | None = None
+) -> Pruned:
     """Delete what is older than the retention, of the audit trail, too; None keeps all.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
     """
     delete_expired(database, retention_s)
-    return Pruned() if retention_s is None else prune(database, retention_s)
+    pruned = Pruned() if retention_s is None else prune(database, retention_s)
+    if log_retention_s is not None:
+        pruned.logs = prune_logs(database, log_retention_s)
+    return pruned
+
+
+def prune_logs(database: Database, older_than_s: float) -> int:
+    """Delete the logs of jobs that ended more than `older_than_s` seconds ago; returns how many.
+
+    Raises:
+        StoreUnavailable: PostgreSQL does not answer; whole batches were deleted.
+    """
+    deleted = 0
+    (clock,) = database.rows("clock")
+
+    def logs(after: UUID, until: UUID) -> Row:
+        nonlocal deleted
+        (done,) = database.rows(
+            "prune_logs", after=after, until=until, older_than_s=older_than_s, limit=_JOBS_A_BATCH
+        )
+        deleted += done["jobs"]
+        return done
+
+    for after, until in _ranges(clock["now"].timestamp(), older_than_s):
+        _in_batches(logs, _JOBS_A_BATCH, after, until)
+    return deleted
 
 
 def prune(database: Database, older_than_s: float) -> Pruned:

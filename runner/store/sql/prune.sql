@@ -126,6 +126,30 @@ SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
        (SELECT count(*) FROM old_job) AS jobs,
 -- include: work_at_hand_part
 
+-- name: prune_logs
+-- The logs of jobs that are kept, or gone: no lines are written any more for what has ended.
+WITH batch AS MATERIALIZED (
+    SELECT DISTINCT job_id
+      FROM headrace.job_log
+     WHERE job_id > :after::uuid
+       AND job_id < :until::uuid
+     ORDER BY job_id
+     LIMIT :limit::integer
+), old AS MATERIALIZED (
+    SELECT batch.job_id
+      FROM batch
+      LEFT JOIN headrace.job j ON j.id = batch.job_id
+     WHERE j.id IS NULL
+        OR (j.status IN ('completed', 'failed', 'cancelled', 'skipped')
+            AND j.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8))
+), lines AS (
+    DELETE FROM headrace.job_log WHERE job_id = ANY (ARRAY(SELECT job_id FROM old))
+)
+SELECT (SELECT job_id FROM batch ORDER BY job_id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM batch) AS found,
+       (SELECT count(*) FROM old) AS jobs,
+-- include: work_at_hand_part
+
 -- name: prune_plans
 -- Plans that no run refers to. Whoever plans a run like this now holds the row: see `keep_plans`.
 DELETE FROM headrace.plan
