@@ -146,7 +146,7 @@ def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
 
 
 def test_old_logs_are_deleted_and_their_jobs_and_younger_logs_are_kept(headrace: Headrace):
-    made = {}
+    made: dict[str, str] = {}
     for name, status, ended in (
         ("old", "failed", -31),
         ("young", "completed", -29),

@@ -198,6 +198,11 @@ def test_a_claim_that_nobody_has_recorded_the_end_of_is_taken_over_with_the_same
     ended = {"id": first["id"], "tries": 2, "status": "sent", "error": None}
     assert leading.rows("end_notification", **ended)
     assert claimed(leading) == []
+    # What was sent is counted for /metrics, once.
+    assert leading.rows("end_notification", **ended) == []
+    with leading.transaction() as tx:
+        counted = "SELECT count FROM headrace.total WHERE name = 'notices'"
+        assert tx.connection.exec_driver_sql(counted).scalar_one() == 1
 
 
 def test_a_recovery_does_not_overtake_its_failure(outbox: Outbox, leading: Database) -> None:
