@@ -11,7 +11,7 @@ OTHERS = {
     *("up", "daemon", "worker", "web"),
     *("validate", "plan", "cron", "schema", "init"),
     *("pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs", "top"),
-    *("audit", "db"),
+    *("audit", "db", "notify", "outbox"),
 }
 
 
