@@ -90,10 +90,19 @@ class Chromium:
     def until(self, expression: str) -> None:
         """Wait until a piece of JavaScript yields something true."""
         end = time.monotonic() + PATIENCE_S
-        while not self.value(f"!!({expression})"):
+        while not self._holds(expression):
             if time.monotonic() > end:
                 raise AssertionError(f"never true: {expression}")
             time.sleep(0.05)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.value(f"!!({expression})"))
+        except AssertionError as error:
+            # The page is being left for another one, which is asked next.
+            if "navigated or closed" in str(error):
+                return False
+            raise
 
     def press(self, key: str) -> None:
         """Press a key and let it go."""

@@ -97,9 +97,9 @@ def test_what_a_neighbour_has_detached_is_left_alone(cluster: Cluster, detach: D
 
 def test_what_a_completed_job_has_detached_ends_with_it(cluster: Cluster, detach: Detach) -> None:
     cluster.worker()
-    go(cluster).touch()
     job, pids = detach()
 
+    go(cluster).touch()
     cluster.wait_for_status(job, "completed")
 
     assert not alive(pids)
