@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -107,6 +108,7 @@ def prune(given: argparse.Namespace) -> int:
     """Delete runs and jobs that ended long ago, with all that belongs to them."""
     from headrace.engine.operations.partial_files import remove_partials
     from headrace.engine.operations.retention import prune as prune_older
+    from headrace.engine.operations.retention import prune_logs
     from headrace.model.duration import parse_duration_s
 
     with installation(given) as headrace:
@@ -120,13 +122,16 @@ def prune(given: argparse.Namespace) -> int:
             raise ConfigError("no `retention` is configured; give --older-than, as in 30d")
         partial = remove_partials(headrace.database, headrace.settings.outputs())
         pruned = prune_older(headrace.database, age_s)
+        log_age_s = headrace.settings.log_retention_s
+        if given.older_than is None and log_age_s is not None:
+            pruned.logs = prune_logs(headrace.database, log_age_s)
         forgotten = _delete_expired(headrace)
     if given.json:
-        print_json(
-            {"runs": pruned.runs, "jobs": pruned.jobs, "partial_files": partial, "audit": forgotten}
-        )
+        print_json({**asdict(pruned), "partial_files": partial, "audit": forgotten})
     else:
         print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
+        if pruned.logs:
+            print(f"Deleted the logs of {pruned.logs} jobs that are kept.")
         if forgotten:
             print(f"Deleted {forgotten} rows of the audit trail.")
         if partial:

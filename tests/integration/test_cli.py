@@ -201,7 +201,7 @@ def test_pause_and_resume_are_seen_in_the_listing(headrace: Headrace):
     assert headrace("pause", "hurly").code == 1
 
 
-NOTHING = {"runs": 0, "jobs": 0, "partial_files": 0, "audit": 0}
+NOTHING = {"runs": 0, "jobs": 0, "logs": 0, "partial_files": 0, "audit": 0}
 
 
 def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, database: str):
@@ -209,7 +209,11 @@ def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, d
     headrace("run", "failing")
     waiting = headrace("run", "two", "--detach").out.strip()
     assert headrace("prune", "--older-than", "1d", "--json").json == NOTHING
+    assert headrace("prune", "--json").json == NOTHING
+    settings = headrace.folder / "config.yaml"
+    settings.write_text("retention: null\n")
     assert headrace("prune").code == 2
+    settings.unlink()
     assert headrace("prune", "--older-than", "soon").code == 2
     assert headrace("prune", "--older-than", "0s", "--json").json == {
         **NOTHING,
