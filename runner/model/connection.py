@@ -1,6 +1,6 @@
 """A named database that jobs read or write, as config.yaml describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -74,6 +74,13 @@ def on_server(
     That of `control:///NAME` is the control database's URL with another name in it.
     """
     return {name: _on_server(one, control_url) for name, one in connections.items()}
+
+
+def placed(connection: NamedConnection, control_url: Callable[[], str]) -> NamedConnection:
+    """Do so with one, and ask for the control database's URL only where that is needed."""
+    if database_beside(connection.url) is None:
+        return connection
+    return _on_server(connection, control_url())
 
 
 def _on_server(connection: NamedConnection, control_url: str) -> NamedConnection:

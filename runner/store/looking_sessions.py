@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from headrace.errors import ConfigError, JobFailure
-from headrace.model.connection import PRODUCTS, Kind, NamedConnection
+from headrace.model.connection import PRODUCTS, Kind, NamedConnection, placed
 from headrace.store.attempt_transaction import Held, hold, reading
 from headrace.store.job_connection import Guard
 from headrace.store.read_only_transactions import ReadOnlyTransactions
@@ -148,7 +148,7 @@ class LookingSessions:
             if name is None:
                 known = NamedConnection(self._control_url())
             elif name in self._connections:
-                known = self._connections[name]
+                known = placed(self._connections[name], self._control_url)
                 if known.kind != "postgresql":
                     raise JobFailure(self._only_postgresql(name))
             else:

@@ -255,6 +255,16 @@ def test_a_warehouse_in_a_database_of_its_own_follows_its_source(headrace, wareh
         "  FROM example_shop.order AS o JOIN example_shop.customer AS c ON c.id = o.customer_id"
         " GROUP BY o.ordered_on, c.city"
     )
+    planned = headrace.headrace(
+        "plan", "two_databases", "-p", "orders=450", "--data", timeout=SECONDS
+    )
+    assert planned.code == 0, planned.out + planned.err
+    assert "needs PostgreSQL" not in planned.out
+    explained = headrace.headrace(
+        "validate", "pipelines/two_databases.yaml", "--explain", timeout=SECONDS
+    )
+    assert explained.code == 0, explained.out + explained.err
+    assert "needs PostgreSQL" not in explained.out + explained.err
     there = connect(warehouse)
     try:
         with there.cursor() as cursor:

@@ -13,7 +13,7 @@ from headrace.engine.explain.sql_locations import Places
 from headrace.engine.explain.sql_preview import PreviewedJob, preview_sql
 from headrace.engine.planning.planner import Planner
 from headrace.errors import ConfigError, HeadraceError, InvalidParams, Problem, StoreUnavailable
-from headrace.model.connection import PRODUCTS
+from headrace.model.connection import PRODUCTS, placed
 from headrace.model.pipeline import Pipeline
 from headrace.model.plan import Plan, PlannedJob
 from headrace.model.status import Trigger
@@ -115,7 +115,9 @@ class Explaining:
             self.found.unreachable[connection] = told
             return None
         try:
-            return Explainer(self._control_url() if connection is None else known[connection].url)
+            if connection is None:
+                return Explainer(self._control_url())
+            return Explainer(placed(known[connection], self._control_url).url)
         except KeyError:
             told = f'no connection is named "{connection}"'
         except (ConfigError, StoreUnavailable) as error:
