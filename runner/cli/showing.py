@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from headrace.cli.printing import (
 from headrace.cli.resolved_pipeline import show_pipeline
 from headrace.errors import NotFound, UnknownPipeline
 from headrace.model import exact_json
+from headrace.model.duration import format_duration
 from headrace.observe.terminal_text import hanging, visible
 
 if TYPE_CHECKING:
@@ -209,6 +211,17 @@ def _block(heading: str, text: str | None) -> None:
             print(f"  {visible(line)}")
 
 
+def _why_none(jobs: Sequence[Mapping[str, Any]], log_retention_s: float | None) -> str:
+    """Return what is said of jobs without lines: they may have been deleted."""
+    ended = [job["finished_at"] for job in jobs if job["finished_at"] is not None]
+    if log_retention_s is None or not ended:
+        return "No log lines."
+    if (datetime.now(UTC) - min(ended)).total_seconds() < log_retention_s:
+        return "No log lines."
+    kept = format_duration(log_retention_s)
+    return f"No log lines: logs are deleted {kept} after the end of a job (log_retention)."
+
+
 def logs(given: argparse.Namespace) -> int:
     """Show what a job said, or all jobs of a run, in the order of time."""
     with installation(given) as headrace:
@@ -226,7 +239,7 @@ def logs(given: argparse.Namespace) -> int:
         print_items(lines)
         return 0
     if not lines:
-        print("No log lines.")
+        print(_why_none(jobs, headrace.settings.log_retention_s))
     for line in lines:
         level = "" if line["level"] == "info" else f"{line['level']}: "
         who = f"{line['step']} " if kind == "run" else ""

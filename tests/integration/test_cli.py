@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -228,6 +229,15 @@ def test_prune_deletes_what_ended_and_leaves_nothing_of_it(headrace: Headrace, d
             " (SELECT count(*) FROM headrace.job_dependency)"
         )
         assert cursor.fetchone() == (0, 0, 1)
+
+
+def test_logs_that_were_deleted_are_told_as_such(headrace: Headrace):
+    run = headrace("run", "two", "--json").json["id"]
+    assert "No log lines" not in headrace("logs", run).out
+    short = replace(headrace, environ={**headrace.environ, "HEADRACE_LOG_RETENTION": "0s"})
+    assert short("prune", "--json").json["logs"] >= 1
+    assert headrace("logs", run).out.strip() == "No log lines."
+    assert "deleted 0s after the end of a job (log_retention)" in short("logs", run).out
 
 
 def test_prune_keeps_a_job_that_another_one_still_waits_for(headrace: Headrace, database: str):
