@@ -50,6 +50,7 @@ FORGOTTEN_RUNS = Query("forgotten_runs", IdRow)
 
 DUE_RETRIES = Query("due_retries", QueuedJob)
 OVERDUE_MESSAGES = Query("overdue_messages", QueuedJob)
+STILL_QUEUED = Query("still_queued", QueuedJob)
 WAKE_PARENTS = Query("wake_parents", QueuedJob)
 WAKE_FORGOTTEN_PARENTS = Query("wake_forgotten_parents", QueuedJob)
 ASSIGN_SLOTS = Query("assign_slots", QueuedJob)

@@ -64,8 +64,9 @@ def test_jobs_in_a_stream_survive_three_crashes_of_postgres(
     assert worker.popen.poll() is None
 
 
+@pytest.mark.parametrize("crashes_again", [False, True])
 def test_a_transaction_number_that_a_crashed_server_gives_out_again_blames_no_job(
-    own_cluster: Cluster, own_home: Path
+    own_cluster: Cluster, own_home: Path, crashes_again: bool
 ) -> None:
     store = AttemptStore(own_cluster.servers.database_url, "w")
     sessions = JobSessions(store, {}, JobGuard(), "w")
@@ -81,6 +82,10 @@ def test_a_transaction_number_that_a_crashed_server_gives_out_again_blames_no_jo
         given_out.append(row["number"])
 
     assert given_out[-1] == number
+    if crashes_again:
+        # Meanwhile the number is on disk, and behind the point from which the server goes on.
+        own_cluster.sql("CREATE TABLE public.on_disk ()")
+        crash_postgres(own_cluster, own_home)
     assert sessions.verdict() is None
     store.drop()
 

@@ -216,11 +216,20 @@ class Recovery:
             return 0
         try:
             missing = self._sender.missing([message_for(row) for row in overdue])
+            if missing:
+                missing = self._still_queued(missing)
             self._sender.send(missing)
         except QueueUnavailable as error:
             self._note(error)
             return 0
         return len(missing)
+
+    def _still_queued(self, missing: list[Message]) -> list[Message]:
+        """Return those of which no worker has claimed the job since its row was read."""
+        attempts = attempts_json((one.job_id, one.attempt) for one in missing)
+        return [
+            message_for(row) for row in self._database.rows(queries.STILL_QUEUED, attempts=attempts)
+        ]
 
     def _note(self, error: QueueUnavailable) -> None:
         self._refused = True

@@ -34,6 +34,13 @@ SELECT id, attempt, queue, timeout_s
  ORDER BY queued_at
  LIMIT 200000
 
+-- name: still_queued
+-- Which of these jobs wait for their message still: a worker that has taken one claims its job.
+SELECT job.id, job.attempt, job.queue, job.timeout_s
+  FROM json_to_recordset(:attempts::json) AS missing (id uuid, attempt integer)
+  JOIN headrace.job USING (id, attempt)
+ WHERE job.status = 'queued'
+
 -- name: stale_workers
 -- Workers that may be dead: without a heartbeat for `lease_s` by PostgreSQL's clock, or on this
 -- host, where the caller can check the process itself. A heartbeat in the future was written before

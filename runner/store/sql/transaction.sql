@@ -3,27 +3,22 @@
 -- name: fate_of_transaction
 -- What became of an attempt's transaction. The backend of a connection that was cut may still be
 -- at work on it: nobody waits for that one, and it is asked to end. A server that has crashed gives
--- numbers out again that it had given to transactions of which nothing came to disk: those from
--- the number on at which it went on after its recovery, which is a checkpoint.
+-- numbers out again that it had given to transactions of which nothing came to disk, and a later
+-- checkpoint hides where it went on: once the server was started anew, a number proves nothing. A
+-- transaction that was prepared keeps its number.
 WITH server AS MATERIALIZED (
-    SELECT date_part('epoch', pg_postmaster_start_time())::text = :server::text AS same,
-           split_part(next_xid, ':', 1)::numeric * 4294967296
-           + split_part(next_xid, ':', 2)::numeric AS went_on_at
-      FROM pg_control_checkpoint()
-), ours AS MATERIALIZED (
-    SELECT same, same OR (:xact::text)::numeric < went_on_at AS known
-      FROM server
+    SELECT date_part('epoch', pg_postmaster_start_time())::text = :server::text AS same
 )
-SELECT CASE WHEN known THEN pg_xact_status(:xact::xid8) ELSE 'aborted' END AS status,
-       known AND EXISTS (SELECT FROM pg_prepared_xacts
-                          WHERE transaction = :xact::xid8::xid
-                            AND database = current_database()) AS prepared,
+SELECT CASE WHEN same THEN pg_xact_status(:xact::xid8) ELSE 'aborted' END AS status,
+       EXISTS (SELECT FROM pg_prepared_xacts
+                WHERE transaction = :xact::xid8::xid
+                  AND database = current_database()) AS prepared,
        (SELECT count(pg_terminate_backend(pid))
           FROM pg_stat_activity
-         WHERE ours.same
+         WHERE server.same
            AND backend_xid = :xact::xid8::xid
            AND pid <> pg_backend_pid()) AS ended
-  FROM ours
+  FROM server
 
 -- name: number_of_transaction
 SELECT pg_current_xact_id_if_assigned()::text AS number
