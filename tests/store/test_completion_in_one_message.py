@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,7 +28,7 @@ def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
 
 
 def sql(hand: ByHand, statement: str) -> list[tuple[Any, ...]]:
-    opened = connect(hand.headrace.settings.database_url)
+    opened = connect(hand.executor.store.url)
     with opened.cursor() as cursor:
         cursor.execute(statement)
         found = cursor.fetchall() if cursor.description else []
@@ -53,15 +54,13 @@ def handled(hand: ByHand) -> tuple[Claimed, Handled]:
 
 def test_one_message_completes_and_commits_and_puts_the_session_in_order(hand: ByHand) -> None:
     claimed, ended = handled(hand)
-    sent: list[str] = []
     raw = hand.executor.store.raw
-    plain = raw.plain
-    raw.plain = lambda: sent.append("one") or plain()
+    raw.plain = counted = Mock(side_effect=raw.plain)
 
     completed = hand.executor.complete(claimed, ended)
 
     # The number is asked of the transaction; one cursor writes the values, one sends all.
-    assert len(sent) == 2
+    assert counted.call_count == 2
     assert (completed.run_id, completed.recount) == (claimed.run_id, False)
     assert sql(hand, "SELECT status FROM headrace.job") == [("completed",)]
     assert sql(hand, "SELECT n FROM effect") == [(1,)]
@@ -71,7 +70,7 @@ def test_one_message_completes_and_commits_and_puts_the_session_in_order(hand: B
 def test_a_dependant_that_came_while_the_job_ran_is_let_go(hand: ByHand) -> None:
     claimed, ended = handled(hand)
     below = hand.headrace.dispatcher.dispatch(
-        "RunSql", {"sql": "SELECT 1"}, depends_on=[claimed.id]
+        "RunSql", {"sql": "SELECT 1"}, depends_on=[str(claimed.id)]
     )
 
     completed = hand.executor.complete(claimed, ended)
