@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from headrace.engine.attempts.outcome import Handled
-from headrace.errors import StaleAttempt
+from headrace.errors import StaleAttempt, TransactionEnded
 from headrace.store.attempts import Claimed
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.servers import connect
@@ -108,3 +108,20 @@ def test_what_only_the_commit_finds_out_fails_the_job_and_leaves_nothing(hand: B
     assert hand.executor.sessions.verdict() is None
     assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
     assert sql(hand, "SELECT n FROM effect") == []
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_transaction_that_the_job_has_ended_is_not_completed(hand: ByHand, passed: bool) -> None:
+    claimed, ended = handled(hand)
+    raw = hand.executor.store.raw
+    with raw.plain() as cursor:
+        cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
+    raw.mark.passed = passed
+
+    with pytest.raises(TransactionEnded):
+        hand.executor.complete(claimed, ended)
+
+    hand.executor.sessions.roll_back()
+    told = hand.executor.sessions.verdict()
+    assert told == "its SQL ended the transaction; its earlier changes are committed"
+    assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
