@@ -56,11 +56,7 @@ def environment() -> dict[str, str]:
         key: value
         for key, value in os.environ.items()
         if key not in own and not key.startswith(("HEADRACE_", "JOB_", "PYTHONPATH"))
-    } | {
-        "HEADRACE_PORT": str(PORT),
-        # Of what is installed the commands need the bytecode of a tenth, and make it themselves.
-        "PIP_COMPILE": "0",
-    }
+    } | {"HEADRACE_PORT": str(PORT)}
 
 
 def run(command: str, folder: Path, timeout_s: float = 600) -> str:
