@@ -4,6 +4,9 @@
     python3 tools/bootstrap.py --dev    and what tests and lint need
     python3 tools/bootstrap.py --this-python ...    make it anew if another Python made it
 
+uv installs where it is on the PATH: it computes a tenth of what pip does. pip installs where uv
+is missing or fails, or where pip alone has been told of an index of one's own.
+
 The stamp that says "done" is written last and names the lock's content, the Python and this
 folder: an interrupted install, a changed lock or a moved project is made anew. Any number of
 these may run at once; one works and the others wait.
@@ -28,7 +31,11 @@ PYTHON = VENV / "bin" / "python"
 # and `schema/`. An import hook would do for Python; mypy and import-linter see through links only.
 IMPORTS = VENV / "imports"
 PROJECT = "pyproject.toml"
-PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq")
+# Not compiled beforehand: Python compiles what is imported, once, and that is a small part of it.
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-qq", "--no-compile")
+# pip's settings that name where packages come from instead of the public index, and uv's.
+_PIP_INDEX = ("index-url=", "no-index=")
+_UV_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NO_INDEX", "UV_CONFIG_FILE")
 
 
 def main(arguments: list[str]) -> int:
@@ -67,9 +74,33 @@ def _install(lock: str) -> None:
     count = sum(line[0].isalnum() for line in (ROOT / lock).read_text().splitlines() if line)
     print(f"Installing {count} packages from {lock} …", flush=True)
     # Wheels only: nothing is compiled and no package's own code runs at install time.
-    _run(PYTHON, *PIP, "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / lock))
+    what = ("--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / lock))
+    if not _installed_by_uv(what):
+        _run(PYTHON, *PIP, *what)
     _stamp(lock).write_text("\n".join(_wanted(lock)) + "\n")
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def _installed_by_uv(what: tuple[str, ...]) -> bool:
+    uv = shutil.which("uv")
+    if uv is None or _pip_alone_knows_the_index():
+        return False
+    try:
+        _run(uv, "pip", "install", "--quiet", "--python", PYTHON, *what)
+    except subprocess.CalledProcessError:
+        print("bootstrap: uv has failed: see above. pip installs instead.", file=sys.stderr)
+        return False
+    return True
+
+
+def _pip_alone_knows_the_index() -> bool:
+    """Tell whether pip takes packages from elsewhere than the public index, and uv does not."""
+    if any(name in os.environ for name in _UV_INDEX):
+        return False
+    asked = [PYTHON, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    said = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True, text=True).stdout
+    # `global.index-url='…'` in a file, `:env:.index-url='…'` in the environment.
+    return any(line.partition(".")[2].startswith(_PIP_INDEX) for line in said.splitlines())
 
 
 def _install_project() -> None:

@@ -1,6 +1,6 @@
 """Reads the types of a table's columns: the value for a JSON value, and for ""."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,10 +39,28 @@ SCALAR = Shape()
 
 def shapes_of(session: "Session", oid: int) -> dict[str, Shape]:
     """Return the shape of each column of the table with this oid."""
-    found = execute(session, packaged_sql("type_shapes", oid=oid)).mappings()
-    types: dict[int, Mapping[str, Any]] = {row["oid"]: dict(row) for row in found}
-    columns = execute(session, packaged_sql("column_types", oid=oid))
+    columns = execute(session, packaged_sql("column_types", oid=oid)).all()
+    types = _types(session, {row.type for row in columns})
     return {row.name: _shape(types, row.type) for row in columns}
+
+
+def _types(session: "Session", wanted: set[int]) -> dict[int, Mapping[str, Any]]:
+    """Return types by their oid, with those that they are made of."""
+    types: dict[int, Mapping[str, Any]] = {}
+    while wanted:
+        found = execute(session, packaged_sql("type_shapes", oids=sorted(wanted))).mappings().all()
+        types |= {row["oid"]: dict(row) for row in found}
+        wanted = {part for row in found for part in _parts(row)} - types.keys()
+    return types
+
+
+def _parts(row: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the types that one is made of: a domain's base, an array's element, a row's fields."""
+    if row["base"]:
+        yield row["base"]
+    if row["category"] == "A" and row["element"]:
+        yield row["element"]
+    yield from row["field_types"]
 
 
 def _shape(types: Mapping[int, Mapping[str, Any]], oid: int) -> Shape:

@@ -18,6 +18,7 @@ from tests.connections.conftest import query
 from tests.matrix.conftest import project, wait_ready
 from tests.support.cli import Headrace, Running
 from tests.support.places import PASSWORD, Server, debian_programs, second_server, standby
+from tests.support.processes import deadline
 from tests.support.up import Up, jobs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -62,7 +63,7 @@ def running(headrace: Headrace, url: str) -> Iterator[tuple[Up, Running]]:
 
 
 def wait_for(what: str, holds: Any) -> None:
-    give_up = time.monotonic() + _LIMIT_S
+    give_up = deadline(_LIMIT_S)
     while not holds():
         assert time.monotonic() < give_up, what
         time.sleep(0.1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Headrace
+from tests.support.processes import deadline
 from tests.support.servers import connect
 
 TWO_STEPS = """\
@@ -104,7 +105,7 @@ def test_run_takes_the_worker_that_is_up(headrace: Headrace):
     with headrace.started("worker") as worker, headrace.started("daemon") as daemon:
         worker.wait_for("serving high, medium, low")
         daemon.wait_for("leading, term 1")
-        give_up = time.monotonic() + 10
+        give_up = deadline(10)
         while not headrace("workers", "--json").json["items"]:
             assert time.monotonic() < give_up
         assert headrace("run", "two").code == 0
@@ -303,7 +304,7 @@ def test_what_triggers_a_pipeline_is_shown_by_every_command(headrace: Headrace):
     with headrace.started("up", "--no-web") as up:
         up.wait_for("leading")
         ids = [headrace("run", name, "--json").json["id"] for name in ("two", "failing")]
-        give_up = time.monotonic() + 20
+        give_up = deadline(20)
         while not (runs := headrace("runs", "--pipeline", "after", "--json").json["items"]):
             assert time.monotonic() < give_up, up.output()
 

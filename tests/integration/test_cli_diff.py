@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Done, Headrace
+from tests.support.processes import deadline
 from tests.support.servers import connect
 
 SALES = """\
@@ -64,7 +65,7 @@ def daemon(headrace: Headrace) -> Iterator[None]:
 
 def until(look: Callable[[], Done], says: str) -> Done:
     """The daemon looks at its files once a second."""
-    give_up = time.monotonic() + 30
+    give_up = deadline(30)
     while says not in (done := look()).out:
         assert time.monotonic() < give_up, done
         time.sleep(0.2)
@@ -144,7 +145,7 @@ def test_new_and_removed_files_are_told_and_leave_the_table(
     shutil.copy(headrace.folder / "edited" / "new.yaml", headrace.folder / "pipelines")
     until(lambda: headrace("plan", "new", "--diff"), "no difference (")
     (headrace.folder / "pipelines" / "sales.yaml").unlink()
-    give_up = time.monotonic() + 30
+    give_up = deadline(30)
     while kept(database) != ["new"]:
         assert time.monotonic() < give_up, kept(database)
         time.sleep(0.2)

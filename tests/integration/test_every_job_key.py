@@ -38,8 +38,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 class Running:
     """The running Headrace, and where its two databases are."""
 
-    def __init__(self, up: Up, urls: dict[str, str]) -> None:
-        self.up, self.urls = up, urls
+    def __init__(self, up: Up, urls: dict[str, str], there: Server) -> None:
+        self.up, self.urls, self.there = up, urls, there
 
     def rows(self, place: str, query: str) -> list[list[Any]]:
         with closing(connect(self.urls[place])) as opened, opened.cursor() as cursor:
@@ -73,7 +73,7 @@ def running(
         started = stack.enter_context(headrace.started("up"))
         up = Up(headrace, url)
         wait_ready(up.http, started)
-        yield Running(up, urls)
+        yield Running(up, urls, other)
         started.stop()
 
 
@@ -128,6 +128,17 @@ def test_every_key_of_the_built_in_jobs_does_what_it_says(running: Running, name
         for query, rows in expected.get(place, {}).items():
             seen = [[_written(value) for value in row] for row in running.rows(place, query)]
             assert seen == rows, query
+
+
+def test_no_server_compiles_the_statements_of_a_load_before_it_runs_them(running: Running) -> None:
+    """Where PostgreSQL has JIT, a catalog query with a high estimate costs seconds of computing."""
+    running.up.run("loads")
+
+    with closing(connect(running.there.url)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT calls, jit_functions > 0, query FROM pg_stat_statements")
+        seen = cursor.fetchall()
+    assert any("pg_catalog.pg_type" in query for _, _, query in seen)
+    assert [query for _, compiled, query in seen if compiled] == []
 
 
 def _written(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import Done, Headrace
+from tests.support.processes import deadline
 from tests.support.servers import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,7 +154,7 @@ def test_what_a_killed_export_leaves_is_removed_by_prune(project, query):
     exports = pipelines.parent / "exports"
     with project.started("up", "--no-web", "--workers", "1"):
         assert project("run", "p", "--detach").code == 0
-        limit = time.monotonic() + 60
+        limit = deadline(60)
         while not list(exports.glob(".big.csv.*.part")) and time.monotonic() < limit:
             time.sleep(0.2)
         (left,) = exports.glob(".big.csv.*.part")

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from headrace.observe.metric_list import METRICS
 from tests.matrix.conftest import project, wait_ready
-from tests.support.processes import wait_until
+from tests.support.processes import deadline, wait_until
 from tests.support.servers import embedded_servers
 from tests.support.telemetry import Receiver, receiving
 from tests.support.up import Up, statuses_of
@@ -79,7 +79,7 @@ def name(family: str, **labels: str) -> str:
 
 
 def wait_for(up: Up, meets: Callable[[dict[str, float]], bool]) -> dict[str, float]:
-    give_up = time.monotonic() + _LIMIT_S
+    give_up = deadline(_LIMIT_S)
     while not meets(found := samples(up)):
         assert time.monotonic() < give_up, found
         time.sleep(0.2)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -56,11 +57,7 @@ def environment() -> dict[str, str]:
         key: value
         for key, value in os.environ.items()
         if key not in own and not key.startswith(("HEADRACE_", "JOB_", "PYTHONPATH"))
-    } | {
-        "HEADRACE_PORT": str(PORT),
-        # Of what is installed the commands need the bytecode of a tenth, and make it themselves.
-        "PIP_COMPILE": "0",
-    }
+    } | {"HEADRACE_PORT": str(PORT)}
 
 
 def run(command: str, folder: Path, timeout_s: float = 600) -> str:
@@ -109,7 +106,7 @@ def test_the_two_commands_and_all_others_work_in_a_fresh_copy(newcomer):
 
 
 def wait_until_ready(url: str) -> None:
-    give_up = time.monotonic() + 60
+    give_up = deadline(60)
     while time.monotonic() < give_up:
         with suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
             if answer.status == 200:

@@ -19,6 +19,7 @@ from headrace.jobs.fibonacci import Fibonacci
 from headrace.jobs.populate_records import PopulateRecords
 from headrace.jobs.vacuum_table import VacuumTable
 from headrace.testing import FreshDatabase, database, run_job
+from tests.support.processes import deadline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,7 +162,7 @@ def test_the_server_ends_with_its_process_however_that_ends(number: signal.Signa
     )  # fmt: skip
     folder = Path(ended.stdout.strip().partition("host=")[2].replace("%2F", "/")).parents[1]
     assert "headrace-testing-" in folder.name, ended.stdout + ended.stderr
-    give_up = time.monotonic() + 30
+    give_up = deadline(30)
     while folder.exists():
         assert time.monotonic() < give_up, folder
         time.sleep(0.1)

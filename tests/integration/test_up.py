@@ -13,6 +13,7 @@ import pytest
 from headrace.store import embedded
 from tests.support.cli import Headrace, Running, alive
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
@@ -41,7 +42,7 @@ def headrace(tmp_path: Path, own_home: Path) -> Headrace:
 
 def _ready(headrace: Headrace, up: Running, seconds: float = 40) -> None:
     url = f"http://127.0.0.1:{headrace.environ['HEADRACE_PORT']}/health/ready"
-    give_up = time.monotonic() + seconds
+    give_up = deadline(seconds)
     while True:
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
@@ -56,7 +57,7 @@ def _ready(headrace: Headrace, up: Running, seconds: float = 40) -> None:
 
 def _processes(up: Running, count: int, seconds: float = 20) -> list[int]:
     """Wait until so many processes stand below it, and return their pids."""
-    give_up = time.monotonic() + seconds
+    give_up = deadline(seconds)
     while len(tree := up.tree()) != count:
         assert time.monotonic() < give_up, f"{len(tree)} processes\n{up.output()}"
         time.sleep(0.05)
@@ -74,7 +75,7 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
         assert "slow                   starts manually" in said
         up.wait_for("pipelines/broken.yaml:1:1")
         run_id = headrace("run", "slow", "--detach").out.strip()
-        give_up = time.monotonic() + 20
+        give_up = deadline(20)
         while headrace("show", run_id, "--json").json["jobs"][0]["status"] != "started":
             assert time.monotonic() < give_up, up.output()
         # What keeps the servers, the daemon, the web page, two workers of one process each.
@@ -115,7 +116,7 @@ def test_no_part_outlives_a_killed_supervisor(headrace: Headrace, own_home: Path
         tree = up.tree()
         up.process.kill()
         up.process.wait()
-        give_up = time.monotonic() + 5
+        give_up = deadline(5)
         while any(alive(pid) for pid in tree):
             assert time.monotonic() < give_up
             time.sleep(0.05)

@@ -21,6 +21,7 @@ from headrace.store.embedded.home import token_of
 from headrace.web.access import describe_access
 from headrace.web.app import create_app
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 from tests.support.web import client_of, installation, served
 
 as_root = pytest.mark.skipif(
@@ -145,7 +146,7 @@ def send_as_stranger(address: tuple[str, int], ending: str) -> None:
 
 
 def wait_until_up(address: tuple[str, int]) -> None:
-    give_up = time.monotonic() + 30
+    give_up = deadline(30)
     while True:
         try:
             connection = http.client.HTTPConnection(*address, timeout=2)

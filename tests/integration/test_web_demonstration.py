@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from headrace.declarations.config import Settings
 from headrace.engine.application import connect
+from tests.support.processes import deadline
 from tests.support.web import PROJECT, client_of
 
 _WORKER = (
@@ -79,7 +80,7 @@ def test_six_of_the_seven_jobs_complete_and_failed_job_waits_for_its_retry(clien
 
 def settled(client: TestClient, ids: list[str], timeout_s: float = 45) -> dict[str, Any]:
     """Return the jobs by class once none of them is on its way."""
-    until = time.monotonic() + timeout_s
+    until = deadline(timeout_s)
     while True:
         rows = {row["job_class"]: row for row in (client.get(f"/jobs/{i}").json() for i in ids)}
         under_way = {row["status"] for row in rows.values()} & {"waiting", "queued", "started"}

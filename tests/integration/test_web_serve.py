@@ -21,6 +21,7 @@ from headrace.store import embedded
 from headrace.store.embedded import Servers
 from headrace.store.migrations import upgrade
 from headrace.web.serve import listen, serve
+from tests.support.processes import deadline
 from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served
 
@@ -240,7 +241,7 @@ def test_readiness_is_told_though_every_thread_waits_for_postgresql(
 def wait_for(there: object, timeout_s: float = 40) -> None:
     """Wait until a condition holds; what cannot connect yet does not count."""
     assert callable(there)
-    until = time.monotonic() + timeout_s
+    until = deadline(timeout_s)
     while time.monotonic() < until:
         try:
             if there():

@@ -24,9 +24,10 @@ from tests.support.cli import Headrace
 from tests.support.http import Answered, Asked, http_server
 from tests.support.places import NotInstalled, Server, run_as_owner
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 from tests.support.servers import embedded_servers
 
-_LIMIT_S = 120.0
+_LIMIT_S = 60.0
 _CONNECTIONS = urllib3.PoolManager(timeout=30, retries=False)
 
 
@@ -62,7 +63,7 @@ class Matrix:
 
     def ended(self, name: str) -> Ended:
         """Wait for the end of a cell's run and return its job."""
-        give_up = time.monotonic() + _LIMIT_S
+        give_up = deadline(_LIMIT_S)
         while True:
             run = self.ask(f"/runs/{self.runs[name]}")
             if run["status"] not in ("queued", "running"):
@@ -147,7 +148,7 @@ def _page(asked: Asked) -> Answered:
 
 
 def wait_ready(matrix: Matrix, up: Any) -> None:
-    give_up = time.monotonic() + 60
+    give_up = deadline(60)
     while True:
         try:
             with urllib.request.urlopen(matrix.address + "/health/ready", timeout=2) as answer:

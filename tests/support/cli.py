@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import warm_python
-from tests.support.processes import wait_until
+from tests.support.processes import PATIENCE, deadline, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ class Headrace:
                 ["headrace", *arguments],
                 cwd=self.folder,
                 env=environment(self.environ),
-                timeout=timeout,
+                timeout=timeout * PATIENCE,
             )
         )
         assert "Traceback (most recent call last)" not in done.err, done.err
@@ -95,7 +95,7 @@ class Running:
 
     def wait_for(self, text: str, seconds: float = 40) -> None:
         """Return when the text stands in the output."""
-        give_up = time.monotonic() + seconds
+        give_up = deadline(seconds)
         while text not in self.output():
             assert self.process.poll() is None, f"it has ended:\n{self.output()}"
             assert time.monotonic() < give_up, f"no {text!r} in:\n{self.output()}"

@@ -23,7 +23,7 @@ from headrace.store.embedded.postgres import programs
 from headrace.store.migrations import upgrade
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.places import PASSWORD, Server, second_server
-from tests.support.processes import Process
+from tests.support.processes import Process, deadline
 from tests.support.redis_server import program as redis_program
 
 _NETWORK = "10.77.0."
@@ -221,7 +221,7 @@ def _redis(folder: Path, host: Host) -> Iterator[str]:
         process = subprocess.Popen(host.inside(command), stdout=log, stderr=log, cwd=folder)
     url = f"unix://{socket}?db=0"
     try:
-        limit = time.monotonic() + 10
+        limit = deadline(10)
         while time.monotonic() < limit:
             with suppress(redis.exceptions.ConnectionError), redis.Redis.from_url(url) as line:
                 line.ping()

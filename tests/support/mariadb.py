@@ -15,6 +15,7 @@ import pymysql
 
 from tests.support.places import PASSWORD, NotInstalled, as_server_user, becoming, give
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 _LIMIT_S = 60.0
 # Small and careless: its data lie in memory and end with the tests.
@@ -98,7 +99,7 @@ def mariadb_server() -> Iterator[MariaDb]:
 
 
 def _wait_for(server: MariaDb, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up = time.monotonic() + _LIMIT_S
+    give_up = deadline(_LIMIT_S)
     while True:
         try:
             server.execute("SELECT 1")

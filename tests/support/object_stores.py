@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.places import NotInstalled
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 Options = dict[str, Any]
 """What `storage` in config.yaml needs to say of the place."""
@@ -68,7 +69,7 @@ def _make_container(options: Options, container: str) -> None:
     from azure.core.exceptions import AzureError
     from azure.storage.blob import BlobServiceClient
 
-    give_up = time.monotonic() + _START_S
+    give_up = deadline(_START_S)
     client = BlobServiceClient.from_connection_string(options["connection_string"], retry_total=0)
     while True:
         try:

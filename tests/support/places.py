@@ -21,6 +21,7 @@ from pathlib import Path
 import psycopg2
 
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 from tests.support.servers import connect
 
 PASSWORD = "throw-away"
@@ -239,7 +240,7 @@ def as_server_user(command: Sequence[str], *, cwd: Path) -> None:
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up = time.monotonic() + _LIMIT_S
+    give_up = deadline(_LIMIT_S)
     while True:
         try:
             psycopg2.connect(url).close()
@@ -253,7 +254,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
-    give_up = time.monotonic() + _LIMIT_S
+    give_up = deadline(_LIMIT_S)
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

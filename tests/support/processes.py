@@ -15,17 +15,22 @@ from tests.support.warm_python import Started
 # cores to what is waited for.
 _SHORTEST_LOOK_S = 0.01
 _LONGEST_LOOK_S = 0.05
-_PATIENCE = float(os.environ.get("HEADRACE_TEST_PATIENCE", "3"))
+PATIENCE = float(os.environ.get("HEADRACE_TEST_PATIENCE", "3"))
+
+
+def deadline(limit_s: float) -> float:
+    """Return the monotonic time until which a test waits for what is to come within `limit_s`.
+
+    HEADRACE_TEST_PATIENCE stretches every limit: what is bounded here are hangs, not speed.
+    """
+    return time.monotonic() + limit_s * PATIENCE
 
 
 def wait_until(
     condition: Callable[[], Any], *, limit_s: float = 15.0, what: str = "the condition"
 ) -> Any:
-    """Return the first true answer of `condition`; fail after `limit_s` seconds.
-
-    HEADRACE_TEST_PATIENCE stretches every limit: what is bounded here are hangs, not speed.
-    """
-    end, look_s = time.monotonic() + limit_s * _PATIENCE, _SHORTEST_LOOK_S
+    """Return the first true answer of `condition`; fail after `limit_s` seconds, stretched."""
+    end, look_s = deadline(limit_s), _SHORTEST_LOOK_S
     while True:
         answer = condition()
         if answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 import redis
 
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 
 @dataclass
@@ -47,7 +48,7 @@ def redis_server(folder: Path, *options: str, port: int | None = None) -> Iterat
         process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
     server = RedisServer(f"redis://127.0.0.1:{port}/0", process)
     try:
-        limit = time.monotonic() + 10
+        limit = deadline(10)
         while time.monotonic() < limit:
             with suppress(redis.exceptions.ConnectionError):
                 with suppress(redis.exceptions.AuthenticationError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from tests.support.ports import free_port
-from tests.support.processes import wait_until
+from tests.support.processes import deadline, wait_until
 from tests.support.redis_server import RedisServer, program, redis_server
 
 SERVICE = "etl"
@@ -76,7 +76,7 @@ def _sentinel(folder: Path, port: int, master_port: int) -> Iterator[None]:
     with (folder / f"sentinel-{port}.log").open("wb") as log:
         command = [program(), str(settings), "--sentinel"]
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    limit = time.monotonic() + 10
+    limit = deadline(10)
     try:
         while time.monotonic() < limit:
             with suppress(redis.exceptions.ConnectionError), redis.Redis(port=port) as asked:

@@ -7,9 +7,10 @@ from typing import Any
 
 from tests.matrix.conftest import Matrix
 from tests.support.cli import Headrace
+from tests.support.processes import deadline
 from tests.support.servers import connect
 
-_LIMIT_S = 90.0
+_LIMIT_S = 60.0
 
 
 class Up:
@@ -36,7 +37,7 @@ class Up:
     def wait(self, run_id: str, *statuses: str) -> dict[str, Any]:
         """Return the run once it has one of the statuses; by default, once it has ended."""
         wanted = statuses or ("completed", "failed", "cancelled")
-        give_up = time.monotonic() + _LIMIT_S
+        give_up = deadline(_LIMIT_S)
         while (run := self.http.ask(f"/runs/{run_id}"))["status"] not in wanted:
             assert time.monotonic() < give_up, f"still {run['status']}: {statuses_of(run)}"
             time.sleep(0.1)
@@ -44,7 +45,7 @@ class Up:
 
     def wait_started(self, run_id: str, step: str) -> None:
         """Return once a worker executes the run's step."""
-        give_up = time.monotonic() + _LIMIT_S
+        give_up = deadline(_LIMIT_S)
         while (job := jobs_of(self.http.ask(f"/runs/{run_id}"))[step])["status"] != "started":
             assert time.monotonic() < give_up, job
             time.sleep(0.05)

@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from subprocess import CalledProcessError
+from subprocess import CalledProcessError, CompletedProcess
 from types import ModuleType
 
 import pytest
@@ -17,11 +17,13 @@ class Machine:
         self.root = root
         self.asked: list[str] = []
         self.broken = False
+        self.uv_broken = False
+        self.pip_settings = "global.cert='/etc/ssl/cert.pem'\n"
 
     def run(self, *command: str | Path) -> None:
         words = " ".join(map(str, command))
         self.asked.append(words)
-        if self.broken and "-r" in command:
+        if "-r" in command and (self.broken or (self.uv_broken and command[0] == "/bin/uv")):
             raise CalledProcessError(1, list(map(str, command)))
         if "venv" in command:
             (self.root / ".venv" / "bin").mkdir(parents=True)
@@ -56,7 +58,22 @@ def machine(bootstrap, tmp_path, monkeypatch) -> Machine:
     monkeypatch.setattr(bootstrap, "IMPORTS", tmp_path / ".venv" / "imports")
     monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / ".venv" / "bin" / "python")
     monkeypatch.setattr(bootstrap, "_run", made.run)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda _: None)
     return made
+
+
+@pytest.fixture
+def with_uv(bootstrap, machine, monkeypatch) -> Machine:
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: f"/bin/{name}")
+    for name in bootstrap._UV_INDEX:
+        monkeypatch.delenv(name, raising=False)
+
+    def settings(command, **_):
+        assert list(command)[-2:] == ["config", "list"]
+        return CompletedProcess(command, 0, machine.pip_settings)
+
+    monkeypatch.setattr(bootstrap.subprocess, "run", settings)
+    return machine
 
 
 def test_a_second_call_does_nothing(bootstrap, machine):
@@ -152,3 +169,41 @@ def test_changed_metadata_are_installed_without_the_packages(bootstrap, machine,
 
     (only,) = machine.did()
     assert only.endswith(f"-e {tmp_path}")
+
+
+def installers(machine: Machine) -> list[str]:
+    """Return the program of each install from a lock."""
+    return ["uv" if "/bin/uv " in one else "pip" for one in machine.did() if " -r " in one]
+
+
+def test_uv_installs_where_it_is_there(bootstrap, with_uv):
+    bootstrap.main(["--dev"])
+    assert installers(with_uv) == ["uv", "uv"]
+
+
+def test_pip_installs_where_uv_fails_and_says_so(bootstrap, with_uv, capsys):
+    with_uv.uv_broken = True
+    assert bootstrap.main([]) == 0
+    assert installers(with_uv) == ["uv", "pip"]
+    assert "uv has failed: see above. pip installs instead." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["global.index-url='https://our/simple'", ":env:.no-index='1'"])
+def test_pip_installs_where_it_alone_has_been_told_of_an_index(
+    bootstrap, with_uv, monkeypatch, setting
+):
+    with_uv.pip_settings += setting
+    bootstrap.main([])
+    assert installers(with_uv) == ["pip"]
+
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://our/simple")
+    (with_uv.root / "requirements.lock").write_text("one==2 \\\n    --hash=sha256:0\n")
+    bootstrap.main([])
+    assert installers(with_uv) == ["uv"]
+
+
+def test_what_is_installed_is_neither_built_nor_taken_without_its_hash(bootstrap, with_uv):
+    with_uv.uv_broken = True
+    bootstrap.main([])
+    for one in with_uv.did():
+        assert " -r " not in one or "--require-hashes --only-binary :all:" in one
