@@ -213,7 +213,7 @@ def _print_change(change: "Change", where: str) -> None:
 def _values(change: "Change") -> str:
     whole = change.new if change.kind == "added" else change.old
     if change.kind != "changed":
-        told = _job_of(whole) if len(change.path) == _WHOLE.get(change.path[0]) else None
+        told = _job_of(whole) if len(change.path) == _WHOLE.get(str(change.path[0])) else None
         told = told or as_text(whole)
         return f" {change.kind}, {told}"
     if change.text_lines() is not None:

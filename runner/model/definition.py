@@ -70,7 +70,7 @@ def _concurrency(given: Concurrency) -> dict[str, Any]:
 
 def _said(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields by the YAML's names. Defaults are included: they are active."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(value):
         own = getattr(value, field.name)
         if own is None or own in ("", (), {}):

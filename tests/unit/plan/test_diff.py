@@ -255,7 +255,7 @@ def test_a_changed_key_of_a_calendar_is_told_by_its_name(key: str) -> None:
 def test_a_changed_key_of_a_step_is_told_by_its_name(key: str) -> None:
     head = key.partition(".")[0]
     written = {"job": "RunSql", "depends_on": "[a]", "with": "{sql: SELECT 2}"}
-    texts = []
+    texts: list[str] = []
     for value in STEP[key]:
         own = {name: one for name, one in {**written, head: value}.items() if one is not None}
         if key == "job":
