@@ -49,7 +49,8 @@ ANALYZE headrace.run, headrace.job;
 
 LOG_LINES = """
 INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)
-SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(job), 12, '0'))::uuid, 1, line, now(), 'info', 'said'
+SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(job), 12, '0'))::uuid, 1, line, now(), 'info',
+       'said'
   FROM generate_series(1, 400) AS job
  CROSS JOIN generate_series(1, 60) AS line;
 ANALYZE headrace.job_log;
@@ -128,7 +129,9 @@ def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
 def test_an_id_is_found_by_its_beginning_without_a_look_at_all_rows(headrace: Headrace):
     sql(headrace, HISTORY)
     for beginning in ("0000", "00000000-0000-7000-9", "00000000-0000-7000-8000-000000000007"):
-        first, last = bounds(beginning)
+        ends = bounds(beginning)
+        assert ends is not None
+        first, last = ends
         watched = Watched(headrace)
         watched.rows("rows_by_beginning", first=first, last=last, limit=9)
         watched.rows("run_with_own_jobs", first=first, last=last)
