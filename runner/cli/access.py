@@ -97,7 +97,7 @@ def audit(given: argparse.Namespace) -> int:
                 f"{row['outcome']}, {row['count']} times" if row["count"] > 1 else row["outcome"],
                 row["status"],
                 row["address"],
-                row["path"],
+                f"{row['path']} → {row['concerns']}" if row["concerns"] else row["path"],
             )
             for row in rows
         ],

@@ -3,7 +3,7 @@
 import argparse
 
 from headrace.cli import operating_arguments as operating
-from headrace.cli.command_group import Group, Parser, add_config, count
+from headrace.cli.command_group import ID, Group, Parser, add_config, count
 from headrace.model.version import __version__
 
 _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, skipped"
@@ -183,11 +183,20 @@ def _listings(group: Group) -> None:
         "show a run or job, or a pipeline's values and their origins",
         json=True,
     )
-    show.add_argument("id", metavar="ID", help="id of a run or job, or a pipeline's name")
+    show.add_argument("id", metavar="ID", help=f"{ID}, or a pipeline's name")
+    last = group.add("last", "showing:last", "show the newest run", json=True)
+    last.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="only of this pipeline (all)")
     logs = group.add(
-        "logs", "showing:logs", "print the log of a job, or of a run's jobs", json=True
+        "logs", "job_logs:logs", "print the log of a job, or of a run's jobs", json=True
     )
-    logs.add_argument("id", metavar="ID")
+    logs.add_argument("id", nargs="?", metavar="ID", help=f"{ID} (the newest run)")
+    logs.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="print lines as they are written, until the job or run has ended;"
+        " with --json each on a line of its own",
+    )
     _top(group)
 
 

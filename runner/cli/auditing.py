@@ -1,7 +1,7 @@
 """What the command line changes directly is in the audit trail, as the user who calls it."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,13 @@ def audited(database: "Transaction", given: argparse.Namespace) -> Iterator[None
 
     with audit.audited(database, action, path_of(given)):
         yield
+
+
+def concerns(kind: str, ids: Iterable[object]) -> None:
+    """Tell the trail which runs or jobs the command has made or changed."""
+    from headrace.engine.access import audit
+
+    audit.concerns(kind, ids)
 
 
 def action_of(given: argparse.Namespace) -> str | None:

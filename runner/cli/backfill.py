@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.auditing import concerns
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_items, zoned
 from headrace.model.moments import clock_of
@@ -31,6 +32,8 @@ def backfill(given: argparse.Namespace) -> int:
             rows = _paced(headrace, given, start, end)
         else:
             rows = fill(headrace, pipeline.name, start, end, dry_run=given.dry_run)
+            if not given.dry_run:
+                concerns("run", (row["id"] for row in rows))
         reason = _reason(headrace, pipeline, start, end) if not rows else None
     if given.json:
         print_items(rows)
@@ -79,6 +82,7 @@ def _paced(
         at = one["logical_date"]
         for row in fill(headrace, given.pipeline, at, at):
             rows.append(row)
+            concerns("run", [row["id"]])
             open_runs.add(str(row["id"]))
             print(f"{zoned(at, zone)}  {row['id']} started", file=sys.stderr)
     return rows

@@ -8,10 +8,13 @@ from headrace.errors.suggestions import did_you_mean
 
 COMMANDS = (
     *("up", "daemon", "worker", "web", "validate", "plan", "cron", "schema", "init", "run"),
-    *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs"),
-    *("top", "retry", "cancel", "pause", "resume", "prune", "token", "audit", "db"),
+    *("backfill", "pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "last"),
+    *("logs", "top", "retry", "cancel", "pause", "resume", "prune", "token", "audit", "db"),
     *("notify", "outbox"),
 )
+
+# What commands say of an argument that is one.
+ID = "id of a run or job, or its unique beginning"
 
 
 class Parser(argparse.ArgumentParser):

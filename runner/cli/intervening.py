@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from headrace.cli.auditing import concerns
+from headrace.cli.finding import find
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_json, public
-from headrace.cli.showing import find
 from headrace.errors import ConfigError, NotFound
 
 
@@ -19,21 +20,23 @@ def retry(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         if given.all_failed:
             ids = headrace.interventions.retry_all_failed()
+            concerns("job", ids)
             if given.json:
                 print_json({"items": [{"id": job_id} for job_id in ids]})
             else:
                 print(f"{len(ids)} failed jobs are retried.")
             return 0
-        kind = _kind(headrace, given.id)
+        kind, meant = _meant(headrace, given.id)
         how = headrace.interventions
         row: Mapping[str, Any]
         run_id: UUID | None
         if kind == "run":
-            run = how.retry_run(given.id)
+            run = how.retry_run(meant)
             row, run_id = run, run["id"]
         else:
-            job = how.retry_job(given.id)
+            job = how.retry_job(meant)
             row, run_id = job, job["run_id"]
+        concerns(kind, [row["id"]])
         kept = _plan_kept(headrace, run_id)
     _print(given, kind, row)
     if kept and not given.json:
@@ -57,19 +60,24 @@ def _plan_kept(headrace: Any, run_id: Any) -> str | None:
 def cancel(given: argparse.Namespace) -> int:
     """Cancel a run or a job that has not ended."""
     with installation(given) as headrace:
-        kind = _kind(headrace, given.id)
+        kind, meant = _meant(headrace, given.id)
         how = headrace.interventions
         row: Mapping[str, Any]
-        row = how.cancel_run(given.id) if kind == "run" else how.cancel_job(given.id)
+        row = how.cancel_run(meant) if kind == "run" else how.cancel_job(meant)
+        concerns(kind, [row["id"]])
     _print(given, kind, row)
     return 0
 
 
-def _kind(headrace: Any, text: str) -> str:
-    kind, _row = find(headrace, text)
+def _meant(headrace: Any, text: str) -> tuple[str, str]:
+    """Return `run` or `job`, and the whole id."""
+    kind, row = find(headrace, text)
     if kind == "pipeline":
-        raise NotFound(f"{text} is a pipeline; this takes the id of a run or a job")
-    return kind
+        raise NotFound(
+            f"{text} is a pipeline; this takes the id of a run or a job"
+            f" (`headrace last {text}` shows that of its newest run)"
+        )
+    return kind, str(row["id"])
 
 
 def _print(given: argparse.Namespace, kind: str, row: Mapping[str, Any]) -> None:
@@ -84,7 +92,9 @@ def pause(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
-        queued, cancelled = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
+        queued, ids = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
+        concerns("run", ids)
+    cancelled = len(ids)
     print(f"{name} is paused; started runs continue.")
     if cancelled:
         print(f"{cancelled} queued runs were cancelled.")

@@ -1,15 +1,15 @@
 """The arguments of commands that intervene, give access and notify. Imports nothing slow."""
 
-from headrace.cli.command_group import Group, count
+from headrace.cli.command_group import ID, Group, count
 
 
 def interventions(group: Group) -> None:
     """Add what changes runs and jobs."""
     retry = group.add("retry", "intervening:retry", "run failed jobs again", json=True)
-    retry.add_argument("id", nargs="?", metavar="ID", help="id of a run or job")
+    retry.add_argument("id", nargs="?", metavar="ID", help=ID)
     retry.add_argument("--all-failed", action="store_true", help="retry every failed job")
     cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
-    cancel.add_argument("id", metavar="ID")
+    cancel.add_argument("id", metavar="ID", help=ID)
     pause = group.add("pause", "intervening:pause", "stop the schedule and trigger of a pipeline")
     resume = group.add(
         "resume", "intervening:resume", "resume the schedule and trigger of a pipeline"

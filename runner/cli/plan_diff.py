@@ -1,6 +1,7 @@
 """`headrace plan --diff`: what the daemon runs now, beside what the file says."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from headrace.plan.diff import Change
     from headrace.plan.upcoming_instants import PreviewRow
 
+# How long the path of a step that came or went is.
+_WHOLE = {"steps": 2, "handlers": 3}
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -210,9 +213,14 @@ def _print_change(change: "Change", where: str) -> None:
 def _values(change: "Change") -> str:
     whole = change.new if change.kind == "added" else change.old
     if change.kind != "changed":
-        job = whole.get("job") if isinstance(whole, dict) else None
-        told = job if change.path[0] in ("steps", "handlers") and job else as_text(whole)
+        told = _job_of(whole) if len(change.path) == _WHOLE.get(str(change.path[0])) else None
+        told = told or as_text(whole)
         return f" {change.kind}, {told}"
     if change.text_lines() is not None:
         return " changed"
     return f" {as_text(change.old)} → {as_text(change.new)}"
+
+
+def _job_of(step: Mapping[str, Any]) -> str | None:
+    pipeline: str | None = step.get("pipeline")
+    return f"pipeline {pipeline}" if pipeline else step.get("job")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli import outlet
-from headrace.cli.auditing import audited
+from headrace.cli.auditing import audited, concerns
 from headrace.cli.live_bar import LiveBar
 from headrace.cli.printing import elapsed, moment, print_json, public, span, zoned
 from headrace.errors import HeadraceError, StoreUnavailable
@@ -53,6 +53,7 @@ class RunClient:
             logical_date = logical_date_of(self._headrace, self._given)
             with audited(self._headrace.database, self._given):
                 started = self._headrace.start_run(name, params, logical_date=logical_date)
+                concerns("run", [started["id"]])
             self._id = str(started["id"])
             zone = clock_of(self._headrace.pipelines.get(name))
             stands = f" for {zoned(logical_date, zone)}" if self._given.logical_date else ""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli.auditing import audited
+from headrace.cli.auditing import audited, concerns
 from headrace.cli.installation_access import settings_of
 from headrace.cli.outdated import outdated, print_outdated
 from headrace.cli.printing import params_of, print_json, public
@@ -164,6 +164,7 @@ def _detached(headrace: "Headrace", given: argparse.Namespace, params: dict[str,
     at = logical_date_of(headrace, given)
     with audited(headrace.database, given):
         row = headrace.start_run(given.pipeline, params, logical_date=at)
+        concerns("run", [row["id"]])
     if given.json:
         print_json(public(row))
         return 0

@@ -45,6 +45,7 @@ def daemon(given: argparse.Namespace) -> int:
     show_in(settings.alive_file)
     with connect(settings, role="daemon") as headrace:
         once_there(headrace.migrate)
+        once_there(lambda: _tell_newer(headrace))
         Daemon(headrace).run()
     return 0
 
@@ -61,6 +62,7 @@ def worker(given: argparse.Namespace) -> int:
     show_in(settings.alive_file)
     with connect(settings, role="worker") as headrace:
         once_there(headrace.require_schema)
+        once_there(lambda: _tell_newer(headrace))
         demand = Demand(1, given.processes)
         once_there(lambda: require_connections(headrace.database, demand))
         log.info("serving %s, %d jobs at a time", ", ".join(queues), given.processes)
@@ -79,6 +81,7 @@ def web(given: argparse.Namespace) -> int:
         # Where PostgreSQL is away, it answers 503 until it is there.
         with suppress(StoreUnavailable):
             headrace.require_schema()
+            _tell_newer(headrace)
         serve(headrace, listener)
     return 0
 
@@ -223,6 +226,7 @@ def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
     own = headrace.afresh("up")
     own.load_hooks()
     once_there(own.migrate)
+    once_there(lambda: _tell_newer(own))
     demand = budget.Demand(own.settings.workers, others=budget.DAEMON + budget.WEB)
     once_there(lambda: budget.require_connections(own.database, demand))
     tell(own.keys.prefix)
@@ -269,6 +273,13 @@ def speak_as(role: str, settings: "Settings", stream: TextIO | None = None) -> N
         log_format=settings.log_format,
         stream=stream or sys.stdout,
     )
+
+
+def _tell_newer(headrace: "Headrace") -> None:
+    """Log that a later version has made the schema, where this one may work with it."""
+    remark = headrace.schema().remark
+    if remark is not None:
+        log.warning("%s", remark)
 
 
 def once_there(ask: Callable[[], object]) -> None:

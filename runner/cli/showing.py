@@ -1,11 +1,11 @@
-"""`headrace show`, `headrace logs`: one run, job or pipeline, whole."""
+"""`headrace show`, `headrace last`: one run, job or pipeline, whole."""
 
 import argparse
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from headrace.cli.finding import MAY_BE_CUT, bounds, find, id_of, newest_run
 from headrace.cli.installation_access import installation, settings_of
 from headrace.cli.live_bar import progress_text
 from headrace.cli.notifying import notifications_of, show_lateness
@@ -13,7 +13,6 @@ from headrace.cli.printing import (
     clock,
     elapsed,
     plain,
-    print_items,
     print_json,
     print_table,
     public,
@@ -21,22 +20,18 @@ from headrace.cli.printing import (
 from headrace.cli.resolved_pipeline import show_pipeline
 from headrace.errors import NotFound, UnknownPipeline
 from headrace.model import exact_json
-from headrace.model.duration import format_duration
 from headrace.observe.terminal_text import hanging, visible
 
 if TYPE_CHECKING:
     from headrace.engine.application import Headrace
 
-# What sets off the further lines of a message.
-_FURTHER = " " * 18 + "| "
-
 
 def show(given: argparse.Namespace) -> int:
     """Show a run or job, or, given a name, the pipeline with where each value came from."""
-    if not _is_id(given.id):
-        return _show_named(given)
+    if id_of(given.id) is None and _show_named(given):
+        return 0
     with installation(given) as headrace:
-        kind, row = find(headrace, given.id)
+        kind, row = find(headrace, given.id, run_first=True)
         if kind == "run":
             _show_run(headrace, row, given.json)
         else:
@@ -44,43 +39,23 @@ def show(given: argparse.Namespace) -> int:
     return 0
 
 
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _show_named(given: argparse.Namespace) -> int:
-    try:
-        show_pipeline(given.id, settings_of(given), given.json)
-    except UnknownPipeline as unknown:
-        ids = "`headrace runs` and `headrace jobs` list the ids of runs and jobs"
-        raise NotFound(f"{unknown}\n  hint: {ids}") from None
+def last(given: argparse.Namespace) -> int:
+    """Show the newest run, of a pipeline where one is named."""
+    with installation(given) as headrace:
+        _show_run(headrace, newest_run(headrace, given.pipeline), given.json)
     return 0
 
 
-def find(headrace: "Headrace", text: str) -> tuple[str, dict[str, Any]]:
-    """Return what an id names: `run` or `job` with its row; `pipeline` for the name of one.
-
-    Raises:
-        NotFound: Nothing has this id or name.
-    """
+def _show_named(given: argparse.Namespace) -> bool:
+    """Show the pipeline of this name, unless there is none."""
     try:
-        wanted = UUID(text)
-    except ValueError:
-        if text in headrace.pipelines.by_name:
-            return "pipeline", {}
-        raise NotFound(
-            f'"{text}" is neither an id nor a pipeline;'
-            " `headrace runs` and `headrace jobs` list ids"
-        ) from None
-    for kind in ("run", "job"):
-        row = headrace.database.row(kind, id=wanted)
-        if row is not None:
-            return kind, row
-    raise NotFound(f"there is no run or job {text}")
+        show_pipeline(given.id, settings_of(given), given.json)
+    except UnknownPipeline as unknown:
+        if bounds(given.id) is not None:
+            return False
+        ids = f"`headrace runs` and `headrace jobs` list the ids of runs and jobs; {MAY_BE_CUT}"
+        raise NotFound(f"{unknown}\n  hint: {ids}") from None
+    return True
 
 
 def _show_run(headrace: "Headrace", run: dict[str, Any], as_json: bool) -> None:
@@ -209,41 +184,3 @@ def _block(heading: str, text: str | None) -> None:
         print(f"\n{heading}")
         for line in text.rstrip().splitlines():
             print(f"  {visible(line)}")
-
-
-def _why_none(jobs: Sequence[Mapping[str, Any]], log_retention_s: float | None) -> str:
-    """Return what is said of jobs without lines: they may have been deleted."""
-    ended = [job["finished_at"] for job in jobs if job["finished_at"] is not None]
-    if log_retention_s is None or not ended:
-        return "No log lines."
-    if (datetime.now(UTC) - min(ended)).total_seconds() < log_retention_s:
-        return "No log lines."
-    kept = format_duration(log_retention_s)
-    return f"No log lines: logs are deleted {kept} after the end of a job (log_retention)."
-
-
-def logs(given: argparse.Namespace) -> int:
-    """Show what a job said, or all jobs of a run, in the order of time."""
-    with installation(given) as headrace:
-        kind, row = find(headrace, given.id)
-        if kind == "pipeline":
-            raise NotFound(f"{given.id} is a pipeline; `headrace runs --pipeline` lists its runs")
-        jobs = [row] if kind == "job" else headrace.database.rows("jobs_of_run", run_id=row["id"])
-        lines = [
-            {"job_id": job["id"], "step": job["step"], **line}
-            for job in jobs
-            for line in headrace.database.rows("logs_of_job", id=job["id"])
-        ]
-    lines.sort(key=lambda line: (line["at"], line["line"]))
-    if given.json:
-        print_items(lines)
-        return 0
-    if not lines:
-        print(_why_none(jobs, headrace.settings.log_retention_s))
-    for line in lines:
-        level = "" if line["level"] == "info" else f"{line['level']}: "
-        who = f"{line['step']} " if kind == "run" else ""
-        again = f"(attempt {line['attempt']}) " if line["attempt"] > 1 else ""
-        message = hanging(line["message"], _FURTHER)
-        print(f"{clock(line['at'])} {visible(who)}{again}{level}{message}")
-    return 0

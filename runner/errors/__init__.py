@@ -82,6 +82,12 @@ class NotFound(HeadraceError):
     code = "not-found"
 
 
+class AmbiguousId(HeadraceError):
+    """Several ids begin like this one, which was cut too short."""
+
+    code = "ambiguous-id"
+
+
 class NameInUse(HeadraceError):
     """Something has this name already."""
 

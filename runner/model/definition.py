@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import Any
 
 from headrace.model.duration import format_duration, parse_duration_s
-from headrace.model.pipeline import Calendar, Concurrency, Pipeline, Schedule
+from headrace.model.notifications import Expectation
+from headrace.model.pipeline import Calendar, Concurrency, Pipeline, Schedule, Step
 
 # Where a pipeline stands and which bytes it is; not what it says.
 _PLACES = frozenset({"name", "file", "folder", "version", "source"})
@@ -69,16 +70,25 @@ def _concurrency(given: Concurrency) -> dict[str, Any]:
 
 def _said(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields by the YAML's names. Defaults are included: they are active."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(value):
         own = getattr(value, field.name)
         if own is None or own in ("", (), {}):
             continue
-        if field.name.endswith("_s"):
+        if isinstance(own, Expectation):
+            found |= _expected(own)
+        elif field.name == "job" and isinstance(value, Step) and value.pipeline is not None:
+            found["pipeline"] = value.pipeline
+        elif field.name.endswith("_s"):
             found[_SECONDS.sub("", field.name)] = _duration(own)
         else:
             found[field.name.rstrip("_")] = _plain(own)
     return found
+
+
+def _expected(given: Expectation) -> dict[str, Any]:
+    own = {"deadline": given.deadline_s, "expected_duration": given.duration_s}
+    return {name: _duration(value) for name, value in own.items() if value is not None}
 
 
 def _duration(value: Any) -> Any:

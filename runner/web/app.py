@@ -18,6 +18,7 @@ from headrace.web.error_answers import add_failures
 from headrace.web.guard import OPEN_PATHS, Guard
 from headrace.web.heads import Heads
 from headrace.web.openapi import describe_security
+from headrace.web.outdated import end_when_outdated
 from headrace.web.pages import add_pages
 from headrace.web.queries import known_query_only
 from headrace.web.roles import Roles
@@ -50,6 +51,9 @@ def create_app(headrace: Headrace) -> FastAPI:
     )
     app.state.headrace = headrace
     app.state.stopping = False
+    # Set by who runs it; see `headrace.web.outdated`.
+    app.state.stop = lambda: None
+    app.state.outdated = None
     app.state.metrics = Metrics(headrace.database, headrace.sender, headrace.settings.queues)
     # Raises here and now, not at the first request.
     access = Access(headrace.settings, headrace.database)
@@ -78,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     give_up_silent_servers(app.state.headrace.database_url)
     async with anyio.create_task_group() as beside:
         beside.start_soon(app.state.trail.keep_writing)
+        beside.start_soon(end_when_outdated, app)
         yield
         beside.cancel_scope.cancel()
     await app.state.trail.write_rest()

@@ -17,7 +17,8 @@ def list_audit(headrace: Installed, limit: Limit = 50, cursor: Cursor = None) ->
     """Answer one page of the audit trail: each change, and each refusal.
 
     `outcome` is `done`, `failed`, `refused`, or `begun` where a crash kept the outcome from being
-    written. Refusals of one kind within a minute are one row with their `count`.
+    written. `concerns` names the runs and jobs that were made or changed, by their ids. Refusals of
+    one kind within a minute are one row with their `count`.
     """
     return Answer(
         page(

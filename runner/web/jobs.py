@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from headrace.engine.access.audit import concerns
 from headrace.engine.application import Headrace
 from headrace.model.caller import Role
 from headrace.model.status import JobStatus
@@ -51,6 +52,7 @@ router = APIRouter(tags=["jobs"], default_response_class=Answer, route_class=Exa
 def create_jobs(headrace: Installed) -> Response:
     """Seven jobs on three queues; what needs another's table depends on it."""
     rows = create_demonstration(headrace.dispatcher)
+    concerns("job", (row["id"] for row in rows))
     return Answer({"items": [public(row) for row in rows], "next": None}, status_code=201)
 
 
@@ -71,6 +73,7 @@ def dispatch_job(body: NewJob, headrace: Installed, header: IdempotencyKey = Non
         timeout=body.timeout,
         idempotency_key=body.idempotency_key or header,
     )
+    concerns("job", [row["id"]])
     return Answer(public(row), status_code=201)
 
 
@@ -129,7 +132,9 @@ def list_logs(job_id: str, headrace: Installed) -> Response:
 )
 def retry_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
-    return Answer(public(headrace.interventions.retry_job(job_id)))
+    row = headrace.interventions.retry_job(job_id)
+    concerns("job", [row["id"]])
+    return Answer(public(row))
 
 
 @router.post(
@@ -139,7 +144,9 @@ def retry_job(job_id: str, headrace: Installed) -> Response:
 )
 def cancel_job(job_id: str, headrace: Installed) -> Response:
     """Answer the job's row."""
-    return Answer(public(headrace.interventions.cancel_job(job_id)))
+    row = headrace.interventions.cancel_job(job_id)
+    concerns("job", [row["id"]])
+    return Answer(public(row))
 
 
 def _with_upstream(headrace: Headrace, row: Row) -> Row:

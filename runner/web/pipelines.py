@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from headrace.engine.access.audit import concerns
 from headrace.engine.application import Headrace
 from headrace.engine.operations.backfill import backfill, bounds
 from headrace.engine.scheduling.trigger_params import trigger_row
@@ -107,6 +108,7 @@ def start_run(
         logical_date=given.logical_date,
         idempotency_key=key,
     )
+    concerns("run", [row["id"]])
     return Answer(public(row), status_code=201)
 
 
@@ -146,6 +148,8 @@ def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Re
     start, end = bounds(pipeline, body.from_, body.to)
     rows = backfill(headrace, name, start, end, dry_run=body.dry_run)
     items = [public(row) for row in rows]
+    if not body.dry_run:
+        concerns("run", (row["id"] for row in rows))
     return Answer({"items": items, "next": None}, status_code=200 if body.dry_run else 201)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from headrace.engine.access.audit import concerns
 from headrace.engine.application import Headrace
 from headrace.model.caller import Role
 from headrace.model.status import RunStatus
@@ -138,7 +139,9 @@ def watch_run(run_id: str, request: Request, headrace: Installed) -> Response:
 )
 def cancel_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row."""
-    return Answer(public(headrace.interventions.cancel_run(run_id)))
+    row = headrace.interventions.cancel_run(run_id)
+    concerns("run", [row["id"]])
+    return Answer(public(row))
 
 
 @router.post(
@@ -148,4 +151,6 @@ def cancel_run(run_id: str, headrace: Installed) -> Response:
 )
 def retry_run(run_id: str, headrace: Installed) -> Response:
     """Answer the run's row; plan and logical date stay what they were."""
-    return Answer(public(headrace.interventions.retry_run(run_id)))
+    row = headrace.interventions.retry_run(run_id)
+    concerns("run", [row["id"]])
+    return Answer(public(row))

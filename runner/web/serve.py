@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
             )
         )
         self._app = app
+        app.state.stop = self.stop
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,6 +78,7 @@ def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:
 
     Raises:
         ConfigError: The address cannot be used, or is open to others without a token.
+        SchemaMismatch: The schema was upgraded, and does not admit this version any more.
     """
     app = create_app(headrace)
     with listener or listen(headrace.settings) as opened:
@@ -84,6 +86,8 @@ def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:
         log.info("serving on %s", address(headrace.settings, opened.getsockname()[1]))
         log.info("%s", describe_access(headrace.settings))
         Server(app).run(sockets=[opened])
+    if app.state.outdated is not None:
+        raise app.state.outdated
 
 
 def address(settings: Settings, port: int) -> str:

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,14 @@ _FIRST_FAILURE = 400
 _ONE_NETWORK = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request's row in the trail, and the notes of what it makes or changes."""
+
+    deed_id: UUID
+    notes: audit.Notes
+
+
 class Trail:
     """Writes down what requests do. Its calls wait in threads, refusals in few of their own."""
 
@@ -36,18 +45,20 @@ class Trail:
         self._refusals = Refusals(database)
         self._few = anyio.CapacityLimiter(2)
 
-    async def begin(self, scope: Scope, caller: Caller, action: str) -> UUID:
+    async def begin(self, scope: Scope, caller: Caller, action: str) -> Begun:
         """Write down what is about to be done.
 
         Raises:
             StoreUnavailable: It cannot be written, so it must not be done.
         """
-        return await run_sync(audit.begin, self._database, _deed(scope, caller, action))
+        deed_id = await run_sync(audit.begin, self._database, _deed(scope, caller, action))
+        return Begun(deed_id, audit.open_notes())
 
-    async def end(self, deed_id: UUID, status: int) -> None:
-        """Write down what came of it."""
+    async def end(self, begun: Begun, status: int) -> None:
+        """Write down what came of it, and which runs and jobs the routes have told of."""
         done = status < _FIRST_FAILURE
-        await run_sync(partial(audit.end, self._database, deed_id, done=done, status=status))
+        end = partial(audit.end, self._database, begun.deed_id, done=done, status=status)
+        await run_sync(partial(end, notes=begun.notes))
 
     async def refused(self, scope: Scope, caller: Caller | None, rule: Rule, status: int) -> None:
         """Count a refusal, and write it unless one like it was written a moment ago."""

@@ -10,11 +10,12 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from headrace.engine.access.audit import delete_expired
+from headrace.engine.access.audit import audited, concerns, delete_expired
 from headrace.engine.access.tokens import create_token, revoke_token
 from headrace.engine.application import Headrace
 from headrace.engine.operations.retention import keep_retention
 from headrace.model.caller import Role
+from headrace.model.ids import new_id
 from headrace.store.embedded.home import token_of
 from headrace.web.app import ROUTES
 from tests.support.web import client_of, installation, served
@@ -434,6 +435,39 @@ def test_each_change_is_in_the_trail_with_its_outcome(client: TestClient, headra
         ("run", "/pipelines/plain/runs", "done", 201),
     ]
     assert {row["actor"] for row in trail(headrace)} == {"olga"}
+    told = [row["concerns"] for row in trail(headrace)]
+    assert told == [None, None, f"run {started}", f"run {started}"]
+
+
+def test_the_trail_names_what_each_request_has_made_or_changed(
+    client: TestClient, headrace: Headrace
+):
+    root = bearer(made(headrace, "admin", "root"))
+    job = client.post("/jobs", json={"job": "FailedJob"}, headers=root).json()["id"]
+    for deed in ("cancel", "retry"):
+        client.post(f"/jobs/{job}/{deed}", headers=root)
+    seven = [one["id"] for one in client.post("/create-jobs/", headers=root).json()["items"]]
+
+    told = [(row["action"], row["concerns"]) for row in trail(headrace)]
+
+    assert told == [
+        ("create-jobs", f"job {', '.join(seven)}"),
+        ("retry", f"job {job}"),
+        ("cancel", f"job {job}"),
+        ("dispatch", f"job {job}"),
+    ]
+
+
+def test_of_many_runs_the_trail_names_the_first_ones_and_the_number(headrace: Headrace):
+    ids = [str(new_id()) for _ in range(25)]
+    with audited(headrace.database, "backfill", "headrace backfill a → b"):
+        for one in ids:
+            concerns("run", [one])
+
+    row = trail(headrace)[0]
+
+    assert row["concerns"] == f"run {', '.join(ids[:20])} and 5 more"
+    assert row["path"] == "headrace backfill a -> b"
 
 
 def test_signing_in_and_out_are_in_the_trail(client: TestClient, headrace: Headrace):

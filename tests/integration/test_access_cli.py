@@ -98,6 +98,8 @@ def test_what_the_command_line_changes_is_audited_as_the_system_s_user(headrace:
         ("cancel", f"headrace cancel {run}", "done", 0),
         ("run", "headrace run hourly --detach", "done", 0),
     ]
+    told = [(row["action"], row["concerns"]) for row in rows if row["concerns"]]
+    assert told == [("cancel", f"run {run}"), ("run", f"run {run}")]
     whose = {(row["actor"], row["via"], row["role"], row["address"]) for row in rows}
     assert whose == {(ME, "command", "admin", socket.gethostname())}
     assert token not in headrace("audit").out

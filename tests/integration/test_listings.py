@@ -1,5 +1,6 @@
 """Listings and metrics stay cheap as the history grows, whichever rows match."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from headrace.cli.finding import bounds
 from headrace.engine.application import Headrace
 from headrace.model.status import JobStatus, RunStatus
 from headrace.store.listings import list_jobs, list_runs
@@ -42,6 +44,16 @@ SELECT ('00000000-0000-7000-9000-' || lpad(to_hex(n * 8 + s), 12, '0'))::uuid,
   JOIN headrace.run r ON r.id = ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
  CROSS JOIN generate_series(1, 5) AS s;
 ANALYZE headrace.run, headrace.job;
+"""
+
+
+LOG_LINES = """
+INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)
+SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(job), 12, '0'))::uuid, 1, line, now(), 'info',
+       'said'
+  FROM generate_series(1, 400) AS job
+ CROSS JOIN generate_series(1, 60) AS line;
+ANALYZE headrace.job_log;
 """
 
 
@@ -112,6 +124,24 @@ def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
             listed(watched, limit=25, **wanted)
             # Reading the rows of the page is up to a page of the table for each.
             assert watched.pages < min(whole, 400), (table, wanted, watched.pages, whole)
+
+
+def test_an_id_is_found_by_its_beginning_without_a_look_at_all_rows(headrace: Headrace):
+    sql(headrace, HISTORY)
+    for beginning in ("0000", "00000000-0000-7000-9", "00000000-0000-7000-8000-000000000007"):
+        ends = bounds(beginning)
+        assert ends is not None
+        first, last = ends
+        watched = Watched(headrace)
+        watched.rows("rows_by_beginning", first=first, last=last, limit=9)
+        watched.rows("run_with_own_jobs", first=first, last=last)
+        assert watched.pages < 60, (beginning, watched.pages)
+
+    lines = [{"job": str(UUID(int=n)), "attempt": 1, "line": 5} for n in range(1, 100)]
+    sql(headrace, LOG_LINES)
+    watched = Watched(headrace)
+    watched.rows("logs_of_attempts", seen=json.dumps(lines))
+    assert watched.pages < 500
 
 
 class Watched:

@@ -152,7 +152,7 @@ def sweep(hand: ByHand) -> None:
 
 def test_queued_runs_of_a_paused_pipeline_wait_until_it_is_resumed(hand: ByHand) -> None:
     queue_runs(hand, 3)
-    assert hand.headrace.interventions.pause("line") == (2, 0)
+    assert hand.headrace.interventions.pause("line") == (2, [])
 
     hand.work()
     sweep(hand)
@@ -167,7 +167,8 @@ def test_queued_runs_of_a_paused_pipeline_wait_until_it_is_resumed(hand: ByHand)
 def test_a_pause_can_cancel_what_is_queued(hand: ByHand) -> None:
     queue_runs(hand, 3)
 
-    assert hand.headrace.interventions.pause("line", cancel_queued=True) == (2, 2)
+    queued, cancelled = hand.headrace.interventions.pause("line", cancel_queued=True)
+    assert (queued, len(cancelled)) == (2, 2)
     assert statuses(hand) == ["cancelled", "cancelled", "running"]
 
 

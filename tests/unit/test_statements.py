@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _METHODS = ("rows", "row", "prepared")
 # Statements by a name that is a variable at the call, each with all that it may be.
 CHOSEN = {
-    "cli/showing.py": ("run", "job"),
+    "cli/finding.py": ("run", "job"),
     "web/json_rows.py": ("run", "job"),
 }
 # Calls that pass a mapping on, with the keys that it has.

@@ -5,8 +5,9 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from uuid import UUID
 
@@ -22,6 +23,29 @@ log = logging.getLogger("headrace.audit")
 # A path is cut there, and ends with …; the longest of ours has a tenth of it.
 _LONGEST_PATH = 1000
 _BATCH = 5000
+# Between a path and what came of it; see the statement `audit`.
+_ARROW = " → "
+# Of what was made or changed so many ids are told, and how many more there are.
+_MOST_IDS = 20
+
+Notes = list[tuple[str, str]]
+# What is being carried out here notes what it has made or changed: `run` or `job`, and its id. A
+# list, since a thread that a request waits in has a copy of the request's context.
+_concerned: ContextVar[Notes | None] = ContextVar("concerned", default=None)
+
+
+def open_notes() -> Notes:
+    """Collect what `concerns` is told from now on, in this context and in copies of it."""
+    notes: Notes = []
+    _concerned.set(notes)
+    return notes
+
+
+def concerns(kind: str, ids: Iterable[object]) -> None:
+    """Tell the trail which runs or jobs a command or request has made or changed."""
+    notes = _concerned.get()
+    if notes is not None:
+        notes += [(kind, str(one)) for one in ids]
 
 
 def begin(database: Transaction, deed: Deed) -> UUID:
@@ -35,12 +59,29 @@ def begin(database: Transaction, deed: Deed) -> UUID:
     return deed_id
 
 
-def end(database: Transaction, deed_id: UUID, *, done: bool, status: int) -> None:
-    """Write down what came of it. Where that cannot be written, the row says `begun` for ever."""
+def end(
+    database: Transaction, deed_id: UUID, *, done: bool, status: int, notes: Notes | None = None
+) -> None:
+    """Write down what came of it, and with `notes` what was made or changed.
+
+    Where that cannot be written, the row says `begun` for ever.
+    """
+    outcome = "done" if done else "failed"
+    told = _told(notes or [])
     try:
-        database.rows("end_deed", id=deed_id, outcome="done" if done else "failed", status=status)
+        database.rows("end_deed", id=deed_id, outcome=outcome, status=status, concerned=told)
     except StoreUnavailable as error:
         log.warning("the outcome of %s is not in the audit trail: %s", deed_id, error)
+
+
+def _told(notes: Notes) -> str:
+    """Return as in ` → run A; job B, C` what was noted; of many ids the first ones."""
+    parts = []
+    for kind in dict.fromkeys(kind for kind, _ in notes):
+        ids = [one for of, one in notes if of == kind]
+        more = f" and {len(ids) - _MOST_IDS} more" if len(ids) > _MOST_IDS else ""
+        parts.append(f"{kind} {', '.join(ids[:_MOST_IDS])}{more}")
+    return f"{_ARROW}{'; '.join(parts)}" if parts else ""
 
 
 @contextmanager
@@ -54,20 +95,21 @@ def audited(database: Transaction, action: str, path: str) -> Iterator[None]:
         user_name(os.geteuid()), Via.COMMAND, Role.ADMIN, action, path, socket.gethostname()
     )
     deed_id = begin(database, deed)
+    notes = open_notes()
     try:
         yield
     except BaseException as error:
         status = error.exit_code if isinstance(error, HeadraceError) else 1
-        end(database, deed_id, done=False, status=status)
+        end(database, deed_id, done=False, status=status, notes=notes)
         raise
-    end(database, deed_id, done=True, status=0)
+    end(database, deed_id, done=True, status=0, notes=notes)
 
 
 def columns(deed: Deed) -> Row:
     """Return a deed as the table has it."""
     # An argument of a command may be no text.
     path = deed.path.encode("utf-8", "backslashreplace").decode()
-    path = redacted(without_tokens(path))
+    path = redacted(without_tokens(path)).replace(_ARROW, " -> ")
     if len(path) > _LONGEST_PATH:
         path = f"{path[: _LONGEST_PATH - 1]}…"
     return {

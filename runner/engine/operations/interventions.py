@@ -124,20 +124,20 @@ class Interventions:
 
     # -- schedules --------------------------------------------------------------------
 
-    def pause(self, pipeline: str, *, cancel_queued: bool = False) -> tuple[int, int]:
+    def pause(self, pipeline: str, *, cancel_queued: bool = False) -> tuple[int, list[UUID]]:
         """Let no schedule or trigger of this pipeline start a run until it is resumed.
 
         Runs that are queued wait until then, or are cancelled. Returns how many there are, and
-        how many were cancelled.
+        the ids of those that were cancelled.
         """
         self._database.rows("pause_schedule", pipeline=pipeline)
         queued = self._database.rows("queued_runs_of", pipeline=pipeline)
-        cancelled = 0
+        cancelled = []
         for row in queued if cancel_queued else ():
             # One that has just been started may have ended meanwhile.
             with suppress(IllegalTransition):
                 self.cancel_run(str(row["id"]))
-                cancelled += 1
+                cancelled.append(row["id"])
         return len(queued), cancelled
 
     def resume(self, pipeline: str) -> None:

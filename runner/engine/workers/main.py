@@ -25,6 +25,9 @@ def run_worker(
 
     The job classes are imported before the first child is forked, so that no child pays for
     it. Must be called in a process that has not connected anywhere yet.
+
+    Raises:
+        SchemaMismatch: The schema was upgraded, and does not admit this version any more.
     """
     settings = headrace.settings
     keys = _keys_once_there(headrace)
@@ -54,7 +57,10 @@ def run_worker(
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
     worker.turns = beat
-    return bool(worker.work())
+    worked = bool(worker.work())
+    if side.outdated is not None:
+        raise side.outdated
+    return worked
 
 
 def _keys_once_there(headrace: Headrace) -> Keys:

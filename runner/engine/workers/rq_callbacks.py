@@ -84,6 +84,8 @@ class WorkerSide:
             redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S, rest_s=_REST_S
         )
         self._schema = SchemaWatch(self._database.schema)
+        # Why the worker ends, where the schema does not admit its version any more.
+        self.outdated: SchemaMismatch | None = None
         self._keeper = LogKeeper(self._database, processes)
         self._progress = ProgressMemory(processes)
         self._batches = SharedBatches(processes)
@@ -164,6 +166,7 @@ class WorkerSide:
                 lost = tx.rows("lost_attempts", attempts=attempts_json(running))
         except SchemaMismatch as error:
             log.error("%s; this worker ends", error)
+            self.outdated = error
             # It drains: what runs may end, and what cannot be recorded is returned by the daemon.
             os.kill(os.getpid(), signal.SIGTERM)
             return {}

@@ -45,6 +45,17 @@ class Schema:
         """Tell whether a later version of Headrace has made it."""
         return self.version is not None and self.version > LATEST
 
+    @property
+    def remark(self) -> str | None:
+        """What is told where a later version has made it, and this one may work with it."""
+        if not (self.newer and self.usable):
+            return None
+        return (
+            f"the control database's schema has version {self.version}, made by Headrace"
+            f" {self.made_by or 'of a later version'}; this is Headrace {__version__}, which may"
+            f" work with it, and knows versions up to {LATEST}. Upgrade it soon"
+        )
+
     def require(self) -> None:
         """Refuse to work with it where that cannot be.
 

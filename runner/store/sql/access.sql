@@ -71,8 +71,10 @@ INSERT INTO headrace.audit (id, actor, via, role, action, path, address)
 VALUES (:id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::text, :address::text)
 
 -- name: end_deed
+-- Behind the request or command stands, after an arrow, what it has made or changed, known only now.
 UPDATE headrace.audit
-   SET outcome = :outcome::text, status = :status::integer, last_at = clock_timestamp()
+   SET outcome = :outcome::text, status = :status::integer, last_at = clock_timestamp(),
+       path = path || :concerned::text
  WHERE id = :id::uuid
 
 -- name: count_refusals
@@ -84,8 +86,9 @@ VALUES (:id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::
    SET count = audit.count + excluded.count, last_at = clock_timestamp()
 
 -- name: audit
--- Newest first.
-SELECT id, at, actor, via, role::text, action, path, address, outcome, status, count, last_at
+-- Newest first. See `end_deed` for `concerns`.
+SELECT id, at, actor, via, role::text, action, split_part(path, ' → ', 1) AS path,
+       substring(path FROM ' → (.*)$') AS concerns, address, outcome, status, count, last_at
   FROM headrace.audit
  WHERE id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
  ORDER BY id DESC

@@ -57,8 +57,60 @@ SELECT attempt, line, at, level, message
  WHERE job_id = :id::uuid
  ORDER BY attempt, line
 
+-- name: logs_of_jobs
+SELECT job_id, attempt, line, at, level, message
+  FROM headrace.job_log
+ WHERE job_id = ANY (:ids::uuid[])
+ ORDER BY at, job_id, attempt, line
+
+-- name: logs_of_attempts
+-- What attempts have logged after the line that was seen of each: a part of the primary key's index.
+SELECT said.job AS job_id, log.attempt, log.line, log.at, log.level, log.message
+  FROM json_to_recordset(:seen::json) AS said (job uuid, attempt integer, line integer)
+  JOIN headrace.job_log log
+    ON log.job_id = said.job
+   AND log.attempt = said.attempt
+   AND log.line > said.line
+ ORDER BY log.at, log.job_id, log.attempt, log.line
+
 -- name: run
 SELECT * FROM headrace.run WHERE id = :id::uuid
+
+-- name: rows_by_beginning
+-- Runs and jobs whose ids lie between two, a few of each by their primary keys, runs first: a short
+-- beginning may be that of millions.
+(SELECT 'run' AS kind, id, pipeline AS name, status::text, created_at
+   FROM headrace.run
+  WHERE id BETWEEN :first::uuid AND :last::uuid
+  ORDER BY id DESC
+  LIMIT :limit::integer)
+ UNION ALL
+(SELECT 'job', id, coalesce(pipeline || '.' || step, job_class), status::text, created_at
+   FROM headrace.job
+  WHERE id BETWEEN :first::uuid AND :last::uuid
+  ORDER BY id DESC
+  LIMIT :limit::integer)
+ LIMIT :limit::integer
+
+-- name: run_with_own_jobs
+-- The only run between two ids, if all jobs between them are its own. The first that is not ends
+-- the search, and ids that were given together lie together.
+WITH run AS MATERIALIZED (
+    SELECT id
+      FROM headrace.run
+     WHERE id BETWEEN :first::uuid AND :last::uuid
+     ORDER BY id
+     LIMIT 2
+)
+SELECT id
+  FROM run
+ WHERE (SELECT count(*) FROM run) = 1
+   AND NOT EXISTS (SELECT FROM (SELECT run_id
+                                  FROM headrace.job
+                                 WHERE id BETWEEN :first::uuid AND :last::uuid
+                                 ORDER BY id
+                                OFFSET 0) AS near
+                    WHERE near.run_id IS DISTINCT FROM run.id)
 
 -- name: workers
 SELECT name, hostname, pid, queues, processes, status, started_at, seen_at, job_files,

@@ -13,7 +13,8 @@ export function auditView() {
       return [
         el("h1", {}, "Audit"),
         table("Audit", ["When", "Who", "Role", "Action", "Outcome", "From", "Path"], answer.items.map((row) => [
-          ago(row.at), row.actor, row.role ?? "", row.action, outcome(row), row.address ?? "", el("code", {}, row.path),
+          ago(row.at), row.actor, row.role ?? "", row.action, outcome(row), row.address ?? "",
+          el("span", {}, el("code", {}, row.path), ...concerned(row.concerns)),
         ]), "Nothing was changed or refused yet."),
         el("div", { class: "actions" },
           pages.length > 1 && turn("newer", "Newer", () => pages.pop()),
@@ -21,6 +22,17 @@ export function auditView() {
       ];
     },
   };
+}
+
+// `run ID, ID; job ID`, with a link for each id.
+function concerned(text) {
+  if (!text) return [];
+  let list = "runs";
+  const parts = text.split(/(run |job |[0-9a-f]{8}-[0-9a-f-]{27})/).map((part) => {
+    if (part === "run " || part === "job ") list = `${part.trim()}s`;
+    return /^[0-9a-f]{8}-/.test(part) ? el("a", { href: `#/${list}/${part}` }, part) : part;
+  });
+  return [" → ", ...parts];
 }
 
 function outcome(row) {

@@ -10,7 +10,7 @@ from headrace.cli.command_group import COMMANDS
 OTHERS = {
     *("up", "daemon", "worker", "web"),
     *("validate", "plan", "cron", "schema", "init"),
-    *("pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "logs", "top"),
+    *("pipelines", "runs", "jobs", "schedules", "workers", "queues", "show", "last", "logs", "top"),
     *("audit", "db", "notify", "outbox"),
 }
 
