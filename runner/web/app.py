@@ -78,6 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     give_up_silent_servers(app.state.headrace.database_url)
     async with anyio.create_task_group() as beside:
         beside.start_soon(app.state.trail.keep_writing)
+        beside.start_soon(app.state.trail.keep_ending)
         yield
         beside.cancel_scope.cancel()
     await app.state.trail.write_rest()

@@ -3,7 +3,6 @@
 import ipaddress
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,8 @@ from headrace.web.roles import Rule
 log = logging.getLogger("headrace.web")
 
 _FLUSH_EVERY_S = 1.0
+# Outcomes of so long a time are one statement.
+_TOGETHER_S = 0.05
 # A refusal does not wait longer for PostgreSQL; it is counted, and written later.
 _REFUSAL_S = 2.0
 _FIRST_FAILURE = 400
@@ -34,6 +35,8 @@ class Trail:
     def __init__(self, database: Transaction) -> None:
         self._database = database
         self._refusals = Refusals(database)
+        self._outcomes = audit.Outcomes(database)
+        self._ended = anyio.Event()
         self._few = anyio.CapacityLimiter(2)
 
     async def begin(self, scope: Scope, caller: Caller, action: str) -> UUID:
@@ -45,14 +48,29 @@ class Trail:
         return await run_sync(audit.begin, self._database, _deed(scope, caller, action))
 
     async def end(self, deed_id: UUID, status: int) -> None:
-        """Write down what came of it."""
-        done = status < _FIRST_FAILURE
-        await run_sync(partial(audit.end, self._database, deed_id, done=done, status=status))
+        """Have it written down what came of it, a moment later."""
+        self._outcomes.note(deed_id, done=status < _FIRST_FAILURE, status=status)
+        self._ended.set()
 
     async def refused(self, scope: Scope, caller: Caller | None, rule: Rule, status: int) -> None:
         """Count a refusal, and write it unless one like it was written a moment ago."""
         if self._refusals.note(_deed(scope, caller, rule.action), status):
             await self._write()
+
+    def write_outcomes(self) -> None:
+        """Write what came of deeds so far."""
+        self._outcomes.write()
+
+    async def keep_ending(self) -> None:
+        """Write what comes of deeds, all of a moment together, until cancelled."""
+        while True:
+            await self._ended.wait()
+            await anyio.sleep(_TOGETHER_S)
+            self._ended = anyio.Event()
+            try:
+                await run_sync(_soon, self.write_outcomes, limiter=self._few)
+            except Exception:
+                log.exception("outcomes cannot be written to the audit trail")
 
     async def keep_writing(self) -> None:
         """Write what has only been counted, every second, until cancelled."""
@@ -66,6 +84,7 @@ class Trail:
 
     async def write_rest(self) -> None:
         """Write the rest."""
+        await run_sync(_soon, self.write_outcomes, limiter=self._few)
         if self._refusals.pending:
             await self._write()
 

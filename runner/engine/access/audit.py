@@ -4,6 +4,7 @@ import logging
 import os
 import pwd
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,35 @@ log = logging.getLogger("headrace.audit")
 # A path is cut there, and ends with …; the longest of ours has a tenth of it.
 _LONGEST_PATH = 1000
 _BATCH = 5000
+_MOST_LISTED = 5
+
+
+class Outcomes:
+    """What came of deeds, written together: nobody waits for it. Safe to share by threads."""
+
+    def __init__(self, database: Transaction) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._ended: list[tuple[UUID, str, int]] = []
+
+    def note(self, deed_id: UUID, *, done: bool, status: int) -> None:
+        """Keep what came of a deed until `write`."""
+        with self._lock:
+            self._ended.append((deed_id, "done" if done else "failed", status))
+
+    def write(self) -> None:
+        """Write what was noted. Where that cannot be done, the rows say `begun` for ever."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+        if not ended:
+            return
+        ids, outcomes, statuses = (list(column) for column in zip(*ended, strict=True))
+        try:
+            self._database.rows(
+                "end_deeds", ids=[str(one) for one in ids], outcomes=outcomes, statuses=statuses
+            )
+        except StoreUnavailable as error:
+            log.warning("the outcomes of %s are not in the audit trail: %s", _listed(ids), error)
 
 
 def begin(database: Transaction, deed: Deed) -> UUID:
@@ -41,6 +71,12 @@ def end(database: Transaction, deed_id: UUID, *, done: bool, status: int) -> Non
         database.rows("end_deed", id=deed_id, outcome="done" if done else "failed", status=status)
     except StoreUnavailable as error:
         log.warning("the outcome of %s is not in the audit trail: %s", deed_id, error)
+
+
+def _listed(ids: list[UUID]) -> str:
+    shown = ", ".join(map(str, ids[:_MOST_LISTED]))
+    more = len(ids) - _MOST_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @contextmanager
