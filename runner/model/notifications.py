@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 FAILURE, RECOVERY, LATE, SUCCESS = KINDS = ("failure", "recovery", "late", "success")
 # Of a mapping that names receivers only.
@@ -33,7 +34,8 @@ class Receiver:
     """One receiver of notifications. `type` is one of webhook, slack, teams and email.
 
     `secret` signs a webhook; `sender`, `to`, `username`, `password` and `starttls` are of an
-    e-mail. What may hold a secret is left out of `repr`.
+    e-mail. `subject`, `text` and `body` are templates of its own; None keeps the standard words.
+    What may hold a secret is left out of `repr`.
     """
 
     name: str
@@ -46,6 +48,9 @@ class Receiver:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     starttls: bool = True
+    subject: str | None = None
+    text: str | None = None
+    body: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from headrace.errors import ConfigError
@@ -27,7 +30,11 @@ _PORT = 26379
 _SENTINEL_S = 0.7
 _ASK_EVERY_S = 5.0
 _FORM = "redis+sentinel://:PASSWORD@HOST1:26379,HOST2:26379,HOST3:26379/SERVICE/0"
-_OPTIONS = ("sentinel_username", "sentinel_password")
+_LOGIN = ("sentinel_username", "sentinel_password")
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+# As in a URL that names one Redis. Sentinels name the master by its address, which certificates
+# rarely hold: unless they announce names, the check of the host's name has to be left out.
+_OF_TLS = (*_FILES, "ssl_check_hostname")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,7 @@ class SentinelUrl:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     sentinel_login: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls_options: Mapping[str, str | bool] = field(default_factory=dict)
 
 
 def is_sentinel_url(redis_url: str) -> bool:
@@ -61,8 +69,9 @@ def read(redis_url: str) -> SentinelUrl:
     service, _, database = path.partition("/")
     username, _, password = login.partition(":")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - set(_OPTIONS)):
-        raise _wrong(f"it takes no {unknown[0]!r}; options are {' and '.join(_OPTIONS)}")
+    known = [*_LOGIN, *(_OF_TLS if _SCHEMES[scheme] else ())]
+    if unknown := sorted(options.keys() - set(known)):
+        raise _wrong(f"it takes no {unknown[0]!r}; options are {', '.join(known)}")
     if not service:
         raise _wrong("the name of the service (the master's name at the sentinels) is missing")
     if database and not database.isdigit():
@@ -74,7 +83,8 @@ def read(redis_url: str) -> SentinelUrl:
         (unquote(username) or None) if at else None,
         (unquote(password) or None) if at else None,
         _SCHEMES[scheme],
-        {name.removeprefix("sentinel_"): value for name, value in options.items()},
+        {name.removeprefix("sentinel_"): options[name] for name in _LOGIN if name in options},
+        {name: _of_tls(name, options[name]) for name in _OF_TLS if name in options},
     )
 
 
@@ -85,13 +95,13 @@ def client_of(redis_url: str, **connection: Any) -> redis.Redis:
         ConfigError: The URL cannot be used.
     """
     url = read(redis_url)
-    tls = {"ssl": True} if url.tls else {}
-    asking = {"socket_timeout": _SENTINEL_S, "socket_connect_timeout": _SENTINEL_S}
+    tls = {"ssl": True, **url.tls_options} if url.tls else {}
+    asking: dict[str, Any] = {"socket_timeout": _SENTINEL_S, "socket_connect_timeout": _SENTINEL_S}
     shared = {"retry": connection["retry"], **tls}
+    asking |= {**shared, **url.sentinel_login}
     # redis-py has no types for its Sentinel.
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        url.sentinels, sentinel_kwargs={**asking, **shared, **url.sentinel_login}, **tls
-    )
+    sentinel = Sentinel((), **tls)  # type: ignore[no-untyped-call]
+    sentinel.sentinels = [_Asked(host=host, port=port, **asking) for host, port in url.sentinels]
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         url.service,
         connection_pool_class=_Pool,
@@ -101,6 +111,30 @@ def client_of(redis_url: str, **connection: Any) -> redis.Redis:
         **connection,
     )
     return client
+
+
+class _NoAnswer(RedisConnectionError):
+    """A sentinel's failure; redis-py lists those of all sentinels by their `repr`."""
+
+    def __repr__(self) -> str:
+        # redis-py's own has the class alone: neither the refused certificate nor the closed port.
+        return str(self)
+
+
+class _Asked(redis.Redis):
+    """A sentinel. An error of all of them names each one, with its reason."""
+
+    def sentinel_masters(self, *arguments: Any, **options: Any) -> Any:
+        """Return what it knows of masters."""
+        try:
+            return super().sentinel_masters(*arguments, **options)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise _NoAnswer(str(error)) from error
+
+    def __repr__(self) -> str:
+        # redis-py's own has all options, a password, too, and leaves no room for a reason.
+        options = self.connection_pool.connection_kwargs
+        return f"{options['host']}:{options['port']}"
 
 
 class _Pool(SentinelConnectionPool):
@@ -145,6 +179,17 @@ def _address(host: str) -> tuple[str, int]:
     if not name or not port.isdigit() or not 0 < int(port) < 65536:
         raise _wrong(f"{host!r} is no HOST:PORT of a sentinel")
     return name.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _of_tls(name: str, text: str) -> str | bool:
+    """Return an option of TLS: the path of a file that is there, or true or false."""
+    if name in _FILES:
+        if not Path(text).is_file():
+            raise _wrong(f"there is no file {text!r} for {name}")
+        return text
+    if text.lower() not in ("true", "false"):
+        raise _wrong(f"{name} is true or false")
+    return text.lower() == "true"
 
 
 def _wrong(why: str) -> ConfigError:

@@ -139,6 +139,14 @@ def single_expression(text: str) -> str | None:
     return "".join(value for _, value in lexed[1:-1])
 
 
+def is_single_expression(text: str) -> bool:
+    """Return whether a text is one expression in braces, and so keeps what it yields."""
+    try:
+        return single_expression(text) is not None
+    except TemplateSyntaxError:
+        return False
+
+
 def pieces(template: str) -> list[Piece]:
     """Return the stretches of a template in their order; none where it is no template.
 

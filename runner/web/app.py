@@ -83,6 +83,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with anyio.create_task_group() as beside:
         beside.start_soon(app.state.trail.keep_writing)
         beside.start_soon(end_when_outdated, app)
+        beside.start_soon(app.state.trail.keep_ending)
         yield
         beside.cancel_scope.cancel()
     await app.state.trail.write_rest()

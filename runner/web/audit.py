@@ -13,13 +13,16 @@ router = APIRouter(tags=["access"], default_response_class=Answer)
 
 
 @router.get("/audit", summary="Who did what, newest first", openapi_extra=needs(Role.VIEWER))
-def list_audit(headrace: Installed, limit: Limit = 50, cursor: Cursor = None) -> Response:
+def list_audit(
+    request: Request, headrace: Installed, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
     """Answer one page of the audit trail: each change, and each refusal.
 
     `outcome` is `done`, `failed`, `refused`, or `begun` where a crash kept the outcome from being
     written. `concerns` names the runs and jobs that were made or changed, by their ids. Refusals of
     one kind within a minute are one row with their `count`.
     """
+    request.app.state.trail.write_outcomes()
     return Answer(
         page(
             lambda before, most: headrace.database.rows("audit", before=before, limit=most),

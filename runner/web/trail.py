@@ -4,7 +4,6 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,8 @@ from headrace.web.roles import Rule
 log = logging.getLogger("headrace.web")
 
 _FLUSH_EVERY_S = 1.0
+# Outcomes of so long a time are one statement.
+_TOGETHER_S = 0.05
 # A refusal does not wait longer for PostgreSQL; it is counted, and written later.
 _REFUSAL_S = 2.0
 _FIRST_FAILURE = 400
@@ -43,6 +44,8 @@ class Trail:
     def __init__(self, database: Transaction) -> None:
         self._database = database
         self._refusals = Refusals(database)
+        self._outcomes = audit.Outcomes(database)
+        self._ended = anyio.Event()
         self._few = anyio.CapacityLimiter(2)
 
     async def begin(self, scope: Scope, caller: Caller, action: str) -> Begun:
@@ -55,15 +58,30 @@ class Trail:
         return Begun(deed_id, audit.open_notes())
 
     async def end(self, begun: Begun, status: int) -> None:
-        """Write down what came of it, and which runs and jobs the routes have told of."""
+        """Have it written down a moment later what came of it, and what routes have told of."""
         done = status < _FIRST_FAILURE
-        end = partial(audit.end, self._database, begun.deed_id, done=done, status=status)
-        await run_sync(partial(end, notes=begun.notes))
+        self._outcomes.note(begun.deed_id, done=done, status=status, notes=begun.notes)
+        self._ended.set()
 
     async def refused(self, scope: Scope, caller: Caller | None, rule: Rule, status: int) -> None:
         """Count a refusal, and write it unless one like it was written a moment ago."""
         if self._refusals.note(_deed(scope, caller, rule.action), status):
             await self._write()
+
+    def write_outcomes(self) -> None:
+        """Write what came of deeds so far."""
+        self._outcomes.write()
+
+    async def keep_ending(self) -> None:
+        """Write what comes of deeds, all of a moment together, until cancelled."""
+        while True:
+            await self._ended.wait()
+            await anyio.sleep(_TOGETHER_S)
+            self._ended = anyio.Event()
+            try:
+                await run_sync(_soon, self.write_outcomes, limiter=self._few)
+            except Exception:
+                log.exception("outcomes cannot be written to the audit trail")
 
     async def keep_writing(self) -> None:
         """Write what has only been counted, every second, until cancelled."""
@@ -77,6 +95,7 @@ class Trail:
 
     async def write_rest(self) -> None:
         """Write the rest."""
+        await run_sync(_soon, self.write_outcomes, limiter=self._few)
         if self._refusals.pending:
             await self._write()
 

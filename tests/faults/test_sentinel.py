@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
+from headrace.errors import QueueUnavailable
+from headrace.queue.connect import connect, reported
 from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on, effect_job
 from tests.support.processes import wait_until
-from tests.support.sentinels import PASSWORD, SERVICE, Sentinels, sentinels
+from tests.support.sentinels import PASSWORD, SERVICE, Sentinels, certificate, sentinels
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Sentinels]:
-    with sentinels(tmp_path) as made:
+def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sentinels]:
+    tls = certificate(tmp_path) if getattr(request, "param", None) == "tls" else None
+    with sentinels(tmp_path, tls) as made:
         yield made
 
 
@@ -63,6 +65,33 @@ def test_jobs_flow_on_through_the_death_and_the_change_of_the_redis_that_leads(
         assert worker.popen.poll() is None
         assert "Traceback" not in worker.text()
         assert PASSWORD not in worker.text()
-    with redis.Redis.from_url(watched.master().url, password=PASSWORD) as line:
+    with watched.line(watched.master().port, password=PASSWORD) as line:
         assert line.scard(f"{cluster.keys.prefix}:workers") == 2
     assert SERVICE in watched.url
+
+
+@pytest.mark.parametrize("watched", ["tls"], indirect=True)
+def test_sentinels_and_redis_with_tls_serve_through_a_fail_over_and_are_checked(
+    cluster: Cluster, watched: Sentinels
+) -> None:
+    assert watched.tls is not None
+    for url, told in (
+        (watched.url.partition("?")[0], "CERTIFICATE_VERIFY_FAILED"),  # by the system's own CAs
+        (watched.url.replace("rediss", "redis", 1).partition("?")[0], "no Redis leads"),
+    ):
+        with connect(url) as line, pytest.raises(QueueUnavailable) as refused, reported():
+            line.ping()
+        assert refused.value.reason == "no-master"
+        assert told in str(refused.value)
+
+    cluster.daemon()
+    worker = cluster.worker()
+    dispatch(cluster, 20)
+    wait_until(lambda: completed(cluster) == 20, limit_s=30)
+    first = watched.master()
+    first.process.kill()
+    wait_until(lambda: watched.master() is not first, limit_s=30, what="the fail-over")
+    dispatch(cluster, 20)
+    wait_until(lambda: completed(cluster) == 40, limit_s=45, what="every job's completion")
+
+    assert "Traceback" not in worker.text()

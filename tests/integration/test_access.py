@@ -18,6 +18,7 @@ from headrace.model.caller import Role
 from headrace.model.ids import new_id
 from headrace.store.embedded.home import token_of
 from headrace.web.app import ROUTES
+from tests.support.processes import wait_until
 from tests.support.web import client_of, installation, served
 
 ADMIN = "the-token-of-the-environment"
@@ -47,8 +48,13 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def trail(headrace: Headrace, **wanted: Any) -> list[dict[str, Any]]:
-    rows = headrace.database.rows("audit", before=None, limit=1000)
-    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    """Return the rows once outcomes are written, a moment after their answers."""
+
+    def read() -> list[dict[str, Any]]:
+        return headrace.database.rows("audit", before=None, limit=1000)
+
+    wait_until(lambda: all(row["outcome"] != "begun" for row in read()), what="every outcome")
+    return [row for row in read() if all(row[name] == value for name, value in wanted.items())]
 
 
 def write_the_rest(client: TestClient) -> None:
@@ -513,7 +519,7 @@ def test_a_change_whose_outcome_was_never_written_says_that_it_was_begun(
 
     assert client.post("/pipelines/plain/pause", headers=bearer(ADMIN)).status_code == 200
 
-    (row,) = trail(headrace)
+    (row,) = headrace.database.rows("audit", before=None, limit=10)
     assert (row["action"], row["outcome"], row["status"]) == ("pause", "begun", None)
 
 

@@ -12,22 +12,14 @@ import pytest
 
 from tests.support.engine import compose_command, need_engine
 from tests.support.processes import wait_until
-from tests.support.stack import PASSWORD, ROOT, Stack
+from tests.support.stack import PASSWORD, ROOT, Stack, images
 
 pytestmark = pytest.mark.timeout(1200)
 
 
-def _images() -> list[str]:
-    dockerfile = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    compose = re.findall(
-        r"^ +image: (\S+)", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE
-    )
-    return sorted({*dockerfile, *compose} - {"headrace"})
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    need_engine(*_images())
+    need_engine(*images())
     made = Stack(tmp_path_factory.mktemp("stack"), compose_command())
     try:
         began = time.monotonic()

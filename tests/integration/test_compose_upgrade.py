@@ -14,10 +14,9 @@ from urllib.error import URLError
 import pytest
 
 from headrace.model.version import __version__
-from tests.integration.test_compose import _images
 from tests.support.engine import compose_command, need_engine
 from tests.support.processes import wait_until
-from tests.support.stack import Stack
+from tests.support.stack import Stack, images
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -28,7 +27,7 @@ _NEXT = f"{__version__}.post1"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    need_engine(*_images())
+    need_engine(*images())
     made = Stack(tmp_path, compose_command())
     try:
         made("build")

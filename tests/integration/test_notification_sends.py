@@ -1,5 +1,6 @@
 """Sends to real servers on this machine: what arrives, and what each failure is called."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -194,3 +195,56 @@ def test_smtps_speaks_tls_from_the_first_byte(
     with mail_server(free_port(), certificate, implicit_tls=True) as server:
         assert send(post(f"smtps://localhost:{server.port}")) is None
     assert len(server.taken) == 1
+
+
+FAILED = replace(
+    MESSAGE,
+    kind="failure",
+    subject="sales failed",
+    lines=("Step load failed",),
+    link="https://etl.example.com/#/runs/1",
+    data={"pipeline": "sales", "error": 'no "table" <!here>', "failed_steps": 2, "steps": []},
+)
+OWN: dict[str, Any] = {
+    "subject": "[{{ kind | upper }}] {{ pipeline }}",
+    "text": "{{ subject }}: {{ error }}\n{{ link }}",
+}
+
+
+def test_each_form_carries_the_receivers_own_words(server: HttpServer) -> None:
+    server.routes["/x"] = Answered()
+    payload = {"summary": "{{ subject }}", "why": "{{ error }}", "n": "{{ failed_steps }}"}
+    expected = '[FAILURE] sales: no "table" <!here>'
+
+    for kind in ("webhook", "slack", "teams"):
+        assert send(Receiver("pager", kind, server.url("/x"), **OWN), FAILED) is None
+    assert send(webhook(server, **OWN, body={"payload": payload}), FAILED) is None
+    with mail_server(free_port()) as mail:
+        assert send(post(f"smtp://127.0.0.1:{mail.port}", starttls=False, **OWN), FAILED) is None
+
+    standard, slack, teams, own = (json.loads(asked.body) for asked in server.asked)
+    assert standard["data"]["text"] == f"{expected}\nhttps://etl.example.com/#/runs/1"
+    assert slack["text"] == "[FAILURE] sales"
+    assert slack["blocks"][1]["text"]["text"].startswith(expected)
+    card = teams["attachments"][0]["content"]["body"]
+    assert [block["inlines"][0]["text"] for block in card][:2] == ["[FAILURE] sales", expected]
+    assert own == {"payload": {"summary": "[FAILURE] sales", "why": 'no "table" <!here>', "n": 2}}
+    (taken,) = mail.taken
+    assert taken["Subject"] == "[FAILURE] sales"
+    assert taken.get_payload().split() == f"{expected} https://etl.example.com/#/runs/1".split()
+
+
+def test_words_that_cannot_be_made_after_all_do_not_keep_a_notification_back(
+    server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.routes["/x"] = Answered()
+    broken = {"text": "{% for n in range(failed_steps * 99999) %}x{% endfor %}"}
+
+    assert send(webhook(server, **broken), FAILED) is None
+
+    text = json.loads(server.asked[0].body)["data"]["text"]
+    assert text.startswith("Step load failed\n(A template of this receiver could not be used: text")
+    assert "the standard words are sent to pager: text" in caplog.text
+    refused = failed(webhook(server, body={"n": "{{ steps[failed_steps].step }}"}))
+    assert "its own body cannot be made: body.n" in str(refused)
+    assert not refused.is_outage

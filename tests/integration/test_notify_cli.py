@@ -19,7 +19,10 @@ notifications:
   allowed_hosts: [127.0.0.1]
   receivers:
     pager: {{type: webhook, url: "http://127.0.0.1:{port}/${{TOKEN}}"}}
-    chat: {{type: slack, url: "http://127.0.0.1:{port}/chat"}}
+    chat:
+      type: slack
+      url: "http://127.0.0.1:{port}/chat"
+      subject: "{{{{ pipeline }}}} is through, {{{{ status }}}}"
   retry_delay: 0.2s
 """
 FAILING = """\
@@ -94,7 +97,7 @@ def test_ends_of_runs_are_told_on_a_server_of_another_major_version(
     assert data["steps"][0]["step"] == "bad"
     assert (data["steps"][0]["attempt"], data["steps"][0]["of"]) == (1, 1)
     assert "missing_table" in data["steps"][0]["error"]
-    assert by_path["/chat"]["text"] == "fine completed"
+    assert by_path["/chat"]["text"] == "fine is through, completed"
 
     shown = headrace("show", failed["id"])
     assert "NOTIFICATION" in shown.out

@@ -1,6 +1,7 @@
 """A Redis of a test's own: Debian's redis-server, or the embedded wheel's Valkey."""
 
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 import redis
 
 from tests.support.ports import free_port
-from tests.support.processes import deadline
 
 
 @dataclass
@@ -21,6 +21,10 @@ class RedisServer:
 
     url: str
     process: subprocess.Popen[bytes]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2].partition("/")[0])
 
     @property
     def line(self) -> redis.Redis:
@@ -48,14 +52,17 @@ def redis_server(folder: Path, *options: str, port: int | None = None) -> Iterat
         process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
     server = RedisServer(f"redis://127.0.0.1:{port}/0", process)
     try:
-        limit = deadline(10)
-        while time.monotonic() < limit:
-            with suppress(redis.exceptions.ConnectionError):
-                with suppress(redis.exceptions.AuthenticationError):
-                    server.line.ping()
-                break
-            time.sleep(0.02)
+        wait_for_port(port)
         yield server
     finally:
         process.kill()
         process.wait()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait, 10 s at most, until something listens; what does not, the test's first use tells."""
+    limit = time.monotonic() + 10
+    while time.monotonic() < limit:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)

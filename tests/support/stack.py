@@ -1,10 +1,12 @@
-"""The compose stack in a copy of the project's folder, set up as after a fresh clone."""
+"""A compose stack in a folder of its own: this repository's, or that of a new project."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,43 @@ _TAKEN = (
 _OURS = ("migrate", "daemon", "worker", "web")
 
 
-class Stack:
-    """A project of its own on the engine: own containers, own volumes, own port."""
+def copy_repository(folder: Path) -> None:
+    """Fill a folder as a fresh clone is."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in _TAKEN:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
 
-    def __init__(self, folder: Path, compose: list[str]) -> None:
+
+def images(folder: Path = ROOT, file: str = "docker-compose.yml") -> list[str]:
+    """Return the images that a folder's Dockerfile and compose file begin with."""
+    dockerfile = re.findall(r"^FROM (\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    compose = re.findall(r"^ +image: ([\w./-]+:\S+)", (folder / file).read_text(), re.MULTILINE)
+    return sorted({*dockerfile, *compose})
+
+
+class Stack:
+    """A project of its own on the engine: own containers, own volumes, own port.
+
+    `prepare` fills the folder, which then has a compose file of the name `file`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        compose: list[str],
+        *,
+        prepare: Callable[[Path], None] = copy_repository,
+        file: str = "docker-compose.yml",
+    ) -> None:
         self.folder = folder
         self._compose = compose
+        self._file = file
         self._name = f"headrace-test-{uuid.uuid4().hex[:8]}"
         self._port = free_port()
-        _copy_project(folder)
+        prepare(folder)
         # An image of its own: a stack of the user's may run from the one called `headrace`.
         images = "".join(f"  {service}: {{image: {self._name}}}\n" for service in _OURS)
         (folder / "images.yml").write_text(f"services:\n{images}")
@@ -40,7 +70,7 @@ class Stack:
 
     def _settings(self) -> str:
         # .env.example, filled in.
-        text = (ROOT / ".env.example").read_text()
+        text = (self.folder / ".env.example").read_text()
         for name, value in (
             ("POSTGRES_PASSWORD", PASSWORD),
             ("HEADRACE_API_TOKEN", TOKEN),
@@ -54,7 +84,7 @@ class Stack:
     def __call__(self, *arguments: str, check: bool = True) -> str:
         """Call Compose in the project's folder; what it says on standard output."""
         override = "docker-compose.override.yml"
-        files = ["docker-compose.yml", "images.yml"]
+        files = [self._file, "images.yml"]
         if (self.folder / override).exists():
             files.append(override)
         named = [word for file in files for word in ("-f", file)]
@@ -122,12 +152,3 @@ class Stack:
         """Remove containers, network, volumes and the image."""
         self("down", "--volumes", "--remove-orphans", check=False)
         subprocess.run(["docker", "image", "rm", self._name], capture_output=True, check=False)
-
-
-def _copy_project(folder: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in _TAKEN:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, folder / name)

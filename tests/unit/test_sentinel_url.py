@@ -25,6 +25,15 @@ from tests.support.ports import free_port
             "redis+sentinel://h1/etl/0?sentinel_password=x&sentinel_username=y",
             SentinelUrl((("h1", 26379),), "etl", sentinel_login={"password": "x", "username": "y"}),
         ),
+        (
+            f"rediss+sentinel://h1/etl?ssl_ca_certs={__file__}&ssl_check_hostname=False",
+            SentinelUrl(
+                (("h1", 26379),),
+                "etl",
+                tls=True,
+                tls_options={"ssl_ca_certs": __file__, "ssl_check_hostname": False},
+            ),
+        ),
     ],
 )
 def test_a_url_of_sentinels_says_hosts_service_database_and_logins(
@@ -42,6 +51,9 @@ def test_a_url_of_sentinels_says_hosts_service_database_and_logins(
         ("redis+sentinel://:hush@/etl", "'' is no HOST:PORT"),
         ("redis+sentinel://:hush@h1,/etl", "'' is no HOST:PORT"),
         ("redis+sentinel://:hush@h1/etl?db=3", "it takes no 'db'"),
+        ("redis+sentinel://:hush@h1/etl?ssl_ca_certs=/x", "it takes no 'ssl_ca_certs'"),
+        ("rediss+sentinel://:hush@h1/etl?ssl_ca_certs=/x", "there is no file '/x'"),
+        ("rediss+sentinel://:hush@h1/etl?ssl_check_hostname=no", "is true or false"),
     ],
 )
 def test_a_mistake_in_it_is_named_without_its_password(url: str, told: str) -> None:
@@ -53,11 +65,14 @@ def test_a_mistake_in_it_is_named_without_its_password(url: str, told: str) -> N
 
 
 def test_sentinels_that_do_not_answer_are_an_outage_with_that_reason() -> None:
-    line = connect(f"redis+sentinel://127.0.0.1:{free_port()}/etl")
+    port = free_port()
+    line = connect(f"redis+sentinel://127.0.0.1:{port}/etl?sentinel_password=hush")
     with line, pytest.raises(QueueUnavailable) as refused, reported():
         line.ping()
     assert refused.value.reason == "no-master"
     assert "the sentinels of REDIS_URL do not answer" in str(refused.value)
+    assert f"127.0.0.1:{port} - Error 111 connecting" in str(refused.value)
+    assert "hush" not in str(refused.value)
 
 
 def test_its_passwords_are_hidden() -> None:

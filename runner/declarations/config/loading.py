@@ -10,6 +10,7 @@ from headrace.declarations.config.named_connections import (
     faults_of_connections,
     named_connections,
 )
+from headrace.declarations.config.notification_texts import reference_faults
 from headrace.declarations.config.notifications import notification_faults, notification_settings
 from headrace.declarations.config.references import References
 from headrace.declarations.config.secrets import secret_values, withheld_and_secret
@@ -114,6 +115,8 @@ class _Loading:
         for path, name in references.unset:
             message = f"the environment variable {name} is not set"
             self._report(path, "unset-variable", message, "set it, or write $${…} for the text")
+        for fault in reference_faults(references.used):
+            self._report(*fault)
 
     def _set(self, path: KeyPath, value: Any) -> None:
         *parents, last = path

@@ -9,6 +9,7 @@ from email.headerregistry import HeaderRegistry
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from headrace.declarations.config.notification_texts import TEXT_KEYS, Fault, text_faults
 from headrace.declarations.source import KeyPath
 from headrace.errors import HeadraceError
 from headrace.errors.suggestions import did_you_mean
@@ -22,9 +23,6 @@ from headrace.model.notifications import (
     Notify,
     Receiver,
 )
-
-# Where in the file, a code, what is wrong, and what to do.
-Fault = tuple[KeyPath, str, str, str]
 
 SMTP_PORTS: Mapping[str, int] = {"smtp": 587, "smtps": 465}
 _OF_MAIL = ("from", "to", "username", "password", "starttls")
@@ -50,6 +48,7 @@ def notification_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
         return
     for name, receiver in (given.get("receivers") or {}).items():
         yield from _receiver_faults(receiver, (*at, "receivers", name), allowed)
+        yield from text_faults(receiver, (*at, "receivers", name), data.get("public_url"))
     heartbeat = given.get("heartbeat")
     if heartbeat:
         yield from _url_faults(heartbeat["url"], (*at, "heartbeat", "url"), allowed)
@@ -131,6 +130,7 @@ def _receiver(name: str, data: Mapping[str, Any]) -> Receiver:
         username=data.get("username"),
         password=data.get("password"),
         starttls=data.get("starttls", True),
+        **{key: data[key] for key in TEXT_KEYS if key in data},
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import pwd
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _BATCH = 5000
 _ARROW = " → "
 # Of what was made or changed so many ids are told, and how many more there are.
 _MOST_IDS = 20
+# Of deeds whose outcomes are lost so many are listed.
+_MOST_LISTED = 5
 
 Notes = list[tuple[str, str]]
 # What is being carried out here notes what it has made or changed: `run` or `job`, and its id. A
@@ -46,6 +49,38 @@ def concerns(kind: str, ids: Iterable[object]) -> None:
     notes = _concerned.get()
     if notes is not None:
         notes += [(kind, str(one)) for one in ids]
+
+
+class Outcomes:
+    """What came of deeds, written together: nobody waits for it. Safe to share by threads."""
+
+    def __init__(self, database: Transaction) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._ended: list[tuple[UUID, str, int, str]] = []
+
+    def note(self, deed_id: UUID, *, done: bool, status: int, notes: Notes) -> None:
+        """Keep what came of a deed, and what it has made or changed, until `write`."""
+        with self._lock:
+            self._ended.append((deed_id, "done" if done else "failed", status, _told(notes)))
+
+    def write(self) -> None:
+        """Write what was noted. Where that cannot be done, the rows say `begun` for ever."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+        if not ended:
+            return
+        ids, outcomes, statuses, concerned = (list(column) for column in zip(*ended, strict=True))
+        try:
+            self._database.rows(
+                "end_deeds",
+                ids=[str(one) for one in ids],
+                outcomes=outcomes,
+                statuses=statuses,
+                concerned=concerned,
+            )
+        except StoreUnavailable as error:
+            log.warning("the outcomes of %s are not in the audit trail: %s", _listed(ids), error)
 
 
 def begin(database: Transaction, deed: Deed) -> UUID:
@@ -82,6 +117,12 @@ def _told(notes: Notes) -> str:
         more = f" and {len(ids) - _MOST_IDS} more" if len(ids) > _MOST_IDS else ""
         parts.append(f"{kind} {', '.join(ids[:_MOST_IDS])}{more}")
     return f"{_ARROW}{'; '.join(parts)}" if parts else ""
+
+
+def _listed(ids: list[UUID]) -> str:
+    shown = ", ".join(map(str, ids[:_MOST_LISTED]))
+    more = len(ids) - _MOST_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @contextmanager

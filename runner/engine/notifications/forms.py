@@ -22,7 +22,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def webhook_body(message: Message) -> bytes:
-    """Return the payload as Standard Webhooks has it: type, timestamp and data."""
+    """Return the payload as Standard Webhooks has it: type, timestamp and data; or its own."""
+    if message.body is not None:
+        return message.body
     subject = "step" if message.kind == LATE and message.data.get("step") else "run"
     kind = message.kind if message.kind == "test" else f"{subject}.{message.kind}"
     data = {"subject": message.subject, "text": message.text, **message.data}

@@ -17,7 +17,10 @@ _MOST_SUBJECT = 200
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One notification. `id` is the same in each try; `data` is for programs."""
+    """One notification. `id` is the same in each try; `data` is for programs.
+
+    `own_text` is a receiver's own, which has its link where it wants it, `body` its own JSON.
+    """
 
     id: str
     kind: str
@@ -26,10 +29,14 @@ class Message:
     link: str | None
     at: datetime
     data: Mapping[str, Any] = field(default_factory=dict)
+    own_text: str | None = None
+    body: bytes | None = None
 
     @property
     def text(self) -> str:
         """Return the lines and the link, one below the other."""
+        if self.own_text is not None:
+            return self.own_text
         return "\n".join([*self.lines, *([self.link] if self.link else [])])
 
 

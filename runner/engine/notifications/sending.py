@@ -6,6 +6,7 @@ from email.utils import parseaddr
 from headrace.declarations.config.notifications import SMTP_PORTS, mail_url
 from headrace.engine.notifications import forms
 from headrace.engine.notifications.messages import Message
+from headrace.engine.notifications.own_words import in_own_words
 from headrace.errors import HeadraceError
 from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
 from headrace.jobapi.outbound.failures import NotSent
@@ -24,6 +25,7 @@ def send(message: Message, receiver: Receiver, settings: Notifications) -> str |
         NotSent: It did not arrive, as far as is known.
     """
     allowed = AllowedHosts(settings.allowed_hosts, OF_NOTIFICATIONS)
+    message = in_own_words(message, receiver)
     try:
         if receiver.type == "email":
             return _mail(message, receiver, allowed)

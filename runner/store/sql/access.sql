@@ -66,9 +66,14 @@ SELECT (:token_id::uuid IS NULL
                           AND ends_at > clock_timestamp())) AS allowed
 
 -- name: begin_deed
--- Committed before the change is carried out: no change without a row.
+-- Committed before the change is carried out: no change without a row. It does not wait for the disk,
+-- and need not: the log is written in its order, so whatever commit of the change reaches the disk
+-- takes this one along.
+WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO headrace.audit (id, actor, via, role, action, path, address)
-VALUES (:id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::text, :address::text)
+SELECT :id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::text, :address::text
+  FROM unhurried
+RETURNING id
 
 -- name: end_deed
 -- Behind the request or command stands, after an arrow, what it has made or changed, known only now.
@@ -76,6 +81,18 @@ UPDATE headrace.audit
    SET outcome = :outcome::text, status = :status::integer, last_at = clock_timestamp(),
        path = path || :concerned::text
  WHERE id = :id::uuid
+
+-- name: end_deeds
+-- Several at once, a moment after their answers. Where a crash of the server takes them, the rows say
+-- `begun`, as after a crash of the program.
+WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE headrace.audit AS deed
+   SET outcome = ended.outcome, status = ended.status, last_at = clock_timestamp(),
+       path = path || ended.concerned
+  FROM unhurried,
+       unnest(:ids::uuid[], :outcomes::text[], :statuses::integer[], :concerned::text[])
+           AS ended (id, outcome, status, concerned)
+ WHERE deed.id = ended.id
 
 -- name: count_refusals
 -- One row for refusals of one kind within a minute, so that a flood of them cannot fill the disk.
