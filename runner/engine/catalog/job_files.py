@@ -111,7 +111,8 @@ class JobFilesWatch:
         # Imported here: who only reads pipeline files needs no database.
         from headrace.store.queries import WORKERS
 
-        for name in others(tx.rows(WORKERS), self._digest):
+        workers = tx.rows(WORKERS)
+        for name in others(workers, self._digest):
             self._tell(name, restart_hint(name))
 
     def _read(self) -> bool:
