@@ -11,6 +11,7 @@ from headrace.engine.catalog.active_definitions import InForce
 from headrace.engine.catalog.job_files import JobFilesWatch
 from headrace.engine.notifications.notifier import Notifier
 from headrace.engine.operations.former_messages import remove_former_messages
+from headrace.engine.operations.glance import Glance, glance
 from headrace.engine.operations.housekeeping import Housekeeping, kept_for
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.scheduling.database_clock import ServerClock
@@ -22,7 +23,7 @@ from headrace.observe.alive import beat
 from headrace.queue.process import has_ended, process_name
 from headrace.store import queries
 from headrace.store.backoff import Outage
-from headrace.store.database import Database, Transaction
+from headrace.store.database import Database, SqlTransaction, Transaction
 from headrace.store.listen_notify import listen
 from headrace.store.schema_watch import SchemaWatch
 from headrace.store.writable import demand_writes
@@ -47,6 +48,7 @@ class Daemon:
         self._rung = threading.Event()
         self._term: int | None = None
         self._standing_by = False
+        self._went_well = False
         # The last turn ended in an outage, during which nobody could renew the lease.
         self._interrupted = False
         # The files have changed since schedules and triggers were last taken over from them.
@@ -55,14 +57,14 @@ class Daemon:
         self._outage = Outage(log, first_pause_s=0.1)
         self._shown: set[str] = set()
         self._held_back: set[str] = set()
-        self._jobs = JobFilesWatch(headrace.registry, headrace.database, time.monotonic)
+        self._jobs = JobFilesWatch(headrace.registry, time.monotonic)
         settings, database, now = headrace.settings, headrace.database, time.monotonic
         self._recovery = Recovery(
             database, headrace.sender, now, settings.connections, headrace.subpipelines
         )
         receivers = receivers_of(settings, headrace.registry, headrace.database_url)
         self._housekeeping = Housekeeping(database, settings, now, receivers)
-        self._schema = SchemaWatch(headrace.schema)
+        self._schema = SchemaWatch(headrace.database)
         self._in_force = InForce(database)
         self._clock = ServerClock(database)
         made_by = (database, headrace.dispatcher, headrace.pipelines, headrace.planner)
@@ -86,8 +88,11 @@ class Daemon:
         while not self._stop.is_set():
             beat()
             try:
-                self._schema.look()
+                if self._term is None or not self._went_well:
+                    self._schema.look()
+                self._went_well = False
                 self._turn()
+                self._went_well = True
                 self._outage.over()
                 self._wait()
             except LeadershipLost as error:
@@ -112,7 +117,7 @@ class Daemon:
             self._come_back()
         if self._term is not None and self._outdated is False:
             # Before the files are read again: what is due by now was declared as it is.
-            self._scheduler.tick(self._clock.now(), self._term)
+            self._start_due(self._term)
         # It may be another server, which has not learnt all that was written to the one before.
         self._outdated |= back
         self._reload()
@@ -123,7 +128,9 @@ class Daemon:
         if self._outdated:
             self._take_over(self._term)
             self._scheduler.tick(self._clock.now(), self._term)
-        done = self._recovery.tick(self._lead, self._term)
+        done = self._recovery.tick(self._lead, self._term, self._glance)
+        # By the clock that the lease was renewed by, which may have been set.
+        self._scheduler.tick(self._clock.last, self._term)
         self._housekeeping.act()
         self._jobs.look()
         self._keep_in_force(self._term)
@@ -132,6 +139,10 @@ class Daemon:
                 "sent %d messages again, requeued %d jobs of lost workers", done.resent, done.lost
             )
         self._triggers.tick(self._term)
+
+    def _start_due(self, term: int) -> None:
+        if self._scheduler.is_due(self._clock.estimate()):
+            self._scheduler.tick(self._clock.now(), term)
 
     def _come_back(self) -> None:
         """Go on after an outage with the lead as it was, where nobody else has led meanwhile.
@@ -207,21 +218,36 @@ class Daemon:
         self._renew(self._headrace.database, term)
         self._outdated = False
 
-    def _lead(self, tx: Transaction) -> None:
-        """Renew the lease in the transaction of the repairs: one commit a second in all.
+    def _lead(self, tx: SqlTransaction) -> None:
+        """Renew the lease in the transaction of the repairs.
 
         What has ended since is looked for in it, too, to be counted and for triggers.
         """
+        self._schema.look(tx)
         self._renew(tx)
+        self._jobs.compare(tx)
         self._housekeeping.look(tx)
         self._notifier.look(tx)
         self._triggers.look(tx)
 
+    def _glance(self) -> Glance:
+        """Renew the lease and see whether there is anything to do, in one statement."""
+        waiting = self._triggers.declared
+        seen = glance(self._headrace.database, self._name, _LEASE_S, waiting)
+        if seen is None or seen.term != self._term:
+            raise LeadershipLost(f"term {self._term} is over")
+        self._clock.saw(seen.now)
+        if not seen.busy:
+            self._housekeeping.saw_nothing()
+            self._notifier.saw_nothing()
+        return seen
+
     def _renew(self, tx: Transaction | Database, term: int | None = None) -> None:
-        held = self._term if term is None else term
         row = tx.row("acquire_lease", holder=self._name, lease_s=_LEASE_S)
+        held = self._term if term is None else term
         if row is None or row["term"] != held:
             raise LeadershipLost(f"term {held} is over")
+        self._clock.saw(row["now"])
 
     def _reload(self) -> None:
         changed = self._headrace.pipelines.refresh(patience_s=_FILES_S, sparing=True)

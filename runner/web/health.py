@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from headrace.engine.application import Headrace
-from headrace.engine.operations.recovery import LEASE_S
+from headrace.engine.operations.glance import SILENCE_S
 from headrace.errors import HeadraceError, SchemaMismatch
 from headrace.model.caller import Role
 from headrace.observe.exposition import Metrics
@@ -127,4 +127,4 @@ def _lives(worker: Row, now: datetime) -> bool:
     """Return whether a worker has been heard of lately; not in a time that is still to come."""
     if worker["status"] not in ("running", "draining") or has_ended(worker["name"]):
         return False
-    return bool(abs((now - worker["seen_at"]).total_seconds()) <= LEASE_S)
+    return bool(abs((now - worker["seen_at"]).total_seconds()) <= SILENCE_S)

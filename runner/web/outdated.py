@@ -19,7 +19,7 @@ _WAIT_S = 2.0
 
 async def end_when_outdated(app: FastAPI) -> None:
     """Stop the service, and keep the reason, when the schema does not admit it any more."""
-    watch = SchemaWatch(app.state.headrace.schema)
+    watch = SchemaWatch(app.state.headrace.database)
     one = anyio.CapacityLimiter(1)
     while True:
         await anyio.sleep(_LOOK_EVERY_S)

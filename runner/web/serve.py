@@ -1,11 +1,12 @@
 """Running the HTTP service."""
 
+import asyncio
 import logging
 import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import uvicorn
@@ -22,6 +23,8 @@ log = logging.getLogger("headrace.web")
 
 # Streams end by themselves within half a second of the signal; this is for what hangs.
 _GRACE_S = 2
+# A turn of the loop renews the `Date` of answers.
+_DATE_EVERY_S = 1.0
 
 
 class Server(uvicorn.Server):
@@ -43,6 +46,8 @@ class Server(uvicorn.Server):
         )
         self._app = app
         app.state.stop = self.stop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,11 +69,25 @@ class Server(uvicorn.Server):
         """Stop; a second SIGINT does not wait for anything."""
         self._app.state.stopping = True
         super().handle_exit(sig, frame)
+        self._wake()
 
     def stop(self) -> None:
         """Stop as a signal would; for another thread."""
         self._app.state.stopping = True
         self.should_exit = True
+        self._wake()
+
+    async def main_loop(self) -> None:
+        """Wait for the wish to stop: uvicorn's own loop wakes ten times a second to look for it."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_EVERY_S):
+                    await self._woken.wait()
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
 
 
 def serve(headrace: Headrace, listener: socket.socket | None = None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import redis
 
 from tests.support.ports import free_port
+from tests.support.processes import deadline
 
 
 @dataclass
@@ -61,7 +62,7 @@ def redis_server(folder: Path, *options: str, port: int | None = None) -> Iterat
 
 def wait_for_port(port: int) -> None:
     """Wait, 10 s at most, until something listens; what does not, the test's first use tells."""
-    limit = time.monotonic() + 10
+    limit = deadline(10)
     while time.monotonic() < limit:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

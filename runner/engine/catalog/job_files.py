@@ -5,17 +5,20 @@ Python imports a file once: a daemon or worker that runs goes on with what it ha
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.declarations.calendar_files import Stamp, stamp
 from headrace.engine.catalog.file_watch import BackgroundLook
 
 if TYPE_CHECKING:
     from headrace.engine.catalog.job_registry import Registry
-    from headrace.store.database import Database
+    from headrace.store.database import Transaction
 
 log = logging.getLogger("headrace.daemon")
 
@@ -44,9 +47,9 @@ def folders_of(names: Iterable[str], project: Path | None) -> list[Path]:
 def digest_of(folders: Iterable[Path]) -> str:
     """Return a short digest of all Python files below the folders, the same on every host."""
     parts = sorted(
-        f"{path.relative_to(folder)} {_content(path)}"
-        for folder in folders
-        for path in folder.rglob("*.py")
+        f"{path[len(root) + 1 :]} {_content(path, stamp(path))}"
+        for root in map(str, folders)
+        for path in _python_files(root)
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -74,24 +77,18 @@ def restart_hint(worker: str) -> str:
 class JobFilesWatch:
     """Reports, once each, processes that have loaded other job files than those on disk now."""
 
-    def __init__(
-        self, registry: "Registry", database: "Database", clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, registry: "Registry", clock: Callable[[], float]) -> None:
         self._registry = registry
-        self._database = database
         self._clock = clock
         self._next = clock() + _EVERY_S
         self._digest = ""
+        self._has_looked = False
         self._disk = BackgroundLook(self._read, what="the folder of the job files")
         self._told: set[str] = set()
         registry.names()  # Loaded, and their digest taken, before anything changes.
 
     def look(self) -> None:
-        """Look, every few seconds.
-
-        Raises:
-            StoreUnavailable: PostgreSQL does not answer.
-        """
+        """Look at the files, every few seconds."""
         if self._clock() < self._next:
             return
         self._next = self._clock() + _EVERY_S
@@ -100,10 +97,21 @@ class JobFilesWatch:
             return
         if self._digest != self._registry.loaded:
             self._tell("this daemon", _DAEMON)
+        self._has_looked = True
+
+    def compare(self, tx: "Transaction") -> None:
+        """Hold what the workers have loaded against what the last look has found, each time once.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        if not self._has_looked:
+            return
+        self._has_looked = False
         # Imported here: who only reads pipeline files needs no database.
         from headrace.store.queries import WORKERS
 
-        workers = self._database.rows(WORKERS)
+        workers = tx.rows(WORKERS)
         for name in others(workers, self._digest):
             self._tell(name, restart_hint(name))
 
@@ -118,8 +126,16 @@ class JobFilesWatch:
             log.warning("%s", text)
 
 
-def _content(path: Path) -> str:
+def _python_files(root: str) -> Iterator[str]:
+    # As texts: a daemon asks again and again, and a Path for each file would cost it more.
+    for parent, _, names in os.walk(root):
+        yield from (f"{parent}{os.sep}{name}" for name in names if name.endswith(".py"))
+
+
+@lru_cache(maxsize=10_000)
+def _content(path: str, _version: Stamp) -> str:
+    """Return the file's digest. One that has the stamp that it had is not read again."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:
         return "unreadable"

@@ -55,12 +55,16 @@ class Notifier:
     def look(self, tx: Transaction) -> None:
         """Find out, in the transaction that renews the lease, whether there is anything to do.
 
-        So an idle daemon has one transaction a second, and not one more.
+        So that has no transaction of its own.
         """
         row = tx.row("notifier_wanted")
         self._wanted = row is not None and row["wanted"]
         if self._wanted:
             self._outbox.woken.set()
+
+    def saw_nothing(self) -> None:
+        """Take note that a look has found nothing to do."""
+        self._wanted = False
 
     def stop(self) -> None:
         """Begin nothing any more, and wait a moment for what is under way."""

@@ -39,6 +39,10 @@ class Housekeeping:
         """Look, in the transaction that renews the lease, for what there is to do."""
         self._totals.look(tx)
 
+    def saw_nothing(self) -> None:
+        """Take note that a look has found nothing to do."""
+        self._totals.saw_nothing()
+
     def act(self) -> None:
         """Start what is to be done now."""
         self._totals.count_soon()

@@ -1,7 +1,6 @@
 """Repairs, once a second in the active daemon, what crashes have left undone."""
 
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from headrace.engine.gating.gate import (
 )
 from headrace.engine.gating.pools import assign_slots
 from headrace.engine.gating.run_completion import finish_runs, release
+from headrace.engine.operations.glance import SILENCE_S, Glance
 from headrace.engine.scheduling.subpipelines import MOST_RUNS, Subpipelines
 from headrace.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from headrace.model.connection import NamedConnection
@@ -25,14 +25,11 @@ from headrace.queue.process import birth_ticks, host_mark
 from headrace.queue.sender import Sender
 from headrace.store import queries
 from headrace.store.backoff import Outage
-from headrace.store.database import Database, Transaction
+from headrace.store.database import Database, SqlTransaction, Transaction
 from headrace.store.made_databases import is_there
 from headrace.store.row_types import GroupRow, IdRow, QueuedJob, StaleWorker
 from headrace.store.targets import end_sessions
 
-# How long an unheard-of worker is believed in. Tests may shorten it; not below the pause
-# between two heartbeats.
-LEASE_S = float(os.environ.get("HEADRACE_LEASE_S", "10"))
 # A message needs milliseconds from its row's commit to its queue; what is absent after this
 # long was lost on the way.
 OVERDUE_S = 5.0
@@ -85,17 +82,23 @@ class Recovery:
         self._next_sweep = 0.0
         self._outage = Outage(log, first_pause_s=0.0)
         self._refused = False
+        self._busy = False
         self._trusted_from = 0.0
         self._hostname = socket.gethostname()
         self._mark = host_mark()
 
     def tick(
-        self, lead: Callable[[Transaction], None] = lambda _tx: None, term: int | None = None
+        self,
+        lead: Callable[[SqlTransaction], None] = lambda _tx: None,
+        term: int | None = None,
+        glance: Callable[[], Glance] | None = None,
     ) -> Repaired:
         """Requeue due retries and what dead workers held; every few seconds sweep the rest.
 
         `lead` runs first, in the same transaction: there the daemon renews its lease, that of
-        its `term`. Runs that steps ask for are started, too.
+        its `term`. Runs that steps ask for are started, too. Between two sweeps `glance`, which
+        renews the lease by itself, says whether anything is to be done; once it has said so it is
+        not asked until the next sweep.
 
         What Redis does not take is sent by a later sweep: its outage ends no tick, and no lead.
 
@@ -103,15 +106,25 @@ class Recovery:
             StoreUnavailable, LeadershipLost: Tried again at the next tick.
         """
         try:
-            return self._tick(lead, term)
+            emptied = self._emptied()
+            sweeps = emptied or self._clock() >= self._next_sweep
+            if glance is not None and not sweeps and not self._busy:
+                self._busy = self._has_work(glance())
+                if not self._busy:
+                    return Repaired()
+            return self._tick(lead, term, emptied)
         except StoreUnavailable:
             # Nobody could renew a lease meanwhile: silence proves nothing for a while.
-            self._trusted_from = self._clock() + LEASE_S
+            self._trusted_from = self._clock() + SILENCE_S
             raise
 
-    def _tick(self, lead: Callable[[Transaction], None], term: int | None) -> Repaired:
+    def _has_work(self, seen: Glance) -> bool:
+        return seen.busy or any(self._is_gone(*worker) for worker in seen.workers)
+
+    def _tick(
+        self, lead: Callable[[SqlTransaction], None], term: int | None, emptied: bool
+    ) -> Repaired:
         done, swept = Repaired(), None
-        emptied = self._emptied()
         with self._database.transaction() as tx:
             lead(tx)
             retries = tx.rows(queries.DUE_RETRIES)
@@ -127,7 +140,7 @@ class Recovery:
             children = tx.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
         done.retried = len(retries)
         if swept is not None:
-            self._next_sweep = self._clock() + _SWEEP_EVERY_S
+            self._next_sweep, self._busy = self._clock() + _SWEEP_EVERY_S, False
         self._forget(done.untaken)
         self._send(messages)
         if swept is not None:
@@ -157,7 +170,7 @@ class Recovery:
 
     def _reap(self, tx: Transaction, done: Repaired) -> list[Message]:
         """Give the jobs of dead workers back, and end what their sessions still hold."""
-        stale = tx.rows(queries.STALE_WORKERS, lease_s=LEASE_S, hostname=self._hostname)
+        stale = tx.rows(queries.STALE_WORKERS, lease_s=SILENCE_S, hostname=self._hostname)
         dead = [row["name"] for row in stale if self._dead(row)]
         if dead:
             tx.rows("lose_workers", names=dead)
@@ -166,7 +179,7 @@ class Recovery:
             log.warning("lost the worker %s", ", ".join(dead))
             # In a thread: a database that does not answer must not hold up everything else.
             threading.Thread(target=self._end_sessions, args=(dead,), daemon=True).start()
-        attempts = tx.rows(queries.ATTEMPTS_OF_WORKERS, lease_s=LEASE_S)
+        attempts = tx.rows(queries.ATTEMPTS_OF_WORKERS, lease_s=SILENCE_S)
         if not attempts:
             return []
         rows = tx.rows(
@@ -204,11 +217,14 @@ class Recovery:
     def _dead(self, row: StaleWorker) -> bool:
         if row["expired"] and self._clock() >= self._trusted_from:
             return True
-        here = row["name"].rpartition(".")[2].startswith(self._mark)
-        if not here or row["hostname"] != self._hostname:
+        if row["hostname"] != self._hostname:
             return False
-        # On this host the process itself tells, at once.
-        return bool(birth_ticks(row["pid"]) != row["birth_ticks"])
+        return self._is_gone(row["name"], row["pid"], row["birth_ticks"])
+
+    def _is_gone(self, name: str, pid: int, ticks: int) -> bool:
+        """Return whether a worker of this host is dead: the process itself tells, at once."""
+        here = name.rpartition(".")[2].startswith(self._mark)
+        return here and birth_ticks(pid) != ticks
 
     def _resend(self, overdue: list[QueuedJob]) -> int:
         """Send the messages again that Redis does not have."""

@@ -14,7 +14,7 @@ from headrace.store.database import Database, Row
 _RUNS_A_BATCH = 500
 _JOBS_A_BATCH = 2500
 # Of the time, what deleting takes where nothing else is at work, and beside jobs.
-_SHARE_ALONE = 0.5
+_SHARE_ALONE = 0.8
 _SHARE_BESIDE = 0.1
 _LONGEST_PAUSE_S = 1.0
 _ROUNDED_S = 0.001

@@ -72,10 +72,14 @@ class Totals:
         """Find out whether something can be counted; a look costs a row where nothing has ended."""
         state = tx.row("totals_behind")
         if state is None or not state["behind"]:
-            self._until, self._reported = None, False
+            self.saw_nothing()
             return
         self._until = self._horizon.look(tx) or self._until
         self._report(state["now"] - state["until"])
+
+    def saw_nothing(self) -> None:
+        """Take note that nothing has ended since the last counting."""
+        self._until, self._reported = None, False
 
     def count_soon(self) -> None:
         """Count what the last look has found, in a thread: the lease must not wait for it."""

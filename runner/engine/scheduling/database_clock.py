@@ -33,9 +33,18 @@ class ServerClock:
         """
         row = self._database.row("clock")
         assert row is not None
-        self._read, self._read_at = row["now"], time.monotonic()
-        self._compare(row["now"])
-        return self._read
+        self.saw(row["now"])
+        return row["now"]  # type: ignore[no-any-return]
+
+    def saw(self, now: datetime) -> None:
+        """Take over what a statement has read that was sent for something else as well."""
+        self._read, self._read_at = now, time.monotonic()
+        self._compare(now)
+
+    @property
+    def last(self) -> datetime:
+        """What it said last."""
+        return self._read or self.now()
 
     def estimate(self) -> datetime:
         """Return what it says by now, without asking: good for the length of a wait only."""

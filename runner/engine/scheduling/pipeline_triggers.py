@@ -64,6 +64,11 @@ class PipelineTriggers:
         self._synced = False
 
     @property
+    def declared(self) -> list[str]:
+        """The pipelines that wait for others."""
+        return list(self._declared)
+
+    @property
     def behind(self) -> bool:
         """Return whether `tick` has something to do at once."""
         return bool(self._due)
@@ -105,8 +110,7 @@ class PipelineTriggers:
         if not self._declared:
             return
         found: dict[str, list[tuple[UUID, datetime]]] = {}
-        pipelines = list(self._declared)
-        for row in tx.rows("unused_upstream", pipelines=pipelines, most=_MOST_SEEN):
+        for row in tx.rows("unused_upstream", pipelines=self.declared, most=_MOST_SEEN):
             found.setdefault(row["pipeline"], []).append((row["id"], row["finished_at"]))
         self._due.update(
             name for name, runs in found.items() if frozenset(runs) != self._waiting.get(name)

@@ -129,6 +129,11 @@ class Scheduler:
         """Return when `tick` has something to do next."""
         return min(self._next.values(), default=None)
 
+    def is_due(self, now: datetime) -> bool:
+        """Return whether `tick` has something to do by `now`."""
+        due = self.next_due()
+        return not self._synced or (due is not None and due <= now)
+
     def tick(self, now: datetime, term: int) -> int:
         """Start what is due at `now`; returns how many runs were started.
 

@@ -83,7 +83,7 @@ class WorkerSide:
         self._watched = Sender(
             redis_url, lambda: keys, socket_timeout_s=REDIS_TIMEOUT_S, rest_s=_REST_S
         )
-        self._schema = SchemaWatch(self._database.schema)
+        self._schema = SchemaWatch(self._database)
         # Why the worker ends, where the schema does not admit its version any more.
         self.outdated: SchemaMismatch | None = None
         self._keeper = LogKeeper(self._database, processes)
@@ -157,13 +157,14 @@ class WorkerSide:
     ) -> dict[tuple[str, int], bool]:
         """See `WorkerHooks`."""
         try:
-            self._schema.look()
             with self._database.transaction() as tx:
+                self._schema.look(tx)
                 if not tx.row("heartbeat_worker", name=self._name, status=status):
                     tx.rows("register_worker", **self._description())
                 started = _pairs(tx.rows(queries.ATTEMPTS_OF_WORKER, worker=self._name))
                 self._end_orphans(tx, started - set(running))
-                lost = tx.rows("lost_attempts", attempts=attempts_json(running))
+                attempts = attempts_json(running)
+                lost = tx.rows("lost_attempts", attempts=attempts) if running else []
         except SchemaMismatch as error:
             log.error("%s; this worker ends", error)
             self.outdated = error

@@ -1,5 +1,49 @@
 -- Repairs by the active daemon, once a second.
 
+-- name: glance
+-- Renews the lease and looks whether anything at all is to be done: an idle daemon needs nothing but
+-- this, in one round trip and one commit. No row: another daemon holds the lease. `workers` run on this
+-- host, where the caller can check their processes. Asked for with EXISTS alone, the planner would read
+-- whole tables in which it expects a match at once.
+WITH lease AS (
+-- include: acquire_lease
+)
+SELECT term, now,
+       coalesce((SELECT min(next_retry_time) FROM headrace.job WHERE status = 'retrying')
+                <= clock_timestamp(), false)
+       OR (SELECT min(pool)
+             FROM headrace.job
+            WHERE status = 'waiting' AND slot_wanted AND pool IS NOT NULL) IS NOT NULL
+       OR (SELECT count(*)
+             FROM headrace.job
+            WHERE status = 'waiting' AND child_state IS NOT NULL) > 0
+       OR EXISTS (SELECT
+                    FROM headrace.worker
+                   WHERE status IN ('running', 'draining')
+                     AND (seen_at < clock_timestamp() - make_interval(secs => :silence_s::float8)
+                          OR seen_at > clock_timestamp() + make_interval(secs => :silence_s::float8)))
+       OR (SELECT count(*)
+             FROM headrace.job j
+             LEFT JOIN headrace.worker w ON w.name = j.worker
+            WHERE j.status = 'started'
+              AND coalesce(w.status, 'lost') IN ('stopped', 'lost')) > 0
+       OR (SELECT wanted
+             FROM (
+-- include: notifier_wanted
+             ) AS notifier)
+       OR coalesce((SELECT behind
+                      FROM (
+-- include: totals_behind
+                      ) AS totals), false)
+       OR EXISTS (SELECT
+-- include: unused_part
+          ) AS busy,
+       ARRAY(SELECT json_build_array(name, pid, birth_ticks)
+               FROM headrace.worker
+              WHERE status IN ('running', 'draining')
+                AND hostname = :hostname::text) AS workers
+  FROM lease
+
 -- name: due_retries
 -- Queues retries whose wait is over. They hold no slot while they wait; those that need a slot of a
 -- pool are left to `assign_slots`.

@@ -34,7 +34,7 @@ VALUES (:holder::text, 1, clock_timestamp() + make_interval(secs => :lease_s::fl
  WHERE leader.holder = excluded.holder
     OR leader.expires_at < clock_timestamp()
     OR leader.expires_at > clock_timestamp() + leader.lease
-RETURNING term
+RETURNING term, clock_timestamp() AS now
 
 -- name: give_up_lease
 UPDATE headrace.leader SET expires_at = '-infinity' WHERE holder = :holder::text
