@@ -3,6 +3,8 @@
 import argparse
 import json
 import queue
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +23,8 @@ _AT_ONCE = 2
 
 def main() -> None:
     """Make the map if there is none, then try the faults that have no result yet."""
+    # What was started is ended, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     of = commit()
     folder = cache_folder(of)
