@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.mutants.faults import Fault
 from tests.mutants.line_map import Test
 from tests.mutants.mapping import make_map
+from tests.mutants.processes import end_running
 from tests.mutants.reaching import Reaching
 from tests.mutants.report import report
 from tests.mutants.sample import Sample
@@ -26,7 +27,7 @@ def main() -> None:
     # What was started is ended, however this ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
-    of = commit()
+    of = commit(options.commit)
     folder = cache_folder(of)
     tests = options.tests.split() or ["tests"]
     seed = int(options.seed) if options.seed else int(of[:8], 16)
@@ -37,9 +38,11 @@ def main() -> None:
         for name, lines in reaching.unreached().items():
             print(f"{name}: {' '.join(map(str, lines))}")
         return
-    faults = Sample(sources, seed, options.rooms.split()).draw(options.faults)
+    # What a part of the suite does not execute says nothing about the suite.
+    among = None if tests == ["tests"] else reaching.reached
+    faults = Sample(sources, seed, options.rooms.split(), among).draw(options.faults)
     results = folder / f"results-{seed}.jsonl"
-    _try_all(faults, reaching.tests(faults), sources, results, options.seconds)
+    _try_all(faults, reaching.tests(faults), of, results, options.seconds)
     wanted = {_name(fault) for fault in faults}
     rows = [row for row in map(json.loads, _lines(results)) if row["name"] in wanted]
     text = report(rows, seed, of, tests)
@@ -52,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--faults", type=int, default=60, help="how many are drawn")
     parser.add_argument("--seed", default="", help="the commit's first eight hexadecimal digits")
+    parser.add_argument("--commit", default="HEAD", help="the commit to test")
     parser.add_argument("--rooms", default="", help="rooms to draw from, all by default")
     parser.add_argument("--tests", default="", help="folders or files of tests, all by default")
     parser.add_argument("--seconds", type=float, default=600, help="the most that one fault gets")
@@ -63,7 +67,7 @@ def _options() -> argparse.Namespace:
 def _try_all(
     faults: list[Fault],
     tests: dict[Fault, list[Test]],
-    sources: Sources,
+    of: str,
     results: Path,
     seconds: float,
 ) -> None:
@@ -72,20 +76,19 @@ def _try_all(
     if not left:
         return
     places: queue.Queue[Workplace] = queue.Queue()
-    folder, of = results.parent, commit()
     for number in range(_AT_ONCE):
-        place = Workplace(copy_of_tree(folder / f"copy-{number}", of))
+        place = Workplace(copy_of_tree(results.parent / f"copy-{number}", of))
         place.check(min(filter(None, tests.values()), key=len, default=[])[:1], seconds)
         places.put(place)
 
     def attempt(fault: Fault) -> None:
         place = places.get()
+        before, after = fault.shown(place.text(fault.path))
         try:
             outcome = place.try_fault(fault, tests[fault], seconds)
             place.clear()
         finally:
             places.put(place)
-        before, after = fault.shown(sources.text(fault.path))
         row = {"name": _name(fault), "path": fault.path, "line": fault.line}
         row |= {"operator": fault.operator, "before": before, "after": after, **vars(outcome)}
         with results.open("a", encoding="utf-8") as file:
@@ -94,7 +97,11 @@ def _try_all(
         print(f"{outcome.verdict}: {told} {outcome.by}", flush=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(attempt, left))
+        try:
+            list(pool.map(attempt, left))
+        except BaseException:
+            end_running()
+            raise
 
 
 def _lines(path: Path) -> list[str]:

@@ -146,7 +146,7 @@ def install() -> Marks:
             after(marks, module)
 
     SourceFileLoader.source_to_code = compile_marked  # type: ignore[method-assign,assignment]
-    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign,assignment]
     return marks
 
 
@@ -172,7 +172,7 @@ def _after_driver(marks: Marks, module: Any) -> None:
     """Have every cursor of psycopg2 mark what it sends."""
     plain_connect = module.connect
 
-    class MarkingCursor(module.extensions.cursor):  # type: ignore[misc,name-defined]
+    class MarkingCursor(module.extensions.cursor):  # type: ignore[misc]
         def execute(self, sql: Any, values: Any = None) -> None:
             marks.executed(sql)
             super().execute(sql, values)

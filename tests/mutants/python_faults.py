@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from tests.mutants.faults import Fault
 
@@ -32,6 +33,7 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.BitAnd: ("&", "|"),
 }
 _WORD = re.compile(r"[\w./:-]{1,40}")
+_SIGN = re.compile(r"\bis\s+not\b|\bnot\s+in\b|\bin\b|\bis\b|[=!<>]=|[<>]")
 _LOGICAL = re.compile(rb"\b(and|or)\b")
 
 
@@ -141,24 +143,24 @@ class PythonFaults:
                 yield from self._of_collection(node, place)
 
     def _of_collection(self, node: ast.AST, place: _Place) -> Iterator[Fault]:
+        spans: list[tuple[int, int]] = []
         match node:
             case ast.Dict(keys=keys, values=values):
-                ends = list(values)
-                starts = [key or value for key, value in zip(keys, values, strict=True)]
-                yield from self._without_one("key dropped", starts, ends, place)
+                for key, value in zip(keys, values, strict=True):
+                    begin, end = self._span(value)
+                    start = self._span(key)[0] if key else self._source.rfind(b"**", 0, begin)
+                    spans.append((start, end))
+                yield from self._without_one("key dropped", spans, place)
             case ast.Set(elts=elements) | ast.List(elts=elements) | ast.Tuple(elts=elements):
-                if len(elements) > 2 or (elements and isinstance(node, ast.Set)):
-                    yield from self._without_one("element dropped", elements, elements, place)
+                if len(elements) > 2 or isinstance(node, ast.Set):
+                    spans += map(self._span, elements)
+                    yield from self._without_one("element dropped", spans, place)
 
     def _of_comparison(self, node: ast.Compare, place: _Place) -> Iterator[Fault]:
         left = node.left
         for op, right in zip(node.ops, node.comparators, strict=True):
             start, end = self._span(left)[1], self._span(right)[0]
-            between = self._source[start:end].decode()
-            closing = len(between) - len(between.lstrip(") \n"))
-            opening = len(between) - len(between.rstrip("( \n"))
-            new = f" {_COMPARISONS[type(op)]} "
-            text = between[:closing] + new + between[len(between) - opening :]
+            text = _SIGN.sub(_COMPARISONS[type(op)], self._source[start:end].decode(), count=1)
             yield self._made("comparison", left, (start, end), text, place)
             left = right
 
@@ -198,16 +200,15 @@ class PythonFaults:
     # -- texts --------------------------------------------------------------------------------
 
     def _without_one(
-        self, operator: str, starts: list[ast.expr], ends: list[ast.expr], place: _Place
+        self, operator: str, spans: list[tuple[int, int]], place: _Place
     ) -> Iterator[Fault]:
-        for number, (first, last) in enumerate(zip(starts, ends, strict=True)):
-            start, end = self._span(first)[0], self._span(last)[1]
-            if first is last or number + 1 == len(starts):
-                after = re.match(rb"\s*,", self._source[end:])
-                end += after.end() if after else 0
-            else:
-                end = self._span(starts[number + 1])[0]
-            yield self._made(operator, first, (start, end), "", place)
+        next_starts = [start for start, _ in spans[1:]]
+        for (start, own_end), next_start in zip_longest(spans, next_starts):
+            after = re.match(rb"(\s*,)?", self._source[own_end:])
+            assert after is not None
+            end = own_end + after.end() if next_start is None else next_start
+            line = self._source.count(b"\n", 0, start) + 1
+            yield Fault(self._path, line, place.mark, operator, start, end, "", place.inside)
 
     def _between(
         self, operator: str, left: ast.expr, right: ast.expr, signs: tuple[str, str], place: _Place

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from tests.mutants.faults import Fault
@@ -33,20 +33,28 @@ class Reaching:
                         found[fault].append(known[name])
         return {fault: _soonest_first(tests) for fault, tests in found.items()}
 
+    def reached(self, fault: Fault) -> bool:
+        """Return whether any test reaches a fault."""
+        return any(self._executed[place] for place in self._places(fault))
+
     def unreached(self) -> dict[str, list[int]]:
         """Return the lines of functions, and statements, that nothing has executed."""
-        executed = bytearray(self._sources.total)
-        with LineMap(self._map) as kept:
-            for _, marks in kept.marks():
-                both = int.from_bytes(executed, "big") | int.from_bytes(marks, "big")
-                executed[:] = both.to_bytes(len(marks), "big")
         missing: dict[str, list[int]] = {}
         for path in self._sources.paths:
             for place in self._of_file(path):
-                if not executed[place]:
+                if not self._executed[place]:
                     missing.setdefault(path, []).append(place - self._sources.first[path] + 1)
         return missing
 
+    @cached_property
+    def _executed(self) -> bytes:
+        executed = 0
+        with LineMap(self._map) as kept:
+            for _, marks in kept.marks():
+                executed |= int.from_bytes(marks, "big")
+        return executed.to_bytes(self._sources.total, "big")
+
+    @cache  # noqa: B019 - there is one of these for each run
     def _of_file(self, path: str) -> list[int]:
         first = self._sources.first[path]
         if path.endswith(".py"):
@@ -82,6 +90,7 @@ class Reaching:
                     found[statement.partition("\n")[0]] = _INCLUDE.findall(statement)
         return found
 
+    @cache  # noqa: B019
     def _importers(self, path: str) -> list[str]:
         module = path.removeprefix("runner/").removesuffix(".py").removesuffix("/__init__")
         module = f"headrace.{module.replace('/', '.')}"

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from tests.mutants.faults import Fault
 from tests.mutants.python_faults import PythonFaults
@@ -20,13 +20,20 @@ def all_faults(sources: Sources) -> Iterator[Fault]:
 class Sample:
     """Draws from the faults of some rooms, all of them if none is named."""
 
-    def __init__(self, sources: Sources, seed: int, rooms: Collection[str]) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        seed: int,
+        rooms: Collection[str],
+        among: Callable[[Fault], bool] | None = None,
+    ) -> None:
+        """Take those for which `among` is true; all of them without it."""
         self._sources = sources
         self._random = random.Random(seed)
         self._lines: dict[str, dict[tuple[str, int], list[Fault]]] = defaultdict(dict)
         for fault in all_faults(sources):
             room = room_of(fault.path)
-            if not rooms or room in rooms:
+            if (not rooms or room in rooms) and (among is None or among(fault)):
                 self._lines[room].setdefault((fault.path, fault.line), []).append(fault)
         if unknown := set(rooms) - self._lines.keys():
             raise SystemExit(f"no such rooms: {', '.join(sorted(unknown))}")

@@ -86,6 +86,10 @@ class Workplace:
         failed = next((one["test"] for one in reports if one["failed"]), "")
         return code, len({one["test"] for one in reports}), failed
 
+    def text(self, path: str) -> str:
+        """Return the text of one of its files."""
+        return (self._copy / path).read_text(encoding="utf-8")
+
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
         self._second += 1

@@ -17,9 +17,9 @@ _OWN = ("headrace", "__editable__")
 _STAMPS = ".made-from-"
 
 
-def commit() -> str:
-    """Return the commit under test."""
-    return _git(ROOT, "rev-parse", "HEAD")
+def commit(name: str) -> str:
+    """Return the full name of the commit under test."""
+    return _git(ROOT, "rev-parse", "--verify", f"{name}^{{commit}}")
 
 
 def cache_folder(of: str) -> Path:
