@@ -2,19 +2,12 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 from tests.mutants.faults import Fault
 from tests.mutants.python_faults import PythonFaults
 from tests.mutants.sources import Sources, room_of
 from tests.mutants.sql_faults import SqlFaults, is_sql, statements_of
-
-
-def all_faults(sources: Sources) -> Iterator[Fault]:
-    """Yield every fault that can be made in the files."""
-    for path in sources.paths:
-        kind = PythonFaults if path.endswith(".py") else SqlFaults
-        yield from kind(path, sources.text(path))
 
 
 class Sample:
@@ -31,12 +24,19 @@ class Sample:
         self._sources = sources
         self._random = random.Random(seed)
         self._lines: dict[str, dict[tuple[str, int], list[Fault]]] = defaultdict(dict)
-        for fault in all_faults(sources):
-            room = room_of(fault.path)
-            if (not rooms or room in rooms) and (among is None or among(fault)):
-                self._lines[room].setdefault((fault.path, fault.line), []).append(fault)
-        if unknown := set(rooms) - self._lines.keys():
-            raise SystemExit(f"no such rooms: {', '.join(sorted(unknown))}")
+        known = {room_of(path) for path in sources.paths}
+        if unknown := set(rooms) - known:
+            raise SystemExit(
+                f"no such rooms: {', '.join(sorted(unknown))}; {' '.join(sorted(known))}"
+            )
+        for path in sources.paths:
+            if rooms and room_of(path) not in rooms:
+                continue
+            kind = PythonFaults if path.endswith(".py") else SqlFaults
+            for fault in kind(path, sources.text(path)):
+                if among is None or among(fault):
+                    lines = self._lines[room_of(path)]
+                    lines.setdefault((path, fault.line), []).append(fault)
 
     def draw(self, count: int) -> list[Fault]:
         """Return `count` faults, none twice."""
