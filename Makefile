@@ -3,7 +3,7 @@
 #   PYTHON=…    the Python to make .venv with (3.11 or newer); found by itself otherwise
 #   ARGS=…      more arguments for the program behind the target: make test ARGS="-k gate"
 #   MINUTES=…   how long `make chaos` goes on (default 5)
-#   N=…         how many faults `make mutants` tries (default 60); SEED=… ROOMS="store web" TESTS="tests/unit"
+#   N=…         how many faults `make mutants` tries (default 60); also SEED=… ROOMS=… TESTS=…
 #   WHEELS=…    the folder that `make wheel` writes to (default dist)
 
 ARGS ?=

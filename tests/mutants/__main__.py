@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=60, help="how many are drawn")
     parser.add_argument("--seed", default="", help="the commit's first eight hexadecimal digits")
     parser.add_argument("--commit", default="HEAD", help="the commit to test")
-    parser.add_argument("--rooms", default="", help="rooms to draw from, all by default")
+    parser.add_argument("--rooms", default="", help="rooms to draw from, engine/gating say")
     parser.add_argument("--tests", default="", help="folders or files of tests, all by default")
     parser.add_argument("--seconds", type=float, default=600, help="the most that one fault gets")
     parser.add_argument("--processes", type=int, default=4, help="pytest's, to make the map")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from tests.mutants.faults import Fault
 from tests.mutants.python_faults import PythonFaults
-from tests.mutants.sources import Sources, room_of
+from tests.mutants.sources import Sources, is_in, room_of
 from tests.mutants.sql_faults import SqlFaults, is_sql, statements_of
 
 
@@ -25,12 +25,12 @@ class Sample:
         self._random = random.Random(seed)
         self._lines: dict[str, dict[tuple[str, int], list[Fault]]] = defaultdict(dict)
         known = {room_of(path) for path in sources.paths}
-        if unknown := set(rooms) - known:
+        if unknown := [one for one in rooms if not any(is_in(path, one) for path in sources.paths)]:
             raise SystemExit(
                 f"no such rooms: {', '.join(sorted(unknown))}; {' '.join(sorted(known))}"
             )
         for path in sources.paths:
-            if rooms and room_of(path) not in rooms:
+            if rooms and not any(is_in(path, room) for room in rooms):
                 continue
             kind = PythonFaults if path.endswith(".py") else SqlFaults
             for fault in kind(path, sources.text(path)):

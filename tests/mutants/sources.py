@@ -66,3 +66,8 @@ def room_of(path: str) -> str:
     """Return the first-level room of a file."""
     top, first, *_ = path.removesuffix(".py").split("/")
     return "jobs" if top == "jobs" else first
+
+
+def is_in(path: str, room: str) -> bool:
+    """Return whether a file is in a room, of whatever level: `store`, `engine/gating`, `jobs`."""
+    return f"{path.removesuffix('.py').removeprefix('runner/')}/".startswith(f"{room}/")
