@@ -81,13 +81,14 @@ class SqlFaults:
     def _sensible(self, match: re.Match[str], new: str) -> bool:
         if new in ("", "true") and not _balanced(match[0]):
             return False
+        begin = self._plain.rfind("\n", 0, match.start()) + 1
+        before = self._plain[begin : match.start()]
+        if match[0] == "=" and re.search(r"\bSET\b", before):
+            return False
         if not self._path.endswith(".j2"):
             return True
-        begin = self._plain.rfind("\n", 0, match.start()) + 1
         line = self._plain[begin : self._plain.find("\n", match.end())]
-        before = self._plain[begin : match.start()]
-        in_expression = before.count("{{") > before.count("}}") or "{%" in line
-        return not in_expression and not (match[0] == "=" and re.search(r"\bSET\b", before))
+        return before.count("{{") == before.count("}}") and "{%" not in line
 
     def _fault(self, match: re.Match[str], new: str, operator: str, mark: int) -> Fault:
         start = len(self._text[: match.start()].encode())
@@ -107,10 +108,10 @@ def is_sql(text: str, around: dict[str, str], name: str) -> bool:
     while _INCLUDE.search(sql):
         sql = _INCLUDE.sub(lambda match: around[match[1]], sql)
     sql = _PARAMETER.sub("$1", _COMMENT.sub("", sql)).strip()
-    if not name.endswith("_part"):
+    if not name.endswith(("_part", "_parts")):
         return _parses(sql)
-    forms = (sql, f"SELECT {sql}", f"SELECT 1 WHERE true {sql}", f"UPDATE x SET {sql}")
-    return any(_parses(form) for form in (*forms, f"WITH x AS (SELECT 1), {sql} SELECT 1"))
+    queries = (sql, f"SELECT {sql}", f"SELECT 1 WHERE true {sql}", f"SELECT 1 {sql}")
+    return any(map(_parses, (*queries, f"UPDATE x SET {sql}", f"WITH {sql} SELECT 1")))
 
 
 def statements_of(text: str) -> dict[str, str]:
