@@ -254,6 +254,14 @@ def test_a_run_is_late_once_and_only_while_it_is(outbox: Outbox, leading: Databa
     ) == [{"late": None}, {"late": None}]
 
 
+def test_who_did_not_ask_for_late_runs_is_told_of_none(outbox: Outbox, leading: Database) -> None:
+    expected = json.dumps({"": {"deadline_s": None, "duration_s": 0.0}})
+    outbox.start(expected=expected, on=["failure", "recovery", "success"])
+
+    assert late(leading) == [("", "expected_duration")]  # the page shows it all the same
+    assert outbox.all() == []
+
+
 def test_a_deadline_counts_from_the_instant_only_where_a_schedule_made_the_run(
     outbox: Outbox, leading: Database
 ) -> None:

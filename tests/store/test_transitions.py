@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from uuid import UUID
 
 import pytest
@@ -144,3 +145,21 @@ def test_the_statements_together_make_every_transition_and_none_besides() -> Non
 def test_only_a_person_reopens_what_is_final() -> None:
     assert set(CHANGES[reopen]) <= FINAL
     assert S.COMPLETED not in CHANGES[reopen]
+
+
+def test_a_retry_that_falls_due_while_it_is_being_cancelled_stays_cancelled(rows: Rows) -> None:
+    job = rows.add("retrying")
+    rows.sql(
+        "UPDATE headrace.job SET next_retry_time = clock_timestamp() WHERE id = %(id)s", id=str(job)
+    )
+    queued: list[object] = []
+    sweep = Thread(target=lambda: queued.extend(rows.database.rows("due_retries")))
+
+    with rows.database.transaction() as tx:
+        tx.rows("cancel_jobs", ids=[job], run_id=None, keep_finally=False)
+        sweep.start()
+        sweep.join(20)  # at once: what somebody else is changing is passed over
+        waited = sweep.is_alive()
+    sweep.join()
+
+    assert (queued, rows.status(job), waited) == ([], S.CANCELLED, False)
