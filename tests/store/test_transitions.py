@@ -158,7 +158,7 @@ def test_a_retry_that_falls_due_while_it_is_being_cancelled_stays_cancelled(rows
     with rows.database.transaction() as tx:
         tx.rows("cancel_jobs", ids=[job], run_id=None, keep_finally=False)
         sweep.start()
-        sweep.join(20)  # at once: what somebody else is changing is passed over
+        sweep.join(5)  # at once: what somebody else is changing is passed over
         waited = sweep.is_alive()
     sweep.join()
 
