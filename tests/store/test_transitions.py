@@ -11,6 +11,7 @@ from headrace.engine.gating.gate import update_dependants
 from headrace.errors import StaleAttempt
 from headrace.model.status import FINAL, TRANSITIONS, JobStatus
 from tests.support.rows import Rows
+from tests.support.servers import connect
 
 S = JobStatus
 Change = Callable[[Rows, UUID], object]
@@ -155,11 +156,15 @@ def test_a_retry_that_falls_due_while_it_is_being_cancelled_stays_cancelled(rows
     queued: list[object] = []
     sweep = Thread(target=lambda: queued.extend(rows.database.rows("due_retries")))
 
-    with rows.database.transaction() as tx:
-        tx.rows("cancel_jobs", ids=[job], run_id=None, keep_finally=False)
+    cancelling = connect(rows.url)
+    with cancelling.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE headrace.job SET status = 'cancelled' WHERE id = %s", (str(job),))
         sweep.start()
-        sweep.join(5)  # at once: what somebody else is changing is passed over
+        sweep.join(20)  # at once: what somebody else is changing is passed over
         waited = sweep.is_alive()
+        cursor.execute("COMMIT")
     sweep.join()
+    cancelling.close()
 
     assert (queued, rows.status(job), waited) == ([], S.CANCELLED, False)
