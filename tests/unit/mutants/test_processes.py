@@ -64,7 +64,12 @@ def test_a_run_that_is_ended_from_outside_has_no_result(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "_ended", threading.Event())
-    ender = threading.Thread(target=lambda: (child_of(copy), processes.end_running()))
+
+    def end() -> None:
+        child_of(copy)
+        processes.end_running()
+
+    ender = threading.Thread(target=end)
     ender.start()
 
     with pytest.raises(processes.EndedFromOutsideError):
