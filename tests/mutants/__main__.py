@@ -83,14 +83,21 @@ def _try_all(
 
     def attempt(fault: Fault) -> None:
         place = places.get()
-        before, after = fault.shown(place.text(fault.path))
+        text = place.text(fault.path)
+        before, after = fault.shown(text)
         try:
             outcome = place.try_fault(fault, tests[fault], seconds)
             place.clear()
         finally:
             places.put(place)
         row = {"name": _name(fault), "path": fault.path, "line": fault.line}
-        row |= {"operator": fault.operator, "before": before, "after": after, **vars(outcome)}
+        row |= {
+            "where": fault.where(text),
+            "operator": fault.operator,
+            "before": before,
+            "after": after,
+            **vars(outcome),
+        }
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         told = f"{fault.path}:{fault.line} {fault.operator}"

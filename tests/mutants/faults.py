@@ -1,6 +1,9 @@
 """What a fault is: a place in a file, and what stands there instead."""
 
+import re
 from dataclasses import dataclass
+
+_FUNCTION = re.compile(r"\s*(?:async )?def (\w+)")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,24 @@ class Fault:
         before = source[begin:end].decode()
         after = (source[begin : self.start] + self.new.encode() + source[self.end : end]).decode()
         return _plain(before), _plain(after)
+
+    def where(self, text: str) -> str:
+        """Return the name of the function or the statement that it is in, empty if in none."""
+        lines = text.splitlines()
+        if self.path.endswith(".sql"):
+            return lines[self.mark - 1].removeprefix("-- name: ")
+        # A function's own line is in it; of those above, the ones that are further out.
+        limit = _indent(lines[self.line - 1]) + 1
+        for line in reversed(lines[: self.line]):
+            if line.strip() and line.strip()[0] not in "#)" and _indent(line) < limit:
+                if found := _FUNCTION.match(line):
+                    return found[1]
+                limit = _indent(line)
+        return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _plain(code: str) -> str:

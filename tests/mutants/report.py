@@ -12,7 +12,7 @@ import yaml
 from tests.mutants.sources import room_of
 
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
-_KEY = ("path", "operator", "before", "after")
+_KEY = ("path", "where", "operator", "before", "after")
 Row = Mapping[str, Any]
 
 

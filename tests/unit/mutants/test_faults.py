@@ -70,6 +70,14 @@ def test_a_dropped_except_is_reached_by_who_takes_the_branch() -> None:
     assert (fault.line, fault.mark, fault.inside) == (4, 5, True)
 
 
+def test_a_fault_is_known_by_its_function_or_statement() -> None:
+    code = "class A:\n  def f(self):\n    if a:\n      g(5)\n\n  x = 5\n"
+    faults = [one for one in PythonFaults("x.py", code) if one.operator == "constant"]
+    assert [one.where(code) for one in faults] == ["f", ""]
+    sql = "-- name: one\nSELECT\n-- name: two\nWHERE true"
+    assert [one.where(sql) for one in SqlFaults("x.sql", sql)] == ["two"]
+
+
 def test_a_statement_that_is_no_sql_any_more_is_not_tried() -> None:
     text = "-- name: one\nUPDATE a SET b = :c WHERE d = 1\n"
     assert is_sql(text.replace("d =", "d <>"), {}, "one")
@@ -96,16 +104,18 @@ def test_a_seed_draws_the_same_faults_each_time_and_one_a_line(tmp_path: Path) -
 
 def test_every_equivalent_fault_can_still_be_made_and_has_a_reason() -> None:
     sources = Sources(ROOT)
-    for (path, operator, before, after), reason in equivalents().items():
+    for (path, where, operator, before, after), reason in equivalents().items():
         kind = PythonFaults if path.endswith(".py") else SqlFaults
         text = sources.text(path)
         faults = [one for one in kind(path, text) if one.operator == operator]
-        assert (before, after) in [one.shown(text) for one in faults], (path, before)
+        made = [(one.where(text), *one.shown(text)) for one in faults]
+        assert (where, before, after) in made, (path, before)
         assert len(reason.split()) > 3, (path, before)
 
 
 def test_the_report_counts_by_room_and_names_what_was_not_noticed() -> None:
     row = {"operator": "loop", "before": "a", "after": "b", "line": 7, "by": "t", "ran": 1, "of": 2}
+    row |= {"where": "f"}
     rows = [
         {**row, "path": "runner/web/x.py", "verdict": "killed"},
         {**row, "path": "runner/web/x.py", "verdict": "unfinished"},
