@@ -233,6 +233,21 @@ def test_a_receiver_that_is_busy_is_left_alone(outbox: Outbox, leading: Database
     assert claimed(leading, ["pager"]) == []
 
 
+def test_receivers_that_are_away_take_no_place_from_the_others(
+    outbox: Outbox, leading: Database
+) -> None:
+    outbox.end("failed", "other")
+    outbox.rows.sql(
+        "UPDATE headrace.notification"
+        " SET receiver = 'away', next_try = clock_timestamp() + interval '1 minute'"
+    )
+    outbox.end("failed")
+
+    (row,) = leading.rows("claim_notifications", busy=[], most=1, claim_s=60.0, term=1)
+
+    assert row["receiver"] == "pager"
+
+
 def late(leading: Database, term: int = 1) -> list[tuple[str, str]]:
     return [(row["step"], row["rule"]) for row in leading.rows("note_late", term=term)]
 
