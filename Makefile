@@ -3,11 +3,16 @@
 #   PYTHON=…    the Python to make .venv with (3.11 or newer); found by itself otherwise
 #   ARGS=…      more arguments for the program behind the target: make test ARGS="-k gate"
 #   MINUTES=…   how long `make chaos` goes on (default 5)
+#   N=…         how many faults `make mutants` tries (default 60); also SEED=… ROOMS=… TESTS=…
 #   WHEELS=…    the folder that `make wheel` writes to (default dist)
 
 ARGS ?=
 DEMO ?= demo
 MINUTES ?= 5
+N ?= 60
+ROOMS ?=
+SEED ?=
+TESTS ?=
 WHEELS ?= dist
 PYTHON ?=
 
@@ -15,7 +20,7 @@ PY := .venv/bin/python
 HEADRACE := .venv/bin/headrace
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts docs lock wheel release clean install install-dev
+.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts mutants docs lock wheel release clean install install-dev
 
 help: ## List the targets
 	@echo "Headrace: YAML pipelines on RQ queues, with PostgreSQL as the truth."
@@ -62,6 +67,9 @@ chaos-writes: install-dev ## Kill the worker at 20 random moments of each writin
 
 hosts: install-dev ## Cut, freeze and slow one of two hosts in network namespaces (needs root)
 	@HEADRACE_HOSTS=all exec $(PY) -m pytest -s -q tests/hosts $(ARGS)
+
+mutants: install-dev ## Make random faults in a copy of the tree and see whether the tests notice
+	@exec $(PY) -m tests.mutants --faults '$(N)' --seed '$(SEED)' --rooms '$(ROOMS)' --tests '$(TESTS)' $(ARGS)
 
 docs: install-dev ## Write the reference pages from the code
 	@exec $(PY) -m docs $(ARGS)

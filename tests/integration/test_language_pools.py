@@ -11,6 +11,7 @@ import pytest
 
 from headrace.engine.gating.gate import decide, recount_stuck
 from headrace.engine.gating.pools import assign_slots
+from headrace.engine.gating.run_completion import finish_runs
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.planning.planner import Planner
 from headrace.model.status import Trigger
@@ -209,6 +210,29 @@ handlers:
 
     for run in runs:
         assert hand.statuses(run) == {"load": "completed", "tidy": "completed"}
+
+
+def test_the_last_handlers_wait_for_one_that_waits_for_a_slot(hand: ByHand) -> None:
+    declare(hand, "holder", f"  - {{id: each, {OK}, pool: two, foreach: {{items: [1, 2]}}}}\n")
+    declare(
+        hand,
+        "handled",
+        f"""  - {{id: load, {OK}}}
+handlers:
+  success: [{{id: cheer, {OK}, pool: two}}]
+  finally: [{{id: tidy, {OK}}}]
+""",
+    )
+    hand.headrace.start_run("holder", {})
+    holders = [claim(hand, f"each[{index}]") for index in range(2)]
+    run = hand.headrace.start_run("handled", {})
+    hand.work()
+
+    assert hand.statuses(run) == {"load": "completed", "cheer": "waiting", "tidy": "waiting"}
+    assert not hand.headrace.database.rows("forgotten_runs")
+    assert finish_runs(hand.headrace.database, [run["id"]]) == ([], [])
+    assert hand.statuses(run)["tidy"] == "waiting"
+    assert len(holders) == 2
 
 
 def test_a_retried_run_takes_slots_anew(hand: ByHand) -> None:

@@ -233,6 +233,21 @@ def test_a_receiver_that_is_busy_is_left_alone(outbox: Outbox, leading: Database
     assert claimed(leading, ["pager"]) == []
 
 
+def test_receivers_that_are_away_take_no_place_from_the_others(
+    outbox: Outbox, leading: Database
+) -> None:
+    outbox.end("failed", "other")
+    outbox.rows.sql(
+        "UPDATE headrace.notification"
+        " SET receiver = 'away', next_try = clock_timestamp() + interval '1 minute'"
+    )
+    outbox.end("failed")
+
+    (row,) = leading.rows("claim_notifications", busy=[], most=1, claim_s=60.0, term=1)
+
+    assert row["receiver"] == "pager"
+
+
 def late(leading: Database, term: int = 1) -> list[tuple[str, str]]:
     return [(row["step"], row["rule"]) for row in leading.rows("note_late", term=term)]
 
@@ -252,6 +267,14 @@ def test_a_run_is_late_once_and_only_while_it_is(outbox: Outbox, leading: Databa
     assert outbox.rows.sql(
         "SELECT late FROM headrace.run WHERE id IN (%(a)s, %(b)s)", a=str(ended), b=str(patient)
     ) == [{"late": None}, {"late": None}]
+
+
+def test_who_did_not_ask_for_late_runs_is_told_of_none(outbox: Outbox, leading: Database) -> None:
+    expected = json.dumps({"": {"deadline_s": None, "duration_s": 0.0}})
+    outbox.start(expected=expected, on=["failure", "recovery", "success"])
+
+    assert late(leading) == [("", "expected_duration")]  # the page shows it all the same
+    assert outbox.all() == []
 
 
 def test_a_deadline_counts_from_the_instant_only_where_a_schedule_made_the_run(

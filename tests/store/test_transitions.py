@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from headrace.engine.gating.gate import update_dependants
 from headrace.errors import StaleAttempt
 from headrace.model.status import FINAL, TRANSITIONS, JobStatus
 from tests.support.rows import Rows
+from tests.support.servers import connect
 
 S = JobStatus
 Change = Callable[[Rows, UUID], object]
@@ -144,3 +146,25 @@ def test_the_statements_together_make_every_transition_and_none_besides() -> Non
 def test_only_a_person_reopens_what_is_final() -> None:
     assert set(CHANGES[reopen]) <= FINAL
     assert S.COMPLETED not in CHANGES[reopen]
+
+
+def test_a_retry_that_falls_due_while_it_is_being_cancelled_stays_cancelled(rows: Rows) -> None:
+    job = rows.add("retrying")
+    rows.sql(
+        "UPDATE headrace.job SET next_retry_time = clock_timestamp() WHERE id = %(id)s", id=str(job)
+    )
+    queued: list[object] = []
+    sweep = Thread(target=lambda: queued.extend(rows.database.rows("due_retries")))
+
+    cancelling = connect(rows.url)
+    with cancelling.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE headrace.job SET status = 'cancelled' WHERE id = %s", (str(job),))
+        sweep.start()
+        sweep.join(20)  # at once: what somebody else is changing is passed over
+        waited = sweep.is_alive()
+        cursor.execute("COMMIT")
+    sweep.join()
+    cancelling.close()
+
+    assert (queued, rows.status(job), waited) == ([], S.CANCELLED, False)
