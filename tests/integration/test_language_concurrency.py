@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from headrace.engine.gating.gate import decide, recount_stuck
 from headrace.engine.gating.run_completion import release
 from headrace.errors import TooManyRuns
 from headrace.model.status import Trigger
@@ -115,6 +116,19 @@ def test_the_sweep_releases_what_a_dead_worker_has_not(hand: ByHand) -> None:
 
     assert status(hand, runs[1]) == "running"
     assert len(messages) == 1
+
+
+def test_the_sweep_leaves_the_first_steps_of_a_queued_run_waiting(hand: ByHand) -> None:
+    declare(hand, "limit: 1")
+    running, queued = start(hand, 2)
+
+    with hand.headrace.database.transaction() as tx:
+        assert recount_stuck(tx, 0) == []
+        assert decide(tx) == ([], set())
+
+    assert hand.statuses(queued) == {"first": "waiting", "last": "waiting"}
+    assert hand.statuses(running) == {"first": "queued", "last": "waiting"}
+    assert hand.work() == ["first", "last"] * 2
 
 
 def test_a_skipped_run_has_no_jobs_and_says_why(hand: ByHand) -> None:
