@@ -135,6 +135,19 @@ def test_two_upstream_jobs_that_complete_together_start_the_job_below_once(
     }
 
 
+def test_a_job_below_one_that_has_completed_is_queued_at_once(cluster: Cluster) -> None:
+    cluster.worker()
+    above = [cluster.dispatch("NoopJob") for _ in range(2)]
+    for job in above:
+        cluster.wait_for_status(job, "completed")
+
+    # No daemon is there to sweep: the dispatch itself has to see it.
+    below = cluster.dispatch("EffectJob", depends_on=above)
+
+    cluster.wait_for_status(below, "completed")
+    assert cluster.effects(below) == 1
+
+
 def test_a_job_below_a_failed_or_unknown_one_does_not_wait_for_ever(cluster: Cluster) -> None:
     cluster.worker()
     failed = cluster.dispatch("PoisonJob")

@@ -1,5 +1,6 @@
 """Jobs that crash, hang, grow or kill: each ends, and the pool lives on."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def test_a_memory_hog_is_stopped(cluster: Cluster) -> None:
     pool_lives(cluster)
 
 
-def test_an_endless_loop_is_killed_at_its_deadline(cluster: Cluster) -> None:
+def test_an_endless_loop_is_killed_at_its_deadline_and_each_thread_says_where_it_was(
+    cluster: Cluster,
+) -> None:
     worker = cluster.worker()
     cluster.wait_for_worker(worker)
     job = cluster.dispatch("EndlessJob", timeout=1, retry=0)
@@ -43,7 +46,8 @@ def test_an_endless_loop_is_killed_at_its_deadline(cluster: Cluster) -> None:
     row = cluster.wait_for_status(job, "failed")
 
     assert cluster.attempts(job)[0]["outcome"] == "timed_out"
-    assert "jobs_effects.py" in row["traceback"]
+    assert re.search(r"jobs_effects\.py.* in handle", row["traceback"])
+    assert re.search(r"jobs_effects\.py.* in _wait_beside", row["traceback"])
     pool_lives(cluster)
 
 

@@ -1,9 +1,13 @@
 """Archiving loses nothing: neither rows, nor what refers to them, nor a digit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.archive_rows import ArchiveRows
+from tests.support.attempts import JobRunner
+from tests.support.processes import wait_until
 
 OLD = {"column": "at", "before": "2026-01-01"}
 
@@ -183,16 +187,12 @@ def test_an_instant_with_an_offset_is_that_instant_in_a_column_without_one(run_j
 
 
 def test_two_archives_with_a_limit_share_the_work(run_job, execute, query, target):
-    from concurrent.futures import ThreadPoolExecutor
-
     execute("CREATE TABLE t (id int, at date)")
     execute("INSERT INTO t SELECT n, date '2025-01-01' + n FROM generate_series(1, 6) n")
     execute("CREATE TABLE old (LIKE t)")
     with target.connect() as holder:
         holder.exec_driver_sql("SELECT pg_advisory_lock(hashtextextended('headrace:old', 0))")
         with ThreadPoolExecutor(2) as pool:
-            from tests.support.attempts import JobRunner
-
             both = [
                 pool.submit(JobRunner({None: target}), ArchiveRows, table="t", into="old", limit=2,
                             **OLD)
@@ -203,6 +203,40 @@ def test_two_archives_with_a_limit_share_the_work(run_job, execute, query, targe
 
     assert counts == [2, 2]
     assert query("SELECT count(*) FROM old") == [(4,)]
+
+
+SIX = (
+    "CREATE TABLE t (id int, at date); CREATE TABLE old (LIKE t);"
+    "INSERT INTO t SELECT n, date '2025-01-01' + n FROM generate_series(1, 6) n"
+)
+BLOCKED = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+def test_an_archive_waits_for_rows_that_another_one_is_moving_and_takes_the_next(
+    run_job, execute, query, target
+):
+    execute(SIX)
+    with ThreadPoolExecutor(1) as pool:
+        with target.begin() as other:
+            other.exec_driver_sql("DELETE FROM t WHERE id <= 2")
+            job = pool.submit(run_job, ArchiveRows, table="t", into="old", limit=2, **OLD)
+            wait_until(lambda: query(BLOCKED))
+        assert job.result(30)["row_count"] == 2
+
+    assert query("SELECT id FROM old ORDER BY id") == [(3,), (4,)]
+    assert query("SELECT id FROM t ORDER BY id") == [(5,), (6,)]
+
+
+def test_with_lock_wait_an_archive_leaves_rows_that_others_hold(run_job, execute, query, target):
+    execute(SIX)
+    with target.begin() as other:
+        other.exec_driver_sql("SELECT FROM t WHERE id <= 2 FOR UPDATE")
+        done = run_job(ArchiveRows, table="t", into="old", limit=2, lock_wait="0.01s", **OLD)
+
+    assert done["row_count"] == 2
+    assert query("SELECT id FROM old ORDER BY id") == [(3,), (4,)]
 
 
 LINES = (

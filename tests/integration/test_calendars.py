@@ -127,6 +127,33 @@ def test_every_command_shows_the_same_next_instant(
     assert listed["schedule"] == ["0 6 * * * Europe/Berlin, working days of DE-BE except 1 date"]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("../closd.txt", 'did you mean "../closed.txt"?'),
+        ("../_bank_dys.yaml", 'did you mean "../_bank_days.yaml"?'),
+        ("nothing.txt", "it is searched in the pipeline's folder, then in the pipelines folder"),
+    ],
+)
+def test_a_misspelt_calendar_file_is_told_with_the_one_beside_it(
+    tmp_path: Path, name: str, hint: str
+) -> None:
+    pipelines = tmp_path / "pipelines"
+    (pipelines / "finance").mkdir(parents=True)
+    (pipelines / "closed.txt").write_text("2025-12-24\n")
+    (pipelines / "_bank_days.yaml").write_text("- 2025-12-24\n")
+    (pipelines / "bank.yaml").write_text("name: bank\nsteps: [{id: a, job: FailedJob}]\n")
+    (pipelines / "finance/ledger.yaml").write_text(
+        f'name: ledger\nschedule: {{cron: "@daily", calendar: {{file: {name}}}}}\n'
+        "steps: [{id: a, job: FailedJob}]\n"
+    )
+
+    told = Headrace(tmp_path, {})("validate")
+
+    assert told.code == 1
+    assert f'there is no calendar file "{name}" [missing-file]\n  hint: {hint}\n' in told.out
+
+
 def test_a_schedule_that_has_nothing_left_is_said_to_be_over(
     hand: ByHand, database: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from dataclasses import replace
@@ -130,6 +131,27 @@ def test_an_interrupted_run_ends_130_and_leaves_no_process(headrace: Headrace):
     # The job was given back and costs nothing of its budget.
     job = headrace("jobs", "--json").json["items"][0]
     assert (job["status"], job["retry_count"]) == ("queued", 0)
+
+
+def test_a_run_whose_set_up_fails_says_so_once_and_brings_no_process(headrace: Headrace):
+    done = headrace("run", "tow")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("tow") == len(done.err.splitlines()) == 1
+    assert headrace("workers", "--json").json["items"] == []
+    assert headrace("runs", "--json").json["items"] == []
+
+
+def test_a_run_that_is_interrupted_in_its_set_up_ends_130(headrace: Headrace):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://headrace@127.0.0.1:{silent.getsockname()[1]}/etl"
+        waiting = replace(headrace, environ={**headrace.environ, "DATABASE_URL": url})
+        with waiting.started("run", "two") as run:
+            asked, _ = silent.accept()
+            with asked:
+                run.stop(signal.SIGINT)
+            assert run.process.returncode == 130, run.output()
+            assert "Traceback" not in run.output()
 
 
 def test_listings_are_tables_for_people_and_items_for_programs(headrace: Headrace):

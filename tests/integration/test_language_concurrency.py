@@ -118,16 +118,17 @@ def test_the_sweep_releases_what_a_dead_worker_has_not(hand: ByHand) -> None:
     assert len(messages) == 1
 
 
-def test_no_sweep_starts_a_run_that_the_limit_holds_back(hand: ByHand) -> None:
+def test_the_sweep_leaves_the_first_steps_of_a_queued_run_waiting(hand: ByHand) -> None:
     declare(hand, "limit: 1")
-    runs = start(hand, 2)
+    running, queued = start(hand, 2)
 
     with hand.headrace.database.transaction() as tx:
         assert recount_stuck(tx, 0) == []
         assert decide(tx) == ([], set())
 
-    assert [status(hand, run) for run in runs] == ["running", "queued"]
-    assert hand.statuses(runs[1]) == {"first": "waiting", "last": "waiting"}
+    assert hand.statuses(queued) == {"first": "waiting", "last": "waiting"}
+    assert hand.statuses(running) == {"first": "queued", "last": "waiting"}
+    assert hand.work() == ["first", "last"] * 2
 
 
 def test_a_skipped_run_has_no_jobs_and_says_why(hand: ByHand) -> None:

@@ -187,6 +187,32 @@ def test_a_header_fits_by_its_names_whatever_their_case(load, execute, query, he
     assert query("SELECT id, name FROM t ORDER BY id") == [(1, "x"), (2, "y")]
 
 
+@pytest.mark.parametrize("columns", [["name", "id"], {"name": "text", "id": "integer"}])
+def test_without_a_header_a_list_and_a_mapping_give_the_fields_in_their_order(
+    load, execute, query, columns
+):
+    execute("CREATE TABLE t (id int, name text)")
+    load("x,1\ny,2\n", header=False, columns=columns)
+    assert query("SELECT id, name FROM t ORDER BY id") == [(1, "x"), (2, "y")]
+
+
+@pytest.mark.parametrize("columns", [["name", "id"], {"name": "text", "id": "integer"}])
+def test_with_a_header_the_order_of_a_list_and_of_a_mapping_has_no_meaning(
+    load, execute, query, columns
+):
+    execute("CREATE TABLE t (id int, name text)")
+    load("id,name\n1,x\n2,y\n", columns=columns)
+    assert query("SELECT id, name FROM t ORDER BY id") == [(1, "x"), (2, "y")]
+
+
+def test_a_mapping_need_not_name_all_columns_of_a_header_and_a_list_has_to(load, execute, query):
+    execute("CREATE TABLE t (id int, name text)")
+    load("id,name\n1,x\n", columns={"id": "integer"})
+    assert query("SELECT id, name FROM t") == [(1, "x")]
+    with pytest.raises(JobFailure, match="the header has a column 'name' that `columns` does not"):
+        load("id,name\n1,x\n", columns=["id"])
+
+
 def test_any_name_of_a_column_is_quoted(load, query):
     load('Order ID,Amount (USD),@id,"a""b",x.y,select\n1,2,3,4,5,6\n', create=True)
     load('Order ID,Amount (USD),@id,"a""b",x.y,select\n1,2,3,4,5,6\n', create=True)

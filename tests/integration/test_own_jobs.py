@@ -54,6 +54,13 @@ class Broken(LoadFile):
         super().__init__(**options, **kwargs)
 
 
+class Vain(BaseJob):
+    """Fails where its statements are asked for."""
+
+    def preview(self):
+        return [{}["no such statement"]]
+
+
 class Late(BaseJob):
     """Its constructor does not take what only a run knows."""
 
@@ -109,6 +116,12 @@ name: refused
 steps:
   - {id: a, job: Broken, with: {table: orders}}
 """
+VAIN = """
+name: vain
+steps:
+  - {id: vain, job: Vain}
+  - {id: fine, job: RunSql, with: {sql: SELECT 42 AS told}}
+"""
 UNORDERED = """
 name: unordered
 steps:
@@ -138,7 +151,14 @@ def headrace(tmp_path: Path) -> Headrace:
     (tmp_path / "jobs" / "own.py").write_text(JOBS)
     (tmp_path / "jobs" / "own_tables.py").write_text(TABLES)
     (tmp_path / "pipelines/data/orders.csv").write_text("id,amount\n1,5\n2,7\n")
-    files = {"good": GOOD, "bad": BAD, "refused": REFUSED, "unordered": UNORDERED, "late": LATE}
+    files = {
+        "good": GOOD,
+        "bad": BAD,
+        "refused": REFUSED,
+        "unordered": UNORDERED,
+        "late": LATE,
+        "vain": VAIN,
+    }
     for name, text in files.items():
         (tmp_path / "pipelines" / f"{name}.yaml").write_text(text.lstrip())
     return Headrace(tmp_path, {})
@@ -188,6 +208,18 @@ def test_what_its_constructor_raises_is_told_before_a_run(headrace: Headrace) ->
     assert told.code == 1
     assert 'pipelines/refused.yaml:3:32: step "a":' in told.out + told.err
     assert "missing 1 required positional argument: 'path'" in told.out + told.err
+
+
+def test_what_its_preview_raises_is_a_remark_at_its_step_and_hides_no_other(
+    headrace: Headrace,
+) -> None:
+    told = headrace("plan", "vain")
+
+    assert told.code == 0, told.err
+    assert told.out.count("KeyError: 'no such statement'") == 1
+    before, _, after = told.out.partition("KeyError")
+    assert "vain" in before.splitlines()[-2]
+    assert "SELECT 42 AS told" in after
 
 
 def test_editors_complete_its_parameters(headrace: Headrace) -> None:

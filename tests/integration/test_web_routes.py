@@ -132,22 +132,43 @@ def test_a_dispatch_that_does_not_fit_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "status", "words"),
     [
-        b"{",
-        b'{"job": "Fibonacci", "with": {"n": NaN}}',
-        b'{"job": "Fibonacci", "with": {"n": "\\ud800"}}',
-        b"[" * 100_000,
-        b'{"job": "Fibonacci", "with": ' + b'{"n": ' * 200 + b"1" + b"}" * 201,
-        b'{"job": "Fibonacci", "with": {"n": ' + b"9" * 10_000 + b"}}",
-        b"\xff\xfe",
+        (b"{", 422, "body.1: JSON decode error"),
+        (b'{"job": "Fibonacci", "with": {"n": NaN}}', 422, "NaN and Infinity are not JSON numbers"),
+        (b'{"job": "Fibonacci", "with": {"n": -Infinity}}', 422, "NaN and Infinity are not"),
+        (b'{"job": "Fibonacci", "with": {"n": 1e999}}', 422, "takes a whole number"),
+        (b'{"job": "Fibonacci", "with": {"n": "\\ud800"}}', 422, "cannot be stored"),
+        (b'{"job": "Fibonacci", "with": {"\\u0000": 1}}', 422, "cannot be stored"),
+        (b"[" * 100_000, 400, "error parsing the body"),
+        (b'{"job": "A", "with": ' + b'{"n": ' * 200 + b"1" + b"}" * 201, 422, "deeper than 64"),
+        (
+            b'{"job": "Fibonacci", "with": {"n": ' + b"9" * 10_000 + b"}}",
+            422,
+            "takes a whole number",
+        ),
+        (b"\xff\xfe", 422, "body.0: JSON decode error"),
     ],
 )
-def test_a_body_that_is_no_storable_json_is_refused(client: TestClient, body: bytes):
+def test_a_body_that_is_no_storable_json_is_refused_with_its_reason(
+    client: TestClient, body: bytes, status: int, words: str
+):
     answer = client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
 
-    assert 400 <= answer.status_code < 500
-    assert answer.json().keys() >= {"detail", "code"}
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+    assert client.get("/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize("number", ["1.5", "-0.25", "1e-300", "0"])
+def test_a_decimal_number_in_a_body_is_stored(client: TestClient, number: str):
+    body = f'{{"job": "RunSql", "with": {{"sql": "select 1", "params": {{"n": {number}}}}}}}'
+
+    made = client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    assert made.status_code == 201, made.text
+    stored = client.get(f"/jobs/{made.json()['id']}").json()["payload"]["params"]["n"]
+    assert stored == float(number)
 
 
 def test_a_number_in_a_body_keeps_its_digits(client: TestClient):

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -165,11 +166,16 @@ class MemoryHogJob(BaseJob):
 
 
 class EndlessJob(BaseJob):
-    """Loops without end."""
+    """Loops without end, while a thread of its own waits."""
 
     def handle(self) -> Any:
+        threading.Thread(target=_wait_beside, daemon=True).start()
         while True:
             pass
+
+
+def _wait_beside() -> None:
+    threading.Event().wait()
 
 
 class StubbornJob(BaseJob):

@@ -18,7 +18,21 @@ def test_columns_are_aligned_and_nothing_is_a_dash():
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.4242, "0.42 s"), (42.4, "42 s"), (185, "3m 05s"), (7500, "2h 05m"), (187_200, "2d 04h")],
+    [
+        (0.4242, "0.42 s"),
+        (9.994, "9.99 s"),
+        (10, "10 s"),
+        (42.4, "42 s"),
+        (59.4, "59 s"),
+        (60, "1m 00s"),
+        (185, "3m 05s"),
+        (3599, "59m 59s"),
+        (3600, "1h 00m"),
+        (7500, "2h 05m"),
+        (86_399, "23h 59m"),
+        (86_400, "1d 00h"),
+        (187_200, "2d 04h"),
+    ],
 )
 def test_a_span_is_shown_in_its_largest_units(seconds: float, shown: str):
     assert span(seconds) == shown
