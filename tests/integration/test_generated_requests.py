@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI document, right and wrong, by each role: none breaks the service."""
+"""Requests made from the OpenAPI document, right and wrong, by each role."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _ODD = st.sampled_from(
 _ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _ODD | st.text(max_size=20)
     | st.just(10**400) | st.just("\ud800"),
-    lambda part: st.lists(part, max_size=3) | st.dictionaries(_ODD | st.just("n"), part, max_size=3),
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(_ODD, part, max_size=3),
     max_leaves=6,
 )  # fmt: skip
 _TEXTS = st.one_of(_ODD, st.text(max_size=20))
@@ -49,29 +49,24 @@ def _fitting(schema: dict[str, Any], document: dict[str, Any]) -> st.SearchStrat
         return st.one_of([_fitting(one, document) for one in schema["anyOf"]])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    match schema.get("type"):
-        case "integer":
-            return st.integers(schema.get("minimum", -(2**70)), schema.get("maximum", 2**70))
-        case "number":
-            return st.floats()
-        case "boolean":
-            return st.booleans()
-        case "null":
-            return st.none()
-        case "array":
-            return st.lists(values(schema["items"], document), max_size=3)
-        case "object" if "properties" in schema:
-            keys = {name: values(one, document) for name, one in schema["properties"].items()}
-            needed = set(schema.get("required", ()))
-            return st.fixed_dictionaries(
-                {name: one for name, one in keys.items() if name in needed},
-                optional={name: one for name, one in keys.items() if name not in needed},
-            )
-        case "object":
-            return st.dictionaries(st.sampled_from(["n", "sql", "path", "table"]) | _ODD, _ANY)
-        case "string":
-            return st.datetimes().map(str) if schema.get("format") else _TEXTS
-    return _ANY
+    if "properties" in schema:
+        keys = {name: values(one, document) for name, one in schema["properties"].items()}
+        needed = set(schema.get("required", ()))
+        return st.fixed_dictionaries(
+            {name: one for name, one in keys.items() if name in needed},
+            optional={name: one for name, one in keys.items() if name not in needed},
+        )
+    if "items" in schema:
+        return st.lists(values(schema["items"], document), max_size=3)
+    simple: dict[str, st.SearchStrategy[Any]] = {
+        "integer": st.integers(schema.get("minimum", -(2**70)), schema.get("maximum", 2**70)),
+        "number": st.floats(),
+        "boolean": st.booleans(),
+        "null": st.none(),
+        "object": st.dictionaries(st.sampled_from(["n", "sql", "path", "table"]) | _ODD, _ANY),
+        "string": st.datetimes().map(str) if schema.get("format") else _TEXTS,
+    }
+    return simple.get(schema.get("type", ""), _ANY)
 
 
 class Service:
@@ -137,7 +132,7 @@ def body_of(draw: st.DataObject, operation: dict[str, Any], document: dict[str, 
     return text.encode()
 
 
-@budget(100)
+@budget(40)
 @given(st.data())
 def test_no_request_breaks_the_service_and_each_answer_is_as_the_document_says(
     service: Service, data: st.DataObject

@@ -1,9 +1,11 @@
-"""Pipelines that Hypothesis makes: graphs with rules, conditions, items, retries, pools, handlers."""
+"""Pipelines that Hypothesis makes: graphs with rules, conditions, items, retries, handlers."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 
 RULES = (
@@ -83,31 +85,44 @@ def pipelines(draw: st.DrawFn) -> list[Step]:
         made.append(draw(steps_(number, made)))
     above = list(made)
     for handler in ("success", "failure", "finally"):
-        for number in range(draw(st.sampled_from([0, 0, 1, 2]))):
-            made.append(draw(steps_(number, above, handler)))
+        number = draw(st.sampled_from([0, 0, 1, 2]))
+        made += [draw(steps_(one, above, handler)) for one in range(number)]
     return made
 
 
-def document(name: str, steps: list[Step], tries: Path) -> dict[str, Any]:
-    """Return the pipeline as its file has it; below `tries` the jobs count theirs."""
+def lay_out(project: Path, made: Mapping[str, list[Step]]) -> None:
+    """Write the files of pipelines, and of those that their steps run; tries are counted beside."""
+    folder, counted = project / "pipelines", project / "tries"
+    for one in (folder, counted):
+        one.mkdir(exist_ok=True)
+    children = {name: [Step("s", at=at)] for name, at in CHILDREN.items()}
+    for name, steps in {**children, **made}.items():
+        file = folder / f"{name}.yaml"
+        if not file.exists():
+            document = _document(name, steps, counted / name)
+            file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def tries(project: Path, name: str, steps: Iterable[str]) -> dict[str, int]:
+    """Return how often each of these jobs has been tried."""
+    files = {step: project / "tries" / f"{name}-{step}" for step in steps}
+    return {step: file.stat().st_size if file.exists() else 0 for step, file in files.items()}
+
+
+def _document(name: str, steps: list[Step], counted: Path) -> dict[str, Any]:
     written: dict[str, Any] = {
         "name": name,
         "params": {"yes": {"type": "boolean", "default": True}},
-        "steps": [_written(step, tries / name) for step in steps if not step.handler],
+        "steps": [_written(step, counted) for step in steps if not step.handler],
     }
     handlers: dict[str, list[Any]] = {}
     for step in steps:
         if step.handler:
-            handlers.setdefault(step.handler, []).append(_written(step, tries / name))
+            handlers.setdefault(step.handler, []).append(_written(step, counted))
     return written | ({"handlers": handlers} if handlers else {})
 
 
-def children(tries: Path) -> dict[str, dict[str, Any]]:
-    """Return the pipelines that steps run: one that completes, and one that fails."""
-    return {name: document(name, [Step("s", at=at)], tries) for name, at in CHILDREN.items()}
-
-
-def _written(step: Step, tries: Path) -> dict[str, Any]:
+def _written(step: Step, counted: Path) -> dict[str, Any]:
     written: dict[str, Any] = {"id": step.id, "allow_failure": step.allow_failure}
     if not step.handler:
         written["depends_on"] = list(step.depends_on)
@@ -118,7 +133,7 @@ def _written(step: Step, tries: Path) -> dict[str, Any]:
             step.when, f"steps.{step.when}.status == 'completed'"
         )
     if step.items is not None:
-        items = [{"at": at, "name": f"{step.id}-{n}"} for n, at in enumerate(step.items)]
+        items = _listed(step.items)
         given = f"{{{{ steps.{step.source}.result.items }}}}" if step.source else items
         written["foreach"] = {"items": given}
         if step.at_a_time is not None:
@@ -130,8 +145,11 @@ def _written(step: Step, tries: Path) -> dict[str, Any]:
                 "retry": {"limit": step.retries, "delay": "0s"}}  # fmt: skip
     if step.pool:
         written["pool"] = "narrow"
-    one = {"at": step.at, "tries": f"{tries}-{step.id}"}
+    one: dict[str, Any] = {"at": step.at, "tries": f"{counted}-{step.id}"}
     if step.items is not None:
-        one = {"at": "{{ item.at }}", "tries": f"{tries}-{step.id}-{{{{ item.name }}}}"}
-    given = [{"at": at, "name": str(n)} for n, at in enumerate(step.gives)]
-    return written | {"with": {**one, "items": given}}
+        one = {"at": "{{ item.at }}", "tries": f"{counted}-{step.id}{{{{ item.of }}}}"}
+    return written | {"with": {**one, "items": _listed(step.gives)}}
+
+
+def _listed(items: tuple[int, ...]) -> list[dict[str, Any]]:
+    return [{"at": at, "of": f"[{index}]"} for index, at in enumerate(items)]

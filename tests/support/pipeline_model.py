@@ -33,6 +33,14 @@ class Expected:
     jobs: dict[str, Job] = field(default_factory=dict)
     status: str = "completed"
 
+    def ends(self) -> dict[str, Job]:
+        """Return the jobs with their status and the reason, and no more."""
+        return {step: Job(job.status, job.skip_reason) for step, job in self.jobs.items()}
+
+    def tries(self) -> dict[str, int]:
+        """Return how often each job has been tried, of those of which that is said."""
+        return {step: job.tries for step, job in self.jobs.items() if job.tries is not None}
+
 
 def verdict(rule: str, above: list[str]) -> str:
     """Return `run`, or the reason for which the step is skipped; `above` is how each one counts."""

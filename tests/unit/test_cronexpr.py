@@ -188,7 +188,8 @@ def test_dates_agree_with_cronsim_over_years(seeds):
     for seed in seeds(1500):
         rng = random.Random(seed)
         expr = " ".join(
-            number_field(rng, low, high) for low, high in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+            number_field(rng, low, high)
+            for low, high in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
         )
         if check_cron(expr) is not None:
             continue
