@@ -42,7 +42,7 @@ def records(draw: st.DrawFn) -> Record:
     number, kept = draw(st.sampled_from(_INTS))
     day, kept_day = draw(st.sampled_from(_DAYS))
     word = draw(_words)
-    fields = (number, word, day)
+    fields: tuple[str, ...] = (number, word, day)
     quoted = tuple(draw(st.booleans()) for _ in fields)
     row = (kept, word if word or quoted[1] else None, kept_day)
     whole: tuple[Any, ...] | None = row
