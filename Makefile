@@ -2,8 +2,9 @@
 #
 #   PYTHON=…    the Python to make .venv with (3.11 or newer); found by itself otherwise
 #   ARGS=…      more arguments for the program behind the target: make test ARGS="-k gate"
-#   MINUTES=…   how long `make chaos` goes on (default 5)
-#   N=…         how many faults `make mutants` tries (default 60); also SEED=… ROOMS=… TESTS=…
+#   MINUTES=…   how long `make chaos` and `make fuzz` go on (default 5)
+#   N=…         how many faults `make mutants` tries (default 60); also ROOMS=… TESTS=…
+#   SEED=…      the cases of `make fuzz`, the faults of `make mutants` (default: others each time)
 #   WHEELS=…    the folder that `make wheel` writes to (default dist)
 
 ARGS ?=
@@ -20,7 +21,7 @@ PY := .venv/bin/python
 HEADRACE := .venv/bin/headrace
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format audit bench chaos chaos-writes hosts mutants docs lock wheel release clean install install-dev
+.PHONY: help run demo test lint format audit bench chaos chaos-writes fuzz hosts mutants docs lock wheel release clean install install-dev
 
 help: ## List the targets
 	@echo "Headrace: YAML pipelines on RQ queues, with PostgreSQL as the truth."
@@ -64,6 +65,12 @@ chaos: install-dev ## Kill, pause and empty things under load, then check every 
 
 chaos-writes: install-dev ## Kill the worker at 20 random moments of each writing job
 	@exec $(PY) -m bench.killed_writes $(ARGS)
+
+fuzz: install-dev ## Try generated pipelines, files, SQL and requests for some minutes
+	@exec $(PY) -m pytest -q -p tests.support.fuzz -n 2 --dist loadscope --timeout 3600 \
+		--fuzz-minutes $(MINUTES) $(if $(SEED),--fuzz-seed $(SEED)) $(ARGS)
+
+fuzz: export PYTHONDONTWRITEBYTECODE :=
 
 hosts: install-dev ## Cut, freeze and slow one of two hosts in network namespaces (needs root)
 	@HEADRACE_HOSTS=all exec $(PY) -m pytest -s -q tests/hosts $(ARGS)

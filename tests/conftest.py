@@ -132,6 +132,14 @@ def redis_url(servers: Servers) -> str:
 
 
 @pytest.fixture
+def seeds() -> Any:
+    """The seeds of a property's cases; see `tests/support/generated.py`."""
+    from tests.support.generated import Seeds
+
+    return Seeds()
+
+
+@pytest.fixture
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty HEADRACE_HOME."""
     return tmp_path_factory.mktemp("home")

@@ -17,7 +17,7 @@ from headrace.web.access import Access
 from headrace.web.error_answers import add_failures
 from headrace.web.guard import OPEN_PATHS, Guard
 from headrace.web.heads import Heads
-from headrace.web.openapi import describe_security
+from headrace.web.openapi import describe_api
 from headrace.web.outdated import end_when_outdated
 from headrace.web.pages import add_pages
 from headrace.web.queries import known_query_only
@@ -71,7 +71,7 @@ def create_app(headrace: Headrace) -> FastAPI:
     for module in ROUTES:
         app.include_router(module.router, dependencies=[Depends(known_query_only)])
     add_pages(app, SignedIn(access, trail, headrace.settings.session_lifetime_s))
-    describe_security(app)
+    describe_api(app)
     return app
 
 

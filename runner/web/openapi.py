@@ -1,4 +1,7 @@
-"""What the OpenAPI document says of access: how a caller is known, and each route's role."""
+"""What the OpenAPI document says of access and errors.
+
+How a caller is known, each route's role, and the one form that every error has.
+"""
 
 from typing import Any
 
@@ -21,16 +24,41 @@ _SCHEMES = {
     },
 }
 
+_ERROR = "Error"
+_ERRORS = {
+    "type": "object",
+    "title": _ERROR,
+    "description": "Every answer with a status from 400 on, but for `/health/ready`.",
+    "required": ["detail", "code"],
+    "properties": {
+        "detail": {"type": "string", "description": "What is wrong, for people"},
+        "code": {"type": "string", "description": "Which kind of error it is, for programs"},
+        "hint": {"type": "string", "description": "What to do about it"},
+        "items": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "The single problems of a request or of pipeline files",
+        },
+    },
+}
+# What FastAPI describes, and this service never answers.
+_NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
 
-def describe_security(app: FastAPI) -> None:
-    """Add the ways to be known to the document, and to each route which of them it takes."""
+
+def describe_api(app: FastAPI) -> None:
+    """Add access and errors to the document, and to each route which of them it has."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         if app.openapi_schema:
             return app.openapi_schema
         document = plain()
-        document.setdefault("components", {})["securitySchemes"] = _SCHEMES
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = _SCHEMES
+        schemas = components.setdefault("schemas", {})
+        schemas[_ERROR] = _ERRORS
+        for name in _NEVER_ANSWERED:
+            schemas.pop(name, None)
         for methods in document["paths"].values():
             for operation in methods.values():
                 _describe(operation)
@@ -40,13 +68,20 @@ def describe_security(app: FastAPI) -> None:
 
 
 def _describe(operation: dict[str, Any]) -> None:
+    operation["responses"].pop("422", None)
+    operation["responses"]["default"] = _error("An error, which `code` names")
     schemes: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
     if operation.get(ROLE) == NOBODY:
         # It tells more to who is known.
         operation["security"] = [{}, *schemes]
         return
     operation["security"] = schemes
-    operation["responses"]["401"] = {"description": "No token, a wrong one, or a revoked one"}
-    operation["responses"]["403"] = {
-        "description": "The role does not suffice, or a page of another site asks"
-    }
+    operation["responses"]["401"] = _error("No token, a wrong one, or a revoked one")
+    operation["responses"]["403"] = _error(
+        "The role does not suffice, or a page of another site asks"
+    )
+
+
+def _error(description: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{_ERROR}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -10,7 +10,7 @@ from typing import Any
 import openpyxl
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -19,6 +19,7 @@ from headrace.jobs.copying import binary_copy
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner
+from tests.support.generated import budget
 
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "xlsx")
 TABLE = (
@@ -236,10 +237,7 @@ VALUES = st.tuples(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=25, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+@budget(25)
 @given(values=st.lists(VALUES, max_size=20), format_=st.sampled_from(FORMATS[:5]))
 def test_generated_values_come_back_equal(run_job, target, values, format_):
     columns = "(n int, a text, b bigint, c float8, d numeric(20,3), e timestamp)"

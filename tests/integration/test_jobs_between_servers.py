@@ -43,13 +43,14 @@ def way(both: JobRunner, direction: str) -> tuple[Engine, Engine, dict[str, str]
     return both.engines[names[0]], both.engines[names[1]], connections
 
 
+@pytest.mark.generated
 @pytest.mark.parametrize("direction", ["out", "in"])
 def test_generated_rows_of_every_type_arrive_as_they_are(both, direction):
     source, target, where = way(both, direction)
     made = [f"CREATE {kind}" for kind in TYPES["own"]]
     columns = ", ".join(f'"{name}" {kind}' for name, kind in TYPES["columns"].items())
     for engine in (source, target):
-        run(engine, "CREATE SCHEMA app", *made)
+        run(engine, "DROP SCHEMA IF EXISTS app CASCADE", "CREATE SCHEMA app", *made)
     run(source, f"CREATE TABLE app.source (key int PRIMARY KEY, {columns})")
     run(source, *inserts("app.source", generated_rows(ROWS)))
     as_text = ", ".join(f'"{name}"::text' for name in TYPES["columns"])

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -8,6 +8,7 @@ from headrace.errors import RefusedSql, TemplateError
 from headrace.jobs.run_sql import RunSql
 from headrace.store.direct_statements import DirectStatements
 from headrace.template import render
+from tests.support.generated import budget
 
 storable = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 
@@ -60,9 +61,7 @@ def test_the_last_statements_outcome_is_the_result(run_job, query):
     assert query("SELECT count(*) FROM t") == [(2,)]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@budget(60)
 @given(storable)
 def test_any_text_comes_back_from_the_server_as_it_was(run_job, value):
     result = run_job(RunSql, sql="SELECT {{ params.v }}::text AS v", params={"v": value})

@@ -13,7 +13,7 @@ from headrace.jobs.load_file import LoadFile
 from headrace.jobs.mirror_table import MirrorTable
 from headrace.jobs.sync_table import SyncTable
 from tests.support.attempts import JobRunner, engine_for
-from tests.support.generated_rows import TYPES, Row, generated_rows, inserts
+from tests.support.generated_rows import TYPES, generated_rows, inserts
 from tests.support.places import PASSWORD, NotInstalled, second_server, wheel_programs
 
 ROWS = 200
@@ -25,11 +25,6 @@ UNREADABLE = {"pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list",
 # `test_xml_arrives_equal` takes the others.
 OF_ONE_SERVER = {"aclitem"}
 NOT_BUILT = {"xml"}
-
-
-@pytest.fixture(scope="module")
-def rows() -> list[Row]:
-    return generated_rows(ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +85,10 @@ def test_every_built_in_type_is_among_those_that_are_tried(target: Engine) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.generated
 @pytest.mark.parametrize("way", ["18 to 15", "15 to 17", "17 to 18"])
 def test_two_hundred_rows_of_every_type_arrive_equal_by_file_mirror_and_sync(
-    way: str, rows: list[Row], target: Engine, second: Engine, wheel: Engine, tmp_path: Path
+    way: str, target: Engine, second: Engine, wheel: Engine, tmp_path: Path
 ) -> None:
     servers = {"18": target, "15": second, "17": wheel}
     there, _, here = way.partition(" to ")
@@ -101,7 +97,7 @@ def test_two_hundred_rows_of_every_type_arrive_equal_by_file_mirror_and_sync(
     for engine in (source, own):
         prepare(engine)
     make_table(source, "source")
-    run(source, *inserts("app.source", rows))
+    run(source, *inserts("app.source", generated_rows(ROWS)))
     wanted = texts(source, f"SELECT key, {AS_TEXT} FROM app.source".replace(":", "\\:"))
 
     def check(table: str, expected: dict[int, dict[str, str | None]] = wanted) -> None:

@@ -1,11 +1,9 @@
 """`validate` and a run agree about pipelines with one mistake each.
 
-`AGREEMENT_CASES=500` tries as many; `AGREEMENT_SEED` begins elsewhere. A finding names its seed:
-`AGREEMENT_SEED=… AGREEMENT_CASES=1` shows it again.
+A finding names its seed: `GENERATED_SEED=… GENERATED_CASES=1` shows it again.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,12 @@ from sqlalchemy import make_url
 from headrace.declarations.config import Settings
 from tests.support.by_hand import by_hand
 from tests.support.cli import Headrace
+from tests.support.generated import Seeds
 from tests.support.http import Answered, HttpServer, http_server
 from tests.support.mistakes import spoil, written
 from tests.support.verdicts import Verdict, fed_by_rows, of_plan, of_run, of_validate
 
 BASES = Path(__file__).parents[1] / "support" / "agreement"
-CASES = int(os.environ.get("AGREEMENT_CASES", "60"))
-# Those that the real commands are asked about, each a process of its own.
-COMMANDS = int(os.environ.get("AGREEMENT_COMMANDS", "4"))
-SEED = int(os.environ.get("AGREEMENT_SEED", "0"))
 
 TABLES = """
 drop schema if exists shop cascade;
@@ -119,10 +114,11 @@ def test_what_is_spoilt_is_right_before(ground: Ground, name: str) -> None:
 
 
 @pytest.mark.timeout(3600)
-def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
+@pytest.mark.generated
+def test_validate_and_a_run_agree_about_mistakes(ground: Ground, seeds: Seeds) -> None:
     findings: list[str] = []
     counts = {"both refuse": 0, "at load": 0, "both content": 0, "outside": 0}
-    for seed in range(SEED, SEED + CASES):
+    for seed in seeds(60):
         name = ground.bases()[seed % len(ground.bases())]
         document, sql, what = spoil(*ground.base(name), seed)
         try:
@@ -143,13 +139,14 @@ def test_validate_and_a_run_agree_about_mistakes(ground: Ground) -> None:
         else:
             counts["both content" if verdict.completed else "outside"] += 1
     print(counts)
-    assert not findings, f"{len(findings)} of {CASES}:\n" + "\n".join(findings)
+    assert not findings, "\n".join(findings)
 
 
 @pytest.mark.timeout(1200)
-def test_the_commands_agree_as_the_engine_does(ground: Ground) -> None:
+@pytest.mark.generated
+def test_the_commands_agree_as_the_engine_does(ground: Ground, seeds: Seeds) -> None:
     findings: list[str] = []
-    for seed in range(SEED, SEED + COMMANDS):
+    for seed in seeds(4):
         name = ground.bases()[seed % len(ground.bases())]
         document, sql, what = spoil(*ground.base(name), seed)
         project = ground.lay_out(document, sql)

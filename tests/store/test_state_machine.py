@@ -4,19 +4,18 @@ from collections import defaultdict
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from headrace.engine.gating.gate import CRASH_BUDGET
 from headrace.errors import StaleAttempt
 from headrace.store.attempts import Claimed
+from tests.support.generated import walk
 from tests.support.invariants import install_audit, violations
 from tests.support.rows import Rows
 
@@ -136,18 +135,15 @@ class Attempts(RuleBasedStateMachine):
         assert not violations(self.rows.url, settled=False)
 
 
-@pytest.mark.slow
-def test_no_order_of_statements_breaks_an_invariant(rows: Rows) -> None:
+@pytest.fixture
+def audited(rows: Rows) -> Rows:
     install_audit(rows.url)
-    machine = type("Machine", (Attempts,), {"rows": rows})
+    return rows
 
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+
+@pytest.mark.slow
+@pytest.mark.generated
+def test_no_order_of_statements_breaks_an_invariant(audited: Rows) -> None:
+    machine = type("Machine", (Attempts,), {"rows": audited})
+
+    walk(machine, cases=40, steps=25)

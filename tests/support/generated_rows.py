@@ -8,10 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
+from tests.support.generated import ROUND
 
 _TEXTS = ["", " ", "\\N", "\\.", "NULL", "a\tb\nc\rd\\e", "'\"", "größe €", "日本", "🙂", "{1,2}",
           "\x01", "e\u0301", "%s :p1 {{ x }}", "x" * 3000]  # fmt: skip
@@ -243,6 +246,12 @@ _MADE: dict[str, st.SearchStrategy[str]] = {
 
 def generated_rows(count: int) -> list[Row]:
     """Return rows of all columns: the edges of each first, a tenth NULL, the others generated."""
+    ROUND.cases += count
+    return _rows(count, ROUND.seed)
+
+
+@lru_cache(maxsize=1)
+def _rows(count: int, _round: int | None) -> list[Row]:
     columns = {name: _values(name, at, count) for at, name in enumerate(_COLUMNS)}
     return [{name: values[row] for name, values in columns.items()} for row in range(count)]
 
@@ -272,6 +281,8 @@ def _made(values: st.SearchStrategy[str], count: int) -> list[str]:
     def keep(values: list[str]) -> None:
         found.extend(values)
 
+    if ROUND.seed is not None:
+        seed(ROUND.seed)(keep)
     keep()
     return list(dict.fromkeys(found))
 

@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.model.pipeline import Calendar, Schedule
 from headrace.plan.calendar_instants import counted_instants
 from headrace.plan.due import catch_up, due_between, last_between, next_instants
 from headrace.plan.upcoming_instants import preview
+from tests.support.generated import budget
 
 DAY = timedelta(days=1)
 BERLIN = "Europe/Berlin"
@@ -80,7 +81,7 @@ moments = st.datetimes(datetime(2026, 1, 2), datetime(2026, 10, 1), timezones=st
     datetime(2026, 3, 20, tzinfo=UTC),
     20,
 )
-@settings(max_examples=300, deadline=None)
+@budget(300)
 def test_what_is_left_is_what_falls_on_counted_days_and_nothing_is_lost(
     named, zone, calendar, after, length
 ):
@@ -96,7 +97,7 @@ def test_what_is_left_is_what_falls_on_counted_days_and_nothing_is_lost(
 
 
 @given(times, calendars, moments, st.lists(st.integers(1, 100), max_size=10))
-@settings(max_examples=60, deadline=None)
+@budget(60)
 def test_looking_often_and_looking_once_find_the_same(named, calendar, after, hours):
     schedule = Schedule(**named, timezone=BERLIN, calendar=calendar)
     often, at = [], after

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from headrace.plan.trigger_matching import Ended, Matched, known, match
+from tests.support.generated import Seeds
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR_S = 3600.0
@@ -95,9 +96,13 @@ def test_after_the_limit_the_rest_is_left_as_it_is() -> None:
     assert not (found.superseded or found.expired or found.waiting)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_deciding_bit_by_bit_is_deciding_at_once(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.generated
+def test_deciding_bit_by_bit_is_deciding_at_once(seeds: Seeds) -> None:
+    for seed in seeds(50):
+        decide_bit_by_bit(random.Random(seed))
+
+
+def decide_bit_by_bit(rng: random.Random) -> None:
     minutes = sorted(rng.randrange(400) for _ in range(40))
     runs = ended(" ".join(f"{rng.choice('abc')}{minute}" for minute in minutes))
     at_once = match("abc", HOUR_S, runs, runs[-1].finished_at)
@@ -121,9 +126,13 @@ def test_deciding_bit_by_bit_is_deciding_at_once(seed: int) -> None:
     assert superseded | expired == {*at_once.superseded, *at_once.expired}
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_reading_a_few_of_each_pipeline_at_a_time_changes_nothing(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.generated
+def test_reading_a_few_of_each_pipeline_at_a_time_changes_nothing(seeds: Seeds) -> None:
+    for seed in seeds(50):
+        read_a_few_at_a_time(random.Random(seed))
+
+
+def read_a_few_at_a_time(rng: random.Random) -> None:
     minutes = sorted(rng.randrange(400) for _ in range(60))
     # One pipeline is far more busy than the others.
     runs = ended(" ".join(f"{rng.choice('aaaaaabc')}{minute}" for minute in minutes))

@@ -11,6 +11,7 @@ from headrace.declarations.config import Settings
 from headrace.declarations.one_file import load_text
 from headrace.model.connection import NamedConnection
 from tests.support.catalogue import SmallCatalogue
+from tests.support.generated import Seeds
 
 VALID = sorted((Path(__file__).parents[2] / "conformance" / "valid").glob("*.yaml"))
 SNIPPETS = (
@@ -44,13 +45,14 @@ def edited(text: str, rng: random.Random) -> str:
     return text
 
 
+@pytest.mark.generated
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_random_edit_loads_or_gives_its_place(path: Path, tmp_path: Path) -> None:
+def test_a_random_edit_loads_or_gives_its_place(path: Path, tmp_path: Path, seeds: Seeds) -> None:
     settings = Settings(
         tmp_path, tmp_path, tmp_path, connections={"warehouse": NamedConnection("postgresql://h/d")}
     )
     text = path.read_bytes().decode()
-    for seed in range(30):
+    for seed in seeds(30):
         content = edited(text, random.Random(f"{path.stem} {seed}")).encode()
 
         loaded = load_text(content, tmp_path / "edited.yaml", SmallCatalogue(), settings)

@@ -1,11 +1,12 @@
 """The splitter against PostgreSQL's own parser, on generated SQL."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.errors import RefusedSql
 from headrace.template import refuse_transaction_control, split_statements
+from tests.support.generated import budget
 
 pglast = pytest.importorskip("pglast")
 
@@ -104,7 +105,7 @@ def bare(sql: str) -> list[str]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@budget(200)
 @given(scripts())
 @example("create function f(begin atomic) returns int language sql as 'x'; commit; select 1")
 @example("create function f() returns int begin atomic select 1 as case; end; commit")
@@ -126,7 +127,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=800, deadline=None)
+@budget(800)
 @given(st.lists(PIECES, max_size=25).map("".join))
 @example("select 1 -- \x0b'\n;commit")
 def test_what_postgresqls_own_parser_takes_for_a_commit_is_refused(sql: str) -> None:

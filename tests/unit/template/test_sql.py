@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError, RefusedSql, TemplateError
 from headrace.template import render
+from tests.support.generated import budget
 
 
 def test_a_value_becomes_a_bound_parameter_and_never_text():
@@ -16,6 +17,7 @@ def test_a_value_becomes_a_bound_parameter_and_never_text():
     assert sql.binds == {"p1": "x'; DROP TABLE t; --"}
 
 
+@budget(100)
 @given(st.text(alphabet=st.characters(exclude_characters="\x00")))
 def test_no_text_whatever_reaches_the_sql(text):
     sql = render("SELECT {{ a }}, {{ a ~ a }}, {{ [a] }}", {"a": text})
