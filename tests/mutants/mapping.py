@@ -12,8 +12,8 @@ from tests.mutants.workspace import copy_of_tree, lay_marks
 def make_map(folder: Path, commit: str, tests: Sequence[str], processes: int) -> Path:
     """Return the map of `commit`, made where it lacks one of `tests`; folders or files.
 
-    An interrupted run goes on with the tests that the map does not have. What failed in it once is
-    tried again by the next call only after its file was deleted.
+    An interrupted run goes on with the tests that the map does not have. A test that fails here,
+    slowed by the marks perhaps, is used for no fault; to try it again, delete `map.finished`.
     """
     path, finished = folder / "map.sqlite", folder / "map.finished"
     known = finished.read_text(encoding="utf-8").splitlines() if finished.exists() else []
