@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
 from headrace.engine.attempts.outcome import Handled
-from headrace.errors import StaleAttempt
+from headrace.errors import StaleAttempt, TransactionEnded
 from headrace.store.attempts import Claimed
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.servers import connect
@@ -108,3 +108,46 @@ def test_what_only_the_commit_finds_out_fails_the_job_and_leaves_nothing(hand: B
     assert hand.executor.sessions.verdict() is None
     assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
     assert sql(hand, "SELECT n FROM effect") == []
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_transaction_that_the_job_has_ended_is_not_completed(hand: ByHand, passed: bool) -> None:
+    claimed, ended = handled(hand)
+    raw = hand.executor.store.raw
+    with raw.plain() as cursor:
+        cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
+    raw.mark.passed = passed
+
+    with pytest.raises(TransactionEnded):
+        hand.executor.complete(claimed, ended)
+
+    hand.executor.sessions.roll_back()
+    told = hand.executor.sessions.verdict()
+    assert told == "its SQL ended the transaction; its earlier changes are committed"
+    assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
+
+
+ITEMS = """
+name: many
+steps:
+  - id: each
+    foreach: {items: [1, 2, 3]}
+    job: RunSql
+    with: {sql: 'INSERT INTO effect VALUES ({{ params.n }})', params: {n: '{{ item }}'}}
+  - {id: last, depends_on: [each], job: RunSql, with: {sql: 'SELECT count(*) FROM effect'}}
+"""
+
+
+def test_the_last_item_lets_the_next_step_go_whatever_the_messages_are(hand: ByHand) -> None:
+    hand.declare(ITEMS)
+    sql(hand, "CREATE TABLE public.effect (n integer)")
+    run = hand.headrace.start_run("many", {})
+    store = hand.executor.store
+
+    with patch.object(store, "complete", side_effect=store.complete) as whole:
+        hand.work()
+
+    assert sql(hand, "SELECT status FROM headrace.run") == [("completed",)]
+    assert hand.jobs(run)["last"]["result"]["rows"] == [{"count": 3}]
+    # The items but for the last, and the last step, are completed in one message each.
+    assert whole.call_count == 1
