@@ -84,6 +84,9 @@ class Held:
 
         Returns False where those fail: what the job did is kept, the transaction open. Otherwise
         as `commit`.
+
+        Raises:
+            TransactionEnded: It is another one, in which they have failed.
         """
         before = f"{self.in_order()}SAVEPOINT {_BEFORE_END}; {completing}; COMMIT; "
         self.committing = True
@@ -95,8 +98,7 @@ class Held:
         except psycopg2.Error:
             if self.raw.get_transaction_status() == TRANSACTION_STATUS_INERROR:
                 self.committing = False
-                with self.raw.plain() as cursor:
-                    cursor.execute(f"ROLLBACK TO SAVEPOINT {_BEFORE_END}")
+                self._send(f"ROLLBACK TO SAVEPOINT {_BEFORE_END}")
                 return False
             self._let_go()
             if self.raw.closed or self.fate() != "committed":

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 
 from headrace.engine.attempts.outcome import Handled
-from headrace.errors import StaleAttempt
+from headrace.errors import StaleAttempt, TransactionEnded
 from headrace.store.attempts import Claimed
 from tests.support.by_hand import ByHand, by_hand
 from tests.support.servers import connect
@@ -27,7 +28,7 @@ def hand(database: str, redis_url: str, tmp_path: Path) -> Iterator[ByHand]:
 
 
 def sql(hand: ByHand, statement: str) -> list[tuple[Any, ...]]:
-    opened = connect(hand.headrace.settings.database_url)
+    opened = connect(hand.executor.store.url)
     with opened.cursor() as cursor:
         cursor.execute(statement)
         found = cursor.fetchall() if cursor.description else []
@@ -53,15 +54,13 @@ def handled(hand: ByHand) -> tuple[Claimed, Handled]:
 
 def test_one_message_completes_and_commits_and_puts_the_session_in_order(hand: ByHand) -> None:
     claimed, ended = handled(hand)
-    sent: list[str] = []
     raw = hand.executor.store.raw
-    plain = raw.plain
-    raw.plain = lambda: sent.append("one") or plain()
+    raw.plain = counted = Mock(side_effect=raw.plain)
 
     completed = hand.executor.complete(claimed, ended)
 
     # The number is asked of the transaction; one cursor writes the values, one sends all.
-    assert len(sent) == 2
+    assert counted.call_count == 2
     assert (completed.run_id, completed.recount) == (claimed.run_id, False)
     assert sql(hand, "SELECT status FROM headrace.job") == [("completed",)]
     assert sql(hand, "SELECT n FROM effect") == [(1,)]
@@ -71,7 +70,7 @@ def test_one_message_completes_and_commits_and_puts_the_session_in_order(hand: B
 def test_a_dependant_that_came_while_the_job_ran_is_let_go(hand: ByHand) -> None:
     claimed, ended = handled(hand)
     below = hand.headrace.dispatcher.dispatch(
-        "RunSql", {"sql": "SELECT 1"}, depends_on=[claimed.id]
+        "RunSql", {"sql": "SELECT 1"}, depends_on=[str(claimed.id)]
     )
 
     completed = hand.executor.complete(claimed, ended)
@@ -109,3 +108,46 @@ def test_what_only_the_commit_finds_out_fails_the_job_and_leaves_nothing(hand: B
     assert hand.executor.sessions.verdict() is None
     assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
     assert sql(hand, "SELECT n FROM effect") == []
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_transaction_that_the_job_has_ended_is_not_completed(hand: ByHand, passed: bool) -> None:
+    claimed, ended = handled(hand)
+    raw = hand.executor.store.raw
+    with raw.plain() as cursor:
+        cursor.execute("COMMIT; BEGIN; SELECT pg_current_xact_id()")
+    raw.mark.passed = passed
+
+    with pytest.raises(TransactionEnded):
+        hand.executor.complete(claimed, ended)
+
+    hand.executor.sessions.roll_back()
+    told = hand.executor.sessions.verdict()
+    assert told == "its SQL ended the transaction; its earlier changes are committed"
+    assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
+
+
+ITEMS = """
+name: many
+steps:
+  - id: each
+    foreach: {items: [1, 2, 3]}
+    job: RunSql
+    with: {sql: 'INSERT INTO effect VALUES ({{ params.n }})', params: {n: '{{ item }}'}}
+  - {id: last, depends_on: [each], job: RunSql, with: {sql: 'SELECT count(*) FROM effect'}}
+"""
+
+
+def test_the_last_item_lets_the_next_step_go_whatever_the_messages_are(hand: ByHand) -> None:
+    hand.declare(ITEMS)
+    sql(hand, "CREATE TABLE public.effect (n integer)")
+    run = hand.headrace.start_run("many", {})
+    store = hand.executor.store
+
+    with patch.object(store, "complete", side_effect=store.complete) as whole:
+        hand.work()
+
+    assert sql(hand, "SELECT status FROM headrace.run") == [("completed",)]
+    assert hand.jobs(run)["last"]["result"]["rows"] == [{"count": 3}]
+    # The items but for the last, and the last step, are completed in one message each.
+    assert whole.call_count == 1
