@@ -48,8 +48,9 @@ def _types(session: "Session", wanted: set[int]) -> dict[int, Mapping[str, Any]]
     """Return types by their oid, with those that they are made of."""
     types: dict[int, Mapping[str, Any]] = {}
     while wanted:
-        found = execute(session, packaged_sql("type_shapes", oids=sorted(wanted))).mappings().all()
-        types |= {row["oid"]: dict(row) for row in found}
+        asked = packaged_sql("type_shapes", oids=sorted(wanted))
+        found = [dict(row) for row in execute(session, asked).mappings()]
+        types |= {row["oid"]: row for row in found}
         wanted = {part for row in found for part in _parts(row)} - types.keys()
     return types
 

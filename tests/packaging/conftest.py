@@ -46,7 +46,9 @@ def fill(wheel: Path, folder: Path) -> None:
                 (site / top).symlink_to(str(held.locate_file(top)))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     pip += ["--python", str(folder / "bin" / "python")]
-    subprocess.run([*pip, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
+    subprocess.run(
+        [*pip, "install", "-qq", "--no-compile", "--no-deps", "--no-index", str(wheel)], check=True
+    )
 
 
 @pytest.fixture

@@ -63,12 +63,12 @@ def machine(bootstrap, tmp_path, monkeypatch) -> Machine:
 
 
 @pytest.fixture
-def with_uv(bootstrap, machine, monkeypatch) -> Machine:
+def with_uv(bootstrap: ModuleType, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(bootstrap.shutil, "which", lambda name: f"/bin/{name}")
     for name in bootstrap._UV_INDEX:
         monkeypatch.delenv(name, raising=False)
 
-    def settings(command, **_):
+    def settings(command: list[str], **_: object) -> CompletedProcess[str]:
         assert list(command)[-2:] == ["config", "list"]
         return CompletedProcess(command, 0, machine.pip_settings)
 

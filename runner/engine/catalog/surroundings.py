@@ -45,7 +45,8 @@ def surroundings(settings: Settings, registry: Registry) -> str:
         _text(said),
         registry.project_files,
         _text([os.path.realpath(folder) for folder in folders]),
-        _text(list(_stamps())),
+        # Nothing but texts and numbers, of some thousand files.
+        repr(list(_stamps())),
     )
 
 
