@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload
-from headrace.jobapi.payload_call import accepts_any, with_payload
+from headrace.jobapi.payload_call import accepts_any, check_payload, refuse_names, with_payload
 from headrace.jobs.sql.packaged import packaged_sql
-from headrace.model import exact_json
 from headrace.model.forecast import Forecast
 from headrace.model.job_parameters import (
     Parameter,
     accept_class_defaults,
     parameters_of,
-    refused_names,
     written,
 )
 from headrace.template import Preview, RenderedSql
@@ -105,7 +103,7 @@ class BaseJob:
         **kwargs: Any,
     ) -> None:
         if kwargs and not self.any_parameters:
-            _refuse_names(type(self), {**self.payload, **kwargs})
+            refuse_names(type(self), {**self.payload, **kwargs})
             name = next(iter(kwargs))
             raise InvalidPayload(f'{type(self).__name__} passes "{name}" on, which no class takes')
         if lock_timeout is not None and not _DURATION.fullmatch(str(lock_timeout)):
@@ -188,9 +186,27 @@ class BaseJob:
             queue=queue,
             depends_on=depends_on,
             retry=retry,
-            timeout=timeout.total_seconds() if isinstance(timeout, timedelta) else timeout,
+            timeout=_plain(timeout),
             session=session,
             idempotency_key=idempotency_key,
+        )
+
+    @classmethod
+    def dispatch_many(
+        cls,
+        each: Iterable[Mapping[str, Any]],
+        *,
+        queue: str | None = None,
+        retry: Any = None,
+        timeout: float | str | timedelta | None = None,
+    ) -> list[str]:
+        """Queue a job for each mapping of parameters, all or none; return the ids in that order."""
+        payloads = [{name: written(value) for name, value in one.items()} for one in each]
+        for payload in payloads:
+            check_payload(cls, payload)
+        name = class_name(cls)
+        return jobapi.dispatch_many(
+            name, payloads, queue=queue, retry=retry, timeout=_plain(timeout)
         )
 
     @classmethod
@@ -265,27 +281,12 @@ def get_db(connection: str | None = None) -> "AbstractContextManager[Session]":
     return jobapi.current().session(connection)
 
 
+def _plain(timeout: float | str | timedelta | None) -> float | str | None:
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
 def class_name(cls: type[BaseJob]) -> str:
     """Return the name by which the registry finds the class: short for jobs/, else dotted."""
     if cls.__module__.startswith(f"{__package__}."):
         return cls.__name__
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def check_payload(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
-    """Refuse parameters that the class does not take, misses, or that JSON cannot hold.
-
-    Raises:
-        InvalidPayload: naming the parameter.
-    """
-    _refuse_names(cls, payload)
-    try:
-        exact_json.dumps(payload, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
-
-
-def _refuse_names(cls: type[BaseJob], payload: Mapping[str, Any]) -> None:
-    found = refused_names(cls.__name__, cls, payload, anything=cls.any_parameters)
-    for _keys, _code, message, hint in found:
-        raise InvalidPayload(f"{message}; {hint}" if hint else message)

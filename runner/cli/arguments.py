@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     add_config(main, None)
     commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for add in (
-        *(_parts, _files, _runs, _listings),
+        *(_parts, _files, _runs, _listings, _whole),
         *(operating.interventions, operating.access, operating.notifications, operating.database),
     ):
         add(Group(commands))
@@ -177,6 +177,10 @@ def _listings(group: Group) -> None:
     )
     group.add("workers", "listings:workers", "list workers", json=True)
     group.add("queues", "listings:queues", "show how much work each queue has", json=True)
+    _top(group)
+
+
+def _whole(group: Group) -> None:
     show = group.add(
         "show",
         "showing:show",
@@ -197,7 +201,6 @@ def _listings(group: Group) -> None:
         help="print lines as they are written, until the job or run has ended;"
         " with --json each on a line of its own",
     )
-    _top(group)
 
 
 def _top(group: Group) -> None:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.finding import find, newest_run
 from headrace.cli.installation_access import installation
-from headrace.cli.printing import clock, print_items
+from headrace.cli.log_text import line_text, with_step
+from headrace.cli.printing import print_items
 from headrace.errors import NotFound
 from headrace.model.duration import format_duration
-from headrace.observe.terminal_text import hanging, visible
 
 if TYPE_CHECKING:
     from headrace.engine.application import Headrace
 
-# What sets off the further lines of a message.
-_FURTHER = " " * 18 + "| "
 # Ids in one query.
 _AT_ONCE = 1000
 
@@ -29,9 +27,9 @@ def logs(given: argparse.Namespace) -> int:
     with installation(given) as headrace:
         kind, row = _meant(headrace, given.id)
         if given.follow:
-            from headrace.cli.log_following import follow
+            from headrace.cli.growing_log import print_growing
 
-            if follow(headrace, kind, row, as_json=given.json) or given.json:
+            if print_growing(headrace, kind, row, as_json=given.json) or given.json:
                 return 0
         jobs = [row] if kind == "job" else headrace.database.rows("jobs_of_run", run_id=row["id"])
         lines = _lines(headrace, jobs)
@@ -70,21 +68,6 @@ def _lines(headrace: "Headrace", jobs: Sequence[Mapping[str, Any]]) -> list[dict
         ]
     found.sort(key=lambda line: (line["at"], line["line"]))
     return found
-
-
-def with_step(line: Mapping[str, Any], step: str | None) -> dict[str, Any]:
-    """Return a line as `--json` prints it."""
-    told = ("attempt", "line", "at", "level", "message")
-    return {"job_id": line["job_id"], "step": step, **{name: line[name] for name in told}}
-
-
-def line_text(line: Mapping[str, Any], *, of_run: bool) -> str:
-    """Return a line for people; among those of a run each has its step."""
-    level = "" if line["level"] == "info" else f"{line['level']}: "
-    who = f"{line['step']} " if of_run else ""
-    again = f"(attempt {line['attempt']}) " if line["attempt"] > 1 else ""
-    message = hanging(line["message"], _FURTHER)
-    return f"{clock(line['at'])} {visible(who)}{again}{level}{message}"
 
 
 def _why_none(jobs: Sequence[Mapping[str, Any]], log_retention_s: float | None) -> str:

@@ -7,17 +7,23 @@ user's own that calls `MyJob.dispatch(...)` gets it at the first call.
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, JobFailure, JobStopped
 from headrace.jobapi.attempt_sessions import Sessions, Statements
 from headrace.jobapi.dispatch_options import DispatchOptions
+from headrace.jobapi.dispatching import (
+    dispatch,
+    dispatch_many,
+    dispatching_by,
+    use_dispatcher,
+)
 from headrace.jobapi.folders import Folders
 from headrace.jobapi.other_database import Answer, OtherDatabase
 from headrace.jobapi.permissions import Permissions
@@ -231,44 +237,6 @@ def enter(attempt: Attempt | None) -> None:
     _current.set(attempt)
 
 
-class Dispatcher(Protocol):
-    """Makes a row and a message of a job class and its arguments."""
-
-    def dispatch(
-        self, job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]
-    ) -> str: ...
-
-
-_dispatcher: list[Dispatcher] = []
-
-
-def use_dispatcher(dispatcher: Dispatcher) -> None:
-    """Say who dispatches in this process."""
-    _dispatcher[:] = [dispatcher]
-
-
-@contextmanager
-def dispatching_by(dispatcher: Dispatcher) -> Iterator[None]:
-    """Say who dispatches in the block."""
-    before = list(_dispatcher)
-    use_dispatcher(dispatcher)
-    try:
-        yield
-    finally:
-        _dispatcher[:] = before
-
-
-def dispatch(job_class: str, payload: Mapping[str, Any], **options: Unpack[DispatchOptions]) -> str:
-    """Dispatch a job and return its id."""
-    if not _dispatcher:
-        from importlib.metadata import entry_points
-
-        # By its entry point: the door knows nothing of the engine behind it.
-        found = next(iter(entry_points(group="headrace.parts", name="dispatcher")))
-        use_dispatcher(found.load()())
-    return _dispatcher[0].dispatch(job_class, payload, **options)
-
-
 __all__ = [
     "Answer",
     "Attempt",
@@ -285,6 +253,7 @@ __all__ = [
     "adopting_orphans",
     "current",
     "dispatch",
+    "dispatch_many",
     "dispatching_by",
     "enter",
     "environment_for_programs",

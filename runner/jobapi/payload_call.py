@@ -1,11 +1,13 @@
-"""Calls a job's `handle` with the payload, as its signature takes it."""
+"""A job's payload: what is refused of it, and `handle` called with it as its signature has it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from headrace.model.job_parameters import VARIADIC
+from headrace.errors import InvalidPayload
+from headrace.model import exact_json
+from headrace.model.job_parameters import VARIADIC, refused_names
 
 
 def with_payload(handle: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -27,3 +29,27 @@ def accepts_any(function: Any) -> bool:
     """Return whether a function takes keys that it does not name."""
     taken = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
+
+
+def check_payload(cls: Any, payload: Mapping[str, Any]) -> None:
+    """Refuse parameters that the class does not take, misses, or that JSON cannot hold.
+
+    Raises:
+        InvalidPayload: naming the parameter.
+    """
+    refuse_names(cls, payload)
+    try:
+        exact_json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
+
+
+def refuse_names(cls: Any, payload: Mapping[str, Any]) -> None:
+    """Refuse parameters that the class does not take or misses.
+
+    Raises:
+        InvalidPayload: naming the parameter.
+    """
+    found = refused_names(cls.__name__, cls, payload, anything=cls.any_parameters)
+    for _keys, _code, message, hint in found:
+        raise InvalidPayload(f"{message}; {hint}" if hint else message)

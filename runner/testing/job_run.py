@@ -1,6 +1,6 @@
 """Runs one attempt of one job in a test."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,10 +190,22 @@ class _NoStore(AttemptStore):
 
 class _NoDispatcher:
     def dispatch(self, job_class: str, payload: Mapping[str, Any], **_options: Any) -> str:  # noqa: ARG002
-        raise JobFailure(
-            f"the job dispatches {job_class}, and run_job was given no database: with database()"
-            " as db: run_job(…, database=db)"
-        )
+        raise _nowhere(job_class)
+
+    def dispatch_many(
+        self,
+        job_class: str,
+        payloads: Sequence[Mapping[str, Any]],  # noqa: ARG002
+        **_options: Any,
+    ) -> list[str]:
+        raise _nowhere(job_class)
+
+
+def _nowhere(job_class: str) -> JobFailure:
+    return JobFailure(
+        f"the job dispatches {job_class}, and run_job was given no database: with database()"
+        " as db: run_job(…, database=db)"
+    )
 
 
 def _claimed(job_class: str, payload: dict[str, Any]) -> Claimed:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from headrace import BaseJob, JobFailure, get_db
+from headrace.errors import InvalidPayload
 from headrace.hooks import AttemptInfo, after_attempt, forget, on_failure
 from headrace.jobs.data_aggregation import DataAggregation
 from headrace.jobs.fibonacci import Fibonacci
@@ -43,6 +45,15 @@ class Keep(BaseJob):
         if self.fails:
             raise JobFailure("after the insert")
         return {"rows": 1}
+
+
+class DispatchesMany(BaseJob):
+    def handle(self) -> list[str]:
+        with pytest.raises(InvalidPayload):
+            Fibonacci.dispatch_many([{"n": 1}, {"m": 2}])
+        return Fibonacci.dispatch_many(
+            ({"n": n} for n in (3, 1, 2)), queue="low", timeout=timedelta(minutes=2), retry=1
+        )
 
 
 class DispatchesOther(BaseJob):
@@ -83,6 +94,21 @@ def test_what_a_worker_refuses_is_refused(db: FreshDatabase):
     assert outcome.status == "failed"
     assert "duplicate key" in (outcome.error or "")
     assert ended.status == "failed"
+
+
+def test_a_job_dispatches_many_at_once_all_or_none(db: FreshDatabase):
+    done = run_job(DispatchesMany, database=db)
+
+    assert done.status == "completed", done.error
+
+    rows = db.rows(
+        "SELECT id::text, payload ->> 'n' AS n, queue, timeout_s, retry ->> 'limit' AS retries"
+        "  FROM headrace.job WHERE job_class = 'Fibonacci' ORDER BY id"
+    )
+    assert [row["id"] for row in rows] == done.result
+    told = {(row["queue"], float(row["timeout_s"]), row["retries"]) for row in rows}
+    assert told == {("low", 120.0, "1")}
+    assert [row["n"] for row in rows] == ["3", "1", "2"]
 
 
 def test_a_dispatched_job_is_a_row_that_nobody_executes(db: FreshDatabase):

@@ -91,14 +91,20 @@ class Dispatcher:
         return row
 
     def dispatch_many(
-        self, job_class: str, payloads: Iterable[Mapping[str, Any]], *, queue: str | None = None
+        self,
+        job_class: str,
+        payloads: Iterable[Mapping[str, Any]],
+        *,
+        queue: str | None = None,
+        retry: Any = None,
+        timeout: Any = None,
     ) -> list[str]:
         """Dispatch many jobs of one class in one transaction; returns their ids.
 
         Raises:
             UnknownJobClass, InvalidPayload: One of them cannot be dispatched; none was.
         """
-        shared = self._shared(job_class, {"queue": queue})
+        shared = self._shared(job_class, {"queue": queue, "retry": retry, "timeout": timeout})
         given = [dict(payload) for payload in payloads]
         for payload in given:
             self._check(job_class, payload)

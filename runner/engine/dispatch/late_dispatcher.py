@@ -1,10 +1,10 @@
 """Dispatches for jobs that dispatch others; what that takes is loaded at the first one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
-from headrace.jobapi import Dispatcher
 from headrace.jobapi.dispatch_options import DispatchOptions
+from headrace.jobapi.dispatching import Dispatcher
 
 
 class LateDispatcher:
@@ -18,3 +18,17 @@ class LateDispatcher:
     ) -> str:
         """Dispatch a job and return its id."""
         return self._real().dispatch(job_class, payload, **options)
+
+    def dispatch_many(
+        self,
+        job_class: str,
+        payloads: Sequence[Mapping[str, Any]],
+        *,
+        queue: str | None,
+        retry: Any,
+        timeout: Any,
+    ) -> list[str]:
+        """Dispatch a job for each payload and return their ids."""
+        return self._real().dispatch_many(
+            job_class, payloads, queue=queue, retry=retry, timeout=timeout
+        )

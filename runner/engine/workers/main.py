@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from headrace.engine.application import Headrace
 from headrace.engine.workers.rq_callbacks import REDIS_TIMEOUT_S, WorkerSide
@@ -57,6 +58,10 @@ def run_worker(
         max_memory_bytes=settings.max_memory_bytes * 2,
     )
     worker.turns = beat
+    return _worked(worker, side)
+
+
+def _worked(worker: Any, side: WorkerSide) -> bool:
     worked = bool(worker.work())
     if side.outdated is not None:
         raise side.outdated

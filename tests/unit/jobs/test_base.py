@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi import dispatching
 from headrace.jobs.base import BaseJob, class_name, get_db, logger
 from headrace.jobs.data_aggregation import DataAggregation
 from headrace.jobs.fibonacci import Fibonacci
@@ -42,7 +42,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     recorder = Recorder()
-    monkeypatch.setattr(jobapi, "_dispatcher", [recorder])
+    monkeypatch.setattr(dispatching, "_dispatcher", [recorder])
     return recorder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from headrace.cli.job_logs import line_text, with_step
+from headrace.cli.log_text import line_text, with_step
 from headrace.cli.outlet import encodes_everything
 from headrace.cli.printing import plain
 from headrace.errors import NotFound, StoreUnavailable
@@ -24,7 +24,9 @@ _LOOK_S = 0.5
 _AT_ONCE = 1000
 
 
-def follow(headrace: "Headrace", kind: str, row: Mapping[str, Any], *, as_json: bool) -> bool:
+def print_growing(
+    headrace: "Headrace", kind: str, row: Mapping[str, Any], *, as_json: bool
+) -> bool:
     """Print what has been said and what is said from now on, until the job or run has ended.
 
     As JSON, each line is an object on a line of its own. Returns whether there was any line.
@@ -33,12 +35,12 @@ def follow(headrace: "Headrace", kind: str, row: Mapping[str, Any], *, as_json: 
         NotFound: The job or run was deleted meanwhile.
     """
     source = _RunJobs(headrace, row["id"]) if kind == "run" else _OneJob(headrace, row["id"])
-    follower = _Follower(headrace, as_json=as_json, of_run=kind == "run")
+    printer = _Printer(headrace, as_json=as_json, of_run=kind == "run")
     away = False
     while True:
         try:
             ended = source.look()
-            follower.show(source.changed if not ended else source.jobs.values(), whole=ended)
+            printer.show(source.changed if not ended else source.jobs.values(), whole=ended)
             if ended:
                 break
             away = False
@@ -50,8 +52,8 @@ def follow(headrace: "Headrace", kind: str, row: Mapping[str, Any], *, as_json: 
     if source.was_open:
         # What a job's process leaves when it is killed is written by its parent a moment later.
         time.sleep(_LOOK_S)
-        follower.show(source.jobs.values(), whole=True)
-    return follower.printed
+        printer.show(source.jobs.values(), whole=True)
+    return printer.printed
 
 
 class _OneJob:
@@ -102,7 +104,7 @@ class _RunJobs:
         return ended
 
 
-class _Follower:
+class _Printer:
     """Prints lines that it has not printed yet."""
 
     def __init__(self, headrace: "Headrace", *, as_json: bool, of_run: bool) -> None:
