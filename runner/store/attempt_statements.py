@@ -7,6 +7,7 @@ PREPARED = (
     "complete_attempt",
     "complete_alone",
     "complete_or_refuse",
+    "complete_below_or_refuse",
     "complete_and_claim",
     "complete_alone_and_claim",
     "complete_batch",

@@ -151,14 +151,15 @@ class AttemptStore(ChildConnection):
     def completing(
         self, claimed: Claimed, result: str | None, log: LogLines | None, xact: str
     ) -> str:
-        """Return the commands that complete an attempt without dependants, or fail.
+        """Return the commands that complete an attempt that releases no dependant, or fail.
 
         For `JobSessions.commit_control`; the parameters are those of `complete`, and so are the
         errors, but that the commands fail where that raises StaleAttempt or TransactionEnded.
         """
         self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
-        sql = STATEMENTS["complete_or_refuse"].execute
+        name = "complete_below_or_refuse" if claimed.dependents else "complete_or_refuse"
+        sql = STATEMENTS[name].execute
         if log is not None:
             sql = (LOG if log.left_out is None else LOG_WITH_GAP) + sql
             values |= log.values

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -125,3 +125,29 @@ def test_a_transaction_that_the_job_has_ended_is_not_completed(hand: ByHand, pas
     told = hand.executor.sessions.verdict()
     assert told == "its SQL ended the transaction; its earlier changes are committed"
     assert sql(hand, "SELECT status FROM headrace.job") == [("started",)]
+
+
+ITEMS = """
+name: many
+steps:
+  - id: each
+    foreach: {items: [1, 2, 3]}
+    job: RunSql
+    with: {sql: 'INSERT INTO effect VALUES ({{ params.n }})', params: {n: '{{ item }}'}}
+  - {id: last, depends_on: [each], job: RunSql, with: {sql: 'SELECT count(*) FROM effect'}}
+"""
+
+
+def test_the_last_item_lets_the_next_step_go_whatever_the_messages_are(hand: ByHand) -> None:
+    hand.declare(ITEMS)
+    sql(hand, "CREATE TABLE public.effect (n integer)")
+    run = hand.headrace.start_run("many", {})
+    store = hand.executor.store
+
+    with patch.object(store, "complete", side_effect=store.complete) as whole:
+        hand.work()
+
+    assert sql(hand, "SELECT status FROM headrace.run") == [("completed",)]
+    assert hand.jobs(run)["last"]["result"]["rows"] == [{"count": 3}]
+    # The items but for the last, and the last step, are completed in one message each.
+    assert whole.call_count == 1

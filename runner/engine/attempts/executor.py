@@ -20,6 +20,7 @@ from headrace.engine.attempts.job_environment import environment
 from headrace.engine.attempts.job_making import job_of
 from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
+from headrace.engine.attempts.one_message import OneMessage
 from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
@@ -79,6 +80,7 @@ class Executor:
         self._surroundings = surroundings
         self._attempts = JobAttempts(surroundings, sessions, log)
         self._log = log
+        self._one_message = OneMessage()
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
         # What jobs have said that are recorded together with a later one.
@@ -173,9 +175,10 @@ class Executor:
             return completed
         self.sessions.refuse_disorder()
         number, lines = self.sessions.number, self.log_lines(claimed)
-        at_once = number is not None and not (claimed.dependents or is_armed("after-fence"))
+        at_once = number is not None and not is_armed("after-fence")
+        at_once = at_once and self._one_message.is_worth_it(claimed.dependents)
         if at_once and self._completed_at_once(claimed, handled, None if callable(then) else then):
-            completed = Completed(claimed.run_id, 0)
+            completed = Completed(claimed.run_id, claimed.dependents)
         else:
             completed = self.store.complete(claimed, handled.result, lines, xact=number)
             self.commit(then(completed) if callable(then) else then)
@@ -190,10 +193,11 @@ class Executor:
         assert number is not None
         lines = self.log_lines(claimed)
         completing = self.store.completing(claimed, handled.result, lines, number)
-        if not self.sessions.commit_control(completing, ahead=self._begins_at_once(following)):
-            return False
-        crash_point("after-commit")
-        return True
+        done = self.sessions.commit_control(completing, ahead=self._begins_at_once(following))
+        self._one_message.note(claimed.dependents, failed=not done)
+        if done:
+            crash_point("after-commit")
+        return done
 
     def commit(self, following: Claimed | None = None) -> None:
         """Commit the effect on the control database; where `following` works there, it begins."""

@@ -163,6 +163,18 @@ WITH
 -- include: ending_part
 SELECT 1 / count(*) FILTER (WHERE dependents = 0) FROM done
 
+-- name: complete_below_or_refuse
+-- The same for a job with dependants: where its end releases one, or leaves one to be decided or
+-- counted again, the caller has to know which.
+WITH
+-- include: ending_part
+,
+-- include: gate_parts
+,
+-- include: gate_outcome_part
+SELECT 1 / count(*) FILTER (WHERE NOT recount AND released IS NULL AND undecided IS NULL)
+  FROM outcome
+
 -- name: complete_and_claim
 -- Under load, the completion of one job and the claim of the next share a commit.
 WITH
