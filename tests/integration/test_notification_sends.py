@@ -231,7 +231,9 @@ def test_each_form_carries_the_receivers_own_words(server: HttpServer) -> None:
     assert own == {"payload": {"summary": "[FAILURE] sales", "why": 'no "table" <!here>', "n": 2}}
     (taken,) = mail.taken
     assert taken["Subject"] == "[FAILURE] sales"
-    assert taken.get_payload().split() == f"{expected} https://etl.example.com/#/runs/1".split()
+    assert (
+        str(taken.get_payload()).split() == f"{expected} https://etl.example.com/#/runs/1".split()
+    )
 
 
 def test_words_that_cannot_be_made_after_all_do_not_keep_a_notification_back(

@@ -79,12 +79,10 @@ def text_faults(data: Mapping[str, Any], at: KeyPath, public_url: str | None) ->
     for key in TEXT_KEYS:
         if key not in data:
             continue
-        templates = (None, None, data[key]) if key == "body" else (data[key], None, None)
-        if key == "text":
-            templates = (None, data[key], None)
+        only = {name: data[key] if name == key else None for name in TEXT_KEYS}
         for kind, variables in _samples(public_url).items():
             try:
-                why = rendered_texts(*templates, variables).fault
+                why = rendered_texts(**only, variables=variables).fault
             except TemplateError as error:
                 why = str(error)
             if why:

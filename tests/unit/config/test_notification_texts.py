@@ -65,8 +65,8 @@ def test_a_body_is_for_webhooks_only() -> None:
 
 def test_templates_see_what_real_notifications_have_and_the_samples_are_like_them() -> None:
     step = {"step": "load", "attempt": 1, "of": 4, "error": "E" * 5000}
-    late = {"rule": "deadline", "limit_s": 7200, "since": "03:00"}
-    ended = {"started_at": "x", "finished_at": "x"}
+    late: dict[str, Any] = {"rule": "deadline", "limit_s": 7200, "since": "03:00"}
+    ended: dict[str, Any] = {"started_at": "x", "finished_at": "x"}
     real = {
         "a failed run": row(steps=[step], failed_steps=1, error="E", **ended),
         "a recovery": row("recovery", failures=1, failed_since="x", **ended),
