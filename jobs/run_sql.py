@@ -119,7 +119,9 @@ class RunSql(CheckedJob):
     def handle(self) -> dict[str, Any]:
         source = load_source(self.sql_text, self.sql_path)
         statements = render_script(source, self.params)
-        logger.info("Running %d statements of %s", len(statements), source.name)
+        if len(statements) > 1 or source.path is not None:
+            many = "s" if len(statements) > 1 else ""
+            logger.info("Running %d statement%s of %s", len(statements), many, source.name)
         if self.kind_of(self.connection) != "postgresql":
             return self._in_other(statements)
         if not self.transactional:

@@ -6,6 +6,7 @@ pydantic, which takes a tenth of a second to load, judges the rest: `typed_value
 
 import types
 import typing
+from functools import lru_cache
 from typing import Any
 
 from headrace.model.mismatch import IsTemplate, Mismatch
@@ -39,7 +40,7 @@ def _fits_as_it_is(value: Any, hint: Any, is_template: IsTemplate | None) -> boo
         return kind in _PLAIN[hint] and (kind is not str or _is_storable(value))
     if hint is list or hint is dict:
         return kind is hint
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = _parts_of(hint)
     if origin is typing.Union or origin is types.UnionType:
         return _fits_one(value, arguments, is_template)
     if origin is typing.Literal:
@@ -52,6 +53,11 @@ def _fits_as_it_is(value: Any, hint: Any, is_template: IsTemplate | None) -> boo
             for key, part in value.items()
         )
     return False
+
+
+@lru_cache(maxsize=1024)
+def _parts_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
 
 
 _PLAIN: dict[Any, tuple[type, ...]] = {
@@ -86,7 +92,7 @@ def _surely_refuses(hint: Any, kind: type) -> bool:
     """Return whether a hint that a value does not fit as it is takes none of its type."""
     if hint in _PLAIN:
         return True
-    origin = typing.get_origin(hint)
+    origin, _ = _parts_of(hint)
     return origin in (list, dict) and kind is not origin and kind in _OF_JSON
 
 

@@ -5,26 +5,24 @@ The mark is the transaction's own number, which the completing statement and the
 one can go back to a savepoint of the same transaction, and of no other.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
-from headrace.errors import StoreUnavailable, TransactionEnded
+from headrace.errors import TransactionEnded
 from headrace.store.attempt_mark import NO_MARK, Mark, beginning, new_savepoint
 from headrace.store.begun_ahead import Ahead
 from headrace.store.job_connection import JobConnection
 from headrace.store.late_connection import LateConnection, Line, connection_of, raw_of
-from headrace.store.outages import unavailable_message
-from headrace.store.session_settings import OWN_SEARCH_PATH
 from headrace.store.session_state import before_end, begin_number, reset
 from headrace.store.statements import STATEMENTS
+from headrace.store.transaction_fate import fate
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
 _APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
-_OWN_PATH = f"SET LOCAL search_path = {OWN_SEARCH_PATH}; "
-_LONGEST_WAIT_S = 60.0
-_LOOK_EVERY_S = 0.1
+_BEFORE_END = "headrace_before_end"
 
 
 class EffectApplied(BaseException):
@@ -82,6 +78,36 @@ class Held:
                 raise
             self.raw.close()
         self.line.close()
+
+    def complete(self, completing: str, then: str, ahead: Ahead | None) -> bool:
+        """Commit, in one message with the commands that record the attempt's end before it.
+
+        Returns False where those fail: what the job did is kept, the transaction open. Otherwise
+        as `commit`.
+
+        Raises:
+            TransactionEnded: It is another one, in which they have failed.
+        """
+        before = f"{self.in_order()}SAVEPOINT {_BEFORE_END}; {completing}; COMMIT; "
+        self.committing = True
+        try:
+            with self.raw.plain() as cursor:
+                cursor.execute(before + then + (ahead.commands if ahead else ""))
+                if ahead is not None:
+                    ahead.begun(self.raw, cursor.fetchone())
+        except psycopg2.Error:
+            if self.raw.get_transaction_status() == TRANSACTION_STATUS_INERROR:
+                self.committing = False
+                self._send(f"ROLLBACK TO SAVEPOINT {_BEFORE_END}")
+                return False
+            self._let_go()
+            if self.raw.closed or self.fate() != "committed":
+                raise
+            self.raw.close()
+        else:
+            self._let_go()
+        self.line.close()
+        return True
 
     def roll_back(self) -> None:
         """Undo everything."""
@@ -233,42 +259,3 @@ def reading(held: Held) -> Iterator[Line]:
         raise
     with held.raw.plain() as cursor:
         cursor.execute(f"RELEASE SAVEPOINT {savepoint}")
-
-
-def fate(raw: Any, number: str, server: str, *, ledger_of: UUID | None = None) -> str:
-    """Return what became of a transaction: committed, aborted, prepared, or `entered`.
-
-    Entered is one that was committed together with the job's row in the ledger, as it should be.
-    Where it is still at work, in the backend of a connection that was cut, that one is ended.
-
-    Raises:
-        StoreUnavailable: The database does not answer, or the backend does not end.
-    """
-    deadline = time.monotonic() + _LONGEST_WAIT_S
-    while True:
-        try:
-            with raw.plain() as cursor:
-                sql = _OWN_PATH + STATEMENTS["fate_of_transaction"].pyformat
-                cursor.execute(sql, {"xact": number, "server": server})
-                status, prepared, _ended = cursor.fetchone()
-        except errors.InvalidParameterValue:
-            # A number that the server has not given out: it crashed, and the transaction with it.
-            return "aborted"
-        except psycopg2.Error as error:
-            raise StoreUnavailable(unavailable_message(error)) from error
-        if prepared:
-            return "prepared"
-        if status != "in progress":
-            break
-        if time.monotonic() > deadline:
-            raise StoreUnavailable(f"transaction {number} of a lost connection does not end")
-        time.sleep(_LOOK_EVERY_S)
-    if status == "committed" and ledger_of is not None and _in_ledger(raw, ledger_of):
-        return "entered"
-    return str(status or "aborted")
-
-
-def _in_ledger(raw: Any, job_id: UUID) -> bool:
-    with raw.plain() as cursor:
-        cursor.execute(STATEMENTS["ledger_entry"].pyformat, {"id": str(job_id)})
-        return bool(cursor.rowcount)

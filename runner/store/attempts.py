@@ -15,6 +15,16 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.store.attempt_mark import NO_MARK
+from headrace.store.attempt_statements import (
+    BATCH,
+    CLAIM,
+    CLAIM_SEVERAL,
+    FINISH_RUN,
+    LOG,
+    LOG_OF_BATCH,
+    LOG_WITH_GAP,
+    PREPARED,
+)
 from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
 from headrace.store.log_lines import LogLines
@@ -22,40 +32,8 @@ from headrace.store.migrations import LATEST
 from headrace.store.row_types import EndedRun
 from headrace.store.statements import STATEMENTS
 
-_PREPARED = (
-    "claim_attempt",
-    "complete_attempt",
-    "complete_alone",
-    "complete_and_claim",
-    "complete_alone_and_claim",
-    "complete_batch",
-    "claim_several",
-    "finish_run",
-    "add_log_lines",
-    "add_lines_of_batch",
-)
 # What this version knows of what jobs may ask for: see `needs` in 0014_installation.sql.
 CAN = int(LATEST)
-_LOG = f"{STATEMENTS['add_log_lines'].execute}; "
-# Where no line was left out none is deleted: see `hold_log`.
-_GAP = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['forget_left_out'].pyformat}; "
-_LOG_WITH_GAP = _GAP + _LOG
-
-# Losing a claim to a crash of the server is harmless: the row is queued again with the number
-# that the message bears, and the attempt that had claimed it can complete nothing. So the
-# claim need not wait for the disk. See docs/adr/0003-claim-without-waiting-for-the-disk.md.
-_CLAIM = f"SET LOCAL synchronous_commit = off; {STATEMENTS['claim_attempt'].execute}"
-# By the statistics of a table that was empty a moment ago, reading all of it looks cheap.
-_BY_KEY = (
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
-    " SET LOCAL enable_mergejoin = off; "
-)
-_BATCH = _BY_KEY + STATEMENTS["complete_batch"].execute
-_CLAIM_SEVERAL = (
-    f"SET LOCAL synchronous_commit = off; {_BY_KEY}{STATEMENTS['claim_several'].execute}"
-)
-_LOG_OF_BATCH = f"{STATEMENTS['add_lines_of_batch'].execute}; "
-_FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +97,11 @@ class AttemptStore(ChildConnection):
     """The connection of one child, with the statements of an attempt."""
 
     def __init__(self, database_url: str, worker: str) -> None:
-        super().__init__(database_url, worker, _PREPARED)
+        super().__init__(database_url, worker, PREPARED)
 
     def claim(self, job_id: str, attempt: int) -> Claimed | None:
         """Claim a job; None where it is not to be had any more."""
-        return self._claimed(_CLAIM, job_id, attempt)
+        return self._claimed(CLAIM, job_id, attempt)
 
     def _claimed(self, sql: str, job_id: str, attempt: int) -> Claimed | None:
         values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
@@ -134,14 +112,14 @@ class AttemptStore(ChildConnection):
         """Claim a job that was released just before, in the open transaction where there is one."""
         idle = self.raw.info.transaction_status == TRANSACTION_STATUS_IDLE
         # The commit of one that holds more waits for the disk.
-        sql = _CLAIM if idle else STATEMENTS["claim_attempt"].execute
+        sql = CLAIM if idle else STATEMENTS["claim_attempt"].execute
         return self._claimed(sql, job_id, attempt)
 
     def claim_several(
         self, following: Sequence[tuple[str, int]], short: Sequence[str]
     ) -> list[Claimed]:
         """Claim jobs (id, the message's number), all but the first only of a class in `short`."""
-        rows = self._run(_CLAIM_SEVERAL, {**_next(following, short), "worker": self._worker})
+        rows = self._run(CLAIM_SEVERAL, {**_next(following, short), "worker": self._worker})
         return [Claimed.of(row) for row in rows]
 
     def complete(
@@ -169,6 +147,25 @@ class AttemptStore(ChildConnection):
         if not rows:
             raise self._why_not(claimed, xact)
         return _completed(rows[0])
+
+    def completing(
+        self, claimed: Claimed, result: str | None, log: LogLines | None, xact: str
+    ) -> str:
+        """Return the commands that complete an attempt that releases no dependant, or fail.
+
+        For `JobSessions.commit_control`; the parameters are those of `complete`, and so are the
+        errors, but that the commands fail where that raises StaleAttempt or TransactionEnded.
+        """
+        self._same_line()
+        values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
+        name = "complete_below_or_refuse" if claimed.dependents else "complete_or_refuse"
+        sql = STATEMENTS[name].execute
+        if log is not None:
+            sql = (LOG if log.left_out is None else LOG_WITH_GAP) + sql
+            values |= log.values
+        with self.raw.plain() as cursor:
+            written: bytes = cursor.mogrify(sql, values)
+        return written.decode()
 
     def complete_and_claim(
         self,
@@ -232,7 +229,7 @@ class AttemptStore(ChildConnection):
             "said": said,
             **_next(following, short),
         }
-        rows = self._run(_BATCH if said is None else _LOG_OF_BATCH + _BATCH, values)
+        rows = self._run(BATCH if said is None else LOG_OF_BATCH + BATCH, values)
         freed = rows[0]
         completed = CompletedBatch(
             frozenset(map(UUID, freed["ids"] or ())),
@@ -248,7 +245,7 @@ class AttemptStore(ChildConnection):
         Returns what `finish_run` does.
         """
         # The columns are those of `finish_run`.
-        return cast("list[EndedRun]", self._run(_FINISH_RUN, {"ids": [run_id]}))
+        return cast("list[EndedRun]", self._run(FINISH_RUN, {"ids": [run_id]}))
 
     def _why_not(self, claimed: Claimed, xact: str | None) -> StaleAttempt | TransactionEnded:
         if xact is not None and self.row("number_of_transaction") != {"number": xact}:
@@ -258,7 +255,7 @@ class AttemptStore(ChildConnection):
     def _ended(self, name: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
         sql = STATEMENTS[name].execute
         if log is not None:
-            sql = (_LOG if log.left_out is None else _LOG_WITH_GAP) + sql
+            sql = (LOG if log.left_out is None else LOG_WITH_GAP) + sql
             values |= log.values
         try:
             return self._run(sql, values)

@@ -14,6 +14,11 @@ _SIGNAL = signal.Signals[f"SIG{os.environ.get('HEADRACE_CRASH_SIGNAL', 'KILL')}"
 _PARENT = "HEADRACE_CRASH_PARENT" in os.environ
 
 
+def is_armed(name: str) -> bool:
+    """Return whether a process is to die there: within a message it cannot."""
+    return name == _ARMED
+
+
 def crash_point(name: str) -> None:
     """Die here by SIGKILL where this point is armed."""
     if _ARMED is None or name != _ARMED:

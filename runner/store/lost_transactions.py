@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import StoreUnavailable
-from headrace.store.attempt_transaction import Held, fate
+from headrace.store.attempt_transaction import Held
 from headrace.store.attempts import AttemptStore
 from headrace.store.job_engines import CONTROL, JobEngines
+from headrace.store.transaction_fate import fate
 
 log = logging.getLogger("headrace.worker")
 

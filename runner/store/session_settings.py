@@ -7,6 +7,7 @@ URL says in `options`, and where poolers refuse them.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from psycopg2.extensions import adapt
 
@@ -123,10 +124,13 @@ def quoted_name(name: str) -> str:
 
 def statement(settings: Mapping[str, str], *, local: bool = False) -> str:
     """Return the commands that set these; with `local` until the transaction's end."""
+    return _commands(tuple(settings.items()), local)
+
+
+@lru_cache(maxsize=256)
+def _commands(settings: tuple[tuple[str, str], ...], local: bool) -> str:
     scope = "LOCAL " if local else ""
-    return "".join(
-        f"SET {scope}{name} = {_value(name, value)}; " for name, value in settings.items()
-    )
+    return "".join(f"SET {scope}{name} = {_value(name, value)}; " for name, value in settings)
 
 
 # The sign of a worker's sessions where the URL gives them another name than the worker's: a lock

@@ -47,7 +47,7 @@ class JobSessions(OtherSessions):
         self._store = store
         super().__init__(connections, guard)
         self._connections = connections
-        say, on_mark = self._say_on, self._mark
+        say, on_mark = self._say_on, partial(setattr, self, "dirty", True)
         engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
         self._engines, self._ledgers = engines, Ledgers(engines.beside)
         self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
@@ -62,8 +62,7 @@ class JobSessions(OtherSessions):
         self._job: tuple[UUID, int] | None = None
         self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
-        # Takes what the servers say, and how serious it is.
-        self.say: Said = lambda _text, _level: None
+        self.say: Said = lambda _text, _level: None  # Takes what the servers say.
 
     def session(
         self, connection: str | None = CONTROL, *, read_only: bool = False
@@ -146,9 +145,9 @@ class JobSessions(OtherSessions):
 
     def refuse_disorder(self) -> None:
         """Refuse to complete over a connection whose quotes the job has changed the meaning of."""
-        for raw in (held.raw for held in self._held.values()):
-            raw.refuse_disorder()
-        if self.used and not self._store.lost:
+        for held in self._held.values():
+            held.raw.refuse_disorder()
+        if self.used and CONTROL not in self._held and not self._store.lost:
             self._store.raw.refuse_disorder()
 
     def commit_targets(self) -> None:
@@ -168,17 +167,26 @@ class JobSessions(OtherSessions):
         if CONTROL in self._held:
             self._store.prepend(self._held[CONTROL].in_order())
 
-    def commit_control(self, *, ahead: bool = False) -> None:
+    def commit_control(self, completing: str = "", *, ahead: bool = False) -> bool:
         """Commit the control database: effect and completion together.
 
         In the same message the session is put in order, unless it is ended; with `ahead` the next
-        attempt's transaction begins.
+        attempt's transaction begins. `completing` records the end of the attempt before. Where that
+        fails, False is returned: the transaction is open, as if nothing had been tried.
         """
-        commands = "" if self.dirty else self._store.reset_commands
+        held, then = self._held[CONTROL], "" if self.dirty else self._store.reset_commands
         self._ahead = Ahead.on(self._store) if ahead and not self.dirty else None
-        self._held[CONTROL].commit(commands, self._ahead)
+        if completing:
+            self._store.prepend("")  # It comes first in this message.
+            if not held.complete(completing, then, self._ahead):
+                self._ahead = None
+                self._store.prepend(held.in_order())
+                return False
+        else:
+            held.commit(then, self._ahead)
         del self._held[CONTROL]
         self._in_order = not self.dirty
+        return True
 
     def roll_back(self) -> None:
         """Undo all that is open, also where a connection is gone."""
@@ -288,8 +296,4 @@ class JobSessions(OtherSessions):
         return self._job
 
     def _say_on(self, text: str, level: int) -> None:
-        # Looked up each time: who listens is set after the first connection.
-        self.say(text, level)
-
-    def _mark(self) -> None:
-        self.dirty = True
+        self.say(text, level)  # Looked up each time: who listens is set after the connection.

@@ -1,7 +1,5 @@
 """Turns whatever goes wrong in a template into one error with its place."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 
 import jinja2
@@ -21,9 +19,8 @@ _OWN_BRACES = (
 )
 
 
-@contextmanager
-def told_with_place(name: str, *, braces: bool = False) -> Iterator[None]:
-    """Raise TemplateError (or RefusedSql) as `name:line: cause` in place of any other error.
+class told_with_place:  # noqa: N801 - read as what goes on in the block
+    """A block that raises TemplateError (or RefusedSql), `name:line: cause`, for any other error.
 
     With `braces` the text may hold some that are its own, as SQL does.
 
@@ -31,25 +28,44 @@ def told_with_place(name: str, *, braces: bool = False) -> Iterator[None]:
         TemplateError: the template is malformed, or its evaluation fails.
         RefusedSql: it asks for something that SQL may not contain.
     """
-    try:
-        yield
-    except jinja2.TemplateSyntaxError as error:
-        told = _hinted(error.message or "")
-        hint = _OWN_BRACES if braces else ""
-        raise TemplateError(f"{name}:{error.lineno}: {told}{hint}") from None
-    except (jinja2.UndefinedError, jinja2.TemplateError) as error:
-        raise TemplateError(f"{_place(name, error)}: {_hinted(error.message or '')}") from None
-    except RefusedSql as error:
-        raise RefusedSql(f"{_place(name, error)}: {error}") from None
-    except HeadraceError as error:
-        raise TemplateError(f"{_place(name, error)}: {error}") from None
-    except RecursionError:
-        raise TemplateError(
-            f"{name}: it is nested too deeply, or its macros call each other endlessly"
-        ) from None
-    except Exception as error:
-        cause = f"{type(error).__name__}: {error}"
-        raise TemplateError(f"{_place(name, error)}: {cause}") from error
+
+    def __init__(self, name: str, *, braces: bool = False) -> None:
+        self._name, self._braces = name, braces
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Raise what is to be told; what ends the process goes on as it is."""
+        if not isinstance(error, Exception):
+            return
+        told = self._told(error)
+        known = isinstance(error, HeadraceError | jinja2.TemplateError | RecursionError)
+        raise told from (None if known else error)
+
+    def _told(self, error: Exception) -> HeadraceError:
+        name = self._name
+        match error:
+            case jinja2.TemplateSyntaxError():
+                hint = _OWN_BRACES if self._braces else ""
+                return TemplateError(f"{name}:{error.lineno}: {_hinted(error.message or '')}{hint}")
+            case jinja2.TemplateError():
+                return TemplateError(f"{_place(name, error)}: {_hinted(error.message or '')}")
+            case RefusedSql():
+                return RefusedSql(f"{_place(name, error)}: {error}")
+            case HeadraceError():
+                return TemplateError(f"{_place(name, error)}: {error}")
+            case RecursionError():
+                cause = "it is nested too deeply, or its macros call each other endlessly"
+                return TemplateError(f"{name}: {cause}")
+            case _:
+                cause = f"{type(error).__name__}: {error}"
+                return TemplateError(f"{_place(name, error)}: {cause}")
 
 
 def _place(name: str, error: BaseException) -> str:

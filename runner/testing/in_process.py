@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from headrace import jobapi
 from headrace.declarations.config import Settings
-from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.executor import Executor
+from headrace.engine.attempts.surroundings import Surroundings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.model.connection import NamedConnection
 from headrace.observe.joblog import JOB_LOGGER, JobLog

@@ -21,7 +21,7 @@ description: Two steps.
 params: {n: {type: integer, default: 5}}
 steps:
   - {id: first, job: Fibonacci, with: {n: "{{ params.n }}"}}
-  - {id: second, job: RunSql, depends_on: [first], with: {sql: "SELECT 1 AS one"}}
+  - {id: second, job: RunSql, depends_on: [first], with: {sql: "SELECT 2; SELECT 1 AS one"}}
 """
 FAILING = """\
 name: failing
@@ -180,7 +180,7 @@ def test_a_broken_file_is_told_of_and_hides_no_other(headrace: Headrace):
 
 def test_logs_shows_what_a_run_said(headrace: Headrace):
     run_id = headrace("run", "two", "--json").json["id"]
-    assert "second Running 1 statements of sql" in headrace("logs", run_id).out
+    assert "second Running 2 statements of sql" in headrace("logs", run_id).out
     assert headrace("logs", "two").code == 1
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from headrace.declarations.config import Settings
 from headrace.engine.application import Headrace, connect
-from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.executor import Executor
 from headrace.engine.attempts.outcome import Raised
+from headrace.engine.attempts.surroundings import Surroundings
 from headrace.jobapi import Permissions
 from headrace.model.connection import NamedConnection
 from headrace.observe.joblog import JOB_LOGGER, JobLog

@@ -9,9 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +20,15 @@ from headrace.engine.attempts.job_environment import environment
 from headrace.engine.attempts.job_making import job_of
 from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
+from headrace.engine.attempts.one_message import OneMessage
 from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
+from headrace.engine.attempts.surroundings import JobAttempts, Surroundings
 from headrace.engine.attempts.unknown_jobs import NOBODY, given_back
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import update_dependants_of_failed
-from headrace.engine.planning.deferred_templates import Render, late_said
+from headrace.engine.planning.deferred_templates import late_said
 from headrace.errors import (
     ChildRunFailed,
     JobStopped,
@@ -37,7 +37,6 @@ from headrace.errors import (
     TransactionEnded,
 )
 from headrace.hooks import registered
-from headrace.jobapi.folders import Folders
 from headrace.jobapi.progress import Meter
 from headrace.model.duration import parse_duration_s
 from headrace.model.plan import FOREACH
@@ -50,9 +49,8 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.attempts import AttemptStore, Claimed, Completed
-from headrace.store.crash_points import crash_point
+from headrace.store.crash_points import crash_point, is_armed
 from headrace.store.log_lines import LogLines
-from headrace.store.notices import notices_heard
 from headrace.store.outages import unavailable_message
 from headrace.store.sessions import JobSessions
 from headrace.template.written import forget_texts
@@ -62,16 +60,6 @@ log = logging.getLogger("headrace.worker")
 
 # The next attempt, or what claims it before the commit.
 Then = Claimed | Callable[[Completed], Claimed | None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every attempt of a worker has in common. `render` fills late templates in."""
-
-    project: Path
-    folders: Folders
-    render: Render
-    permissions: jobapi.Permissions = field(default_factory=jobapi.Permissions)
 
 
 class Executor:
@@ -90,8 +78,9 @@ class Executor:
         self.sessions = sessions
         self._registry = registry
         self._surroundings = surroundings
-        self._folders_of = lru_cache(256)(surroundings.folders.of)
+        self._attempts = JobAttempts(surroundings, sessions, log)
         self._log = log
+        self._one_message = OneMessage()
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
         # What jobs have said that are recorded together with a later one.
@@ -117,7 +106,7 @@ class Executor:
         at_hand(claimed)
         try:
             self.hooks.before(claimed)
-            jobapi.enter(self._attempt(claimed))
+            jobapi.enter(self._attempts.of(claimed, self.meter_of(claimed)))
             crash_point("before-effect")
             return self._handled(claimed)
         except EffectApplied:
@@ -186,20 +175,41 @@ class Executor:
             return completed
         self.sessions.refuse_disorder()
         number, lines = self.sessions.number, self.log_lines(claimed)
-        completed = self.store.complete(claimed, handled.result, lines, xact=number)
-        self.commit(then(completed) if callable(then) else then)
+        at_once = number is not None and not is_armed("after-fence")
+        at_once = at_once and self._one_message.is_worth_it(claimed.dependents)
+        if at_once and self._completed_at_once(claimed, handled, None if callable(then) else then):
+            completed = Completed(claimed.run_id, claimed.dependents)
+        else:
+            completed = self.store.complete(claimed, handled.result, lines, xact=number)
+            self.commit(then(completed) if callable(then) else then)
         self.hooks.note(claimed, "completed", result=handled.result)
         return completed
+
+    def _completed_at_once(
+        self, claimed: Claimed, handled: Handled, following: Claimed | None
+    ) -> bool:
+        """Complete and commit in one message; False where the two are to be done one by one."""
+        number = self.sessions.number
+        assert number is not None
+        lines = self.log_lines(claimed)
+        completing = self.store.completing(claimed, handled.result, lines, number)
+        done = self.sessions.commit_control(completing, ahead=self._begins_at_once(following))
+        self._one_message.note(claimed.dependents, failed=not done)
+        if done:
+            crash_point("after-commit")
+        return done
 
     def commit(self, following: Claimed | None = None) -> None:
         """Commit the effect on the control database; where `following` works there, it begins."""
         if self.sessions.number is not None:
             crash_point("after-fence")
-            at_once = False
-            if following is not None and not registered("before_attempt"):
-                at_once = self._registry.begins_at_once(following.job_class, following.payload)
-            self.sessions.commit_control(ahead=at_once)
+            self.sessions.commit_control(ahead=self._begins_at_once(following))
         crash_point("after-commit")
+
+    def _begins_at_once(self, following: Claimed | None) -> bool:
+        if following is None or registered("before_attempt"):
+            return False
+        return self._registry.begins_at_once(following.job_class, following.payload)
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
         """Undo what is open and record the failure; returns messages to send.
@@ -270,25 +280,6 @@ class Executor:
             self.store.rows("add_log_lines", **key)
 
     # -- inside -----------------------------------------------------------------------
-
-    def _attempt(self, claimed: Claimed) -> jobapi.Attempt:
-        place = self._surroundings
-        return jobapi.Attempt(
-            job_id=str(claimed.id),
-            attempt=claimed.attempt,
-            project=place.project,
-            folders=self._folders_of(claimed.folder),
-            sessions=self.sessions,
-            pipeline=claimed.pipeline,
-            step=claimed.step,
-            run_id=str(claimed.run_id) if claimed.run_id else None,
-            logical_date=claimed.due,
-            permissions=place.permissions,
-            say=self._log.say,
-            notices=notices_heard,
-            authored=claimed.pipeline is not None,
-            meter=self.meter_of(claimed),
-        )
 
     def _said(self, claimed: Claimed) -> tuple[dict[str, Any], dict[str, str] | None]:
         """Return the job's arguments and environment variables, late templates rendered."""

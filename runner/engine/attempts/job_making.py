@@ -44,8 +44,9 @@ def job_of(registry: Registry, job_class: str, payload: dict[str, Any]) -> Any:
         ClassNotMade, ArgumentsNotMade: As their messages say.
     """
     try:
-        with class_may_be_unknown():
-            return registry.make(job_class, payload)
+        return registry.make(job_class, payload)
+    except UnknownJobClass as error:
+        raise ClassNotMade(str(error)) from error
     except InvalidPayload as error:
         raise ArgumentsNotMade(str(error)) from error
     except _OF_ARGUMENTS as error:

@@ -11,8 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from headrace.declarations.config import Settings
-from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.executor import Executor
 from headrace.engine.attempts.log_keeper import LogKeeper
+from headrace.engine.attempts.surroundings import Surroundings
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.gating.gate import after_loss, attempts_json
 from headrace.engine.workers.child_loop import ChildLoop

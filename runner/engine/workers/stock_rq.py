@@ -13,9 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from headrace.engine.application import connect
-from headrace.engine.attempts.executor import Executor, Surroundings
+from headrace.engine.attempts.executor import Executor
 from headrace.engine.attempts.log_keeper import LogKeeper
 from headrace.engine.attempts.recorded_end import record_end
+from headrace.engine.attempts.surroundings import Surroundings
 from headrace.errors import StaleAttempt, StoreUnavailable
 from headrace.jobapi import Permissions, former_names
 from headrace.observe.joblog import JOB_LOGGER, JobLog

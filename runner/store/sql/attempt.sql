@@ -156,6 +156,25 @@ WITH
 -- include: no_gate_part
 SELECT * FROM outcome
 
+-- name: complete_or_refuse
+-- The same in one message with COMMIT. Where it has ended nothing, or dependants have come since the
+-- claim, the division fails, and COMMIT is not reached.
+WITH
+-- include: ending_part
+SELECT 1 / count(*) FILTER (WHERE dependents = 0) FROM done
+
+-- name: complete_below_or_refuse
+-- The same for a job with dependants: where its end releases one, or leaves one to be decided or
+-- counted again, the caller has to know which.
+WITH
+-- include: ending_part
+,
+-- include: gate_parts
+,
+-- include: gate_outcome_part
+SELECT 1 / count(*) FILTER (WHERE NOT recount AND released IS NULL AND undecided IS NULL)
+  FROM outcome
+
 -- name: complete_and_claim
 -- Under load, the completion of one job and the claim of the next share a commit.
 WITH

@@ -78,3 +78,34 @@ def test_a_class_is_short_once_its_last_runs_all_were() -> None:
     batch.learn("Short", 0.0001, plain=False)
     assert not batch.is_short("Short")
     assert not Batch(1).is_short("Short")
+
+
+def learned(batch: Batch, *runs: float, job_class: str = "Insert") -> None:
+    for ran_s in runs:
+        batch.learn_brief(job_class, ran_s, ran_s + 0.05, alone=True)
+
+
+def test_a_slow_disk_keeps_no_class_from_being_brief() -> None:
+    batch = Batch(16)
+    learned(batch, *[0.001] * 10)
+    assert batch.is_brief("Insert")
+    # Fewer at once: what is claimed waits for the commits of those before it.
+    assert batch.room_ahead < 3
+
+
+def test_one_run_that_waited_for_a_core_does_not_begin_the_count_anew() -> None:
+    batch = Batch(16)
+    learned(batch, *[0.001] * 20, 0.02)
+    assert batch.is_brief("Insert")
+    learned(batch, 0.02, 0.02)
+    assert not batch.is_brief("Insert")
+
+
+def test_a_class_that_has_run_long_once_has_to_prove_itself_anew() -> None:
+    batch = Batch(16)
+    learned(batch, *[0.001] * 20, 1.0)
+    assert not batch.is_brief("Insert")
+    learned(batch, *[0.001] * 9)
+    assert not batch.is_brief("Insert")
+    learned(batch, 0.001)
+    assert batch.is_brief("Insert")

@@ -15,10 +15,12 @@ from headrace.engine.attempts.outcome import Handled
 from headrace.store.attempts import Claimed
 
 _SHORT_S = 0.002
-# A job that works on a database, likewise, with its commit.
+# A job that works on a database, likewise, without its commit, which may wait for a slow disk.
 _BRIEF_S = 0.01
 # How many runs of a class have to have been short, or brief, one after the other.
 _RUNS = 10
+# A brief class that has waited for a core, or a lock, this long is brief after a few more runs.
+_HELD_UP_S = 0.1
 # Of jobs that have dependants twice as many share a commit, while they take no longer than this
 # together: each commit locks the dependants' rows, and other children wait for them.
 _TOGETHER_S = 0.03
@@ -55,12 +57,18 @@ class Batch:
         if short:
             self._mean_s += (took_s - self._mean_s) / self.most
 
-    def learn_brief(self, job_class: str, took_s: float, *, alone: bool) -> None:
-        """Note the same of one that is completed by itself: `alone`, and of no pool."""
-        brief = alone and took_s < _BRIEF_S
-        self._brief_runs[job_class] = self._brief_runs.get(job_class, 0) + 1 if brief else 0
-        if brief:
-            self._mean_brief_s += (took_s - self._mean_brief_s) / self.most
+    def learn_brief(self, job_class: str, ran_s: float, took_s: float, *, alone: bool) -> None:
+        """Note the same of one that is completed by itself: `alone`, and of no pool.
+
+        `ran_s` is the time of its own code, `took_s` that with its commit.
+        """
+        runs = self._brief_runs.get(job_class, 0)
+        if not alone or ran_s >= _HELD_UP_S:
+            runs = 0
+        else:
+            runs = min(runs + 1, 2 * _RUNS) if ran_s < _BRIEF_S else max(0, runs - _RUNS // 2)
+            self._mean_brief_s += (min(took_s, _HELD_UP_S) - self._mean_brief_s) / self.most
+        self._brief_runs[job_class] = runs
 
     def is_brief(self, job_class: str) -> bool:
         """Tell whether jobs of this class may be claimed ahead, and completed by themselves."""

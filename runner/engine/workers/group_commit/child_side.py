@@ -58,7 +58,7 @@ class GroupCommit:
         # The line over which all of the batch was claimed.
         self._line = 0
         self._class_at_hand = ""
-        self._began = 0.0
+        self._began = self._ran_s = 0.0
         self._published = False
         self.batch = Batch(most)
         ending.others = self._take_all
@@ -82,10 +82,10 @@ class GroupCommit:
             raise
         plain = isinstance(handled, Handled) and handled.plain
         alone = isinstance(handled, Handled) and not (plain or claimed.pool or handled.expansion)
-        took_s = time.perf_counter() - began
+        took_s = self._ran_s = time.perf_counter() - began
         self.batch.learn(claimed.job_class, took_s, plain=plain)
         if not alone:
-            self.batch.learn_brief(claimed.job_class, took_s, alone=False)
+            self.batch.learn_brief(claimed.job_class, took_s, took_s, alone=False)
         if self.batch.ended or not alone:
             self.withdraw()
         return handled
@@ -93,7 +93,7 @@ class GroupCommit:
     def completed(self, claimed: Claimed) -> None:
         """Learn how long one takes that is completed by itself, with its commit."""
         took_s = time.perf_counter() - self._began
-        self.batch.learn_brief(claimed.job_class, took_s, alone=not claimed.pool)
+        self.batch.learn_brief(claimed.job_class, self._ran_s, took_s, alone=not claimed.pool)
 
     def claim_ahead(self, taken: Sequence[Taken]) -> Claimed | None:
         """Claim the jobs of messages taken after a brief one; return the first."""
