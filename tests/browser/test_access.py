@@ -89,6 +89,8 @@ def test_a_page_whose_token_is_revoked_asks_for_a_token(
 
     # By itself, at its next look.
     chromium.until("document.querySelector('#token')")
+    assert chromium.value("document.querySelector('main h1')?.textContent") != "plain"
+    assert not chromium.value("!!document.querySelector('#run-plain')")
     chromium.complaints.clear()
 
 
@@ -104,6 +106,8 @@ def test_a_link_in_a_mail_leads_to_its_view_for_who_is_signed_in(
     chromium.value(f"location.assign('{own}/#/pipelines/plain')")
 
     chromium.until("document.querySelector('main h1')?.textContent === 'plain'")
+    assert chromium.value("location.hash") == "#/pipelines/plain"
+    assert not chromium.value("!!document.querySelector('#token')")
     chromium.complaints.clear()
 
 
@@ -117,4 +121,6 @@ def test_who_signs_in_comes_to_the_view_that_the_link_names(
     chromium.press("Enter")
 
     chromium.until("document.querySelector('main h1')?.textContent === 'plain'")
+    assert chromium.value("location.hash") == "#/pipelines/plain"
+    assert not chromium.value("!!document.querySelector('#token')")
     chromium.complaints.clear()

@@ -106,7 +106,9 @@ def test_the_reference_has_each_key_once_and_no_other() -> None:
 
 
 def test_the_examples_of_the_reference_are_yaml() -> None:
-    for example in re.findall(r"^```yaml\n(.*?)^```", REFERENCE.read_text(), re.S | re.M):
+    examples = re.findall(r"^```yaml\n(.*?)^```", REFERENCE.read_text(), re.S | re.M)
+    assert len(examples) > 10
+    for example in examples:
         if example.startswith("# yaml-language-server"):
             continue
         assert parse(example, "example").data

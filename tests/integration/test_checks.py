@@ -147,7 +147,7 @@ def test_failing_keys_are_kept_though_the_job_fails(run_job, orders, query, exec
         "store_failures": {"table": "dq.failure", "limit": 5},
     }
 
-    with pytest.raises(JobFailure):
+    with pytest.raises(JobFailure, match=r"missing amount of orders"):
         run_job(CheckData, **with_)
 
     missing = "missing amount of orders"

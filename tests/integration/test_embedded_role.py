@@ -99,8 +99,8 @@ def test_nobody_logs_in_as_the_bootstrap_superuser(new_home: Path) -> None:
     for database in ("headrace", "postgres", "template1"):
         with pytest.raises(psycopg2.OperationalError, match="rejects connection"):
             psycopg2.connect(url_of(new_home, database, "headrace_bootstrap"))
-    for name in psql(url_of(new_home), "SELECT rolname FROM pg_roles WHERE rolsuper").splitlines():
-        assert name == "headrace_bootstrap"
+    supers = psql(url_of(new_home), "SELECT rolname FROM pg_roles WHERE rolsuper").splitlines()
+    assert supers == ["headrace_bootstrap"]
 
 
 def test_the_role_is_the_ordinary_one_that_the_docs_describe(new_home: Path) -> None:

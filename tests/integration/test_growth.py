@@ -308,7 +308,7 @@ def test_a_bulk_dispatch_has_rows_and_messages_in_the_order_of_its_payloads(head
 
 
 def test_a_bulk_dispatch_with_one_wrong_payload_dispatches_none(headrace: Headrace):
-    with pytest.raises(InvalidPayload):
+    with pytest.raises(InvalidPayload, match="takes a whole number"):
         headrace.dispatcher.dispatch_many("Fibonacci", [{"n": 1}, {"n": "x"}])
 
     assert headrace.dispatcher.dispatch_many("Fibonacci", []) == []

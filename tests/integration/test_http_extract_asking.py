@@ -65,6 +65,8 @@ def test_a_path_is_sent_in_utf_8(run: JobRunner, server: HttpServer) -> None:
 
     run(HttpExtract, url=server.url("/größe/a%20b"), path="x")
 
+    assert [one.path for one in server.asked] == ["/gr%C3%B6%C3%9Fe/a%20b"]
+
 
 @pytest.mark.parametrize("text", ["1.10", "0012", "1e5", "-0", "12345678901234567890.10"])
 def test_a_number_in_a_query_is_sent_as_it_is_written(

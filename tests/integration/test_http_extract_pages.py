@@ -121,6 +121,7 @@ def test_all_pages_of_an_api_are_one_load(
     assert result == {"row_count": 7, "table": "public.t", "pages": pages}
     assert query("SELECT id, name FROM t ORDER BY id") == [(r["id"], r["name"]) for r in ROWS]
     if kind != "json_link":
+        assert server.asked
         assert all(asked(one)["q"] == "a b" for one in server.asked)
 
 
@@ -295,7 +296,7 @@ def test_only_what_is_new_is_asked_for_and_a_failed_run_moves_nothing(
     assert since() == "2026-01-01T00:00:00Z"
 
     rows = [{"id": 3, "at": "2026-04-01T00:00:00Z"}, {"id": 4, "at": "never"}]
-    with pytest.raises(JobFailure):
+    with pytest.raises(JobFailure, match="never"):
         run(HttpExtract, url=url, incremental=SINCE, **KEPT)
     assert since() == "2026-03-01T08:30:00Z", "in the server's own words, by their order in time"
     checked = {"checks": [{"row_count": {"must_be": 99}}]}

@@ -104,7 +104,7 @@ def test_into_stores_the_rows_as_a_table(run_job, query):
 
 
 def test_nothing_of_a_script_stays_when_its_end_fails(run_job, query):
-    with pytest.raises(ProgrammingError):
+    with pytest.raises(ProgrammingError, match="not_there"):
         run_job(RunSql, sql="CREATE TABLE t (a int); SELECT * FROM not_there")
 
     assert query("SELECT to_regclass('t')") == [(None,)]

@@ -389,7 +389,7 @@ steps:
         "last": "skipped",
     }
     assert run["status"] == "failed"
-    with pytest.raises(IllegalTransition):
+    with pytest.raises(IllegalTransition, match="completed"):
         hand.headrace.interventions.retry_job(str(jobs["each"]["id"]))
     execute(hand, "INSERT INTO known VALUES (1)")
 

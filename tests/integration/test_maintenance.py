@@ -46,7 +46,7 @@ def test_a_unique_index_that_was_half_built_is_not_taken_for_done(run_job, execu
     execute("CREATE TABLE t (n int)")
     execute("INSERT INTO t VALUES (1), (1)")
     create = "-- once\ncreate unique /* only */ index concurrently if not exists t_n on t (n)"
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError, match="could not create unique index"):
         run_job(RunSql, sql=create, transaction=False)
     execute("DELETE FROM t")
 

@@ -275,7 +275,7 @@ steps:
 
 def test_a_script_ends_at_its_first_failure_in_a_pipe_too(run: JobRunner) -> None:
     for script in ("false; echo on", "false | cat; echo on", "echo $NOT_SET; echo on"):
-        with pytest.raises(JobFailure):
+        with pytest.raises(JobFailure, match="exit code 1"):
             run(ShellCommand, command=script)
     assert run(ShellCommand, command="false || true; echo on")["output"] == "on"
 

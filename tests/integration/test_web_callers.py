@@ -174,7 +174,7 @@ def test_what_a_proxy_passes_on_is_a_stranger_s(address: str, header: str):
 @on_linux
 def test_a_host_that_is_no_loopback_name_is_refused(address: str):
     for host in ("headrace.example", "abc.trycloudflare.com", "10.0.0.1", ""):
-        assert httpx.get(f"{address}/jobs", headers={"Host": host}).status_code in (401, 403)
+        assert httpx.get(f"{address}/jobs", headers={"Host": host}).status_code == 403
 
 
 @on_linux

@@ -465,6 +465,7 @@ def test_the_pages_and_all_they_name_are_served(client: TestClient):
         text = client.get(page).text
         named = {part.split('"')[0] for part in text.split('src="')[1:]}
         named |= {part.split('"')[0] for part in text.split('href="/')[1:]}
+        assert named
         for path in named:
             assert client.get(path if path.startswith("/") else f"/{path}").status_code == 200
     assert "SwaggerUIBundle" in client.get("/swagger/swagger-ui-bundle.js").text

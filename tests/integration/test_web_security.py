@@ -348,6 +348,8 @@ def test_refusals_carry_the_security_headers(client: TestClient):
 
 def test_no_page_holds_an_inline_script_or_a_foreign_address():
     static = Path(__file__).resolve().parents[2] / "runner" / "web" / "static"
+    assert list(static.glob("*.html"))
+    assert list(static.glob("*.js"))
     for page in static.glob("*.html"):
         text = page.read_text()
         assert "<script>" not in text
@@ -387,6 +389,7 @@ def test_secrets_of_the_settings_appear_in_no_answer(database: str, redis_url: s
         client.post("/jobs", json=JOB)
         client.post("/pipelines/chain/runs")
         paths = [path for method, path in every_route(client) if method == "get"]
+        assert len(paths) > 10
         paths += ["/jobs?status=nonsense", "/runs?limit=x", "/pipelines/nothing"]
         for path in paths:
             if not path.endswith("/events"):

@@ -50,15 +50,20 @@ def test_an_attempt_that_died_after_its_commit_there_is_not_repeated(hand: ByHan
 def test_nothing_is_held_there_between_two_jobs(hand: ByHand, place: Place):
     place.query("create table t (id int)")
     insert(hand)
-    hand.work()
+    assert hand.work() == ["RunSql"]
     # DuckDB would refuse another process or a writer; SQLite and MySQL would wait for a lock.
     place.query("insert into t values (2)")
+    assert place.query("select id from t order by id") == [(1,), (2,)]
     place.query("drop table t")
 
 
 def test_a_failed_job_leaves_no_transaction_open(hand: ByHand, place: Place):
     place.query("create table t (id int)")
     with_ = {"sql": "insert into t values (1); select * from nothing", "connection": "there"}
-    hand.headrace.dispatcher.dispatch("RunSql", with_, retry=0)
+    job = hand.headrace.dispatcher.dispatch("RunSql", with_, retry=0)
     hand.work()
+    row = hand.headrace.database.row("job", id=job)
+    assert row is not None
+    assert (row["status"], "nothing" in row["error"]) == ("failed", True)
+    assert place.query("select * from t") == []
     place.query("drop table t")

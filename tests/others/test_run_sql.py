@@ -1,5 +1,7 @@
 """RunSql in SQLite, MariaDB and DuckDB: values bound, results, tables filled, one transaction."""
 
+from pathlib import Path
+
 import pytest
 
 from headrace.jobs.run_sql import RunSql
@@ -127,25 +129,41 @@ def test_names_in_backquotes_are_read_in_mysql(run: Runs, places: Places):
 
 
 @pytest.mark.parametrize(
-    ("kind", "sql"),
+    ("kind", "sql", "said"),
     [
-        ("sqlite", "attach database '/tmp/x.db' as other"),
-        ("sqlite", "vacuum into '/tmp/x.db'"),
-        ("duckdb", "select * from read_csv('/etc/passwd')"),
-        ("duckdb", "copy (select 1) to '/tmp/x.csv'"),
-        ("duckdb", "set enable_external_access = true"),
-        ("duckdb", "attach '/tmp/x.duckdb' as other"),
+        ("sqlite", "attach database '{file}' as other", "too many attached databases"),
+        ("sqlite", "vacuum into '{file}'", "would write another file"),
+        ("duckdb", "select * from read_csv('/etc/passwd')", "Cannot access file"),
+        ("duckdb", "copy (select 1) to '{file}'", "Cannot access file"),
+        ("duckdb", "set enable_external_access = true", "has been locked"),
+        ("duckdb", "attach '{file}' as other", "Cannot access file"),
     ],
 )
-def test_sql_reaches_no_other_file(run: Runs, places: Places, kind: str, sql: str):
+@pytest.mark.parametrize("with_", [{}, {"transaction": False}])
+def test_sql_reaches_no_other_file(
+    run: Runs,
+    places: Places,
+    tmp_path: Path,
+    kind: str,
+    sql: str,
+    said: str,
+    with_: dict[str, bool],
+):
     run.connections["there"] = places(kind).url
-    run.failed(RunSql, sql=sql, connection="there", transaction=False)
+    run.done(RunSql, sql="create table t (id int)", connection="there")
+    file = tmp_path / "other"
+
+    told = run.failed(RunSql, sql=sql.format(file=file), connection="there", **with_)
+
+    assert said in told
+    assert not file.exists()
 
 
 def test_vacuum_works_in_sqlite(run: Runs, places: Places):
     run.connections["there"] = places("sqlite").url
     run.done(RunSql, sql="create table t (id int)", connection="there")
-    run.done(RunSql, sql="vacuum", connection="there", transaction=False)
+    done = run.done(RunSql, sql="vacuum", connection="there", transaction=False)
+    assert "rows" not in done
 
 
 def test_a_missing_file_is_told_to_who_reads(run: Runs, project):

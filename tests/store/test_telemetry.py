@@ -130,6 +130,7 @@ def test_lineage_has_runs_jobs_and_the_tables_that_they_use(rows: Rows, receiver
     assert clear["outputs"][0]["name"] == "warehouse.staging.orders"
     assert clear["run"]["facets"]["errorMessage"]["message"] == "no right"
     assert {one["job"]["namespace"] for one in events} == {"nights"}
+    assert events
     assert all(one["producer"].startswith("urn:headrace:") for one in events)
     assert receiver.headers[0]["authorization"] == "Bearer k"
     assert receiver.headers[0]["path"] == "/api/v1/lineage"

@@ -57,7 +57,7 @@ def test_an_sql_file_is_found_in_the_projects_folder_sql_by_both_spellings(
     for beside in ("config.yaml", "jobs/x.py"):
         with pytest.raises(JobFailure, match="leaves the folders"):
             folders.find_sql(beside)
-    with pytest.raises(MissingFile):
+    with pytest.raises(MissingFile, match=r"there is no file 'sql/y\.sql' beside"):
         folders.find("sql/y.sql")
     assert project / "sql" in folders.kept
 
@@ -112,7 +112,7 @@ def test_nothing_is_written_outside_the_output_folders(
     (project / "exports" / "link").symlink_to(project / "jobs")
     (project / "exports" / "file.csv").symlink_to(project / "jobs" / "x.py")
 
-    with pytest.raises(JobFailure):
+    with pytest.raises(JobFailure, match=r"leaves the output folders|is not a path"):
         folders.to_write(path.format(project=project))
 
 

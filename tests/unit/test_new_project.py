@@ -53,8 +53,8 @@ def test_both_requirements_name_this_version_and_only_make_brings_the_embedded_s
     assert f"\nheadrace[embedded]=={__version__}\n" in desk
     assert "-r requirements.txt\n" in desk
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for name in re.findall(r"\[(\w+)\]", image):
-        assert name in extras["optional-dependencies"]
+    for name in re.findall(r"\[([\w,]+)\]", image + desk):
+        assert set(name.split(",")) <= extras["optional-dependencies"].keys()
 
 
 def test_its_stack_is_ours_but_for_the_files_that_its_image_holds(project: Path):
@@ -76,6 +76,7 @@ def test_every_job_of_the_stack_writes_to_the_volume_and_no_code_is_mounted(proj
 def test_no_secret_of_its_stack_has_a_default(project: Path):
     used = set(re.findall(r"\$\{(\w+)([^}]*)\}", (project / "compose.yaml").read_text()))
     used -= {("HEADRACE_PORT", ":-8000")}
+    assert {name for name, _ in used} >= {"POSTGRES_PASSWORD", "HEADRACE_API_TOKEN"}
     assert all(rest.startswith(":?") for _, rest in used)
     example = (project / ".env.example").read_text()
     for name in ("POSTGRES_PASSWORD", "HEADRACE_API_TOKEN"):
@@ -115,7 +116,9 @@ def test_its_readme_and_its_ci_name_only_targets_and_files_that_exist(project: P
         word for line in re.findall(r"make ((?:[a-z]+ ?)+)", readme + ci) for word in line.split()
     }
     assert {"run", "test", "demo", "lint"} <= named & targets
-    for name in re.findall(r"^\| `([^`]+)`", readme, re.MULTILINE):
+    shown = re.findall(r"^\| `([^`]+)`", readme, re.MULTILINE)
+    assert len(shown) > 3
+    for name in shown:
         assert (project / name).exists() or name == "exports/", name
     assert yaml.safe_load(ci)["jobs"]["test"]["steps"]
 

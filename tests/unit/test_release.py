@@ -42,6 +42,9 @@ def test_releases_are_dated_and_in_order_the_latest_first():
 
 def test_a_releases_changes_are_grouped_once_each():
     known = ["Security", "Changed", "Deprecated", "Removed", "Fixed", "Added"]
-    for release in re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]:
+    releases = re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]
+    assert len(releases) > 1
+    for release in releases:
         headings = _HEADING.findall(release)
+        assert headings, release[:30]
         assert headings == [one for one in known if one in headings], release[:30]

@@ -98,6 +98,7 @@ def test_the_migration_bears_the_version_of_the_image() -> None:
 
 
 def test_no_pod_has_privileges_and_every_secret_is_a_reference() -> None:
+    assert len(list(pods())) > 2
     for name, pod in pods():
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"] is True

@@ -57,7 +57,7 @@ def test_a_listed_package_and_what_lies_below_it_are_allowed(bomb: Path):
     registry = Registry(packages=["some_installed.jobs"])
 
     assert registry.check("some_installed.jobs.Job", {}) == []
-    with pytest.raises(UnknownJobClass):
+    with pytest.raises(UnknownJobClass, match="a package that job_packages in"):
         registry.get("some_installed.jobs_too.Job")
     # Its parent comes with it, as Python has it; its sibling does not.
     assert imported(bomb) == ["__init__", "jobs"]

@@ -95,7 +95,7 @@ def test_a_removed_file_takes_its_pipeline_out_of_force(pipelines: Pipelines, fo
     assert pipelines.refresh()
 
     assert pipelines.by_name == {}
-    with pytest.raises(UnknownPipeline):
+    with pytest.raises(UnknownPipeline, match='"b"'):
         pipelines.get("b")
 
 

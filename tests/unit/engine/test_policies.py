@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import InvalidPayload
 from headrace.model.retry import RetryPolicy
-from headrace.plan.retry_policy import policy_from
+from headrace.plan.retry_policy import policy_from, policy_from_row, policy_to_row
 
 LIMIT = "retry.limit takes a whole number from 0 to 1000"
 FACTOR = "retry.factor takes a number from 1"
@@ -47,3 +47,23 @@ def test_a_retry_that_means_nothing_is_refused_by_its_key(written: Any, said: st
 def test_a_number_is_the_limit():
     assert policy_from(7, RetryPolicy()).limit == 7
     assert policy_from(0, RetryPolicy()).limit == 0
+
+
+def test_the_bounds_themselves_are_taken():
+    assert policy_from({"limit": 1000, "factor": 1}, RetryPolicy()).limit == 1000
+    assert policy_from({"factor": 1}, RetryPolicy()).factor == 1
+
+
+@pytest.mark.parametrize("written", [{"delay": "2s"}, {"factor": 3}, {"delay": "2s", "factor": 3}])
+def test_a_delay_or_a_factor_of_its_own_ends_the_intervals_of_the_default(written: Any):
+    default = RetryPolicy(intervals_s=(1.0, 5.0))
+
+    assert policy_from(written, default).intervals_s is None
+    assert policy_from({"limit": 2}, default).intervals_s == (1.0, 5.0)
+
+
+def test_a_policy_with_a_list_of_errors_is_one_that_a_row_can_keep():
+    policy = policy_from({"when": ["OperationalError"]}, RetryPolicy())
+
+    assert policy.when == ("OperationalError",)
+    assert policy_from_row(policy_to_row(policy)) == policy

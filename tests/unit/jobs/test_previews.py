@@ -119,6 +119,34 @@ def test_columns_that_only_the_catalogue_knows_are_told_so() -> None:
     assert loaded[0].note == "the columns are read from missing.csv"
 
 
+@pytest.mark.parametrize("columns", [["y", "x"], {"y": "text", "x": "text"}])
+@pytest.mark.parametrize(("header", "copied"), [(True, '("x", "y")'), (False, '("y", "x")')])
+def test_a_load_tells_the_columns_in_the_order_of_its_file(
+    project: Path, columns: object, header: bool, copied: str
+) -> None:
+    (project / "a.csv").write_text("x,y\n1,2\n")
+    told = texts("LoadFile", path="a.csv", table="t", columns=columns, header=header)
+    assert told[0].startswith(f'COPY "t" {copied} FROM STDIN')
+
+
+@pytest.mark.parametrize(
+    ("with_", "known"),
+    [
+        ({"path": "no.csv", "columns": ["y", "x"]}, False),
+        ({"path": "no.csv", "columns": ["y", "x"], "header": False}, True),
+        ({"path": "no.csv", "columns": {"y": "text", "x": "text"}, "header": False}, True),
+        ({"path": "no.jsonl", "format": "jsonl", "columns": ["y", "x"]}, True),
+        ({"path": "no.jsonl", "format": "jsonl", "columns": {"y": "text"}}, False),
+    ],
+)
+def test_a_load_knows_its_columns_before_the_file_is_there_where_no_header_can_reorder_them(
+    with_: dict[str, object], known: bool
+) -> None:
+    copy = preview("LoadFile", table="t", **with_)[0]
+    assert ('("y", "x")' in copy.sql.display) is known
+    assert (copy.note == "") is known
+
+
 def test_each_statement_of_a_copy_between_databases_names_its_own() -> None:
     copied = preview(
         "MirrorTable", source_table="t", target_table="u", source_connection="a", connection="b"
@@ -134,7 +162,7 @@ def test_a_statement_knows_the_line_on_which_it_begins(project: Path) -> None:
 
 def test_what_the_job_would_refuse_its_preview_refuses_too() -> None:
     for with_ in ({"sql": "COMMIT"}, {"sql": "VACUUM t"}, {"sql": "DELETE FROM t", "into": "u"}):
-        with pytest.raises(RefusedSql):
+        with pytest.raises(RefusedSql, match=r"COMMIT is not|VACUUM|into"):
             preview("RunSql", **with_)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.errors import HeadraceError
 from headrace.template import evaluate, render, render_value
+from tests.support.template_bounds import BOUND
 
 LONG = "x" * 900_000
 COSTLY = [
@@ -46,7 +47,7 @@ def test_a_costly_template_is_refused_soon_and_small(template: str):
         lambda: render_value(template, context),
         lambda: render(template, context),
     ):
-        with pytest.raises(HeadraceError):
+        with pytest.raises(HeadraceError, match=BOUND):
             render_it()
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
     assert grown_kb < 300_000
