@@ -95,6 +95,10 @@ def pause(given: argparse.Namespace) -> int:
         queued, ids = headrace.interventions.pause(name, cancel_queued=given.cancel_queued)
         concerns("run", ids)
     cancelled = len(ids)
+    if given.json:
+        left = {"queued": queued - cancelled, "cancelled": [str(one) for one in ids]}
+        print_json({"pipeline": name, "paused": True, **left})
+        return 0
     print(f"{name} is paused; started runs continue.")
     if cancelled:
         print(f"{cancelled} queued runs were cancelled.")
@@ -110,7 +114,10 @@ def resume(given: argparse.Namespace) -> int:
         headrace.keep_last_good()
         name = headrace.pipelines.get(given.pipeline).name
         headrace.interventions.resume(name)
-    print(f"{name} is resumed; instants that fell due meanwhile are not caught up.")
+    if given.json:
+        print_json({"pipeline": name, "paused": False})
+    else:
+        print(f"{name} is resumed; instants that fell due meanwhile are not caught up.")
     return 0
 
 

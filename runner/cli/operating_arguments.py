@@ -10,9 +10,11 @@ def interventions(group: Group) -> None:
     retry.add_argument("--all-failed", action="store_true", help="retry every failed job")
     cancel = group.add("cancel", "intervening:cancel", "cancel a run or job", json=True)
     cancel.add_argument("id", metavar="ID", help=ID)
-    pause = group.add("pause", "intervening:pause", "stop the schedule and trigger of a pipeline")
+    pause = group.add(
+        "pause", "intervening:pause", "stop the schedule and trigger of a pipeline", json=True
+    )
     resume = group.add(
-        "resume", "intervening:resume", "resume the schedule and trigger of a pipeline"
+        "resume", "intervening:resume", "resume the schedule and trigger of a pipeline", json=True
     )
     pause.add_argument("--cancel-queued", action="store_true", help="also cancel its queued runs")
     for command in (pause, resume):

@@ -225,6 +225,14 @@ def test_pause_and_resume_are_seen_in_the_listing(headrace: Headrace):
     assert headrace("pause", "hurly").code == 1
 
 
+def test_pause_and_resume_say_to_programs_what_they_did(headrace: Headrace):
+    queued = headrace("run", "two", "--detach", "--json").json["id"]
+    kept = headrace("pause", "two", "--json").json
+    assert kept == {"pipeline": "two", "paused": True, "queued": 0, "cancelled": []}
+    assert headrace("resume", "two", "--json").json == {"pipeline": "two", "paused": False}
+    assert headrace("show", queued, "--json").json["status"] == "running"
+
+
 NOTHING = {"runs": 0, "jobs": 0, "logs": 0, "partial_files": 0, "audit": 0}
 
 
