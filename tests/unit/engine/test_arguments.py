@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, Field
 
-from headrace import jobapi
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_schema import of_hint
 from headrace.engine.catalog.job_type import JobType
 from headrace.engine.catalog.type_hints import describe, judges_value
 from headrace.errors import InvalidPayload
+from headrace.jobapi import dispatching
 from headrace.jobs.base import BaseJob
 from headrace.model.argument_types import Mismatch, fit
 from headrace.model.typed_values import fit_typed
@@ -268,7 +268,7 @@ def test_dispatch_writes_values_as_yaml_does(monkeypatch: pytest.MonkeyPatch):
             sent.append(payload)
             return "id"
 
-    monkeypatch.setattr(jobapi, "_dispatcher", [Recorder()])
+    monkeypatch.setattr(dispatching, "_dispatcher", [Recorder()])
     Daily.dispatch(day=date(2025, 1, 31), price=Decimal("0.10"))
 
     assert sent == [{"day": "2025-01-31", "price": Decimal("0.10")}]
