@@ -140,6 +140,7 @@ def resume_pipeline(name: str, headrace: Installed) -> Response:
     "/{name}/backfill",
     status_code=201,
     summary="Create the missing runs of a period",
+    responses={200: {"description": "With `dry_run`: the runs that would be created"}},
     openapi_extra=needs(Role.OPERATOR, "backfill"),
 )
 def backfill_pipeline(name: str, body: BackfillRange, headrace: Installed) -> Response:

@@ -64,6 +64,33 @@ def test_a_dry_run_names_the_missing_instants_and_starts_nothing(client: TestCli
     assert len(client.get("/runs").json()["items"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "status", "told"),
+    [
+        ("0001-01-01", "0001-01-01", 422, "begins where the calendar does"),
+        ("9999-12-31", "9999-12-31", 200, '"items":[]'),
+        ("0002-01-01", "9999-12-31", 422, f"more than {MOST_INSTANTS} instants"),
+    ],
+)
+def test_a_stretch_may_reach_to_the_edges_of_the_calendar(
+    client: TestClient, start: str, end: str, status: int, told: str
+):
+    days = {"from": start, "to": end, "dry_run": True}
+
+    answer = client.post("/pipelines/chain/backfill", json=days)
+
+    assert (answer.status_code, told in answer.text) == (status, True), answer.text
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_a_day_at_the_edge_of_the_calendar_is_one_on_any_clock(zone: str):
+    every_hour = Schedule(cron="0 * * * *", timezone=zone)
+    declared = Pipeline("p", "p.yaml", "", "", (), schedules=(every_hour,))
+    begins, ends = bounds(declared, "0001-01-01", "9999-12-31")
+
+    assert (begins.year, ends.year) == (1, 9999)
+
+
 def test_a_thousand_instants_are_filled_in_a_few_transactions(headrace: Headrace):
     rows = backfill(headrace, "chain", START, START + timedelta(hours=999))
 

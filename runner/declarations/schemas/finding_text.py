@@ -246,6 +246,7 @@ def _bound(words: str) -> "Callable[[ValidationError, KeyPath, str], Report]":
 
 def _empty(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     hint = _from_schema(error, "patternErrorMessage") or _from_schema(error, "description")
+    hint = hint or "Fill it in, or leave the key out."
     yield Departure(path, _code(error, "bad-value"), f"{owner} is empty", str(hint))
 
 

@@ -77,10 +77,18 @@ def bounds(pipeline: Pipeline, start: str, end: str) -> tuple[datetime, datetime
         first = datetime.combine(first, time.min)
     if not isinstance(last, datetime):
         last = datetime.combine(last, time.max)
-    begins, ends = (on_clock(moment, zone).astimezone(UTC) for moment in (first, last))
+    begins, ends = _in_utc(first, zone, time.min), _in_utc(last, zone, time.max)
     if ends < begins:
         raise InvalidParams(f"the stretch ends ({end}) before it begins ({start})")
     return begins, ends
+
+
+def _in_utc(moment: datetime, zone: str, edge: time) -> datetime:
+    """Return a time in UTC; where UTC's calendar does not reach it, that day's `edge`."""
+    try:
+        return on_clock(moment, zone).astimezone(UTC)
+    except OverflowError:
+        return datetime.combine(moment.date(), edge, UTC)
 
 
 def _read(text: str, name: str) -> datetime | date:
@@ -102,13 +110,18 @@ def _instants(
     """Return what is due, each instant with the schedule that it is due by."""
     if not pipeline.schedules:
         raise InvalidParams(f'"{pipeline.name}" has no schedule: there are no instants to fill')
-    # `due_between` leaves its start out.
-    after, until = start - timedelta(microseconds=1), min(end, now)
-    found = {
-        instant: schedule
-        for schedule in pipeline.schedules
-        for instant in due_between(schedule, after, until, MOST_INSTANTS + 1)
-    }
+    try:
+        # `due_between` leaves its start out.
+        after, until = start - timedelta(microseconds=1), min(end, now)
+        found = {
+            instant: schedule
+            for schedule in pipeline.schedules
+            for instant in due_between(schedule, after, until, MOST_INSTANTS + 1)
+        }
+    except OverflowError:
+        raise InvalidParams(
+            f"the stretch begins where the calendar does ({start:%Y-%m-%d}): begin it later"
+        ) from None
     if len(found) > MOST_INSTANTS:
         raise InvalidParams(f"more than {MOST_INSTANTS} instants: fill a shorter stretch at once")
     return found

@@ -63,3 +63,16 @@ def test_a_random_edit_loads_or_gives_its_place(path: Path, tmp_path: Path, seed
             assert loaded.problems
         for problem in loaded.problems:
             assert problem.line and problem.column and problem.hint, (seed, str(problem))
+
+
+@pytest.mark.parametrize("empty", [b"[]", b"''"])
+def test_an_empty_schedule_has_a_remedy(tmp_path: Path, empty: bytes) -> None:
+    """Found by `make fuzz`: an edit that leaves the key and takes what it holds."""
+    settings = Settings(tmp_path, tmp_path, tmp_path)
+    text = b"name: p\nschedule: " + empty + b"\nsteps:\n  - {id: a, job: Noop}\n"
+
+    problems = load_text(text, tmp_path / "edited.yaml", SmallCatalogue(), settings).problems
+
+    assert [(one.message, bool(one.hint)) for one in problems if one.line == 2] == [
+        ('"schedule" is empty', True)
+    ]
