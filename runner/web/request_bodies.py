@@ -20,6 +20,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
+        pattern=r"^[^\x00]*$",
         description="Any text: a second request with it makes nothing new",
     ),
 ]

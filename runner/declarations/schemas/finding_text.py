@@ -23,6 +23,7 @@ class Departure(NamedTuple):
 
 
 Report = Iterator[Departure]
+_SEE = "see the schema of this file"
 
 _TYPES = {
     "string": "text",
@@ -77,7 +78,12 @@ def _shown(value: Any) -> str:
 
 
 def worded(error: "ValidationError", data: Any) -> Report:
-    """Yield what one error of a check of `data` means."""
+    """Yield what one error of a check of `data` means; each has a hint."""
+    for found in _worded(error, data):
+        yield found if found.hint else found._replace(hint=_SEE)
+
+
+def _worded(error: "ValidationError", data: Any) -> Report:
     path: KeyPath = tuple(error.absolute_path)
     if error.validator in ("anyOf", "oneOf"):
         yield from _alternatives(error, path, data)
@@ -258,7 +264,7 @@ def _twice(error: "ValidationError", path: KeyPath, owner: str) -> Report:
 
 def _other(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     message = f"{owner or 'the file'} does not fit the schema: {error.validator}"
-    yield Departure(path, "bad-value", message, "see the schema of this file")
+    yield Departure(path, "bad-value", message, _SEE)
 
 
 _WORDINGS: dict[str, "Callable[[ValidationError, KeyPath, str], Report]"] = {
