@@ -175,9 +175,13 @@ class Executor:
             return completed
         self.sessions.refuse_disorder()
         number, lines = self.sessions.number, self.log_lines(claimed)
-        at_once = number is not None and not is_armed("after-fence")
-        at_once = at_once and self._one_message.is_worth_it(claimed.dependents)
-        if at_once and self._completed_at_once(claimed, handled, None if callable(then) else then):
+        if number is not None and self._at_once(claimed):
+            following = None if callable(then) else then
+            completing = self.store.completing(claimed, handled.result, lines, number)
+            at_once = self._committed_at_once(claimed, completing, following)
+        else:
+            at_once = False
+        if at_once:
             completed = Completed(claimed.run_id, claimed.dependents)
         else:
             completed = self.store.complete(claimed, handled.result, lines, xact=number)
@@ -185,14 +189,13 @@ class Executor:
         self.hooks.note(claimed, "completed", result=handled.result)
         return completed
 
-    def _completed_at_once(
-        self, claimed: Claimed, handled: Handled, following: Claimed | None
+    def _at_once(self, claimed: Claimed) -> bool:
+        return not is_armed("after-fence") and self._one_message.is_worth_it(claimed.dependents)
+
+    def _committed_at_once(
+        self, claimed: Claimed, completing: str, following: Claimed | None
     ) -> bool:
         """Complete and commit in one message; False where the two are to be done one by one."""
-        number = self.sessions.number
-        assert number is not None
-        lines = self.log_lines(claimed)
-        completing = self.store.completing(claimed, handled.result, lines, number)
         done = self.sessions.commit_control(completing, ahead=self._begins_at_once(following))
         self._one_message.note(claimed.dependents, failed=not done)
         if done:
