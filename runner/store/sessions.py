@@ -27,6 +27,7 @@ from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_block import SessionBlock
 from headrace.store.session_state import IN_ORDER, execute
+from headrace.store.sharing import AppendBlock, Sharing
 
 
 class JobSessions(OtherSessions):
@@ -60,6 +61,7 @@ class JobSessions(OtherSessions):
         self.aside, self.batch, self.snapshot = own.aside, own.batch, own.snapshot
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
+        self.sharing: Sharing | None = None  # Where jobs share the transaction; see there.
         self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
         self.say: Said = lambda _text, _level: None  # Takes what the servers say.
@@ -76,13 +78,10 @@ class JobSessions(OtherSessions):
 
     def statements(
         self, connection: str | None = CONTROL
-    ) -> AbstractContextManager[DirectStatements]:
-        """Return a block in that transaction whose statements go to the driver at once.
-
-        Raises:
-            EffectApplied: See `session`.
-        """
-        return StatementBlock(partial(self._bound, connection))
+    ) -> AbstractContextManager[DirectStatements | AppendBlock]:
+        """Return a block whose statements go to the driver at once; raises as `session`."""
+        block = self.sharing.block if self.sharing else StatementBlock
+        return block(partial(self._bound, connection))
 
     @contextmanager
     def autocommit(

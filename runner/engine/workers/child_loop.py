@@ -150,6 +150,8 @@ class ChildLoop:
         return following
 
     def _attempt(self, claimed: Claimed) -> Claimed | None:
+        if self._group_commit.shared_work.done(claimed):
+            return None
         handled = self._group_commit.handle(claimed)
         try:
             if isinstance(handled, Raised):
@@ -159,7 +161,7 @@ class ChildLoop:
                 return None
             return self._completed(claimed, handled)
         finally:
-            self._group_commit.withdraw()
+            self._group_commit.publishing.withdraw()
 
     def _completed(self, claimed: Claimed, handled: Handled) -> Claimed | None:
         """Complete one attempt by itself; returns the next one where it was claimed on the way."""

@@ -44,3 +44,54 @@ SELECT pg_catalog.set_config('session_replication_role', 'origin', false)
 
 -- name: unlock_all
 SELECT pg_catalog.pg_advisory_unlock_all()
+
+-- name: note_appended
+-- Which tables the statements before have meant, under the job's own search path. Where that names
+-- the server's own schema, which is the first one otherwise, no name is known to mean what it seems.
+SELECT pg_catalog.set_config('headrace.appended', CASE
+         WHEN pg_catalog.strpos(pg_catalog.current_setting('search_path'), 'pg_catalog')
+              OPERATOR(pg_catalog.>) 0 THEN '0'
+         ELSE (SELECT pg_catalog.string_agg(
+                          COALESCE(pg_catalog.to_regclass(name)::pg_catalog.oid, 0)::pg_catalog.text,
+                          ',')
+                 FROM pg_catalog.unnest(:tables::pg_catalog.text[]) AS appended (name)) END, true)
+
+-- name: appends_only
+-- Whether rows appended to the noted tables have done nothing that another job of the transaction
+-- could notice, nor depend on when it began: no trigger, rule, policy or late constraint, no view or
+-- temporary table, no default, check or type with code of its own. The jobs' locks on the tables
+-- keep it so until COMMIT.
+SELECT coalesce(bool_and(
+           c.relkind = 'r'
+           AND c.relpersistence <> 't'
+           AND am.amname = 'heap'
+           AND NOT c.relhasrules
+           AND NOT c.relrowsecurity
+           AND n.nspname NOT IN ('headrace', 'pg_catalog')
+           AND NOT EXISTS (SELECT FROM pg_trigger t
+                            WHERE t.tgrelid = c.oid AND (t.tgdeferrable OR NOT t.tgisinternal))
+           AND NOT EXISTS (
+               SELECT FROM pg_constraint k
+                WHERE k.conrelid = c.oid
+                  AND (k.condeferrable
+                       OR k.conbin::text ~ 'FUNCEXPR|SQLVALUEFUNCTION|SUBLINK|COERCEVIAIO'
+                       OR k.conbin::text ~ '[:]opfuncid [0-9]{5,}'))
+           AND NOT EXISTS (
+               SELECT FROM pg_attrdef d
+                WHERE d.adrelid = c.oid
+                  AND pg_get_expr(d.adbin, d.adrelid)
+                      !~ '^nextval\(''[^'']+''::regclass\)$'
+                  AND pg_get_expr(d.adbin, d.adrelid)
+                      !~ '^(clock_timestamp|gen_random_uuid|random)\(\)$'
+                  AND pg_get_expr(d.adbin, d.adrelid)
+                      !~ '^(-?[0-9.]+|true|false|''([^'']|'''')*''::[a-z0-9 ]+)$')
+           AND NOT EXISTS (
+               SELECT FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                  AND (a.attgenerated <> ''
+                       OR (y.typnamespace <> 'pg_catalog'::regnamespace AND y.typtype <> 'e')))
+       ), false) AS only
+  FROM unnest(string_to_array(current_setting('headrace.appended'), ',')::oid[]) AS noted (id)
+  LEFT JOIN pg_class c ON c.oid = noted.id
+  LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_am am ON am.oid = c.relam

@@ -11,12 +11,14 @@ from headrace.engine.attempts.outcome import Handled, Raised
 from headrace.engine.workers.attempt_outcome import Ending
 from headrace.engine.workers.child_lifetime import Life
 from headrace.engine.workers.group_commit.batch import Batch
+from headrace.engine.workers.group_commit.publishing import Publishing
 from headrace.engine.workers.group_commit.shared_batch import SharedBatch
+from headrace.engine.workers.group_commit.shared_work import SharedWork
 from headrace.engine.workers.group_commit.taken_ahead import sort_out
 from headrace.errors import JobStopped, StoreUnavailable
 from headrace.queue.consumer import Consumer, Taken
 from headrace.queue.shared_memory import ChildRecord
-from headrace.store.attempts import Claimed
+from headrace.store.attempts import Claimed, CompletedBatch
 from headrace.store.crash_points import crash_point
 from headrace.store.log_lines import lines_of_batch
 
@@ -24,10 +26,6 @@ log = logging.getLogger("headrace.worker")
 
 _MOST_SAID = 4000
 """Characters of log lines, as JSON, with which a job still shares its commit with others."""
-
-
-_PATIENCE_S = 0.08
-"""What a job with a commit of its own may take longer: a slow disk holds none of them up."""
 
 
 class GroupCommit:
@@ -59,26 +57,28 @@ class GroupCommit:
         self._line = 0
         self._class_at_hand = ""
         self._began = self._ran_s = 0.0
-        self._published = False
         self.batch = Batch(most)
+        self.publishing = Publishing(shared, record, self.batch)
+        self.shared_work = SharedWork(executor, life, ending, self.batch, self.publishing, self)
+        self.put_back_on_failure = consumer.put_back_on_failure
         ending.others = self._take_all
         executor.sessions.before_use = self._complete_others
 
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run a job, and learn how long its like take.
 
-        What was claimed ahead of a brief job stays published until its completion; see `withdraw`.
+        What was claimed ahead of a brief job stays published until its completion; see `Publishing`.
         """
         began = self._began = time.perf_counter()
         self._class_at_hand = claimed.job_class
-        self._publish(claimed)
+        self.publishing.publish(claimed)
         try:
             with self._life.at_work():
                 handled = self._executor.handle(claimed)
         except BaseException as error:
             # Of a job that was stopped the parent completes what is published.
             if not isinstance(error, JobStopped):
-                self.withdraw()
+                self.publishing.withdraw()
             raise
         plain = isinstance(handled, Handled) and handled.plain
         alone = isinstance(handled, Handled) and not (plain or claimed.pool or handled.expansion)
@@ -87,7 +87,7 @@ class GroupCommit:
         if not alone:
             self.batch.learn_brief(claimed.job_class, took_s, took_s, alone=False)
         if self.batch.ended or not alone:
-            self.withdraw()
+            self.publishing.withdraw()
         return handled
 
     def completed(self, claimed: Claimed) -> None:
@@ -206,9 +206,21 @@ class GroupCommit:
             [(one, handled.result) for one, handled in ended],
             [(job_id, number) for job_id, number, _ in taken],
             self.batch.short,
-            self._said([one for one, _ in ended]),
+            self.said([one for one, _ in ended]),
         )
         self.batch.ended.clear()
+        self.recorded([one for one, _ in ended], completed, taken, claimed, began)
+
+    def recorded(
+        self,
+        ended: Sequence[Claimed],
+        completed: CompletedBatch,
+        taken: Sequence[Taken],
+        claimed: Sequence[Claimed],
+        began: float,
+    ) -> None:
+        """Go on from a completion that is committed; see `SharedWork`."""
+        self._line = self._store.line
         if taken:
             self._ahead(claimed, began)
         elif not self.batch.ahead:
@@ -216,11 +228,11 @@ class GroupCommit:
         crash_point("after-commit")
         if taken:
             sort_out(self._consumer, self.batch, taken, claimed)
-        for one, _ in ended:
+        for one in ended:
             self._consumer.done(_message(one))
             if one.id not in completed.ids:
                 log.warning("attempt %s of job %s is over", one.attempt, one.id)
-        closed = [one for one, _ in ended if one.id in completed.ids]
+        closed = [one for one in ended if one.id in completed.ids]
         self._consumer.send(
             self._executor.progress.release_dependants([one.id for one in closed], completed)
         )
@@ -229,35 +241,19 @@ class GroupCommit:
         ends = [one.run_id for one in closed if not one.dependents and one.run_id not in going_on]
         self._consumer.send(self._executor.progress.finish_runs(ends))
 
-    def _said(self, ended: Sequence[Claimed]) -> str | None:
+    def ran(self, jobs: int) -> None:
+        """Count jobs that have ended beside the one at hand."""
+        self._life.jobs += jobs
+        for _ in range(jobs):
+            self._record.finished()
+
+    def said(self, ended: Sequence[Claimed]) -> str | None:
+        """Return the log lines of jobs that are completed together."""
         kept = self._executor.lines_kept
         said = [(one.id, one.attempt, kept[one.id].entries) for one in ended if one.id in kept]
         return lines_of_batch(said) if said else None
 
     # -- while a job runs -------------------------------------------------------------
-
-    def _publish(self, claimed: Claimed) -> None:
-        """Let the parent collect the batch if the job at hand takes long.
-
-        A child that is told to end leaves it there: its parent completes that, too.
-        """
-        if not self.batch:
-            return
-        self._published = True
-        self._shared.publish(claimed.id, patience_s=0.0 if self.batch.ended else _PATIENCE_S)
-        if not self._shared.polled:
-            self._record.wake_parent()
-        crash_point("published")
-
-    def withdraw(self) -> None:
-        """Withdraw the batch where it is published; forget it if the parent has collected it."""
-        if not self._published:
-            return
-        self._published = False
-        if self.batch and not self._shared.withdraw():
-            self.batch.take_all()
-            self._record.holding(())
-        crash_point("withdrawn")
 
     def _complete_others(self) -> None:
         """Complete what has ended and requeue what has not begun, before a job's first session.
@@ -267,7 +263,7 @@ class GroupCommit:
         """
         if not self.batch.ended and self.batch.is_brief(self._class_at_hand):
             return
-        self.withdraw()
+        self.publishing.withdraw()
         if not self.batch:
             return
         try:
@@ -281,8 +277,7 @@ class GroupCommit:
             # What is still in hand is dealt with by the parent, or after the job.
             log.debug("the outcome of a batch could not be determined: %s", error)
         if self.batch:
-            self._shared.publish_again()
-            self._published = True
+            self.publishing.again()
 
     def _take_all(self) -> list[Claimed]:
         self._shared.clear()
