@@ -1,7 +1,7 @@
 """Proves of a statement that it only appends rows of given values to one table.
 
-Such jobs may share a transaction: docs/adr/0046-jobs-that-append-share-a-transaction.md. What is not
-seen to be one by its form is none; what the table itself does is asked by `only_appends`.
+Such jobs may share a transaction: docs/adr/0046-jobs-that-append-share-a-transaction.md. What is
+not seen to be one by its form is none; what the table itself does is asked by `appends_only`.
 """
 
 import datetime
@@ -33,7 +33,8 @@ _MOMENTS = re.compile(
 )
 _LONGEST = 10_000
 _PLAIN = (
-    int | float | bool | Decimal | datetime.datetime | datetime.date | datetime.time | type(None)
+    *(int, float, bool, Decimal, type(None)),
+    *(datetime.datetime, datetime.date, datetime.time),
 )
 
 

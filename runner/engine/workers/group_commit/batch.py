@@ -80,6 +80,11 @@ class Batch:
         return [name for name, runs in self._brief_runs.items() if runs >= _RUNS]
 
     @property
+    def together_s(self) -> float:
+        """For how long jobs may be put to a transaction, in seconds: others wait for its locks."""
+        return _TOGETHER_S
+
+    @property
     def room_ahead(self) -> int:
         """How many messages of brief jobs to take ahead."""
         together = int(_TOGETHER_S / max(self._mean_brief_s, 1e-6))

@@ -67,7 +67,7 @@ class GroupCommit:
     def handle(self, claimed: Claimed) -> Handled | Raised:
         """Run a job, and learn how long its like take.
 
-        What was claimed ahead of a brief job stays published until its completion; see `Publishing`.
+        What was claimed ahead of a brief job stays published until its completion.
         """
         began = self._began = time.perf_counter()
         self._class_at_hand = claimed.job_class

@@ -31,8 +31,6 @@ log = logging.getLogger("headrace.worker")
 _KEYS = frozenset(("sql", "sql_path", "params"))
 # A job that may not run for long keeps its own transaction: its time counts from its beginning.
 _LEAST_TIMEOUT_S = 10.0
-# For how long jobs are put to a transaction: others wait for its locks.
-_TOGETHER_S = 0.03
 # How many jobs have a transaction of their own after a failure, at first and at most.
 _APART, _LONGEST_APART = 16, 1024
 # Of what is known to do more than to append, forgotten together.
@@ -152,11 +150,23 @@ class SharedWork:
         )
 
     def _run(self, jobs: Sequence[Claimed], sharing: Sharing) -> Ended:
+        """Run them in turn, as long as it takes no longer than together is right.
+
+        The process is looked at after the last one: such a job leaves nothing in it.
+        """
+        tidy, self._executor.tidy = self._executor.tidy, _nothing
+        try:
+            return self._run_each(jobs, sharing)
+        finally:
+            self._executor.tidy = tidy
+            tidy()
+
+    def _run_each(self, jobs: Sequence[Claimed], sharing: Sharing) -> Ended:
         ended: Ended = []
         began = time.perf_counter()
         self._executor.lines_kept.clear()
         for one in jobs:
-            if time.perf_counter() - began > _TOGETHER_S:
+            if time.perf_counter() - began > self._batch.together_s:
                 break
             with self._life.at_work():
                 handled = self._executor.handle(one)
@@ -219,6 +229,10 @@ class SharedWork:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known.add(_source(one))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _source(one: Claimed) -> str:
