@@ -29,6 +29,12 @@ def print_done(cluster: Cluster, urls: list[str]) -> bool:
         SAYING_JOB,
     )
     print(f"of {tried} RunSql jobs and jobs that log lines, {len(wrong)} are wrong")
+    together = count(
+        cluster,
+        "SELECT coalesce(sum(n), 0) AS n FROM (SELECT count(*) AS n FROM public.statement"
+        " GROUP BY xmin::text HAVING count(*) > 1) AS shared",
+    )
+    print(f"{together} of the rows here came in a transaction with others")
     _print_first(wrong)
     return bool(wrong)
 

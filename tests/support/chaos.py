@@ -72,7 +72,8 @@ class Load:
             self._bulk,
             self._short,
             self._intervene,
-            *((self._elsewhere, self._elsewhere, self._statements) if self._targets else ()),
+            *((self._elsewhere, self._elsewhere) if self._targets else ()),
+            *((self._statements, self._appends) if self._targets else ()),
             *((self._speak,) if self._journal else ()),
         )
         while not self._stop.is_set():
@@ -136,6 +137,11 @@ class Load:
         """Many RunSql jobs, some of them on targets, and jobs that log lines between them."""
         self._dispatch_many("RunSql", [statement(self._rng, self._targets) for _ in range(20)])
         self._dispatch_many(SAYING_JOB, [{} for _ in range(20)])
+
+    def _appends(self) -> None:
+        """RunSql jobs that share transactions, and here and there one that cannot."""
+        payloads = [statement(self._rng, [], reads=0.03) for _ in range(60)]
+        self._dispatch_many("RunSql", payloads)
 
     def _speak(self) -> None:
         """Jobs that log as they go, some of them past their timeout."""

@@ -30,10 +30,13 @@ def make_table(url: str) -> None:
     run_as_owner(url, "CREATE TABLE public.statement (token uuid NOT NULL)")
 
 
-def statement(chance: Random, targets: Iterable[str | None]) -> dict[str, Any]:
-    """Return the arguments of a RunSql job that inserts one row, here or on a target."""
+def statement(chance: Random, targets: Iterable[str | None], reads: float = 0.3) -> dict[str, Any]:
+    """Return the arguments of a RunSql job that inserts one row, here or on a target.
+
+    The share `reads` of them has a second statement, with which none shares its transaction.
+    """
     text = "insert into public.statement values ({{ params.token }})"
-    if chance.random() < 0.3:
+    if chance.random() < reads:
         text += "; select count(*) from public.statement"
     token = str(UUID(int=chance.getrandbits(128), version=4))
     where = chance.choice([None, *targets])
