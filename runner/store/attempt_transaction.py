@@ -151,9 +151,9 @@ class Held:
             TransactionEnded: It is another one.
             psycopg2.IntegrityError: The job has been entered.
         """
-        self._send(self._signing(job_id, attempt))
+        self._send(self._signing((job_id, attempt)))
 
-    def sign_and_commit(self, job_id: UUID, attempt: int) -> None:
+    def sign_and_commit(self, *attempts: tuple[UUID, int]) -> None:
         """Do both in one message, and put the session in order with it, on a quiet connection.
 
         Where the last of these fails, what is committed stays so, and the session is ended.
@@ -162,7 +162,7 @@ class Held:
             TransactionEnded: It is another one.
             EffectApplied: Another attempt has committed its effect there first.
         """
-        commands = self._signing(job_id, attempt)
+        commands = self._signing(*attempts)
         then = reset(prepared=self.raw.prepared) + self.raw.settings_sql
         self.committing = True
         self._let_go()
@@ -182,11 +182,14 @@ class Held:
         self.raw.in_order = True
         self.line.close()
 
-    def _signing(self, job_id: UUID, attempt: int) -> str:
-        values = {"id": str(job_id), "attempt": attempt, "xact": self.number}
+    def _signing(self, *attempts: tuple[UUID, int]) -> str:
+        sql = STATEMENTS["sign_ledger"].pyformat
         with self.raw.plain() as cursor:
-            signing: bytes = cursor.mogrify(STATEMENTS["sign_ledger"].pyformat, values)
-        return self.in_order() + signing.decode()
+            rows: list[bytes] = [
+                cursor.mogrify(sql, {"id": str(job_id), "attempt": number, "xact": self.number})
+                for job_id, number in attempts
+            ]
+        return self.in_order() + b"; ".join(rows).decode()
 
     def _send(self, commands: str) -> None:
         try:

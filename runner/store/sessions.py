@@ -149,8 +149,8 @@ class JobSessions(OtherSessions):
         if self.used and CONTROL not in self._held and not self._store.lost:
             self._store.raw.refuse_disorder()
 
-    def commit_targets(self) -> None:
-        """Commit the other databases, each with its ledger row.
+    def commit_targets(self, *attempts: tuple[UUID, int]) -> None:
+        """Commit the other databases, each with the ledger's row of the attempt, or of several.
 
         Raises:
             EffectApplied: Another attempt has committed there first.
@@ -160,7 +160,7 @@ class JobSessions(OtherSessions):
         for name, held in list(self._held.items()):
             if name is CONTROL:
                 continue
-            held.sign_and_commit(*self._job)
+            held.sign_and_commit(*(attempts or (self._job,)))
             del self._held[name]
         self._others.commit(*self._job)
         if CONTROL in self._held:

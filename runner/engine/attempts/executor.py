@@ -150,8 +150,9 @@ class Executor:
                 self._end_forked()
             encoded = redacted_json(stored(result))
         crash_point("after-effect")
-        self.sessions.commit_targets()
-        crash_point("after-target")
+        if self.sessions.sharing is None:
+            self.sessions.commit_targets()
+            crash_point("after-target")
         plain = not (self.sessions.used or claimed.pool)
         return Handled(encoded, plain=plain and getattr(job, "transactional", True))
 
@@ -208,6 +209,10 @@ class Executor:
             crash_point("after-fence")
             self.sessions.commit_control(ahead=self.begins_at_once(following))
         crash_point("after-commit")
+
+    def works_at_once(self, claimed: Claimed) -> bool:
+        """Return whether all that its class does is to send the statements that it was given."""
+        return self._registry.works_at_once(claimed.job_class)
 
     def begins_at_once(self, following: Claimed | None) -> bool:
         """Return whether an attempt's first deed is a statement on the control database."""

@@ -108,12 +108,16 @@ class Registry:
             return ()  # Told when the job is made.
 
     def begins_at_once(self, name: str, payload: Mapping[str, Any]) -> bool:
-        """Return whether a job is known to begin with a statement on the control database.
+        """Return whether a job is known to begin with a statement on the control database."""
+        if payload.get("connection") or not payload.get("transaction", True):
+            return False
+        return self.works_at_once(name)
+
+    def works_at_once(self, name: str) -> bool:
+        """Return whether a job begins with the statement that it was given, wherever it works.
 
         Asked of the class itself: one derived from it may do other things first.
         """
-        if payload.get("connection") or not payload.get("transaction", True):
-            return False
         try:
             return bool(vars(self.get(name).cls).get("begins_at_once", False))
         except UnknownJobClass:

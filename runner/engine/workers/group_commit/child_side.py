@@ -191,6 +191,11 @@ class GroupCommit:
             log.debug("a batch could not be completed at once: %s", error)
             self._complete_each()
 
+    def complete_each(self, ended: Sequence[tuple[Claimed, Handled]]) -> None:
+        """Complete jobs one by one; see `SharedWork`."""
+        self.batch.ended = list(ended)
+        self._complete_each()
+
     def _complete_each(self) -> None:
         # One by one: should the line break, all that is left is recovered at once.
         while self.batch.ended:

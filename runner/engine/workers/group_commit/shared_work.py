@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import takewhile
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from headrace.engine.workers.group_commit.publishing import Publishing
 from headrace.errors import JobStopped, StoreUnavailable
 from headrace.hooks import registered
 from headrace.queue.consumer import Taken
+from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.attempts import Claimed, CompletedBatch
 from headrace.store.crash_points import crash_point
 from headrace.store.sharing import Sharing
@@ -28,7 +30,7 @@ from headrace.store.sharing import Sharing
 log = logging.getLogger("headrace.worker")
 
 # The keys of a job that sends its own statements and does nothing else.
-_KEYS = frozenset(("sql", "sql_path", "params"))
+_KEYS = frozenset(("sql", "sql_path", "params", "connection"))
 # A job that may not run for long keeps its own transaction: its time counts from its beginning.
 _LEAST_TIMEOUT_S = 10.0
 # How many jobs have a transaction of their own after a failure, at first and at most.
@@ -55,6 +57,10 @@ class Work(Protocol):
         began: float,
     ) -> None:
         """Go on from a completion that is committed."""
+        ...
+
+    def complete_each(self, ended: Ended) -> None:
+        """Complete jobs one by one."""
         ...
 
     def put_back_on_failure(self, taken: Sequence[Taken]) -> AbstractContextManager[None]:
@@ -103,7 +109,7 @@ class SharedWork:
             return False
         sessions = self._executor.sessions
         self._publishing.publish(first)
-        sessions.sharing = Sharing()
+        sessions.sharing, self._line = Sharing(), self._store.line
         try:
             self._completed(self._run(jobs, sessions.sharing))
         except JobStopped:
@@ -133,20 +139,24 @@ class SharedWork:
         hooks = registered("before_attempt", "after_attempt", "on_failure")
         if not batch.ahead or batch.ended or hooks or self._life.stopping:
             return []
-        found = list(takewhile(self._may_share, (first, *batch.ahead)))
+        place = first.payload.get("connection")
+        if self._executor.sessions.kind_of(place) != "postgresql":
+            return []
+        found = list(takewhile(partial(self._may_share, place), (first, *batch.ahead)))
         return found[: self._life.room(len(found), at_work=0)]
 
-    def _may_share(self, one: Claimed) -> bool:
+    def _may_share(self, place: object, one: Claimed) -> bool:
         payload = one.payload
         return (
-            one.pool is None
+            payload.get("connection") == place
+            and one.pool is None
             and not one.late
             and one.env is None
             and one.timeout_s >= _LEAST_TIMEOUT_S
             and payload.keys() <= _KEYS
             and self._batch.is_brief(one.job_class)
             and _source(one) not in self._known
-            and self._executor.begins_at_once(one)
+            and self._executor.works_at_once(one)
         )
 
     def _run(self, jobs: Sequence[Claimed], sharing: Sharing) -> Ended:
@@ -185,7 +195,7 @@ class SharedWork:
         return ended
 
     def _completed(self, ended: Ended) -> None:
-        """Complete all of them with their effects, and claim the next ones with it."""
+        """Complete all of them, and claim the next ones with it."""
         sessions, batch = self._executor.sessions, self._batch
         assert sessions.sharing is not None
         if not self._publishing.withdraw():
@@ -194,26 +204,61 @@ class SharedWork:
             for one, _ in ended:
                 self._know(one)
             raise _Undone("a table does more than to take rows")
-        self._store.prepend("")  # The session is in order.
+        if self._store.line != self._line:
+            raise StoreUnavailable("the connection to the control database was lost")
+        elsewhere = sessions.number is None
+        if elsewhere:
+            self._commit_elsewhere(ended)
+        else:
+            self._store.prepend("")  # The session is in order.
         left = list(batch.ahead)[len(ended) - 1 :]
         taken = [] if left else self._ending.take_ahead(batch.room_ahead, done=len(ended))
         began = time.monotonic()
-        with self._work.put_back_on_failure(taken):
-            completed, claimed = self._store.complete_batch(
-                sorted(((one, of.result) for one, of in ended), key=lambda pair: pair[0].id),
-                [one[:2] for one in taken],
-                batch.brief,
-                self._work.said([one for one, _ in ended]),
-            )
-            if len(completed.ids) != len(ended):
-                raise _Undone("one of them is over")
-            self._executor.commit(next(iter((*left, *claimed)), None))
-        for _ in ended[1:]:
-            batch.ahead.popleft()
-        self._work.ran(len(ended) - 1)
+        try:
+            with self._work.put_back_on_failure(taken):
+                completed, claimed = self._end(ended, taken, left, elsewhere=elsewhere)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if not elsewhere or self._store.broken(error):
+                raise
+            log.debug("%d jobs are completed one by one: %s", len(ended), error)
+            self._passed(len(ended))
+            self._work.complete_each(ended)
+            return
+        self._passed(len(ended))
         took_s = self._took_s + (time.monotonic() - began) / len(ended)
         batch.learn_brief(ended[0][0].job_class, self._took_s, took_s, alone=True)
         self._work.recorded([one for one, _ in ended], completed, taken, claimed, began)
+
+    def _commit_elsewhere(self, ended: Ended) -> None:
+        """Commit on the target; from then on its ledger says that these jobs are done."""
+        try:
+            self._executor.sessions.commit_targets(*((one.id, one.attempt) for one, _ in ended))
+        except EffectApplied:
+            raise _Undone("one of them was done before") from None
+        crash_point("after-target")
+
+    def _end(
+        self, ended: Ended, taken: Sequence[Taken], left: Sequence[Claimed], *, elsewhere: bool
+    ) -> tuple[CompletedBatch, list[Claimed]]:
+        completed, claimed = self._store.complete_batch(
+            sorted(((one, of.result) for one, of in ended), key=lambda pair: pair[0].id),
+            [one[:2] for one in taken],
+            self._batch.brief,
+            self._work.said([one for one, _ in ended]),
+        )
+        if not elsewhere:
+            if len(completed.ids) != len(ended):
+                raise _Undone("one of them is over")
+            self._executor.commit(next(iter((*left, *claimed)), None))
+        return completed, claimed
+
+    def _passed(self, jobs: int) -> None:
+        """Note that the jobs have ended, of which the first is at hand."""
+        for _ in range(jobs - 1):
+            self._batch.ahead.popleft()
+        self._work.ran(jobs - 1)
 
     def _undo(self, jobs: Sequence[Claimed], sharing: Sharing) -> None:
         self._executor.sessions.roll_back()
