@@ -22,6 +22,7 @@ from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
 from headrace.engine.attempts.one_message import OneMessage
 from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.engine.attempts.prompt_classes import PromptClasses
 from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
 from headrace.engine.attempts.surroundings import JobAttempts, Surroundings
@@ -81,6 +82,7 @@ class Executor:
         self._attempts = JobAttempts(surroundings, sessions, log)
         self._log = log
         self._one_message = OneMessage()
+        self._prompt = PromptClasses()
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
         # What jobs have said that are recorded together with a later one.
@@ -128,6 +130,7 @@ class Executor:
         finally:
             jobapi.enter(None)
             self.sessions.handled()
+            self._prompt.learn(claimed.job_class, self.sessions.opened_after_s)
             self._log.end()
             self.tidy()
 
@@ -212,7 +215,10 @@ class Executor:
     def _begins_at_once(self, following: Claimed | None) -> bool:
         if following is None or registered("before_attempt"):
             return False
-        return self._registry.begins_at_once(following.job_class, following.payload)
+        if following.payload.get("connection"):
+            return False
+        prompt = following.job_class in self._prompt
+        return prompt or self._registry.begins_at_once(following.job_class, following.payload)
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
         """Undo what is open and record the failure; returns messages to send.
