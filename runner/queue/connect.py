@@ -1,7 +1,7 @@
 """Connects to Redis, and translates its errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 import redis
@@ -103,10 +103,27 @@ def unavailable(error: BaseException) -> QueueUnavailable:
     return QueueUnavailable(f"Redis does not answer: {text}", "silent")
 
 
-@contextmanager
-def reported() -> Iterator[None]:
-    """Turn every error of Redis into `QueueUnavailable`, with its reason."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError, OSError, RedisError) as error:
-        raise unavailable(error) from error
+class _Reported:
+    """The block of `reported`: no generator stands on the path of each small job."""
+
+    def __enter__(self) -> None:
+        """Do nothing yet."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise what is said of an error of Redis."""
+        if isinstance(error, _OF_REDIS):
+            raise unavailable(error) from error
+
+
+_OF_REDIS = (RedisConnectionError, RedisTimeoutError, OSError, RedisError)
+_BLOCK = _Reported()
+
+
+def reported() -> AbstractContextManager[None]:
+    """Return a block that turns every error of Redis into `QueueUnavailable`, with its reason."""
+    return _BLOCK

@@ -5,8 +5,9 @@ released) is kept back and goes ahead of the next take in the same packet.
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -21,6 +22,7 @@ from headrace.queue.sentinel import is_former_master
 Taken = tuple[str, int, str]
 
 _CHUNK = 500
+_REFUSED = suppress(ResponseError)
 _MOST_SHOWN = 60
 
 log = logging.getLogger("headrace.worker")
@@ -75,16 +77,9 @@ class Consumer:
             self._held_back.append(("LPUSH", self._names.queue(queue), f"{job_id}_{attempt}"))
         self.flush()
 
-    @contextmanager
-    def put_back_on_failure(self, taken: Sequence[Taken]) -> Iterator[None]:
-        """Put messages back where what is to claim them fails."""
-        try:
-            yield
-        except BaseException:
-            if taken:
-                with suppress(QueueUnavailable):
-                    self.give_back(taken)
-            raise
+    def put_back_on_failure(self, taken: Sequence[Taken]) -> AbstractContextManager[None]:
+        """Return a block that puts messages back where what is to claim them fails."""
+        return _PutBack(self, taken)
 
     def take(self) -> Taken | None:
         """Wait for a message; return its job id, attempt and queue, None where none has come.
@@ -151,7 +146,7 @@ class Consumer:
                     self._connection = self._client.connection_pool.get_connection()
                 self._connection.send_packed_command(self._connection.pack_commands(commands))
                 for _ in commands[:-1]:
-                    with suppress(ResponseError):
+                    with _REFUSED:
                         self._connection.read_response()
                 return self._connection.read_response()
             except BaseException:
@@ -190,9 +185,10 @@ class Consumer:
                 " %s: %.*r",
                 queue, aside, _MOST_SHOWN, item[:_MOST_SHOWN],
             )  # fmt: skip
-        # At once: they are nowhere else now.
-        with suppress(QueueUnavailable):
-            self._set_aside()
+        if self._foreign:
+            # At once: they are nowhere else now.
+            with suppress(QueueUnavailable):
+                self._set_aside()
         return ours
 
     def _set_aside(self) -> None:
@@ -200,3 +196,24 @@ class Consumer:
         while self._foreign:
             self._exchange([self._foreign[0]])
             del self._foreign[0]
+
+
+class _PutBack:
+    """The block of `put_back_on_failure`: no generator stands on the path of each small job."""
+
+    def __init__(self, consumer: Consumer, taken: Sequence[Taken]) -> None:
+        self._consumer, self._taken = consumer, taken
+
+    def __enter__(self) -> None:
+        """Do nothing yet."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the messages back after an error."""
+        if kind is not None and self._taken:
+            with suppress(QueueUnavailable):
+                self._consumer.give_back(self._taken)

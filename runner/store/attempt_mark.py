@@ -1,6 +1,6 @@
 """An attempt's mark on a connection: a savepoint of ours, which stands for those of sessions."""
 
-import secrets
+import os
 from dataclasses import dataclass, field
 
 from psycopg2 import errors
@@ -58,7 +58,7 @@ class Mark:
 
 def new_savepoint() -> str:
     """Return a savepoint's name that nobody can guess."""
-    return f"headrace_{secrets.token_hex(8)}"
+    return f"headrace_{os.urandom(8).hex()}"
 
 
 def beginning(settings: str, savepoint: str, *, quiet: bool = True) -> str:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 # Last: the ledger is read by the role that logs in.
 _AS_ROLE = ", pg_catalog.set_config('role', %(role)s, true)"
-_APPLIED = ", EXISTS (" + STATEMENTS["ledger_entry"].pyformat + ")"
+_IN_LEDGER = STATEMENTS["begin_in_ledger"]
+_SIGN = STATEMENTS["sign_ledger"]
+_PREPARE = f"{_IN_LEDGER.prepare}; {_SIGN.prepare}; "
 _BEFORE_END = "headrace_before_end"
 
 
@@ -183,7 +185,8 @@ class Held:
         self.line.close()
 
     def _signing(self, *attempts: tuple[UUID, int]) -> str:
-        sql = STATEMENTS["sign_ledger"].pyformat
+        known = self.raw.prepared and self.raw.signs
+        sql = _SIGN.execute if known else _SIGN.pyformat
         with self.raw.plain() as cursor:
             rows: list[bytes] = [
                 cursor.mogrify(sql, {"id": str(job_id), "attempt": number, "xact": self.number})
@@ -224,15 +227,25 @@ def hold(
     savepoint = new_savepoint()
     asked = beginning(settings, savepoint, quiet=raw.quiet)
     # Under the job's own search path: names that are the server's are written in full.
-    asked += begin_number(prepared=raw.prepared and not (ledger_of or role))
-    asked += _APPLIED if ledger_of else ""
-    asked += _AS_ROLE if role else ""
+    asked += _number(raw, in_ledger=ledger_of is not None, as_role=role is not None)
     with raw.plain() as cursor:
         cursor.execute(asked, {"id": ledger_of and str(ledger_of), "role": role})
         number, *applied = cursor.fetchone()
+    raw.signs = raw.signs or _PREPARE in asked
     # The role was taken on behind the mark: to go back there would be to give it up.
     raw.held, raw.mark, raw.in_order = True, Mark(savepoint, fresh=role is None), False
     return Held(line, raw, number, raw.server_since, savepoint, applied[:1] == [True])
+
+
+def _number(raw: JobConnection, *, in_ledger: bool, as_role: bool) -> str:
+    """Return the statement that gives the transaction its number, and what else is to be known."""
+    if not in_ledger:
+        return begin_number(prepared=raw.prepared and not as_role) + (_AS_ROLE if as_role else "")
+    # Prepared with the first job: the ledger is there by then.
+    prepare = _PREPARE if raw.prepared and not raw.signs else ""
+    if raw.prepared and not as_role:
+        return prepare + _IN_LEDGER.execute
+    return prepare + _IN_LEDGER.pyformat + (_AS_ROLE if as_role else "")
 
 
 def _is_of_ledger(error: psycopg2.Error) -> bool:

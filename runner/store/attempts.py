@@ -7,7 +7,8 @@ The hot statements are prepared; no ORM stands on this path.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, cast
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -36,8 +37,7 @@ from headrace.store.statements import STATEMENTS
 CAN = int(LATEST)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A claimed attempt, as its row says; `retry` is JSON, which few attempts come to need."""
 
     id: UUID
@@ -61,15 +61,18 @@ class Claimed:
     timezone: str | None = None
 
     @classmethod
-    def of(cls, row: Row) -> Self:
+    def of(cls, row: Row) -> "Claimed":
         """Return what the columns of `claimed_columns_part` say; others may stand beside them."""
-        return cls(**{name: row[name] for name in cls.__slots__})
+        return cls._make(_fields_of(row))
 
     @property
     def due(self) -> datetime | None:
         """The logical date on its schedule's clock."""
         date = self.logical_date
         return None if date is None else date.astimezone(ZoneInfo(self.timezone or "UTC"))
+
+
+_fields_of = itemgetter(*Claimed._fields)
 
 
 @dataclass(frozen=True, slots=True)

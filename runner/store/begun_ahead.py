@@ -4,13 +4,15 @@ It holds nothing but its number until the job comes to use it. Where the job doe
 thing that is sent over the connection ends it: see `ChildConnection`.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.store.attempt_mark import Mark, beginning, new_savepoint
 from headrace.store.connection import ChildConnection
-from headrace.store.session_settings import statement
 from headrace.store.session_state import begin_number
+
+_FRESH_S = 0.1
 
 
 @dataclass(slots=True)
@@ -18,13 +20,9 @@ class Ahead:
     """A transaction that is begun ahead; `settings` are the commands that come first in it."""
 
     settings: str
-    savepoint: str
+    _began: float = field(default_factory=time.monotonic)
+    savepoint: str = field(default_factory=new_savepoint)
     number: str = ""
-
-    @classmethod
-    def on(cls, store: ChildConnection) -> "Ahead":
-        """Return one that is still to be begun, as most jobs need it."""
-        return cls(statement(store.raw.base.for_jobs(), local=True), new_savepoint())
 
     @property
     def commands(self) -> str:
@@ -36,10 +34,14 @@ class Ahead:
         raw.ahead, (self.number,) = True, row
 
     def serves(self, store: ChildConnection, settings: str, role: str | None) -> bool:
-        """Return whether it is open and as a job needs it; if not it is ended."""
+        """Return whether it is open and as a job needs it; if not it is ended.
+
+        For a job that has done other things first it is too old: `now()` is when it began.
+        """
         if store.lost or not store.raw.ahead:
             return False
-        if self.settings == settings and role is None:
+        fresh = time.monotonic() - self._began < _FRESH_S
+        if fresh and self.settings == settings and role is None:
             return True
         store.end_ahead()
         return False

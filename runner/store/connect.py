@@ -12,7 +12,7 @@ from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register
 
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.model import exact_json
-from headrace.store import dsn
+from headrace.store import driver_codec, dsn
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import refuses_writes, unavailable_message
 from headrace.store.poolers import refuse_transaction_mode
@@ -23,6 +23,8 @@ from headrace.template.spans import Span
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+driver_codec.use()
 
 # UUID columns come back as UUIDs, and UUIDs may be given as values.
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]

@@ -35,6 +35,8 @@ class ChildConnection(Transaction):
         self._prepare = ";".join(STATEMENTS[name].prepare for name in (*prepared, *PREPARED))
         self._raw: Any = None
         self._ahead = ""
+        # The columns of each of our statements, by its text: they stay the same on a connection.
+        self._columns: dict[str, tuple[str, ...]] = {}
         self.server_since = ""
         # Counts the connections: attempts are completed over the one that claimed them.
         self.line = 0
@@ -61,6 +63,7 @@ class ChildConnection(Transaction):
                 raw.close()
                 raise StoreUnavailable(unavailable_message(error)) from error
             self._raw = raw
+            self._columns.clear()
             self.line += 1
             self.on_connect(raw)
         return self._raw
@@ -161,7 +164,7 @@ class ChildConnection(Transaction):
         try:
             with raw.plain() as cursor:
                 cursor.execute(self._with_ahead(sql), values)
-                return _by_name(cursor)
+                return self._rows(cursor, sql)
         except pg_errors.InvalidSqlStatementName:
             # A job has deallocated what was prepared. Only outside its transaction can the
             # statement be tried again; inside, the attempt fails and a new connection is opened.
@@ -173,6 +176,14 @@ class ChildConnection(Transaction):
         except psycopg2.Error as error:
             self._lost(error)
             raise
+
+    def _rows(self, cursor: Any, sql: str) -> list[Row]:
+        if cursor.description is None:
+            return []
+        names = self._columns.get(sql)
+        if names is None:
+            names = self._columns[sql] = _names(cursor)
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _lost(self, error: psycopg2.Error) -> None:
         """Raise `StoreUnavailable` where the server is at fault; return where the SQL is."""
@@ -199,8 +210,12 @@ class ChildConnection(Transaction):
 def _by_name(cursor: Any) -> list[Row]:
     if cursor.description is None:
         return []
-    names = [column.name for column in cursor.description]
+    names = _names(cursor)
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _names(cursor: Any) -> tuple[str, ...]:
+    return tuple(column.name for column in cursor.description)
 
 
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")

@@ -51,6 +51,10 @@ class JobConnection(ServerSession):
     in_order = False
     # Whether the transaction that is open was begun ahead, and nothing was done in it yet.
     ahead = False
+    # Whether it has those of the ledger prepared.
+    signs = False
+    # Of SQLAlchemy's, while it is taken out of its pool from one attempt to the next.
+    kept: Any = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

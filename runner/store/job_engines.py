@@ -57,6 +57,8 @@ class JobEngines:
         self._known = False
         # By name, and whether their connection is quiet.
         self._named: dict[tuple[str, bool], Engine] = {}
+        # What `settings_of` has made while the store's connection is this one.
+        self._settings: dict[tuple[str | None, float | None, bool, bool], str] = {}
         store.on_connect = self._wrap_control
 
     def of(self, name: str | None) -> Engine:
@@ -129,13 +131,16 @@ class JobEngines:
         as_role: bool = True,
     ) -> str:
         """Return what a job's transaction has beyond the session's own settings."""
-        settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
-        if lock_timeout_s is not None:
-            settings["lock_timeout"] = milliseconds(lock_timeout_s)
-        elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
-            settings["lock_timeout"] = "0"
         role = self.as_role(name, local=local) if as_role else ""
-        return statement(settings, local=local) + role
+        asked = (name, lock_timeout_s, local, patient)
+        if asked not in self._settings:
+            settings = self._store.raw.base.for_jobs() if name is CONTROL else {}
+            if lock_timeout_s is not None:
+                settings["lock_timeout"] = milliseconds(lock_timeout_s)
+            elif patient and (name is CONTROL or self._connections[name].lock_timeout_s is None):
+                settings["lock_timeout"] = "0"
+            self._settings[asked] = statement(settings, local=local)
+        return self._settings[asked] + role
 
     @contextmanager
     def apart(self, name: str | None) -> Iterator[Engine]:
@@ -166,6 +171,21 @@ class JobEngines:
                 finally:
                     engine.dispose()
 
+    @contextmanager
+    def renewed(self, wanted: bool) -> Iterator[None]:
+        """Use connections to other databases within the block only, where `wanted`.
+
+        What libpq reads from the environment (PGTZ, say) holds from a connection's start to its
+        end, and the pooled ones have begun before.
+        """
+        if wanted:
+            self.dispose()
+        try:
+            yield
+        finally:
+            if wanted:
+                self.dispose()
+
     def dispose(self) -> None:
         """End the pooled sessions of the named connections."""
         for engine in self._named.values():
@@ -174,6 +194,7 @@ class JobEngines:
     def _wrap_control(self, raw: Any) -> None:
         """Make an engine around the raw connection: SQLAlchemy then works in our transaction."""
         self._known = False
+        self._settings.clear()
         self._control = create_engine(
             f"{DRIVER}://",
             creator=lambda: raw,

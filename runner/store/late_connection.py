@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.pool import PoolProxiedConnection
 
 
 class LateConnection:
@@ -15,18 +16,42 @@ class LateConnection:
         self.dbapi_connection = raw
         self._engine = engine
         self._made: Connection | None = None
+        self._transaction: RootTransaction | None = None
 
     def made(self) -> Connection:
-        """Return the connection, in whose transaction the raw one is."""
+        """Return the connection, in whose transaction the raw one is.
+
+        It is this attempt's own, with options and listeners of its own. The raw one stays taken out
+        of its pool from one to the next, unless somebody listens there.
+        """
         if self._made is None:
-            self._made = self._engine.connect()
-            self._made.begin()
+            pool = self._engine.pool
+            if pool.dispatch.checkout or pool.dispatch.checkin:
+                self._made = self._engine.connect()
+            else:
+                self._made = Connection(self._engine, self._taken_out(), _allow_revalidate=False)
+            self._transaction = self._made.begin()
         return self._made
 
     def close(self) -> None:
-        """Give it back, if it was made."""
-        if self._made is not None:
+        """Give it back, if it was made: whoever has kept it can do nothing more with it."""
+        if self._made is None:
+            return
+        kept = self.dbapi_connection.kept
+        if self._made.closed or self._made.connection is not kept or kept.is_detached:
+            self.dbapi_connection.kept = None
             self._made.close()
+            return
+        assert self._transaction is not None, "it was made"
+        self._transaction.close()
+        self._made._dbapi_connection = None  # noqa: SLF001 - to close it would put the raw one back
+
+    def _taken_out(self) -> PoolProxiedConnection:
+        raw = self.dbapi_connection
+        if raw.kept is None or raw.kept.is_detached or raw.kept.dbapi_connection is not raw:
+            raw.kept = self._engine.raw_connection()
+        kept: PoolProxiedConnection = raw.kept
+        return kept
 
     def invalidate(self) -> None:
         """Close the raw connection: whatever its state is, it serves nobody any longer."""
@@ -34,6 +59,13 @@ class LateConnection:
             self._made.invalidate()
         else:
             self.dbapi_connection.close()
+
+
+def put_back(raw: Any) -> None:
+    """Put a raw connection back into its pool, for whoever takes it out there."""
+    kept, raw.kept = raw.kept, None
+    if kept is not None:
+        kept.close()
 
 
 Line = Connection | LateConnection

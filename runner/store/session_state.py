@@ -4,6 +4,7 @@ A job's SQL may change its role, its search path, its timeouts, and more, and wh
 its transaction comes after that.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from headrace.store.session_settings import OWN_SEARCH_PATH
@@ -36,6 +37,7 @@ PREPARED = ("fire_triggers", "unlock_all", "begin_number")
 """Statements of each job: their parsing and planning would cost more than all the rest of them."""
 
 
+@cache
 def before_end(*, prepared: bool) -> str:
     """Return the commands that come before an attempt's end is recorded in its transaction.
 
@@ -44,11 +46,13 @@ def before_end(*, prepared: bool) -> str:
     return f"{_IN_TRANSACTION}{_text('fire_triggers', prepared=prepared)}; "
 
 
+@cache
 def reset(*, prepared: bool) -> str:
     """Return the commands that leave nothing of a job in its session."""
     return f"{_RESET}{_text('unlock_all', prepared=prepared)}; "
 
 
+@cache
 def begin_number(*, prepared: bool) -> str:
     """Return the statement that gives a new transaction its number, and returns it."""
     return _text("begin_number", prepared=prepared)

@@ -1,5 +1,6 @@
 """Sessions for jobs: their work commits with the job's completion."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
@@ -18,7 +19,7 @@ from headrace.store.direct_statements import DirectStatements, StatementBlock
 from headrace.store.error_reasons import Reasons
 from headrace.store.job_connection import Guard
 from headrace.store.job_engines import CONTROL, JobEngines
-from headrace.store.late_connection import LateConnection, Line
+from headrace.store.late_connection import LateConnection, Line, put_back
 from headrace.store.ledger import GONE, Ledgers
 from headrace.store.lost_transactions import LostTransactions
 from headrace.store.notices import Said, open_waits
@@ -50,6 +51,7 @@ class JobSessions(OtherSessions):
         self._connections = connections
         say, on_mark = self._say_on, partial(setattr, self, "dirty", True)
         engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
+        self.renewed = engines.renewed
         self._engines, self._ledgers = engines, Ledgers(engines.beside)
         self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
         self.lock_timeout_s: float | None = None  # None leaves the connection's.
@@ -62,6 +64,9 @@ class JobSessions(OtherSessions):
         self._lost = LostTransactions(store, self._engines)
         self._job: tuple[UUID, int] | None = None
         self.sharing: Sharing | None = None  # Where jobs share the transaction; see there.
+        # How long after its beginning the attempt has opened the usual transaction, None for none.
+        self.opened_after_s: float | None = None
+        self._began = 0.0
         self.dirty = self.used = self._in_order = False
         self.before_use: Callable[[], None] = lambda: None
         self.say: Said = lambda _text, _level: None  # Takes what the servers say.
@@ -98,7 +103,9 @@ class JobSessions(OtherSessions):
                 " open; give the job a step of its own"
             )
         self._use()
-        self._in_order = self._in_order and connection is not CONTROL
+        if connection is CONTROL:
+            self._in_order = False
+            put_back(self._store.raw)
         with self._engines.of(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
             execute(alone, self._job_settings(connection, local=False, patient=patient))
@@ -109,25 +116,11 @@ class JobSessions(OtherSessions):
                     with suppress(psycopg2.Error):
                         execute(alone, IN_ORDER)
 
-    @contextmanager
-    def renewed(self, wanted: bool) -> Iterator[None]:
-        """Use connections to other databases within the block only, where `wanted`.
-
-        What libpq reads from the environment (PGTZ, say) holds from a connection's start to its
-        end, and the pooled ones have begun before.
-        """
-        if wanted:
-            self._engines.dispose()
-        try:
-            yield
-        finally:
-            if wanted:
-                self._engines.dispose()
-
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""
         self._job = (job_id, attempt)
         self.used, self.dirty, self._in_order = False, False, True
+        self.opened_after_s, self._began = None, time.monotonic()
         self.lock_timeout_s = self._engines.step_role = None
         self._lost.forget()
         self._others.ended = None
@@ -174,7 +167,11 @@ class JobSessions(OtherSessions):
         fails, False is returned: the transaction is open, as if nothing had been tried.
         """
         held, then = self._held[CONTROL], "" if self.dirty else self._store.reset_commands
-        self._ahead = Ahead.on(self._store) if ahead and not self.dirty else None
+        self._ahead = None
+        if ahead and not self.dirty:
+            # As most jobs need it.
+            settings = self._engines.settings_of(CONTROL, None, local=True, as_role=False)
+            self._ahead = Ahead(settings)
         if completing:
             self._store.prepend("")  # It comes first in this message.
             if not held.complete(completing, then, self._ahead):
@@ -270,6 +267,8 @@ class JobSessions(OtherSessions):
             if name is not CONTROL:
                 return hold(opened, settings, ledger_of=self._job[0], role=role)
             self._in_order = False
+            if role is None and self.lock_timeout_s is None:
+                self.opened_after_s = time.monotonic() - self._began
             ahead, self._ahead = self._ahead, None
             serves = ahead and ahead.serves(self._store, settings, role)
             return hold(opened, settings, role=role, ahead=ahead if serves else None)

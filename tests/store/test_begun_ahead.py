@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from headrace.errors import StoreUnavailable
 from headrace.model.connection import NamedConnection
+from headrace.store import begun_ahead
 from headrace.store.attempts import Claimed
 from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
@@ -19,8 +20,9 @@ Pair = tuple[JobSessions, Claimed]
 
 
 @pytest.fixture
-def ended(rows: Rows, empty_database: str) -> Iterator[Pair]:
+def ended(rows: Rows, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Sessions whose last job has committed, with the next one at hand: its transaction is open."""
+    monkeypatch.setattr(begun_ahead, "_FRESH_S", 3600.0)
     rows.sql("CREATE TABLE public.effect (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     made = JobSessions(rows.store, {"target": NamedConnection(empty_database)}, JobGuard(), "w")
     first, following = (claimed(rows) for _ in range(2))
@@ -146,6 +148,23 @@ def test_a_job_with_a_limit_of_its_own_has_a_transaction_of_its_own(
     with sessions.session() as session:
         assert session.scalar(text("SHOW lock_timeout")) == "77s"
         assert sessions.number != ahead.number
+
+
+def test_a_job_that_comes_late_has_a_transaction_and_a_now_of_its_own(
+    rows: Rows, ended: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions, job = ended
+    ahead: Any = sessions._ahead
+    monkeypatch.setattr(begun_ahead, "_FRESH_S", 0.0)
+    (row,) = rows.sql("SELECT clock_timestamp() AS came")
+
+    with sessions.session() as session:
+        assert session.scalar(text("SELECT now()")) > row["came"]
+
+    assert sessions.number != ahead.number
+    complete(rows, sessions, job)
+    assert not is_open(rows)
+    assert rows.status(job.id) == "completed"
 
 
 def test_none_is_begun_after_a_commit_that_is_refused(rows: Rows, ended: Pair) -> None:

@@ -1,7 +1,6 @@
 """The fence: an attempt that is over changes no row, whatever it tries."""
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,7 +154,7 @@ def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -
 
     for dependents in (0, 1):
         with pytest.raises(TransactionEnded):
-            rows.store.complete(replace(claimed, dependents=dependents), None, xact=number)
+            rows.store.complete(claimed._replace(dependents=dependents), None, xact=number)
 
     sessions.roll_back()
     assert rows.status(job) == "started"

@@ -22,6 +22,7 @@ from headrace.engine.attempts.job_result import stored
 from headrace.engine.attempts.log_keeper import lines_of
 from headrace.engine.attempts.one_message import OneMessage
 from headrace.engine.attempts.outcome import Handled, Raised, raised
+from headrace.engine.attempts.prompt_classes import PromptClasses
 from headrace.engine.attempts.run_progress import RunProgress
 from headrace.engine.attempts.subpipeline_result import child_result
 from headrace.engine.attempts.surroundings import JobAttempts, Surroundings
@@ -76,11 +77,12 @@ class Executor:
         self.store = store
         self.progress = RunProgress(store, store.finish_run)
         self.sessions = sessions
-        self._registry = registry
+        self._registry, self.works_at_once = registry, registry.works_at_once
         self._surroundings = surroundings
         self._attempts = JobAttempts(surroundings, sessions, log)
         self._log = log
         self._one_message = OneMessage()
+        self._prompt = PromptClasses()
         self.hooks = AttemptHooks()
         self._pid = os.getpid()
         # What jobs have said that are recorded together with a later one.
@@ -128,6 +130,7 @@ class Executor:
         finally:
             jobapi.enter(None)
             self.sessions.handled()
+            self._prompt.learn(claimed.job_class, self.sessions.opened_after_s)
             self._log.end()
             self.tidy()
 
@@ -197,7 +200,7 @@ class Executor:
         self, claimed: Claimed, completing: str, following: Claimed | None
     ) -> bool:
         """Complete and commit in one message; False where the two are to be done one by one."""
-        done = self.sessions.commit_control(completing, ahead=self.begins_at_once(following))
+        done = self.sessions.commit_control(completing, ahead=self._begins_at_once(following))
         self._one_message.note(claimed.dependents, failed=not done)
         if done:
             crash_point("after-commit")
@@ -207,18 +210,14 @@ class Executor:
         """Commit the effect on the control database; where `following` works there, it begins."""
         if self.sessions.number is not None:
             crash_point("after-fence")
-            self.sessions.commit_control(ahead=self.begins_at_once(following))
+            self.sessions.commit_control(ahead=self._begins_at_once(following))
         crash_point("after-commit")
 
-    def works_at_once(self, claimed: Claimed) -> bool:
-        """Return whether all that its class does is to send the statements that it was given."""
-        return self._registry.works_at_once(claimed.job_class)
-
-    def begins_at_once(self, following: Claimed | None) -> bool:
-        """Return whether an attempt's first deed is a statement on the control database."""
-        if following is None or registered("before_attempt"):
+    def _begins_at_once(self, following: Claimed | None) -> bool:
+        if not following or registered("before_attempt") or following.payload.get("connection"):
             return False
-        return self._registry.begins_at_once(following.job_class, following.payload)
+        prompt = following.job_class in self._prompt
+        return prompt or self._registry.begins_at_once(following.job_class, following.payload)
 
     def give_up(self, claimed: Claimed, why: Raised) -> list[Message]:
         """Undo what is open and record the failure; returns messages to send.

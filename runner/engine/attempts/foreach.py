@@ -7,7 +7,7 @@ and as a completed job never runs again, they are never made anew.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -109,7 +109,7 @@ def complete_items(
     """
     with store.transaction() as tx:
         # As one without dependants: they are not lowered, but wait for the items from now on.
-        store.complete(replace(claimed, dependents=0), made.result, log)
+        store.complete(claimed._replace(dependents=0), made.result, log)
         crash_point("expanding")
         messages = _insert(tx, claimed, made)
         crash_point("expanded")

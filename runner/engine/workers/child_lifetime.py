@@ -6,7 +6,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Any, Protocol
 
 from headrace.errors import HeadraceError, JobStopped
@@ -37,6 +38,32 @@ class _NoOrders:
     draining = told_to_end = False
 
 
+class _Work:
+    """The block of `Life.at_work`: no generator stands around each small job."""
+
+    def __init__(self, life: "Life") -> None:
+        self._life = life
+
+    def __enter__(self) -> None:
+        """Let the job be stopped from now on."""
+        self._life.works = True
+        # A signal that came before the flag was set has left its own.
+        if self._life.told_to_end:
+            self._life.works = False
+            raise JobStopped("the job was stopped before it began")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise where the job has caught that it was to stop."""
+        self._life.works = False
+        if kind is None and self._life.told_to_end:
+            raise JobStopped("the job was stopped")
+
+
 class Life:
     """A child's life. `max_jobs` and `max_memory_bytes` end it; 0 sets no limit."""
 
@@ -46,12 +73,14 @@ class Life:
         self.jobs = 0
         self._orders: Orders = orders or _NoOrders()
         self._asked = False
-        self._at_work = False
+        # Whether a job's code runs, which a signal may stop.
+        self.works = False
         self._told = False
         self._max_jobs = max_jobs
         self._max_memory_bytes = max_memory_bytes
         self._waiting = False
         self._outage = Outage(log, first_pause_s=0.05)
+        self._work = _Work(self)
 
     def begin(self) -> None:
         """From now on SIGTERM asks to stop: after the present job, or in the middle of it."""
@@ -64,27 +93,22 @@ class Life:
         self._asked = True
 
     @property
+    def told_to_end(self) -> bool:
+        """Whether it is to end at once, in the middle of its job."""
+        return self._orders.told_to_end
+
+    @property
     def stopping(self) -> bool:
         """Whether it has been asked to end, by a signal or without one."""
         return self._asked or self._orders.draining or self._orders.told_to_end
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Let a job be stopped inside.
+    def at_work(self) -> AbstractContextManager[None]:
+        """Return a block in which a job may be stopped inside.
 
         Raises:
             JobStopped: The parent has told the child to end; also where the job has caught that.
         """
-        self._at_work = True
-        try:
-            # A signal that came before the flag was set has left its own.
-            if self._orders.told_to_end:
-                raise JobStopped("the job was stopped before it began")
-            yield
-        finally:
-            self._at_work = False
-        if self._orders.told_to_end:
-            raise JobStopped("the job was stopped")
+        return self._work
 
     @property
     def ended(self) -> bool:
@@ -138,7 +162,7 @@ class Life:
             # It is tidying up.
             return
         self._told = self._orders.told_to_end
-        if self._told and self._at_work:
+        if self._told and self.works:
             raise JobStopped("the job was stopped: it has timed out, or it is no longer wanted")
         if self._waiting:
             raise Stop

@@ -21,6 +21,7 @@ from headrace.store.crash_points import crash_point
 
 # Jobs between two looks for dead processes that an earlier job has left to this one.
 _REAP_EVERY = 64
+_AWAY = suppress(StoreUnavailable)
 
 
 class ChildLoop:
@@ -43,6 +44,8 @@ class ChildLoop:
         self._record = record
         self._life = Life(record, max_jobs=max_jobs, max_memory_bytes=max_memory_bytes)
         self._process = ProcessState()
+        # The attempt of which the record says that it runs.
+        self._told: Claimed | None = None
         self._ending = Ending(executor, consumer, record, self._life)
         self._group_commit = GroupCommit(
             executor,
@@ -129,7 +132,8 @@ class ChildLoop:
 
     def _execute(self, claimed: Claimed) -> Claimed | None:
         """Execute one attempt; returns the next one where it was claimed on the way."""
-        self._running(claimed)
+        if claimed is not self._told:
+            self._running(claimed)
         crash_point("claimed")
         following = self._ending.guard(claimed, partial(self._attempt, claimed))
         self._life.jobs += 1
@@ -143,7 +147,7 @@ class ChildLoop:
             self._record.finished()
         else:
             self._record.idle()
-        with suppress(StoreUnavailable):
+        with _AWAY:
             self._executor.sessions.clean()
         if self._executor.hooks.after():
             self._tidy()
@@ -184,3 +188,4 @@ class ChildLoop:
 
     def _running(self, claimed: Claimed) -> None:
         self._record.running(claimed.id, claimed.attempt, time.monotonic() + claimed.timeout_s)
+        self._told = claimed

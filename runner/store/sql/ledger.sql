@@ -50,10 +50,19 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 -- name: ledger_entry
 SELECT attempt FROM headrace.ledger WHERE job_id OPERATOR(pg_catalog.=) :id::pg_catalog.uuid
 
+-- name: begin_in_ledger
+-- The number of the transaction that begins, and whether the ledger has the job: in one statement
+-- that is planned once for each connection.
+-- include: begin_number
+, EXISTS (
+-- include: ledger_entry
+)
+
 -- name: sign_ledger
 -- The job's effect is in this transaction. Where the job has ended its transaction, and this is
 -- another one, there is no id, which the key refuses: a COMMIT stands in the same message. The
--- session was reset before, so names resolve as they should.
+-- session was reset before, so names resolve as they should: prepared, too, for that is a change of
+-- the search path, after which PostgreSQL looks them up again.
 INSERT INTO headrace.ledger (job_id, attempt)
 SELECT (SELECT :id::uuid
          WHERE pg_current_xact_id_if_assigned()::text = :xact::text      -- mark

@@ -156,7 +156,7 @@ class SharedWork:
             and payload.keys() <= _KEYS
             and self._batch.is_brief(one.job_class)
             and _source(one) not in self._known
-            and self._executor.works_at_once(one)
+            and self._executor.works_at_once(one.job_class)
         )
 
     def _run(self, jobs: Sequence[Claimed], sharing: Sharing) -> Ended:

@@ -1,0 +1,159 @@
+"""The worker keeps one connection of SQLAlchemy's; what a job does to it is its own."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import ResourceClosedError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, object_session
+
+from headrace.store.sessions import JobSessions
+from headrace.template.guard import JobGuard
+from tests.support.rows import Rows
+
+Job = Callable[[Session], Any]
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Effect(Base):
+    __tablename__ = "effect"
+    __table_args__ = {"schema": "public"}  # noqa: RUF012 - SQLAlchemy's own name
+    n: Mapped[int] = mapped_column(primary_key=True)
+    told: Mapped[str]
+
+
+@pytest.fixture
+def run(rows: Rows) -> Iterator[Callable[[Job], Any]]:
+    """Run a job's code as a worker's child does, and complete it; returns what it has returned."""
+    rows.sql("CREATE TABLE public.effect (n integer PRIMARY KEY, told text)")
+    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
+
+    def completed(job: Job) -> Any:
+        claimed = rows.store.claim(str(rows.add("queued")), 0)
+        assert claimed is not None
+        sessions.begin(claimed.id, claimed.attempt)
+        with sessions.session() as session:
+            found = job(session)
+        sessions.commit_targets()
+        rows.store.complete(claimed, None, xact=sessions.number)
+        sessions.commit_control()
+        sessions.clean()
+        assert rows.status(claimed.id) == "completed"
+        return found
+
+    yield completed
+    rows.store.drop()
+
+
+def test_a_job_meets_no_option_and_no_listener_of_the_job_before(
+    run: Callable[[Job], Any],
+) -> None:
+    heard: list[str] = []
+
+    def first(session: Session) -> None:
+        connection = session.connection(execution_options={"mine": True})
+        event.listen(connection, "before_cursor_execute", lambda *told: heard.append(told[2]))
+        session.execute(text("SELECT 1"))
+
+    def second(session: Session) -> Any:
+        session.execute(text("SELECT 2"))
+        return session.connection().get_execution_options()
+
+    run(first)
+
+    assert "mine" not in run(second)
+    assert heard == ["SELECT 1"]
+
+
+def test_a_connection_that_a_job_has_kept_is_closed_for_the_next_one(
+    run: Callable[[Job], Any],
+) -> None:
+    kept: Connection = run(lambda session: session.connection())
+
+    def second(session: Session) -> None:
+        session.execute(text("SELECT 1"))
+        with pytest.raises(ResourceClosedError):
+            kept.execute(text("INSERT INTO public.effect VALUES (1, 'in another job')"))
+
+    assert kept.closed
+    run(second)
+
+
+def test_a_job_meets_no_object_of_the_job_before(run: Callable[[Job], Any]) -> None:
+    def first(session: Session) -> Effect:
+        session.add(one := Effect(n=1, told="first"))
+        session.flush()
+        return one
+
+    left: Effect = run(first)
+
+    def second(session: Session) -> Effect | None:
+        assert not list(session)
+        found = session.get(Effect, 1)
+        left.told = "changed outside"
+        return found
+
+    found = run(second)
+    assert found is not left
+    assert object_session(left) is None
+    assert run(lambda session: session.scalar(text("SELECT told FROM effect"))) == "first"
+
+
+@pytest.mark.parametrize("end", ["close", "detach", "invalidate"])
+def test_after_a_job_that_has_ended_its_connection_the_next_one_works(
+    run: Callable[[Job], Any], rows: Rows, end: str
+) -> None:
+    def insert(n: int) -> Job:
+        return lambda session: session.execute(
+            text("INSERT INTO public.effect VALUES (:n, '')"), {"n": n}
+        )
+
+    run(insert(1))
+    try:
+        run(lambda session: getattr(session.connection(), end)())
+    except Exception:  # noqa: BLE001 - a worker records it, and goes on with a new connection
+        rows.store.drop()
+    run(insert(2))
+    run(insert(3))
+
+    assert len(rows.sql("SELECT FROM public.effect")) == 3
+
+
+def test_who_listens_where_connections_are_taken_out_hears_of_each_job(
+    run: Callable[[Job], Any],
+) -> None:
+    heard: list[str] = []
+
+    def first(session: Session) -> None:
+        pool = session.get_bind().engine.pool
+        event.listen(pool, "checkout", lambda *_: heard.append("out"))
+
+    run(lambda session: session.execute(text("SELECT 1")))
+    run(first)
+    run(lambda session: session.execute(text("SELECT 1")))
+    run(lambda session: session.execute(text("SELECT 1")))
+
+    assert heard == ["out", "out"]
+
+
+def test_a_statement_outside_transactions_takes_the_same_connection_out(
+    run: Callable[[Job], Any], rows: Rows
+) -> None:
+    run(lambda session: session.execute(text("SELECT 1")))
+    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
+    claimed = rows.store.claim(str(rows.add("queued")), 0)
+    assert claimed is not None
+    sessions.begin(claimed.id, claimed.attempt)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with sessions.autocommit() as alone:
+            alone.execute(text("VACUUM public.effect"))
+        with sessions.session() as session:
+            session.execute(text("SELECT 1"))
+        sessions.roll_back()
