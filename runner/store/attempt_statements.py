@@ -1,5 +1,8 @@
 """The statements of attempts as a child sends them: prepared, with the settings that go before."""
 
+from typing import Any
+
+from headrace.store.log_lines import LogLines
 from headrace.store.statements import STATEMENTS
 
 PREPARED = (
@@ -8,6 +11,9 @@ PREPARED = (
     "complete_alone",
     "complete_or_refuse",
     "complete_below_or_refuse",
+    "complete_handing_on_or_refuse",
+    "claim_below_or_refuse",
+    "number_and_claimed",
     "complete_and_claim",
     "complete_alone_and_claim",
     "complete_batch",
@@ -16,10 +22,10 @@ PREPARED = (
     "add_log_lines",
     "add_lines_of_batch",
 )
-LOG = f"{STATEMENTS['add_log_lines'].execute}; "
+_LOG = f"{STATEMENTS['add_log_lines'].execute}; "
 # Where no line was left out none is deleted: see `hold_log`.
 _GAP = f"{STATEMENTS['hold_log'].pyformat}; {STATEMENTS['forget_left_out'].pyformat}; "
-LOG_WITH_GAP = _GAP + LOG
+_LOG_WITH_GAP = _GAP + _LOG
 
 # Losing a claim to a crash of the server is harmless: the row is queued again with the number
 # that the message bears, and the attempt that had claimed it can complete nothing. So the
@@ -36,3 +42,11 @@ CLAIM_SEVERAL = (
 )
 LOG_OF_BATCH = f"{STATEMENTS['add_lines_of_batch'].execute}; "
 FINISH_RUN = f"SET LOCAL synchronous_commit = off; {STATEMENTS['finish_run'].execute}"
+
+
+def with_log(sql: str, values: dict[str, Any], log: LogLines | None) -> str:
+    """Return a statement with those before it that store log lines, and add their values."""
+    if log is None:
+        return sql
+    values |= log.values
+    return (_LOG if log.left_out is None else _LOG_WITH_GAP) + sql

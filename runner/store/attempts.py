@@ -21,10 +21,9 @@ from headrace.store.attempt_statements import (
     CLAIM,
     CLAIM_SEVERAL,
     FINISH_RUN,
-    LOG,
     LOG_OF_BATCH,
-    LOG_WITH_GAP,
     PREPARED,
+    with_log,
 )
 from headrace.store.connection import ChildConnection
 from headrace.store.database import Row
@@ -59,11 +58,13 @@ class Claimed(NamedTuple):
     pool_slots: int | None
     env: dict[str, str] | None
     timezone: str | None = None
+    # The only dependant, if it was asked for: its id, and the number of its last attempt.
+    below: tuple[str, int] | None = None
 
     @classmethod
     def of(cls, row: Row) -> "Claimed":
         """Return what the columns of `claimed_columns_part` say; others may stand beside them."""
-        return cls._make(_fields_of(row))
+        return cls._make((*_fields_of(row), row.get("below")))
 
     @property
     def due(self) -> datetime | None:
@@ -72,7 +73,7 @@ class Claimed(NamedTuple):
         return None if date is None else date.astimezone(ZoneInfo(self.timezone or "UTC"))
 
 
-_fields_of = itemgetter(*Claimed._fields)
+_fields_of = itemgetter(*Claimed._fields[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class AttemptStore(ChildConnection):
         return self._claimed(CLAIM, job_id, attempt)
 
     def _claimed(self, sql: str, job_id: str, attempt: int) -> Claimed | None:
-        values = {"id": job_id, "attempt": attempt, "worker": self._worker, "can": CAN}
+        values = {"id": job_id, "attempt": attempt, "worker": self.worker, "can": CAN}
         rows = self._run(sql, values)
         return Claimed.of(rows[0]) if rows else None
 
@@ -122,7 +123,7 @@ class AttemptStore(ChildConnection):
         self, following: Sequence[tuple[str, int]], short: Sequence[str]
     ) -> list[Claimed]:
         """Claim jobs (id, the message's number), all but the first only of a class in `short`."""
-        rows = self._run(CLAIM_SEVERAL, {**_next(following, short), "worker": self._worker})
+        rows = self._run(CLAIM_SEVERAL, {**_next(following, short), "worker": self.worker})
         return [Claimed.of(row) for row in rows]
 
     def complete(
@@ -143,7 +144,7 @@ class AttemptStore(ChildConnection):
             TransactionEnded: The transaction is another one: the job has ended its own.
             StoreUnavailable: The connection broke since the claim, and the effect with it.
         """
-        self._same_line()
+        self.same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
         name = "complete_attempt" if claimed.dependents else "complete_alone"
         rows = self._ended(name, values, log)
@@ -159,13 +160,14 @@ class AttemptStore(ChildConnection):
         For `JobSessions.commit_control`; the parameters are those of `complete`, and so are the
         errors, but that the commands fail where that raises StaleAttempt or TransactionEnded.
         """
-        self._same_line()
         values = {"id": claimed.id, "attempt": claimed.attempt, "result": result, "xact": xact}
         name = "complete_below_or_refuse" if claimed.dependents else "complete_or_refuse"
-        sql = STATEMENTS[name].execute
-        if log is not None:
-            sql = (LOG if log.left_out is None else LOG_WITH_GAP) + sql
-            values |= log.values
+        return self.written(STATEMENTS[name].execute, values, log)
+
+    def written(self, sql: str, values: dict[str, Any], log: LogLines | None = None) -> str:
+        """Return commands with their values, over the connection of the claim; see `complete`."""
+        self.same_line()
+        sql = with_log(sql, values, log)
         with self.raw.plain() as cursor:
             written: bytes = cursor.mogrify(sql, values)
         return written.decode()
@@ -189,13 +191,13 @@ class AttemptStore(ChildConnection):
             StaleAttempt, TransactionEnded: As in `complete`, where `xact` is given.
             StoreUnavailable: The connection broke since the claim.
         """
-        self._same_line()
+        self.same_line()
         values = {
             "id": claimed.id,
             "attempt": claimed.attempt,
             "result": result,
             "xact": xact,
-            "worker": self._worker,
+            "worker": self.worker,
             "can": CAN,
             "next_id": next_id,
             "next_attempt": next_attempt,
@@ -223,12 +225,12 @@ class AttemptStore(ChildConnection):
         Raises:
             StoreUnavailable: The connection broke since the claims.
         """
-        self._same_line()
+        self.same_line()
         values = {
             "ids": array(claimed.id for claimed, _ in ended),
             "attempts": array(claimed.attempt for claimed, _ in ended),
             "results": [result for _, result in ended],
-            "worker": self._worker,
+            "worker": self.worker,
             "said": said,
             **_next(following, short),
         }
@@ -257,15 +259,13 @@ class AttemptStore(ChildConnection):
 
     def _ended(self, name: str, values: dict[str, Any], log: LogLines | None) -> list[Row]:
         sql = STATEMENTS[name].execute
-        if log is not None:
-            sql = (LOG if log.left_out is None else LOG_WITH_GAP) + sql
-            values |= log.values
+        sql = with_log(sql, values, log)
         try:
             return self._run(sql, values)
         except NO_MARK as error:
             raise TransactionEnded from error
 
-    def _same_line(self) -> None:
+    def same_line(self) -> None:
         """Refuse to complete over another connection than the one that the job was claimed over.
 
         A new connection would not have the effect in its transaction, even where the job has

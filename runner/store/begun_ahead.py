@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.store.attempt_mark import Mark, beginning, new_savepoint
 from headrace.store.connection import ChildConnection
+from headrace.store.follower import Follower
 from headrace.store.session_state import begin_number
 
 _FRESH_S = 0.1
@@ -23,15 +24,20 @@ class Ahead:
     _began: float = field(default_factory=time.monotonic)
     savepoint: str = field(default_factory=new_savepoint)
     number: str = ""
+    # The job that goes on in it, where it was claimed in the same message.
+    follower: Follower | None = None
 
     @property
     def commands(self) -> str:
-        """What begins it; the last of them returns its number."""
-        return beginning(self.settings, self.savepoint) + begin_number(prepared=True)
+        """What begins it; the last of them returns its number, and the job's row behind it."""
+        number = self.follower.read if self.follower else begin_number(prepared=True)
+        return beginning(self.settings, self.savepoint) + number
 
-    def begun(self, raw: Any, row: tuple[str]) -> None:
+    def begun(self, raw: Any, row: tuple[Any, ...]) -> None:
         """Note that it is open."""
-        raw.ahead, (self.number,) = True, row
+        raw.ahead, self.number = True, row[0]
+        if self.follower is not None:
+            self.follower.row = row[1:]
 
     def serves(self, store: ChildConnection, settings: str, role: str | None) -> bool:
         """Return whether it is open and as a job needs it; if not it is ended.

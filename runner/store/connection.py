@@ -31,7 +31,7 @@ class ChildConnection(Transaction):
 
     def __init__(self, database_url: str, worker: str, prepared: Sequence[str]) -> None:
         self.url = database_url
-        self._worker = worker
+        self.worker = worker
         self._prepare = ";".join(STATEMENTS[name].prepare for name in (*prepared, *PREPARED))
         self._raw: Any = None
         self._ahead = ""
@@ -51,7 +51,7 @@ class ChildConnection(Transaction):
         """
         if self.lost:
             self.drop()
-            name = f"headrace:{self._worker}"
+            name = f"headrace:{self.worker}"
             raw: Any = connect_raw(self.url, application_name=name, use=Use.WORKER)
             try:
                 with raw.plain() as cursor:

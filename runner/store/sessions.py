@@ -17,6 +17,7 @@ from headrace.store.attempts import AttemptStore
 from headrace.store.begun_ahead import Ahead
 from headrace.store.direct_statements import DirectStatements, StatementBlock
 from headrace.store.error_reasons import Reasons
+from headrace.store.follower import Follower
 from headrace.store.job_connection import Guard
 from headrace.store.job_engines import CONTROL, JobEngines
 from headrace.store.late_connection import LateConnection, Line, put_back
@@ -159,7 +160,9 @@ class JobSessions(OtherSessions):
         if CONTROL in self._held:
             self._store.prepend(self._held[CONTROL].in_order())
 
-    def commit_control(self, completing: str = "", *, ahead: bool = False) -> bool:
+    def commit_control(
+        self, completing: str = "", *, ahead: bool = False, follower: Follower | None = None
+    ) -> bool:
         """Commit the control database: effect and completion together.
 
         In the same message the session is put in order, unless it is ended; with `ahead` the next
@@ -171,7 +174,7 @@ class JobSessions(OtherSessions):
         if ahead and not self.dirty:
             # As most jobs need it.
             settings = self._engines.settings_of(CONTROL, None, local=True, as_role=False)
-            self._ahead = Ahead(settings)
+            self._ahead = Ahead(settings, follower=follower)
         if completing:
             self._store.prepend("")  # It comes first in this message.
             if not held.complete(completing, then, self._ahead):

@@ -200,7 +200,7 @@ class Executor:
         self, claimed: Claimed, completing: str, following: Claimed | None
     ) -> bool:
         """Complete and commit in one message; False where the two are to be done one by one."""
-        done = self.sessions.commit_control(completing, ahead=self._begins_at_once(following))
+        done = self.sessions.commit_control(completing, ahead=self.begins_at_once(following))
         self._one_message.note(claimed.dependents, failed=not done)
         if done:
             crash_point("after-commit")
@@ -210,10 +210,11 @@ class Executor:
         """Commit the effect on the control database; where `following` works there, it begins."""
         if self.sessions.number is not None:
             crash_point("after-fence")
-            self.sessions.commit_control(ahead=self._begins_at_once(following))
+            self.sessions.commit_control(ahead=self.begins_at_once(following))
         crash_point("after-commit")
 
-    def _begins_at_once(self, following: Claimed | None) -> bool:
+    def begins_at_once(self, following: Claimed | None) -> bool:
+        """Return whether an attempt's first deed is a statement on the control database."""
         if not following or registered("before_attempt") or following.payload.get("connection"):
             return False
         prompt = following.job_class in self._prompt

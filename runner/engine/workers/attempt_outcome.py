@@ -17,6 +17,7 @@ from headrace.engine.attempts.executor import Executor
 from headrace.engine.attempts.outcome import Handled, Raised, raised
 from headrace.engine.gating.gate import CRASH_BUDGET, after_loss
 from headrace.engine.workers.child_lifetime import Life
+from headrace.engine.workers.hand_over import HandOver
 from headrace.errors import QueueUnavailable, StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.observe.redaction import redacted
 from headrace.queue.consumer import Consumer, Taken
@@ -54,6 +55,7 @@ class Ending:
         self._consumer = consumer
         self._record = record
         self._life = life
+        self._hand_over = HandOver(executor, consumer, record)
         self._abstain, self._abstention = 0, 1
         # When Redis last had no message.
         self._none_at = 0.0
@@ -227,8 +229,11 @@ class Ending:
         room = 0 if alone else self._life.room(take, at_work=1)
         taken = self.take_more(room, anew=claimed.dependents == 1) if room else []
         if not taken:
+            hands_on = bool(room) and self._nothing_waits
+            if hands_on and (done := self._hand_over.at_once(claimed, handled)) is not None:
+                return *done, []
             handed_on: list[Claimed] = []
-            then = partial(self._hand_on, handed_on) if room and self._nothing_waits else ahead
+            then = partial(self._hand_over.after, handed_on) if hands_on else ahead
             completed = self._executor.complete(claimed, handled, then)
             if not handed_on:
                 return completed, None, []
@@ -259,22 +264,6 @@ class Ending:
             self.give_back([following] if following else [])
             raise StaleAttempt(f"attempt {claimed.attempt} of job {claimed.id} is over")
         return completed, following
-
-    def _hand_on(self, handed_on: list[Claimed], completed: Completed) -> Claimed | None:
-        """Claim the job that a completion has released, together with it and without a message.
-
-        Only where it is the only one, and nothing waits: what waits comes first.
-        """
-        if completed.recount or completed.undecided or len(completed.released) != 1:
-            return None
-        ((job_id, number, queue, _),) = completed.released
-        if queue not in self._consumer.queues:
-            return None
-        self._record.holding([(UUID(job_id), number)])
-        found = self._store.claim_released(job_id, number)
-        handed_on += [found] if found else []
-        crash_point("handed-on")
-        return found
 
     def _refused(self, claimed: Claimed, error: Exception) -> None:
         """The completion itself was refused: by a deferred constraint, a result that is no JSON."""

@@ -4,9 +4,19 @@
 -- name: claimed_columns_part
 -- The columns of the job `j` that an attempt needs: the fields of `Claimed` in
 -- runner/store/attempts.py.
-j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count, j.timeout_s, j.retry::text,
+j.id, j.job_class, j.payload, j.queue, j.attempt, j.retry_count, j.timeout_s, j.retry::pg_catalog.text,
 j.run_id, j.pipeline, j.step, j.dependents, j.late, j.folder, j.logical_date, j.pool,
 j.pool_slots, j.env, j.timezone
+
+-- name: below_part
+-- The only dependant of the job `j`, with the number of its last attempt. Read under a job's own
+-- search path, too.
+CASE WHEN j.dependents OPERATOR(pg_catalog.=) 1 THEN (
+    SELECT pg_catalog.json_build_array(b.id, b.attempt)
+      FROM headrace.job_dependency d
+      JOIN headrace.job b ON b.id OPERATOR(pg_catalog.=) d.job_id
+     WHERE d.upstream_id OPERATOR(pg_catalog.=) j.id
+     LIMIT 1) END AS below
 
 -- name: claim_attempt
 -- Claims a queued job. No row: another worker has it, the message is outdated, or the job needs a
@@ -24,6 +34,8 @@ UPDATE headrace.job j
    AND (needs IS NULL OR needs <= :can::integer)
 RETURNING
 -- include: claimed_columns_part
+,
+-- include: below_part
 
 -- name: ending_part
 -- Ends the attempt. No row: it belongs to another worker, or the job has ended its transaction.
@@ -174,6 +186,52 @@ WITH
 -- include: gate_outcome_part
 SELECT 1 / count(*) FILTER (WHERE NOT recount AND released IS NULL AND undecided IS NULL)
   FROM outcome
+
+-- name: complete_handing_on_or_refuse
+-- The same for a step of a chain: it has to release the one dependant that was known, and no other.
+WITH
+-- include: ending_part
+,
+-- include: gate_parts
+,
+-- include: gate_outcome_part
+SELECT 1 / count(*) FILTER (WHERE NOT recount AND undecided IS NULL
+                              AND json_array_length(released) = 1
+                              AND released -> 0 ->> 0 = :next_id::text)
+  FROM outcome
+
+-- name: claim_below_or_refuse
+-- Claims that dependant in the same message: it is queued by now, for the transaction itself. Behind
+-- COMMIT, `number_and_claimed` reads it.
+WITH claimed AS (
+    UPDATE headrace.job
+       SET status = 'started',
+           attempt = attempt + 1,
+           worker = :worker::text,
+           started_at = clock_timestamp(),
+           finished_at = NULL,
+           updated_at = clock_timestamp()
+     WHERE id = :next_id::uuid
+       AND attempt = :next_attempt::integer      -- fencing token
+       AND status = 'queued'
+       AND queue = ANY (:queues::text[])
+       AND (needs IS NULL OR needs <= :can::integer)
+    RETURNING id
+)
+SELECT 1 / count(*) FROM claimed
+
+-- name: number_and_claimed
+-- The number of the transaction that begins here, and the job that was claimed just before it. NULLs:
+-- it has been cancelled since. Under the job's own search path.
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS number,
+-- include: claimed_columns_part
+,
+-- include: below_part
+  FROM (SELECT) one
+  LEFT JOIN headrace.job j ON j.id OPERATOR(pg_catalog.=) :next_id::pg_catalog.uuid
+                          AND j.attempt OPERATOR(pg_catalog.=) :attempt::pg_catalog.int4
+                          AND j.status OPERATOR(pg_catalog.=) 'started'::pg_catalog.text
+                          AND j.worker OPERATOR(pg_catalog.=) :worker::pg_catalog.text
 
 -- name: complete_and_claim
 -- Under load, the completion of one job and the claim of the next share a commit.
