@@ -25,8 +25,8 @@ class LateConnection:
         of its pool from one to the next, unless somebody listens there.
         """
         if self._made is None:
-            pool = self._engine.pool
-            if pool.dispatch.checkout or pool.dispatch.checkin:
+            heard = self._engine.pool.dispatch
+            if heard.checkout or heard.checkin or heard.reset:
                 self._made = self._engine.connect()
             else:
                 self._made = Connection(self._engine, self._taken_out(), _allow_revalidate=False)

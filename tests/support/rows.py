@@ -86,8 +86,7 @@ class Rows:
     def claimed(self, job_id: UUID, attempt: int | None = None) -> Claimed:
         """What a worker that has claimed the job would hold; nothing is checked."""
         row = self.row(job_id)
-        names = Claimed.__dataclass_fields__
-        values = {name: row[name] for name in names} | {"retry": json.dumps(row["retry"])}
+        values = {name: row[name] for name in Claimed._fields} | {"retry": json.dumps(row["retry"])}
         return Claimed(**{**values, "attempt": row["attempt"] if attempt is None else attempt})
 
     def lose(self, job_id: UUID, attempt: int, outcome: str = "crashed") -> list[dict[str, Any]]:
