@@ -51,7 +51,7 @@ def step(name: str, number: int, more: str = "") -> str:
 
 
 def statuses(hand: ByHand) -> dict[str, str]:
-    return dict(sql(hand, "SELECT step, status FROM headrace.job"))  # type: ignore[arg-type]
+    return dict(sql(hand, "SELECT step, status FROM headrace.job"))
 
 
 def hand_over(hand: ByHand, *queues: str) -> HandOver:
@@ -77,9 +77,9 @@ def test_one_message_completes_a_step_and_claims_the_next_which_goes_on_in_its_t
     assert following is not None
     assert (following.step, following.attempt, following.dependents) == ("b", 1, 1)
     assert statuses(hand) == {"a": "completed", "b": "started", "c": "waiting"}
-    ended = hand.executor.handle(following)
-    assert isinstance(ended, Handled)
-    assert (over.at_once(following, ended) or (None, None))[1].step == "c"  # type: ignore[union-attr]
+    again = hand.executor.handle(following)
+    assert isinstance(again, Handled)
+    assert (over.at_once(following, again) or (None, None))[1].step == "c"  # type: ignore[union-attr]
     assert sql(hand, "SELECT n FROM effect ORDER BY n") == [(1,), (2,)]
 
 

@@ -86,8 +86,8 @@ class Rows:
     def claimed(self, job_id: UUID, attempt: int | None = None) -> Claimed:
         """What a worker that has claimed the job would hold; nothing is checked."""
         row = self.row(job_id)
-        values = {name: row[name] for name in Claimed._fields} | {"retry": json.dumps(row["retry"])}
-        return Claimed(**{**values, "attempt": row["attempt"] if attempt is None else attempt})
+        number = row["attempt"] if attempt is None else attempt
+        return Claimed.of({**row, "retry": json.dumps(row["retry"]), "attempt": number})
 
     def lose(self, job_id: UUID, attempt: int, outcome: str = "crashed") -> list[dict[str, Any]]:
         return self.store.rows(
