@@ -1,11 +1,12 @@
 """A home and a database of an older version: looked at, they stay as they are; upgraded, told."""
 
-import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
 from headrace.store import embedded
 from headrace.store.connect import make_engine
@@ -13,7 +14,6 @@ from headrace.store.embedded.place import place_of
 from headrace.store.embedded.postgres import programs
 from headrace.store.migrations import FOLDER, LATEST, look, upgrade
 from tests.support.cli import Headrace
-from tests.support.older_schema import bring_to
 from tests.support.servers import connect
 
 OLD = "0009"
@@ -21,10 +21,16 @@ PLAIN = "name: plain\nsteps: [{id: only, job: Fibonacci, with: {n: 1}}]\n"
 
 
 def make_old(url: str) -> None:
-    """Bring an empty database to an older version, with a table of the user's."""
-    bring_to(url, OLD)
-    with contextlib.closing(connect(url)) as opened, opened.cursor() as cursor:
-        cursor.execute("CREATE TABLE public.mine AS SELECT 42 AS answer")
+    """Bring an empty database to an older version, with a job and a table of the user's."""
+    engine = make_engine(url, application_name="test")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA headrace")
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, OLD)
+        connection.exec_driver_sql("CREATE TABLE public.mine AS SELECT 42 AS answer")
+    engine.dispose()
 
 
 def version(url: str) -> str | None:
