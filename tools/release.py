@@ -23,7 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools import package
 
 _ENTRY = re.compile(r"^## \[([^\]]+)\](?: - (\S+))?\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
+# Where the version stands beside pyproject.toml.
+_VERSIONS = {
+    "runner/model/version.py": r'^__version__ = "(.+)"$',
+    "deploy/kubernetes/kustomization.yaml": r'^ +newTag: "(.+)"$',
+    "deploy/kubernetes/migrate.yaml": r"^  name: headrace-migrate-(.+)$",
+}
 # Folders whose files a wheel holds under other names.
 _INSTALLED = {"runner": "headrace", "jobs": "headrace/jobs", "schema": "headrace/schema"}
 
@@ -55,9 +60,9 @@ def project_of(root: Path) -> dict[str, str]:
 def faults_of_texts(root: Path) -> Iterator[str]:
     """Yield where the version and its entry in the changelog are not right."""
     version = project_of(root)["version"]
-    said = _VERSION.search((root / "runner/model/version.py").read_text())
-    if said is None or said[1] != version:
-        yield f"runner/model/version.py does not say {version}, as pyproject.toml does"
+    for name, pattern in _VERSIONS.items():
+        if set(re.findall(pattern, (root / name).read_text(), re.MULTILINE)) != {version}:
+            yield f"{name} does not say {version}, as pyproject.toml does"
     entries = _ENTRY.findall((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     left = next((text for name, _, text in entries if name == "Unreleased"), "")
     if left.strip():

@@ -97,11 +97,12 @@ def audit(given: argparse.Namespace) -> int:
                 f"{row['outcome']}, {row['count']} times" if row["count"] > 1 else row["outcome"],
                 row["status"],
                 row["address"],
-                f"{row['path']} → {row['concerns']}" if row["concerns"] else row["path"],
+                row["path"],
+                row["concerns"],
             )
             for row in rows
         ],
-        ("AT", "ACTOR", "ROLE", "ACTION", "OUTCOME", "STATUS", "FROM", "PATH"),
+        ("AT", "ACTOR", "ROLE", "ACTION", "OUTCOME", "STATUS", "FROM", "PATH", "CONCERNS"),
         "Nothing was changed or refused yet.",
     )
     return 0

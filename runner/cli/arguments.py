@@ -211,3 +211,4 @@ def _top(group: Group) -> None:
     top.add_argument(
         "--once", action="store_true", help="print one update and exit, as with output to a pipe"
     )
+    top.add_argument("--json", action="store_true", help="print one update as JSON and exit")

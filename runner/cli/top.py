@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.installation_access import installation
 from headrace.cli.listings import queue_rows
 from headrace.cli.outdated import outdated
-from headrace.cli.printing import elapsed, span, table
+from headrace.cli.printing import elapsed, print_json, public, span, table
 from headrace.errors import StoreUnavailable
 from headrace.observe.terminal_text import VisibleStream
 
@@ -23,6 +23,10 @@ _RUNS = 10
 
 def top(given: argparse.Namespace) -> int:
     """Show workers, queues and the newest runs, until Ctrl-C; once where no terminal reads."""
+    if given.json:
+        with installation(given) as headrace:
+            print_json(_document(headrace))
+        return 0
     once = given.once or not sys.stdout.isatty()
     # Ctrl-C is how it is left.
     with installation(given) as headrace, suppress(KeyboardInterrupt):
@@ -48,17 +52,42 @@ def _clear() -> None:
     (stream.plain if isinstance(stream, VisibleStream) else stream).write(_CLEAR)
 
 
+def _document(headrace: "Headrace") -> dict[str, Any]:
+    """Return what the overview shows, with rows as the listings' own commands print them."""
+    now = datetime.now(UTC)
+    leader = headrace.database.row("leader")
+    workers = _workers(headrace)
+    names = outdated(headrace, workers)
+    return {
+        "at": now,
+        "leader": {key: leader[key] for key in ("holder", "live", "late")} if leader else None,
+        "queues": queue_rows(headrace),
+        "workers": [{**row, "other_job_files": row["name"] in names} for row in workers],
+        "runs": [public(row) for row in _runs(headrace)],
+    }
+
+
 def _overview(headrace: "Headrace") -> list[str]:
     from headrace.engine.catalog.job_files import restart_hint
 
     now = datetime.now(UTC)
     leader = headrace.database.row("leader")
-    workers = [row for row in headrace.database.rows("workers") if row["status"] != "stopped"]
+    workers = _workers(headrace)
     leads = f"{leader['holder']} is active" if leader and leader["live"] else "no active daemon"
     lines = [f"headrace {now.astimezone():%H:%M:%S}  {leads}  {len(workers)} workers", ""]
     lines += [*_queue_lines(headrace), "", *_worker_lines(workers, now)]
     lines += [restart_hint(name) for name in outdated(headrace, workers)]
     return [*lines, "", *_run_lines(headrace)]
+
+
+def _workers(headrace: "Headrace") -> list[dict[str, Any]]:
+    return [row for row in headrace.database.rows("workers") if row["status"] != "stopped"]
+
+
+def _runs(headrace: "Headrace") -> list[dict[str, Any]]:
+    from headrace.store.listings import list_runs
+
+    return list_runs(headrace.database, limit=_RUNS)
 
 
 def _queue_lines(headrace: "Headrace") -> list[str]:
@@ -82,9 +111,6 @@ def _worker_lines(workers: list[dict[str, Any]], now: datetime) -> list[str]:
 
 
 def _run_lines(headrace: "Headrace") -> list[str]:
-    from headrace.store.listings import list_runs
-
-    runs = list_runs(headrace.database, limit=_RUNS)
     columns = ("id", "pipeline", "status", "trigger", "started_at")
-    rows = [(*(row[column] for column in columns), elapsed(row)) for row in runs]
+    rows = [(*(row[column] for column in columns), elapsed(row)) for row in _runs(headrace)]
     return table(rows, ("RUN", "PIPELINE", "STATUS", "TRIGGER", "STARTED", "TOOK"))

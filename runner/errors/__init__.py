@@ -77,7 +77,7 @@ class InvalidParams(HeadraceError):
 
 
 class NotFound(HeadraceError):
-    """No job or run has this id."""
+    """No job or run has this id, or the project lacks what a request is about."""
 
     code = "not-found"
 

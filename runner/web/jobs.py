@@ -50,8 +50,11 @@ router = APIRouter(tags=["jobs"], default_response_class=Answer, route_class=Exa
     openapi_extra=needs(Role.ADMIN, "create-jobs"),
 )
 def create_jobs(headrace: Installed) -> Response:
-    """Seven jobs on three queues; what needs another's table depends on it."""
-    rows = create_demonstration(headrace.dispatcher)
+    """Seven jobs on three queues; what needs another's table depends on it.
+
+    404 in a project without the set's script `users.sql`, as that of `headrace init`.
+    """
+    rows = create_demonstration(headrace)
     concerns("job", (row["id"] for row in rows))
     return Answer({"items": [public(row) for row in rows], "next": None}, status_code=201)
 

@@ -62,6 +62,17 @@ def test_run_brings_its_own_worker_shows_progress_and_ends_0(headrace: Headrace)
     assert "no active daemon" in headrace("top").out
 
 
+def test_top_prints_one_look_as_json_with_the_rows_of_the_listings_and_ends(headrace: Headrace):
+    headrace("run", "two", "--detach")
+
+    look = headrace("top", "--json").json
+
+    assert list(look) == ["at", "leader", "queues", "workers", "runs"]
+    assert (look["leader"], look["workers"]) == (None, [])
+    for listing in ("queues", "runs"):
+        assert look[listing] == headrace(listing, "--json").json["items"]
+
+
 def test_a_failed_run_ends_1_with_its_error_and_can_be_retried(headrace: Headrace, database: str):
     done = headrace("run", "failing", "--json")
     assert done.code == 1

@@ -74,6 +74,9 @@ def _is_named(headrace: Headrace, up: Up) -> None:
     assert f"worker {name} {_OTHER}" in headrace("top").out
     (row,) = headrace("workers", "--json").json["items"]
     assert row["other_job_files"] is True
+    look = headrace("top", "--json").json
+    assert [(one["name"], one["other_job_files"]) for one in look["workers"]] == [(name, True)]
+    assert (look["leader"]["live"], look["leader"]["late"]) == (True, False)
 
 
 def test_a_digest_is_of_names_and_contents_and_of_no_place(tmp_path: Path) -> None:

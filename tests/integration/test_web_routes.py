@@ -60,6 +60,25 @@ def test_create_jobs_dispatches_the_seeds_seven_jobs_on_their_three_queues(clien
         assert shown["depends_on"] == [by_class[upstream]["id"]]
 
 
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [(None, "it has no users.sql"), ("CREATE TABLE shop.users (id int)", "does not create")],
+)
+def test_create_jobs_in_a_project_without_the_sets_own_script_dispatches_nothing_and_says_why(
+    client: TestClient, headrace: Headrace, script: str | None, told: str
+):
+    path = headrace.settings.pipelines / "sql/users.sql"
+    path.unlink()
+    if script is not None:
+        path.write_text(script)
+
+    answer = client.post("/create-jobs/")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    assert told in answer.json()["detail"]
+    assert client.get("/jobs").json()["items"] == []
+
+
 def test_job_status_and_jobs_answer_the_same_row(client: TestClient):
     made = client.post("/jobs", json=JOB).json()
 

@@ -116,8 +116,8 @@ def _administer(server_url: str, statement: str) -> None:
 
 @contextlib.contextmanager
 def _containers() -> Iterator[Servers]:
-    from testcontainers.postgres import PostgresContainer
-    from testcontainers.redis import RedisContainer
+    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.community.redis import RedisContainer
 
     with (
         PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres,

@@ -1,5 +1,6 @@
 """The HTTP service over real servers: in this process, or behind a real socket."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ def installation(
     pipelines.mkdir(exist_ok=True)
     for name, text in PIPELINES.items():
         (pipelines / name).write_text(text)
+    (pipelines / "sql").mkdir(exist_ok=True)
+    shutil.copy(PROJECT / "pipelines/sql/users.sql", pipelines / "sql")
     chosen = Settings(
         project=folder,
         home=folder / "home",

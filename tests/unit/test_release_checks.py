@@ -15,6 +15,13 @@ CHANGELOG = (
 )
 
 
+SAYS_VERSION = {
+    "runner/model/version.py": '__version__ = "1.2.0"\n',
+    "deploy/kubernetes/kustomization.yaml": 'images:\n  - name: headrace\n    newTag: "1.2.0"\n',
+    "deploy/kubernetes/migrate.yaml": "metadata:\n  name: headrace-migrate-1.2.0\n",
+}
+
+
 def git(folder: Path, *words: str) -> None:
     who = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
     subprocess.run(["git", *who, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
@@ -23,8 +30,9 @@ def git(folder: Path, *words: str) -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository whose commit is the release 1.2.0."""
-    (tmp_path / "runner/model").mkdir(parents=True)
-    (tmp_path / "runner/model/version.py").write_text('__version__ = "1.2.0"\n')
+    for name, text in SAYS_VERSION.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "headrace"\nversion = "1.2.0"\n')
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
     git(tmp_path, "init", "--quiet")
@@ -61,11 +69,10 @@ def test_a_changelog_that_does_not_end_with_the_version_is_told(
     assert uncommitted == "not committed: CHANGELOG.md"
 
 
-def test_another_version_in_the_code_is_told(repository: Path):
-    (repository / "runner/model/version.py").write_text('__version__ = "1.2.1"\n')
-    assert "runner/model/version.py does not say 1.2.0, as pyproject.toml does" in faults(
-        repository
-    )
+@pytest.mark.parametrize("name", SAYS_VERSION)
+def test_another_version_in_the_code_or_a_manifest_is_told(repository: Path, name: str):
+    (repository / name).write_text(SAYS_VERSION[name].replace("1.2.0", "1.2.1"))
+    assert f"{name} does not say 1.2.0, as pyproject.toml does" in faults(repository)
 
 
 def test_a_file_that_is_in_no_commit_is_told(repository: Path):

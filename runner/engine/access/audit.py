@@ -24,7 +24,8 @@ log = logging.getLogger("headrace.audit")
 # A path is cut there, and ends with …; the longest of ours has a tenth of it.
 _LONGEST_PATH = 1000
 _BATCH = 5000
-# Between a path and what came of it; see the statement `audit`.
+# What earlier versions have written between a path and what came of it, so that no path may have
+# it; see the statement `audit`.
 _ARROW = " → "
 # Of what was made or changed so many ids are told, and how many more there are.
 _MOST_IDS = 20
@@ -57,7 +58,7 @@ class Outcomes:
     def __init__(self, database: Transaction) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._ended: list[tuple[UUID, str, int, str]] = []
+        self._ended: list[tuple[UUID, str, int, str | None]] = []
 
     def note(self, deed_id: UUID, *, done: bool, status: int, notes: Notes) -> None:
         """Keep what came of a deed, and what it has made or changed, until `write`."""
@@ -77,7 +78,7 @@ class Outcomes:
                 ids=[str(one) for one in ids],
                 outcomes=outcomes,
                 statuses=statuses,
-                concerned=concerned,
+                concerns=concerned,
             )
         except StoreUnavailable as error:
             log.warning("the outcomes of %s are not in the audit trail: %s", _listed(ids), error)
@@ -104,19 +105,19 @@ def end(
     outcome = "done" if done else "failed"
     told = _told(notes or [])
     try:
-        database.rows("end_deed", id=deed_id, outcome=outcome, status=status, concerned=told)
+        database.rows("end_deed", id=deed_id, outcome=outcome, status=status, concerns=told)
     except StoreUnavailable as error:
         log.warning("the outcome of %s is not in the audit trail: %s", deed_id, error)
 
 
-def _told(notes: Notes) -> str:
-    """Return as in ` → run A; job B, C` what was noted; of many ids the first ones."""
+def _told(notes: Notes) -> str | None:
+    """Return as in `run A; job B, C` what was noted, None if nothing; of many ids the first."""
     parts = []
     for kind in dict.fromkeys(kind for kind, _ in notes):
         ids = [one for of, one in notes if of == kind]
         more = f" and {len(ids) - _MOST_IDS} more" if len(ids) > _MOST_IDS else ""
         parts.append(f"{kind} {', '.join(ids[:_MOST_IDS])}{more}")
-    return f"{_ARROW}{'; '.join(parts)}" if parts else ""
+    return "; ".join(parts) or None
 
 
 def _listed(ids: list[UUID]) -> str:

@@ -76,10 +76,10 @@ SELECT :id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::t
 RETURNING id
 
 -- name: end_deed
--- Behind the request or command stands, after an arrow, what it has made or changed, known only now.
+-- What it has made or changed is known only now.
 UPDATE headrace.audit
    SET outcome = :outcome::text, status = :status::integer, last_at = clock_timestamp(),
-       path = path || :concerned::text
+       concerns = :concerns::text
  WHERE id = :id::uuid
 
 -- name: end_deeds
@@ -88,10 +88,10 @@ UPDATE headrace.audit
 WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE headrace.audit AS deed
    SET outcome = ended.outcome, status = ended.status, last_at = clock_timestamp(),
-       path = path || ended.concerned
+       concerns = ended.concerns
   FROM unhurried,
-       unnest(:ids::uuid[], :outcomes::text[], :statuses::integer[], :concerned::text[])
-           AS ended (id, outcome, status, concerned)
+       unnest(:ids::uuid[], :outcomes::text[], :statuses::integer[], :concerns::text[])
+           AS ended (id, outcome, status, concerns)
  WHERE deed.id = ended.id
 
 -- name: count_refusals
@@ -103,9 +103,10 @@ VALUES (:id::uuid, :actor::text, :via::text, :role::text, :action::text, :path::
    SET count = audit.count + excluded.count, last_at = clock_timestamp()
 
 -- name: audit
--- Newest first. See `end_deed` for `concerns`.
+-- Newest first. Programs of before schema 0024 append what a row concerns to its path, after an arrow.
 SELECT id, at, actor, via, role::text, action, split_part(path, ' → ', 1) AS path,
-       substring(path FROM ' → (.*)$') AS concerns, address, outcome, status, count, last_at
+       coalesce(concerns, substring(path FROM ' → (.*)$')) AS concerns,
+       address, outcome, status, count, last_at
   FROM headrace.audit
  WHERE id < coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
  ORDER BY id DESC

@@ -12,9 +12,9 @@ export function auditView() {
       const answer = await ask(`/audit?${query}`);
       return [
         el("h1", {}, "Audit"),
-        table("Audit", ["When", "Who", "Role", "Action", "Outcome", "From", "Path"], answer.items.map((row) => [
+        table("Audit", ["When", "Who", "Role", "Action", "Outcome", "From", "Path", "Concerns"], answer.items.map((row) => [
           ago(row.at), row.actor, row.role ?? "", row.action, outcome(row), row.address ?? "",
-          el("span", {}, el("code", {}, row.path), ...concerned(row.concerns)),
+          el("code", {}, row.path), el("span", {}, ...concerned(row.concerns)),
         ]), "Nothing was changed or refused yet."),
         el("div", { class: "actions" },
           pages.length > 1 && turn("newer", "Newer", () => pages.pop()),
@@ -28,11 +28,10 @@ export function auditView() {
 function concerned(text) {
   if (!text) return [];
   let list = "runs";
-  const parts = text.split(/(run |job |[0-9a-f]{8}-[0-9a-f-]{27})/).map((part) => {
+  return text.split(/(run |job |[0-9a-f]{8}-[0-9a-f-]{27})/).map((part) => {
     if (part === "run " || part === "job ") list = `${part.trim()}s`;
     return /^[0-9a-f]{8}-/.test(part) ? el("a", { href: `#/${list}/${part}` }, part) : part;
   });
-  return [" → ", ...parts];
 }
 
 function outcome(row) {
