@@ -7,7 +7,6 @@ from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
-from headrace.jobs.others.statements import replace_by_query, run_other
 from headrace.jobs.sql.query_result import ROWS_KEPT
 from headrace.jobs.statements.previews import of_replace, of_script, of_view
 from headrace.jobs.statements.read_only import run_reading
@@ -137,6 +136,9 @@ class RunSql(CheckedJob):
         return self.judged(result, None)
 
     def _in_other(self, statements: list[RenderedSql]) -> dict[str, Any]:
+        # Commands load this class, and few steps are about a database of another kind.
+        from headrace.jobs.others.statements import replace_by_query, run_other
+
         self._refuse_for_others()
         attempt, name = jobapi.current(), self.connection or ""
         if not self.transactional:

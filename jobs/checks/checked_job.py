@@ -1,4 +1,8 @@
-"""The base of jobs that write: `checks` judge what they have written before it is visible."""
+"""The base of jobs that write: `checks` judge what they have written before it is visible.
+
+What reads and judges them is imported where there are checks: most steps that write have none, and
+commands load the classes of the jobs that they show.
+"""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -8,16 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headrace import jobapi
 from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob
-from headrace.jobs.checks.check import ROWS_TOLD, FailureTable
-from headrace.jobs.checks.declared_checks import checks_of
-from headrace.jobs.checks.judging import judge, primary_keys, record
-from headrace.jobs.checks.other_measuring import judge_other, refuse_checks_for_others
-from headrace.jobs.checks.previews import previews_of
 from headrace.model.connection import PRODUCTS
 from headrace.template import Preview
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from headrace.jobs.checks.check import FailureTable
 
 IN_SQL = ("checks.filter", "checks.query", "checks.expression")
 """The texts of checks that are parts of SQL, for `in_sql`."""
@@ -52,7 +53,7 @@ class CheckedJob(BaseJob):
     ) -> None:
         super().__init__(**kwargs)
         self.checks = checks or []
-        self.store_failures = FailureTable.of(store_failures)
+        self.store_failures = _failure_table(store_failures)
         if store_failures and not checks:
             raise InvalidPayload("store_failures needs checks")
 
@@ -62,12 +63,18 @@ class CheckedJob(BaseJob):
         Raises:
             InvalidPayload: naming the check.
         """
-        checks_of(self.checks, table)
+        if self.checks:
+            from headrace.jobs.checks.declared_checks import checks_of
+
+            checks_of(self.checks, table)
 
     def check_previews(self, table: str | None, connection: str | None = None) -> Iterator[Preview]:
         """Yield what measures the checks, for `preview`; arguments as of `judged`."""
-        if self.kind_of(connection or self.connection) != "postgresql":
+        if not self.checks or self.kind_of(connection or self.connection) != "postgresql":
             return
+        from headrace.jobs.checks.declared_checks import checks_of
+        from headrace.jobs.checks.previews import previews_of
+
         unexplained = "it reads what the step writes"
         for one in previews_of(checks_of(self.checks, table), connection or self.connection):
             yield replace(one, unexplained=unexplained)
@@ -82,9 +89,14 @@ class CheckedJob(BaseJob):
         Raises:
             JobFailure: a check of the level `error` did not pass.
         """
-        checks = checks_of(self.checks, table)
-        if not checks:
+        if not self.checks:
             return result
+        from headrace.jobs.checks.check import ROWS_TOLD
+        from headrace.jobs.checks.declared_checks import checks_of
+        from headrace.jobs.checks.judging import judge, primary_keys, record
+        from headrace.jobs.checks.other_measuring import judge_other, refuse_checks_for_others
+
+        checks = checks_of(self.checks, table)
         place = connection or self.connection
         kept = self.store_failures.limit if self.store_failures else ROWS_TOLD
         kind = self.kind_of(place)
@@ -98,6 +110,14 @@ class CheckedJob(BaseJob):
             found = judge(session, checks, only_reading, place, kept)
             keys = primary_keys(session, found)
         return {**result, **record(found, keys, self.store_failures, place)}
+
+
+def _failure_table(given: dict[str, Any] | None) -> "FailureTable | None":
+    if given is None:
+        return None
+    from headrace.jobs.checks.check import FailureTable
+
+    return FailureTable.of(given)
 
 
 def only_reading(connection: str | None) -> AbstractContextManager["Session"]:

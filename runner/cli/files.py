@@ -27,6 +27,7 @@ def validate(given: argparse.Namespace) -> int:
     """
     from headrace.engine.catalog.checked_files import CheckedFiles
     from headrace.engine.catalog.job_registry import registry_of
+    from headrace.engine.explain.checking_processes import look_side_by_side
     from headrace.engine.explain.static_findings import findings_of
 
     settings = settings_of(given)
@@ -35,7 +36,9 @@ def validate(given: argparse.Namespace) -> int:
         raise ConfigError("-p gives parameters to --explain, which is missing")
     registry = registry_of(settings)
     checked = CheckedFiles(settings, registry)
-    loaded = _load(settings, registry, checked, [Path(path) for path in given.paths])
+    paths = [Path(path) for path in given.paths]
+    look_side_by_side(_files(paths or [settings.pipelines]), settings, registry, checked)
+    loaded = _load(settings, registry, checked, paths)
     explained = _explained(loaded, params, settings) if given.explain else None
     static = findings_of(loaded.pipelines, settings, registry, checked)
     checked.save(make_home=True)

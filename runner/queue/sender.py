@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 
 from headrace.errors import QueueUnavailable
 from headrace.queue.connect import connect, reported
+from headrace.queue.kept_connections import KeptConnections
 from headrace.queue.keys import Keys
 from headrace.queue.message import Message, first_id
 
@@ -77,11 +78,8 @@ def _shared_arguments(keys: Keys) -> list[Any]:
 
 def _packed(*parts: str | bytes | int) -> bytes:
     """Return a command as Redis reads it; the client's own packing costs ten times as much."""
-    command = b"*%d\r\n" % len(parts)
-    for part in parts:
-        raw = part if isinstance(part, bytes) else str(part).encode()
-        command += b"$%d\r\n%b\r\n" % (len(raw), raw)
-    return command
+    raws = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
+    return b"*%d\r\n" % len(raws) + b"".join([b"$%d\r\n%b\r\n" % (len(raw), raw) for raw in raws])
 
 
 class Sender:
@@ -101,6 +99,7 @@ class Sender:
         has more to do than to send must not wait for it again and again.
         """
         self.redis = connect(redis_url, socket_timeout_s=socket_timeout_s)
+        self._lines = KeptConnections(self.redis)
         self._keys = keys
         self._rest_s = rest_s
         self._resting: tuple[float, QueueUnavailable] | None = None
@@ -156,26 +155,11 @@ class Sender:
             raise
 
     def _run_script(self, queue_key: str, arguments: list[Any]) -> None:
-        """Run the script over a connection of the pool, past the client's own bookkeeping.
-
-        That costs as much again as the exchange, and dispatching one job is one exchange.
-        """
-        pool = self.redis.connection_pool
-        connection: Any = pool.get_connection()
         rest = (1, queue_key, *arguments)
         try:
-            try:
-                connection.send_packed_command([_packed("EVALSHA", self._digest, *rest)])
-                connection.read_response()
-            except NoScriptError:
-                connection.send_packed_command([_packed("EVAL", SEND_SCRIPT, *rest)])
-                connection.read_response()
-        except BaseException:
-            # A reply that was not read must not answer a later command.
-            connection.disconnect()
-            raise
-        finally:
-            pool.release(connection)
+            self._lines.exchange(_packed("EVALSHA", self._digest, *rest))
+        except NoScriptError:
+            self._lines.exchange(_packed("EVAL", SEND_SCRIPT, *rest))
 
     def missing(self, messages: Sequence[Message]) -> list[Message]:
         """Return those of `messages` that stand on no queue."""

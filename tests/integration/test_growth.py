@@ -123,6 +123,31 @@ def test_prune_deletes_runs_with_all_that_is_theirs_and_plans_of_none(headrace: 
     assert sql(headrace, "SELECT count(*) FROM headrace.plan") == [(1,)]
 
 
+def test_prune_forgets_what_pruned_runs_have_triggered_and_been_triggered_by(headrace: Headrace):
+    old, young = (headrace.dispatcher.start_run(plan_of(1), Trigger.API) for _ in range(2))
+    end(headrace, old)
+    gone = first_id_of(time.time() - 3 * 86400)
+    for waiting, upstream, started in (
+        ("by-old", old["id"], young["id"]),
+        ("by-young", young["id"], old["id"]),
+        ("both-old", old["id"], old["id"]),
+        ("by-gone", gone, None),
+    ):
+        sql(
+            headrace,
+            "INSERT INTO headrace.triggered (pipeline, upstream_run, outcome, run_id, used_at)"
+            " VALUES (%s, %s, 'started', %s, now() - interval '2 days')",
+            waiting,
+            str(upstream),
+            started and str(started),
+        )
+
+    prune(headrace.database, 0)
+
+    left = sql(headrace, "SELECT pipeline, upstream_run::text, run_id FROM headrace.triggered")
+    assert left == [("by-young", str(young["id"]), None)]
+
+
 def test_prune_passes_over_a_run_that_somebody_reopens(headrace: Headrace):
     held, free = (headrace.dispatcher.start_run(plan_of(2), Trigger.API) for _ in range(2))
     for run in (held, free):

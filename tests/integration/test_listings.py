@@ -47,6 +47,18 @@ ANALYZE headrace.run, headrace.job;
 """
 
 
+# A page of the table for each four: what is read is counted in pages.
+QUEUED = f"""
+INSERT INTO headrace.job (id, job_class, payload, status, queue, timeout_s, retry, run_id, pipeline,
+                          step, queued_at)
+SELECT ('00000000-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid,
+       CASE WHEN n % 1500 = 7 THEN 'VacuumTable' WHEN n % 3 = 0 THEN 'LoadFile' ELSE 'RunSql' END,
+       to_json(repeat('x', 1200)), 'queued',
+       CASE WHEN n < 40 THEN 'high' WHEN n % 5 = 0 THEN 'low' ELSE 'medium' END, 1, '{{}}',
+       CASE WHEN n % 2 = 0 THEN '{UUID(int=1)}'::uuid END,
+       CASE WHEN n % 2 = 0 THEN CASE WHEN n < 9 THEN 'rare' ELSE 'p1' END END, 's' || n, now()
+  FROM generate_series(1, 5000) AS n
+"""
 LOG_LINES = """
 INSERT INTO headrace.job_log (job_id, attempt, line, at, level, message)
 SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(job), 12, '0'))::uuid, 1, line, now(), 'info',
@@ -124,6 +136,30 @@ def test_a_listing_reads_little_whichever_rows_match(headrace: Headrace):
             listed(watched, limit=25, **wanted)
             # Reading the rows of the page is up to a page of the table for each.
             assert watched.pages < min(whole, 400), (table, wanted, watched.pages, whole)
+
+
+def test_a_filter_reads_little_however_many_jobs_are_queued(headrace: Headrace):
+    # The rare ones are the oldest again; and the planner has never seen a queued job.
+    sql(headrace, "ANALYZE headrace.job")
+    sql(headrace, QUEUED)
+    filters: tuple[dict[str, str], ...] = (
+        {"status": "queued"}, {"queue": "high"}, {"job_class": "VacuumTable"},
+        {"status": "queued", "queue": "low"}, {"status": "queued", "queue": "no"},
+        {"pipeline": "rare"}, {"pipeline": "p1"}, {"pipeline": "no", "status": "queued"},
+        {"pipeline": "p1", "queue": "high"}, {"pipeline": "p1", "job_class": "VacuumTable"},
+    )  # fmt: skip
+    for wanted in filters:
+        where = " AND ".join(f"{name} = '{value}'" for name, value in wanted.items())
+        query = f"SELECT id FROM headrace.job WHERE {where} ORDER BY id DESC LIMIT 20"
+        watched = Watched(headrace)
+        listed: Any = watched
+        list_jobs(listed, limit=20, **wanted)
+
+        found = list_jobs(headrace.database, limit=20, **wanted)
+
+        assert [row["id"] for row in found] == [UUID(str(row[0])) for row in sql(headrace, query)]
+        # Of more than a thousand.
+        assert watched.pages < 250, (wanted, watched.pages)
 
 
 def test_an_id_is_found_by_its_beginning_without_a_look_at_all_rows(headrace: Headrace):

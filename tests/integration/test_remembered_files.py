@@ -52,9 +52,43 @@ def test_a_changed_job_class_or_module_beside_it_counts_at_once(tmp_path: Path):
     assert "1 pipeline is valid" in validated(tmp_path)
 
 
+_SIDE_BY_SIDE = """
+import sys
+from headrace.cli import main
+from headrace.engine.explain import checking_processes
+checking_processes.FILES_EACH = 2
+checking_processes._processors = lambda: 2
+code = main(["validate"])
+print("yaml" in sys.modules, "sqlglot" in sys.modules)
+sys.exit(code)
+"""
+
+
+def test_many_new_files_are_looked_at_by_processes_that_tell_all_they_find(tmp_path: Path):
+    (tmp_path / "pipelines").mkdir()
+    for n in range(5):
+        text = (PLAIN, SQL)[n % 2].replace("name: ", f"name: n{n}-")
+        (tmp_path / "pipelines" / f"n{n}.yaml").write_text(text)
+    command = [sys.executable, "-c", _SIDE_BY_SIDE]
+
+    told = ran(tmp_path, command)
+
+    assert told == "5 pipelines are valid\nFalse False\n"
+    assert ran(tmp_path, command) == told
+    (tmp_path / "pipelines" / "n5.yaml").write_text(PLAIN.replace("Fibonacci", "Fibonaci"))
+    for n in range(5):
+        path = tmp_path / "pipelines" / f"n{n}.yaml"
+        path.write_text(f"# Edited.\n{path.read_text()}")
+    told = ran(tmp_path, command)
+    assert "unknown-job" in told and "1 problem in 1 file; 5 pipelines valid" in told
+
+
 def validated(folder: Path) -> str:
     """Return what a process by itself says, in which no test has loaded a module."""
-    command = [sys.executable, "-m", "headrace", "validate"]
+    return ran(folder, [sys.executable, "-m", "headrace", "validate"])
+
+
+def ran(folder: Path, command: list[str]) -> str:
     done = subprocess.run(
         command,
         check=False,

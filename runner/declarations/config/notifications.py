@@ -4,8 +4,6 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
-from email.errors import MessageError
-from email.headerregistry import HeaderRegistry
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,7 +30,6 @@ _OWN_HEADERS = re.compile(
     r"host|content-(length|type|encoding)|transfer-encoding|connection|webhook-.*", re.IGNORECASE
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HEADERS = HeaderRegistry()
 _SHORTEST_INTERVAL_S = 1.0
 _KEY_BYTES = range(24, 65)
 
@@ -202,8 +199,12 @@ def _is_address(text: str) -> bool:
     """Return whether a text is one address: what follows a line break would be another header."""
     if _CONTROL.search(text):
         return False
+    # Each command reads the configuration, and few of them name a mailbox.
+    from email.errors import MessageError
+    from email.headerregistry import HeaderRegistry
+
     try:
-        header: Any = _HEADERS("to", text)
+        header: Any = HeaderRegistry()("to", text)
         (address,) = header.addresses
     except (MessageError, ValueError, IndexError):
         return False

@@ -6,6 +6,7 @@ not, and no library: jsonschema is loaded for data that does not fit.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 Fits = Callable[[Any], bool]
@@ -68,9 +69,14 @@ def _type(rule: str | list[str]) -> Fits:
     return lambda value: any(kind(value) for kind in kinds)
 
 
+@cache
+def _search(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern).search
+
+
 def _pattern(rule: str) -> Fits:
-    search = re.compile(rule).search
-    return lambda value: not isinstance(value, str) or search(value) is not None
+    # Compiled at its first use: a schema has patterns for keys that most documents lack.
+    return lambda value: not isinstance(value, str) or _search(rule)(value) is not None
 
 
 def _enum(rule: list[Any]) -> Fits:

@@ -8,7 +8,7 @@ at again decide about them.
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -83,6 +83,23 @@ class CheckedFiles:
         key = self._keys.get(pipeline.file)
         if key is not None:
             self._cache.put(digest(key, what), {"found": found, "looked_at": dict(looked_at)})
+
+    def is_new(self, path: Path, defaults: Defaults) -> bool:
+        """Return whether nothing is remembered of a file as it is."""
+        folder = Path(os.path.abspath(path)).parent
+        content = read(path)
+        if isinstance(content, Problem):
+            return False
+        key = self._key(shown_path(path), folder, content, defaults.of(folder))
+        return self._cache.get(key) is None
+
+    def new_lines(self) -> list[str]:
+        """Return what was found by this process alone, for `take` of the one that waits for it."""
+        return self._cache.new_lines()
+
+    def take(self, lines: Iterable[str]) -> None:
+        """Take what another process has found."""
+        self._cache.take(lines)
 
     def is_ours(self, pipeline: Pipeline) -> bool:
         """Return whether all jobs of a pipeline are Headrace's: what these look at is known."""

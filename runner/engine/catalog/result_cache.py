@@ -9,7 +9,7 @@ here is needed: where the file cannot be used, everything is read again.
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,21 +57,32 @@ class ResultCache:
         """Return what is kept under a digest, None where there is nothing."""
         if self._lines is None:
             self._lines = self._read()
-        key = self._group + key
-        line = self._lines.get(key)
+        whole = self._group + key
+        line = self._lines.get(whole) or self._new.get(key)
         if line is None or not _is_whole(line):
             return None
         try:
             found = from_text(line[_HEAD:])
         except ValueError:
             return None
-        self._used.add(key)
+        if whole in self._lines:
+            self._used.add(whole)
         return found
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value; one that cannot be kept with all its types is left out."""
         with suppress(NoForm):
             self._new[key] = _line(self._group + key, as_text(value))
+
+    def new_lines(self) -> list[str]:
+        """Return what has been put in, for `take` of another process."""
+        return list(self._new.values())
+
+    def take(self, lines: Iterable[str]) -> None:
+        """Take what another process has found as if it had been put in here."""
+        for line in lines:
+            if line[_KEY].startswith(self._group):
+                self._new[line[_KEY][_GROUP:]] = line
 
     def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""

@@ -63,7 +63,7 @@ class Dispatcher:
         values = self._values(job_class, payload, options)
         if not self._database.prepared("insert_job_id", **values):
             return str(_first_dispatch(self._database, values)["id"])
-        self.send_soon([_message(values)])
+        self._soon(sending_many(self._sender, values, [values["id"]]))
         return str(values["id"])
 
     def dispatch_row(
@@ -288,10 +288,6 @@ def _first_dispatch(tx: Transaction, values: Mapping[str, Any]) -> JobRow:
     row = tx.row(queries.JOB_BY_KEY, idempotency_key=values["idempotency_key"])
     assert row is not None
     return row
-
-
-def _message(values: Mapping[str, Any]) -> Message:
-    return Message(UUID(values["id"]), 0, values["queue"], values["timeout_s"])
 
 
 def _queued(rows: Iterable[JobRow]) -> list[Message]:

@@ -100,6 +100,7 @@ def prune(database: Database, older_than_s: float) -> Pruned:
         _in_batches(runs, _RUNS_A_BATCH, after, until)
         _in_batches(jobs, _JOBS_A_BATCH, after, until)
         database.rows("prune_attempts", after=after, until=until, older_than_s=older_than_s)
+        database.rows("prune_triggered", after=after, until=until, older_than_s=older_than_s)
     database.rows("prune_plans", older_than_s=older_than_s)
     database.rows("prune_notifications", older_than_s=older_than_s)
     return pruned

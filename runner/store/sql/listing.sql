@@ -15,9 +15,9 @@ SELECT *
    AND (:job_class::text IS NULL OR job_class = :job_class::text)
 
 -- name: open_jobs_part
--- Jobs that have not ended, as many as there is work at hand. Each status has a partial index, which
--- is read whole where it is not in the order of the ids: with OFFSET 0 the planner does not walk
--- down the primary key instead, in the hope of meeting one soon.
+-- Jobs that have not ended. Those that are started or being retried are as many as there is work at
+-- hand: the partial index of their status is read whole. With OFFSET 0 the planner does not walk down
+-- the primary key instead, in the hope of meeting one soon.
 (SELECT id
    FROM headrace.job
   WHERE status = 'waiting'
@@ -27,12 +27,7 @@ SELECT *
   LIMIT :limit::integer)
      UNION ALL
 (SELECT id
-   FROM (SELECT id
-           FROM headrace.job
-          WHERE status = 'queued'
-            AND
--- include: open_job_filter_part
-         OFFSET 0) AS queued
+   FROM newest_queued
   ORDER BY id DESC
   LIMIT :limit::integer)
      UNION ALL
@@ -76,6 +71,50 @@ ORDER BY job_class DESC, queue DESC, status DESC, id DESC
      UNION ALL
 -- include: open_jobs_part
 
+-- name: queued_jobs_part
+-- Queued jobs may be millions: a page is merged from the newest of each kind (queue, class), as below.
+-- The kinds are found from the last one down, since the oldest of each is claimed first: upwards,
+-- each look would meet the dead entries of what has been claimed. The limit of a kind is a query: one
+-- that the planner knew would have it read and sort whole kinds where its statistics are of a time
+-- when few jobs were queued.
+queued_kind AS (
+    (SELECT queue, job_class
+       FROM headrace.job
+      WHERE status = 'queued'
+        AND (:queue::text IS NULL OR queue = :queue::text)
+        AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
+        AND (:status::text IS NULL OR :status::text = 'queued')
+      ORDER BY queue DESC, job_class DESC
+      LIMIT 1)
+     UNION ALL
+    SELECT following.*
+      FROM queued_kind AS kind
+     CROSS JOIN LATERAL (SELECT queue, job_class
+                           FROM headrace.job
+                          WHERE status = 'queued'
+                            AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
+                            AND (queue, job_class) < (kind.queue, kind.job_class)
+                          ORDER BY queue DESC, job_class DESC
+                          LIMIT 1) AS following
+     WHERE :queue::text IS NULL OR kind.queue = :queue::text
+), newest_queued AS (
+    SELECT found.id
+      FROM queued_kind AS kind
+     CROSS JOIN LATERAL (SELECT id, job_class, queue
+                           FROM headrace.job
+                          WHERE status = 'queued'
+                            AND (:pipeline::text IS NULL OR pipeline = :pipeline::text)
+                            AND (queue, job_class, id)
+                                < (kind.queue, kind.job_class,
+                                   coalesce(:before::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                          ORDER BY queue DESC, job_class DESC, id DESC
+                          LIMIT (SELECT :limit::integer)) AS found
+     WHERE found.queue = kind.queue
+       AND found.job_class = kind.job_class
+       AND (:queue::text IS NULL OR kind.queue = :queue::text)
+       AND (:job_class::text IS NULL OR kind.job_class = :job_class::text)
+)
+
 -- name: jobs_of_kind
 -- The kinds that match, each found by one look into the index after the kind before it; then the
 -- newest jobs of each. Few kinds are in use, so that a kind that matched once and never again costs
@@ -99,7 +138,9 @@ WITH RECURSIVE kind AS (
                           ORDER BY job_class, queue, status
                           LIMIT 1) AS following
      WHERE :job_class::text IS NULL OR kind.job_class = :job_class::text
-), newest AS (
+),
+-- include: queued_jobs_part
+, newest AS (
     SELECT found.id
       FROM kind
      CROSS JOIN LATERAL (SELECT id, job_class, queue, status::text
@@ -134,7 +175,9 @@ WITH RECURSIVE kind AS (
                           ORDER BY job_class, queue, status
                           LIMIT 1) AS following
      WHERE :job_class::text IS NULL OR kind.job_class = :job_class::text
-), newest AS (
+),
+-- include: queued_jobs_part
+, newest AS (
     SELECT found.id
       FROM kind
      CROSS JOIN LATERAL (SELECT id, job_class, queue, status::text

@@ -73,7 +73,14 @@ WITH batch AS MATERIALIZED (
     DELETE FROM headrace.job_dependency WHERE upstream_id = ANY (ARRAY(SELECT id FROM old_job))
 ),
 -- include: deleted_jobs_part
-, runs AS (
+, used AS (
+    DELETE FROM headrace.triggered WHERE upstream_run = ANY (ARRAY(SELECT id FROM old_run))
+), started AS (
+    UPDATE headrace.triggered
+       SET run_id = NULL
+     WHERE run_id = ANY (ARRAY(SELECT id FROM old_run))
+       AND upstream_run NOT IN (SELECT id FROM old_run)
+), runs AS (
     DELETE FROM headrace.run WHERE id = ANY (ARRAY(SELECT id FROM old_run))
 )
 SELECT (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last,
@@ -168,6 +175,15 @@ DELETE FROM headrace.job_attempt a
    AND a.job_id < :until::uuid
    AND a.finished_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
    AND NOT EXISTS (SELECT FROM headrace.job j WHERE j.id = a.job_id)
+
+-- name: prune_triggered
+-- Notes of upstream runs that are gone: one that was decided about just when it was deleted, and
+-- those that a daemon of an earlier version left to a foreign key.
+DELETE FROM headrace.triggered t
+ WHERE t.upstream_run > :after::uuid
+   AND t.upstream_run < :until::uuid
+   AND t.used_at < clock_timestamp() - make_interval(secs => :older_than_s::float8)
+   AND NOT EXISTS (SELECT FROM headrace.run r WHERE r.id = t.upstream_run)
 
 -- name: attempts_of_jobs
 -- The running attempt of each job, if there is one: files of all other attempts can be deleted.
