@@ -77,9 +77,7 @@ def there(run_job: Any, second: Engine, execute: Callable[[str], None]) -> Engin
     return second
 
 
-def test_random_interleavings_of_late_writers_lose_no_row_and_read_few_twice(
-    there, target
-):
+def test_random_interleavings_of_late_writers_lose_no_row_and_read_few_twice(there, target):
     dice = random.Random(2026)
     writers = Writers(there, dice)
 

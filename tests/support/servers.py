@@ -83,7 +83,7 @@ def create_database(server_url: str, *, template: str | None = None) -> str:
     """Create a database under a name that is free, and return its URL."""
     name = f"headrace_test_{os.getpid()}_{next(_numbers)}"
     clause = f' TEMPLATE "{template}"' if template else ""
-    if _administrator(server_url).server_version >= 150000:
+    if _has_strategies(server_url):
         # The other strategy writes each page of the template into the log: twice the work.
         clause += " STRATEGY file_copy"
     _administer(server_url, f'CREATE DATABASE "{name}"{clause}')
@@ -117,6 +117,11 @@ def _administrator(server_url: str) -> connection:
     what making one does.
     """
     return connect(server_url)
+
+
+@cache
+def _has_strategies(server_url: str) -> bool:
+    return _administrator(server_url).server_version >= 150000
 
 
 def _administer(server_url: str, statement: str) -> None:
