@@ -131,7 +131,7 @@ def test_the_lead_is_kept_while_redis_is_silent(database: str, tmp_path: Path) -
         with silent_redis(server.url):
             job = cluster.dispatch("EffectJob")
             # That is longer than the lease.
-            wait_for_ticks(cluster, 5)
+            wait_for_ticks(cluster, 3)
             assert term(cluster) == first
         cluster.worker()
 
