@@ -23,7 +23,8 @@ def changes_of(zone: ZoneInfo) -> tuple[Any, ...]:
     No zone's do so twice in five days. Each process of a test run looks at all zones.
     """
     found = []
-    for low, high in pairwise(YEAR + timedelta(days=day) for day in range(0, 366, 5)):
+    for day in range(0, 365, 5):
+        low, high = YEAR + timedelta(days=day), YEAR + timedelta(days=day + 5)
         old, new = (moment.astimezone(zone).utcoffset() for moment in (low, high))
         if old == new:
             continue
