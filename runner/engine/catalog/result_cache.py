@@ -73,6 +73,12 @@ class ResultCache:
         with suppress(NoForm):
             self._new[key] = _line(self._group + key, as_text(value))
 
+    def has_news(self, *, make_home: bool) -> bool:
+        """Return whether `save` would write anything."""
+        with suppress(OSError):
+            return bool(self._new) and (make_home or self._home.is_dir())
+        return False
+
     def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""
         if not self._new:
