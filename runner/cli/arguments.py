@@ -3,14 +3,14 @@
 import argparse
 
 from headrace.cli import operating_arguments as operating
-from headrace.cli.command_group import ID, Group, Parser, add_config, count
+from headrace.cli.command_group import COMMANDS, ID, Group, Parser, add_config, count
 from headrace.model.version import __version__
 
 _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, skipped"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands, or of the one that is named."""
     main = Parser(
         prog="headrace",
         description="Runs YAML pipelines on RQ queues, with their state in PostgreSQL.",
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         *(_parts, _files, _runs, _listings, _whole),
         *(operating.interventions, operating.access, operating.notifications, operating.database),
     ):
-        add(Group(commands))
+        add(Group(commands, only if only in COMMANDS else None))
     return main
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from headrace.errors.suggestions import did_you_mean
 
@@ -28,14 +28,29 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n  hint: `{self.prog} --help` shows its usage\n")
 
 
-class Group:
-    """Adds commands to the parser, each with the function that carries it out."""
+class _NotAsked:
+    """Takes what a command's parser takes, and is none: most of a start would be to make them."""
 
-    def __init__(self, commands: "argparse._SubParsersAction[Parser]") -> None:
+    def __getattr__(self, _name: str) -> Callable[..., Any]:
+        return lambda *_args, **_options: self
+
+
+class Group:
+    """Adds commands to the parser, each with the function that carries it out.
+
+    With `only` it adds the command of that name and leaves out the others.
+    """
+
+    def __init__(
+        self, commands: "argparse._SubParsersAction[Parser]", only: str | None = None
+    ) -> None:
         self._commands = commands
+        self._only = only
 
     def add(self, name: str, function: str, text: str, *, json: bool = False) -> Parser:
         """Add a command. `function` is `module:function` below `headrace.cli`."""
+        if self._only not in (None, name):
+            return cast("Parser", _NotAsked())
         first = text[0].upper() + text[1:]
         command = self._commands.add_parser(name, help=text, description=f"{first}.")
         command.set_defaults(command=function)

@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     try:
-        return _carry_out(parser().parse_args(arguments))
+        words = sys.argv[1:] if arguments is None else arguments
+        return _carry_out(parser(words[0] if words else None).parse_args(words))
     except HeadraceError as error:
         _say(str(error))
         return error.exit_code

@@ -68,7 +68,7 @@ def test_a_job_whose_child_was_killed_is_started_again(cluster: Cluster) -> None
     cluster.wait_for_file(reached)
     os.kill(worker.children()[0], signal.SIGKILL)
 
-    row = cluster.wait_for_status(job, "completed", limit_s=5)
+    row = cluster.wait_for_status(job, "completed")
 
     assert row["attempt"] == 2
     assert "SIGKILL" in cluster.attempts(job)[0]["error"]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,15 +44,20 @@ class Case:
     """A step whose input is bad. `{t}` is its table; `told` must stand in what it says."""
 
     told: str
-    content: bytes | None = None
+    content: bytes | Callable[[], bytes] | None = None
     file: str = "in.csv"
     job: str = "LoadFile"
     prepare: str = ""
     with_: dict[str, Any] | None = None
 
 
-def load(told: str, content: bytes | str = GOOD, file: str = "in.csv", prepare: str = "",
-         **with_: Any) -> Case:  # fmt: skip
+def load(
+    told: str,
+    content: bytes | str | Callable[[], bytes] = GOOD,
+    file: str = "in.csv",
+    prepare: str = "",
+    **with_: Any,
+) -> Case:
     raw = content.encode() if isinstance(content, str) else content
     return Case(told, raw, file, "LoadFile", prepare, with_)
 
@@ -88,7 +93,13 @@ MANY = GOOD.splitlines()[0] + b"\n" + b"".join(
     b"%d,n,1,2026-02-03\n" % (n + 10) for n in range(LINES - 1)
 )  # fmt: skip
 FAR = 900_001
-FAR_ROWS = b"id\n" + b"".join(b"%d\n" % (n + 10) for n in range(FAR - 1)) + b"x\n"
+
+
+def far_rows() -> bytes:
+    """Return a file so long that no process makes it but the one that writes it."""
+    return b"id\n" + b"".join(b"%d\n" % (n + 10) for n in range(FAR - 1)) + b"x\n"
+
+
 KEY = {"mode": "merge", "primary_key": "id"}
 
 # Its words tell the disturber what to do while the step waits.
@@ -217,7 +228,7 @@ CASES: dict[str, Case] = {
     "wrong_type_far_down": load(
         rf"wrong_type_far_down/in\.csv:{FAR + 1}: column id: invalid input syntax for type integer:"
         ' "x"',
-        FAR_ROWS,
+        far_rows,
     ),
     "wrong_type_in_json": load(
         r"wrong_type_in_json/in\.jsonl:2: column id: invalid input syntax",
@@ -456,7 +467,8 @@ def prepare(look: Any, pipelines: Path) -> None:
             with_ = yaml.safe_load(yaml.safe_dump(case.with_ or {}).replace("{t}", table))
             if case.content is not None:
                 (pipelines / name).mkdir()
-                (pipelines / name / case.file).write_bytes(case.content)
+                content = case.content() if callable(case.content) else case.content
+                (pipelines / name / case.file).write_bytes(content)
                 with_ = {"path": f"{name}/{case.file}"} | with_
             if case.job == "LoadFile":
                 with_ = {"table": table} | with_

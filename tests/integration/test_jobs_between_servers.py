@@ -11,7 +11,7 @@ from headrace.jobs.sync_table import SyncTable
 from tests.support.attempts import JobRunner
 from tests.support.generated_rows import TYPES, generated_rows, inserts
 
-ROWS = 200
+ROWS = 60
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def memory(cluster: Cluster) -> dict[bytes, Any]:
 
 
 def test_a_stock_worker_runs_our_jobs(cluster: Cluster) -> None:
-    jobs = [cluster.dispatch("EffectJob", queue=queue) for queue in ("low", "medium", "high")]
+    jobs = [cluster.dispatch("EffectJob", queue=queue) for queue in ("low", "high")]
     below = cluster.dispatch("EffectJob", depends_on=jobs)
     failing = cluster.dispatch("PoisonJob", retry=0)
     cluster.daemon()

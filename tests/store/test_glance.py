@@ -11,6 +11,7 @@ import pytest
 
 from headrace.engine.operations.glance import Glance, glance
 from headrace.engine.operations.recovery import Recovery
+from headrace.errors import QueueUnavailable
 from headrace.model.ids import new_id
 from headrace.queue.process import birth_ticks, process_name
 from tests.support.rows import Rows
@@ -136,6 +137,32 @@ def test_a_look_names_the_workers_of_this_host_only(rows: Rows) -> None:
     assert look(rows).workers == [("tests", os.getpid(), birth_ticks(os.getpid()))]
 
 
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SlowRedis:
+    """A sender that has nothing to do and takes its time for it; or that waits in vain."""
+
+    def __init__(self, clock: Clock, *, answers: bool) -> None:
+        self._clock, self._answers = clock, answers
+
+    def memory_lost(self) -> bool:
+        return False
+
+    def send(self, messages: Sequence[object]) -> None:
+        assert not messages
+        self._clock.now += 2.0
+        if not self._answers:
+            raise QueueUnavailable("Redis does not answer")
+
+
 class NoRedis:
     """A sender that has nothing to do."""
 
@@ -188,3 +215,18 @@ def test_a_worker_of_this_host_whose_process_is_gone_is_work_at_once(ticks: Tick
     assert ticks.tick() == 0
     ticks.seen = replace(ticks.seen, workers=[mine])
     assert ticks.tick() == 1
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_long_sweep_is_followed_by_a_long_rest_unless_redis_held_it_up(
+    rows: Rows, answers: bool
+) -> None:
+    clock = Clock()
+    sender = cast("Any", SlowRedis(clock, answers=answers))
+    ticks = Ticks(Recovery(rows.database, sender, clock), Glance(1, datetime.now(UTC), False, []))
+    ticks.tick()
+
+    clock.now += 6.0
+
+    # A tick that is no sweep has nothing to do.
+    assert ticks.tick() == (0 if answers else 1)

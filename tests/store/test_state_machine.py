@@ -146,4 +146,4 @@ def audited(rows: Rows) -> Rows:
 def test_no_order_of_statements_breaks_an_invariant(audited: Rows) -> None:
     machine = type("Machine", (Attempts,), {"rows": audited})
 
-    walk(machine, cases=40, steps=25)
+    walk(machine, cases=20, steps=25)

@@ -4,16 +4,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from headrace.engine.gating.ended_totals import lock_totals
 from headrace.engine.gating.run_completion import reopen
 from headrace.engine.operations import totals
 from headrace.engine.operations.retention import prune
 from headrace.engine.operations.totals import Horizon, count, count_all
 from headrace.model.buckets import BOUNDS_S
+from headrace.store.database import Transaction
 from headrace.store.statements import STATEMENTS
 from tests.support.rows import Rows
 from tests.support.servers import connect
@@ -109,6 +112,24 @@ def test_two_that_count_at_once_count_nothing_twice(rows: Rows):
         thread.join()
 
     assert ended(rows) == [20, 0, 0, 0]
+
+
+def test_waiting_for_another_daemon_that_counts_puts_off_no_later_counting(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+):
+    completed(rows)
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+
+    def locked_late(tx: Transaction) -> Any:
+        clock.now += 5.0
+        return lock_totals(tx)
+
+    monkeypatch.setattr(totals, "time", clock)
+    monkeypatch.setattr(totals, "lock_totals", locked_late)
+    monkeypatch.setattr(totals, "crash_point", lambda _: setattr(clock, "now", clock.now + 0.5))
+
+    assert count(rows.database, now(rows)) == 0.5
+    assert ended(rows) == [1, 0, 0, 0]
 
 
 def test_what_is_pruned_has_been_counted(rows: Rows):

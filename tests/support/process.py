@@ -13,6 +13,7 @@ from headrace.engine import application
 from headrace.engine.application import connect
 from headrace.engine.attempts import unknown_jobs
 from headrace.engine.daemon import Daemon
+from headrace.engine.operations import recovery
 from headrace.engine.workers.group_commit import batch
 from headrace.engine.workers.main import run_worker
 from headrace.store import attempts, migrations
@@ -56,6 +57,8 @@ def main(role: str, processes: int) -> None:
     batch._SHORT_S = float(os.environ.get("TEST_SHORT_S", batch._SHORT_S))
     batch._BRIEF_S = float(os.environ.get("TEST_BRIEF_S", batch._BRIEF_S))
     batch._TOGETHER_S *= batch._BRIEF_S / 0.01
+    # Where a test waits for several sweeps.
+    recovery._SWEEP_EVERY_S = float(os.environ.get("TEST_SWEEP_S", recovery._SWEEP_EVERY_S))
     headrace = connect(replace(load_settings(), max_memory_bytes=limit), role=role)
     if role == "daemon":
         Daemon(headrace).run()

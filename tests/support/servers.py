@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -82,11 +83,10 @@ def create_database(server_url: str, *, template: str | None = None) -> str:
     """Create a database under a name that is free, and return its URL."""
     name = f"headrace_test_{os.getpid()}_{next(_numbers)}"
     clause = f' TEMPLATE "{template}"' if template else ""
-    with contextlib.closing(connect(server_url)) as opened, opened.cursor() as cursor:
-        if opened.server_version >= 150000:
-            # The other strategy writes each page of the template into the log: twice the work.
-            clause += " STRATEGY file_copy"
-        cursor.execute(f'CREATE DATABASE "{name}"{clause}')
+    if _has_strategies(server_url):
+        # The other strategy writes each page of the template into the log: twice the work.
+        clause += " STRATEGY file_copy"
+    _administer(server_url, f'CREATE DATABASE "{name}"{clause}')
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
@@ -109,9 +109,32 @@ def database_name(database_url: str) -> str:
     return urlsplit(database_url).path.lstrip("/")
 
 
+@cache
+def _administrator(server_url: str) -> connection:
+    """The one connection of this process that makes and drops databases there.
+
+    Two thousand tests have a database of their own, and a connection costs the server a third of
+    what making one does.
+    """
+    return connect(server_url)
+
+
+@cache
+def _has_strategies(server_url: str) -> bool:
+    return _administrator(server_url).server_version >= 150000
+
+
 def _administer(server_url: str, statement: str) -> None:
-    with contextlib.closing(connect(server_url)) as opened, opened.cursor() as cursor:
-        cursor.execute(statement)
+    try:
+        with _administrator(server_url).cursor() as cursor:
+            cursor.execute(statement)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        # Its server has been stopped since, or has ended it.
+        if not _administrator(server_url).closed:
+            raise
+        _administrator.cache_clear()
+        with _administrator(server_url).cursor() as cursor:
+            cursor.execute(statement)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,13 @@ LIBRARIES = (
     " subprocess tempfile urllib3 uuid uvicorn yaml zoneinfo"
 )
 _REQUEST_BYTES = 1 << 18
+# Modules that read a variable as they are imported, and the name that others import of them.
+_READ_AT_IMPORT = {
+    "headrace.engine.attempts.attempt_hooks": ("HEADRACE_HOOK_LIMIT_S", "LIMIT_S"),
+    "headrace.engine.attempts.unknown_jobs": ("HEADRACE_UNKNOWN_CLASS_WAITS_S", "WAITS_S"),
+    "headrace.engine.operations.glance": ("HEADRACE_LEASE_S", "SILENCE_S"),
+    "headrace.store.crash_points": ("HEADRACE_CRASH_POINT", ""),
+}
 _LEFT_OUT = (
     "headrace.__main__",
     # What takes the prefix of RQ's keys from the environment.
@@ -64,8 +71,7 @@ def main() -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    if (points := sys.modules.get("headrace.store.crash_points")) is not None:
-        reload(points)  # The functions that others have of it see what it reads now.
+    _read_anew()
     module, *_ = sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
     try:
@@ -73,6 +79,17 @@ def main() -> None:
     except SystemExit as ended:
         _exit(ended)
     _exit(SystemExit(0))
+
+
+def _read_anew() -> None:
+    """Have the modules that were imported before the fork read their variables."""
+    for name, (variable, told) in _READ_AT_IMPORT.items():
+        if variable not in os.environ or (module := sys.modules.get(name)) is None:
+            continue
+        reload(module)  # The functions that others have of it see what it reads now.
+        for other, found in sys.modules.items():
+            if other.startswith("headrace.") and told in vars(found):
+                setattr(found, told, getattr(module, told))
 
 
 def _exit(ended: SystemExit) -> NoReturn:

@@ -4,9 +4,8 @@ The tests start `python -m headrace …` and workers many hundred times, and thr
 start are imports of SQLAlchemy, pydantic and their like. Here a process of its own imports them
 once, and a start is a fork that becomes what `python -m` makes: folder, environment, streams,
 arguments, `__main__`, and all that runs at exit. Headrace's own modules are imported before the
-fork as well, in a second process forked from the first, once for each set of the variables that a
-few modules read as they are imported; a statement without its fence gets a process without them.
-An environment that speaks to the interpreter itself gets a process from scratch.
+fork as well, in a second process forked from the first; a statement without its fence gets a
+process without them. An environment that speaks to the interpreter itself gets one from scratch.
 """
 
 import json
@@ -28,13 +27,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[2]
 # What the interpreter, the C library and the loader read once, as they start.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "TZ", "FAKETIME", "GLIBC_")
-# What a module of Headrace's reads once, as it is imported.
-_READ_AT_IMPORT = (
-    "HEADRACE_HOOK_LIMIT_S",
-    "HEADRACE_LEASE_S",
-    "HEADRACE_UNKNOWN_CLASS_WAITS_S",
-)
-# What is read before any of them is imported.
+# What is read before any of Headrace's modules is imported.
 _READ_BEFORE_IMPORT = "UNFENCED"
 
 File = int | IO[bytes]
@@ -93,9 +86,9 @@ Started = subprocess.Popen[bytes] | WarmProcess
 class _Parent:
     """The process that forks; it ends with this one."""
 
-    def __init__(self, settings: Mapping[str, str], *, of: "_Parent | None" = None) -> None:
+    def __init__(self, *, of: "_Parent | None" = None) -> None:
         """`of` has the libraries; the new one, forked from it, has Headrace's modules, too."""
-        self.environ = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
+        self.environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._alone = threading.Lock()
         with theirs:
@@ -147,18 +140,18 @@ class _Parent:
 
 @cache
 def _with_libraries() -> _Parent:
-    return _Parent({})
+    return _Parent()
 
 
 @cache
-def _with_engine(settings: frozenset[tuple[str, str]]) -> _Parent:
-    return _Parent(dict(settings), of=_with_libraries())
+def _with_engine() -> _Parent:
+    return _Parent(of=_with_libraries())
 
 
 def _parent_for(env: Mapping[str, str]) -> _Parent:
     if any(name.startswith(_READ_BEFORE_IMPORT) for name in env):
         return _with_libraries()
-    return _with_engine(frozenset((name, env[name]) for name in _READ_AT_IMPORT if name in env))
+    return _with_engine()
 
 
 def start(

@@ -110,6 +110,8 @@ class CheckedFiles:
 
         Where there is no home yet, nothing is written unless `make_home` says so.
         """
+        if not self._cache.has_news(make_home=make_home):
+            return  # The look at some thousand files is saved.
         now = surroundings(self._settings, registry_of(self._settings))
         if now == self._surroundings:
             self._cache.save(make_home=make_home)

@@ -84,6 +84,12 @@ class ResultCache:
             if line[_KEY].startswith(self._group):
                 self._new[line[_KEY][_GROUP:]] = line
 
+    def has_news(self, *, make_home: bool) -> bool:
+        """Return whether `save` would write anything."""
+        with suppress(OSError):
+            return bool(self._new) and (make_home or self._home.is_dir())
+        return False
+
     def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""
         if not self._new:

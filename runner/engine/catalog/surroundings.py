@@ -67,7 +67,7 @@ def foreign_modules(settings: Settings, registry: Registry) -> bool:
 
 def _stamps() -> Iterator[tuple[str, Any]]:
     for folder in _OWN_FOLDERS:
-        yield from _stamps_below(str(own_folder() / folder))
+        yield from sorted(_stamps_below(str(own_folder() / folder)))
     # Who installs, updates or removes a library makes and removes a folder in these.
     places = [path for path in sys.path if _is_of_libraries(path)]
     zones = [os.path.join(place, name) for place in zoneinfo.TZPATH for name in ("", "+VERSION")]  # noqa: PTH118
@@ -76,16 +76,14 @@ def _stamps() -> Iterator[tuple[str, Any]]:
 
 
 def _stamps_below(folder: str) -> Iterator[tuple[str, Any]]:
-    if not Path(folder).is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            if entry.name == "__pycache__":
-                continue
-            if entry.is_dir():
-                yield from _stamps_below(entry.path)
-            else:
-                yield entry.path, stamp(entry.path)
+    left = [folder] if Path(folder).is_dir() else []
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    yield entry.path, stamp(entry.path)
+                elif entry.name != "__pycache__":
+                    left.append(entry.path)
 
 
 def _is_of_libraries(path: str) -> bool:

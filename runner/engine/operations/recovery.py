@@ -153,8 +153,9 @@ class Recovery:
             done.resent = self._resend(swept.overdue)
             if done.resent:
                 self._database.rows("add_total", name="recoveries", by=done.resent)
+            # Waiting for a Redis that does not answer takes no share of a core.
+            rest_s = 0.0 if self._refused else (self._clock() - began) / _SWEEP_SHARE
             self._note_end_of_outage()
-            rest_s = (self._clock() - began) / _SWEEP_SHARE
             self._next_sweep = max(self._next_sweep, self._clock() + min(rest_s, _LONGEST_REST_S))
         return done
 

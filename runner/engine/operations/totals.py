@@ -93,12 +93,13 @@ class Totals:
     def _count(self, until: datetime) -> None:
         began = time.monotonic()
         try:
-            count(self._database, until)
-        except StoreUnavailable as error:
-            log.debug("%s; what has ended is counted later", error)
-        except Exception:
-            log.exception("the totals of /metrics could not be counted; tried again")
-        took_s = time.monotonic() - began
+            took_s = count(self._database, until)
+        except Exception as error:
+            took_s = time.monotonic() - began
+            if isinstance(error, StoreUnavailable):
+                log.debug("%s; what has ended is counted later", error)
+            else:
+                log.exception("the totals of /metrics could not be counted; tried again")
         self._next = self._clock() + min(took_s / _SHARE, _LONGEST_REST_S)
 
     def _report(self, age: timedelta) -> None:
@@ -111,14 +112,17 @@ class Totals:
             )
 
 
-def count(database: Database, until: datetime) -> None:
-    """Count what ended before `until`, of which nothing may be invisible.
+def count(database: Database, until: datetime) -> float:
+    """Count what ended before `until`, of which nothing may be invisible; return the seconds taken.
+
+    To wait for another daemon, which was stopped while it counted, takes nothing.
 
     Raises:
         StoreUnavailable: PostgreSQL does not answer; nothing was counted.
     """
     with database.transaction() as tx:
         mark = lock_totals(tx)
+        began = time.monotonic()
         since = mark["until"]
         if mark["ahead"]:
             log.warning(
@@ -132,9 +136,10 @@ def count(database: Database, until: datetime) -> None:
             count_ended(tx, mark, until=until)
             tx.rows("count_attempts", since=since, until=until)
         else:
-            return
+            return 0.0
         tx.rows("move_totals_mark", until=until)
         crash_point("totals-uncommitted")
+    return time.monotonic() - began
 
 
 def count_all(database: Database) -> None:

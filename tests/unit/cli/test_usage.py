@@ -1,5 +1,6 @@
 """What the command line answers without any server."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.cli.arguments import parser
 from headrace.cli.command_group import COMMANDS
 from tests.support.cli import REPOSITORY, Headrace, environment
 
@@ -33,6 +35,21 @@ def test_help_names_every_command_and_loads_nothing_slow(headrace: Headrace):
     ).stderr
     assert "sqlalchemy" not in loaded
     assert "jsonschema" not in loaded
+
+
+def test_a_command_is_read_alone_as_among_all_others():
+    def commands(only: str | None = None) -> dict[str, argparse.ArgumentParser]:
+        return dict(next(one.choices for one in parser(only)._actions if one.choices))
+
+    among = commands()
+    assert set(among) == set(COMMANDS)
+
+    for name in COMMANDS:
+        alone = commands(name)
+        assert list(alone) == [name]
+        assert alone[name].format_help() == among[name].format_help()
+    for other in ("--config", "runn"):
+        assert list(commands(other)) == list(among), "help and guesses name them all"
 
 
 def test_files_are_validated_without_loading_a_database_library(headrace: Headrace):

@@ -12,7 +12,7 @@ import pytest
 from headrace.declarations import one_file
 from headrace.declarations.config import Settings
 from headrace.declarations.load import load_folder
-from headrace.engine.catalog import surroundings
+from headrace.engine.catalog import checked_files, surroundings
 from headrace.engine.catalog.checked_files import CheckedFiles
 from headrace.engine.catalog.job_registry import registry_of
 from headrace.engine.catalog.result_form import as_text, from_text
@@ -99,6 +99,25 @@ def project(tmp_path: Path) -> Project:
     project.write("pipelines/holidays.yaml", HOLIDAYS)
     project.write("pipelines/days.txt", "2026-12-24\n")
     return project
+
+
+def test_what_finds_nothing_new_looks_once_at_all_that_may_decide(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    looks: list[str] = []
+
+    def looked(*given: Any) -> str:
+        looks.append(surroundings.surroundings(*given))
+        return looks[-1]
+
+    monkeypatch.setattr(checked_files, "surroundings", looked)
+    project.look()
+    assert len(looks) == 2, "before and after what is kept"
+
+    project.look()
+
+    assert len(looks) == 3
+    assert len(set(looks)) == 1
 
 
 ALL = (["holidays", "plain", "sql"], ["holidays", "plain", "sql"])

@@ -18,11 +18,13 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def changes_of(zone: ZoneInfo) -> tuple[Any, ...]:
-    """Return when the zone's clocks change in 2026, with the offsets before and after."""
+    """Return when the zone's clocks change in 2026, with the offsets before and after.
+
+    No zone's do so twice in five days. Each process of a test run looks at all zones.
+    """
     found = []
-    for day in range(365):
-        before = YEAR + timedelta(days=day)
-        low, high = before, before + timedelta(days=1)
+    for day in range(0, 365, 5):
+        low, high = YEAR + timedelta(days=day), YEAR + timedelta(days=day + 5)
         old, new = (moment.astimezone(zone).utcoffset() for moment in (low, high))
         if old == new:
             continue
