@@ -307,6 +307,9 @@ def test_totals_that_cannot_be_counted_are_counted_later(
 # -- before workers start -------------------------------------------------------------------------
 
 
+_EACH = "3 for each worker"
+
+
 @pytest.mark.parametrize(
     ("demand", "words"),
     [
@@ -315,8 +318,7 @@ def test_totals_that_cannot_be_counted_are_counted_later(
         (Demand(2, 2), "2 workers of 2 jobs at a time need 8 connections (4 for each worker)"),
         (
             Demand(1, 1, 9),
-            "1 worker, daemon and web service need 12 connections (3 for each worker, 9 for the"
-            + " others)",
+            f"1 worker, daemon and web service need 12 connections ({_EACH}, 9 for the others)",
         ),
     ],
 )
