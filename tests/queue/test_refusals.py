@@ -2,7 +2,6 @@
 
 import pytest
 from redis import exceptions
-
 from redis.sentinel import MasterNotFoundError
 
 from headrace.errors import ConfigError, QueueUnavailable
