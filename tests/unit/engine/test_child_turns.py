@@ -69,6 +69,7 @@ class Stand:
             idle=lambda *, finished=True: note(("idle", finished)),
             finished=lambda: note("finished"),
             wake_parent=lambda: None,
+            completing=lambda: note("completing"),
         )  # fmt: skip
         monkeypatch.setattr(child_loop.ProcessState, "remember", lambda _state: note("remembered"))
         self.left: list[str] = []
@@ -352,6 +353,23 @@ def test_a_class_of_brief_jobs_has_several_taken_ahead(monkeypatch: pytest.Monke
 
     ((_, given),) = [said for said in stand.said if said[0] == "succeeded"]
     assert given["take"] == 4
+
+
+def test_a_message_is_done_with_when_its_job_is_completed_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand = Stand(monkeypatch, jobs_per_commit=4)
+    inner: Any = stand.loop
+    for _ in range(10):
+        inner._group_commit.batch.learn("Short", 0.0001, plain=True)
+    inner._ending.take_more = lambda _most: []
+    stand.executor.handle = lambda _claimed: Handled(None, plain=True)
+    stand.messages, stand.claims = [TAKEN], [claimed(id=JOB)]
+
+    stand.loop.run()
+
+    told = [said for said in stand.said if said[0] in ("succeeded", "done") or said == "finished"]
+    assert told == ["finished", ("succeeded", {"take": 0}), ("done", f"{JOB}_0")]
 
 
 def test_what_a_session_cannot_be_tidied_up_for_is_no_error(stand: Stand) -> None:

@@ -133,8 +133,12 @@ class Stand:
         monkeypatch.setattr(children, "kill_tree", lambda pid: self.done.append(("kill", pid)))
         monkeypatch.setattr(children, "kill_group", lambda pid: self.done.append(("sweep", pid)))
         monkeypatch.setattr(Child, "poll", lambda child: self.exits.get(child.pid))
-        tell = self._tell
-        monkeypatch.setattr(Child, "tell_to_end", lambda child, s: tell(child, s) or None)
+
+        def tell(child: Child, within_s: float) -> None:
+            self.done.append(("end", child.pid))
+            child.kill_at = children.time.monotonic() + within_s
+
+        monkeypatch.setattr(Child, "tell_to_end", tell)
         self.all = children.Children(
             self.records, made, children.Patience(kill_after_s=5.0), lambda: None,
             max_memory_bytes=memory,
@@ -143,10 +147,6 @@ class Stand:
     def _spawn(self, index: int, *_rest: Any) -> Child:
         self.done.append(("spawn", index))
         return Child(index, 100 + len(self.done), born=children.time.monotonic())
-
-    def _tell(self, child: Child, within_s: float) -> None:
-        self.done.append(("end", child.pid))
-        child.kill_at = children.time.monotonic() + within_s
 
     def child(self, index: int = 0) -> Child:
         return next(child for child, _ in self.all.each() if child.index == index)
