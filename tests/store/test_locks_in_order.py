@@ -135,6 +135,7 @@ def test_what_a_completion_releases_is_sent_in_the_order_of_its_ids(made: RunRow
     completed = made.rows.store.complete(made.rows.claimed(up), None)
 
     assert [row[0] for row in completed.released] == [str(one) for one in below]
+    assert not completed.recount, "nobody was missed"
 
 
 def test_due_retries_are_queued_and_others_wait(made: RunRows) -> None:

@@ -30,11 +30,10 @@ def test_a_child_ends_after_its_jobs_when_it_is_told_and_when_it_has_grown(
 ) -> None:
     orders = SimpleNamespace(draining=False, told_to_end=False)
     life = Life(orders, max_jobs=2)
-    assert not life.ended
-    life.jobs = 1
-    assert not life.ended
-    life.jobs = 2
-    assert life.ended
+    ended = []
+    for life.jobs in range(3):
+        ended.append(life.ended)
+    assert ended == [False, False, True]
     assert not Life(orders).ended
     for order in ("draining", "told_to_end"):
         told = Life(SimpleNamespace(**{**vars(orders), order: True}))

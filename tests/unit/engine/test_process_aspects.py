@@ -44,8 +44,9 @@ def _handler(number: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     return lambda: signal.signal(number, _ignore), lambda: signal.getsignal(number)
 
 
-def _ignore(*_given: Any) -> None:
-    """Hear a signal and do nothing."""
+def _ignore(*_given: Any) -> bool:
+    """Be called for whatever it is, and do nothing."""
+    return True
 
 
 def _set_loop() -> None:
