@@ -1,7 +1,8 @@
 """A worker's parent records the batch of a child."""
 
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -169,3 +170,72 @@ def test_while_postgresql_is_away_what_was_taken_waits(
 
     assert parent.completion.catch_up()
     assert rows.status(ended) == "completed"
+
+
+def failing_once(*errors: Exception | None) -> Callable[..., Any]:
+    """What raises these errors, one at each call, and then does what it stands for."""
+    left = list(errors)
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            if left and (error := left.pop(0)) is not None:
+                raise error
+            return original(*given, **named)
+
+        return call
+
+    return wrap
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        pytest.param([StoreUnavailable("away")], id="all together"),
+        pytest.param([ValueError("refused"), StoreUnavailable("away")], id="one by one"),
+    ],
+)
+def test_an_outage_in_the_middle_blames_no_job_and_is_waited_out(
+    rows: Rows, parent: Recorded, monkeypatch: pytest.MonkeyPatch, errors: list[Exception]
+) -> None:
+    a, b = rows.add("started"), rows.add("started")
+    completed = failing_once(*errors)(parent.completion._completed)
+    monkeypatch.setattr(parent.completion, "_completed", completed)
+
+    assert not parent.record([(a, "1"), (b, "2")])
+    assert [rows.status(job) for job in (a, b)] == ["started"] * 2
+
+    before = time.monotonic()
+    assert parent.completion._not_before > before
+    parent.completion.poll()
+    assert rows.status(a) == "started", "PostgreSQL is asked again a second later"
+    parent.completion._not_before = 0.0
+    parent.completion.poll()
+    assert [rows.status(job) for job in (a, b)] == ["completed"] * 2
+    assert [outcomes(rows, job) for job in (a, b)] == [[], []]
+
+
+def test_one_by_one_what_cannot_be_trusted_is_requeued(
+    rows: Rows, parent: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = rows.add("started"), rows.add("started")
+    completed = failing_once(ValueError("refused"))(parent.completion._completed)
+    monkeypatch.setattr(parent.completion, "_completed", completed)
+
+    assert parent.record([(a, "1"), (b, "2")], claimed_at=0.0)
+
+    assert [rows.status(job) for job in (a, b)] == ["queued"] * 2
+    assert [outcomes(rows, job) for job in (a, b)] == [["released"]] * 2
+
+
+def test_lines_of_what_has_ended_are_kept(rows: Rows, parent: Recorded) -> None:
+    silent, speaking = rows.add("started"), rows.add("started")
+    line = '[{"line": 1, "at": 1.0, "level": "INFO", "message": "hello"}]'
+    pending = PendingBatch(
+        [EndedJob(silent, 1, None), EndedJob(speaking, 1, None, line)], [], time.monotonic()
+    )
+    parent.completion._pending.append(pending)
+
+    assert parent.completion.catch_up()
+
+    said = rows.sql("SELECT job_id::text AS id, message FROM headrace.job_log")
+    assert said == [{"id": str(speaking), "message": "hello"}]

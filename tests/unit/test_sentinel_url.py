@@ -1,10 +1,15 @@
 """REDIS_URL with sentinels: what it says, and what is wrong with it."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from redis.sentinel import MasterNotFoundError
 
 from headrace.declarations.config import load_settings
 from headrace.declarations.config.secrets import hidden_values
 from headrace.errors import ConfigError, QueueUnavailable
+from headrace.queue import sentinel
 from headrace.queue.connect import connect, reported
 from headrace.queue.sentinel import SentinelUrl, read
 from tests.support.ports import free_port
@@ -80,3 +85,73 @@ def test_its_passwords_are_hidden() -> None:
     settings = load_settings({"REDIS_URL": url})
     assert {"first-one", "second-one"} <= hidden_values(settings)
     assert "h1" not in hidden_values(settings)
+
+
+# -- the master ---------------------------------------------------------------------------------
+
+
+class Pool(sentinel._Pool):
+    """A pool whose sentinels answer what a test says."""
+
+    def __init__(self) -> None:
+        self.service_name, self._ask_at = "etl", 0.0
+        self.known: tuple[str, int] | None = None
+        self.answer: tuple[str, int] | Exception = ("a", 1)
+        self.asked = 0
+
+    @property
+    def master_address(self) -> tuple[str, int] | None:
+        return self.known
+
+    def get_master_address(self) -> tuple[str, int]:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.known = self.answer
+        return self.answer
+
+
+def test_a_change_of_the_master_is_told_and_an_outage_of_all_sentinels_is_no_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool = Pool()
+    assert pool.master_now() == ("a", 1)
+    assert pool.master_now() == ("a", 1)
+    assert caplog.text == "", "the first one is no change"
+    for error in (MasterNotFoundError("none"), OSError("no route")):
+        pool.answer = error
+        assert pool.master_now() is None
+    pool.answer = ("b", 2)
+    assert pool.master_now() == ("b", 2)
+    assert "Redis at b:2 leads etl now" in caplog.text
+
+
+def test_a_connection_to_a_former_master_is_known() -> None:
+    pool = Pool()
+    client: Any = SimpleNamespace(connection_pool=pool)
+
+    def former(host: str, port: int, of: Any = client) -> bool:
+        return sentinel.is_former_master(of, SimpleNamespace(host=host, port=port))
+
+    assert not former("a", 1)
+    assert former("a", 2)
+    assert former("b", 1)
+    pool.answer = OSError("no route")
+    assert not former("b", 1), "the sentinels may be away"
+    assert not former("b", 1, SimpleNamespace(connection_pool=object()))
+
+
+def test_sentinels_are_asked_again_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(sentinel.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        sentinel.SentinelConnectionPool, "get_connection", lambda *_given, **_named: "line"
+    )
+    pool = Pool()
+    asked = []
+    for seconds in (0.0, 5.0, 0.1, 4.0):
+        now[0] += seconds
+        assert pool.get_connection() == "line"
+        asked.append(pool.asked)
+
+    assert asked == [1, 1, 2, 2]

@@ -1,33 +1,8 @@
 """How many jobs share a commit."""
 
-from uuid import uuid4
-
 from headrace.engine.attempts.outcome import Handled
 from headrace.engine.workers.group_commit.batch import Batch
-from headrace.store.attempts import Claimed
-
-
-def claimed(dependents: int = 0) -> Claimed:
-    return Claimed(
-        id=uuid4(),
-        job_class="Short",
-        payload={},
-        queue="low",
-        attempt=1,
-        retry_count=0,
-        timeout_s=60.0,
-        retry="{}",
-        run_id=None,
-        pipeline=None,
-        step=None,
-        dependents=dependents,
-        late=False,
-        folder="",
-        logical_date=None,
-        pool=None,
-        pool_slots=None,
-        env=None,
-    )
+from tests.support.claimed import claimed
 
 
 def batch_of(took_s: float, dependents: int = 0, most: int = 16) -> Batch:
@@ -36,7 +11,7 @@ def batch_of(took_s: float, dependents: int = 0, most: int = 16) -> Batch:
     for _ in range(100):
         batch.learn("Short", took_s, plain=True)
     batch.taken(most, left=0)
-    batch.ended.append((claimed(dependents), Handled(None, plain=True)))
+    batch.ended.append((claimed(dependents=dependents), Handled(None, plain=True)))
     return batch
 
 
