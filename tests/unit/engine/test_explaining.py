@@ -49,11 +49,11 @@ def explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
         head: str = "",
     ) -> Explained:
         class Answering:
-            def __init__(self, url: str) -> None:
+            def __init__(self, _url: str) -> None:
                 if isinstance(answers, Exception):
                     raise answers
 
-            def explain(self, texts: list[str], values: list[Any]) -> Fault | Estimate:
+            def explain(self, texts: list[str], _values: list[Any]) -> Fault | Estimate:
                 assert not isinstance(answers, Exception)
                 sent = "?".join(texts)
                 return next((found for word, found in answers.items() if word in sent), FINE)
