@@ -55,8 +55,8 @@ def test_a_look_that_takes_long_is_told_of_once_and_its_outcome_to_a_later_calle
     assert (looking.looks, looking.background.pending) == (1, True)
     assert [record.getMessage() for record in caplog.records] == [
         (
-            "reading pipelines/ takes long (many files, or a mount that hangs?); what was read before"
-            " stays active until then"
+            "reading pipelines/ takes long (many files, or a mount that hangs?);"
+            " what was read before stays active until then"
         )
     ]
 
