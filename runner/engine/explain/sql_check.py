@@ -83,7 +83,7 @@ def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:
     for statement in split_statements(marked):
         start = marked.find(statement, end)
         end = start + len(statement)
-        line = skeleton.line_at(max(start, 0))
+        line = skeleton.line_at(start)
         try:
             refuse_transaction_control(statement)
         except RefusedSql as error:
