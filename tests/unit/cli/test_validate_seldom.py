@@ -103,3 +103,17 @@ def test_a_mistake_in_the_defaults_of_a_folder_is_told_there(
     assert Path(item["file"]).name == "_defaults.yaml"
     assert message in item["message"]
     assert item["hint"]
+
+
+def test_a_broken_upstream_hides_no_mistake_about_another_one(found: Found, tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines"
+    (folder / "broken.yaml").write_text("name: broken\nsteps: []\n")
+    (folder / "up.yaml").write_text("name: up\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n")
+    given = '{n: "{{ upstream.broken.params.n }}", m: "{{ upstream.up.params.m }}"}'
+    items = found(
+        f"name: p\ntrigger: {{pipelines: [broken, up], with: {given}}}\n"
+        "params: {n: {}, m: {}}\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    item = one([item for item in items if item["code"] == "unknown-param"])
+    assert item["message"] == 'pipeline "up" has no parameter "m"'
+    assert item["hint"] == "it declares none"

@@ -37,10 +37,15 @@ def written(folder: Path, steps: str, head: str = "") -> None:
     (folder / "pipelines" / "p.yaml").write_text(f"name: p\n{head}steps:\n{steps}")
 
 
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry()
+
+
 @pytest.fixture
-def explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
+def explained(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
     """Explains a pipeline's steps; `answers` go by a word of the statement."""
-    settings, registry = settings_of(tmp_path), Registry()
+    settings = settings_of(tmp_path)
 
     def explained(
         steps: str,
