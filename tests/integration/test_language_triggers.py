@@ -473,6 +473,35 @@ def test_a_leader_whose_term_is_over_starts_nothing(there: Installation) -> None
     assert there.outcomes("totals") == {}
 
 
+def test_a_daemon_that_leads_no_more_takes_over_no_triggers_and_a_leader_does_so_later(
+    there: Installation,
+) -> None:
+    there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
+    (there.hand.headrace.settings.pipelines / "totals.yaml").unlink()
+    there.hand.headrace.pipelines.refresh()
+
+    with pytest.raises(LeadershipLost, match=r"^term 7777 is over$"):
+        there.triggers.refresh(7777)
+
+    assert len(there.hand.headrace.database.rows("triggers")) == 1
+    there.look()
+    assert there.hand.headrace.database.rows("triggers") == []
+
+
+def test_a_pipeline_that_is_gone_when_its_trigger_is_due_uses_nothing_up(
+    there: Installation,
+) -> None:
+    there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
+    there.run("load")
+    (there.hand.headrace.settings.pipelines / "totals.yaml").unlink()
+    there.hand.headrace.pipelines.refresh()
+
+    with there.hand.headrace.database.transaction() as tx:
+        there.triggers.look(tx)
+    assert there.triggers.tick(there.term) == 0
+    assert there.outcomes("totals") == {}
+
+
 def test_the_settled_moment_lies_before_all_that_open_transactions_may_have_noted(
     there: Installation,
 ) -> None:

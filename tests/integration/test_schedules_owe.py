@@ -141,6 +141,18 @@ def test_a_leader_whose_term_is_over_starts_nothing_and_marks_nothing_as_process
         assert daemon.row()["skipped"] == 0
 
 
+def test_a_pipeline_that_is_gone_when_it_is_due_starts_nothing(daemon: Daemon) -> None:
+    daemon.declare(NOON, EVERY_15)
+    (daemon.headrace.settings.pipelines / "pipeline.yaml").unlink()
+    daemon.headrace.pipelines.refresh()
+
+    assert daemon.tick(NOON + HOUR) == 0
+    assert daemon.dates() == []
+    row = daemon.row()
+    assert (row["seen_until"], row["next_instant"], row["skipped"]) == (NOON + HOUR, None, 0)
+    assert not daemon.scheduler.is_due(NOON + 2 * HOUR)
+
+
 def test_a_restored_file_owes_nothing_from_the_time_without_it(daemon: Daemon) -> None:
     daemon.declare(NOON, EVERY_15)
     daemon.declare(NOON + timedelta(minutes=1), None)
