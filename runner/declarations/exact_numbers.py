@@ -115,4 +115,4 @@ def _loses_digits(text: str, value: float) -> bool:
     try:
         return Decimal(text) != Decimal(repr(value))
     except InvalidOperation:
-        return False
+        return True  # `1e-99999999999999999999`: it becomes zero.

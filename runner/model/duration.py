@@ -18,7 +18,7 @@ def parse_duration_s(text: str) -> float:
         ValueError: `text` is not a number followed by one of s, m, h and d, or it is
             longer than ten years. The message says so for the user.
     """
-    if not _DURATION.match(text) or not text.isascii():
+    if not _DURATION.fullmatch(text) or not text.isascii():
         raise ValueError(f'"{text}" is not a duration: write a number and s, m, h or d, as in 30s')
     seconds = float(text[:-1]) * _SECONDS[text[-1]]
     if seconds > LONGEST_S:

@@ -41,7 +41,7 @@ class Change:
         if "\n" not in self.old.strip() and "\n" not in self.new.strip():
             return None
         found = unified_diff(self.old.splitlines(), self.new.splitlines(), n=1, lineterm="")
-        return [line for line in found if not line.startswith(("---", "+++"))]
+        return list(found)[2:]  # Without its heads. A comment of SQL that is gone begins alike.
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:

@@ -87,7 +87,7 @@ def seconds(value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     try:
         duration = float(value) if number else parse_duration_s(str(value))
-    except ValueError:
+    except (ValueError, OverflowError):
         duration = 0.0
     if not 0 < duration < 10**9:
         raise InvalidPayload(f'"{value}" is not a duration; write seconds, or 30s, 5m, 2h, 1d')

@@ -81,7 +81,8 @@ class Calls(Expressions):
         if lenient:
             return joined([given, *args[:1]]) if args else ANY
         if given.members is not None or not given.known:
-            self._binds(node, self.environment.filters[node.name], given, args, kwargs)
+            if known:
+                self._binds(node, self.environment.filters[node.name], given, args, kwargs)
             return self._made(node.name)
 
         def call(*values: Any, **named: Any) -> Any:
@@ -149,11 +150,13 @@ class Calls(Expressions):
         kwargs: Mapping[str, Shape],
     ) -> None:
         """Report arguments that a filter does not take, whatever it is given."""
+        # Jinja wraps some, `list` for one, in functions that are given the environment as well.
+        own = inspect.unwrap(function)
         try:
-            signature = inspect.signature(function)
+            signature = inspect.signature(own)
         except (TypeError, ValueError):
             return
-        before = 1 if getattr(function, "jinja_pass_arg", None) is not None else 0
+        before = 1 if getattr(own, "jinja_pass_arg", None) is not None else 0
         values: list[Any] = [None] * before + [given.sample] + [one.sample for one in args]
         try:
             signature.bind(*values, **{key: one.sample for key, one in kwargs.items()})

@@ -115,7 +115,8 @@ class Expressions:
         if not private and (sample is UNKNOWN or isinstance(sample, Mapping)):
             return ANY
         if private or not self.environment.is_safe_attribute(sample, name, None):
-            message = f'"{name}" cannot be used in a template: it begins with "_"'
+            why = ': it begins with "_"' if name.startswith("_") else ""
+            message = f'"{name}" cannot be used in a template{why}'
             self.report(node, "unsafe-template", message, GUIDE, name)
             return ANY
         if isinstance(node, nodes.Getattr) and hasattr(sample, name):

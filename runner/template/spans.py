@@ -51,6 +51,8 @@ class Span(timedelta):
         return self + -span_of(other)
 
     def __rsub__(self, other: timedelta) -> "Span":
+        if not isinstance(other, timedelta):
+            return NotImplemented
         return -self + other
 
     def __neg__(self) -> "Span":

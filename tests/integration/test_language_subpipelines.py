@@ -11,7 +11,7 @@ import pytest
 from headrace.engine.operations.recovery import Recovery
 from headrace.engine.operations.retention import prune
 from headrace.engine.scheduling.subpipelines import MOST_RUNS
-from headrace.errors import LeadershipLost
+from headrace.errors import LeadershipLost, StoreUnavailable
 from headrace.store import queries
 from headrace.store.database import Row
 from headrace.store.listen_notify import listen
@@ -764,3 +764,61 @@ def test_one_that_cannot_be_stored_does_not_keep_the_others_waiting(hand: ByHand
 
     assert hand.statuses(run) == {"each[0]": "failed", "each[1]": "completed"}
     assert hand.jobs(run)["each[0]"]["error"].startswith("no run of child was started: ")
+
+
+def test_a_step_whose_run_cannot_even_be_asked_for_fails_and_the_others_go_on(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(hand, "child", f"params: {{text: {{}}}}\nsteps: [{{id: one, {OK}}}]\n")
+    declare(
+        hand,
+        "parent",
+        "steps:\n  - {id: each, pipeline: child, foreach: {items: [a, b]},"
+        ' with: {text: "{{ item }}"}}\n',
+    )
+    run = hand.headrace.start_run("parent", {})
+    subpipelines = hand.headrace.subpipelines
+    rows = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
+    plain_plan = subpipelines._planner.plan
+
+    def plan(pipeline: Any, given: Any, *more: Any, **named: Any) -> Any:
+        if given == {"text": "a"}:
+            raise RuntimeError("a mistake of ours\nin detail")
+        return plain_plan(pipeline, given, *more, **named)
+
+    monkeypatch.setattr(subpipelines._planner, "plan", plan)
+
+    hand.headrace.dispatcher.send_soon(subpipelines.start(rows, None))
+    finish(hand)
+
+    assert hand.statuses(run) == {"each[0]": "failed", "each[1]": "completed"}
+    job = hand.jobs(run)["each[0]"]
+    assert job["error"] == "no run of child was started: a mistake of ours"
+    assert f"no run can be planned for job {job['id']}" in caplog.messages
+
+
+def test_a_database_that_goes_away_meanwhile_fails_no_step(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(hand, "child", f"steps: [{{id: one, {OK}}}]\n")
+    declare(hand, "parent", "steps: [{id: a, pipeline: child}, {id: b, pipeline: child}]\n")
+    run = hand.headrace.start_run("parent", {})
+    subpipelines = hand.headrace.subpipelines
+    rows = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
+
+    def plan(*_given: Any, **_named: Any) -> Any:
+        raise StoreUnavailable("it is down")
+
+    with monkeypatch.context() as down:
+        down.setattr(subpipelines._planner, "plan", plan)
+        with pytest.raises(StoreUnavailable):
+            subpipelines.start(rows, None)
+    assert children(hand) == []
+    assert hand.statuses(run) == {"a": "waiting", "b": "waiting"}
+
+    # Of many large ones a turn starts the first; the others are wanted still.
+    monkeypatch.setattr("headrace.engine.scheduling.subpipelines._MOST_JOBS", 0)
+    hand.headrace.dispatcher.send_soon(subpipelines.start(rows, None))
+    assert len(children(hand)) == 1
+    left = hand.headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
+    assert len(left) == 1

@@ -1,5 +1,6 @@
 """Runs that start when runs of other pipelines have ended: each once, and only those."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -270,7 +271,10 @@ params:
     }
 
 
-def test_parameters_that_do_not_fit_use_the_run_up_and_others_go_on(there: Installation) -> None:
+def test_parameters_that_do_not_fit_use_the_run_up_and_others_go_on(
+    there: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "headrace.daemon")
     there.declare(
         load="params: {day: {default: never}}\n" + ONLY,
         totals="trigger: {pipelines: [load], with: {day: '{{ upstream.load.params.day }}'}}\n"
@@ -284,6 +288,11 @@ def test_parameters_that_do_not_fit_use_the_run_up_and_others_go_on(there: Insta
     assert there.outcomes("totals") == {load["id"]: "failed"}
     (last,) = there.hand.headrace.database.rows("last_triggered", pipelines=["totals"], limit=1)
     assert '"never", not a date' in last["error"]
+    (told,) = [line for line in caplog.messages if "cannot start" in line]
+    assert told == f"totals: the run after {load['id']} cannot start: {last['error']}"
+    (other,) = there.runs("other")
+    due = other["logical_date"].isoformat()
+    assert f"run {other['id']} of other started (triggered, for {due})" in caplog.messages
     there.restart()
     assert [len(there.runs(name)) for name in ("totals", "other")] == [0, 1]
 
@@ -461,6 +470,35 @@ def test_a_leader_whose_term_is_over_starts_nothing(there: Installation) -> None
         there.look()
 
     assert there.runs("totals") == []
+    assert there.outcomes("totals") == {}
+
+
+def test_a_daemon_that_leads_no_more_takes_over_no_triggers_and_a_leader_does_so_later(
+    there: Installation,
+) -> None:
+    there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
+    (there.hand.headrace.settings.pipelines / "totals.yaml").unlink()
+    there.hand.headrace.pipelines.refresh()
+
+    with pytest.raises(LeadershipLost, match=r"^term 7777 is over$"):
+        there.triggers.refresh(7777)
+
+    assert len(there.hand.headrace.database.rows("triggers")) == 1
+    there.look()
+    assert there.hand.headrace.database.rows("triggers") == []
+
+
+def test_a_pipeline_that_is_gone_when_its_trigger_is_due_uses_nothing_up(
+    there: Installation,
+) -> None:
+    there.declare(load=ONLY, totals=f"trigger: load\n{ONLY}")
+    there.run("load")
+    (there.hand.headrace.settings.pipelines / "totals.yaml").unlink()
+    there.hand.headrace.pipelines.refresh()
+
+    with there.hand.headrace.database.transaction() as tx:
+        there.triggers.look(tx)
+    assert there.triggers.tick(there.term) == 0
     assert there.outcomes("totals") == {}
 
 

@@ -1,6 +1,7 @@
 """What a schedule owes, by PostgreSQL's clock, and what a pause or a removed file holds back."""
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from headrace.engine.catalog.repeat_command import line_for
 from headrace.engine.gating.run_completion import release
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.errors import LeadershipLost
 from headrace.model.status import Trigger
 from tests.support.by_hand import ByHand, by_hand
 
@@ -77,21 +79,78 @@ def daemon(hand: ByHand) -> Daemon:
 @pytest.mark.parametrize(
     "edited", ["{interval: 1m, catchup: all}", "{cron: '55 11 * * *', timezone: Etc/GMT-1}"]
 )
-def test_an_edited_schedule_owes_nothing_from_before_the_edit(daemon: Daemon, edited: str) -> None:
+def test_an_edited_schedule_owes_nothing_from_before_the_edit(
+    daemon: Daemon, edited: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     daemon.declare(NOON, EVERY_15)
     daemon.start()  # It was down for an hour, during which the file was edited.
     daemon.declare(NOON + HOUR, edited)
 
     assert daemon.tick(NOON + HOUR) == 0
     assert daemon.dates() == []
+    told = "due: its schedule is new or was changed; earlier instants are not caught up"
+    assert [line for line in caplog.messages if line.startswith("due: ")] == [told]
 
 
-def test_a_restart_without_an_edit_owes_what_fell_due(daemon: Daemon) -> None:
+def test_a_restart_without_an_edit_owes_what_fell_due(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     daemon.declare(NOON, EVERY_15)
     daemon.start()
     daemon.declare(NOON + HOUR, "{interval: 15m, catchup: all, catchup_window: 1d}")
 
     assert daemon.tick(NOON + HOUR) == 4
+    starts = [line.partition(" of ")[2] for line in caplog.messages if line.startswith("run ")]
+    assert starts == [
+        f"due started (due 2026-03-01T{at}:00+00:00)" for at in ("12:15", "12:30", "12:45", "13:00")
+    ]
+
+
+def test_a_run_that_cannot_be_planned_is_told_and_the_others_start(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = datetime(1999, 12, 31, 23, 40, tzinfo=UTC)
+    default = "{{ 10 // (run.logical_date.year - 2000) }}"
+    daemon.hand.declare(
+        f"{PIPELINE.format(schedule=EVERY_15)}params: {{n: {{default: '{default}'}}}}\n"
+    )
+    daemon.headrace.pipelines.refresh()
+    daemon.scheduler.refresh(before)
+
+    assert daemon.tick(before + HOUR / 2) == 1
+    assert daemon.dates() == [before + HOUR / 12]
+    (told,) = [line for line in caplog.messages if "cannot start" in line]
+    assert told.startswith("due: the run due 2000-01-01T00:00:00+00:00 cannot start: ")
+    assert "ZeroDivisionError" in told
+    assert daemon.row()["seen_until"] == before + HOUR / 2, "it is not tried again"
+    assert daemon.tick(before + HOUR / 2) == 0
+
+
+def test_a_leader_whose_term_is_over_starts_nothing_and_marks_nothing_as_processed(
+    daemon: Daemon,
+) -> None:
+    daemon.declare(NOON, EVERY_15)
+    for schedule, now in ((EVERY_15, NOON + HOUR), ("{interval: 15m}", NOON + HOUR + HOUR / 12)):
+        daemon.declare(NOON, schedule)
+        with pytest.raises(LeadershipLost, match=r"^term 7777 is over$"):
+            daemon.scheduler.tick(now, 7777)
+        assert daemon.dates() == []
+        assert daemon.row()["seen_until"] == NOON
+        assert daemon.row()["skipped"] == 0
+
+
+def test_a_pipeline_that_is_gone_when_it_is_due_starts_nothing(daemon: Daemon) -> None:
+    daemon.declare(NOON, EVERY_15)
+    (daemon.headrace.settings.pipelines / "pipeline.yaml").unlink()
+    daemon.headrace.pipelines.refresh()
+
+    assert daemon.tick(NOON + HOUR) == 0
+    assert daemon.dates() == []
+    row = daemon.row()
+    assert (row["seen_until"], row["next_instant"], row["skipped"]) == (NOON + HOUR, None, 0)
+    assert not daemon.scheduler.is_due(NOON + 2 * HOUR)
 
 
 def test_a_restored_file_owes_nothing_from_the_time_without_it(daemon: Daemon) -> None:

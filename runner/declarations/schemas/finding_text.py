@@ -89,7 +89,7 @@ def _worded(error: "ValidationError", data: Any) -> Report:
         yield from _alternatives(error, path, data)
         return
     named = "propertyNames" in list(error.schema_path)[-2:]
-    wording = _key_names if named else _WORDINGS.get(str(error.validator), _other)
+    wording = _key_names if named else _WORDINGS[str(error.validator)]
     yield from wording(error, path, label(path, data))
 
 
@@ -156,10 +156,11 @@ def _type_hint(error: "ValidationError", kinds: list[str], value: Any) -> str:
         pass
     elif value is None:
         hint = "write a value, or remove the key"
+    elif _code(error, "") == "bad-duration":
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            hint = f"add a unit: {value}s for seconds, {value}m for minutes"
     elif kinds == ["string"] and isinstance(value, int | float | bool):
         hint = f'quote it: "{_shown(value)}"'
-        if _code(error, "") == "bad-duration" and not isinstance(value, bool):
-            hint = f"add a unit: {value}s for seconds, {value}m for minutes"
     elif isinstance(value, str):
         hint = _hint_for_text(kinds, value)
     return hint or str(_from_schema(error, "description"))
@@ -262,11 +263,6 @@ def _twice(error: "ValidationError", path: KeyPath, owner: str) -> Report:
     yield Departure(path, "duplicate-item", f'"{item}" occurs twice', "keep one of the two")
 
 
-def _other(error: "ValidationError", path: KeyPath, owner: str) -> Report:
-    message = f"{owner or 'the file'} does not fit the schema: {error.validator}"
-    yield Departure(path, "bad-value", message, _SEE)
-
-
 _WORDINGS: dict[str, "Callable[[ValidationError, KeyPath, str], Report]"] = {
     "type": _type,
     "additionalProperties": _unknown_keys,
@@ -275,11 +271,9 @@ _WORDINGS: dict[str, "Callable[[ValidationError, KeyPath, str], Report]"] = {
     "pattern": _pattern,
     "minimum": _bound("is {given}; the minimum is {limit}"),
     "maximum": _bound("is {given}; the maximum is {limit}"),
-    "exclusiveMinimum": _bound("is {given}, but must be more than {limit}"),
     "maxLength": _bound("is longer than {limit} characters"),
     "maxItems": _bound("contains more than {limit} items"),
     "uniqueItems": _twice,
     "minLength": _empty,
     "minItems": _empty,
-    "minProperties": _empty,
 }

@@ -17,7 +17,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from headrace.declarations.source.scalars import BY_TAG, CORE_TAG, resolve
+from headrace.declarations.source.scalars import BY_TAG, CORE_TAG, TAKES, resolve
 from headrace.declarations.source.tree import Node, Position
 from headrace.errors import Problem
 
@@ -203,9 +203,9 @@ class TreeBuilder:
                 return BY_TAG[tag](text)
         except ValueError:
             shown = text if len(text) < 40 else f"{text[:30]}…"
-            self._report(
-                _place(event), "bad-value", f'"{shown}" cannot be read as a number', "quote it"
-            )
+            message = f'"{shown}" cannot be read as {TAKES.get(tag, "a number")}'
+            hint = "quote it" if tag is None else "quote it, and remove the tag"
+            self._report(_place(event), "bad-value", message, hint)
             return text
         self._unknown_tag(event)
         return text

@@ -90,3 +90,10 @@ BY_TAG: dict[str, Callable[[str], Scalar]] = {
     CORE_TAG + "bool": _typed(bool),
     CORE_TAG + "null": _typed(type(None)),
 }
+
+# What a value with one of them has to be, where it may be anything but a number.
+TAKES: dict[str | None, str] = {
+    CORE_TAG + "int": "a whole number",
+    CORE_TAG + "bool": "true or false",
+    CORE_TAG + "null": "null",
+}

@@ -83,7 +83,7 @@ def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:
     for statement in split_statements(marked):
         start = marked.find(statement, end)
         end = start + len(statement)
-        line = skeleton.line_at(max(start, 0))
+        line = skeleton.line_at(start)
         try:
             refuse_transaction_control(statement)
         except RefusedSql as error:
@@ -91,8 +91,7 @@ def _refused(skeleton: Skeleton, *, in_transaction: bool) -> Iterator[Fault]:
             continue
         if in_transaction and needs_autocommit(statement):
             message = f"{first_word(statement)} cannot run inside a transaction"
-            hint = "set transaction: false" if end else ""
-            yield Fault("refused-sql", message, hint, line)
+            yield Fault("refused-sql", message, "set transaction: false", line)
 
 
 def _variables(step: Step, kind: JobType, shapes: StepShapes) -> Mapping[str, Shape]:

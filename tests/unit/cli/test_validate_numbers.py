@@ -93,3 +93,20 @@ def test_a_loop_writes_out_the_list_that_it_goes_through(found: Found):
 def test_a_number_that_stays_a_value_is_content(found: Found, line: str):
     params = "{w: {type: number, default: 1.10}}"
     assert found(steps(line, params=params), code=0) == []
+
+
+@pytest.mark.parametrize("number", ["1e-400", "1e-99999999999999999999"])
+def test_a_number_too_small_for_any_value_is_told_and_does_not_become_zero_silently(
+    found: Found, number: str
+):
+    item = one(
+        found(steps(f"{{id: a, job: RunSql, with: {{sql: select 1, params: {{x: {number}}}}}}}"))
+    )
+    assert item["code"] == "changed-number"
+    assert item["message"].endswith(f"{number} has more digits than are kept: it becomes 0.0")
+
+
+def test_a_default_that_the_environment_of_all_steps_spells_anew_is_told(found: Found):
+    text = steps(shell("[ls]"), params="{w: {type: number, default: 1.10}}")
+    item = one(found(text.replace("steps:", "defaults: {env: {W: '{{ params.w }}'}}\nsteps:")))
+    assert told(item, "1.10")

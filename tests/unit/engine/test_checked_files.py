@@ -334,3 +334,12 @@ def test_settings_that_do_not_count_are_not_asked_for(
 
     assert "pipelines" in asked
     assert asked.isdisjoint(surroundings.WITHOUT_EFFECT)
+
+
+def test_a_pipeline_that_was_not_read_here_is_looked_at_each_time(project: Project):
+    checked = CheckedFiles(project.settings, registry_of(project.settings))
+    elsewhere = Pipeline("p", "elsewhere.yaml", "/", "v", ())
+
+    checked.remember(elsewhere, "findings", [], {})
+
+    assert checked.found(elsewhere, "findings") is None

@@ -336,6 +336,22 @@ def test_a_circle_never_comes_into_force_however_it_is_closed(
     assert pipelines.get("a").trigger is not None
 
 
+def test_a_step_of_a_broken_pipelines_last_good_version_closes_a_circle_too(
+    pipelines: Pipelines, folder: Path
+) -> None:
+    write(folder, "b.yaml", GOOD, "b")
+    write(folder, "c.yaml", GOOD, "c")
+    (folder / "a.yaml").write_text("name: a\ntrigger: c\nsteps: [{id: only, pipeline: b}]\n")
+    pipelines.refresh()
+    (folder / "a.yaml").write_text("name: a\nsteps: [")
+    write(folder, "c.yaml", AFTER, "c", "b")
+
+    pipelines.refresh()
+
+    assert ("c", "pipeline-cycle") in codes(pipelines)
+    assert pipelines.get("c").trigger is None
+
+
 def test_two_pipelines_may_exchange_their_trigger_in_one_edit(
     pipelines: Pipelines, folder: Path
 ) -> None:

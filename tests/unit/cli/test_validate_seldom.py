@@ -1,0 +1,119 @@
+"""Mistakes that are seldom made are told by `headrace validate` like any other."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_validate_finds import Found, found, one
+
+__all__ = ["found"]
+
+STEPS = "steps: [{id: load-orders, job: Fibonacci, with: {n: 3}}, %s]\n"
+
+
+def told(found: Found, text: str, code: int = 1) -> list[tuple[str, int, str]]:
+    return [
+        (item["code"], item["line"], f"{item['message']}; {item['hint']}")
+        for item in found(text, code=code)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "step", "code", "message"),
+    [
+        (
+            "l: {type: list, default: [a]}",
+            '{id: a, job: ShellCommand, env: {A: "{{ params.l }}"}, with: {command: [ls]}}',
+            "wrong-type",
+            "an environment variable contains text, not a list; join a list: … | join(',')",
+        ),
+        (
+            "l: {default: x}",
+            (
+                "{id: a, job: RunSql, depends_on: [load-orders], with: {sql: select 1,"
+                ' params: {x: "{{ steps.load-orders.result }}"}}}'
+            ),
+            "unknown-name",
+            "a name with a hyphen is written steps['load-orders']",
+        ),
+        ("l: {pattern: '(', default: x}", "{id: a, job: X}", "bad-pattern", "is not a regular"),
+        ("l: {enum: [a, b], default: c}", "{id: a, job: X}", "bad-default", "c"),
+        ("l: {type: integer, max: 3, default: 5}", "{id: a, job: X}", "bad-default", "3"),
+        ("l: {type: integer, default: {a: 1}}", "{id: a, job: X}", "bad-default", "a mapping"),
+        ("l: {type: integer, default: [1]}", "{id: a, job: X}", "bad-default", "a list"),
+        (
+            "z: {type: integer, default: 0}",
+            '{id: a, job: Fibonacci, with: {n: "{{ 1 // params.z }}"}}',
+            "bad-template",
+            "ZeroDivisionError",
+        ),
+        (
+            "z: {type: integer, default: 0}",
+            '{id: a, pipeline: child, with: {n: "{{ 1 // params.z }}"}}',
+            "bad-template",
+            "ZeroDivisionError",
+        ),
+    ],
+)
+def test_it_has_its_place_and_its_words(
+    found: Found, tmp_path: Path, params: str, step: str, code: str, message: str
+) -> None:
+    (tmp_path / "pipelines" / "child.yaml").write_text(
+        "name: child\nparams: {n: {type: integer}}\n"
+        "steps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    step = step.replace("job: X", "job: Fibonacci, with: {n: 3}")
+    text = f"name: p\nparams: {{{params}}}\n{STEPS % step}"
+    found_here = [item for item in told(found, text) if item[0] == code]
+    assert found_here
+    assert message in found_here[0][2]
+
+
+def test_a_null_is_given_on_where_the_other_pipeline_takes_none(
+    found: Found, tmp_path: Path
+) -> None:
+    (tmp_path / "pipelines" / "child.yaml").write_text(
+        "name: child\nparams: {n: {type: integer}, m: {type: integer, default: 1}}\n"
+        "steps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    text = "name: p\nsteps: [{id: a, pipeline: child, with: {%s: null}}]\n"
+    assert told(found, text % "n", code=0) == []
+    ((code, line, message),) = told(found, text % "m")
+    assert (code, line) == ("wrong-type", 2)
+    assert '"m"' in message
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        ('env: {A: "{{ params.x"}\n', "bad-template", "this is not a valid template"),
+        (None, "unreadable-file", "is a folder, not a file that can be read"),
+    ],
+)
+def test_a_mistake_in_the_defaults_of_a_folder_is_told_there(
+    found: Found, tmp_path: Path, content: str | None, code: str, message: str
+) -> None:
+    path = tmp_path / "pipelines" / "_defaults.yaml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    items = found("name: p\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n")
+    item = one([item for item in items if item["code"] == code])
+    assert Path(item["file"]).name == "_defaults.yaml"
+    assert message in item["message"]
+    assert item["hint"]
+
+
+def test_a_broken_upstream_hides_no_mistake_about_another_one(found: Found, tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines"
+    (folder / "broken.yaml").write_text("name: broken\nsteps: []\n")
+    (folder / "up.yaml").write_text("name: up\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n")
+    given = '{n: "{{ upstream.broken.params.n }}", m: "{{ upstream.up.params.m }}"}'
+    items = found(
+        f"name: p\ntrigger: {{pipelines: [broken, up], with: {given}}}\n"
+        "params: {n: {}, m: {}}\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+    )
+    item = one([item for item in items if item["code"] == "unknown-param"])
+    assert item["message"] == 'pipeline "up" has no parameter "m"'
+    assert item["hint"] == "it declares none"
