@@ -265,16 +265,16 @@ def test_a_text_is_read_in_the_encoding_that_its_mark_or_the_step_says(content, 
             "a\ngröße\n".encode("latin1"),
             None,
             (
-                "f:2: is not UTF-8: byte 0xf6 at character 3 of the line; it looks like latin1: set "
-                "encoding: latin1"
+                "f:2: is not UTF-8: byte 0xf6 at character 3 of the line; it looks like latin1: "
+                "set encoding: latin1"
             ),
         ),
         (
             "5 €\n".encode("cp1252"),
             None,
             (
-                "f:1: is not UTF-8: byte 0x80 at character 3 of the line; it looks like windows-1252: "
-                "set encoding: windows-1252"
+                "f:1: is not UTF-8: byte 0x80 at character 3 of the line; it looks like "
+                "windows-1252: set encoding: windows-1252"
             ),
         ),
         ("ä".encode(), "ascii", "f:1: is not ASCII: byte 0xc3 at character 1 of the line; it"),
