@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobs.checks import measuring
 from headrace.jobs.checks.bounds import bound_of, exactly, more_than, shown
 from headrace.jobs.checks.check import Check, Judged, Measured
 from headrace.jobs.checks.measuring import share_of
@@ -391,3 +392,27 @@ def test_a_hidden_file_tells_job_and_attempt_and_stays_short():
     long, other = partial_name("a" * 41, "job", 2), partial_name("a" * 42, "job", 2)
     assert long != other
     assert len(long) == len(".") + 40 + len("-") + 12 + len(".job.2.part")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "value", "agrees", "detail"),
+    [
+        ([], 5, True, "no earlier runs to compare it with"),
+        ([10], 10, True, "differs by 0% from 10, the median of 1 earlier run; that must be less"),
+        ([10, 20, 12], 18, False, "differs by 50% from 12, the median of 3 earlier runs; that"),
+        ([-10, -10], -14, True, "differs by 40% from -10, the median of 2 earlier runs"),
+        ([0], 0, True, "differs by 0% from 0, the median of 1 earlier run"),
+        ([0], 1, False, "differs by Infinity% from 0, the median of 1 earlier run"),
+        ([7], None, True, "the median of 1 earlier runs is 7"),
+    ],
+)
+def test_a_metric_is_compared_with_the_median_of_earlier_runs(
+    monkeypatch, earlier, value, agrees, detail
+):
+    monkeypatch.setattr(measuring, "earlier_values", lambda *_: [Decimal(one) for one in earlier])
+    given = {"deviation": {"runs": 3, "must_be_less_than": "50%"}}
+    check = Check("metric", "m", exactly(0), given=given)
+
+    found = measuring.of_metric(check, None, None if value is None else Decimal(value))
+
+    assert (found.agrees, found.detail[: len(detail)]) == (agrees, detail)
