@@ -402,3 +402,21 @@ def test_a_command_tells_how_it_ended(run, command, told):
         replace(run, permissions=Permissions(shell_commands=True))(ShellCommand, command=command)
 
     assert told in str(refused.value)
+
+
+def test_a_long_copy_tells_how_far_it_is(run, engines, caplog, monkeypatch):
+    monkeypatch.setattr("headrace.jobs.transfer.stream._TELL_EVERY_S", 0.0)
+    caplog.set_level("INFO")
+
+    with pytest.raises(HeadraceError, match=r"expect\.rows"):
+        run(MirrorTable, source_table="same", target_table="c", source_connection="there",
+            expect={"rows": 3})  # fmt: skip
+
+    assert "0 MB copied so far, 0.0 MB/s" in caplog.text
+
+
+def test_an_export_tells_its_rows_and_files(run, files):
+    done = run(ExportQuery, path="exports/x.csv", sql="SELECT id, a FROM same ORDER BY id")
+
+    assert done == {"row_count": 2, "path": "exports/x.csv", "files": 1}
+    assert next(files.folder.rglob("x.csv")).read_text(encoding="utf-8") == "id,a\n1,one\n2,two\n"
