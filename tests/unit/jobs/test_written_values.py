@@ -9,6 +9,8 @@ from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.checks import measuring
 from headrace.jobs.checks.bounds import bound_of, exactly, more_than, shown
 from headrace.jobs.checks.check import Check, Judged, Measured
+from headrace.jobs.checks.column_types import _fits, differences_of, fits_native
+from headrace.jobs.checks.declared_checks import checks_of
 from headrace.jobs.checks.measuring import share_of
 from headrace.jobs.copying.name_rules import NameRules, snake_case
 from headrace.jobs.files.atomic_files import partial_name
@@ -151,7 +153,11 @@ def test_a_lag_is_a_time_or_a_number(given, lag):
         ("10m", "timestamp with time zone", " - make_interval(secs => 600.0)"),
         ("1d", "date", " - make_interval(secs => 86400.0)"),
         (5, "bigint", " - 5"),
+        (5, "smallint", " - 5"),
+        (5, "integer", " - 5"),
         (5, "numeric(12,2)", " - 5"),
+        (5, "real", " - 5"),
+        (5, "oid", " - 5"),
         (5, "double precision", " - 5"),
     ],
 )
@@ -416,3 +422,140 @@ def test_a_metric_is_compared_with_the_median_of_earlier_runs(
     found = measuring.of_metric(check, None, None if value is None else Decimal(value))
 
     assert (found.agrees, found.detail[: len(detail)]) == (agrees, detail)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "fits"),
+    [
+        ("integer", "int", True),
+        ("integer", "bigint", False),
+        ("numeric(12,2)", "numeric", True),
+        ("numeric(12,2)", "numeric(12, 2)", True),
+        ("numeric(12,2)", "numeric(12,3)", False),
+        ("numeric(12,0)", "numeric(12)", True),
+        ("numeric", "numeric(12)", False),
+        ("character varying(9)", "varchar(9)", True),
+        ("character varying(9)", "varchar(8)", False),
+        ("character varying(9)[]", "varchar(9)[]", True),
+        ("timestamp(3) with time zone", " timestamptz(3) ", True),
+        ("text", "nothing", False),
+    ],
+)
+def test_a_wanted_type_is_the_same_by_any_of_its_names(there, wanted, fits):
+    known = {
+        "int": "integer", "bigint": "bigint", "numeric": "numeric", "varchar": "character varying",
+        "varchar[]": "character varying[]", "timestamptz": "timestamp with time zone",
+        "nothing": None,
+    }  # fmt: skip
+    assert _fits(there, wanted, known) is fits
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "fits"),
+    [
+        ("VARCHAR(9)", " varchar(9) ", True),
+        ("varchar(9)", "varchar", True),
+        ("varchar", "varchar(9)", False),
+        ("int", "bigint", False),
+    ],
+)
+def test_a_type_of_another_database_is_the_same_by_its_words(there, wanted, fits):
+    assert fits_native(there, wanted) is fits
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"columns": ["a", "b"]}, ["not expected: c"]),
+        ({"columns": ["a", "b"], "allow_extra_columns": True}, []),
+        ({"columns": ["c", "b", "a"]}, []),
+        (
+            {"columns": ["c", "b", "a"], "allow_other_column_order": False},
+            ["the order is a, b, c"],
+        ),
+        ({"columns": ["z", "a", "b", "c"], "allow_other_column_order": False}, ["z is missing"]),
+        (
+            {"columns": {"a": "int", "b": None, "c": "date"}},
+            ["c is text, not date"],
+        ),
+    ],
+)
+def test_a_schema_differs_by_columns_types_and_order(given, told):
+    there = {"a": "int", "b": "int", "c": "text"}
+
+    assert list(differences_of(there, given, str.__eq__)) == told
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "bound"),
+    [
+        ({"row_count": None}, "row_count of t", "must be greater than 0"),
+        (
+            {"freshness": {"column": "at", "must_be_less_than": 2}},
+            "freshness at of t",
+            "must be less than 2 hours",
+        ),
+        (
+            {"freshness": {"column": "at", "unit": "day", "must_be_less_than": 2}},
+            "freshness at of t",
+            "must be less than 2 days",
+        ),
+        ({"missing": {"column": "a"}}, "missing a of t", "must be 0"),
+        ({"missing": {"column": "a", "metric": "percent"}}, "missing a of t", "must be 0%"),
+        ({"missing": {"column": "a", "metric": "count"}}, "missing a of t", "must be 0"),
+        ({"duplicate": {"columns": ["a", "b"]}}, "duplicate a, b of t", "must be 0"),
+        (
+            {"duplicate": {"column": "a", "metric": "percent", "must_be_less_than": 2}},
+            "duplicate a of t",
+            "must be less than 2%",
+        ),
+        ({"invalid": {"column": "a", "valid_min": 1}}, "invalid a of t", "must be 0"),
+        (
+            {"aggregate": {"column": "a", "function": "sum", "must_be": 1}},
+            "sum of a of t",
+            "must be 1",
+        ),
+        ({"metric": {"name": "m", "expression": "1", "must_be": 1}}, "m", "must be 1"),
+        (
+            {"metric": {"name": "m", "expression": "1", "deviation": {"must_be": 1}}},
+            "m",
+            "",
+        ),
+        ({"failed_rows": {"query": "S"}}, "failed_rows", "must be 0"),
+        ({"failed_rows": {"expression": "a"}}, "failed_rows of t", "must be 0"),
+        ({"schema": {"columns": ["a"]}}, "schema of t", "must be 0"),
+        ({"compare": {"connection": "c"}}, "compare t with c", "must be 0"),
+        ({"row_count": {"name": "mine", "table": "u"}}, "mine", "must be greater than 0"),
+    ],
+)
+def test_a_check_has_a_name_and_a_bound_of_its_kind(check, name, bound):
+    (found,) = checks_of([check], "t", "a > 1")
+
+    assert (found.name, str(found.bound)) == (name, bound)
+    (keys,) = check.values()
+    assert found.table == (keys or {}).get("table", "t")
+    assert found.filter == "a > 1"
+
+
+def test_a_comparison_names_the_table_on_the_other_connection():
+    (found,) = checks_of([{"compare": {"connection": "c", "table": "u"}}], "t")
+    assert (found.table, found.given["table"]) == ("t", "u")
+    (alone,) = checks_of([{"compare": {"connection": "c", "table": "u"}}], None)
+    assert alone.table == "u"
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (
+            {"nothing_like_it": {}},
+            'there is no check "nothing_like_it"; there are: row_count, fre',
+        ),
+        ({"row_count": {"nothing_like_it": 1}}, 'has no key "nothing_like_it"; it takes: name, le'),
+    ],
+)
+def test_an_unknown_word_is_told_with_those_that_there_are(check, told):
+    with pytest.raises(InvalidPayload) as refused:
+        checks_of([check], "t")
+
+    assert told in str(refused.value)
