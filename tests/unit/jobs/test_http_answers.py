@@ -317,6 +317,7 @@ BIG = b"a" * (1 << 20)
         ("deflate", raw_deflate(DATA[:999]), DATA[:999]),
         ("gzip, deflate", zlib.compress(gzip.compress(b"both")), b"both"),
         ("gzip", gzip.compress(BIG), BIG),
+        ("deflate", raw_deflate(BIG), BIG),
         ("identity", b"plain", b"plain"),
         ("", b"plain", b"plain"),
     ],

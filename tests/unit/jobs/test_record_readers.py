@@ -160,6 +160,13 @@ def test_keys_are_renamed_before_their_columns_are_looked_up():
     assert rows_of('{"x": 1, "y": 2, "z": 3}', keys=keys)[0] == "1\t2\n"
 
 
+def test_an_exact_name_comes_before_one_in_another_case():
+    fields = [Field("ab"), Field("Ab")]
+    assert rows_of('{"Ab": 1, "ab": 2}', fields=fields)[0] == "2\t1\n"
+    swapped = Keys("f", ["a", "b"], "t", rename={"a": "b", "b": "a"}.get)
+    assert rows_of('{"a": 1, "b": 2}', keys=swapped)[0] == "2\t1\n"
+
+
 def test_two_columns_that_differ_in_case_only_are_not_guessed():
     with pytest.raises(JobFailure, match=r"^f:1: no column for 'AB': t takes ab, Ab; add"):
         rows_of('{"AB": 1}', fields=[Field("ab"), Field("Ab")])

@@ -8,7 +8,7 @@ import pytest
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.checks import measuring
 from headrace.jobs.checks.bounds import bound_of, exactly, more_than, shown
-from headrace.jobs.checks.check import Check, Judged, Measured
+from headrace.jobs.checks.check import Check, FailureTable, Judged, Measured
 from headrace.jobs.checks.column_types import _fits, differences_of, fits_native
 from headrace.jobs.checks.declared_checks import checks_of
 from headrace.jobs.checks.measuring import share_of
@@ -559,3 +559,9 @@ def test_an_unknown_word_is_told_with_those_that_there_are(check, told):
         checks_of([check], "t")
 
     assert told in str(refused.value)
+
+
+def test_failing_rows_are_kept_in_a_table_up_to_a_limit():
+    assert FailureTable.of(None) is None
+    assert FailureTable.of({"table": "f"}) == FailureTable("f", 100)
+    assert FailureTable.of({"table": "f", "limit": 5}) == FailureTable("f", 5)
