@@ -322,3 +322,8 @@ def test_only_texts_are_compared_as_bytes():
         'NOT (CAST(t."c" AS BINARY) <=> CAST(s."c" AS BINARY))'
         ' OR NOT (t."c" <=> s."c") OR NOT (t."c" <=> s."c")'
     )
+
+
+def test_only_duckdb_has_times_with_a_zone():
+    assert (MYSQL.zones_are_lost, SQLITE.zones_are_lost) == (True, True)
+    assert not DUCKDB.zones_are_lost
