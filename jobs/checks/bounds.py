@@ -80,8 +80,6 @@ def shown(value: Number | None) -> str:
     if value is None:
         return "no value"
     exact = value if isinstance(value, Decimal) else Decimal(str(value))
-    if not exact.is_finite():
-        return str(exact)
     text = f"{exact:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

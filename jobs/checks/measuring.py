@@ -4,7 +4,7 @@ from decimal import Decimal
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import JobFailure, RefusedSql
+from headrace.errors import RefusedSql
 from headrace.jobs.checks.bounds import shown
 from headrace.jobs.checks.check import ROWS_TOLD, Check, Measured
 from headrace.jobs.checks.column_types import differences
@@ -13,7 +13,10 @@ from headrace.jobs.checks.kinds import KINDS, columns_of, deviation_of
 from headrace.jobs.checks.metric_history import earlier_values
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.sql.query_result import outcome_of
-from headrace.jobs.statements.user_sql import refuse_outside_transaction
+from headrace.jobs.statements.user_sql import (
+    refuse_other_than_query,
+    refuse_outside_transaction,
+)
 from headrace.jobs.tables.local_settings import set_locally
 from headrace.jobs.tables.table_catalog import readable_table, written_column
 from headrace.template import RenderedSql, quote_name, split_statements
@@ -94,9 +97,9 @@ def queried(session: "Session", check: Check, query: RenderedSql, kept: int) -> 
     if len(split_statements(query.marked)) != 1:
         raise RefusedSql(f"{check.name}: a check must be one query")
     refuse_outside_transaction(query)
+    # Its rows are read through a cursor, which PostgreSQL has for queries only.
+    refuse_other_than_query(query, check.name)
     found = outcome_of(session, query, keep=kept, stream=True)
-    if "rows" not in found:
-        raise JobFailure(f"{check.name}: the statement returns no rows: a check is a query")
     return Measured(found["row_count"], "", found["row_count"], tuple(found["rows"]))
 
 

@@ -1,7 +1,7 @@
 """Measures checks in other databases than PostgreSQL."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from headrace.errors import InvalidPayload, JobFailure
@@ -94,7 +94,7 @@ class _Measuring:
         statement = KINDS[check.kind].statement
         assert statement is not None, check.kind
         if check.kind in ("aggregate", "metric"):
-            value = _exact(_value(self._database, self._expressed()))
+            value = _exact(check.name, _value(self._database, self._expressed()))
             return (
                 of_metric(check, connection, value) if check.kind == "metric" else Measured(value)
             )
@@ -191,5 +191,8 @@ def _value(database: OtherDatabase, statement: RenderedSql) -> Any:
     return row[0]
 
 
-def _exact(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
+def _exact(name: str, value: Any) -> Decimal | None:
+    try:
+        return None if value is None else Decimal(str(value))
+    except InvalidOperation:
+        raise JobFailure(f"{name}: {value!r:.80} is no number") from None

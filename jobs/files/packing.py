@@ -138,7 +138,7 @@ class _Zstd(io.RawIOBase):
             packed = self._file.read(_BLOCK_BYTES >> 2)
             if not packed:
                 if self._frame is not None:
-                    raise EOFError("zstd")
+                    raise EOFError
                 return 0
             self._left = self._unpacked(packed)
         count = min(len(buffer), len(self._left))

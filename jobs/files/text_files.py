@@ -37,6 +37,8 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_WIDE = ("utf-16", "utf-32")
+_BLOCK_BYTES = 1 << 16
 _CONTROL = re.compile(rb"[\x00-\x08]")
 _WINDOWS = re.compile(r"win(\d{3,4})", re.IGNORECASE)
 
@@ -99,7 +101,7 @@ def open_text(source: FileSource, encoding: str | None = None) -> Iterator[IO[st
             yield text
         except UnicodeDecodeError:
             raise JobFailure(_undecodable(source, codec)) from None
-        except UnicodeError as error:  # UTF-16 that ends within a character.
+        except UnicodeError as error:  # UTF-16 or UTF-32 that was told, without its mark.
             raise JobFailure(f"{source.name}: is not {codec}: {error}") from None
         finally:
             text.detach()
@@ -136,6 +138,8 @@ def _codec(start: bytes, name: str, encoding: str | None) -> str:
 def _undecodable(source: FileSource, codec: str) -> str:
     """Return where a file stops being in its encoding; it is read once more, line by line."""
     line, told = 1, codec.removesuffix("-sig").upper()
+    if codec.startswith(_WIDE):
+        return _damaged(source, codec)
     with source.open() as file, unpacked(file, source.name) as plain:
         for raw in iter(lambda: plain.readline(_LONGEST_LINE_BYTES), b""):
             try:
@@ -149,6 +153,23 @@ def _undecodable(source: FileSource, codec: str) -> str:
                 )
             line += raw.endswith(b"\n")
     return f"{source.name}: is not {told}"
+
+
+def _damaged(source: FileSource, codec: str) -> str:
+    """Return where UTF-16 or UTF-32 is damaged: its bytes do not show where a line ends."""
+    line, decoder = 1, codecs.getincrementaldecoder(codec)()
+    with source.open() as file, unpacked(file, source.name) as plain:
+        try:
+            while block := plain.read(_BLOCK_BYTES):
+                line += decoder.decode(block).count("\n")
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            line += error.object[: error.start].decode(error.encoding, "replace").count("\n")
+            return (
+                f"{source.name}:{line}: is not {codec.upper()}: {error.reason}: the file is damaged"
+                " or cut short; write it again"
+            )
+    return f"{source.name}: is not {codec.upper()}"
 
 
 def _guess(raw: bytes) -> str:

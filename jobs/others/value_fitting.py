@@ -4,7 +4,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from headrace.errors import JobFailure
@@ -20,6 +20,8 @@ _TIME = re.compile(_CLOCK)
 _INSTANT = re.compile(rf"({_DAY}(?: {_CLOCK})?)(?:\+00)?")
 _INFINITE = ("infinity", "-infinity")
 _LONGEST_INT = 2**63
+# PostgreSQL's numbers have up to 147,455 digits; Python's own context would round at 28.
+_EXACT = Context(prec=150_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _NOT_THERE = "has no place there"
 
 
@@ -74,7 +76,7 @@ def _number(kind: Kind, target: str) -> Fit:
         value = Decimal(text)
         if not value.is_finite():
             raise Unfit(_NOT_THERE)
-        if scale is not None and -int(value.normalize().as_tuple().exponent) > scale:
+        if scale is not None and -int(value.normalize(_EXACT).as_tuple().exponent) > scale:
             raise Unfit(f"has more than {scale} digits after the point")
         return _stored(value) if kind == "sqlite" else text
 

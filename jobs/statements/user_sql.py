@@ -154,6 +154,17 @@ def refuse_outside_transaction(statement: RenderedSql) -> None:
         )
 
 
+def refuse_other_than_query(statement: RenderedSql, name: str) -> None:
+    """Refuse a statement of PostgreSQL that has no rows to give.
+
+    Raises:
+        RefusedSql: naming its first word.
+    """
+    word = first_word(statement.marked)
+    if word not in _READS:
+        raise RefusedSql(f"{name}: {word} is no query: write a SELECT whose rows are wrong ones")
+
+
 def only_read(statements: Iterable[RenderedSql]) -> bool:
     """Return whether statements write nothing by themselves; a function in them still may."""
     return all(

@@ -56,6 +56,9 @@ def swap(session: "Session", target: Table, columns: Sequence[Column], rows: int
     indexes = list(execute(session, packaged_sql("swap_indexes", oid=target.oid)))
     for number, one in enumerate(indexes):
         _run(session, _index(one, f"{token}_{number}", made))
+    if not facts.own:
+        # Before its sequences are linked to it: these have the same owner.
+        _run(session, f"ALTER TABLE {made.display} OWNER TO {facts.owner}")
     _continue(session, target, made)
     grants = packaged_sql("view_privileges", oid=target.oid, view=target.sql.display)
     privileges = [str(one.what) for one in execute(session, grants)]
@@ -65,8 +68,6 @@ def swap(session: "Session", target: Table, columns: Sequence[Column], rows: int
     _name_again(session, target, indexes, token)
     for privilege in privileges:
         _run(session, f"GRANT {privilege}")
-    if not facts.own:
-        _run(session, f"ALTER TABLE {target.sql.display} OWNER TO {facts.owner}")
 
 
 def _create(session: "Session", target: Table, made: RenderedSql, facts: Any) -> None:

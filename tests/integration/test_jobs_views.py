@@ -108,10 +108,14 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         "CREATE INDEX answer_lower ON mart.answer (lower(region)) WHERE id > 1;"
         "GRANT SELECT (id) ON mart.answer TO PUBLIC; GRANT INSERT ON mart.answer TO PUBLIC;"
         "COMMENT ON MATERIALIZED VIEW mart.answer IS 'it''s mine';"
-        "COMMENT ON COLUMN mart.answer.id IS 'key'"
+        "COMMENT ON COLUMN mart.answer.id IS 'key';"
+        "DO $$ BEGIN CREATE ROLE reads; EXCEPTION WHEN duplicate_object THEN END $$;"
+        "GRANT ALL ON SCHEMA mart TO reads; GRANT ALL ON mart.sale TO reads;"
+        "ALTER MATERIALIZED VIEW mart.answer OWNER TO reads"
     )
     kept = (
-        "SELECT relacl::text, obj_description(c.oid), col_description(c.oid, 1),"
+        "SELECT pg_get_userbyid(relowner), relacl::text, obj_description(c.oid),"
+        " col_description(c.oid, 1),"
         " (SELECT string_agg(pg_get_indexdef(indexrelid), ';' ORDER BY 1) FROM pg_index"
         "   WHERE indrelid = c.oid),"
         " (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id')"
@@ -123,6 +127,8 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
 
     assert result["row_count"] == 2
     assert query(kept) == before
+    with pytest.raises(JobFailure, match=r"other columns than mart\.answer: their order\. Change"):
+        store(run_job, "SELECT region, id FROM mart.sale", "materialized_view")
     with pytest.raises(JobFailure, match=r"total \(numeric\) is new"):
         store(run_job, "SELECT id, region, 1.0 AS total FROM mart.sale", "materialized_view")
 

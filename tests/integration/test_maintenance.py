@@ -182,6 +182,10 @@ def test_the_indexes_of_a_schema_are_rebuilt_or_only_those_that_are_half_empty(
     assert run_job(RebuildIndex, schema="s", min_bloat="40%") == {"indexes": []}
     assert run_job(RebuildIndex, index="s.holey_n", min_bloat="40%") == {"indexes": []}
     every = {"indexes": ["s.full__pkey", "s.holey_hash", "s.holey_n"]}
-    assert run_job(RebuildIndex, schema="s") == every
+    files = "SELECT relfilenode FROM pg_class WHERE relname IN ('full__pkey', 'holey_hash')"
+    for concurrently in (True, False):
+        before = set(query(files))
+        assert run_job(RebuildIndex, schema="s", concurrently=concurrently) == every
+        assert not before & set(query(files))
     with pytest.raises(JobFailure, match=r"there is no index s\.missing"):
         run_job(RebuildIndex, index="s.missing")

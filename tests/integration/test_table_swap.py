@@ -73,6 +73,28 @@ def test_the_new_table_has_all_that_the_old_one_had(run_job, query, execute):
 
 
 @pytest.mark.usefixtures("kept")
+def test_owner_order_and_log_stay_what_they_were(run_job, query, execute):
+    execute("ALTER TABLE s.kept DROP CONSTRAINT of_parent; ALTER TABLE s.kept SET UNLOGGED")
+    execute("REVOKE ALL ON s.kept FROM reads; GRANT ALL ON SCHEMA s TO reads")
+    execute("ALTER TABLE s.kept CLUSTER ON kept_pkey")
+    execute("ALTER TABLE s.kept OWNER TO reads")
+    more = (
+        "SELECT relpersistence, (SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index"
+        " WHERE indrelid = c.oid AND indisclustered) FROM pg_class AS c"
+        " WHERE oid = 's.kept'::regclass"
+    )
+    # An owner's own privileges may be written down or not.
+    looks = LOOKS.replace("relacl", "coalesce(relacl, acldefault('r', relowner))")
+    before, oid = (query(looks), query(more)), query(OID)
+    assert query(more) == [("u", "s.kept_pkey")]
+
+    run_job(MirrorTable, **WITH)
+
+    assert (query(looks), query(more)) == before
+    assert query(OID) != oid
+
+
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("made", "said"),
     [

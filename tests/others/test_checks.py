@@ -111,6 +111,12 @@ def test_a_column_that_is_not_there_is_no_text(run: Runs, orders: Place):
         assert "has no column 'gone'" in error
 
 
+def test_a_metric_that_is_a_text_is_no_number(run: Runs, orders: Place):
+    check = {"metric": {"name": "m", "expression": "max(name)", "must_be": 1}}
+    error = run.failed(CheckData, table="orders", connection="there", checks=[check])
+    assert "m: 'one' is no number" in error or 'm: "O\'Neil" is no number' in error
+
+
 def test_a_check_after_a_write_undoes_it(run: Runs, orders: Place):
     error = run.failed(RunSql, sql="select 1 as id, 'x' as name", into="orders",
                        connection="there", checks=[{"row_count": {"must_be": 2}}])  # fmt: skip
