@@ -145,17 +145,6 @@ def test_a_taken_port_is_named_with_the_variable_that_changes_it(
     assert refused.value.exit_code == 2
 
 
-def test_an_address_of_no_interface_is_a_configuration_error(
-    database: str, redis_url: str, tmp_path: Path
-):
-    settings = {"host": "host.invalid", "api_token": "x", "port": 0}
-    with (
-        installation(database, redis_url, tmp_path, **settings) as found,
-        pytest.raises(ConfigError, match=r"host\.invalid"),
-    ):
-        listen(found.settings)
-
-
 def test_requests_answer_503_while_postgresql_is_away_and_go_on_afterwards(
     own_servers: Servers, own_home: Path, tmp_path: Path
 ):
