@@ -20,7 +20,7 @@ from headrace.errors import ConfigError
 from headrace.store import embedded
 from headrace.store.embedded import Servers
 from headrace.store.migrations import upgrade
-from headrace.web.serve import listen, serve
+from headrace.web.serve import serve
 from tests.support.processes import deadline
 from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served

@@ -78,8 +78,12 @@ def test_a_server_that_takes_no_writes_knows_tokens_all_the_same(
 ):
     token = create_token(rows.database, "vera", Role.VIEWER)["token"]
 
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise StoreUnavailable("it takes no writes")
+    read = Database.rows
+
+    def refuse(database: Database, statement: str, **values: Any) -> Any:
+        if statement == "see_token":
+            raise StoreUnavailable("it takes no writes")
+        return read(database, statement, **values)
 
     monkeypatch.setattr(Database, "rows", refuse)
     known = caller_of_token(rows.database, token)

@@ -279,7 +279,7 @@ def test_the_address_is_one_for_a_browser(tmp_path: Path, host: str, told: str):
 def test_a_host_that_nobody_knows_is_told_by_its_name(tmp_path: Path):
     given = settings(tmp_path, host="host.invalid", api_token="long-enough", port=0)
 
-    with pytest.raises(ConfigError, match='HEADRACE_HOST "host.invalid" cannot be used: '):
+    with pytest.raises(ConfigError, match=r'HEADRACE_HOST "host\.invalid" cannot be used: '):
         listen(given)
 
 
