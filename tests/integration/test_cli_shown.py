@@ -275,6 +275,13 @@ def test_programs_get_the_rows_with_what_stands_around_them(shown: Shown, headra
         None,
     )
     assert [one["outcome"] for one in job["attempts"]] == ["crashed"]
+    assert items(f"logs {OTHER}") == []
+    assert items(f"logs {DONE}") == [
+        {
+            "job_id": "~9000-000000000001", "step": "first", "attempt": 1, "line": 1,
+            "at": "2026-01-02T00:00:02+00:00", "level": "info", "message": "counted",
+        }
+    ]  # fmt: skip
     assert [(one["step"], one["attempt"], one["message"]) for one in items(f"logs {RUN}")] == [
         ("first", 1, "counted"), ("bad", 1, "first try"), ("bad", 2, "odd\nrow"),
     ]  # fmt: skip
