@@ -74,10 +74,12 @@ def test_one_pipeline_is_shown_with_its_handlers_its_bounds_and_its_problems(
     (headrace.settings.pipelines / "bounded.yaml").write_text(
         "name: bounded\nconcurrency: {limit: 2}\n"
         "steps: [{id: a, job: Fibonacci, with: {n: 1}}]\n"
-        "on_failure: [{id: b, job: Fibonacci, with: {n: 2}}]\n"
+        "handlers: {failure: [{id: b, job: Fibonacci, with: {n: 2}}]}\n"
     )
 
-    shown = client.get("/pipelines/bounded").json()
+    answer = client.get("/pipelines/bounded")
+    assert answer.status_code == 200, answer.text
+    shown = answer.json()
 
     assert (shown["concurrency"]["limit"], shown["problems"], shown["triggered"]) == (2, [], [])
     assert [(one["id"], one["with"]) for one in shown["handlers"]] == [("b", {"n": 2})]
