@@ -260,6 +260,21 @@ def test_a_run_a_job_and_their_logs_are_shown_whole(shown: Shown, headrace: Head
     assert shown(f"logs {ALONE}") == shown("logs") == "No log lines.\n"
 
 
+def test_how_far_a_job_has_got_is_shown_with_it_and_with_its_run(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+):
+    five = {"share": None, "rows": 5, "done": None, "total": None, "unit": "rows", "per_second": 0}
+
+    def with_progress(_self: Headrace, jobs: Any) -> Any:
+        return [{**job, "progress": five if job["step"] != "off" else None} for job in jobs]
+
+    monkeypatch.setattr(Headrace, "with_progress", with_progress)
+
+    assert "\nprogress       5 rows\ntook " in shown(f"show {ALONE}")
+    assert "progress" not in shown(f"show {OFF}")
+    assert "\nfirst: 5 rows\nbad: 5 rows\n" in shown(f"show {RUN}")
+
+
 def test_programs_get_the_rows_with_what_stands_around_them(shown: Shown, headrace: Headrace):
     def items(line: str) -> Any:
         return json.loads(shown(f"{line} --json"))["items"]

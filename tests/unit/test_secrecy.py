@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -66,6 +66,16 @@ def test_a_value_is_hidden_in_every_form(shown: str) -> None:
 
     assert "***" in hidden
     assert "p@ss" not in hidden and "p%40ss" not in hidden
+
+
+@pytest.mark.parametrize("value", ["é\\'\" /+é", "  é\\x  "])
+def test_a_value_with_marks_and_slashes_is_hidden_however_it_is_written(value: str) -> None:
+    redaction.hide(value)
+
+    for one in (value, value.strip()):
+        forms = {repr(one)[1:-1], ascii(one)[1:-1], json.dumps(one)[1:-1]}
+        for form in (*forms, quote(one), quote(one, safe=""), quote_plus(one)):
+            assert redaction.redacted(f"<{form}>").replace(" ", "") == "<***>"
 
 
 def test_each_line_of_a_value_is_hidden() -> None:

@@ -122,6 +122,7 @@ def test_what_json_has_no_form_for_is_text(capsys: pytest.CaptureFixture[str]):
 
     text = capsys.readouterr().out
     assert '"exact": 1.50' in text
+    assert '"word": "é"' in text
     assert json.loads(text)["items"] == [
         {
             "at": "2026-07-01T12:00:00+00:00", "day": "2026-01-02", "id": str(UUID(int=1)),
@@ -130,6 +131,15 @@ def test_what_json_has_no_form_for_is_text(capsys: pytest.CaptureFixture[str]):
     ]  # fmt: skip
     printing.print_table([], ["A"], "Nothing.")
     assert capsys.readouterr().out == "Nothing.\n"
+
+
+def test_json_for_a_terminal_that_lacks_characters_is_json_all_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(printing, "encodes_everything", lambda: False)
+    printing.print_json(["é"])
+
+    assert capsys.readouterr().out == '[\n  "\\u00e9"\n]\n'
 
 
 @pytest.mark.parametrize(("count", "more"), [(8, []), (9, ["  and others"])])
