@@ -99,6 +99,8 @@ def notifications_of(headrace: "Headrace", run_id: "UUID") -> list[dict[str, Any
 
 def show_lateness(run: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> None:
     """Print what of a run has been late, and who was told of it."""
+    if run["late"]:
+        print()
     for step, late in (run["late"] or {}).items():
         what = f"step {step}" if step else "the run"
         print(f"{'late':14} {what}: its {late['rule']} passed at {late['since']}")

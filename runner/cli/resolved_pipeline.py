@@ -118,7 +118,8 @@ def _value(value: Any) -> str:
 def _text(text: str) -> str:
     """Return a text as YAML has it: in quotes where it would be read as something else."""
     plain = _PLAIN.fullmatch(text) and not text.endswith(" ") and len(text) < 1000
-    if plain and resolve(text) == text:
+    # What a terminal would obey is written out: in quotes only that is YAML of the same text.
+    if plain and text.isprintable() and resolve(text) == text:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

@@ -170,8 +170,6 @@ def _fields(row: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if hasattr(value, "isoformat"):
         return clock(value)
     if isinstance(value, dict | list | tuple):

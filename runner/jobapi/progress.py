@@ -82,6 +82,12 @@ class _MeteredFile(io.FileIO):
         self._meter.add_bytes(size)
         return size
 
+    def readall(self) -> bytes:
+        """Read what is left, as the buffer does for a `read()` without a size, and count."""
+        found = super().readall()
+        self._meter.add_bytes(len(found))
+        return found
+
     def write(self, piece: bytes) -> int:  # type: ignore[override]
         """Write, and count."""
         size = super().write(piece) or 0

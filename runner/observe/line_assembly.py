@@ -23,10 +23,8 @@ class Linewise:
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the lines that end in a piece, without their ends."""
         *lines, self._begun = (self._begun + piece).split(b"\n")
-        if len(self._begun) > self._longest:
-            self._begun = self._begun[: self._longest]
-        if any(len(line) > self._longest for line in lines):
-            lines = [line[: self._longest] for line in lines]
+        self._begun = self._begun[: self._longest]
+        lines = [line[: self._longest] for line in lines]
         if b"\r" not in piece and not any(b"\r" in line for line in lines[:1]):
             return lines
         whole = [line for one in lines for line in self._last_state(one)]

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from headrace.errors import (
     HeadraceError,
-    IllegalTransition,
     InvalidParams,
     InvalidPayload,
     NotFound,
@@ -23,7 +22,6 @@ from headrace.errors import (
     SchemaMismatch,
     StoreUnavailable,
     TemplateError,
-    TooManyRuns,
     UnknownJobClass,
     UnknownPipeline,
 )
@@ -31,12 +29,12 @@ from headrace.observe.redaction import redacted
 from headrace.web.json_rows import Answer
 
 RETRY_AFTER_S = 5
+_CONFLICT = 409
 
+# The others are conflicts with what there is.
 _STATUSES: Sequence[tuple[type[HeadraceError], int]] = (
     (NotFound, 404),
     (UnknownPipeline, 404),
-    (IllegalTransition, 409),
-    (TooManyRuns, 409),
     (InvalidPayload, 422),
     (InvalidParams, 422),
     (UnknownJobClass, 422),
@@ -58,7 +56,7 @@ def add_failures(app: FastAPI) -> None:
 
 def status_of(error: HeadraceError) -> int:
     """Return the HTTP status that an error is answered with."""
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 409)
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), _CONFLICT)
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:

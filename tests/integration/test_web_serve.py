@@ -20,7 +20,7 @@ from headrace.errors import ConfigError
 from headrace.store import embedded
 from headrace.store.embedded import Servers
 from headrace.store.migrations import upgrade
-from headrace.web.serve import listen, serve
+from headrace.web.serve import serve
 from tests.support.processes import deadline
 from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served
@@ -143,17 +143,6 @@ def test_a_taken_port_is_named_with_the_variable_that_changes_it(
             serve(found)
 
     assert refused.value.exit_code == 2
-
-
-def test_an_address_of_no_interface_is_a_configuration_error(
-    database: str, redis_url: str, tmp_path: Path
-):
-    settings = {"host": "host.invalid", "api_token": "x", "port": 0}
-    with (
-        installation(database, redis_url, tmp_path, **settings) as found,
-        pytest.raises(ConfigError, match=r"host\.invalid"),
-    ):
-        listen(found.settings)
 
 
 def test_requests_answer_503_while_postgresql_is_away_and_go_on_afterwards(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -68,6 +68,16 @@ def test_a_value_is_hidden_in_every_form(shown: str) -> None:
     assert "p@ss" not in hidden and "p%40ss" not in hidden
 
 
+@pytest.mark.parametrize("value", ["é\\'\" /+é", "  é\\x  "])
+def test_a_value_with_marks_and_slashes_is_hidden_however_it_is_written(value: str) -> None:
+    redaction.hide(value)
+
+    for one in (value, value.strip()):
+        forms = {repr(one)[1:-1], ascii(one)[1:-1], json.dumps(one)[1:-1]}
+        for form in (*forms, quote(one), quote(one, safe=""), quote_plus(one)):
+            assert redaction.redacted(f"<{form}>").replace(" ", "") == "<***>"
+
+
 def test_each_line_of_a_value_is_hidden() -> None:
     redaction.hide("-----BEGIN-----\nabcdefgh\n-----END-----\n")
 
@@ -102,3 +112,90 @@ def test_what_is_forgotten_is_shown() -> None:
     redaction.forget()
 
     assert redaction.redacted(SECRET) == SECRET
+
+
+@pytest.mark.parametrize(
+    ("name", "set_", "read"),
+    [
+        ("HEADRACE_HOME", "Headrace's own", "Headrace's own"),
+        ("JOB_TIMEOUT", "Headrace's own", "Headrace's own"),
+        ("JOB_OTHER", None, None),
+        ("PATH", "decides which code", None),
+        ("LD_PRELOAD", "decides which code", None),
+        ("PYTHONPATH", "decides which code", None),
+        ("MAIL_PASSWORD", "takes it from the environment", "takes it from the environment"),
+        ("SHOP_TOKEN", None, None),
+    ],
+)
+def test_which_variables_a_step_may_set_and_read(name: str, set_: str | None, read: str | None):
+    redaction.keep([], ["MAIL_PASSWORD"])
+    try:
+        for why, expected in (
+            (redaction.why_not_set(name), set_),
+            (redaction.why_not_read(name), read),
+        ):
+            assert (why is None) == (expected is None)
+            assert expected is None or expected in str(why)
+    finally:
+        redaction.keep([], [])
+
+
+def test_what_the_settings_hold_is_hidden_until_they_are_others():
+    redaction.keep(["of-the-settings", "x"], ["A"])
+    redaction.hide("of-the-job")
+    assert redaction.redacted("of-the-settings, of-the-job, x") == "***, ***, x"
+    redaction.forget()
+    assert redaction.hides()
+    assert redaction.redacted("of-the-settings, of-the-job") == "***, of-the-job"
+    redaction.keep(["another"], [])
+    assert redaction.redacted("of-the-settings, another") == "of-the-settings, ***"
+    assert redaction.why_not_read("A") is None
+    redaction.keep([], [])
+    assert not redaction.hides()
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hidden"),
+    [
+        ("abc", "abc, abcd, xabc", "***, abcd, xabc"),
+        ("abcd", "xabcdx", "x***x"),
+        ("ab", "ab", "***"),
+        ("a", "a", "a"),
+        (" ab  ", "ab", "***"),
+    ],
+)
+def test_a_short_value_is_hidden_as_a_word_of_its_own(value: str, text: str, hidden: str):
+    redaction.hide(value)
+
+    assert redaction.redacted(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("${A} $${B} $", None),
+        ("a ${A-B} b ${C}", "${A-B} b "),
+        ("${", "${"),
+        ("x ${1} and a long text behind it", "${1} and a long text"),
+    ],
+)
+def test_what_names_no_variable_and_is_not_written_with_two_dollars_is_found(
+    text: str, fault: str | None
+):
+    assert redaction.malformed(text) == fault
+
+
+def test_a_variable_is_found_at_whatever_depth():
+    assert redaction.referred("${B} $${X} ${A}") == ["B", "A"]
+    for value in ("${A}", {"k": ["x", ("${A}",)]}, [1, {"k": "a${A}"}]):
+        assert redaction.names_any(value)
+    for value in ("$${A}", 1, None, [], {"${A}": 1}, {1: ["$A"]}):
+        assert not redaction.names_any(value)
+
+
+def test_json_in_which_nothing_is_hidden_stays_as_it_is():
+    redaction.hide("12345")
+
+    assert redaction.redacted_json(None) is None
+    assert redaction.redacted_json('{ "a" :1}') == '{ "a" :1}'
+    assert redaction.redacted_json('{"a":[{"b":"x12345"}]}') == '{"a": [{"b": "x***"}]}'

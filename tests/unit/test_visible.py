@@ -71,3 +71,19 @@ def test_a_stream_for_people_passes_on_all_else():
 
     assert below.getvalue() == "a\\u001b[2Jb\n"
     assert stream.isatty() is False
+
+
+def test_each_control_and_each_mark_of_direction_is_written_out_and_nothing_else():
+    written_out = {code for code in range(0x3000) if visible(chr(code)) != chr(code)}
+
+    controls = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
+    directions = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    assert written_out == controls | directions | {0x2028, 0x2029}
+
+
+def test_a_stream_for_people_takes_several_texts():
+    below = io.StringIO()
+    VisibleStream(below).writelines(["a\x1b", "b"])
+
+    assert below.getvalue() == "a\\u001bb"
+    assert VisibleStream(below).write("\x1b!") == 2

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -10,10 +11,18 @@ from headrace.errors import (
     ConfigError,
     HeadraceError,
     IllegalTransition,
+    InvalidParams,
+    InvalidPayload,
     NotFound,
     ProblemsError,
+    QueueUnavailable,
+    RefusedSql,
+    SchemaMismatch,
     StoreUnavailable,
+    TemplateError,
+    TooManyRuns,
     UnknownJobClass,
+    UnknownPipeline,
 )
 from headrace.web.error_answers import status_of
 from headrace.web.json_rows import page, public, to_json
@@ -33,6 +42,18 @@ def test_ids_and_times_become_iso_texts():
         "day": "2026-01-02",
         "text": "é",
     }
+
+
+def test_what_json_has_no_form_for_becomes_a_list_or_its_text():
+    row = {"all": {1}, "few": (1, 2), "fixed": frozenset({3}), "path": Path("/a")}
+
+    assert to_json(row) == '{"all":[1],"few":[1,2],"fixed":[3],"path":"/a"}'
+
+
+def test_a_page_that_is_full_and_not_the_last_names_its_last_row():
+    answer = page(lambda _before, most: [{"id": n, "plan": {}} for n in range(most)], None, 2)
+
+    assert answer == {"items": [{"id": 0}, {"id": 1}], "next": 1}
 
 
 def test_a_runs_stored_plan_is_left_out():
@@ -61,10 +82,18 @@ def test_a_page_asks_for_what_follows_the_cursor():
     ("error", "status"),
     [
         (NotFound("x"), 404),
+        (UnknownPipeline("x"), 404),
         (IllegalTransition("x"), 409),
+        (TooManyRuns("x"), 409),
+        (InvalidPayload("x"), 422),
+        (InvalidParams("x"), 422),
         (UnknownJobClass("x"), 422),
+        (TemplateError("x"), 422),
+        (RefusedSql("x"), 422),
         (ProblemsError([]), 422),
         (StoreUnavailable("x"), 503),
+        (QueueUnavailable("x"), 503),
+        (SchemaMismatch("x"), 503),
         (ConfigError("x"), 409),
         (HeadraceError("x"), 409),
     ],

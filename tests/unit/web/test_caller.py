@@ -58,10 +58,35 @@ def test_our_own_and_root_s_sockets_are_ours(listed):
         assert caller.whose(Connection(*LOCAL)) == uid
 
 
+def test_a_caller_that_has_closed_its_half_is_known_still(listed):
+    for state in ("01", "04", "05"):
+        listed(line(V4, uid=OURS, state=state))
+        assert caller.whose(Connection(*LOCAL)) == OURS
+
+
+def test_the_user_of_whom_a_namespace_knows_nothing_is_nobody(
+    listed, monkeypatch: pytest.MonkeyPatch
+):
+    listed(line(V4, uid=65534))
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+
+    assert caller.whose(Connection(*LOCAL)) is None
+
+
+def test_a_socket_that_is_gone_before_the_look_is_nobody_s(listed):
+    class Gone:
+        def getpeername(self) -> Name:
+            raise OSError("not connected")
+
+    listed(line(V4, uid=OURS))
+    assert caller.whose(Gone()) is None
+
+
 @pytest.mark.parametrize(
     "lines",
     [
         "",
+        line(("zz00007F:9C40", V4[1]), uid=OURS),
         line(V4, uid=OURS + 1000),
         line(V4, uid=65534),
         line(V4, uid=0, inode=0),
