@@ -122,7 +122,7 @@ def test_sigterm_stops_the_process_in_time_and_without_a_traceback(
     try:
         wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200)
         process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=10)
+        out, errors = process.communicate(timeout=30)
     finally:
         process.kill()
 
