@@ -27,7 +27,6 @@ from headrace.jobapi import logger
 from headrace.model.connection import NamedConnection
 from headrace.model.forecast import FileForecast, Forecast, TableForecast
 from headrace.model.pipeline import Param, Pipeline, PipelineTrigger
-from headrace.model.plan import PlannedJob
 from headrace.store.explain import Fault
 from headrace.template import Preview, RenderedSql
 from headrace.template.shapes import mapping_of, of_param
@@ -57,7 +56,13 @@ def forecast(does: Callable[[], Any], timeout_s: float = 60, **job: Any) -> fore
     registry: Any = SimpleNamespace(make=lambda _job, _payload: made)
     rolled: list[None] = []
     sessions: Any = SimpleNamespace(roll_back=lambda: rolled.append(None), step_role="before")
-    known = {"late": False, "foreach": None, "payload": {}, "step": "load", "job_class": "X"}
+    known: dict[str, Any] = {
+        "late": False,
+        "foreach": None,
+        "payload": {},
+        "step": "load",
+        "job_class": "X",
+    }
     planned: Any = SimpleNamespace(**(known | job))
     found = forecasts._of_job(planned, registry, sessions, timeout_s)
     if not job:
@@ -128,9 +133,8 @@ def test_what_a_job_warns_of_becomes_a_note_and_reaches_no_log(
 
 
 def test_the_steps_before_are_named_in_their_order() -> None:
-    def job(step: str, *above: str) -> PlannedJob:
-        known: Any = SimpleNamespace(step=step, depends_on=above)
-        return known
+    def job(step: str, *above: str) -> SimpleNamespace:
+        return SimpleNamespace(step=step, depends_on=above)
 
     plan: Any = SimpleNamespace(jobs=(job("a"), job("b", "a"), job("c", "b"), job("d", "c", "a")))
     above = forecasts._above(plan)
