@@ -99,12 +99,15 @@ def test_a_part_s_life_gives_its_code():
         signal.pause()
         return 0
 
+    def killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
     assert run_parts(Part("run", lambda: None, once=True)) == 0
     assert run_parts(Part("run", lambda: 7, once=True)) == 7
     assert run_parts(Part("run", lambda: fail(Bad("x")), once=True)) == 5
     assert run_parts(Part("run", lambda: fail(KeyboardInterrupt()), once=True)) == 130
     assert run_parts(Part("run", lambda: fail(ValueError()), once=True)) == 1
-    assert run_parts(Part("run", lambda: os.kill(os.getpid(), 9) or 0, once=True)) == 137
+    assert run_parts(Part("run", killed, once=True)) == 137
     # The others are asked to end, and one that does not is killed.
     assert run_parts(Part("a", stopped), Part("run", lambda: 3, once=True)) == 3
 
@@ -114,8 +117,10 @@ def test_a_part_s_life_gives_its_code():
 
     reader, writer = os.pipe()
     told = Part("a", lambda: os.write(writer, b"!") and deaf())
-    waits = Part("run", lambda: os.read(reader, 1) and 4, once=True)
+    waits = Part("run", lambda: 3 + len(os.read(reader, 1)), once=True)
     assert run_parts(told, waits, patience_s=0.2) == 4
+    os.close(reader)
+    os.close(writer)
 
 
 # -- the start ------------------------------------------------------------------------
