@@ -10,7 +10,7 @@ import pytest
 from psycopg2 import errors
 
 from headrace.errors import ConfigError, QueueUnavailable, StoreUnavailable
-from headrace.store import backoff, error_reasons, explain, sql_errors, waiting
+from headrace.store import error_reasons, explain, sql_errors, waiting
 from headrace.store.backoff import Outage
 from headrace.store.embedded import place
 from headrace.store.error_reasons import Reasons
@@ -24,9 +24,12 @@ def test_an_outage_is_said_once_for_each_cause_with_pauses_that_grow_to_five_sec
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     asked: list[tuple[float, float]] = []
-    monkeypatch.setattr(
-        backoff.random, "uniform", lambda least, most: asked.append((least, most)) or most
-    )
+
+    def longest(least: float, most: float) -> float:
+        asked.append((least, most))
+        return most
+
+    monkeypatch.setattr("headrace.store.backoff.random.uniform", longest)
     outage = Outage(logging.getLogger("headrace.t"), first_pause_s=1.0)
     away, full = StoreUnavailable("away"), QueueUnavailable("no room", "full")
     with caplog.at_level(logging.INFO):
@@ -114,7 +117,7 @@ def test_a_wait_is_looked_up_from_time_to_time_and_given_up_where_that_is_said(
         now[0] += pause_s
         return len(pauses) == 3
 
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.store.waiting.time.monotonic", lambda: now[0])
     monkeypatch.setattr(waiting, "_ready", ready)
     reading, done = psycopg2.extensions.POLL_READ, psycopg2.extensions.POLL_OK
     looks: list[float] = []

@@ -21,7 +21,13 @@ Say = Callable[..., str]
 
 @pytest.fixture
 def headrace() -> Any:
-    row = {"id": "R", "status": "running", "plan": {}, "run_id": "R", "parent_job": None}
+    row: dict[str, Any] = {
+        "id": "R",
+        "status": "running",
+        "plan": {},
+        "run_id": "R",
+        "parent_job": None,
+    }
     return SimpleNamespace(
         settings=SimpleNamespace(
             retention_s=86400.0, log_retention_s=None, outputs=lambda: [Path("/out")]
@@ -164,7 +170,7 @@ def test_a_backfill_starts_one_more_as_soon_as_one_of_those_allowed_has_ended(
         return {"status": "running" if id in open_runs else "completed"} if id != "R2" else None
 
     monkeypatch.setattr("headrace.engine.operations.backfill.backfill", fill)
-    monkeypatch.setattr(filling.time, "sleep", rest)
+    monkeypatch.setattr("headrace.cli.backfill.time.sleep", rest)
     headrace: Any = SimpleNamespace(
         pipelines=SimpleNamespace(get=lambda name: SimpleNamespace(name=name, schedules=())),
         database=SimpleNamespace(row=row),

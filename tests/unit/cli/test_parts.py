@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli import run_client, services, supervisor
+from headrace.cli import services
 from headrace.cli.installation_access import known_queues
 from headrace.cli.resolved_pipeline import _is_block, _text, _value, yaml_with_comments
 from headrace.cli.run_client import RunClient
@@ -20,7 +20,7 @@ from headrace.errors import ConfigError, HeadraceError, StoreUnavailable
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [1000.0]
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("headrace.cli.supervisor.time.monotonic", lambda: clock[0])
     return clock
 
 
@@ -99,12 +99,15 @@ def test_a_part_s_life_gives_its_code():
         signal.pause()
         return 0
 
+    def killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
     assert run_parts(Part("run", lambda: None, once=True)) == 0
     assert run_parts(Part("run", lambda: 7, once=True)) == 7
     assert run_parts(Part("run", lambda: fail(Bad("x")), once=True)) == 5
     assert run_parts(Part("run", lambda: fail(KeyboardInterrupt()), once=True)) == 130
     assert run_parts(Part("run", lambda: fail(ValueError()), once=True)) == 1
-    assert run_parts(Part("run", lambda: os.kill(os.getpid(), 9) or 0, once=True)) == 137
+    assert run_parts(Part("run", killed, once=True)) == 137
     # The others are asked to end, and one that does not is killed.
     assert run_parts(Part("a", stopped), Part("run", lambda: 3, once=True)) == 3
 
@@ -114,8 +117,10 @@ def test_a_part_s_life_gives_its_code():
 
     reader, writer = os.pipe()
     told = Part("a", lambda: os.write(writer, b"!") and deaf())
-    waits = Part("run", lambda: os.read(reader, 1) and 4, once=True)
+    waits = Part("run", lambda: 3 + len(os.read(reader, 1)), once=True)
     assert run_parts(told, waits, patience_s=0.2) == 4
+    os.close(reader)
+    os.close(writer)
 
 
 # -- the start ------------------------------------------------------------------------
@@ -166,8 +171,8 @@ def test_a_database_that_is_away_is_waited_for_and_that_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     pauses: list[float] = []
-    monkeypatch.setattr(services.random, "uniform", lambda _least, most: most)
-    monkeypatch.setattr(services.time, "sleep", pauses.append)
+    monkeypatch.setattr("headrace.cli.services.random.uniform", lambda _least, most: most)
+    monkeypatch.setattr("headrace.cli.services.time.sleep", pauses.append)
     answers: list[Any] = [StoreUnavailable("away")] * 8
 
     def ask() -> None:
@@ -209,7 +214,7 @@ def job(step: str, status: str, **more: Any) -> dict[str, Any]:
 def test_a_run_s_client_says_each_change_once_and_errors_of_failed_steps(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(run_client.time, "strftime", lambda _form: "T")
+    monkeypatch.setattr("headrace.cli.run_client.time.strftime", lambda _form: "T")
     error = "\n".join(f"line {n}" for n in range(30))
 
     def row(_name: str, **of: str) -> dict[str, Any]:

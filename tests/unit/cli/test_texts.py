@@ -22,7 +22,7 @@ from headrace.cli.previewing import sql_json, sql_lines
 from headrace.cli.program import _schema_is_missing
 from headrace.cli.run_client import _step_line
 from headrace.cli.supervisor import _reason
-from headrace.errors import NotFound, StoreUnavailable
+from headrace.errors import InvalidParams, NotFound, StoreUnavailable
 from headrace.model.pipeline import Calendar, Schedule
 
 AT = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_bytes_are_shown_in_their_largest_unit(count: float, shown: str):
 
 
 def test_a_parameter_needs_a_name():
-    with pytest.raises(printing.InvalidParams, match='-p takes NAME=VALUE, not "=1"'):
+    with pytest.raises(InvalidParams, match='-p takes NAME=VALUE, not "=1"'):
         printing.params_of(["=1"])
 
 
@@ -104,14 +104,16 @@ def test_in_a_terminal_a_line_gives_way_to_its_width(monkeypatch: pytest.MonkeyP
     def lines(width: int, *, live: bool = True) -> list[int]:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: live)
         size = SimpleNamespace(columns=width)
-        monkeypatch.setattr(printing.shutil, "get_terminal_size", lambda: size)
+        monkeypatch.setattr("headrace.cli.printing.shutil.get_terminal_size", lambda: size)
         return [len(line) for line in printing.table([("x" * 60,), ("y",)], ["NAME"])]
 
     assert lines(50) == [4, 50, 1]
     assert lines(60) == [4, 60, 1]
     assert lines(40) == lines(50, live=False) == [4, 60, 1]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(printing.shutil, "get_terminal_size", lambda: SimpleNamespace(columns=41))
+    monkeypatch.setattr(
+        "headrace.cli.printing.shutil.get_terminal_size", lambda: SimpleNamespace(columns=41)
+    )
     assert printing.table([("x" * 60,)], ["NAME"])[1] == "x" * 40 + "…"
 
 

@@ -3,13 +3,14 @@
 import json
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from headrace.engine.notifications import forms, heartbeat, notifier, outbox
+from headrace.engine.notifications import forms, heartbeat, outbox
 from headrace.engine.notifications.heartbeat import HeartbeatCaller
 from headrace.engine.notifications.messages import Message, message_of, shortened, trial_message
 from headrace.engine.notifications.notifier import Notifier
@@ -77,7 +78,7 @@ def sending(monkeypatch: pytest.MonkeyPatch, *results: Any) -> list[Message]:
 
 
 def carry_out(one: Outbox, **more: Any) -> None:
-    one._carry_out(row(**more), outbox.time.monotonic())
+    one._carry_out(row(**more), time.monotonic())
 
 
 # -- one send -------------------------------------------------------------------------
@@ -198,7 +199,7 @@ def test_a_send_that_began_too_late_to_end_within_its_claim_is_left_to_others(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
     messages = sending(monkeypatch, None, None)
-    now = outbox.time.monotonic()
+    now = time.monotonic()
     one = box(tables)
     one._carry_out(row(), now - 31)
     assert messages == []
@@ -376,7 +377,7 @@ def test_the_heartbeat_keeps_to_its_interval_and_is_one_at_a_time(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
     now = [100.0]
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.engine.notifications.heartbeat.time.monotonic", lambda: now[0])
     beats: list[int] = []
     go = threading.Event()
 
@@ -411,14 +412,14 @@ def test_what_is_late_is_looked_for_once_a_second_while_there_is_anything_to_do(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     now = [100.0]
-    monkeypatch.setattr(notifier.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.engine.notifications.notifier.time.monotonic", lambda: now[0])
     settings: Any = SimpleNamespace(notifications=Notifications(), public_url=None)
     one = Notifier(tables, None, settings, lambda: 1)  # type: ignore[arg-type]
     late = {"id": "R", "pipeline": "p", "step": "", "rule": "deadline", "limit_s": 60.0}
     tables.answers["note_late"] = [late, {**late, "step": "load"}]
 
     def wanted(found: Any) -> None:
-        one.look(SimpleNamespace(row=lambda _name: found))  # type: ignore[arg-type]
+        one.look(SimpleNamespace(row=lambda _name: found))
 
     one._look(1)
     wanted(None)

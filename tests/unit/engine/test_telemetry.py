@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from headrace.declarations.config import Settings
-from headrace.engine.telemetry import exporting, lineage, receivers, spans
+from headrace.engine.telemetry import lineage, receivers, spans
 from headrace.engine.telemetry.ended_runs import EndedJob, EndedRun, attributes
 from headrace.engine.telemetry.exporting import Exporting, Telemetry
 from headrace.errors import ConfigError, StoreUnavailable, TelemetryRefused
@@ -247,7 +247,7 @@ def test_a_refusal_is_said_once_and_tried_less_and_less_often_for_an_hour(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     now = [0.0]
-    monkeypatch.setattr(exporting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.engine.telemetry.exporting.time.monotonic", lambda: now[0])
     both = Runs(2)
     one = Exporting("otel", both, both)  # type: ignore[arg-type]
     both.refuse = TelemetryRefused("no")
@@ -289,7 +289,7 @@ def test_a_receiver_is_asked_again_at_once_where_there_may_be_more():
 def test_what_goes_wrong_in_a_thread_is_tried_again_later(caplog: pytest.LogCaptureFixture):
     now = [10.0]
     both = Runs(1)
-    one = Telemetry({"otel": both}, both, lambda: now[0])  # type: ignore[arg-type, dict-item]
+    one = Telemetry({"otel": both}, both, lambda: now[0])  # type: ignore[arg-type]
 
     def act() -> float:
         one.act()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from headrace.errors import JobFailure
-from headrace.jobapi import dispatching, environment_for_programs, meter, names_secret, progress
+from headrace.jobapi import dispatching, environment_for_programs, meter, names_secret
 from headrace.jobapi.outbound import http_call, mail, urls
 from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts, HostRefused
 from headrace.jobapi.outbound.deadline import Deadline
@@ -245,7 +245,7 @@ def test_progress_is_told_at_once_where_much_was_done_and_else_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ):
     now = [10.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.jobapi.progress.time.monotonic", lambda: now[0])
     told: list[Any] = []
     counted = Meter(lambda *what: told.append(what))
 

@@ -30,7 +30,7 @@ class Watched:
         self.look_s = 0.0
         self.rests: list[float] = []
         monkeypatch.setattr(events, "RunWatch", lambda *_: self)
-        monkeypatch.setattr(events.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("headrace.web.events.time.monotonic", lambda: self.now)
         monkeypatch.setattr(events, "_rest", self.rest)
         self.database = None
 

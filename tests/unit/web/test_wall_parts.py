@@ -181,7 +181,7 @@ def test_strangers_are_counted_by_address_and_in_ipv6_by_network(
     assert _network(host) == shown
 
 
-async def _nobody(*_: Any) -> None:
+async def _nobody(*_: Any) -> Any:
     raise AssertionError("it was passed on")
 
 
