@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
@@ -24,7 +25,7 @@ from headrace.jobs.files.packing import (
 )
 from headrace.jobs.files.text_files import FileSource, codec_of, foreign_kind, open_text
 
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
