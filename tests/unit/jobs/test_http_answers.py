@@ -59,7 +59,7 @@ def test_the_next_page_is_the_link_that_says_so(header, link):
 def following(
     paginator: dict[str, Any], document: object = None, *, rows: int = 1, number: int = 1, **more
 ):
-    found = Paginator.read(paginator, "json")  # type: ignore[arg-type]
+    found = Paginator.read(paginator, "json")
     assert found is not None
     page = Page("n", URL, answered(url=URL, **more), json.dumps(document), rows)
     request = found.following(Request(URL), page, number)
