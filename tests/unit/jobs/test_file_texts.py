@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
@@ -24,7 +25,7 @@ from headrace.jobs.files.packing import (
 )
 from headrace.jobs.files.text_files import FileSource, codec_of, foreign_kind, open_text
 
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
@@ -405,6 +406,7 @@ class Slow(io.StringIO):
         ('[{"a": 1}, {"b":\n 2}\n]\n', [(1, '{"a": 1}'), (1, '{"b":\n 2}')]),
         ('\n[\n1,\n\n"x",\ntrue]', [(3, "1"), (5, '"x"'), (6, "true")]),
         ("[12345, 7]", [(1, "12345"), (1, "7")]),
+        ("[1,2]", [(1, "1"), (1, "2")]),
         ('{"a": [1]} ', [(1, '{"a": [1]}')]),
     ],
 )
@@ -421,6 +423,8 @@ def test_a_document_is_read_item_by_item_with_its_line(file, text, found):
         ('{"a": 1}\n{"a": 2}', "f:2: there is more behind the object: a file with one object a"),
         ("[1]\n]", "f:2: there is more behind the end of the list"),
         ("[]\n1", "f:2: there is more behind the end of the list"),
+        ("[]1", "f:1: there is more behind the end of the list"),
+        ("[1]2", "f:1: there is more behind the end of the list"),
         ("[1\n2]", "f:2: there is '2' where a comma or ] was expected"),
         ("[1\n", "f:2: the document ends early where a comma or ] was expected"),
         ("[1,\n", "f:2: no JSON: the document ends early"),

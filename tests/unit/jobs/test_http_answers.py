@@ -5,6 +5,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -55,8 +56,10 @@ def test_the_next_page_is_the_link_that_says_so(header, link):
     assert next_link(["<9>; rel=up", header]) == link
 
 
-def following(paginator: dict, document: object = None, *, rows: int = 1, number: int = 1, **more):
-    found = Paginator.read(paginator, "json")  # type: ignore[arg-type]
+def following(
+    paginator: dict[str, Any], document: object = None, *, rows: int = 1, number: int = 1, **more
+):
+    found = Paginator.read(paginator, "json")
     assert found is not None
     page = Page("n", URL, answered(url=URL, **more), json.dumps(document), rows)
     request = found.following(Request(URL), page, number)

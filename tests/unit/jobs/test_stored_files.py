@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from headrace import jobapi
 from headrace.errors import HeadraceError, InvalidPayload, JobFailure
 from headrace.jobs.remote import remote_files
 from headrace.jobs.remote.file_system import told
@@ -135,9 +136,7 @@ def put(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server, scheme:
     monkeypatch.setattr(
         remote_files, "location_of", lambda url: Location(url, scheme, "h", "/in/x.csv", {})
     )
-    monkeypatch.setattr(
-        remote_files.jobapi, "current", lambda: SimpleNamespace(job_id="job", attempt=2)
-    )
+    monkeypatch.setattr(jobapi, "current", lambda: SimpleNamespace(job_id="job", attempt=2))
     local = tmp_path / "local"
     local.write_bytes(b"a\n1\n")
     remote_files._store(f"{scheme}://h/in/x.csv", local)
