@@ -43,7 +43,7 @@ def look_side_by_side(
     ]
     for process, pipe in looking:
         with open(pipe, encoding="utf-8", errors="surrogatepass") as found:  # noqa: PTH123
-            checked.take(line.removesuffix("\n") for line in found)
+            checked.add_lines(line.removesuffix("\n") for line in found)
         os.waitpid(process, 0)
 
 
