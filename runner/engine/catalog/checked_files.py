@@ -94,7 +94,7 @@ class CheckedFiles:
         return self._cache.get(key) is None
 
     def new_lines(self) -> list[str]:
-        """Return what was found by this process alone, for `add_lines` of the one that waits for it."""
+        """Return what this process has found, for `add_lines` of the one that waits for it."""
         return self._cache.new_lines()
 
     def add_lines(self, lines: Iterable[str]) -> None:
