@@ -1,7 +1,7 @@
 """Looks at many files that nobody has seen in several processes.
 
-They fill the memory of what was found in files, and nothing else: whoever looks afterwards finds
-it there, and looks himself at what is missing. So it does not matter if one of them dies.
+They fill the memory of what was found in files, and nothing else. The look that follows finds it
+there, and examines what is missing; so nothing is lost where one of them dies.
 """
 
 import contextlib
