@@ -142,6 +142,7 @@ def test_a_filter_reads_little_however_many_jobs_are_queued(headrace: Headrace):
     # The rare ones are the oldest again; and the planner has never seen a queued job.
     sql(headrace, "ANALYZE headrace.job")
     sql(headrace, QUEUED)
+    listed: Any = list_jobs
     filters: tuple[dict[str, str], ...] = (
         {"status": "queued"}, {"queue": "high"}, {"job_class": "VacuumTable"},
         {"status": "queued", "queue": "low"}, {"status": "queued", "queue": "no"},
@@ -152,10 +153,9 @@ def test_a_filter_reads_little_however_many_jobs_are_queued(headrace: Headrace):
         where = " AND ".join(f"{name} = '{value}'" for name, value in wanted.items())
         query = f"SELECT id FROM headrace.job WHERE {where} ORDER BY id DESC LIMIT 20"
         watched = Watched(headrace)
-        listed: Any = watched
-        list_jobs(listed, limit=20, **wanted)
+        listed(watched, limit=20, **wanted)
 
-        found = list_jobs(headrace.database, limit=20, **wanted)
+        found = listed(headrace.database, limit=20, **wanted)
 
         assert [row["id"] for row in found] == [UUID(str(row[0])) for row in sql(headrace, query)]
         # Of more than a thousand.

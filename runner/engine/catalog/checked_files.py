@@ -94,12 +94,12 @@ class CheckedFiles:
         return self._cache.get(key) is None
 
     def new_lines(self) -> list[str]:
-        """Return what was found by this process alone, for `take` of the one that waits for it."""
+        """Return what this process has found, for `add_lines` of the one that waits for it."""
         return self._cache.new_lines()
 
-    def take(self, lines: Iterable[str]) -> None:
-        """Take what another process has found."""
-        self._cache.take(lines)
+    def add_lines(self, lines: Iterable[str]) -> None:
+        """Add what another process has found."""
+        self._cache.add_lines(lines)
 
     def is_ours(self, pipeline: Pipeline) -> bool:
         """Return whether all jobs of a pipeline are Headrace's: what these look at is known."""

@@ -75,11 +75,11 @@ class ResultCache:
             self._new[key] = _line(self._group + key, as_text(value))
 
     def new_lines(self) -> list[str]:
-        """Return what has been put in, for `take` of another process."""
+        """Return what has been put in, for `add_lines` of another process."""
         return list(self._new.values())
 
-    def take(self, lines: Iterable[str]) -> None:
-        """Take what another process has found as if it had been put in here."""
+    def add_lines(self, lines: Iterable[str]) -> None:
+        """Add what another process has found as if it had been put in here."""
         for line in lines:
             if line[_KEY].startswith(self._group):
                 self._new[line[_KEY][_GROUP:]] = line

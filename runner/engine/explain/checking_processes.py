@@ -1,7 +1,7 @@
 """Looks at many files that nobody has seen in several processes.
 
-They fill the memory of what was found in files, and nothing else: whoever looks afterwards finds
-it there, and looks himself at what is missing. So it does not matter if one of them dies.
+They fill the memory of what was found in files, and nothing else. The look that follows finds it
+there, and examines what is missing; so nothing is lost where one of them dies.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def look_side_by_side(
     ]
     for process, pipe in looking:
         with open(pipe, encoding="utf-8", errors="surrogatepass") as found:  # noqa: PTH123
-            checked.take(line.removesuffix("\n") for line in found)
+            checked.add_lines(line.removesuffix("\n") for line in found)
         os.waitpid(process, 0)
 
 
