@@ -28,15 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     former_names.answer()
     outlet.prepare()
     _write_controls_out()
-    # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
-    from headrace.cli.arguments import parser
-
     # Ending has to go through every `finally`: embedded servers are stopped there.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     try:
-        words = sys.argv[1:] if arguments is None else arguments
-        return _carry_out(parser(words[0] if words else None).parse_args(words))
+        return _carry_out(_read(sys.argv[1:] if arguments is None else arguments))
     except HeadraceError as error:
         _say(str(error))
         return error.exit_code
@@ -60,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say("the database has no Headrace schema; `headrace db upgrade` creates it")
         return 1
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
+    from headrace.cli.arguments import parser
+
+    return parser(*words[:1]).parse_args(words)
 
 
 def _carry_out(given: argparse.Namespace) -> int:

@@ -59,7 +59,7 @@ def test_a_full_disk_is_told_by_readiness_and_waited_for(
 
         wait_for("a refusal with its reason", refused)
         wait_for("the daemon's word", lambda: "disk is full" in started.output())
-        up.query("select pg_sleep(2.5)")  # A run falls due.
+        up.query("select pg_sleep(8)")
         filled.unlink()
 
         wait_for("readiness", lambda: up.http.asked("/health/ready")[0] == 200)
