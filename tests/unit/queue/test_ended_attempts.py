@@ -268,7 +268,12 @@ def test_a_job_that_ends_while_its_stack_is_asked_for_is_left_alone(
     stand = started(monkeypatch, clock)
     pen = stand.records.record(0)
     pen.running(JOB, 2, clock.now - 1)
-    monkeypatch.setattr(stand.all._traces, "ask", lambda _pid, _index: str(pen.idle()))
+
+    def ask(_pid: int, _index: int) -> str:
+        pen.idle()
+        return ""
+
+    monkeypatch.setattr(stand.all._traces, "ask", ask)
 
     stand.all.kill_overdue()
 
