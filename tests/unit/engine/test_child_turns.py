@@ -30,6 +30,9 @@ class Stand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, max_jobs: int = 0, **given: Any) -> None:
         self.said: list[Any] = []
         note = self.said.append
+        # Among fakes no job takes any time, however busy the machine is.
+        clock = SimpleNamespace(perf_counter=lambda: 0.0, monotonic=lambda: 0.0)
+        monkeypatch.setattr("headrace.engine.workers.group_commit.child_side.time", clock)
         self.messages: list[Any] = []
         self.claims: list[Any] = []
         self.lost, self.suspended = False, False

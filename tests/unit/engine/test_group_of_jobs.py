@@ -160,7 +160,10 @@ class Stand:
 
 
 @pytest.fixture
-def stand() -> Stand:
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """Among fakes no job takes any time, however busy the machine is."""
+    clock = SimpleNamespace(perf_counter=lambda: 0.0, monotonic=lambda: 0.0)
+    monkeypatch.setattr("headrace.engine.workers.group_commit.child_side.time", clock)
     return Stand()
 
 
