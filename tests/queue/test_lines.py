@@ -234,9 +234,9 @@ def test_new_jobs_of_a_queue_are_sent_in_their_order_with_their_limit(
 
     assert listed(line) == [f"{one}_0" for one in ids]
     assert line.smembers(KEYS.queues) == {KEYS.queue("low").encode()}
-    kept = line.hgetall(KEYS.message(f"{ids[4]}_0"))
-    assert (kept[b"timeout"], kept[b"origin"]) == (b"42", b"low")  # type: ignore[index]
-    assert kept[b"created_at"].endswith(b"Z")  # type: ignore[index]
+    kept: Any = line.hgetall(KEYS.message(f"{ids[4]}_0"))
+    assert (kept[b"timeout"], kept[b"origin"]) == (b"42", b"low")
+    assert kept[b"created_at"].endswith(b"Z")
 
 
 def test_a_redis_that_has_forgotten_the_script_is_given_it_again(
@@ -314,7 +314,7 @@ def test_a_silent_server_is_not_waited_for_again_at_once(
 ) -> None:
     resting = Sender(redis_url, lambda: KEYS, rest_s=10.0)
     now, took_s = [100.0], [0.3]
-    monkeypatch.setattr(of_sender.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("headrace.queue.sender.time.monotonic", lambda: now[0])
 
     def silent(*_given: Any, **_named: Any) -> None:
         now[0] += took_s[0]

@@ -37,7 +37,7 @@ class RunRows:
 
     def job(self, run: UUID | None = None, status: str = "waiting", **columns: Any) -> UUID:
         """Insert a job of a run; return its id."""
-        of_run = {"run_id": None if run is None else str(run), "status": status}
+        of_run: dict[str, Any] = {"run_id": None if run is None else str(run), "status": status}
         if status not in ("waiting", "queued", "skipped", "cancelled"):
             of_run |= {"started_at": "2026-07-01", "attempt": 1, "worker": "tests"}
         return self._insert("job", {**_JOB, **of_run, **columns})

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from redis.sentinel import MasterNotFoundError
+from redis.sentinel import MasterNotFoundError, SentinelConnectionPool
 
 from headrace.declarations.config import load_settings
 from headrace.declarations.config.secrets import hidden_values
@@ -143,10 +143,8 @@ def test_a_connection_to_a_former_master_is_known() -> None:
 
 def test_sentinels_are_asked_again_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(sentinel.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(
-        sentinel.SentinelConnectionPool, "get_connection", lambda *_given, **_named: "line"
-    )
+    monkeypatch.setattr("headrace.queue.sentinel.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(SentinelConnectionPool, "get_connection", lambda *_given, **_named: "line")
     pool = Pool()
     asked = []
     for seconds in (0.0, 5.0, 0.1, 4.0):

@@ -88,7 +88,8 @@ class Stand:
         self.life = Life(self.record)
         self.slept: list[str] = []
         self.life.sit_out = lambda error: self.slept.append(str(error))  # type: ignore[method-assign]
-        self.ending = Ending(self.executor, consumer, self.record, self.life)
+        given: Any = (self.executor, consumer, self.record, self.life)
+        self.ending = Ending(*given)
 
     # -- the executor and its store -----------------------------------------------------------
 

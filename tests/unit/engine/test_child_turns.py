@@ -12,6 +12,7 @@ from headrace.engine.workers import child_loop
 from headrace.engine.workers.child_lifetime import Stop
 from headrace.engine.workers.child_loop import ChildLoop
 from headrace.engine.workers.group_commit.polling import SharedBatches
+from headrace.engine.workers.job_leftovers import ProcessState
 from headrace.errors import JobStopped, QueueUnavailable, StoreUnavailable
 from headrace.queue.consumer import Taken
 from headrace.store.attempts import Claimed
@@ -29,6 +30,9 @@ class Stand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, max_jobs: int = 0, **given: Any) -> None:
         self.said: list[Any] = []
         note = self.said.append
+        # Among fakes no job takes any time, however busy the machine is.
+        clock = SimpleNamespace(perf_counter=lambda: 0.0, monotonic=lambda: 0.0)
+        monkeypatch.setattr("headrace.engine.workers.group_commit.child_side.time", clock)
         self.messages: list[Any] = []
         self.claims: list[Any] = []
         self.lost, self.suspended = False, False
@@ -71,9 +75,9 @@ class Stand:
             wake_parent=lambda: None,
             completing=lambda: note("completing"),
         )  # fmt: skip
-        monkeypatch.setattr(child_loop.ProcessState, "remember", lambda _state: note("remembered"))
+        monkeypatch.setattr(ProcessState, "remember", lambda _state: note("remembered"))
         self.left: list[str] = []
-        monkeypatch.setattr(child_loop.ProcessState, "put_back", lambda _state: self.left)
+        monkeypatch.setattr(ProcessState, "put_back", lambda _state: self.left)
         self.loop = ChildLoop(
             executor, consumer, record, SharedBatches(1)[0], max_jobs=max_jobs, **given
         )
@@ -81,11 +85,12 @@ class Stand:
         self.life = inner._life
         self.life.begin = lambda: note("begun")
         self.life.sit_out = lambda error: note(("waited for", str(error)))
-        self.life.sleep = lambda seconds: note(("slept", seconds)) or self._resume()
+        self.life.sleep = self._sleep
         inner._ending.succeed = self._succeed
         inner._ending.fail = lambda _claimed, why: note(("failed", why.error))
 
-    def _resume(self) -> None:
+    def _sleep(self, seconds: float) -> None:
+        self.said.append(("slept", seconds))
         self.suspended = False
 
     def _flush(self) -> None:

@@ -30,6 +30,7 @@ from headrace.plan.retry_policy import policy_to_row
 from headrace.queue.message import Message
 from headrace.store.row_types import NewRun
 from tests.support.fake_database import FakeDatabase
+from tests.support.noting import note
 
 DUE = datetime(2026, 7, 1, tzinfo=UTC)
 RUN = str(UUID(int=77))
@@ -405,8 +406,8 @@ def test_many_are_inserted_in_parts_and_sent_in_their_order(
     assert stand.sent == [Message(UUID(one), 0, "high", 9.0) for one in ids]
     asked: list[Any] = []
     real: Any = SimpleNamespace(
-        dispatch=lambda *given, **named: asked.append((given, named)) or "one",
-        dispatch_many=lambda *given, **named: asked.append((given, named)) or ["many"],
+        dispatch=lambda *given, **named: note(asked, (given, named), "one"),
+        dispatch_many=lambda *given, **named: note(asked, (given, named), ["many"]),
     )
     late = LateDispatcher(lambda: real)
     assert late.dispatch("Load", {}, queue="low") == "one"

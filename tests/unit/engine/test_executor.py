@@ -28,6 +28,7 @@ from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.attempts import Claimed, Completed, CompletedBatch
 from tests.support.claimed import claimed
 from tests.support.fake_database import FakeDatabase
+from tests.support.noting import note
 
 JOB = claimed(id=UUID(int=1), retry=json.dumps({"limit": 1, "delay_s": 5.0, "jitter": False}))
 
@@ -70,7 +71,7 @@ class Stand:
         note = self.said.append
         self.store = Store()
         self.ended: str | None = None
-        self.job = Job(does=lambda: {"rows": 1})
+        self.job: Any = Job(does=lambda: {"rows": 1})
         self.made: Exception | None = None
         self.at_once = True
         self.sessions = SimpleNamespace(
@@ -116,7 +117,7 @@ class Stand:
         def fail() -> None:
             raise error
 
-        self.job.does = fail  # type: ignore[attr-defined]
+        self.job.does = fail
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def stand() -> Stand:
 
 def test_a_job_is_handled_in_its_surroundings_which_are_gone_after_it(stand: Stand) -> None:
     seen: list[Any] = []
-    stand.job.does = lambda: seen.append(jobapi.current().job_id) or {"n": 1}  # type: ignore[attr-defined]
+    stand.job.does = lambda: note(seen, jobapi.current().job_id, {"n": 1})
 
     assert stand.handle() == Handled('{"n": 1}', plain=True)
 
@@ -161,17 +162,18 @@ def test_a_job_is_plain_that_leaves_nothing_but_its_result(
 ) -> None:
     stand.sessions.used = used
     if transactional is not None:
-        stand.job.transactional = transactional  # type: ignore[attr-defined]
+        stand.job.transactional = transactional
 
     assert stand.handle(claimed(pool=pool)).plain == plain
 
 
 def test_a_job_may_say_how_long_it_waits_for_locks_and_as_whom_it_works(stand: Stand) -> None:
     stand.handle()
-    assert stand.sessions.lock_timeout_s is None
-    stand.job.lock_timeout, stand.job.works_as = "2m", "loader"  # type: ignore[attr-defined]
+    limits: list[Any] = [stand.sessions.lock_timeout_s]
+    stand.job.lock_timeout, stand.job.works_as = "2m", "loader"
     stand.handle()
-    assert stand.sessions.lock_timeout_s == 120.0
+    limits.append(stand.sessions.lock_timeout_s)
+    assert limits == [None, 120.0]
     assert ("works as", "loader") in stand.said
 
 
@@ -402,7 +404,7 @@ def test_what_a_job_says_is_stored_with_its_end_and_of_others_what_was_kept(
     logging.getLogger("headrace.job").addHandler(log)
     logging.getLogger("headrace.job").setLevel(logging.INFO)
     try:
-        stand.job.does = lambda: logging.getLogger("headrace.job").info("hello")  # type: ignore[attr-defined]
+        stand.job.does = lambda: logging.getLogger("headrace.job").info("hello")
         stand.handle()
     finally:
         logging.getLogger("headrace.job").removeHandler(log)
@@ -444,7 +446,7 @@ def test_what_a_completion_has_released_is_sent_and_what_it_left_open_is_seen_to
             "assign_slots": [job_row(5)],
         }
     )
-    released = [(UUID(int=2), 0, "low", 60.0)]
+    released: Any = [(UUID(int=2), 0, "low", 60.0)]
 
     plain = made.release_dependants([JOB.id], Completed(None, 1, released))
     assert [message.job_id.int for message in plain] == [2]
@@ -452,7 +454,7 @@ def test_what_a_completion_has_released_is_sent_and_what_it_left_open_is_seen_to
     counted = made.release_dependants([JOB.id], Completed(None, 1, released, recount=True))
     assert [message.job_id.int for message in counted] == [2, 3]
     decided = made.release_dependants(
-        [JOB.id], CompletedBatch(frozenset(), released, undecided=[UUID(int=4)])
+        [JOB.id], CompletedBatch(frozenset(), released, undecided=[str(UUID(int=4))])
     )
     assert [message.job_id.int for message in decided] == [2, 4, 5]
 

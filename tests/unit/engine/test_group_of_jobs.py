@@ -21,6 +21,7 @@ from headrace.queue.consumer import Taken
 from headrace.store.attempts import Claimed, CompletedBatch
 from headrace.store.log_lines import LogLines
 from tests.support.claimed import claimed
+from tests.support.noting import note
 
 RUN = UUID(int=99)
 SHORT = Handled("1", plain=True)
@@ -87,10 +88,10 @@ class Stand:
         )
         self.shared = SharedBatches(1)[0]
         self.life = Life(self.record)
-        self.group = GroupCommit(
+        given: Any = (
             self.executor, self.consumer, self.record, self.shared, self.life, self.ending,
-            most=most,
         )  # fmt: skip
+        self.group = GroupCommit(*given, most=most)
 
     # -- the store ----------------------------------------------------------------------------
 
@@ -159,7 +160,10 @@ class Stand:
 
 
 @pytest.fixture
-def stand() -> Stand:
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """Among fakes no job takes any time, however busy the machine is."""
+    clock = SimpleNamespace(perf_counter=lambda: 0.0, monotonic=lambda: 0.0)
+    monkeypatch.setattr("headrace.engine.workers.group_commit.child_side.time", clock)
     return Stand()
 
 
@@ -360,7 +364,7 @@ def test_a_batch_is_the_parents_while_a_job_runs_and_the_childs_again_after_it(
 ) -> None:
     stand.with_ahead(2, 3)
     seen: list[Any] = []
-    stand.handled = lambda: seen.append(stand.shared.began()) or SHORT
+    stand.handled = lambda: note(seen, stand.shared.began(), SHORT)
 
     stand.group.handle(stand.current)
 
@@ -487,7 +491,8 @@ def test_messages_are_put_back_where_their_jobs_could_not_be_claimed(stand: Stan
     def away(*_given: Any) -> Any:
         raise StoreUnavailable("away")
 
-    stand.claim_several = away  # type: ignore[method-assign]
+    of_store: Any = stand
+    of_store.claim_several = away
 
     with pytest.raises(StoreUnavailable):
         stand.group.claim_ahead([message(2)])

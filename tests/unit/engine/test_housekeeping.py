@@ -20,6 +20,7 @@ from headrace.engine.operations.totals import Totals
 from headrace.errors import ConfigError, QueueUnavailable, StoreUnavailable
 from headrace.model.ids import first_id_of
 from tests.support.fake_database import FakeDatabase
+from tests.support.noting import note
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -172,8 +173,8 @@ def test_what_has_no_limit_is_kept(
 ) -> None:
     done: list[str] = []
     monkeypatch.setattr(retention, "delete_expired", lambda *_given: None)
-    monkeypatch.setattr(retention, "prune", lambda *_given: done.append("runs") or Pruned(runs=1))
-    monkeypatch.setattr(retention, "prune_logs", lambda *_given: done.append("logs") or 5)
+    monkeypatch.setattr(retention, "prune", lambda *_given: note(done, "runs", Pruned(runs=1)))
+    monkeypatch.setattr(retention, "prune_logs", lambda *_given: note(done, "logs", 5))
     database: Any = FakeDatabase()
 
     pruned = keep_retention(database, retention_s, log_retention_s)
@@ -290,7 +291,7 @@ def test_totals_that_cannot_be_counted_are_counted_later(
 
     moments = iter([100.0, 101.0, 200.0, 202.0, 300.0, 310.0])
     monkeypatch.setattr(totals, "count", failing)
-    monkeypatch.setattr(totals.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr("headrace.engine.operations.totals.time.monotonic", lambda: next(moments))
     clock = Clock()
     database: Any = FakeDatabase()
     made = Totals(database, clock)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from headrace.engine.workers import rq_callbacks
 from headrace.engine.workers.interrupted_attempts import end_attempt
 from headrace.engine.workers.rq_callbacks import WorkerSide
 from headrace.errors import QueueUnavailable, SchemaMismatch, StoreUnavailable
@@ -225,7 +224,10 @@ def test_a_worker_that_the_schema_does_not_admit_any_more_drains(
     made: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed: list[tuple[int, int]] = []
-    monkeypatch.setattr(rq_callbacks.os, "kill", lambda pid, number: killed.append((pid, number)))
+    monkeypatch.setattr(
+        "headrace.engine.workers.rq_callbacks.os.kill",
+        lambda pid, number: killed.append((pid, number)),
+    )
     made.outdated = SchemaMismatch("version 1 is needed")
 
     assert made.side.heartbeat("running", []) == {}

@@ -21,7 +21,7 @@ class Stand:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = time.time()
-        monkeypatch.setattr(log_keeper.time, "time", lambda: self.now)
+        monkeypatch.setattr("headrace.engine.attempts.log_keeper.time.time", lambda: self.now)
         self.database = FakeDatabase({"may_keep_log": [{}]})
         made: Any = self.database
         self.keeper = LogKeeper(made, 2)

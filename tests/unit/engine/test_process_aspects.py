@@ -151,10 +151,11 @@ def test_each_change_is_seen_and_put_back(
     aspect: str, change: Callable[[], Any], find: Callable[[], Any]
 ) -> None:
     def job() -> None:
+        before = find()
         state = ProcessState()
         state.remember()
         assert state.put_back() == []
-        before = find()
+        assert find() == before, "a look changes nothing"
         change()
         assert find() != before, aspect
 

@@ -3,7 +3,7 @@
 import logging
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -281,7 +281,7 @@ def test_sessions_of_lost_workers_end_on_every_server_that_can_be_reached(
     Stand(others).recovery._end_sessions(["w"])
 
     assert ended == [("postgresql://last/x", ["w"])]
-    assert [record.args[0] for record in caplog.records if record.args] == ["n0", "n1"]
+    assert [cast("Any", record.args)[0] for record in caplog.records] == ["n0", "n1"]
 
 
 def test_slots_and_runs_of_steps_are_looked_at_in_each_tick(stand: Stand) -> None:

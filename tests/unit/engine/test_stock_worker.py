@@ -13,6 +13,7 @@ from headrace.errors import SchemaMismatch, StaleAttempt, StoreUnavailable
 from headrace.queue import entry
 from tests.support.claimed import claimed
 from tests.support.fake_database import FakeDatabase
+from tests.support.noting import note
 
 JOB = claimed(timeout_s=50.0)
 AWAY = StoreUnavailable("PostgreSQL does not answer")
@@ -123,7 +124,7 @@ def test_rqs_message_names_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     part: Any = SimpleNamespace(load=lambda: lambda *given: asked.append(given))
     named: list[Any] = []
-    monkeypatch.setattr(entry, "entry_points", lambda **which: named.append(which) or [part])
+    monkeypatch.setattr(entry, "entry_points", lambda **which: note(named, which, [part]))
     message = SimpleNamespace(id=f"{JOB.id}_3")
     monkeypatch.setattr(entry, "get_current_job", lambda: message)
 
@@ -142,7 +143,7 @@ def test_a_worker_waits_for_postgresql_before_it_begins(
 ) -> None:
     caplog.set_level("INFO")
     slept: list[float] = []
-    monkeypatch.setattr(main.time, "sleep", slept.append)
+    monkeypatch.setattr("headrace.engine.workers.main.time.sleep", slept.append)
     closed: list[int] = []
 
     class Headrace:
@@ -157,7 +158,8 @@ def test_a_worker_waits_for_postgresql_before_it_begins(
             return "keys"
 
     made: Any = Headrace()
-    assert main._keys_once_there(made) == "keys"
+    keys: Any = main._keys_once_there(made)
+    assert keys == "keys"
 
     assert len(slept) == 2
     assert max(slept) <= 0.4

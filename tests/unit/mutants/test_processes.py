@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import processes
+from tests.support.processes import wait_until
 
 # Leaves pytest's group, and its child's environment says nothing of the run.
 PROGRAM = """#!{python}
@@ -57,7 +58,8 @@ def test_a_run_that_takes_too_long_leaves_no_process(
         if (copy / "told").exists():  # a busy machine starts nothing in a second
             break
 
-    assert ended(child_of(copy))
+    child = child_of(copy)
+    wait_until(lambda: ended(child), what="its end")
 
 
 def test_a_run_that_is_ended_from_outside_has_no_result(

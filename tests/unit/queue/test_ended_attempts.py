@@ -8,8 +8,8 @@ import pytest
 
 from headrace.engine.workers.interrupted_attempts import messages_of
 from headrace.queue import children
-from headrace.queue.child import Child
-from headrace.queue.shared_memory import COMPLETING, IDLE, RUNNING, TAKEN, ChildView
+from headrace.queue.child import Child, Patience
+from headrace.queue.shared_memory import COMPLETING, IDLE, RUNNING, TAKEN, ChildRecords, ChildView
 from headrace.queue.worker_callbacks import Ended
 
 JOB, OTHER = UUID(int=1), UUID(int=2)
@@ -123,8 +123,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Stand:
     """Children without processes: what is done to them is noted."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, count: int, memory: int = 0) -> None:
-        self.records = children.ChildRecords(count)
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock, *, count: int, memory: int = 0
+    ) -> None:
+        self.records, self.clock = ChildRecords(count), clock
         self.hooks = Hooks()
         self.done: list[tuple[str, int]] = []
         self.exits: dict[int, int] = {}
@@ -136,17 +138,17 @@ class Stand:
 
         def tell(child: Child, within_s: float) -> None:
             self.done.append(("end", child.pid))
-            child.kill_at = children.time.monotonic() + within_s
+            child.kill_at = self.clock.now + within_s
 
         monkeypatch.setattr(Child, "tell_to_end", tell)
         self.all = children.Children(
-            self.records, made, children.Patience(kill_after_s=5.0), lambda: None,
+            self.records, made, Patience(kill_after_s=5.0), lambda: None,
             max_memory_bytes=memory,
         )  # fmt: skip
 
     def _spawn(self, index: int, *_rest: Any) -> Child:
         self.done.append(("spawn", index))
-        return Child(index, 100 + len(self.done), born=children.time.monotonic())
+        return Child(index, 100 + len(self.done), born=self.clock.now)
 
     def child(self, index: int = 0) -> Child:
         return next(child for child, _ in self.all.each() if child.index == index)
@@ -155,7 +157,7 @@ class Stand:
 def test_children_are_forked_once_the_worker_is_known(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    stand = Stand(monkeypatch, count=2)
+    stand = Stand(monkeypatch, clock, count=2)
 
     stand.all.spawn_missing()
     assert (stand.done, stand.hooks.asked) == ([], 1)
@@ -171,7 +173,7 @@ def test_children_are_forked_once_the_worker_is_known(
 
 
 def started(monkeypatch: pytest.MonkeyPatch, clock: Clock, **more: int) -> Stand:
-    stand = Stand(monkeypatch, **{"count": 1, **more})
+    stand = Stand(monkeypatch, clock, **{"count": 1, **more})
     stand.hooks.asked = 1
     stand.all.spawn_missing()
     clock.now += 10.0
@@ -266,7 +268,12 @@ def test_a_job_that_ends_while_its_stack_is_asked_for_is_left_alone(
     stand = started(monkeypatch, clock)
     pen = stand.records.record(0)
     pen.running(JOB, 2, clock.now - 1)
-    monkeypatch.setattr(stand.all._traces, "ask", lambda _pid, _index: pen.idle() or "")
+
+    def ask(_pid: int, _index: int) -> str:
+        pen.idle()
+        return ""
+
+    monkeypatch.setattr(stand.all._traces, "ask", ask)
 
     stand.all.kill_overdue()
 

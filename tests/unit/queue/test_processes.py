@@ -74,14 +74,14 @@ def test_a_process_is_known_by_its_number_and_its_birth(zombie: int) -> None:
 def test_without_proc_a_process_that_lives_has_no_birth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "read_process", lambda _pid: None)
     assert birth_ticks(os.getpid()) is None
-    monkeypatch.setattr(process.sys, "platform", "darwin")
+    monkeypatch.setattr("headrace.queue.process.sys.platform", "darwin")
     assert birth_ticks(os.getpid()) == 0
     assert birth_ticks(NOBODY) is None
 
     def forbidden(_pid: int, _signal: int) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(process.os, "kill", forbidden)
+    monkeypatch.setattr("headrace.queue.process.os.kill", forbidden)
     assert birth_ticks(NOBODY) == 0, "it is another user's"
 
 
@@ -92,7 +92,7 @@ def test_a_process_that_ends_while_it_is_read_is_none(monkeypatch: pytest.Monkey
         raise ProcessLookupError
 
     with monkeypatch.context() as patched:
-        patched.setattr(process_tree.os, "read", gone)
+        patched.setattr("headrace.queue.process_tree.os.read", gone)
         assert read_process(os.getpid()) is None
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
@@ -119,7 +119,7 @@ def test_a_name_tells_host_and_process_and_whether_it_is_gone(
         "",
     ):
         assert not has_ended(other)
-    monkeypatch.setattr(process.socket, "gethostname", lambda: "h" * 40)
+    monkeypatch.setattr("headrace.queue.process.socket.gethostname", lambda: "h" * 40)
     assert process_name().partition(".")[0] == "h" * 24
 
 
@@ -138,7 +138,8 @@ def test_a_process_that_sleeps_uses_no_processor(sleeper: "subprocess.Popen[byte
 
 
 def below(popen: "subprocess.Popen[bytes]") -> Process:
-    return wait_until(lambda: descendants(popen.pid), what="its child")[0]
+    found: list[Process] = wait_until(lambda: descendants(popen.pid), what="its child")
+    return found[0]
 
 
 def is_gone(one: Process) -> bool:
@@ -226,7 +227,7 @@ def test_a_kill_says_whether_it_was_to_be_had(
 
     for error, killed in ((PermissionError, False), (ProcessLookupError, True)):
         with monkeypatch.context() as patched:
-            patched.setattr(process_tree.os, "kill", refusing(error))
+            patched.setattr("headrace.queue.process_tree.os.kill", refusing(error))
             assert kill(found) == killed
     assert kill(found)
     assert sleeper.wait() == -signal.SIGKILL
@@ -347,7 +348,7 @@ def test_a_file_that_is_gone_is_no_mark_of_a_host(monkeypatch: pytest.MonkeyPatc
     def missing(_path: Path, *_given: Any, **_named: Any) -> Any:
         raise FileNotFoundError
 
-    monkeypatch.setattr(process.Path, "read_text", missing)
+    monkeypatch.setattr(Path, "read_text", missing)
     assert host_mark() != mark, "the boot is part of it"
-    monkeypatch.setattr(process.Path, "readlink", missing)
+    monkeypatch.setattr(Path, "readlink", missing)
     assert len(host_mark()) == 4

@@ -113,19 +113,25 @@ class Stand:
     """A worker with children that are no processes."""
 
     def __init__(self, count: int = 1) -> None:
-        self.hooks, self.redis = Hooks(), Redis()
+        self.hooks: Any = Hooks()
+        self.redis = Redis()
         self.done: list[Any] = []
         self.clock = SimpleNamespace(now=1000.0)
         self.clock.monotonic = lambda: self.clock.now
         self.clock.sleep = lambda seconds: setattr(self.clock, "now", self.clock.now + seconds)
-        children.time = self.clock  # type: ignore[assignment]
-        children.spawn = self._spawn  # type: ignore[assignment]
-        children.kill_tree = lambda pid: self.done.append(("kill", pid))
-        children.kill_group = lambda _pid: None  # type: ignore[assignment]
+        below: Any = children
+        below.time, below.spawn = self.clock, self._spawn
+        below.kill_tree = lambda pid: self.done.append(("kill", pid))
+        below.kill_group = lambda _pid: None
         self.exits: dict[int, int] = {}
-        Child.poll = lambda child: self.exits.get(child.pid)  # type: ignore[method-assign]
-        Child.ask_to_stop = lambda child: self.done.append(("ask", child.pid))  # type: ignore[method-assign]
-        Child.tell_to_end = self._tell  # type: ignore[method-assign, assignment]
+
+        def tell_to_end(child: Child, within_s: float) -> None:
+            child.kill_at = self.clock.now + within_s
+
+        of_child: Any = Child
+        of_child.poll = lambda child: self.exits.get(child.pid)
+        of_child.ask_to_stop = lambda child: self.done.append(("ask", child.pid))
+        of_child.tell_to_end = tell_to_end
         worker = worker_class(Keys("headrace-stand1"))
         module: Any = sys.modules["headrace.queue.worker"]
         module.time = self.clock
@@ -146,12 +152,9 @@ class Stand:
     def _spawn(self, index: int, *_rest: Any) -> Child:
         return Child(index, 100 + index, born=self.clock.now)
 
-    @staticmethod
-    def _tell(child: Child, within_s: float) -> None:
-        child.kill_at = children.time.monotonic() + within_s
-
     def child(self, index: int = 0) -> Child:
-        return next(one for one, _ in self.worker._children.each() if one.index == index)
+        found: Child = next(one for one, _ in self.worker._children.each() if one.index == index)
+        return found
 
     def runs(self, index: int = 0, job: UUID = JOB, attempt: int = 2) -> None:
         self.records.record(index).running(job, attempt, self.clock.now + 100.0)
@@ -260,13 +263,13 @@ def test_a_job_that_has_just_ended_or_is_being_completed_is_left_alone() -> None
         stand.records.record(0).idle()
         return {(str(JOB), 2): False}
 
-    stand.hooks.heartbeat = lost  # type: ignore[method-assign]
+    stand.hooks.heartbeat = lost
     stand.worker._beat()
     assert stand.child().ending is None
     pen = stand.records.record(0)
     pen.running(JOB, 2, stand.clock.now + 9.0)
     pen.completing()
-    stand.hooks.heartbeat = lambda *_given: {(str(JOB), 2): False}  # type: ignore[method-assign]
+    stand.hooks.heartbeat = lambda *_given: {(str(JOB), 2): False}
     stand.worker._beat()
     assert stand.child().ending is None
 
@@ -419,7 +422,7 @@ def test_at_the_end_what_is_left_is_ended_reported_and_said() -> None:
         tries.append(len(attempts))
         return len(tries) > 2
 
-    stand.hooks.ended = ended  # type: ignore[method-assign]
+    stand.hooks.ended = ended
     stand.worker._end()
     assert tries == [1, 1, 1]
     assert stand.hooks.said[-2:] == ["stopped", "unregistered"]
