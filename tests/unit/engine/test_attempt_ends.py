@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -316,7 +315,7 @@ def test_a_run_is_looked_at_where_this_may_have_been_its_last_job(
 ) -> None:
     ahead = None if ahead_in is None else made(run_id=ahead_in)
 
-    succeed(stand, replace(JOB, dependents=dependents, pool=pool), ahead=ahead)
+    succeed(stand, JOB._replace(dependents=dependents, pool=pool), ahead=ahead)
 
     assert ("released", [JOB.id]) in stand.said
     assert (("finished", RUN) in stand.said) == looks
@@ -393,7 +392,7 @@ def test_a_chain_goes_on_without_a_message_where_none_waits(stand: Stand) -> Non
     stand.completed = Completed(RUN, 1, [released])
     stand.following = made(id=UUID(int=5), run_id=RUN)
 
-    following, _ = succeed(stand, replace(JOB, dependents=1), take=1)
+    following, _ = succeed(stand, JOB._replace(dependents=1), take=1)
 
     assert following is stand.following
     assert ("claimed", released[0], 0) in stand.said
@@ -415,7 +414,7 @@ def test_a_chain_goes_on_by_messages_where_more_is_to_be_done(
 ) -> None:
     stand.completed, stand.following = completed, made()
 
-    assert succeed(stand, replace(JOB, dependents=1), take=1) == (None, [])
+    assert succeed(stand, JOB._replace(dependents=1), take=1) == (None, [])
 
     assert not [one for one in stand.said if one[0] == "claimed"]
 

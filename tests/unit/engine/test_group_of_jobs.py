@@ -481,7 +481,7 @@ def test_brief_jobs_are_claimed_ahead_and_stay_published_through_the_one_at_hand
     stand.group.handle(one(2))
     assert stand.shared.began() is not None
     assert stand.done("given back") == []
-    stand.group.withdraw()
+    stand.group.publishing.withdraw()
     assert stand.shared.began() is None
     assert stand.group.go_on() == one(3)
     assert stand.shared.remaining() is None, "nothing waits for the last one"
