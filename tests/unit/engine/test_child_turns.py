@@ -171,7 +171,6 @@ def test_the_job_that_was_claimed_on_the_way_follows_at_once(stand: Stand) -> No
         ("done", f"{JOB}_0"),
         # Before the line is tidied up: a child that dies now has this one in hand.
         ("running", 2, 1),
-        ("running", 2, 1),
         ("done", f"{UUID(int=2)}_0"),
         ("idle", True),
     ]

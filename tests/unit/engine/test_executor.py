@@ -88,9 +88,13 @@ class Stand:
             used=False,
             number=None,
             lock_timeout_s="none",
+            opened_after_s=None,
+            sharing=None,
         )
         registry = SimpleNamespace(
-            make=self._make, begins_at_once=lambda job_class, payload: (job_class, payload)
+            make=self._make,
+            works_at_once=bool,
+            begins_at_once=lambda job_class, payload: (job_class, payload),
         )
         folders = SimpleNamespace(of=lambda folder: folder)
         place = SimpleNamespace(

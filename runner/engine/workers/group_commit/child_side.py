@@ -59,8 +59,9 @@ class GroupCommit:
         self._began = self._ran_s = 0.0
         self.batch = Batch(most)
         self.publishing = Publishing(shared, record, self.batch)
-        self.shared_work = SharedWork(executor, life, ending, self.batch, self.publishing, self)
-        self.put_back_on_failure = consumer.put_back_on_failure
+        self.shared_work = SharedWork(
+            executor, consumer, life, ending, self.batch, self.publishing, self
+        )
         ending.others = self._take_all
         executor.sessions.before_use = self._complete_others
 

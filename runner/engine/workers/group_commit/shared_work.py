@@ -8,7 +8,6 @@ docs/adr/0046-jobs-that-append-share-a-transaction.md.
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from itertools import takewhile
 from typing import Protocol
@@ -21,7 +20,7 @@ from headrace.engine.workers.group_commit.batch import Batch
 from headrace.engine.workers.group_commit.publishing import Publishing
 from headrace.errors import JobStopped, StoreUnavailable
 from headrace.hooks import registered
-from headrace.queue.consumer import Taken
+from headrace.queue.consumer import Consumer, Taken
 from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.attempts import Claimed, CompletedBatch
 from headrace.store.crash_points import crash_point
@@ -63,10 +62,6 @@ class Work(Protocol):
         """Complete jobs one by one."""
         ...
 
-    def put_back_on_failure(self, taken: Sequence[Taken]) -> AbstractContextManager[None]:
-        """Put messages back where what is to claim them fails."""
-        ...
-
     def ran(self, jobs: int) -> None:
         """Count jobs that have ended beside the one at hand."""
         ...
@@ -82,6 +77,7 @@ class SharedWork:
     def __init__(
         self,
         executor: Executor,
+        consumer: Consumer,
         life: Life,
         ending: Ending,
         batch: Batch,
@@ -89,7 +85,7 @@ class SharedWork:
         work: Work,
     ) -> None:
         self._executor, self._store = executor, executor.store
-        self._life, self._ending = life, ending
+        self._consumer, self._life, self._ending = consumer, life, ending
         self._batch, self._publishing = batch, publishing
         self._work = work
         self._known: set[str] = set()
@@ -215,7 +211,7 @@ class SharedWork:
         taken = [] if left else self._ending.take_ahead(batch.room_ahead, done=len(ended))
         began = time.monotonic()
         try:
-            with self._work.put_back_on_failure(taken):
+            with self._consumer.put_back_on_failure(taken):
                 completed, claimed = self._end(ended, taken, left, elsewhere=elsewhere)
         except StoreUnavailable:
             raise
