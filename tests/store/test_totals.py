@@ -118,7 +118,7 @@ def test_waiting_for_another_daemon_that_counts_puts_off_no_later_counting(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ):
     completed(rows)
-    clock: Any = SimpleNamespace(now=0.0)
+    clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
 
     def locked_late(tx: Transaction) -> Any:
