@@ -55,7 +55,7 @@ class Stand:
         self.kept: dict[UUID, LogLines] = {}
         self.executor: Any = SimpleNamespace(
             store=self,
-            sessions=SimpleNamespace(before_use=None),
+            sessions=SimpleNamespace(before_use=None, sharing=None),
             handle=self._handle,
             log_lines=lambda job: self.kept.get(job.id),
             lines_kept={},
@@ -415,6 +415,18 @@ def in_session(stand: Stand, then: Handled | Raised) -> Callable[[], Any]:
         return then
 
     return run
+
+
+def test_before_the_session_of_jobs_that_share_a_transaction_none_of_them_is_given_back(
+    stand: Stand,
+) -> None:
+    stand.group._ahead([one(4), one(6)], 0.0)
+    stand.executor.sessions.sharing = object()
+
+    stand.executor.sessions.before_use()
+
+    assert [job.id.int for job in stand.group.batch.ahead] == [4, 6]
+    assert stand.done("given back") == []
 
 
 def test_before_a_session_the_others_are_completed_and_what_has_not_begun_given_back(

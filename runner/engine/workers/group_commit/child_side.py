@@ -267,7 +267,8 @@ class GroupCommit:
         From then on the line belongs to the job's transaction, and such a job may take long. What
         was claimed ahead of a brief one stays where it is, published: the parent sees to it.
         """
-        if not self.batch.ended and self.batch.is_brief(self._class_at_hand):
+        brief = not self.batch.ended and self.batch.is_brief(self._class_at_hand)
+        if brief or self._executor.sessions.sharing is not None:
             return
         self.publishing.withdraw()
         if not self.batch:
@@ -295,5 +296,5 @@ class GroupCommit:
             raise StoreUnavailable("the connection to the control database was lost")
 
 
-def _message(claimed: Claimed) -> str:
-    return f"{claimed.id}_{claimed.attempt - 1}"
+def _message(one: Claimed) -> str:
+    return f"{one.id}_{one.attempt - 1}"
