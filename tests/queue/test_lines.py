@@ -256,14 +256,13 @@ def test_a_connection_that_was_broken_answers_no_later_command(
 ) -> None:
     sender.send(messages(1))
     pool = sender.redis.connection_pool
-    connection: Any = pool.get_connection()
-    pool.release(connection)
+    connections = pool.connection_class
 
     def interrupted(*_given: Any, **_named: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(connection, "read_response", interrupted)
+        patched.setattr(connections, "read_response", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sender.send(messages(1))
 
