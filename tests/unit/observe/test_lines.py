@@ -21,6 +21,7 @@ ATTEMPT = SimpleNamespace(id=UUID(int=1), run_id=None, pipeline="p", step="load"
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     factory = logging.getLogRecordFactory()
+    logs.at_hand(None)  # A test before may have run an attempt in this process.
     yield
     logging.setLogRecordFactory(factory)
     logs.at_hand(None)
