@@ -68,6 +68,19 @@ def test_a_slow_disk_keeps_no_class_from_being_brief() -> None:
     assert batch.room_ahead < 3
 
 
+def test_after_others_stood_between_them_brief_ones_are_taken_together_again() -> None:
+    batch = Batch(16)
+    for _ in range(20):
+        batch.learn_brief("Insert", 0.001, 0.001, alone=True)
+    batch.taken(16, left=15)
+    assert batch.room_ahead == 1
+
+    for _ in range(5):
+        batch.learn_brief("Insert", 0.001, 0.001, alone=True)
+
+    assert batch.room_ahead == 6
+
+
 def test_one_run_that_waited_for_a_core_does_not_begin_the_count_anew() -> None:
     batch = Batch(16)
     learned(batch, *[0.001] * 20, 0.02)

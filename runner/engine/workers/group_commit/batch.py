@@ -68,6 +68,8 @@ class Batch:
         else:
             runs = min(runs + 1, 2 * _RUNS) if ran_s < _BRIEF_S else max(0, runs - _RUNS // 2)
             self._mean_brief_s += (min(took_s, _HELD_UP_S) - self._mean_brief_s) / self.most
+            # Taken one at a time, none is left to others, and nothing else would tell so.
+            self._worth = min(2 * self.most, self._worth + 1)
         self._brief_runs[job_class] = runs
 
     def is_brief(self, job_class: str) -> bool:
