@@ -237,7 +237,12 @@ def test_totals_are_counted_in_their_turn_and_with_a_rest(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, counted = Clock(), []
-    monkeypatch.setattr(totals, "count", lambda _database, until: counted.append(until))
+
+    def count(_database: Any, until: Any) -> float:
+        counted.append(until)
+        return 0.0
+
+    monkeypatch.setattr(totals, "count", count)
     database: Any = FakeDatabase()
     state = {"behind": True, "now": NOW, "until": NOW - timedelta(seconds=60)}
     made = Totals(database, clock)
