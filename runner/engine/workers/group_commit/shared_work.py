@@ -203,13 +203,14 @@ class SharedWork:
         if self._store.line != self._line:
             raise StoreUnavailable("the connection to the control database was lost")
         elsewhere = sessions.number is None
-        if elsewhere:
-            self._commit_elsewhere(ended)
-        else:
-            self._store.prepend("")  # The session is in order.
+        self._store.prepend("")  # The session is in order.
+        # Before the commit on a target: little may lie between that and the completion.
         left = list(batch.ahead)[len(ended) - 1 :]
         taken = [] if left else self._ending.take_ahead(batch.room_ahead, done=len(ended))
         began = time.monotonic()
+        if elsewhere:
+            with self._consumer.put_back_on_failure(taken):
+                self._commit_elsewhere(ended)
         try:
             with self._consumer.put_back_on_failure(taken):
                 completed, claimed = self._end(ended, taken, left, elsewhere=elsewhere)
