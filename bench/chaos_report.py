@@ -22,7 +22,8 @@ def print_said(missing: list[str], journal: Path) -> bool:
 
 def print_done(cluster: Cluster, urls: list[str]) -> bool:
     """Print which rows and lines of jobs are there too often or not at all; returns whether any."""
-    wrong = faults_of_statements(cluster, urls) + faults_of_lines(cluster)
+    wrong, late = faults_of_statements(cluster, urls)
+    wrong += faults_of_lines(cluster)
     tried = count(
         cluster,
         "SELECT count(*) AS n FROM headrace.job WHERE job_class IN ('RunSql', %s)",
@@ -36,6 +37,8 @@ def print_done(cluster: Cluster, urls: list[str]) -> bool:
     )
     print(f"{together} of the rows here came in a transaction with others")
     _print_first(wrong)
+    print(f"{len(late)} ended otherwise between the commit on a target and their completion")
+    _print_first(late)
     return bool(wrong)
 
 

@@ -1,6 +1,7 @@
 """Effects in another database: the ledger there makes them happen once."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -61,3 +62,26 @@ def test_a_paused_attempt_and_its_successor_commit_one_effect_on_the_target(
     )
 
     assert row["attempt"] == 2
+
+
+def test_a_job_cancelled_behind_its_targets_commit_is_completed_by_a_retry_that_repeats_nothing(
+    cluster: Cluster, target: str
+) -> None:
+    cluster.daemon()
+    cluster.worker(env=cluster.crash_at("after-target", stop=True))
+    job = cluster.dispatch("EffectJob", with_={"connection": "target"})
+    cluster.wait_for_crash()
+
+    cluster.headrace.interventions.cancel_job(job)
+
+    cluster.wait_for_status(job, "cancelled")
+    assert effects(target) == 1, "its commit came before the cancellation"
+    cluster.headrace.interventions.retry_job(job)
+    assert cluster.wait_for_status(job, "completed", limit_s=20)["attempt"] == 2
+    assert effects(target) == 1
+
+
+def effects(target: str) -> int:
+    with closing(psycopg2.connect(target)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM public.effect")
+        return int(cursor.fetchone()[0])

@@ -43,25 +43,41 @@ def statement(chance: Random, targets: Iterable[str | None], reads: float = 0.3)
     return {"sql": text, "params": {"token": token}} | ({"connection": where} if where else {})
 
 
-def faults_of_statements(cluster: Cluster, urls: Iterable[str]) -> list[str]:
-    """Return the RunSql jobs whose row is not there exactly once if and only if it completed."""
+def faults_of_statements(cluster: Cluster, urls: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the RunSql jobs whose row is not there exactly once if and only if it completed.
+
+    Those come behind them, apart, that have ended otherwise between the commit of their row on a
+    target and their completion: its ledger has them (docs/guarantees.md).
+    """
     found: Counter[str] = Counter()
+    entered: set[str] = set()
     for url in urls:
         with closing(connect(url)) as opened, opened.cursor() as cursor:
             cursor.execute("SELECT token::text FROM public.statement")
             found.update(token for (token,) in cursor.fetchall())
+            entered |= _ledger(cursor)
     jobs = cluster.sql(
         "SELECT id, status, attempt, payload #>> '{params,token}' AS token FROM headrace.job"
         " WHERE job_class = 'RunSql' AND payload #>> '{params,token}' IS NOT NULL"
     )
-    wrong = [
-        f"RunSql {job['id']} is {job['status']} after {job['attempt']} attempts, with"
-        f" {found[job['token']]} rows"
-        for job in jobs
-        if found[job["token"]] != (job["status"] == "completed")
-    ]
+    wrong, late = [], []
+    for job in jobs:
+        rows = found[job["token"]]
+        if rows != (job["status"] == "completed"):
+            ended = f"RunSql {job['id']} is {job['status']} after {job['attempt']} attempts"
+            known = rows == 1 and str(job["id"]) in entered
+            (late if known else wrong).append(f"{ended}, with {rows} rows")
     strangers = found.keys() - {job["token"] for job in jobs}
-    return wrong + [f"the row {token} belongs to no job" for token in sorted(strangers)]
+    return wrong + [f"the row {token} belongs to no job" for token in sorted(strangers)], late
+
+
+def _ledger(cursor: Any) -> set[str]:
+    """Return the jobs in a target's ledger, as texts; the control database has none."""
+    cursor.execute("SELECT to_regclass('headrace.ledger') IS NOT NULL")
+    if not cursor.fetchone()[0]:
+        return set()
+    cursor.execute("SELECT job_id::text FROM headrace.ledger")
+    return {job_id for (job_id,) in cursor.fetchall()}
 
 
 def faults_of_lines(cluster: Cluster) -> list[str]:

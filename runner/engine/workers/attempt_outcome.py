@@ -37,6 +37,8 @@ R = TypeVar("R")
 _LONGEST_ABSTENTION = 64
 # For how long it is taken for true that no message waits.
 _FRESH_S = 0.03
+# A message that was waited for no longer than this had been there, and others may be behind it.
+_AT_ONCE_S = 0.001
 _LOST = "the connection to the control database was lost"
 _OWN_RECORD = (
     "it changes what Headrace records of this very job in the schema headrace, and cannot be"
@@ -92,7 +94,7 @@ class Ending:
         try:
             self.fail(claimed, Raised(_OWN_RECORD, "", permanent=True))
         except StaleAttempt:
-            log.warning("%s; its effect was rolled back", stale)
+            log.warning("%s; its effect on the control database was rolled back", stale)
         except StoreUnavailable as error:
             self.recover([claimed], server, redacted(f"{_LOST}: {error}"))
 
@@ -202,6 +204,11 @@ class Ending:
             self._abstention = min(self._abstention * 2, _LONGEST_ABSTENTION)
             self._abstain = self._abstention
         return taken
+
+    def waited(self, seconds: float) -> None:
+        """Note for how long a message was waited for: where it was there, it is asked for more."""
+        if seconds < _AT_ONCE_S:
+            self._abstain = 0
 
     def take_ahead(self, most: int, *, done: int) -> list[Taken]:
         """Take up to `most` messages in the completion of the `done` present jobs."""

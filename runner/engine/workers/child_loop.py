@@ -99,8 +99,10 @@ class ChildLoop:
             self._consumer.flush()
             self._life.sleep(1.0)
         with self._life.waiting():
+            began = time.monotonic()
             taken = self._consumer.take()
         if taken is not None:
+            self._ending.waited(time.monotonic() - began)
             self._record.taken(taken[0], taken[1])
             crash_point("taken")
             if self._suspended():

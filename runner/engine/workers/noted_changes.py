@@ -6,13 +6,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+# Headrace's own processes look it up when they start; it changes nothing of what is noted here.
+_HARMLESS = "prctl"
+
 _looked_up: list[bool] = []
 _look_up = ctypes.CDLL.__getattr__
 
 
 def _noted_look_up(library: ctypes.CDLL, name: str) -> Any:
     """Look a function of C up, and note it: by that one all may be changed, now or later."""
-    _looked_up.append(True)
+    if name != _HARMLESS:
+        _looked_up.append(True)
     return _look_up(library, name)
 
 

@@ -183,7 +183,7 @@ def test_an_attempt_that_is_over_changes_nothing_and_says_so(
     assert stand.ending.guard(JOB, raising(StaleAttempt("attempt 1 is over"))) is None
 
     assert stand.said == ["rolled back", "completing"]
-    assert "attempt 1 is over; its effect was rolled back" in caplog.text
+    assert "attempt 1 is over; its effect on the control database was rolled back" in caplog.text
 
 
 def test_a_job_that_has_changed_its_own_row_fails_for_good(stand: Stand) -> None:
@@ -438,6 +438,18 @@ def test_a_queue_that_was_empty_is_asked_again_after_twice_as_many_jobs_each_tim
     monkeypatch.setattr(attempt_outcome, "_FRESH_S", 0.0)
     stand.waiting = [NEXT]
     assert stand.ending.take_more(1, anew=True) == [NEXT]
+
+
+def test_a_message_that_had_been_there_has_the_queue_asked_for_more(stand: Stand) -> None:
+    for _ in range(3):
+        stand.ending.take_more(1)
+    stand.waiting = [NEXT]
+    stand.ending.waited(0.5)
+    assert stand.ending.take_more(1) == [], "one that was waited for was the only one"
+
+    stand.ending.waited(0.0001)
+
+    assert stand.ending.take_more(1) == [NEXT]
 
 
 def test_messages_that_wait_have_the_next_job_asked_for_at_once(stand: Stand) -> None:

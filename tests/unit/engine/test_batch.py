@@ -93,7 +93,37 @@ def test_a_class_that_has_run_long_once_has_to_prove_itself_anew() -> None:
     batch = Batch(16)
     learned(batch, *[0.001] * 20, 1.0)
     assert not batch.is_brief("Insert")
-    learned(batch, *[0.001] * 9)
+    learned(batch, *[0.001] * 3)
     assert not batch.is_brief("Insert")
     learned(batch, 0.001)
     assert batch.is_brief("Insert")
+
+
+def test_jobs_that_have_shared_a_transaction_count_each() -> None:
+    batch = Batch(16)
+    batch.learn_brief("Insert", 0.001, 0.001, alone=True, jobs=3)
+    assert not batch.is_brief("Insert")
+    batch.learn_brief("Insert", 0.001, 0.001, alone=True, jobs=1)
+    assert batch.is_brief("Insert")
+
+
+def test_the_mean_of_the_first_ones_is_theirs_alone() -> None:
+    batch = Batch(16)
+    batch.learn_brief("Insert", 0.001, 0.006, alone=True)
+    assert batch.room_ahead == 5  # of 30 ms together
+
+    batch.learn_brief("Insert", 0.001, 0.002, alone=True)
+
+    assert batch.room_ahead == 7  # of 4 ms each
+
+
+def test_later_the_mean_follows_the_last_ones_by_their_number() -> None:
+    alone, together = Batch(16), Batch(16)
+    for batch in alone, together:
+        batch.learn_brief("Insert", 0.001, 0.03, alone=True, jobs=16)
+        assert batch.room_ahead == 1
+    alone.learn_brief("Insert", 0.001, 0.001, alone=True)
+    together.learn_brief("Insert", 0.001, 0.001, alone=True, jobs=12)
+
+    assert alone.room_ahead == 1
+    assert together.room_ahead == 3  # a fourth of 30 ms and three fourths of 1 ms

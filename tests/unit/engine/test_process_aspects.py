@@ -1,6 +1,7 @@
 """What a job changes in its process is seen after it, and put back or told."""
 
 import asyncio
+import ctypes
 import decimal
 import gc
 import locale
@@ -21,7 +22,9 @@ from typing import Any
 
 import pytest
 
+from headrace.engine.workers import noted_changes
 from headrace.engine.workers.job_leftovers import ProcessState
+from headrace.engine.workers.resource_limits import Limits
 from tests.support.in_fork import in_fork
 
 _logger = logging.getLogger("tests.aspects")
@@ -229,3 +232,23 @@ def test_a_garbage_collector_that_was_off_is_off_again() -> None:
         assert not gc.isenabled()
 
     in_fork(job)
+
+
+def test_limits_are_looked_at_each_time_only_after_somebody_may_have_changed_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noted_changes, "_looked_up", [])
+    looks = []
+    monkeypatch.setattr(Limits, "_now", lambda _self: looks.append(1) or [])
+    limits = Limits()
+    limits.learn(True)
+    looks.clear()
+
+    ctypes.CDLL(None).prctl  # noqa: B018 - as Headrace's own processes look it up
+    for _ in range(15):
+        limits.read()
+    assert looks == []
+    ctypes.CDLL(None).setrlimit  # noqa: B018
+    limits.read()
+    limits.read()
+    assert looks == [1, 1]

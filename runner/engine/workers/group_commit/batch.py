@@ -17,8 +17,10 @@ from headrace.store.attempts import Claimed
 _SHORT_S = 0.002
 # A job that works on a database, likewise, without its commit, which may wait for a slow disk.
 _BRIEF_S = 0.01
-# How many runs of a class have to have been short, or brief, one after the other.
+# How many runs of a class have to have been short, or brief, one after the other. What is claimed
+# ahead of a brief one is given back where it takes long, so that fewer tell enough.
 _RUNS = 10
+_BRIEF_RUNS = 4
 # A brief class that has waited for a core, or a lock, this long is brief after a few more runs.
 _HELD_UP_S = 0.1
 # Of jobs that have dependants twice as many share a commit, while they take no longer than this
@@ -43,6 +45,7 @@ class Batch:
     # How long a short job takes, and how long a brief one, in seconds; of the last ones.
     _mean_s: float = _SHORT_S
     _mean_brief_s: float = _BRIEF_S
+    _brief_seen: int = 0
 
     def __post_init__(self) -> None:
         self._worth = self.most
@@ -57,29 +60,39 @@ class Batch:
         if short:
             self._mean_s += (took_s - self._mean_s) / self.most
 
-    def learn_brief(self, job_class: str, ran_s: float, took_s: float, *, alone: bool) -> None:
+    def learn_brief(
+        self, job_class: str, ran_s: float, took_s: float, *, alone: bool, jobs: int = 1
+    ) -> None:
         """Note the same of one that is completed by itself: `alone`, and of no pool.
 
-        `ran_s` is the time of its own code, `took_s` that with its commit.
+        `ran_s` is the time of its own code, `took_s` that with its commit; where several `jobs`
+        have shared a transaction, the share of each.
         """
         runs = self._brief_runs.get(job_class, 0)
         if not alone or ran_s >= _HELD_UP_S:
             runs = 0
         else:
-            runs = min(runs + 1, 2 * _RUNS) if ran_s < _BRIEF_S else max(0, runs - _RUNS // 2)
-            self._mean_brief_s += (min(took_s, _HELD_UP_S) - self._mean_brief_s) / self.most
+            brief = ran_s < _BRIEF_S
+            runs = min(runs + jobs, 2 * _BRIEF_RUNS) if brief else max(0, runs - _BRIEF_RUNS // 2)
+            self._learn_mean(min(took_s, _HELD_UP_S), jobs)
             # Taken one at a time, none is left to others, and nothing else would tell so.
-            self._worth = min(2 * self.most, self._worth + 1)
+            self._worth = min(2 * self.most, self._worth + jobs)
         self._brief_runs[job_class] = runs
+
+    def _learn_mean(self, took_s: float, jobs: int) -> None:
+        """Move the mean of brief jobs: of all at first, later of about the last `most`."""
+        self._brief_seen = min(self._brief_seen + jobs, self.most)
+        weight = min(1.0, jobs / self._brief_seen)
+        self._mean_brief_s += (took_s - self._mean_brief_s) * weight
 
     def is_brief(self, job_class: str) -> bool:
         """Tell whether jobs of this class may be claimed ahead, and completed by themselves."""
-        return self.most > 1 and self._brief_runs.get(job_class, 0) >= _RUNS
+        return self.most > 1 and self._brief_runs.get(job_class, 0) >= _BRIEF_RUNS
 
     @property
     def brief(self) -> list[str]:
         """The classes whose jobs may be claimed ahead, and are completed by themselves."""
-        return [name for name, runs in self._brief_runs.items() if runs >= _RUNS]
+        return [name for name, runs in self._brief_runs.items() if runs >= _BRIEF_RUNS]
 
     @property
     def together_s(self) -> float:

@@ -225,7 +225,8 @@ class SharedWork:
             return
         self._passed(len(ended))
         took_s = self._took_s + (time.monotonic() - began) / len(ended)
-        batch.learn_brief(ended[0][0].job_class, self._took_s, took_s, alone=True)
+        of_each, jobs = ended[0][0].job_class, len(ended)
+        batch.learn_brief(of_each, self._took_s, took_s, alone=True, jobs=jobs)
         self._work.recorded([one for one, _ in ended], completed, taken, claimed, began)
 
     def _commit_elsewhere(self, ended: Ended) -> None:
