@@ -60,7 +60,8 @@ def faults_of_statements(cluster: Cluster, urls: Iterable[str]) -> tuple[list[st
         "SELECT id, status, attempt, payload #>> '{params,token}' AS token FROM headrace.job"
         " WHERE job_class = 'RunSql' AND payload #>> '{params,token}' IS NOT NULL"
     )
-    wrong, late = [], []
+    wrong: list[str] = []
+    late: list[str] = []
     for job in jobs:
         rows = found[job["token"]]
         if rows != (job["status"] == "completed"):

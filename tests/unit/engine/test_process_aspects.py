@@ -238,8 +238,13 @@ def test_limits_are_looked_at_each_time_only_after_somebody_may_have_changed_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(noted_changes, "_looked_up", [])
-    looks = []
-    monkeypatch.setattr(Limits, "_now", lambda _self: looks.append(1) or [])
+    looks: list[int] = []
+
+    def look(_limits: Limits) -> list[tuple[int, int]]:
+        looks.append(1)
+        return []
+
+    monkeypatch.setattr(Limits, "_now", look)
     limits = Limits()
     limits.learn(True)
     looks.clear()
