@@ -22,6 +22,8 @@ _NAMES = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "d
 
 def storable(text: str) -> str:
     """Return text as PostgreSQL can hold it: it has no place for NUL or half a surrogate pair."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 

@@ -9,7 +9,8 @@ counts once the header that tells of it is active, and there are two headers by 
 import mmap
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 FIRST_LINES, LAST_LINES = 200, 800
@@ -60,8 +61,7 @@ class Page:
         return (first, last) if last >= first else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(NamedTuple):
     """`start` and `end` count the tail's bytes since its beginning; `first` is its first line."""
 
     job: bytes = bytes(16)
@@ -102,7 +102,7 @@ class LogPage:
         now = self._now
         if skipped:
             last = now.last + skipped
-            self._now = replace(now, start=now.end, first=last + 1, last=last)
+            self._now = now._replace(start=now.end, first=last + 1, last=last)
             self._put_in_force()
         for message in rest[skipped:]:
             self._add_to_tail(_packed(self._now.last + 1, at, level, packed(message)))
@@ -123,8 +123,9 @@ class LogPage:
                 return index
             self._memory[_HEAD_AT + now.head_bytes : _HEAD_AT + end] = line
             number = now.last + 1
-            self._now = replace(
-                now, head_lines=number, head_bytes=end, first=number + 1, last=number
+            # In full: it is made for each line.
+            self._now = _Header(
+                now.job, now.attempt, number, end, now.start, now.end, number + 1, number
             )
             self._put_in_force()
         return len(messages)
@@ -137,31 +138,19 @@ class LogPage:
             first += 1
         if start != now.start:
             # In force before its place is taken: a reader must not take the new for the old.
-            self._now = now = replace(now, start=start, first=first)
+            self._now = now = now._replace(start=start, first=first)
             self._put_in_force()
         place = now.end % _TAIL_BYTES
         before_end = min(len(line), _TAIL_BYTES - place)
         at = _TAIL_AT + place
         self._memory[at : at + before_end] = line[:before_end]
         self._memory[_TAIL_AT : _TAIL_AT + len(line) - before_end] = line[before_end:]
-        self._now = replace(now, end=now.end + len(line), last=now.last + 1)
+        self._now = now._replace(end=now.end + len(line), last=now.last + 1)
         self._put_in_force()
 
     def _put_in_force(self) -> None:
-        now = self._now
         turn = _NUMBER.unpack_from(self._memory, 0)[0] + 1
-        _HEADER.pack_into(
-            self._memory,
-            _HEADERS_AT[turn % 2],
-            now.job,
-            now.attempt,
-            now.head_lines,
-            now.head_bytes,
-            now.start,
-            now.end,
-            now.first,
-            now.last,
-        )
+        _HEADER.pack_into(self._memory, _HEADERS_AT[turn % 2], *self._now)
         _NUMBER.pack_into(self._memory, 0, turn)
 
     # -- reading ----------------------------------------------------------------------

@@ -84,4 +84,5 @@ def test_a_job_cancelled_behind_its_targets_commit_is_completed_by_a_retry_that_
 def effects(target: str) -> int:
     with closing(psycopg2.connect(target)) as opened, opened.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM public.effect")
-        return int(cursor.fetchone()[0])
+        ((number,),) = cursor.fetchall()
+        return int(number)
