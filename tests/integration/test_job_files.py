@@ -89,3 +89,14 @@ def test_a_digest_is_of_names_and_contents_and_of_no_place(tmp_path: Path) -> No
     assert digest_of(first) == digest_of(second)
     (folders[1] / "sub" / "b.py").rename(folders[1] / "b.py")
     assert digest_of(first) != digest_of(second)
+
+
+def test_what_is_hidden_is_no_job_file(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1")
+    before = digest_of([tmp_path])
+    (tmp_path / ".venv" / "lib").mkdir(parents=True)
+    (tmp_path / ".venv" / "lib" / "b.py").write_text("y = 1")
+    assert digest_of([tmp_path]) == before
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "b.py").write_text("y = 1")
+    assert digest_of([tmp_path]) != before

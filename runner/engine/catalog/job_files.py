@@ -128,7 +128,9 @@ class JobFilesWatch:
 
 def _python_files(root: str) -> Iterator[str]:
     # As texts: a daemon asks again and again, and a Path for each file would cost it more.
-    for parent, _, names in os.walk(root):
+    for parent, folders, names in os.walk(root):
+        # What is hidden is nothing that is imported, but perhaps an environment of thousands.
+        folders[:] = [one for one in folders if one[0] != "." and one != "__pycache__"]
         yield from (f"{parent}{os.sep}{name}" for name in names if name.endswith(".py"))
 
 
