@@ -238,6 +238,7 @@ def test_limits_are_looked_at_each_time_only_after_somebody_may_have_changed_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(noted_changes, "_looked_up", [])
+    monkeypatch.delitem(sys.modules, "_cffi_backend", raising=False)
     looks: list[int] = []
 
     def look(_limits: Limits) -> list[tuple[int, int]]:
