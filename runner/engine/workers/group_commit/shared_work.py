@@ -132,8 +132,9 @@ class SharedWork:
             self._left_apart -= 1
             return []
         batch = self._batch
-        hooks = registered("before_attempt", "after_attempt", "on_failure")
-        if not batch.ahead or batch.ended or hooks or self._life.stopping:
+        if not batch.ahead or batch.ended or self._life.stopping:
+            return []
+        if registered("before_attempt", "after_attempt", "on_failure"):
             return []
         place = first.payload.get("connection")
         if self._executor.sessions.kind_of(place) != "postgresql":
