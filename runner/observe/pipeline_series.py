@@ -47,8 +47,7 @@ class PipelineSeries:
             self._jobs[row["pipeline"]] = row["jobs"]
             self._runs[row["pipeline"]] = row["runs"]
             self._after = max(self._after, row["number"])
-        shown = [name for name in {**unusual, **self._unusual} if name in self._place]
-        self._unusual = unusual
+        shown, self._unusual = {**unusual, **self._unusual}, unusual
         if declared != self._declared or not changed <= self._place.keys():
             self._arrange(declared)
         self._drop(changed, ("jobs_finished", "runs_finished"))
@@ -96,7 +95,8 @@ class PipelineSeries:
         self._kept.clear()
 
     def _drop(self, pipelines: Iterable[str], families: Sequence[str]) -> None:
-        for number in {self._place[name] for name in pipelines}:
+        # One that is declared no more, and has never run, has no lines.
+        for number in {self._place[name] for name in pipelines if name in self._place}:
             for family in families:
                 self._kept.pop((family, number * _BLOCK), None)
 

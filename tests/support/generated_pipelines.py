@@ -64,7 +64,9 @@ def steps_(draw: st.DrawFn, number: int, above: list[Step], handler: str = "") -
     when = draw(st.sampled_from(["", "", "yes", "no", *plain[:2]]))
     step = replace(step, when=when)
     if draw(st.integers(0, 3)) == 0:
-        sources = [one.id for one in above if one.id in plain and not one.child]
+        # With one of these rules the others above need not have ended, nor the source with them.
+        early = step.rule.startswith("one_") and len(below) > 1 and not when
+        sources = [one.id for one in above if one.id in plain and not one.child and not early]
         source = draw(st.sampled_from(["", *sources]))
         own = next((one.gives for one in above if one.id == source), None)
         step = replace(

@@ -103,6 +103,20 @@ def test_a_schedule_that_is_overdue_paused_or_has_skipped_says_so_while_it_is():
     assert value(later, 'headrace_schedule_overdue_seconds{pipeline="late"}') == "0.0"
 
 
+def test_a_paused_pipeline_whose_file_is_removed_before_its_first_run_has_no_lines_any_more():
+    rows = Rows(["gone", "fine"])
+    metrics = metrics_of(rows)
+    row = {"pipeline": "gone", "paused": True, "skipped": 0, "overdue_s": 0.0}
+    rows.found["unusual_schedules"] = [row]
+    metrics.exposition()
+    rows.found["declared_pipelines"] = [{"names": ["fine"]}]
+
+    later = metrics.exposition().body.decode()
+
+    assert 'pipeline="fine"' in later
+    assert 'pipeline="gone"' not in later
+
+
 @pytest.mark.parametrize(
     ("accept", "read"),
     [("", families), ("application/openmetrics-text;version=1.0.0", open_families)],
