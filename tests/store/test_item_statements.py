@@ -1,6 +1,8 @@
 """The jobs of a step's items, and the runs of steps that are pipelines: the statements alone."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +12,7 @@ import pytest
 from headrace.model.ids import new_id
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
+from tests.support.servers import connect
 
 ENDED = ("completed", "failed", "cancelled", "skipped")
 OPEN = ("waiting", "queued", "started", "retrying")
@@ -27,6 +30,23 @@ def made(rows: Rows) -> RunRows:
     for setting in ("enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan"):
         rows.sql(f'ALTER DATABASE "{name["name"]}" SET {setting} = off')
     return RunRows(rows)
+
+
+@contextmanager
+def listening(made: RunRows) -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether the daemon's bell was rung since it was last asked."""
+    line = connect(made.rows.url)
+    with line.cursor() as cursor:
+        cursor.execute("LISTEN headrace_bell")
+
+        def rung() -> bool:
+            cursor.execute("SELECT 1")  # What was committed before comes with the answer.
+            heard = bool(line.notifies)
+            line.notifies.clear()
+            return heard
+
+        yield rung
+    line.close()
 
 
 def ids_of(rows: list[Any]) -> list[UUID]:
@@ -52,17 +72,19 @@ def test_an_items_job_is_as_the_one_that_makes_it_and_waits_for_a_slot_or_a_run_
     maker = made.job(run, "completed", **_MAKER)
     item = new_id()
 
-    made.rows.database.rows(
-        "insert_items",
-        id=maker,
-        job_class=job_class,
-        items=json.dumps(
-            [{"id": str(item), "step": "each[0]", "payload": '{"n": 1.0}', "env": {"A": "b"}}]
-        ),
-        pool=pool,
-        slots=None if pool is None else 3,
-        dependents=5,
-    )
+    with listening(made) as rung:
+        made.rows.database.rows(
+            "insert_items",
+            id=maker,
+            job_class=job_class,
+            items=json.dumps(
+                [{"id": str(item), "step": "each[0]", "payload": '{"n": 1.0}', "env": {"A": "b"}}]
+            ),
+            pool=pool,
+            slots=None if pool is None else 3,
+            dependents=5,
+        )
+        assert rung() == (state[-1] == "wanted")
 
     alike = [name for name in _MAKER if name not in ("job_class", "step")]
     assert made.of("job", item, *alike, "run_id") == made.of("job", maker, *alike, "run_id")
@@ -235,6 +257,21 @@ def test_a_step_goes_on_once_its_latest_run_has_ended(made: RunRows, forgotten: 
     assert {made.of("job", job, "status") for job, _ in others} == {"waiting", "cancelled"}
     (outcome,) = made.rows.database.rows("child_of_job", id=due[1][0])
     assert (outcome["id"], outcome["status"]) == (due[1][1], "failed")
+
+
+def test_the_next_item_may_start_where_a_step_has_no_more_than_some_at_a_time(
+    made: RunRows,
+) -> None:
+    run = made.run()
+    with listening(made) as rung:
+        for slots in (None, 2):
+            job = child(made, run, "begun", pool_slots=slots)
+            ended = made.run(status="completed", parent_job=str(job))
+            begun = json.dumps([{"job": str(job), "run": str(ended)}])
+            made.rows.database.rows("begin_children", begun=begun)
+            assert not rung()
+            assert ids_of(made.rows.database.rows("wake_parents", runs=[ended])) == [job]
+            assert rung() == (slots is not None)
 
 
 def test_a_run_and_the_steps_that_have_started_others_name_each_other(made: RunRows) -> None:
