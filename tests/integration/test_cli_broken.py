@@ -55,3 +55,16 @@ def test_a_path_that_is_too_long_is_a_problem_of_its_step(tmp_path: Path) -> Non
         said = f"'{long}.{kind}' cannot be looked for: File name too long [bad-path]"
         assert f"pipelines/long.yaml:{place}: " in done.out
         assert said in done.out
+
+
+def test_a_name_that_is_too_long_hides_no_other_file(tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines"
+    folder.mkdir()
+    (folder / "hourly.yaml").write_text(HOURLY)
+    long = "x" * 300
+
+    done = Headrace(tmp_path, {})("validate", long, "pipelines/hourly.yaml", "nowhere")
+
+    assert (done.code, done.err) == (1, "2 problems in 2 files; 1 pipeline valid\n")
+    assert f"{long}: it cannot be looked for: File name too long [missing-file]" in done.out
+    assert "nowhere: there is no such file or folder [missing-file]" in done.out
