@@ -268,6 +268,7 @@ def test_schedules_are_shown_that_are_declared_or_stand_still(made: RunRows) -> 
         ("removed", "", False, 0, "1 h"),
         ("before", None, False, 0, "1 h"),
         ("paused", "", True, 0, "-1 h"),
+        ("resting", "x", True, 0, "1 h"),
         ("skipping", "x", False, 3, "1 h"),
         ("overdue", "x", False, 0, "-1 h"),
         ("ended", "x", False, 0, None),
@@ -284,9 +285,12 @@ def test_schedules_are_shown_that_are_declared_or_stand_still(made: RunRows) -> 
     (names,) = made.rows.database.rows("declared_pipelines")
     unusual = {row["pipeline"]: row for row in made.rows.database.rows("unusual_schedules")}
 
-    assert sorted(names["names"]) == ["ended", "overdue", "paused", "plain", "skipping", "usual"]
+    assert sorted(names["names"]) == [
+        "ended", "overdue", "paused", "plain", "resting", "skipping", "usual",
+    ]  # fmt: skip
     assert {name: (row["paused"], row["skipped"]) for name, row in unusual.items()} == {
         "paused": (True, 0),
+        "resting": (True, 0),
         "skipping": (False, 3),
         "overdue": (False, 0),
     }

@@ -35,9 +35,13 @@ def test_each_place_is_looked_at_once_before_it_is_read_and_none_afterwards(
     project: Path,
 ) -> None:
     (project / "pipelines" / "x.csv").write_text("x")
-    folders, looked = folders_of(project), []
+    folders, looked = folders_of(project), list[str]()
 
-    with noted(lambda place: looked.append(place) or f"look {len(looked)}") as places:
+    def look(place: str) -> str:
+        looked.append(place)
+        return f"look {len(looked)}"
+
+    with noted(look) as places:
         assert folders.find("x.csv") == folders.find("x.csv")
         seen = dict(places)
     folders.find_sql("/".join((str(project), "pipelines", "x.csv")))
