@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from headrace.model.ids import new_id
-from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
 
@@ -21,15 +20,6 @@ _MAKER: dict[str, Any] = {
     "pipeline": "p", "step": "each", "allow_failure": True, "folder": "team",
     "logical_date": "2026-07-02", "handler": "finally", "needs": 1, "timezone": "Asia/Tokyo",
 }  # fmt: skip
-
-
-@pytest.fixture
-def made(rows: Rows) -> RunRows:
-    """Rows of a database in which only a statement itself can bring them into an order."""
-    (name,) = rows.sql("SELECT current_database() AS name")
-    for setting in ("enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan"):
-        rows.sql(f'ALTER DATABASE "{name["name"]}" SET {setting} = off')
-    return RunRows(rows)
 
 
 @contextmanager
@@ -177,12 +167,8 @@ def test_who_wants_a_run_is_told_with_its_parents_and_whether_that_is_paused(
     call = child(made, low, payload='{"a": 1}')
     child(made, low, job_class="pipeline ther")
     for name, paused in (("other", True), ("ther", False), ("low", True)):
-        made.rows.sql(
-            "INSERT INTO headrace.schedule (pipeline, paused, seen_until)"
-            " VALUES (%(name)s, %(paused)s, now())",
-            name=name,
-            paused=paused,
-        )
+        made.rows.sql("INSERT INTO headrace.schedule (pipeline, paused, seen_until) VALUES"
+                      " (%(name)s, %(paused)s, now())", name=name, paused=paused)  # fmt: skip
 
     told, second = wanted(made)
 
@@ -257,6 +243,21 @@ def test_a_step_goes_on_once_its_latest_run_has_ended(made: RunRows, forgotten: 
     assert {made.of("job", job, "status") for job, _ in others} == {"waiting", "cancelled"}
     (outcome,) = made.rows.database.rows("child_of_job", id=due[1][0])
     assert (outcome["id"], outcome["status"]) == (due[1][1], "failed")
+
+
+def test_the_sweep_wakes_what_nobody_holds(made: RunRows) -> None:
+    run = made.run()
+    held, free = child(made, run, "begun"), child(made, run, "begun")
+    line = connect(made.rows.url)
+    with line.cursor() as cursor, made.rows.database.transaction() as tx:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT FROM headrace.job WHERE id = %s FOR UPDATE", (str(held),))
+        tx.connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        assert ids_of(tx.rows("wake_forgotten_parents")) == [free]
+        cursor.execute("ROLLBACK")
+    line.close()
+
+    assert ids_of(made.rows.database.rows("wake_forgotten_parents")) == [held]
 
 
 def test_the_next_item_may_start_where_a_step_has_no_more_than_some_at_a_time(

@@ -9,20 +9,10 @@ import pytest
 from headrace.engine.gating.pools import assign_slots_of
 from headrace.model.ids import new_id
 from tests.support.processes import wait_until
-from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
 
 _POOL: dict[str, Any] = {"pool": "p", "pool_slots": 2}
-
-
-@pytest.fixture
-def made(rows: Rows) -> RunRows:
-    """Rows of a database in which only a statement itself can bring them into an order."""
-    (name,) = rows.sql("SELECT current_database() AS name")
-    for setting in ("enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan"):
-        rows.sql(f'ALTER DATABASE "{name["name"]}" SET {setting} = off')
-    return RunRows(rows)
 
 
 def retrying(made: RunRows, due: str, **columns: Any) -> UUID:

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from headrace.model.ids import new_id
-from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
 
@@ -17,16 +16,6 @@ ENDED = ("completed", "failed", "cancelled", "skipped")
 OPEN = ("waiting", "queued", "started", "retrying")
 _DAY_S = 86400.0
 _BETWEEN = {"after": UUID(int=0), "until": UUID(int=(1 << 128) - 1)}
-
-
-@pytest.fixture
-def made(rows: Rows) -> RunRows:
-    """Rows of a database in which only a statement itself can bring them into an order."""
-    (name,) = rows.sql("SELECT current_database() AS name")
-    for setting in ("enable_indexscan", "enable_bitmapscan", "enable_indexonlyscan"):
-        rows.sql(f'ALTER DATABASE "{name["name"]}" SET {setting} = off')
-    rows.sql(f"ALTER DATABASE \"{name['name']}\" SET lock_timeout = '5s'")
-    return RunRows(rows)
 
 
 def ago(days: float) -> str:
