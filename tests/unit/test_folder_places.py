@@ -1,6 +1,7 @@
 """Where a file is looked for, what is said of it, and which places are noted meanwhile."""
 
 import json
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_code_is_kept_wherever_python_finds_it(project: Path) -> None:
     kept = folders_of_code(project)
 
     code = [project / "jobs", *(ROOT / name for name in ("runner", "jobs", "schema"))]
-    code += [Path(module.__file__).parent for module in (json, pytest) if module.__file__]
+    code += [Path(json.__file__).parent, Path(sysconfig.get_path("purelib"))]
     for folder in code:
         assert overlapped(folder, kept), folder
     assert overlapped(project / "exports", kept) is None
