@@ -45,7 +45,7 @@ def test_each_place_is_looked_at_once_before_it_is_read_and_none_afterwards(
     with noted(look) as places:
         assert folders.find("x.csv") == folders.find("x.csv")
         seen = dict(places)
-    folders.find_sql("/".join((str(project), "pipelines", "x.csv")))
+    folders.look_up("later.csv")
 
     beside, found = str(project / "pipelines/team/x.csv"), str(project / "pipelines/x.csv")
     assert {place: seen[place] for place in (beside, found)} == {
