@@ -241,6 +241,8 @@ def test_a_step_goes_on_once_its_latest_run_has_ended(made: RunRows, forgotten: 
         assert made.of("job", job, "status", "child_state") == ("queued", None)
         assert min(made.of("job", job, "queued_at", "updated_at")) >= before
     assert {made.of("job", job, "status") for job, _ in others} == {"waiting", "cancelled"}
+    (outcome,) = made.rows.database.rows("child_of_job", id=again)
+    assert outcome["id"] == latest, "the run of an earlier start is none of the outcome"
     (outcome,) = made.rows.database.rows("child_of_job", id=due[1][0])
     assert (outcome["id"], outcome["status"]) == (due[1][1], "failed")
 
