@@ -107,7 +107,7 @@ def _load(
     if not paths:
         return load_folder(settings.pipelines, registry, settings, checked.load)
     loaded = load_files(_files(paths), registry, settings, load=checked.load)
-    lost = [_missing(path) for path in paths if not path.exists()]
+    lost = [problem for path in paths if (problem := _lost(path))]
     loaded.problems[:] = sorted([*lost, *loaded.problems])
     return loaded
 
@@ -117,15 +117,22 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
     files: list[Path] = []
     for path in paths:
+        if _lost(path):
+            continue
         if path.is_dir():
             files += pipeline_files(path)
-        elif path.exists():
+        else:
             files.append(path)
     return files
 
 
-def _missing(path: Path) -> Problem:
+def _lost(path: Path) -> Problem | None:
     message = "there is no such file or folder"
+    try:
+        if path.exists():
+            return None
+    except OSError as error:  # A name that is too long, say.
+        message = f"it cannot be looked for: {error.strerror}"
     return Problem(os.fspath(path), 0, 0, "missing-file", message, "name a file or a folder")
 
 

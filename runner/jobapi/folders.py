@@ -54,6 +54,10 @@ class PathRefused(JobFailure):
     code = "bad-path"
 
 
+class _LeadsOut(PathRefused):
+    """A path leaves the folders, and is not merely one that cannot be looked at."""
+
+
 class MissingFile(JobFailure):
     """There is no file of this name where one is looked for."""
 
@@ -116,7 +120,7 @@ class Folders:
         try:
             above = (folder.parent for folder in self.sql)
             found = self._looked_up(relative, (*places, *self.sql, *above))
-        except PathRefused as error:
+        except _LeadsOut as error:
             raise PathRefused(f"{error}; an SQL file also in a folder sql of each") from None
         return _existing(relative, found, (*places, *self.sql))
 
@@ -139,7 +143,7 @@ class Folders:
         kept = overlapped(root, self.kept)
         if kept is not None:
             raise PathRefused(f'"{root}" overlaps {kept}: nothing is written there')
-        if path.is_dir():
+        if _asked(path.is_dir, relative):
             raise PathRefused(f'the path "{relative}" is a folder; name a file in it')
         return path
 
@@ -150,14 +154,14 @@ class Folders:
         for place in places:
             path = _resolved(place / relative, relative)
             inside = any(path.is_relative_to(root) for root in roots)
-            there = path.exists()
+            there = _asked(path.exists, relative)
             if inside and there:
                 return path
             # A place that leads out is told of although there may be one without a file.
             leaves = leaves or (there and not inside)
             first = first or (path if inside else None)
         if first is None or leaves:
-            raise PathRefused(f'the path "{relative}" leaves the folders for files: {_RULE}')
+            raise _LeadsOut(f'the path "{relative}" leaves the folders for files: {_RULE}')
         return first
 
 
@@ -221,8 +225,16 @@ def _resolved(path: Path, relative: str) -> Path:
         noted.note(str(path))
     try:
         return path.resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # Links in a circle, NUL, too long.
+    except (OSError, ValueError, RuntimeError) as error:  # Links in a circle, NUL.
         raise PathRefused(f"{relative!r} is not a path: {error}") from None
+
+
+def _asked(look: Callable[[], bool], relative: str) -> bool:
+    """Return what a look at a path tells; resolving one does not tell that it is too long."""
+    try:
+        return look()
+    except OSError as error:
+        raise PathRefused(f"{relative!r} cannot be looked for: {error.strerror}") from None
 
 
 def _listed(folders: Iterable[Path]) -> str:

@@ -21,6 +21,34 @@ def test_two_roles_work_in_one_database(working: Working, debian: Server, place:
     assert len(query(debian.url_for(place, "etl"), "select * from headrace.ledger")) == 2
 
 
+def test_a_ledger_that_is_closed_to_a_role_under_a_worker_is_opened_again(
+    working: Working, debian: Server, place: str
+):
+    debian.execute(
+        f"DO $$ BEGIN CREATE ROLE second LOGIN PASSWORD '{PASSWORD}';"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    debian.execute("CREATE TABLE t (n int)", "GRANT INSERT ON t TO etl, second", database=place)
+    hand = working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
+    rows = [run_sql(hand, "insert into t values (1)", connection=c) for c in ("first", "second")]
+    debian.execute("REVOKE ALL ON headrace.ledger FROM second", database=place)
+
+    rows.append(run_sql(hand, "insert into t values (2)", connection="second"))
+
+    assert [row["status"] for row in rows] == ["completed"] * 3, rows[-1]["error"]
+
+
+def test_jobs_that_write_need_one_connection_to_their_database(
+    working: Working, debian: Server, place: str
+):
+    hand = working(there=debian.url_for(place, "etl"))
+
+    assert run_sql(hand, "create table t (n int)", connection="there")["status"] == "completed"
+
+    sessions = f"select count(*) from pg_stat_activity where datname = '{place}' and pid <> "
+    assert query(debian.url_for(place, "etl"), f"{sessions}pg_backend_pid()") == [(1,)]
+
+
 def test_a_role_that_no_connection_names_cannot_have_a_job_counted_as_done(
     working: Working, debian: Server, place: str
 ):
@@ -68,6 +96,10 @@ def test_a_role_that_may_make_nothing_can_read(working: Working, debian: Server,
     debian.execute(*made, database=place)
     again = run_sql(hand, "insert into t values (1)", connection="there")
     assert again["status"] == "completed", again["error"]
+    only_reads = "select set_config('transaction_read_only', 'on', true); insert into t values (1)"
+    refused = run_sql(hand, only_reads, connection="there")
+    assert "in a read-only transaction" in refused["error"]
+    assert "headrace.ledger" not in refused["error"], "that was the reason before"
 
 
 def test_a_schema_that_an_administrator_has_made_is_used(

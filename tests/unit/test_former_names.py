@@ -49,6 +49,23 @@ def test_a_former_name_is_the_one_module_of_now(tmp_path, former, present):
     assert told(f"{FORMER}; {program}".replace("\n;", ";"), tmp_path) == "True"
 
 
+def test_modules_that_have_moved_since_answer_to_the_names_of_before(tmp_path):
+    moved = {
+        "runner.exact": "headrace.model.exact_json",
+        "runner.folders": "headrace.jobapi.folders",
+        "jobs.scripts": "headrace.jobs.statements.user_sql",
+        "jobs.results": "headrace.jobs.sql.query_result",
+        "jobs.previews": "headrace.jobs.statements.previews",
+        "jobs.catalogue": "headrace.jobs.tables.table_catalog",
+    }
+    program = f"""{FORMER}
+from importlib import import_module
+for former, present in {moved!r}.items():
+    print(import_module(former) is import_module(present))
+"""
+    assert told(program, tmp_path).splitlines() == ["True"] * len(moved)
+
+
 def test_what_a_package_holds_is_the_same_under_its_former_name(tmp_path):
     program = f"""{FORMER}
 from jobs import BaseJob as one
