@@ -1,7 +1,7 @@
 """Folders in memory for the data of servers that many tests share.
 
-A database of one's own is three hundred files, made and removed for each of two thousand tests: on
-a disk that costs seven times as much computing as in memory, and the disk is waited for besides.
+A database of one's own is three hundred files, made and removed 2,500 times: on a disk that costs
+twice as much computing as in memory, seven times as much where others write to it, too.
 What a killed run has left in memory is removed by the next one.
 """
 
