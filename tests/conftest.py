@@ -13,6 +13,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from headrace.errors import EmbeddedError
 from headrace.store.embedded import Servers
+from tests.support.memory_folders import memory_folder
 from tests.support.servers import (
     available_servers,
     create_database,
@@ -85,10 +86,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """PostgreSQL and Redis, started once. Missing: skipped on a desk, failed in CI."""
     try:
-        with available_servers(tmp_path_factory.mktemp("servers")) as found:
+        with memory_folder("servers-") as home, available_servers(home) as found:
             yield found
     except EmbeddedError as error:
         if os.environ.get("CI"):
@@ -140,9 +141,10 @@ def seeds() -> Any:
 
 
 @pytest.fixture
-def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_home() -> Iterator[Path]:
     """An empty HEADRACE_HOME."""
-    return tmp_path_factory.mktemp("home")
+    with memory_folder("home-") as home:
+        yield home
 
 
 @pytest.fixture

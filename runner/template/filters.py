@@ -12,7 +12,14 @@ from jinja2.utils import pass_context
 from headrace.errors import TemplateError
 from headrace.model import exact_json
 from headrace.template import budget
-from headrace.template.measure import bounded, characters, compared, made, round_number, text_of
+from headrace.template.measure import (
+    bounded,
+    check_characters,
+    compared,
+    made,
+    round_number,
+    text_of,
+)
 from headrace.template.spans import instant
 
 
@@ -84,7 +91,7 @@ def _tojson(value: Any) -> str:
     """Return a value as JSON: a step's result inside a text, say."""
     if isinstance(value, Undefined):
         str(value)  # Raises, naming what is undefined.
-    budget.check_length(characters(value))
+    check_characters(value)
     text = exact_json.dumps(value, ensure_ascii=False, default=_jsonable)
     budget.check_length(len(text))
     return text

@@ -14,13 +14,16 @@ from headrace.template import budget
 # What an element takes beside its text, in a list that is written out.
 _AROUND = 2
 _MOST_PRECISION = 100
+# What most elements are; the question which kind something is costs more than all the rest.
+_WITHOUT_PARTS = frozenset({int, float, bool, type(None)})
 
 
-def characters(value: Any) -> int:
+def characters(value: Any, most: int = budget.MAX_WORK) -> int:
     """Return about how many characters a value takes where it is written out.
 
     What is held several times counts as often: `[text] * 1000` is a thousand texts, and lists of
-    lists of lists grow with every level.
+    lists of lists grow with every level. Where it is more than `most`, so is the answer, but
+    counting has stopped there.
 
     Raises:
         TemplateError: It is more than any template may make.
@@ -32,25 +35,48 @@ def characters(value: Any) -> int:
     while waiting:
         one = waiting.pop()
         counted += _AROUND
-        if isinstance(one, str | bytes):
+        kind = type(one)
+        if kind is str:
             counted += len(one)
-        elif isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list | tuple | set | frozenset):
+        elif kind is list or kind is tuple:
             waiting += one
-        elif isinstance(one, Namespace):
-            raise TemplateError("a namespace has no text; write one of its attributes")
-        if counted + len(waiting) > budget.MAX_WORK:
-            raise TemplateError(
-                f"it creates values of more than {budget.MAX_WORK:,} characters in total"
-            )
-    return counted
+        elif kind not in _WITHOUT_PARTS:
+            counted += _other_characters(one, waiting)
+        if counted + len(waiting) > most:
+            break
+    if counted + len(waiting) > budget.MAX_WORK:
+        raise TemplateError(
+            f"it creates values of more than {budget.MAX_WORK:,} characters in total"
+        )
+    return counted + len(waiting)
+
+
+def _other_characters(one: Any, waiting: list[Any]) -> int:
+    """Return what an element of a rarer kind takes itself, and add its parts to `waiting`."""
+    if isinstance(one, str | bytes):
+        return len(one)
+    if isinstance(one, dict):
+        waiting += [*one.keys(), *one.values()]
+    elif isinstance(one, list | tuple | set | frozenset):
+        waiting += one
+    elif isinstance(one, Namespace):
+        raise TemplateError("a namespace has no text; write one of its attributes")
+    return 0
+
+
+def check_characters(value: Any) -> None:
+    """Allow for a value to be made, or written out.
+
+    Raises:
+        TemplateError: It takes more than a whole result may, or too much has been made already.
+    """
+    budget.check_length(characters(value, budget.MAX_CHARACTERS))
 
 
 def made(value: Any) -> Any:
     """Count a list or mapping that a template has put together, and return it."""
     if isinstance(value, list | tuple | dict):
-        budget.check_length(characters(value))
+        check_characters(value)
     return value
 
 
@@ -66,7 +92,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, list | tuple | dict | set | Namespace):
-        budget.check_length(characters(value))
+        check_characters(value)
     return str(value)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,8 +46,29 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         return anywhere(parent, names) | (own & set(names))
 
     shutil.copytree(ROOT, folder, ignore=left_out)
-    yield folder
-    subprocess.run(["make", "clean"], cwd=folder, env=environment(), check=True, timeout=60)
+    with bytecode_of(ROOT, folder):
+        yield folder
+        subprocess.run(["make", "clean"], cwd=folder, env=environment(), check=True, timeout=60)
+
+
+@contextmanager
+def bytecode_of(root: Path, copy: Path) -> Iterator[None]:
+    """Have the copy's Python look for bytecode where `root` has its own: the files are the same.
+
+    Python compares each file's time and size with those that its bytecode names, and compiles
+    where they are others: where pip has installed.
+    """
+    prefix = os.environ.get("PYTHONPYCACHEPREFIX")
+    if prefix is None:
+        yield
+        return
+    link = Path(prefix, copy.relative_to("/"))
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(Path(prefix, root.relative_to("/")))
+    try:
+        yield
+    finally:
+        link.unlink()
 
 
 def environment() -> dict[str, str]:

@@ -1,30 +1,31 @@
 """What `headrace init` writes, as a newcomer meets it: with the wheel, make, and nothing else."""
 
 import json
-import os
 import shlex
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.memory_folders import memory_folder
 from tests.support.wheelhouse import needed, pack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def wheels(wheel: Path, tmp_path: Path) -> Path:
+def wheels(wheel: Path) -> Iterator[Path]:
     """A folder for pip that has all that the project's requirements name, and no more."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    for held in needed("headrace[embedded]", "pytest", "ruff").values():
-        if held.name != "headrace":
-            pack(held, folder)
-    os.link(wheel, folder / wheel.name)
-    return folder
+    with memory_folder("wheels-") as folder:
+        for held in needed("headrace[embedded]", "pytest", "ruff").values():
+            if held.name != "headrace":
+                pack(held, folder)
+        shutil.copy2(wheel, folder)
+        yield folder
 
 
 def test_a_new_project_passes_its_tests_and_runs_its_demonstration(

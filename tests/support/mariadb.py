@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import pymysql
 
+from tests.support.memory_folders import new_folder
 from tests.support.places import PASSWORD, NotInstalled, as_server_user, becoming, give
 from tests.support.ports import free_port
 from tests.support.processes import deadline
@@ -67,7 +67,7 @@ def mariadb_server() -> Iterator[MariaDb]:
     install = shutil.which("mariadb-install-db")
     if program is None or install is None:
         raise NotInstalled("no MariaDB: apt-get install mariadb-server")
-    folder = Path(tempfile.mkdtemp(prefix="maria-"))
+    folder = new_folder("maria-")
     folder.chmod(0o755)
     give(folder)
     data = [f"--datadir={folder}/data", f"--tmpdir={folder}"]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psycopg2
 
+from tests.support.memory_folders import new_folder
 from tests.support.ports import free_port
 from tests.support.processes import deadline
 from tests.support.servers import connect
@@ -122,7 +123,7 @@ def standby(primary: Server, programs: Path) -> Iterator[Server]:
 
 def _short_folder(under: Path | None = None) -> Path:
     """Make a folder for a server: a socket's path ends at 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=under))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=under)) if under else new_folder("pg-")
     folder.chmod(0o755)
     (folder / "data").mkdir(mode=0o700)
     give(folder / "data", folder)

@@ -38,6 +38,7 @@ COSTLY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("template", COSTLY)
 def test_a_costly_template_is_refused_soon_and_small(template: str):

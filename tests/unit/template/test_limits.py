@@ -91,6 +91,7 @@ def given():
     return {"t": "x" * 2000, "d": date(2026, 1, 1), "big": [str(n) for n in range(2000)]}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", COSTLY)
 @pytest.mark.parametrize("way", ["sql", "value", "text"])
