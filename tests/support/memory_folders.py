@@ -41,12 +41,13 @@ def _of_this_process() -> Path | None:
         return None
     base = _MEMORY / f"headrace-tests-{os.geteuid()}"
     base.mkdir(exist_ok=True)
+    base.chmod(0o755)  # Whatever mask a test has left: some servers run under another account.
     with _locked(base):
         for other in base.iterdir():
             if _is_left(other):
                 shutil.rmtree(other, ignore_errors=True)
         own = Path(tempfile.mkdtemp(dir=base))
-        own.chmod(0o755)  # Some servers run under another account.
+        own.chmod(0o755)
         fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_EX)
     return own
 
