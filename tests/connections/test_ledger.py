@@ -4,16 +4,22 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 
 from tests.connections.conftest import Working, query, run_sql, run_step, value
+from tests.support.by_hand import ByHand
 from tests.support.places import PASSWORD, Server
 
 
-def test_two_roles_work_in_one_database(working: Working, debian: Server, place: str):
+def two_roles(working: Working, debian: Server, place: str) -> ByHand:
+    """Return a worker with the connections `first` and `second`, whose roles may fill one table."""
     debian.execute(
         f"DO $$ BEGIN CREATE ROLE second LOGIN PASSWORD '{PASSWORD}';"
         " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
     )
     debian.execute("CREATE TABLE t (n int)", "GRANT INSERT ON t TO etl, second", database=place)
-    hand = working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
+    return working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
+
+
+def test_two_roles_work_in_one_database(working: Working, debian: Server, place: str):
+    hand = two_roles(working, debian, place)
 
     rows = [run_sql(hand, "insert into t values (1)", connection=c) for c in ("first", "second")]
 
@@ -24,12 +30,7 @@ def test_two_roles_work_in_one_database(working: Working, debian: Server, place:
 def test_a_ledger_that_is_closed_to_a_role_under_a_worker_is_opened_again(
     working: Working, debian: Server, place: str
 ):
-    debian.execute(
-        f"DO $$ BEGIN CREATE ROLE second LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    )
-    debian.execute("CREATE TABLE t (n int)", "GRANT INSERT ON t TO etl, second", database=place)
-    hand = working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
+    hand = two_roles(working, debian, place)
     rows = [run_sql(hand, "insert into t values (1)", connection=c) for c in ("first", "second")]
     debian.execute("REVOKE ALL ON headrace.ledger FROM second", database=place)
 

@@ -14,7 +14,6 @@ import pytest
 
 from headrace.engine.gating.gate import update_dependants
 from headrace.model.ids import new_id
-from tests.support.processes import wait_until
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
@@ -92,13 +91,7 @@ def test_the_first_row_is_waited_for_while_the_next_ones_are_free(made: RunRows)
             cursor.execute("SELECT FROM headrace.job WHERE id = %s FOR UPDATE", (str(low),))
             thread = Thread(target=locking, args=(made.rows, up, [low, high]))
             thread.start()
-            wait_until(
-                lambda: made.rows.sql(
-                    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                    " AND datname = current_database()"
-                ),
-                what="a statement that waits",
-            )
+            made.rows.wait_for_a_lock()
             free = made.rows.sql(
                 "SELECT id FROM headrace.job WHERE id = %(id)s FOR UPDATE SKIP LOCKED",
                 id=str(high),

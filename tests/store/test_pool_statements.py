@@ -8,7 +8,6 @@ import pytest
 
 from headrace.engine.gating.pools import assign_slots_of
 from headrace.model.ids import new_id
-from tests.support.processes import wait_until
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
 
@@ -101,13 +100,7 @@ def test_a_job_that_is_cancelled_meanwhile_gets_no_slot(made: RunRows, status: s
         )
         thread = Thread(target=lambda: sent.extend(assigned(made, 2)))
         thread.start()
-        wait_until(
-            lambda: made.rows.sql(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database()"
-            ),
-            what="a statement that waits",
-        )
+        made.rows.wait_for_a_lock()
         cursor.execute("COMMIT")
     holder.close()
     thread.join()

@@ -9,6 +9,7 @@ from headrace.engine.gating.gate import CRASH_BUDGET
 from headrace.model.ids import new_id
 from headrace.store.attempts import AttemptStore, Claimed
 from headrace.store.database import Database
+from tests.support.processes import wait_until
 
 _FINAL = ("completed", "failed", "cancelled", "skipped")
 
@@ -24,6 +25,16 @@ class Rows:
     def close(self) -> None:
         self.store.drop()
         self.database.close()
+
+    def wait_for_a_lock(self) -> None:
+        """Wait until a statement in this database waits for a lock."""
+        wait_until(
+            lambda: self.sql(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()"
+            ),
+            what="a statement that waits",
+        )
 
     def sql(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         from tests.support.servers import connect
