@@ -69,19 +69,26 @@ class _StandIn(ModuleType):
             return import_module(f"jobs.{name}")
         known = present_name(self.__name__)
         assert known is not None
-        return getattr(import_module(known), name)
+        try:
+            module = import_module(known)
+        except ModuleNotFoundError as error:
+            if error.name != known:
+                raise
+            # Its folder is gone. Programs that look at all modules expect nothing else.
+            raise AttributeError(str(error), name=name, obj=self) from error
+        return getattr(module, name)
 
 
 class _Loader(InspectLoader):
     def __init__(self, known: str, own_package: Path | None) -> None:
-        self._known = known
+        self.known = known
         self._own_package = own_package
         self._spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         if spec.submodule_search_locations is not None:
             return _StandIn(spec.name)
-        module = import_module(self._known)
+        module = import_module(self.known)
         self._spec = module.__spec__
         return module
 
@@ -94,13 +101,13 @@ class _Loader(InspectLoader):
             exec(compile(source, module.__file__, "exec"), vars(module))  # noqa: S102 - an import
 
     def get_source(self, fullname: str) -> str | None:  # noqa: ARG002 - as its class has it
-        loader: Any = _spec_of(self._known).loader
-        found: str | None = loader.get_source(self._known)
+        loader: Any = _spec_of(self.known).loader
+        found: str | None = loader.get_source(self.known)
         return found
 
     def get_code(self, fullname: str) -> CodeType | None:  # noqa: ARG002 - for `python -m runner`
-        loader: Any = _spec_of(self._known).loader
-        found: CodeType | None = loader.get_code(self._known)
+        loader: Any = _spec_of(self.known).loader
+        found: CodeType | None = loader.get_code(self.known)
         return found
 
 

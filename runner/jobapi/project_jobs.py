@@ -35,8 +35,7 @@ def use(own: Path) -> None:
         return
     if _folder is not None:
         for name, module in list(sys.modules.items()):
-            spec = getattr(module, "__spec__", None)
-            if spec is not None and f"{spec.name}.".startswith(f"{PACKAGE}."):
+            if f"{_present_name(module)}.".startswith(f"{PACKAGE}."):
                 del sys.modules[name]
     _folder = own
     package = ModuleType(PACKAGE)
@@ -91,6 +90,12 @@ class _Loader(SourceFileLoader):
 
         vars(module)["__getattr__"] = of_hidden
         super().exec_module(module)
+
+
+def _present_name(module: ModuleType) -> str | None:
+    """Return its name now: what stands for a package under its former name has a loader's."""
+    spec: ModuleSpec | None = vars(module).get("__spec__")
+    return getattr(spec.loader, "known", spec.name) if spec is not None else None
 
 
 def _exists(name: str) -> bool:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from headrace.queue.keys import Keys
@@ -25,7 +26,7 @@ def worker_class(keys: Keys) -> Any:
     """
     if _OURS not in sys.modules:
         with _imported_anew(), _variable(keys.prefix):
-            from headrace.queue import worker as _worker  # noqa: F401
+            import_module(_OURS)
     module = sys.modules[_OURS]
     if keys.prefix != module.KEY_PREFIX:
         raise RuntimeError(f"this process serves {module.KEY_PREFIX}, not {keys.prefix}")

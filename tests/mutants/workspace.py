@@ -24,7 +24,9 @@ def commit(name: str) -> str:
 
 def cache_folder(of: str) -> Path:
     """Return where the maps, copies and results of a commit are kept."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # Servers that refuse to run as root have an account that cannot enter root's home.
+    own = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or own)
     folder = caches / "headrace-mutants" / of[:12]
     folder.mkdir(parents=True, exist_ok=True)
     return folder

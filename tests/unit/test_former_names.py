@@ -142,3 +142,43 @@ def test_a_built_in_job_keeps_its_short_name_and_answers_to_its_former_path():
     assert class_name(RunSql) == "RunSql"
     assert Registry().get("jobs.run_sql.RunSql").cls is RunSql
     assert Registry().get("headrace.jobs.run_sql.RunSql").cls is RunSql
+
+
+def test_a_package_of_a_project_is_forgotten_with_its_project(tmp_path):
+    for name in ("one", "two"):
+        package = tmp_path / name / "jobs" / "orders"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"OF = {name!r}\n")
+    program = """
+import shutil, sys
+from pathlib import Path
+from headrace.jobapi import former_names
+former_names.answer_for(Path("one/jobs"))
+import jobs.orders
+first = jobs.orders
+print(first.OF, hasattr(first, "__file__"), hasattr(first, "missing"))
+former_names.answer_for(Path("two/jobs"))
+print("jobs.orders" in sys.modules, "jobs.base" in sys.modules)
+import jobs.orders
+print(jobs.orders.OF)
+shutil.rmtree("two/jobs/orders")
+del sys.modules["headrace.jobs.project_files.orders"]
+print(hasattr(jobs.orders, "__file__"))
+"""
+    expected = ["one True False", "False False", "two", "False"]
+    assert told(program, tmp_path).splitlines() == expected
+
+
+def test_what_a_package_of_a_project_lacks_is_told(tmp_path):
+    (tmp_path / "jobs" / "orders").mkdir(parents=True)
+    (tmp_path / "jobs" / "orders" / "__init__.py").write_text("import pandasaurus\n")
+    program = """
+from pathlib import Path
+from headrace.jobapi import former_names
+former_names.answer_for(Path("jobs"))
+try:
+    from jobs.orders import OF
+except ImportError as error:
+    print(error)
+"""
+    assert told(program, tmp_path) == "No module named 'pandasaurus'"
