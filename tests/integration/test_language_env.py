@@ -38,7 +38,7 @@ class TellVariable(BaseJob):
 
     def handle(self) -> Any:
         os.environ["LEFT_BEHIND"] = "x"
-        return os.environ.get("N")
+        return os.environ.get("NUMBER_OF_ITEM")
 
 
 class LoseSecret(BaseJob):
@@ -231,7 +231,7 @@ steps:
   - id: with_one
     job: {__name__}.TellVariable
     foreach: {{items: "{{{{ params.items }}}}"}}
-    env: {{N: "{{{{ item }}}}"}}
+    env: {{NUMBER_OF_ITEM: "{{{{ item }}}}"}}
   - {{id: without, job: {__name__}.TellVariable, foreach: {{items: "{{{{ params.items }}}}"}}}}
 """
     )

@@ -17,6 +17,7 @@ from tests.mutants.report import report
 from tests.mutants.sample import Sample
 from tests.mutants.sources import Sources
 from tests.mutants.trial import Workplace
+from tests.mutants.unreached import without_reason
 from tests.mutants.workspace import cache_folder, commit, copy_of_tree
 
 _AT_ONCE = 2
@@ -35,8 +36,7 @@ def main() -> None:
     sources = Sources(copy_of_tree(folder / "copy-0", of))
     reaching = Reaching(sources, path)
     if options.unreached:
-        for name, lines in reaching.unreached().items():
-            print(f"{name}: {' '.join(map(str, lines))}")
+        _list_unreached(reaching.unreached(), sources)
         return
     # What a part of the suite does not execute says nothing about the suite.
     among = None if tests == ["tests"] else reaching.reached
@@ -49,6 +49,14 @@ def main() -> None:
     (folder / f"report-{seed}.md").write_text(text, encoding="utf-8")
     print(text)
     print(f"Kept in {folder}; delete it when you are done.")
+
+
+def _list_unreached(found: dict[str, list[int]], sources: Sources) -> None:
+    left = without_reason(found, {path: sources.text(path) for path in found})
+    for name, lines in left.items():
+        print(f"{name}: {' '.join(map(str, lines))}")
+    every, open_ = (sum(map(len, one.values())) for one in (found, left))
+    print(f"No test executes {every} lines; {open_} of them have no reason in unreached.yaml.")
 
 
 def _options() -> argparse.Namespace:

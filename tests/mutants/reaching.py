@@ -63,7 +63,8 @@ class Reaching:
         # A part is executed in the statements that include it.
         last = first + self._sources.text(path).count("\n")
         names = [name for name, one in self._sources.statements.items() if first <= one <= last]
-        return [self._sources.statements[name] for name in names if not name.endswith("_part")]
+        whole = [name for name in names if not name.endswith(("_part", "_parts"))]
+        return [self._sources.statements[name] for name in whole]
 
     def _places(self, fault: Fault) -> list[int]:
         """Return the places in the marks, one of which a test has that reaches the fault."""

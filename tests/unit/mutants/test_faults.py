@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import unreached
 from tests.mutants.python_faults import PythonFaults
 from tests.mutants.report import Count, equivalents, report
 from tests.mutants.sample import Sample
@@ -111,6 +112,25 @@ def test_every_equivalent_fault_can_still_be_made_and_has_a_reason() -> None:
         made = [(one.where(text), *one.shown(text)) for one in faults]
         assert (where, before, after) in made, (path, before)
         assert len(reason.split()) > 3, (path, before)
+
+
+def test_every_line_that_has_a_reason_not_to_be_executed_is_there() -> None:
+    sources = Sources(ROOT)
+    for path, lines in unreached.reasons().items():
+        there = {line.strip() for line in sources.text(path).splitlines()} | {"*"}
+        assert not lines.keys() - there, path
+        assert all(len(reason.split()) > 3 for reason in lines.values()), path
+
+
+def test_lines_without_a_reason_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"runner/x.py": {"return 1": "no input leads there"}, "runner/y.py": {"*": "never"}}
+    monkeypatch.setattr(unreached, "reasons", lambda: known)
+    texts = dict.fromkeys(("runner/x.py", "runner/y.py", "runner/z.py"), "if a:\n    return 1\nb\n")
+    found = {path: [2, 3] for path in texts}
+
+    left = unreached.without_reason(found, texts)
+
+    assert left == {"runner/x.py": [3], "runner/z.py": [2, 3]}
 
 
 def test_the_report_counts_by_room_and_names_what_was_not_noticed() -> None:
