@@ -18,6 +18,7 @@ from headrace.store.targets import end_sessions, target_engine
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.cli import Headrace
 from tests.support.places import PASSWORD, Server, pgbouncer
+from tests.support.roles import create_role
 
 
 @contextmanager
@@ -78,8 +79,7 @@ def test_a_schema_that_an_administrator_has_made_is_migrated(debian: Server, pla
 
 def test_a_role_named_like_the_schema_gets_a_search_path_of_its_own(debian: Server, place: str):
     debian.execute(
-        f"DO $$ BEGIN CREATE ROLE headrace LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        create_role("headrace", f"LOGIN PASSWORD '{PASSWORD}'"),
         f"ALTER DATABASE {place} OWNER TO headrace",
     )
     url = debian.url_for(place, "headrace")
@@ -95,8 +95,7 @@ def test_unqualified_names_of_a_job_are_not_headraces_tables(
     working: Working, debian: Server, place: str
 ):
     debian.execute(
-        f"DO $$ BEGIN CREATE ROLE headrace LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        create_role("headrace", f"LOGIN PASSWORD '{PASSWORD}'"),
         f"ALTER DATABASE {place} OWNER TO headrace",
     )
     hand = working(there=debian.url_for(place, "headrace"))

@@ -6,14 +6,12 @@ from psycopg2.errors import InsufficientPrivilege
 from tests.connections.conftest import Working, query, run_sql, run_step, value
 from tests.support.by_hand import ByHand
 from tests.support.places import PASSWORD, Server
+from tests.support.roles import create_role
 
 
 def two_roles(working: Working, debian: Server, place: str) -> ByHand:
     """Return a worker with the connections `first` and `second`, whose roles may fill one table."""
-    debian.execute(
-        f"DO $$ BEGIN CREATE ROLE second LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    )
+    debian.execute(create_role("second", f"LOGIN PASSWORD '{PASSWORD}'"))
     debian.execute("CREATE TABLE t (n int)", "GRANT INSERT ON t TO etl, second", database=place)
     return working(first=debian.url_for(place, "etl"), second=debian.url_for(place, "second"))
 
@@ -53,10 +51,7 @@ def test_jobs_that_write_need_one_connection_to_their_database(
 def test_a_role_that_no_connection_names_cannot_have_a_job_counted_as_done(
     working: Working, debian: Server, place: str
 ):
-    debian.execute(
-        f"DO $$ BEGIN CREATE ROLE outsider LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    )
+    debian.execute(create_role("outsider", f"LOGIN PASSWORD '{PASSWORD}'"))
     hand = working(there=debian.url_for(place, "etl"))
     assert run_sql(hand, "create table t (n int)", connection="there")["status"] == "completed"
     job = hand.headrace.dispatcher.dispatch(
@@ -139,7 +134,8 @@ def test_a_target_that_is_emptied_under_a_worker_gets_its_ledger_again(
 
 
 def test_another_role_may_work_in_the_control_database(working: Working, database: str):
-    query(database, "create role beside login; grant beside to current_user with inherit true")
+    query(database, create_role("beside", "LOGIN"))
+    query(database, "grant beside to current_user with inherit true")
     query(database, "create schema own; grant all on schema own to beside")
     hand = working(beside=database.replace("//headrace@", "//beside@"))
 
@@ -178,12 +174,13 @@ def test_a_step_works_as_its_role_and_the_ledger_as_the_one_that_logs_in(
     working: Working, debian: Server, place: str, database: str
 ):
     debian.execute(
-        "DO $$ BEGIN CREATE ROLE maker; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        create_role("maker"),
         "GRANT maker TO etl",
     )
     debian.execute("CREATE SCHEMA s AUTHORIZATION maker", database=place)
     url = debian.url_for(place, "etl")
-    query(database, "create role runs_steps; grant runs_steps to current_user with set true")
+    query(database, create_role("runs_steps"))
+    query(database, "grant runs_steps to current_user with set true")
     hand = working(there=url)
 
     made = run_sql(hand, "create table s.t ()", role="maker", connection="there")

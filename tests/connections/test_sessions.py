@@ -9,6 +9,7 @@ from headrace.model.connection import NamedConnection
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.places import Server
 from tests.support.processes import wait_until
+from tests.support.roles import create_role
 from tests.support.servers import connect
 
 BERLIN = "select current_setting('timezone')"
@@ -133,7 +134,7 @@ def test_what_a_job_leaves_in_its_session_does_not_reach_the_bookkeeping(
     working: Working, debian: Server, place: str, database: str, name: str | None, left: str
 ):
     admin = debian.url.replace("/postgres?", f"/{place}?") if name else database
-    query(admin, "do $$ begin create role other; exception when duplicate_object then null; end $$")
+    query(admin, create_role("other"))
     query(admin, "grant other to current_user" if name is None else "grant other to etl")
     query(
         admin,

@@ -8,6 +8,7 @@ import pytest
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.run_sql import RunSql
 from headrace.testing import FreshDatabase, RunOutcome, database, run_pipeline
+from tests.support.roles import create_role
 
 SALES = """
 CREATE SCHEMA mart;
@@ -109,7 +110,7 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         "GRANT SELECT (id) ON mart.answer TO PUBLIC; GRANT INSERT ON mart.answer TO PUBLIC;"
         "COMMENT ON MATERIALIZED VIEW mart.answer IS 'it''s mine';"
         "COMMENT ON COLUMN mart.answer.id IS 'key';"
-        "DO $$ BEGIN CREATE ROLE reads; EXCEPTION WHEN duplicate_object THEN END $$;"
+        f"{create_role('reads')};"
         "GRANT ALL ON SCHEMA mart TO reads; GRANT ALL ON mart.sale TO reads;"
         "ALTER MATERIALIZED VIEW mart.answer OWNER TO reads"
     )

@@ -24,6 +24,7 @@ from headrace.jobapi.outbound.allowed_hosts import HostRefused
 from headrace.jobs.load_file import LoadFile
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.http import Answered, http_server
+from tests.support.roles import create_role
 
 PLAIN = "id,name,amount,day\n1,José,1.50,2026-02-03\n2,,-7,\n"
 ROWS = [(1, "José", "1.50", "2026-02-03"), (2, None, "-7.00", None)]
@@ -372,7 +373,8 @@ def test_a_role_that_cannot_record_loaded_files_is_told_what_it_lacks(
     execute("CREATE TABLE t (id int)")
     run_job(LoadFile, **with_)
     execute("DROP ROLE IF EXISTS records_nothing")
-    execute("CREATE ROLE records_nothing; GRANT ALL ON t TO records_nothing")
+    execute(create_role("records_nothing"))
+    execute("GRANT ALL ON t TO records_nothing")
     execute("REVOKE ALL ON SCHEMA headrace FROM PUBLIC")
     as_role = engine_for(target.url.render_as_string(hide_password=False))
     event.listen(

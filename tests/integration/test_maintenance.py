@@ -11,6 +11,7 @@ from headrace.jobs.refresh_view import RefreshView
 from headrace.jobs.run_sql import RunSql
 from headrace.jobs.vacuum_table import VacuumTable
 from tests.support.attempts import JobRunner, engine_for
+from tests.support.roles import create_role
 
 INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
 
@@ -61,7 +62,7 @@ def test_a_unique_index_that_was_half_built_is_not_taken_for_done(run_job, execu
 @pytest.fixture
 def as_stranger(target, execute):
     """Run jobs as a role that owns nothing."""
-    execute("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+    execute(create_role("stranger", "LOGIN"))
     # Who gives a table to a role has to be able to become it, and it to make tables there.
     execute("GRANT stranger TO CURRENT_USER WITH SET TRUE")
     execute("GRANT CREATE ON SCHEMA public TO stranger")

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.mirror_table import MirrorTable
+from tests.support.roles import create_role
 
 WITH: dict[str, Any] = {
     "source_table": "given",
@@ -48,7 +49,7 @@ OID = "SELECT 's.kept'::regclass::oid"
 @pytest.fixture
 def kept(execute):
     execute(TARGET)
-    execute("DO $$ BEGIN CREATE ROLE reads; EXCEPTION WHEN duplicate_object THEN END $$")
+    execute(create_role("reads"))
     execute(
         "GRANT SELECT ON s.kept TO reads WITH GRANT OPTION; GRANT UPDATE (name) ON s.kept TO reads"
     )

@@ -14,6 +14,7 @@ from tests.support.places import (
     second_server,
     wheel_programs,
 )
+from tests.support.roles import create_role
 from tests.support.servers import database_name
 
 NAMES = ("control", "beside", "debian", "wheel", "dba", "latin1", "berlin", "bouncer")
@@ -62,7 +63,7 @@ def places_on(control_url: str, others: Mapping[str, Server]) -> Iterator[dict[s
     for server in (debian, wheel):
         server.execute(f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{PASSWORD}'")
     # Created by the control database's own role, as a user of the embedded server does it.
-    run_as_owner(control_url, f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    run_as_owner(control_url, create_role(_ROLE, f"LOGIN PASSWORD '{PASSWORD}'"))
     made = [Place("control", None, control_url, control_url, _role_of(control_url))]
     made += [_on_embedded(control_url, "beside"), _latin1(control_url)]
     made += [_on(debian, "debian"), _on(wheel, "wheel"), _dba(wheel), _berlin(debian)]

@@ -11,6 +11,7 @@ from tests.matrix.conftest import Matrix, begin, configure, filled, project, wai
 from tests.matrix.places import Place
 from tests.support.places import PASSWORD, Server, pgbouncer
 from tests.support.ports import free_port
+from tests.support.roles import create_role
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -100,10 +101,7 @@ def test_a_control_database_that_is_not_utf8_is_refused_with_a_sentence(
 
 
 def _make_role(server: Server) -> None:
-    server.execute(
-        f"DO $$ BEGIN CREATE ROLE {_ROLE} LOGIN PASSWORD '{PASSWORD}';"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    )
+    server.execute(create_role(_ROLE, f"LOGIN PASSWORD '{PASSWORD}'"))
 
 
 def _holds(matrix: Matrix, kind: str, place: Place) -> None:
