@@ -11,7 +11,10 @@ from headrace.engine.catalog.last_good_version import LastGood, LostVersion
 from headrace.model.pipeline import Pipeline, Step
 from headrace.model.stored import stored
 
-BROKEN = ("/now/pipelines/a.yaml", "/now/pipelines/sub/a.yaml", "/now/pipelines/_defaults.yaml")
+BROKEN = (
+    "/now/pipelines/a.yaml", "/now/pipelines/sub/a.yaml", "/now/pipelines/0/a.yaml",
+    "/now/pipelines/_defaults.yaml",
+)  # fmt: skip
 KEPT = Pipeline("a", "", "", "v1", (Step("only", "GoneJob"),))
 
 
@@ -33,6 +36,7 @@ def last_good() -> LastGood:
         # Another release's folder.
         ("/before/pipelines/a.yaml", "/now/pipelines/a.yaml"),
         ("/before/pipelines/sub/a.yaml", "/now/pipelines/sub/a.yaml"),
+        ("/before/pipelines/0/a.yaml", "/now/pipelines/0/a.yaml"),
         ("/before/pipelines/b.yaml", None),
     ],
 )
@@ -58,6 +62,7 @@ def test_what_a_leader_of_an_earlier_version_has_left_in_the_row_is_not_taken_fo
     found = last_good.version(row, BROKEN[1])
     assert isinstance(found, Pipeline)
     assert (found.steps, found.folder) == (KEPT.steps, "/now/pipelines/sub")
+    assert found.file == BROKEN[1]
 
     found = last_good.version({**row, "version": "v2"}, BROKEN[1])
     assert isinstance(found, LostVersion)
