@@ -183,6 +183,22 @@ def test_texts_that_a_collation_calls_equal_are_told_apart(run: Runs, places: Pl
         assert place.query("select x from dst") == [("ABC",)]
 
 
+def test_a_table_that_is_made_takes_no_null_where_the_source_takes_none(run: Runs, there: Place):
+    run.query("create table src (id text primary key, x int not null, y int)")
+
+    run.done(SyncTable, source_table="src", target_connection="there", target_table="dst",
+             primary_key="id")  # fmt: skip
+
+    asked = (
+        "select column_name, is_nullable from information_schema.columns"
+        " where table_name = 'dst' and table_schema in (database(), 'main')"
+        if there.kind == "mysql"
+        else "select name, case \"notnull\" when true then 'NO' else 'YES' end"
+        " from pragma_table_info('dst')"
+    )
+    assert dict(there.query(asked)) == {"id": "NO", "x": "NO", "y": "YES"}
+
+
 def test_a_key_that_is_null_or_twice_is_an_error(run: Runs, there: Place):
     for values in ("(1), (1)", "(null)"):
         run.query(

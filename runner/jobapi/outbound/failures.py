@@ -15,8 +15,6 @@ class NotSent(HeadraceError):
     further try is wanted. `wait_s` is how long the receiver asks to be left alone.
     """
 
-    code = "send-failed"
-
     def __init__(
         self,
         message: str,

@@ -437,6 +437,7 @@ def test_a_queue_that_was_empty_is_asked_again_after_twice_as_many_jobs_each_tim
     assert stand.said == []
     monkeypatch.setattr(attempt_outcome, "_FRESH_S", 0.0)
     stand.waiting = [NEXT]
+    assert stand.ending.take_more(1) == [], "another has to wait for its turn"
     assert stand.ending.take_more(1, anew=True) == [NEXT]
 
 
