@@ -291,6 +291,14 @@ def test_parquet_is_read_whatever_types_it_has(load, rows, tmp_path):
         load(parquet(nota=[1]), "in.parquet")
 
 
+def test_a_parquet_file_without_rows_is_loaded_as_such(load, rows):
+    whole = io.BytesIO()
+    pq.ParquetWriter(whole, pa.schema([("id", pa.int64()), ("name", pa.string())])).close()
+
+    assert load(whole.getvalue(), "in.parquet")["row_count"] == 0
+    assert rows() == []
+
+
 def test_nested_values_of_parquet_become_arrays_and_json(load, execute, query):
     execute("ALTER TABLE t ADD tags text[], ADD info jsonb, ADD raw bytea")
     content = parquet(id=[1], tags=[["a", "b,c"]], info=[{"k": [1, None]}], raw=[b"\x00\xff"])

@@ -1,5 +1,6 @@
 """MirrorTable with `jobs`: several connections, one snapshot, one publish; nothing is left."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -92,6 +93,24 @@ def test_a_part_that_fails_fails_the_job_and_leaves_neither_tables_nor_staging(
     run(there, "UPDATE shop.parted SET note = '0' WHERE id = 4999")
     with pytest.raises(Exception, match="division by zero"):
         run_job(MirrorTable, **WITH, where={"parted": "1 / (length(note) - 1) >= 0"})
+
+    assert query("SELECT to_regnamespace('shop')::text") == [(None,)]
+    assert query(LEFT) == []
+
+
+def test_one_connection_that_fails_fails_the_job_though_the_others_read_on(
+    run_job, there, query, monkeypatch
+):
+    parts = itertools.count()
+
+    def poured(*given: Any) -> int:
+        if next(parts) == 1:
+            raise JobFailure("the line is cut")
+        return pour(*given)
+
+    monkeypatch.setattr("headrace.jobs.mirroring.parallel_reading.pour", poured)
+    with pytest.raises(JobFailure, match="the line is cut"):
+        run_job(MirrorTable, **{**WITH, "verify": "none"})
 
     assert query("SELECT to_regnamespace('shop')::text") == [(None,)]
     assert query(LEFT) == []

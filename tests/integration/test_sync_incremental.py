@@ -40,6 +40,18 @@ def numbers(result) -> tuple[int, int]:
     return result["inserted"], result["updated"]
 
 
+@pytest.mark.parametrize("lag", [{}, {"lag": "1h"}], ids=["late rows", "lag"])
+def test_after_a_run_that_has_found_no_value_all_values_are_new(run_job, there, query, lag):
+    run(there, "TRUNCATE event", "INSERT INTO event VALUES (1, NULL, 'without a time')")
+    with_ = {**WITH, "incremental": {"cursor": "at", "on_null": "include", **lag}}
+    assert numbers(run_job(SyncTable, **with_)) == (1, 0)
+    insert(there, 2, 5)
+
+    assert numbers(run_job(SyncTable, **with_)) == (1, 0)
+    assert query("SELECT id FROM target ORDER BY id") == [(1,), (2,)]
+    assert numbers(run_job(SyncTable, **with_)) == (0, 0)
+
+
 def test_rows_that_are_committed_late_with_older_values_are_never_lost(run_job, there, query):
     dice = random.Random(2026)
     number = 100

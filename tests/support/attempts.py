@@ -143,4 +143,7 @@ class JobRunner:
         finally:
             jobapi.enter(None)
         sessions.end(commit=True)
+        if job.result_keys is not None and isinstance(result, dict):
+            # What `validate` lets later steps refer to.
+            assert result.keys() <= job.result_keys.keys(), job.__name__
         return result

@@ -176,24 +176,24 @@ def test_a_lag_of_another_kind_than_its_cursor_is_refused(given, type_):
 
 
 @pytest.mark.parametrize(
-    ("need", "dead", "known", "age", "has"),
+    ("conditions", "dead", "known", "age", "has"),
     [
-        (Need.of(None, None), 0, 0, 0, True),
-        (Need.of(10, None), 10, 100, 0, True),
-        (Need.of(10, None), 9, 100, 999, False),
-        (Need.of("20%", None), 20, 100, 0, True),
-        (Need.of("20%", None), 19, 100, 0, False),
-        (Need.of("12.5%", None), 125, 1000, 0, True),
-        (Need.of("20%", None), 0, 0, 0, False),
-        (Need.of(None, 5), 0, 0, 5, True),
-        (Need.of(None, 5), 99, 100, 4, False),
-        (Need.of(10, 5), 10, 100, 0, True),
-        (Need.of(10, 5), 0, 100, 5, True),
+        ((None, None), 0, 0, 0, True),
+        ((10, None), 10, 100, 0, True),
+        ((10, None), 9, 100, 999, False),
+        (("20%", None), 20, 100, 0, True),
+        (("20%", None), 19, 100, 0, False),
+        (("12.5%", None), 125, 1000, 0, True),
+        (("20%", None), 0, 0, 0, False),
+        ((None, 5), 0, 0, 5, True),
+        ((None, 5), 99, 100, 4, False),
+        ((10, 5), 10, 100, 0, True),
+        ((10, 5), 0, 100, 5, True),
     ],
 )
-def test_a_table_needs_work_from_its_bound_on(need, dead, known, age, has):
+def test_a_table_needs_work_from_its_bound_on(conditions, dead, known, age, has):
     table = Maintained("r", "t", allowed=True, dead=dead, known=known, age=age)
-    assert need.has(table) is has
+    assert Need.of(*conditions).has(table) is has
 
 
 @pytest.mark.parametrize(
