@@ -145,5 +145,5 @@ class JobRunner:
         sessions.end(commit=True)
         if job.result_keys is not None and isinstance(result, dict):
             # What `validate` lets later steps refer to.
-            assert result.keys() <= job.result_keys.keys(), job.__name__
+            assert result.keys() <= set(job.result_keys), job.__name__
         return result

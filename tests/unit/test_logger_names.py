@@ -16,7 +16,7 @@ def names(path: Path) -> Iterator[str]:
     """Yield the texts that a module calls loggers by."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger"):
-            yield from (one.value for one in node.args if isinstance(one, ast.Constant))
+            yield from (str(one.value) for one in node.args if isinstance(one, ast.Constant))
 
 
 def test_each_logger_is_one_of_those_that_are_known() -> None:

@@ -91,6 +91,7 @@ def test_zstd_of_several_frames_is_read_to_its_end():
 
     with unpacked(io.BytesIO(content), "f") as plain:
         assert plain.read() == b"one\n" + b"two\n" * 100_000
+        assert (plain.read(1), plain.readline()) == (b"", b""), "the end is the end"
 
 
 @pytest.mark.parametrize(
