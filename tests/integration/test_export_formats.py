@@ -49,6 +49,19 @@ def exports(tmp_path: Path) -> Path:
     return tmp_path / "exports"
 
 
+def test_a_file_is_on_the_disk_as_a_whole_before_it_appears(run_job, exports, monkeypatch):
+    stored: list[tuple[int, list[str]]] = []
+
+    def stores(descriptor: int) -> None:
+        there = [path.name for path in exports.iterdir() if not path.name.startswith(".")]
+        stored.append((os.fstat(descriptor).st_size, there))
+
+    monkeypatch.setattr("os.fsync", stores)
+    run_job(ExportQuery, path="x.csv", sql="SELECT 1 AS a")
+
+    assert stored == [(len(b"a\n1\n"), [])]
+
+
 def test_what_is_written_in_any_format_is_read_back_equal(run_job, execute, query):
     execute(TABLE.format("t"))
     execute(TABLE.format("copy"))
