@@ -87,6 +87,17 @@ def test_one_pipeline_is_shown_with_its_handlers_its_bounds_and_its_problems(
     assert (shown["skipped"], shown["paused"], shown["broken"]) == (0, False, False)
 
 
+def test_a_listing_has_fifty_entries_unless_more_are_asked_for(client: TestClient):
+    paths = client.get("/openapi.json").json()["paths"]
+    defaults = {
+        path: one["schema"].get("default")
+        for path, methods in paths.items()
+        for one in methods.get("get", {}).get("parameters", ())
+        if one["name"] == "limit"
+    }
+    assert defaults.items() >= dict.fromkeys(("/runs", "/jobs", "/pipelines", "/audit"), 50).items()
+
+
 def test_what_the_page_s_documentation_may_do_is_only_a_little_more(client: TestClient):
     policies = {
         path: client.get(path).headers["Content-Security-Policy"] for path in ("/", "/docs")

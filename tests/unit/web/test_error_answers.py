@@ -155,6 +155,8 @@ def test_the_document_names_one_form_of_error_and_none_that_is_never_answered(cl
     document = client.get("/openapi.json").json()
 
     schemas = document["components"]["schemas"]
+    # Generated clients call their class so.
+    assert schemas["Error"]["title"] == "Error"
     assert schemas["Error"]["required"] == ["detail", "code"]
     assert set(schemas["Error"]["properties"]) == {"detail", "code", "hint", "items"}
     assert not {"HTTPValidationError", "ValidationError"} & set(schemas)
