@@ -79,8 +79,9 @@ def test_insert_only_leaves_the_rows_whose_key_is_there_as_they_are(load, people
 
 
 def test_of_several_rows_of_one_key_the_last_stays_or_what_dedup_sort_puts_first(
-    load, people, query
+    load, people, query, caplog
 ):
+    caplog.set_level("INFO")
     rows = "7,oldest,2020-01-01\n7,newest,2026-01-01\n7,undated,\n7,last,2021-01-01\n"
     for sort, stays in (
         (None, "last"),
@@ -92,6 +93,10 @@ def test_of_several_rows_of_one_key_the_last_stays_or_what_dedup_sort_puts_first
         result = load("id,name,at\n" + rows, mode="merge", dedup_sort=sort)
         assert (result["row_count"], result["inserted"], result["duplicates"]) == (4, 1, 3)
         assert query("SELECT name FROM t WHERE id = 7") == [(stays,)]
+        assert ": 3 rows gave way to another one of their key" in caplog.text
+        caplog.clear()
+    load("id,name,at\n8,only,2021-01-01\n", mode="merge")
+    assert "gave way" not in caplog.text
 
 
 def test_of_json_lines_with_defaults_the_last_of_a_key_stays(load, people, query):
