@@ -45,7 +45,8 @@ def drop_staged(session: "Session", name: str = STAGED, *, view: bool = False) -
     if view:
         _run(session, "drop_temporary_view", view=name)
         return
-    _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=True, cascade=False)
+    if execute(session, packaged_sql("temporary_table", name=name)).scalar():
+        _run(session, "drop_table", table=f"pg_temp.{name}", if_exists=False, cascade=False)
 
 
 def rename_staged(session: "Session", old: str, new: str) -> None:

@@ -86,7 +86,6 @@ def store_view(session: "Session", view: View) -> int | None:
     split_table(view.written)
     lock_name(session, view.written)
     create_schema(session, view.written)
-    _drop_draft(session)
     execute(session, packaged_sql("draft_view", draft=_DRAFT, query=view.query))
     draft = find_table(session, f"pg_temp.{_DRAFT}")
     assert draft is not None, "it was made just now"
@@ -95,7 +94,7 @@ def store_view(session: "Session", view: View) -> int | None:
         execute(session, view.create(view.name))
     else:
         _bring_up(session, view, draft, there)
-    _drop_draft(session)
+    _run(session, f"DROP VIEW pg_temp.{_DRAFT}")
     stored = find_table(session, view.written)
     assert stored is not None, "it was made just now"
     if _state(session, stored, draft=0).temporary:
@@ -205,10 +204,6 @@ def _is_appended(new: tuple[Column, ...], old: tuple[Column, ...]) -> bool:
 
 def _state(session: "Session", there: Table, *, draft: int) -> Any:
     return execute(session, packaged_sql("view_state", oid=there.oid, draft=draft)).one()
-
-
-def _drop_draft(session: "Session") -> None:
-    _run(session, f"DROP VIEW IF EXISTS pg_temp.{_DRAFT}")
 
 
 def _run(session: "Session", statement: str) -> None:

@@ -7,6 +7,7 @@ seen afterwards; `tests/unit/test_real_path.py` holds that no key is missing.
 
 import datetime
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -47,6 +48,11 @@ class Running:
         if pipeline not in self._jobs:
             self._jobs[pipeline] = jobs_of(self.up.run(pipeline))
         return self._jobs[pipeline]
+
+    def lines(self, job_id: str) -> list[str]:
+        """Return what a job has logged."""
+        said = self.up.http.ask(f"/jobs/{job_id}/logs")
+        return [one["message"] for one in said["items"]]
 
     def rows(self, place: str, query: str) -> list[list[Any]]:
         with closing(connect(self.urls[place])) as opened, opened.cursor() as cursor:
@@ -129,6 +135,12 @@ def test_every_key_of_the_built_in_jobs_does_what_it_says(running: Running, name
     assert failed.keys() == errors.keys(), failed
     for step, words in errors.items():
         assert words in failed[step]
+    lines = {step: running.lines(job["id"]) for step, job in jobs.items()}
+    for step, says in expected.get("says", {}).items():
+        assert [line for line in says if line not in lines[step]] == [], (step, lines[step])
+    # What Headrace makes for itself is nothing to read about.
+    of_ours = re.compile(r"NOTICE: .*(pg_temp|headrace_)")
+    assert not [line for said in lines.items() for line in said[1] if of_ours.match(line)], lines
     for step, result in expected.get("results", {}).items():
         assert {key: said[step]["result"][key] for key in result} == result, step
     for place in running.urls:

@@ -107,6 +107,12 @@ def test_owner_order_and_log_stay_what_they_were(run_job, query, execute):
          " EXECUTE FUNCTION suppress_redundant_updates_trigger()"), "the trigger g"),
         ("ALTER TABLE s.kept ENABLE ROW LEVEL SECURITY", "row level security"),
         ("CREATE STATISTICS s.st ON no, parent FROM s.kept", "the statistics st"),
+        ("CREATE RULE r AS ON UPDATE TO s.kept DO INSTEAD NOTHING", "the rule r"),
+        ("CREATE POLICY p ON s.kept", "the policy p"),
+        ("CREATE PUBLICATION pub FOR TABLE s.kept", "the publication pub"),
+        ("ALTER TABLE s.kept REPLICA IDENTITY FULL", "its replica identity"),
+        ("ALTER TABLE s.kept ALTER name SET STATISTICS 500", "settings of the column name"),
+        ("GRANT USAGE ON SEQUENCE s.kept_id_seq TO reads", "sequence s.kept_id_seq"),
     ],
 )  # fmt: skip
 def test_what_would_be_lost_refuses_the_swap_by_name(run_job, query, execute, made, said):
@@ -117,6 +123,28 @@ def test_what_would_be_lost_refuses_the_swap_by_name(run_job, query, execute, ma
         run_job(MirrorTable, **WITH)
 
     assert (query("SELECT name FROM s.kept ORDER BY 1"), query(OID)) == (before, oid)
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_another_table_has_is_no_matter(run_job, query, execute):
+    execute(
+        "CREATE TABLE s.other (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, a int, b int);"
+        "CREATE VIEW s.v AS SELECT a FROM s.other;"
+        "CREATE TABLE s.child (id int REFERENCES s.other);"
+        "CREATE TABLE s.heir () INHERITS (s.other);"
+        "CREATE FUNCTION s.f(s.other) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "CREATE TRIGGER g BEFORE UPDATE ON s.other FOR EACH ROW"
+        " EXECUTE FUNCTION suppress_redundant_updates_trigger();"
+        "CREATE RULE r AS ON DELETE TO s.other DO INSTEAD NOTHING;"
+        "ALTER TABLE s.other ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s.other;"
+        "CREATE PUBLICATION pub FOR TABLE s.other; CREATE STATISTICS s.st ON a, b FROM s.other;"
+        "ALTER TABLE s.other REPLICA IDENTITY FULL; ALTER TABLE s.other ALTER a SET STATISTICS 500;"
+        "GRANT USAGE ON SEQUENCE s.other_id_seq TO reads"
+    )
+
+    run_job(MirrorTable, **WITH)
+
+    assert query("SELECT name FROM s.kept ORDER BY 1") == [("new",), ("newer",)]
 
 
 @pytest.mark.usefixtures("kept")
