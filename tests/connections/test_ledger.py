@@ -145,8 +145,9 @@ def test_another_role_may_work_in_the_control_database(working: Working, databas
 
 
 def test_sql_that_only_reads_leaves_no_row_in_the_ledger(
-    working: Working, debian: Server, place: str
+    working: Working, debian: Server, place: str, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level("INFO")
     url = debian.url_for(place, "etl")
     hand = working(there=url)
     made = run_sql(
@@ -165,9 +166,11 @@ def test_sql_that_only_reads_leaves_no_row_in_the_ledger(
     assert signed() == before
 
     # What a function does is done, and entered: called by name, or by a view.
+    assert "writes after all" not in caplog.text
     assert value(run_sql(hand, "select add()", connection="there")) == 1
     assert value(run_sql(hand, "select n from calls", connection="there")) == 1
     assert (query(url, "select count(*) from t"), signed()) == ([(2,)], before + 2)
+    assert "The SQL writes after all: it runs again in a transaction that does" in caplog.text
 
 
 def test_a_step_works_as_its_role_and_the_ledger_as_the_one_that_logs_in(

@@ -37,13 +37,15 @@ def event(execute):
 
 @pytest.mark.usefixtures("event")
 def test_partitions_become_those_of_the_archive_without_a_row_being_written(
-    run_job, execute, query
+    run_job, execute, query, caplog
 ):
+    caplog.set_level("INFO")
     nodes = query("SELECT relfilenode FROM pg_class WHERE relname IN ('event_1', 'event_2')")
 
     result = run_job(ArchiveRows, **WITH)
 
     assert (result["row_count"], result["partitions"]) == (2, ["s.event_1", "s.event_2"])
+    assert 's.event_1 is now "old"."event_1", a partition of old.event' in caplog.text
     assert (query(LEFT), query(STORED)) == ([(3,)], MOVED)
     moved = "SELECT relfilenode FROM pg_class WHERE oid IN ('old.event_1'::regclass,"
     assert query(f"{moved} 'old.event_2'::regclass)") == nodes

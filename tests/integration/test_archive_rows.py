@@ -229,7 +229,9 @@ def test_an_archive_waits_for_rows_that_another_one_is_moving_and_takes_the_next
     assert query("SELECT id FROM t ORDER BY id") == [(5,), (6,)]
 
 
-def test_with_lock_wait_an_archive_leaves_rows_that_others_hold(run_job, execute, query, target):
+def test_with_lock_wait_an_archive_leaves_rows_that_others_hold(
+    run_job, execute, query, target, caplog
+):
     execute(SIX)
     with target.begin() as other:
         other.exec_driver_sql("SELECT FROM t WHERE id <= 2 FOR UPDATE")
@@ -237,6 +239,7 @@ def test_with_lock_wait_an_archive_leaves_rows_that_others_hold(run_job, execute
 
     assert done["row_count"] == 2
     assert query("SELECT id FROM old ORDER BY id") == [(3,), (4,)]
+    assert "Others hold old rows of t: those are left" in caplog.text
 
 
 LINES = (

@@ -272,6 +272,7 @@ def test_an_answer_whose_end_nothing_tells_is_warned_of(
     with caplog.at_level(logging.WARNING):
         run(HttpExtract, url=server.url(), format="csv", into="t", create=True)
 
+    assert "the answer has no Content-Length and no chunks: it ends where" in caplog.text
     assert "nothing shows whether it is complete" in caplog.text
 
 

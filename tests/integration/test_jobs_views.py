@@ -101,8 +101,9 @@ def test_a_materialized_view_with_the_same_query_is_refreshed(run_job, query, ex
 
 
 def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_comments(
-    run_job, query, execute, sales
+    run_job, query, execute, sales, caplog
 ):
+    caplog.set_level("INFO")
     store(run_job, "SELECT id, region FROM mart.sale", "materialized_view")
     execute(
         'CREATE UNIQUE INDEX "Answer Id" ON mart.answer (id);'
@@ -127,6 +128,7 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
     result = store(run_job, "SELECT id, region FROM mart.sale WHERE id > 1", "materialized_view")
 
     assert result["row_count"] == 2
+    assert "The query of mart.answer has changed: it is made anew" in caplog.text
     assert query(kept) == before
     with pytest.raises(JobFailure, match=r"other columns than mart\.answer: their order\. Change"):
         store(run_job, "SELECT region, id FROM mart.sale", "materialized_view")

@@ -180,11 +180,16 @@ def test_a_header_that_does_not_fit_is_told(load, execute, content, with_, told)
 @pytest.mark.parametrize(
     "header", ["ID,Name", '"id"," name "', "\ufeffid,name", "id,name,", "Id,nAME"]
 )
-def test_a_header_fits_by_its_names_whatever_their_case(load, execute, query, header):
+def test_a_header_fits_by_its_names_whatever_their_case(load, execute, query, header, caplog):
+    caplog.set_level("INFO")
     execute("CREATE TABLE t (name text, id int)")
     comma = "," if header.endswith(",") else ""
     load(f'{header}\n1,x{comma}\n2,"y"{comma}\n')
     assert query("SELECT id, name FROM t ORDER BY id") == [(1, "x"), (2, "y")]
+    told = ": {} goes into the column {}"
+    assert (told.format("ID", "id") in caplog.text) is header.startswith("ID")
+    assert (told.format("nAME", "name") in caplog.text) is header.endswith("nAME")
+    assert "id goes into" not in caplog.text
 
 
 @pytest.mark.parametrize("columns", [["name", "id"], {"name": "text", "id": "integer"}])

@@ -360,7 +360,8 @@ def test_each_file_is_loaded_once_by_its_content(run_job, tmp_path, load, query,
     (tmp_path / "in" / "copy.csv").write_text("id\n1\n")
     with caplog.at_level("WARNING", "headrace.job"):
         assert once()["row_count"] == 0
-    assert "its content was loaded before, from in/a.csv" in caplog.text
+    told = "in/copy.csv is not loaded: its content was loaded before, from in/a.csv"
+    assert told in caplog.text
     (tmp_path / "in" / "a.csv").write_text("id\n1\n2\n")
     assert once()["files"] == 1
     (tmp_path / "in" / "bad.csv").write_text("id\nx\n")

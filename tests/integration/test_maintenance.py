@@ -1,5 +1,7 @@
 """Maintenance leaves nothing behind, and does not call skipped work done."""
 
+import re
+
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -166,8 +168,9 @@ def test_a_refresh_that_a_check_refuses_is_never_seen(run_job, execute, query):
 
 
 def test_the_indexes_of_a_schema_are_rebuilt_or_only_those_that_are_half_empty(
-    run_job, execute, query
+    run_job, execute, query, caplog
 ):
+    caplog.set_level("INFO")
     execute(
         "CREATE SCHEMA s; CREATE TABLE s.full_ (n int PRIMARY KEY); CREATE TABLE s.holey (n int)"
     )
@@ -180,6 +183,8 @@ def test_the_indexes_of_a_schema_are_rebuilt_or_only_those_that_are_half_empty(
     run_job(VacuumTable, schema="s", analyze=True)
 
     assert run_job(RebuildIndex, schema="s", min_bloat="40%") == {"indexes": ["s.holey_n"]}
+    assert re.search(r"s\.holey_n: some \d\d % of it are empty", caplog.text)
+    assert "s.holey_hash is left: how much of it is empty cannot be estimated" in caplog.text
     assert run_job(RebuildIndex, schema="s", min_bloat="40%") == {"indexes": []}
     assert run_job(RebuildIndex, index="s.holey_n", min_bloat="40%") == {"indexes": []}
     every = {"indexes": ["s.full__pkey", "s.holey_hash", "s.holey_n"]}

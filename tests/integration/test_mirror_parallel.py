@@ -102,6 +102,8 @@ def test_one_connection_that_fails_fails_the_job_though_the_others_read_on(
     run_job, there, query, monkeypatch
 ):
     parts = itertools.count()
+    # Whoever waits for the others to open is woken: it does not wait this long.
+    monkeypatch.setattr(crew, "_PATIENCE_S", 3600.0)
 
     def poured(*given: Any) -> int:
         if next(parts) == 1:

@@ -71,7 +71,7 @@ def test_two_columns_of_one_name_are_both_kept(run_job):
     assert result["rows"] == [{"a": 1, "a_3": 2, "a_2": 3}]
 
 
-def test_a_result_is_bounded_in_bytes_and_says_what_it_left_out(run_job):
+def test_a_result_is_bounded_in_bytes_and_says_what_it_left_out(run_job, caplog):
     result = run_job(
         RunSql, sql="select repeat('x', 300000) as t from generate_series(1, 20)", keep_rows=20
     )
@@ -79,7 +79,10 @@ def test_a_result_is_bounded_in_bytes_and_says_what_it_left_out(run_job):
     assert result["row_count"] == 20
     assert result["truncated"] is True
     assert len(result["rows"]) == 3
+    assert "The result keeps 3 of 20 rows: more do not fit into 1 MB" in caplog.text
+    caplog.clear()
     assert "truncated" not in run_job(RunSql, sql="select 1 as one")
+    assert not caplog.records
 
 
 def test_a_value_larger_than_the_bound_is_counted_and_left_out(run_job):
