@@ -47,20 +47,15 @@ class OtherTarget:
     source: str = ""
     _fits: list[Fit] = field(default_factory=list)
 
-    def write(self, rows: Iterable[Row], *, create: bool) -> Written:
-        """Write all rows, or none.
+    def write(self, rows: Iterable[Row]) -> Written:
+        """Write all rows, or none; a table that is missing is made.
 
         Raises:
-            JobFailure: a row does not fit, or the table is missing and not to be made.
+            JobFailure: a row does not fit.
         """
         dialect = dialect_of(self.database)
         found = dialect.table(self.database, self.table)
         if found is None:
-            if not create:
-                raise JobFailure(
-                    f"there is no table {self.table} in {self.database.name}; `create: true`"
-                    " creates it"
-                )
             found = self._made(dialect)
         dialect.check_writable(self.database, found)
         into = self._matched(dialect, found)
