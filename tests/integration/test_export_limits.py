@@ -1,17 +1,22 @@
 """ExportQuery at the limits of a format, with no rows, and where a file cannot appear."""
 
+import io
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.files.atomic_files import written_whole
+from headrace.jobs.files.copy_streams import copy_out
+from headrace.template import RenderedSql
 from tests.support.attempts import JobRunner
 
 
@@ -109,3 +114,29 @@ def test_what_the_disk_says_beside_that_it_is_full_stays_what_it_is(run_job, tmp
         run_job(ExportQuery, path="x.csv", sql="SELECT 1 AS n")
 
     assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_a_format_whose_library_is_missing_says_how_it_is_installed(run_job, monkeypatch):
+    for name in ("pyarrow", "pyarrow.csv", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    for form in ("parquet", "xlsx"):
+        told = failed(run_job, path=f"x.{form}", sql="SELECT 1 AS n, 'a' AS t")
+        assert told == (
+            "the format needs the library pyarrow, which is not installed: pip install"
+            " 'headrace[files]'"
+        )
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_what_the_file_says_about_the_last_row_is_raised_as_it_is(target, by_row):
+    """The server has ended the COPY by then: it has nothing to stop any more."""
+
+    class Full(io.RawIOBase):
+        def write(self, _rows: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    with Session(target) as session:
+        copied = RenderedSql("COPY (SELECT 1) TO STDOUT", {})
+        with pytest.raises(OSError, match="No space left on device"):
+            copy_out(session, copied, cast("Any", Full()), by_row=by_row)

@@ -163,3 +163,49 @@ def test_a_long_text_with_escapes_is_read_in_pieces(run_job, execute, query, tmp
     assert query("SELECT count(DISTINCT id), min(name) = max(name), min(length(name)) FROM t") == [
         (6000, True, 104)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "declared"),
+    [
+        (pa.timestamp("us"), -(2**63), "timestamp"),
+        (pa.date32(), -(2**31), "date"),
+    ],
+)
+def test_a_time_of_parquet_that_the_server_does_not_know_is_told_with_its_row(
+    run_job, execute, query, tmp_path, kind, value, declared
+):
+    execute(f"CREATE TABLE t (x {declared})")
+    write(tmp_path, "a.parquet", parquet([0, value], kind))
+
+    with pytest.raises(JobFailure) as failure:
+        run_job(LoadFile, path="a.parquet", table="t")
+
+    assert str(failure.value) == (
+        f"a.parquet:2: column x: invalid input syntax for type {declared}:"
+        f' "<value out of range: {value}>"'
+    )
+    assert query("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize("at", [1, 3, 90])
+def test_a_row_that_a_trigger_refuses_is_told_and_set_aside_by_its_own_line(
+    run_job, execute, query, tmp_path, at
+):
+    """And not by the line of the trigger's function."""
+    execute("CREATE TABLE t (id int, name text)")
+    raised = "RAISE 'no % here', NEW.id USING ERRCODE = 'check_violation';"
+    execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$" + "\n" * (at - 1)
+            + f" BEGIN IF NEW.id = 2 THEN {raised} END IF; RETURN NEW; END $$")  # fmt: skip
+    execute("CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()")
+    write(tmp_path, "a.csv", "id,name\n1,one\n2,two\n3,three\n4,four\n")
+
+    with pytest.raises(JobFailure) as failure:
+        run_job(LoadFile, path="a.csv", table="t")
+    assert str(failure.value) == "a.csv:3: no 2 here"
+
+    on_error = {"reject_table": "bad", "limit": 1}
+    result = run_job(LoadFile, path="a.csv", table="t", on_error=on_error)
+    assert (result["row_count"], result["rejected"]) == (3, 1)
+    assert query("SELECT line, raw FROM bad") == [(3, "2,two")]
+    assert query("SELECT id FROM t ORDER BY 1") == [(1,), (3,), (4,)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from headrace.errors import JobFailure
 from headrace.jobs.base import BaseJob
@@ -133,3 +134,21 @@ def test_what_a_rule_takes_away_is_an_error(run_job: JobRunner, second: Engine):
         "a.csv: 3 records were read, but PostgreSQL stored 2: nothing is saved"
     )
     assert rows(second, STORED) == []
+
+
+def test_an_error_that_comes_once_only_is_raised_as_it_is(run_job: JobRunner, second: Engine):
+    """No column is wrong when each is tried by itself: a domain looked at something else."""
+    run(second, "CREATE SEQUENCE looks START 5",
+        "CREATE FUNCTION later(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('looks') = 1 THEN RAISE 'not now' USING ERRCODE = '55006'; END IF;"
+        " RETURN true; END $$",
+        "CREATE DOMAIN slow AS text CHECK (later(VALUE))",
+        "CREATE TABLE t (id int PRIMARY KEY, name slow)",
+        "INSERT INTO t VALUES (9, NULL)", "ALTER SEQUENCE looks RESTART 1",
+    )  # fmt: skip
+
+    with pytest.raises(OperationalError, match="not now"):
+        run_job(SyncTable, **SYNC)
+
+    assert rows(second, "SELECT id FROM t") == [(9,)]
+    assert run_job(SyncTable, **SYNC)["inserted"] == 3

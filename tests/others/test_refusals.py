@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from headrace import jobapi
+from headrace.jobs.base import BaseJob
 from headrace.jobs.check_data import CheckData
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.load_file import LoadFile
+from headrace.jobs.others.reading import rows_of_query
 from headrace.jobs.run_sql import RunSql
 from headrace.jobs.sync_table import SyncTable
+from headrace.template import RenderedSql
 from tests.others.conftest import Place, Places, Runs
 
 PRODUCTS = {"sqlite": "SQLite", "mysql": "MySQL", "duckdb": "DuckDB"}
@@ -183,3 +187,17 @@ def test_a_check_that_is_no_query_is_refused(run: Runs, places: Places, kind: st
     assert run.failed(CheckData, sql=sql, connection="there") == (
         "rows that should not be there: the statement returns no rows: a check is a query"
     )
+
+
+def test_rows_from_there_that_the_table_here_does_not_keep_are_missed(run: Runs, shop: Place):
+    run.query("create table sifted (id int); create function sift() returns trigger language"
+              " plpgsql as $$ begin return null; end $$; create trigger sift before insert on"
+              " sifted for each row execute function sift()")  # fmt: skip
+
+    class Pours(BaseJob):
+        def handle(self) -> None:
+            with self.session() as session, jobapi.current().other("there") as there:
+                rows = rows_of_query(there, RenderedSql("select 7 as id", {}), "seven")
+                rows.pour(session, RenderedSql("sifted", {}), ["id"])
+
+    assert run.failed(Pours) == "seven: 1 rows were read, but 0 arrived"
