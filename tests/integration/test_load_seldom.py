@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,36 @@ def test_a_row_that_a_trigger_refuses_is_told_and_set_aside_by_its_own_line(
     assert (result["row_count"], result["rejected"]) == (3, 1)
     assert query("SELECT line, raw FROM bad") == [(3, "2,two")]
     assert query("SELECT id FROM t ORDER BY 1") == [(1,), (3,), (4,)]
+
+
+def test_what_stands_beside_a_table_of_a_sheet_is_left_out_and_told(
+    run_job, execute, query, tmp_path, caplog
+):
+    """Notes beside it, and formulas without a value below it."""
+    book = openpyxl.Workbook()
+    book.active.append(["id", "name"])
+    book.active.append([1, "one", None, "a note"])
+    book.active.append([2, None])
+    book.active.append([3, "three", "another"])
+    for row in (5, 6):
+        book.active.cell(row, 1, '="nothing"')
+    book.save(tmp_path / "plain.xlsx")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.xlsx") as plain,
+        zipfile.ZipFile(tmp_path / "a.xlsx", "w") as changed,
+    ):
+        for name in plain.namelist():
+            content = plain.read(name)
+            if name.endswith("sheet1.xml"):
+                assert content.count(b'<f>"nothing"</f>') == 2
+                for cell in (b"A5", b"A6"):
+                    content = content.replace(b'<c r="%s">' % cell, b'<c r="%s" t="str">' % cell)
+            changed.writestr(name, content)
+    execute("CREATE TABLE t (id int, name text)")
+
+    assert run_job(LoadFile, path="a.xlsx", table="t")["row_count"] == 3
+
+    assert query("SELECT * FROM t ORDER BY 1") == [(1, "one"), (2, None), (3, "three")]
+    assert (
+        "a.xlsx: 2 rows have values behind the last column that has a name: those are left out"
+    ) in [one.getMessage() for one in caplog.records]

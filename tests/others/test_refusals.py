@@ -41,6 +41,10 @@ def shop(there: Place) -> Place:
         ({"primary_key": "nosuch", "select": ["id"]}, "s has no key column 'nosuch'"),
         ({"select": ["id"], "update_columns": ["x"]}, "update_columns does not work in {product}"),
         ({"target_table": "a.b.t", "select": ["id"]}, "'a.b.t' has too many dots"),
+        (
+            {"chunk_size": 10},
+            "chunk_size works between two databases of PostgreSQL, not with {product}",
+        ),
     ],
 )
 def test_a_copy_that_the_table_there_cannot_take_is_told(
