@@ -37,7 +37,7 @@ def text_batches(
     The text has no header. An error of `blocks` is raised as it is.
 
     Raises:
-        JobFailure: a record has too many fields, or too few.
+        JobFailure: a record has too many fields, or too few, or is too long.
     """
     what = f"{name}: reading CSV in this form"
     arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
@@ -50,6 +50,12 @@ def text_batches(
             yield from reader
     except arrow.ArrowInvalid as error:
         told = str(error).removeprefix("CSV parse error: ")
+        if "straddling" in told:
+            told = (
+                f"a record is longer than {_BLOCK_BYTES >> 20} MB, which is too long where values "
+                "are rewritten, as by decimal or a date's format: take such columns as text, and "
+                "convert them in SQL"
+            )
         raise JobFailure(f"{name}: {told}") from None
 
 

@@ -126,6 +126,16 @@ def test_a_record_with_too_many_fields_is_told():
     assert str(failure.value) == "x.csv: Row #2: Expected 2 columns, got 3: 3,4,5"
 
 
+def test_a_record_that_is_too_long_for_a_block_is_told_with_the_remedy():
+    with pytest.raises(JobFailure) as failure:
+        texts(f"1,2\n3,{'x' * 5_000_000}\n")
+    assert str(failure.value) == (
+        "x.csv: a record is longer than 2 MB, which is too long where values are rewritten, as by"
+        " decimal or a date's format: take such columns as text, and convert them in SQL"
+    )
+    assert len(texts(f"1,2\n3,{'x' * 1_900_000}\n4,5\n")) == 3
+
+
 @pytest.mark.parametrize("error", [JobFailure("x.csv:2: no"), KeyError("no"), ValueError("no")])
 def test_an_error_of_the_text_is_raised_as_it_is(error: Exception):
     with pytest.raises(type(error)) as failure:
