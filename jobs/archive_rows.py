@@ -64,7 +64,8 @@ class ArchiveRows(CheckedJob):
     bound; younger ones keep their old rows. An archive table that is partitioned by the same
     column, or is missing, takes them as they are; for another one, for files and for another
     connection their rows are copied, and they are dropped. With files or another connection each
-    partition is committed by itself. The result has `partitions`, their names.
+    partition is committed by itself. One whose rows row level security hides from the role is not
+    dropped. The result has `partitions`, their names.
 
     Parameters:
         table: the table to take rows from.

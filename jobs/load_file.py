@@ -87,7 +87,8 @@ class LoadFile(StoresRows, ReadsCsv, MasksValues, CheckedJob):
         normalize_names: snake_case makes `order_id` of a header `Order ID`.
         encoding: the encoding of a text file, such as latin1 or windows-1252; default UTF-8, or
             what its byte order mark says.
-        sheet: the sheet of a spreadsheet, by name or by number from 1.
+        sheet: the sheet of a spreadsheet, by name or by number from 1. What stands beside the last
+            column that has a name is left out, with a warning.
         metadata: columns to add that say where a row comes from: _loaded_at, _file, _line,
             _run_id. The table gets those that it lacks.
         new_files_only: load each file once per table: its content decides. What was loaded is

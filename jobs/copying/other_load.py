@@ -64,7 +64,7 @@ class OtherLoad:
             mode=how.mode,
             expect=how.expect,
             source=self.load.name,
-        ).write(self._rows(session, staged, columns), create=self.load.create)
+        ).write(self._rows(session, staged, columns))
         drop_staged(session, _last(table))
         return replace(
             loaded,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -123,14 +122,13 @@ class QueryExport:
         # Text needs no library, nor the time that its import takes.
         typed = self._form.format in _TYPED
         types = [arrow_type(one.column) for one in columns] if typed else []
-        for _ in count():
+        while True:
             try:
                 # Undone where it fails in the midst of a COPY: the next one needs a transaction.
                 with self._session.begin_nested():
                     return self._written(columns, types, opened)
             except Unfit as reason:
                 self._as_text(columns, types, str(reason))
-        raise AssertionError("the loop has no end")
 
     def _as_text(self, columns: Sequence[Exported], types: list[Any], reason: str) -> None:
         """Let a column be text whose values the format's own type does not hold."""

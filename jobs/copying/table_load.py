@@ -119,7 +119,7 @@ class TableLoad:
         columns = self._columns(target, names, files)
         intake = Intake(
             session, target, self.name, self.how, columns,
-            lists_absent=self._lists_absent(session, columns, names, files),
+            lists_absent=self._lists_absent(session, columns, names, files, masked=bool(masks)),
             metadata=self.metadata, masks=masks or {},
         )  # fmt: skip
         if rejects is not None:
@@ -155,7 +155,7 @@ class TableLoad:
         elif self._types and not self.how.changes_types:
             refuse_other_types(session, target, self._types, self.name)
         columns = self._columns(target, names, files)
-        absent = self._lists_absent(session, columns, names, files)
+        absent = self._lists_absent(session, columns, names, files, masked=bool(masks))
         intake = Intake(
             session, target, self.name, self.how, columns,
             lists_absent=absent, metadata=self.metadata, masks=masks, only_stages=True,
@@ -280,12 +280,15 @@ class TableLoad:
         columns: Sequence[Column],
         names: Sequence[str],
         files: Sequence[DataFile],
+        *,
+        masked: bool,
     ) -> bool:
         """Return whether each row has to say which columns it lacks, to get their defaults."""
-        stages = self.how.stages or bool(self.metadata.names)
+        stages = self.how.stages or bool(self.metadata.names) or masked
         if not all(file.names_first for file in files):
             return stages or (server_version(session) < 160000 and any(map(has_default, columns)))
-        return stages and any(set(file.columns()) != set(names) for file in files[1:])
+        apart = len(files) > 1 and any(set(file.columns()) != set(names) for file in files)
+        return stages and apart
 
     def _create_table(self, columns: Sequence[str], table: str | None = None) -> RenderedSql:
         types = declared_types(self._types)

@@ -37,7 +37,7 @@ def text_batches(
     The text has no header. An error of `blocks` is raised as it is.
 
     Raises:
-        JobFailure: a record has too many fields, or too few.
+        JobFailure: a record has too many fields, or too few, or is too long.
     """
     what = f"{name}: reading CSV in this form"
     arrow, csv = library("pyarrow", what), library("pyarrow.csv", what)
@@ -49,13 +49,14 @@ def text_batches(
         with csv.open_csv(arrow.PythonFile(text, mode="r"), **options) as reader:
             yield from reader
     except arrow.ArrowInvalid as error:
-        if text.error is not None:
-            raise text.error from None
-        raise JobFailure(f"{name}: {_told(str(error))}") from None
-    except Exception:
-        if text.error is not None:
-            raise text.error from None
-        raise
+        told = str(error).removeprefix("CSV parse error: ")
+        if "straddling" in told:
+            told = (
+                f"a record is longer than {_BLOCK_BYTES >> 20} MB, which is too long where values "
+                "are rewritten, as by decimal or a date's format: take such columns as text, and "
+                "convert them in SQL"
+            )
+        raise JobFailure(f"{name}: {told}") from None
 
 
 def typed_batches(blocks: RecordBlocks, types: Mapping[str, Any], form: CsvForm) -> Iterator[Any]:
@@ -123,12 +124,6 @@ def _options(csv: Any, form: CsvForm, types: Mapping[str, Any], block_bytes: int
     }
 
 
-def _told(message: str) -> str:
-    """Return what pyarrow says of a CSV file without its prefix, and cut."""
-    text = message.removeprefix("CSV parse error: ")
-    return text if len(text) < 300 else text[:300] + "…"
-
-
 class _Bytes:
     """The text as pyarrow reads it: bytes, never more than are asked for."""
 
@@ -138,7 +133,6 @@ class _Bytes:
         self._blocks = blocks
         self._left = b""
         self._ended = False
-        self.error: Exception | None = None
 
     def has_more(self) -> bool:
         """Return whether there is any text."""
@@ -146,19 +140,9 @@ class _Bytes:
         return bool(self._left)
 
     def read(self, size: int = -1) -> bytes:
-        try:
-            self._fill(size if size >= 0 else 1 << 62)
-        except Exception as error:
-            self.error = error
-            raise
+        self._fill(size if size >= 0 else 1 << 62)
         taken, self._left = self._left[:size], self._left[size:]
         return taken
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True
 
     def _fill(self, size: int) -> None:
         parts, count = [self._left], len(self._left)

@@ -8,6 +8,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from headrace.errors import JobFailure
+from headrace.jobapi import logger
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.packing import unpacked
 from headrace.jobs.files.text_files import FileSource
@@ -71,7 +72,8 @@ def open_sheet(
         names = [_text(value) or "" for value in next(rows, [])] if header else []
         while names and not names[-1]:
             names.pop()
-        yield Columnar(names, _in_batches(rows, names), skip_lines + 1 + header)
+        batches = _in_batches(rows, names, source.name)
+        yield Columnar(names, batches, skip_lines + 1 + header)
 
 
 def _sheet(book: Any, sheet: str | int | None, name: str) -> Any:
@@ -86,13 +88,14 @@ def _sheet(book: Any, sheet: str | int | None, name: str) -> Any:
     return book.get_sheet_by_index(number - 1)
 
 
-def _in_batches(rows: Iterator[list[Any]], names: Sequence[str]) -> Iterator[Any]:
+def _in_batches(rows: Iterator[list[Any]], names: Sequence[str], name: str) -> Iterator[Any]:
     """Yield batches of texts; without names there are as many columns as in the first row."""
-    width = len(names)
+    width, beside = len(names), 0
     kept: list[list[str | None]] = []
     for row in rows:
         width = width or len(row)
         texts = [_text(value) for value in row[:width]]
+        beside += any(_text(value) is not None for value in row[width:])
         kept.append(texts + [None] * (width - len(texts)))
         if len(kept) == _BATCH_ROWS:
             yield _batch(kept, width)
@@ -101,6 +104,11 @@ def _in_batches(rows: Iterator[list[Any]], names: Sequence[str]) -> Iterator[Any
         kept.pop()  # Rows behind the last value that have only been formatted.
     if kept:
         yield _batch(kept, width)
+    if beside:
+        logger.warning(
+            "%s: %d rows have values behind the last column that has a name: those are left out",
+            name, beside,
+        )  # fmt: skip
 
 
 def _batch(rows: list[list[str | None]], width: int) -> Any:

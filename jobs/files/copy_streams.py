@@ -21,7 +21,8 @@ from headrace.template import RenderedSql
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-_LINE = re.compile(r"line (\d+)(?:, column ([^:]+))?")
+# Other lines of the context tell where a trigger's function was.
+_LINE = re.compile(r"^COPY .*?, line (\d+)(?:, column ([^:\n]+))?", re.MULTILINE)
 _DATES = (
     "dates are read as year-month-day (2026-02-03), so that 03/02/2026 is never taken for another"
     " day than it means; the database's or the role's own DateStyle setting (or `options` in the"

@@ -3,6 +3,7 @@
 import datetime
 import io
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import IO, Any, Protocol
@@ -65,7 +66,7 @@ class JsonOutput:
         """Close nothing: there is only the file."""
 
 
-class _Typed:
+class _Typed(ABC):
     """Takes rows of CSV without a header, and makes batches of them with the columns' types."""
 
     def __init__(self, names: Sequence[str], types: Sequence[Any]) -> None:
@@ -108,8 +109,9 @@ class _Typed:
             raise Unfit(str(error)) from None
         self.store_batch(table.rename_columns(self.schema.names))
 
+    @abstractmethod
     def store_batch(self, table: Any) -> None:
-        raise NotImplementedError
+        """Write rows that have their types."""
 
 
 class ParquetOutput(_Typed):
@@ -142,6 +144,7 @@ class SheetOutput(_Typed):
         super().__init__(names, types)
         openpyxl = library("openpyxl", "writing a spreadsheet")
         cells = library("openpyxl.cell", "")
+        self._illegal = library("openpyxl.utils.exceptions", "").IllegalCharacterError
         self._cell = cells.WriteOnlyCell
         self._book = openpyxl.Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Data")
@@ -194,7 +197,7 @@ class SheetOutput(_Typed):
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
             cell = self._cell(self._sheet, value=text)
-        except ValueError:  # IllegalCharacterError
+        except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"
             ) from None

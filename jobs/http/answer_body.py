@@ -97,8 +97,6 @@ def records_of(text: str, name: str, path: str | None, declared: Sequence[str] |
         if path:
             found = _at(found, name, path)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise
         raise JobFailure(f"{name}: no JSON: {error}") from None
     if path and found == "null":
         return []
@@ -148,7 +146,7 @@ def _places(found: str, keys: tuple[str, ...]) -> list[str]:
 
 
 def _missing(found: str, keys: Sequence[str]) -> str:
-    for key in keys:
+    for key in keys[:-1]:
         values = values_of(found) if found[0] == "{" else {}
         if key not in values:
             return key

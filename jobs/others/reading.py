@@ -77,16 +77,14 @@ def rows_of_query(database: OtherDatabase, query: RenderedSql, name: str) -> Oth
     """Return the rows of a query.
 
     Raises:
-        JobFailure: it has no columns, or two of one name.
+        JobFailure: it has two columns of one name.
     """
     found = dialect_of(database).described(database, query)
     names = [column.name for column in found]
     doubled = next((one for one in names if names.count(one) > 1), None)
-    if not names or doubled is not None:
+    if doubled is not None:
         raise JobFailure(
-            f"{name}: the query has no columns"
-            if doubled is None
-            else f"{name}: the query has several columns called {doubled!r}: rename them (AS …)"
+            f"{name}: the query has several columns called {doubled!r}: rename them (AS …)"
         )
     for column in found:
         column.refuse_unknown(name)

@@ -1,6 +1,7 @@
 """SQLite: types are what a column prefers, and each value has its own."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from headrace.errors import JobFailure
@@ -55,11 +56,11 @@ class SqliteDialect(Dialect):
 
     def described(self, database: OtherDatabase, query: RenderedSql) -> list[OtherColumn]:
         """Find the columns' types among the values: a query's columns have none declared."""
-        names = database.run(packaged_sql("other_no_rows", query=query)).keys()
+        names = list(database.run(packaged_sql("other_no_rows", query=query)).keys())
         kinds = packaged_sql("other_storage_classes", query=query, columns=names)
         (found,) = database.run(kinds)
         return [
-            OtherColumn(name, kept or "", _by_values(name, set((kept or "").split(","))))
+            OtherColumn(_asked(name, names), kept or "", _by_values(name, (kept or "").split(",")))
             for name, kept in zip(names, found, strict=True)
         ]
 
@@ -102,8 +103,16 @@ def _parts(declared: str) -> tuple[str, int | None, int | None]:
     return found[1], int(first) if first else None, int(second) if second else None
 
 
-def _by_values(name: str, kept: set[str]) -> str:
-    kept -= {"null", ""}
+def _asked(name: str, names: Sequence[str]) -> str:
+    """Return what the query calls a column: the second `id` of a subquery is `id:1` in SQLite."""
+    bare, colon, number = name.rpartition(":")
+    if not colon or not number.isdecimal():
+        return name
+    return next((one for one in names if one.lower() == bare.lower()), name)
+
+
+def _by_values(name: str, found: Sequence[str]) -> str:
+    kept = {*found} - {"null", ""}
     if not kept or "text" in kept:
         if "blob" in kept:
             raise JobFailure(f"the column {quote_name(name)} has texts and BLOBs: cast it")

@@ -35,7 +35,10 @@ class Written:
 
 @dataclass(slots=True)
 class OtherTarget:
-    """A table, and how rows get there. `columns` are the source's, in PostgreSQL's types."""
+    """A table, and how rows get there. `columns` are the source's, in PostgreSQL's types.
+
+    `key` has the columns that identify a row where rows are written by key.
+    """
 
     database: OtherDatabase
     table: str
@@ -47,20 +50,15 @@ class OtherTarget:
     source: str = ""
     _fits: list[Fit] = field(default_factory=list)
 
-    def write(self, rows: Iterable[Row], *, create: bool) -> Written:
-        """Write all rows, or none.
+    def write(self, rows: Iterable[Row]) -> Written:
+        """Write all rows, or none; a table that is missing is made.
 
         Raises:
-            JobFailure: a row does not fit, or the table is missing and not to be made.
+            JobFailure: a row does not fit.
         """
         dialect = dialect_of(self.database)
         found = dialect.table(self.database, self.table)
         if found is None:
-            if not create:
-                raise JobFailure(
-                    f"there is no table {self.table} in {self.database.name}; `create: true`"
-                    " creates it"
-                )
             found = self._made(dialect)
         dialect.check_writable(self.database, found)
         into = self._matched(dialect, found)
@@ -142,7 +140,7 @@ class OtherTarget:
         rows: Iterable[Row],
     ) -> Written:
         names = [column.name for column in into]
-        key = self._key_in(found, into)
+        key = self._key_in(into)
         target = RenderedSql(found.sql, {})
         dialect.drop_staged(self.database)
         self._run("other_stage_like", staged=STAGED, columns=names, target=target)
@@ -170,18 +168,12 @@ class OtherTarget:
         dialect.drop_staged(self.database)
         return Written(count, inserted, updated, deleted)
 
-    def _key_in(self, found: OtherTable, into: Sequence[OtherColumn]) -> list[str]:
+    def _key_in(self, into: Sequence[OtherColumn]) -> list[str]:
         own = {column.name.lower(): column.name for column in into}
-        wanted = list(self.key) or [column.name for column in found.columns if column.in_key]
-        if not wanted:
-            raise JobFailure(
-                f"{self.table} has no primary key: name the columns that identify a row, as in"
-                " `primary_key: [id]`"
-            )
-        missing = [name for name in wanted if name.lower() not in own]
+        missing = [name for name in self.key if name.lower() not in own]
         if missing:
             raise JobFailure(f"{self.source} has no key column {missing[0]!r}")
-        return [own[name.lower()] for name in wanted]
+        return [own[name.lower()] for name in self.key]
 
     def _poured(self, table: str, rows: Iterable[Row]) -> int:
         columns = [quote_name(column.name) for column in self.columns]

@@ -62,7 +62,7 @@ def load_source(sql: str | None, sql_path: str | None) -> Source:
     try:
         return Source(path.read_text(encoding="utf-8-sig"), sql_path, path)
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise JobFailure(f"{sql_path}:{line}: is not UTF-8: {error.reason}") from None
 
 

@@ -127,8 +127,12 @@ def drop_copied(
     """Have a partition's rows copied while nobody can change them, then drop it.
 
     `copy` is given its name; the picked rows are all that it has. Returns their number.
+
+    Raises:
+        JobFailure: not all of its rows are seen, or they were not copied.
     """
     execute(session, packaged_sql("lock_partition", table=one.sql))
+    _refuse_hidden_rows(session, one)
     drop_staged(session, PICKED)
     every = Pick(one.name, one.name, unquoted(table.column), holds=False)
     pick_rows(session, every, "infinity", None)
@@ -142,6 +146,16 @@ def drop_copied(
     execute(session, packaged_sql("drop_exactly", table=one.sql))
     logger.info("Copied the %d rows of %s and dropped it", count, one.name)
     return count
+
+
+def _refuse_hidden_rows(session: "Session", one: Partition) -> None:
+    found = find_table(session, one.name)
+    if found is not None and found.filtered:
+        raise JobFailure(
+            f"row level security applies to {one.name}: rows that the role {found.role} may not see"
+            " would be dropped uncopied. Let a role with BYPASSRLS archive it, or ALTER TABLE"
+            f" {one.name} NO FORCE ROW LEVEL SECURITY"
+        )
 
 
 def drop_one_by_one(

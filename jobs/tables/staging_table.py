@@ -118,11 +118,6 @@ def lock_rows(session: "Session", target: Table) -> None:
         )
 
 
-def table_exists(session: "Session", table: str) -> bool:
-    """Return whether there is a table or view of this name."""
-    return find_table(session, table) is not None
-
-
 def _hold(session: "Session", schema: str | None, name: str) -> None:
     # Whoever waits here holds up nobody, and is to wait for the other's whole load.
     with set_locally(session, ("lock_timeout", "0")):

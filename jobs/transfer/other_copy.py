@@ -181,7 +181,7 @@ class SyncsOthers(_Job):
                 deletes=merge.delete_missing == "hard",
                 expect=merge.expect,
                 source=self.source_table,
-            ).write(rows, create=True)
+            ).write(rows)
         return {
             "inserted": written.inserted,
             "updated": written.updated,

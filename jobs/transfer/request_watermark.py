@@ -96,6 +96,10 @@ class RequestWatermark:
             execute(session, packaged_sql("keep_watermark", **values_kept, **columns))
         return greatest
 
+    @property
+    def _url(self) -> str:
+        return self.source.removeprefix("http: ")
+
     def _stored(self, session: "Session", target: Table) -> str | None:
         if not RECORD.is_usable(session):
             return None
@@ -111,7 +115,7 @@ class RequestWatermark:
         elif row.cursor_column != self._column(target).name:
             why = f"the cursor was {row.cursor_column} before"
         if why is not None:
-            logger.warning("%s is read whole: %s", self.source, why)
+            logger.warning("%s is read whole: %s", self._url, why)
             return None
         return str(row.value)
 
@@ -131,7 +135,7 @@ class RequestWatermark:
             value = None if raw is None else as_text(raw, SCALAR)
             if value is None:
                 raise JobFailure(
-                    f"{self.source}: record {number} has no {self.since.cursor!r}, the cursor of "
+                    f"{self._url}: record {number} has no {self.since.cursor!r}, the cursor of "
                     "incremental: the next run could not tell whether it has it"
                 )
             yield value

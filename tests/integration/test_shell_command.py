@@ -286,3 +286,12 @@ def test_a_million_lines_pass_and_a_nul_fails_nothing(
     assert run(ShellCommand, command=["seq", "1000000"])["output"].endswith("\n1000000")
     assert run(ShellCommand, command=["printf", "a\\0b\\n"])["output"] == "a\ufffdb"
     assert run(ShellCommand, command=["printf", "10%%\\r20%%\\rdone\\n"])["output"][-4:] == "done"
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (40, "signal 40")])
+def test_a_program_that_a_signal_ended_is_told_by_it(
+    run: JobRunner, number: int, name: str
+) -> None:
+    with pytest.raises(JobFailure) as failure:
+        run(ShellCommand, command=["/bin/sh", "-c", f"kill -{number} $$"])
+    assert str(failure.value) == f"the command was ended by {name}"

@@ -180,3 +180,33 @@ def test_a_partitioned_source_is_read_by_its_rows_transactions(run_job, there, q
     run(there, "INSERT INTO parted VALUES (50, '2020-01-01', 'b')")
 
     assert numbers(run_job(SyncTable, **parted)) == (1, 0)
+
+
+def test_another_cursor_and_numbers_that_went_back_are_read_whole(run_job, there, query, caplog):
+    """So do a server that was dumped and restored, and one that has not been read for long."""
+    run_job(SyncTable, **WITH)
+    by_id = WITH | {"incremental": {"cursor": "id"}}
+    assert numbers(run_job(SyncTable, **by_id, expect={"rows": 10})) == (0, 0)
+    assert "event is read whole: the cursor was at before" in caplog.text
+
+    kept = "UPDATE headrace.watermark SET oldest_transaction = oldest_transaction"
+    for change in ("+ 1000000", "- 3000000000"):
+        run_job(SyncTable, **by_id)
+        caplog.clear()
+        run(run_job.engines[None], f"{kept} {change}")
+        assert numbers(run_job(SyncTable, **by_id, expect={"rows": 10})) == (0, 0)
+        assert (
+            "event is read whole: too many transactions have passed to tell them apart, or their"
+            " numbers went back"
+        ) in [one.getMessage() for one in caplog.records]
+
+
+def test_rows_without_a_value_are_left_out_from_the_beginning(run_job, there, query):
+    run(there, "INSERT INTO event VALUES (30, NULL, 'n')")
+    without = {"cursor": "at", "on_null": "exclude"}
+
+    assert numbers(run_job(SyncTable, **WITH | {"incremental": without})) == (10, 0)
+    run(there, "UPDATE event SET v = 'x'")
+
+    assert numbers(run_job(SyncTable, **WITH | {"incremental": without})) == (0, 10)
+    assert query("SELECT count(*) FROM target WHERE at IS NULL") == [(0,)]

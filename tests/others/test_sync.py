@@ -93,6 +93,21 @@ def test_some_columns_and_rows_are_taken_under_other_names(run: Runs, there: Pla
     assert run.query("select * from dst") == [(2, "two")]
 
 
+def test_the_rows_of_a_query_are_brought_here_and_there(run: Runs, there: Place):
+    there.query("create table src (id int primary key, name varchar(40))",
+                "insert into src values (1, 'one'), (2, 'two')")  # fmt: skip
+    query = "select id + 10 as id, name from {} where id > 1"
+
+    run.done(SyncTable, source_connection="there", source_sql=query.format("src"),
+             target_table="here", primary_key="id")  # fmt: skip
+    run.query("insert into here values (3, 'three')")
+    run.done(SyncTable, source_sql=query.format("here"), target_connection="there",
+             target_table="back", primary_key="id")  # fmt: skip
+
+    assert run.query("select id, name from here order by id") == [(3, "three"), (12, "two")]
+    assert there.query("select id, name from back order by id") == [(13, "three"), (22, "two")]
+
+
 @pytest.mark.parametrize("source", NAMES)
 def test_rows_travel_between_two_others(run: Runs, places: Places, source: str):
     target = NAMES[(NAMES.index(source) + 1) % 3]

@@ -2,12 +2,14 @@
 
 import csv
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from headrace.errors import JobFailure
 from headrace.jobs.files import csv_records
-from headrace.jobs.files.arrow_csv import Unfit, typed_batches
+from headrace.jobs.files.arrow_csv import Unfit, text_batches, typed_batches
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_form import PLAIN, CsvForm
 from headrace.jobs.files.csv_records import CsvRecords
@@ -91,3 +93,58 @@ def test_a_record_without_an_end_is_not_kept_in_memory(monkeypatch):
 
     with pytest.raises(Unfit, match="a record that does not end"):
         read('1,"a,1\n' + "2,b,2\n" * 1000)
+
+
+def blocks(*given: str | Exception) -> Any:
+    """Give these blocks of text one by one, then "" for ever; an error is raised at its place."""
+    coming = iter(given)
+
+    def read(_size: int = -1, /) -> str:
+        block = next(coming, "")
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    return SimpleNamespace(read=read)
+
+
+def texts(*given: str | Exception) -> list[dict[str, str]]:
+    found = text_batches(blocks(*given), ["a", "b"], PLAIN, "x.csv")
+    return [row for batch in found for row in batch.to_pylist()]
+
+
+def test_columns_of_texts_keep_what_stands_there_and_no_text_has_no_batch():
+    assert texts() == []
+    assert texts('1, "x"\n', '"2\n,",y\n') == [
+        {"a": "1", "b": ' "x"'}, {"a": "2\n,", "b": "y"}
+    ]  # fmt: skip
+
+
+def test_a_record_with_too_many_fields_is_told():
+    with pytest.raises(JobFailure) as failure:
+        texts("1,2\n", "3,4,5\n")
+    assert str(failure.value) == "x.csv: Row #2: Expected 2 columns, got 3: 3,4,5"
+
+
+def test_a_record_that_is_too_long_for_a_block_is_told_with_the_remedy():
+    with pytest.raises(JobFailure) as failure:
+        texts(f"1,2\n3,{'x' * 5_000_000}\n")
+    assert str(failure.value) == (
+        "x.csv: a record is longer than 2 MB, which is too long where values are rewritten, as by"
+        " decimal or a date's format: take such columns as text, and convert them in SQL"
+    )
+    assert len(texts(f"1,2\n3,{'x' * 1_900_000}\n4,5\n")) == 3
+
+
+@pytest.mark.parametrize("error", [JobFailure("x.csv:2: no"), KeyError("no"), ValueError("no")])
+def test_an_error_of_the_text_is_raised_as_it_is(error: Exception):
+    with pytest.raises(type(error)) as failure:
+        texts("1,2\n", error)
+    assert failure.value is error
+
+
+def test_an_error_of_who_reads_the_batches_is_raised_as_it_is():
+    found: Any = text_batches(blocks("1,2\n"), ["a", "b"], PLAIN, "x.csv")
+    next(found)
+    with pytest.raises(KeyError, match="theirs"):
+        found.throw(KeyError("theirs"))

@@ -12,10 +12,15 @@ import pytest
 import zstandard
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.jobapi.folders import MissingFile
+from headrace.jobs.copying.file_reading import Reading
+from headrace.jobs.copying.name_rules import EVERY_NAME
+from headrace.jobs.copying.source_files import data_file
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.csv_header import pass_first, pass_lines, read_names
 from headrace.jobs.files.file_formats import format_by_name, format_of
 from headrace.jobs.files.json_document import items
+from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.packing import (
     name_inside,
     packed,
@@ -316,6 +321,51 @@ def test_what_is_no_text_in_its_encoding_is_told_with_its_place(content, encodin
         text_in(content, encoding)
 
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_file_that_is_mended_while_it_is_told_has_no_place(encoding):
+    contents = iter([b"\xff\xd8\xff", "ab".encode(encoding), "ab".encode(encoding)])
+
+    @contextmanager
+    def opened():
+        yield io.BytesIO(next(contents))
+
+    with (
+        pytest.raises(JobFailure) as refused,
+        open_text(FileSource("f", opened), encoding) as text,
+    ):
+        text.read()
+
+    assert str(refused.value) == f"f: is not {encoding.upper()}"
+
+
+def test_a_file_that_is_not_there_has_no_size(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert FileSource.at(tmp_path / "a", "a").size_bytes == 3
+    assert FileSource.at(tmp_path / "b", "b").size_bytes is None
+
+
+@pytest.mark.parametrize("declared", [None, "csv", "parquet"])
+def test_a_file_that_is_gone_once_it_was_found_is_told(tmp_path, declared):
+    gone = FileSource.at(tmp_path / "a", "in/a")
+    with pytest.raises(MissingFile) as missing:
+        data_file(gone, declared, None, Reading(CsvForm(), EVERY_NAME, ()))
+    assert str(missing.value) == 'there is no file "in/a": No such file or directory'
+
+
+def test_a_library_that_lacks_another_one_is_not_told_as_missing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "half_installed.py").write_text("import nowhere_at_all")
+
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        library("half_installed", "reading")
+    with pytest.raises(JobFailure) as missing:
+        library("nowhere_at_all.below", "reading", "remote")
+    assert str(missing.value) == (
+        "reading needs the library nowhere_at_all, which is not installed:"
+        " pip install 'headrace[remote]'"
+    )
 
 
 def test_a_column_may_be_called_as_a_kind_of_file():

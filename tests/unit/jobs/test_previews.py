@@ -174,3 +174,99 @@ def test_a_job_of_ones_own_tells_the_sql_of_its_parameters_or_nothing() -> None:
 
     assert [one.sql.display for one in Own(sql="SELECT 1").preview()] == ["SELECT 1"]
     assert list(Own().preview()) == []
+
+
+def test_a_load_tells_the_sql_around_it_and_how_staged_rows_are_appended(project: Path) -> None:
+    (project / "a.csv").write_text("x,y\n1,2\n")
+    told = preview(
+        "LoadFile", path="a.csv", table="s.t", on_schema_change="ignore",
+        pre_sql="DELETE FROM a", post_sql="DELETE FROM b; DELETE FROM c", connection="dwh",
+    )  # fmt: skip
+    first, copy, insert, *last = told
+
+    assert [" ".join(one.sql.display.split()) for one in (first, insert, *last)] == [
+        "DELETE FROM a",
+        f'INSERT INTO "s"."t" ("x", "y") SELECT "x", "y" FROM {STAGED}',
+        "DELETE FROM b",
+        "DELETE FROM c",
+    ]
+    assert copy.sql.display.startswith(f'COPY {STAGED} ("x", "y") FROM STDIN')
+    assert [one.connection for one in told] == ["dwh"] * 5
+    assert [one.unexplained for one in (first, *last)] == [
+        "", "it follows what the step writes", "it follows what the step writes"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "with_", "told"),
+    [
+        ("AnalyzeTable", {"table": "s.t", "columns": ["a"]}, ['ANALYZE "s"."t" ("a")']),
+        ("AnalyzeTable", {"schema": "s"}, []),
+        (
+            "SyncTable",
+            {"source_sql": "SELECT 1 AS id", "target_table": "u", "primary_key": "id"},
+            ["SELECT * FROM (SELECT 1 AS id"],
+        ),
+        (
+            "CheckData",
+            {"table": "t", "checks": [{"failed_rows": {"query": "SELECT 3"}}]},
+            ["SELECT 3"],
+        ),
+    ],
+)
+def test_what_a_job_sends_first_is_told(name: str, with_: dict[str, Any], told: list[str]) -> None:
+    found = texts(name, **with_)
+    assert [one[: len(begin)] for one, begin in zip(found, told, strict=False)] == told
+    assert bool(found) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "with_", "told", "note"),
+    [
+        (
+            "ExportQuery",
+            {"path": "a.csv", "sql": "SELECT 1", "connection": "there"},
+            ["SELECT 1"],
+            "",
+        ),
+        (
+            "SyncTable",
+            {"source_table": "s.t", "target_table": "u", "primary_key": "id", "where": "id > 1",
+             "source_connection": "there"},
+            ['SELECT * FROM "s"."t" WHERE (id > 1 )'],
+            "its rows go to u by key",
+        ),
+        (
+            "SyncTable",
+            {"source_sql": "SELECT 1 AS id", "target_table": "u", "primary_key": "id",
+             "source_connection": "there"},
+            ["SELECT * FROM (SELECT 1 AS id ) AS source_sql"],
+            "its rows go to u by key",
+        ),
+    ],
+)  # fmt: skip
+def test_what_another_database_is_sent_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, with_: dict[str, Any], told: list[str], note: str
+) -> None:
+    monkeypatch.setattr(Nowhere, "kind_of", lambda *_given: "sqlite")
+    found = preview(name, **with_)
+    assert [" ".join(one.sql.display.split()) for one in found] == told
+    assert found[0].note == note
+
+
+def test_a_text_without_a_statement_is_told_by_its_name(project: Path) -> None:
+    (project / "a.sql").write_text("-- Nothing yet.\n")
+    for with_, place in (({"sql": " ; "}, "sql"), ({"sql_path": "a.sql"}, "a.sql")):
+        with pytest.raises(RefusedSql, match=f"^{place}: contains no statement$"):
+            preview("RunSql", **with_)
+        with pytest.raises(RefusedSql, match=f"^{place}: contains no statement$"):
+            preview("ExportQuery", path="a.csv", **with_)
+
+
+def test_a_job_of_ones_own_that_only_begins_says_what_it_lacks() -> None:
+    class Begun(BaseJob):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"^Begun has no handle\(\)$"):
+        Begun().handle()
+    assert Begun().forecast() is None

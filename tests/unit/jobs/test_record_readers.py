@@ -354,6 +354,16 @@ def test_escaped_records_leave_out_blank_lines_and_comments_outside_of_quotes():
     assert kept.read() == "a\n\n"
 
 
+def test_escaped_records_come_a_block_at_a_time(monkeypatch):
+    monkeypatch.setattr("headrace.jobs.files.escaped_records._BLOCK", 8)
+    text = "1,aa\n2,bb\n\n3,cc\n"
+    records = EscapedRecords(
+        io.StringIO(text, newline=""), CsvForm(escape="\\"), Lines(), one_column=False
+    )
+
+    assert list(iter(records.read, "")) == ["1,aa\n2,bb\n", "3,cc\n"]
+
+
 @pytest.mark.parametrize(
     ("line", "escape", "changes"),
     [

@@ -1,6 +1,6 @@
 """Files of an export that go to a server: what is said where it takes some of them only."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from headrace import jobapi
 from headrace.errors import HeadraceError, InvalidPayload, JobFailure
-from headrace.jobs.remote import remote_files
+from headrace.jobs.remote import file_system, remote_files
 from headrace.jobs.remote.file_system import told
 from headrace.jobs.remote.locations import Location, is_remote, location_of
 
@@ -180,3 +180,65 @@ def test_a_pattern_or_a_folder_means_the_files_that_are_not_hidden(path, names):
 
     assert [name for name, _ in found] == names
     assert {size for _, size in found} == {1}
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_file_that_comes_in_part_is_not_read(monkeypatch, missing):
+    server = Server()
+    server.files = {"in/x.csv": b"id\n1\n"}
+
+    def get_file(path: str, local: str) -> None:
+        content = server.files[path]
+        Path(local).write_bytes(content[: len(content) - missing])
+
+    @contextmanager
+    def opened(_location: Location):
+        yield SimpleNamespace(info=server.info, get_file=get_file)
+
+    monkeypatch.setattr(remote_files, "file_system", opened)
+    monkeypatch.setattr(
+        remote_files, "location_of", lambda url: Location(url, "s3", "b", "in/x.csv", {})
+    )
+    with ExitStack() as files:
+        if missing:
+            with pytest.raises(JobFailure) as failure:
+                files.enter_context(remote_files.fetched("s3://b/in/x.csv"))
+            assert str(failure.value).endswith(
+                "in/x.csv: 4 of 5 bytes have come: the file has changed meanwhile, or did not come"
+                " whole"
+            )
+        else:
+            (found,) = files.enter_context(remote_files.fetched("s3://b/in/x.csv"))
+            assert found.size_bytes == 5
+
+
+@pytest.mark.parametrize("known_hosts", [None, "/keys"])
+def test_an_sftp_server_has_to_be_one_of_the_known_hosts(monkeypatch, known_hosts):
+    asked: list[Any] = []
+    channel = SimpleNamespace(settimeout=lambda _seconds: None)
+    client = SimpleNamespace(
+        load_system_host_keys=lambda: asked.append("the user's own"),
+        load_host_keys=asked.append,
+        set_missing_host_key_policy=asked.append,
+        connect=lambda host, **given: asked.append((host, given)),
+        open_sftp=lambda: SimpleNamespace(get_channel=lambda: channel),
+    )
+
+    class Base:
+        def __init__(self, host: str, **given: Any) -> None:
+            self.host, self.ssh_kwargs = host, given
+            self._connect()  # type: ignore[attr-defined]
+
+    modules = {
+        "paramiko": SimpleNamespace(SSHClient=lambda: client, RejectPolicy=lambda: "reject"),
+        "fsspec.implementations.sftp": SimpleNamespace(SFTPFileSystem=Base),
+    }
+    monkeypatch.setattr(file_system, "library", lambda name, *_given: modules[name])
+    options = {"username": "u"} | ({"known_hosts": known_hosts} if known_hosts else {})
+
+    file_system._sftp(Location("sftp://h/x", "sftp", "h:2222", "/x", options))
+
+    assert asked[:2] == [known_hosts or "the user's own", "reject"]
+    assert asked[2][0] == "h"
+    assert asked[2][1]["username"] == "u"
+    assert "known_hosts" not in asked[2][1]

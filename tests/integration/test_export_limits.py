@@ -1,0 +1,142 @@
+"""ExportQuery at the limits of a format, with no rows, and where a file cannot appear."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from headrace.errors import JobFailure
+from headrace.jobs.base import BaseJob
+from headrace.jobs.export_query import ExportQuery
+from headrace.jobs.files.atomic_files import written_whole
+from headrace.jobs.files.copy_streams import copy_out
+from headrace.template import RenderedSql
+from tests.support.attempts import JobRunner
+
+
+@pytest.fixture
+def run_job(target: Engine, tmp_path: Path) -> JobRunner:
+    return JobRunner({None: target}, search_path=(tmp_path,), project=tmp_path)
+
+
+def failed(run_job: JobRunner, **with_: Any) -> str:
+    """Run an export that has to fail and to leave no file, and return what it says."""
+    with pytest.raises(JobFailure) as failure:
+        run_job(ExportQuery, **with_)
+    assert [one for one in run_job.project.rglob("*") if one.is_file()] == []
+    return str(failure.value)
+
+
+@pytest.mark.parametrize("split", [None, {"rows": 2}, {"bytes": "1kB"}])
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet", "xlsx"])
+def test_a_query_without_rows_makes_one_file_with_its_columns(
+    run_job, tmp_path, form: str, split: dict[str, Any] | None
+):
+    result = run_job(
+        ExportQuery, path=f"x.{form}", sql="SELECT 1 AS id, 'a' AS name WHERE false", split=split
+    )
+
+    assert (result["row_count"], result["files"]) == (0, 1)
+    (path,) = (tmp_path / "exports").glob("x*")
+    assert path.name == (f"x-0001.{form}" if split else f"x.{form}")
+    if form == "parquet":
+        found = pq.read_table(path)
+        assert (found.column_names, found.num_rows) == (["id", "name"], 0)
+    elif form == "xlsx":
+        sheet = openpyxl.load_workbook(path).active
+        assert [[cell.value for cell in row] for row in sheet.rows] == [["id", "name"]]
+    else:
+        assert path.read_text() == {"csv": "id,name\n", "json": "[]\n", "jsonl": ""}[form]
+
+
+def test_a_sheet_takes_so_many_rows_and_no_more(run_job, monkeypatch):
+    monkeypatch.setattr("headrace.jobs.files.row_outputs._SHEET_ROWS", 3)
+    sql = "SELECT generate_series(1, {}) AS n"
+
+    told = failed(run_job, path="x.xlsx", sql=sql.format(3))
+
+    assert told == "a sheet has at most 3 rows: split the export, or write CSV or Parquet"
+    # The header is one of them.
+    assert run_job(ExportQuery, path="x.xlsx", sql=sql.format(2))["row_count"] == 2
+
+
+def test_a_cell_takes_so_many_characters_and_no_control_character(run_job, tmp_path):
+    sql = "SELECT repeat('é', {}) AS t"
+    told = failed(run_job, path="x.xlsx", sql=sql.format(32_768))
+    assert told == f"a cell holds at most 32767 characters: {'é' * 40!r}…"
+
+    told = failed(run_job, path="x.xlsx", sql="SELECT 'a' || chr(7) || repeat('b', 60) AS t")
+    assert told == (
+        f"a spreadsheet cannot hold the control character in {'a' + chr(7) + 'b' * 38!r}"
+    )
+
+    run_job(ExportQuery, path="x.xlsx", sql=sql.format(32_767))
+    sheet = openpyxl.load_workbook(tmp_path / "exports" / "x.xlsx").active
+    assert sheet["A2"].value == "é" * 32_767
+
+
+def test_two_values_that_would_be_one_file_are_refused(run_job):
+    told = failed(
+        run_job,
+        path="x.csv",
+        sql="SELECT * FROM (VALUES ('a/b'), ('a_b')) AS v (kind)",
+        split={"by": "kind"},
+    )
+    assert told == "split.by: 'a_b' and 'a/b' would be the same file, a_b"
+
+
+def test_a_file_that_a_folder_gets_in_the_way_of_leaves_nothing_hidden(run_job, tmp_path):
+    class Written(BaseJob):
+        def handle(self) -> None:
+            path = tmp_path / "x.csv"
+            with written_whole(path):
+                path.mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        run_job(Written)
+
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.csv"]
+
+
+def test_what_the_disk_says_beside_that_it_is_full_stays_what_it_is(run_job, tmp_path, monkeypatch):
+    def stale(_number: int) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr("headrace.jobs.files.atomic_files.os.fsync", stale)
+
+    with pytest.raises(OSError, match="Stale file handle"):
+        run_job(ExportQuery, path="x.csv", sql="SELECT 1 AS n")
+
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_a_format_whose_library_is_missing_says_how_it_is_installed(run_job, monkeypatch):
+    for name in ("pyarrow", "pyarrow.csv", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    for form in ("parquet", "xlsx"):
+        told = failed(run_job, path=f"x.{form}", sql="SELECT 1 AS n, 'a' AS t")
+        assert told == (
+            "the format needs the library pyarrow, which is not installed: pip install"
+            " 'headrace[files]'"
+        )
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_what_the_file_says_about_the_last_row_is_raised_as_it_is(target, by_row):
+    """The server has ended the COPY by then: it has nothing to stop any more."""
+
+    class Full(io.RawIOBase):
+        def write(self, _rows: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    with Session(target) as session:
+        copied = RenderedSql("COPY (SELECT 1) TO STDOUT", {})
+        with pytest.raises(OSError, match="No space left on device"):
+            copy_out(session, copied, cast("Any", Full()), by_row=by_row)
