@@ -61,6 +61,7 @@ COSTLY = {
     "chained_selects": "{{ range(100000)" + " | select" * 2000 + " | list | length }}",
     "sorted_again": "{% for a in range(10000) %}{% set x = big | sort | unique | list %}"
     "{% endfor %}",
+    "joined_again": "{% for a in range(100) %}{% set x = big | join %}{% endfor %}",
     "exponential_macros": "".join(
         f"{{% macro m{n}() %}}{{{{ m{n + 1}() }}}}{{{{ m{n + 1}() }}}}{{% endmacro %}}"
         for n in range(40)
