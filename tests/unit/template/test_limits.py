@@ -62,6 +62,7 @@ COSTLY = {
     "sorted_again": "{% for a in range(10000) %}{% set x = big | sort | unique | list %}"
     "{% endfor %}",
     "joined_again": "{% for a in range(100) %}{% set x = big | join %}{% endfor %}",
+    "concatenated_again": "{% for a in range(60000) %}{% set x = '' ~ '' %}{% endfor %}",
     "exponential_macros": "".join(
         f"{{% macro m{n}() %}}{{{{ m{n + 1}() }}}}{{{{ m{n + 1}() }}}}{{% endmacro %}}"
         for n in range(40)
