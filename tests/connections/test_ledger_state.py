@@ -24,7 +24,8 @@ def state(server: Server, place: str, *made: str) -> _State:
     server.execute(*made, database=place)
     with closing(connect(server.url_for(place, ROLE))) as line, line.cursor() as cursor:
         cursor.execute(STATEMENTS["ledger_state"].pyformat)
-        return _State(*cursor.fetchone())
+        (found,) = cursor.fetchall()
+        return _State(*found)
 
 
 @pytest.mark.parametrize(
