@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,30 @@ def test_what_a_url_says_is_respected(working: Working, debian: Server, place: s
     for _ in range(2):
         row = run_sql(hand, sql, connection="there")["result"]["rows"][0]
         assert [row[name] for name in names] == ["2s", "x, public", "9MB", "nightly"]
+
+
+def test_what_holds_for_one_connection_does_not_hold_for_the_next(
+    working: Working, debian: Server, place: str
+):
+    of_there = f"{debian.url_for(place, 'etl')}?options=-c%20search_path%3Dx,public"
+    of_other = NamedConnection(debian.url_for(place, "etl"), lock_timeout_s=9)
+    hand = working(there=of_there, other=of_other)
+    asked = "select current_setting('search_path') || ' ' || current_setting('lock_timeout')"
+    alone = "create index concurrently if not exists i on t (n); " + asked
+    debian.execute("CREATE TABLE public.t (n int); ALTER TABLE public.t OWNER TO etl",
+                   database=place)  # fmt: skip
+
+    def said(sql: str, connection: str | None = None, **with_: Any) -> str:
+        named = {"connection": connection} if connection else {}
+        return str(value(run_sql(hand, sql, **named, **with_)))
+
+    for _ in range(2):
+        assert said(asked).endswith(" 5s")
+        assert said(asked, "there") == "x, public 5s"
+        assert said(asked, "other").endswith("public 9s")
+        # What waits for others by itself waits for as long as that takes, unless it is told.
+        assert said(alone, "there", transaction=False) == "x, public 0"
+        assert said(alone, "other", transaction=False).endswith("public 9s")
 
 
 def test_floats_keep_their_digits_whatever_a_role_says(
