@@ -11,6 +11,8 @@ from tests.mutants.line_map import LineMap, Test
 from tests.mutants.python_faults import PythonFaults
 from tests.mutants.sources import Sources
 
+# Programs of their own, under an interpreter where no mark is made, and who starts them.
+STARTED_BY = {"runner/store/embedded/launch.py": "runner/store/embedded/process.py"}
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
@@ -68,6 +70,8 @@ class Reaching:
 
     def _places(self, fault: Fault) -> list[int]:
         """Return the places in the marks, one of which a test has that reaches the fault."""
+        if (starter := STARTED_BY.get(fault.path)) is not None:
+            return self._of_file(starter)
         place = self._sources.first[fault.path] + fault.mark - 1
         if not fault.path.endswith(".py"):
             (name,) = (name for name, one in self._sources.statements.items() if one == place)

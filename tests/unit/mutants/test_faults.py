@@ -6,6 +6,7 @@ import pytest
 
 from tests.mutants import unreached
 from tests.mutants.python_faults import PythonFaults
+from tests.mutants.reaching import STARTED_BY
 from tests.mutants.report import Count, equivalents, report
 from tests.mutants.sample import Sample
 from tests.mutants.sources import ROOT, Sources
@@ -120,6 +121,10 @@ def test_every_line_that_has_a_reason_not_to_be_executed_is_there() -> None:
         there = {line.strip() for line in sources.text(path).splitlines()} | {"*"}
         assert not lines.keys() - there, path
         assert all(len(reason.split()) > 3 for reason in lines.values()), path
+
+
+def test_programs_of_their_own_and_who_starts_them_are_there() -> None:
+    assert {*STARTED_BY, *STARTED_BY.values()} <= set(Sources(ROOT).paths)
 
 
 def test_lines_without_a_reason_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
