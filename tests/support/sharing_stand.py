@@ -64,19 +64,19 @@ class Stand:
         clock = SimpleNamespace(perf_counter=lambda: self.now, monotonic=lambda: self.now)
         monkeypatch.setattr(shared_work, "time", clock)
         monkeypatch.setattr(shared_work, "Sharing", lambda: Appends(self))
-        self.sessions = SimpleNamespace(
+        self.sessions: Any = SimpleNamespace(
             sharing=None,
             kind_of=lambda place: "sqlite" if place == "shop" else "postgresql",
             commit_targets=self._commit_targets,
             roll_back=lambda: self.said.append("rolled back"),
         )
-        self.executor: Any = SimpleNamespace(
+        executor: Any = SimpleNamespace(
             store=self, sessions=self.sessions, handle=self._handle,
             tidy=lambda: self.said.append("tidied"), lines_kept={},
             works_at_once=lambda _name: True, log_lines=lambda job: self.kept.get(job.id),
             commit=lambda following: note(self.said, ("committed", following)),
         )  # fmt: skip
-        self.publishing: Any = SimpleNamespace(
+        publishing: Any = SimpleNamespace(
             publish=lambda job: note(self.said, ("published", job.id.int)),
             withdraw=lambda: note(self.said, "withdrawn", self.own),
         )
@@ -90,9 +90,8 @@ class Stand:
             complete_each=lambda ended: note(self.said, ("each", ids(job for job, _ in ended))),
             ran=lambda jobs: note(self.said, ("counted", jobs)),
         )
-        self.work = SharedWork(
-            self.executor, consumer, self.life, ending, self.batch, self.publishing, rest
-        )
+        self.work = SharedWork(executor, consumer, self.life, ending, self.batch, publishing, rest)
+        self.lines_kept: dict[UUID, LogLines] = executor.lines_kept
 
     def done(self, *ahead: Claimed) -> bool:
         """Do job 1 with jobs 2 and 3, or others."""

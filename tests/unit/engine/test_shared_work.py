@@ -1,6 +1,7 @@
 """Jobs of one child that share a transaction: which do, and how it ends whatever goes wrong."""
 
 import logging
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -88,7 +89,7 @@ def one_by_one(stand: Stand, caplog: pytest.LogCaptureFixture) -> str:
     assert stand.said[-2:] == ["rolled back", "withdrawn"]
     assert stand.asked("recorded") == []
     assert stand.sessions.sharing is None
-    assert stand.executor.lines_kept == {}
+    assert stand.lines_kept == {}
     (why,) = caplog.messages
     return why.partition(": ")[2]
 
@@ -126,7 +127,7 @@ def test_what_they_say_is_kept_for_their_completion(stand: Stand) -> None:
 
     assert stand.done()
 
-    assert stand.executor.lines_kept == {UUID(int=2): LogLines("[]", None)}
+    assert stand.lines_kept == {UUID(int=2): LogLines("[]", None)}
 
 
 def test_what_is_known_to_do_more_than_to_append_is_not_tried_again_until_it_is_forgotten(
@@ -238,7 +239,7 @@ def test_what_the_target_has_committed_is_recovered_where_the_line_breaks(
 def test_one_that_is_over_has_the_others_run_by_themselves(
     stand: Stand, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = (CompletedBatch(frozenset((UUID(int=1), UUID(int=3)))), [])
+    over: Any = (CompletedBatch(frozenset((UUID(int=1), UUID(int=3)))), [])
     monkeypatch.setattr(stand, "complete_batch", lambda *_: over)
 
     assert one_by_one(stand, caplog) == "one of them is over"
