@@ -53,6 +53,21 @@ def told(found: Found, text: str, code: int = 1) -> list[tuple[str, int, str]]:
             "bad-template",
             "ZeroDivisionError",
         ),
+        (
+            "z: {type: list, default: []}",
+            (
+                '{id: a, job: Fibonacci, foreach: {items: "{{ params.z | first }}", as: i},'
+                " with: {n: 3}}"
+            ),
+            "bad-template",
+            'step "a": value: No first item, sequence was empty.',
+        ),
+        (
+            "z: {type: list, default: [7]}",
+            '{id: a, job: Fibonacci, foreach: {items: "{{ params.z[0] }}", as: i}, with: {n: 3}}',
+            "refused-value",
+            'step "a": 7 is not a list',
+        ),
     ],
 )
 def test_it_has_its_place_and_its_words(
@@ -117,3 +132,15 @@ def test_a_broken_upstream_hides_no_mistake_about_another_one(found: Found, tmp_
     item = one([item for item in items if item["code"] == "unknown-param"])
     assert item["message"] == 'pipeline "up" has no parameter "m"'
     assert item["hint"] == "it declares none"
+
+
+def test_a_default_that_a_required_parameter_decides_is_left_to_the_run(found: Found) -> None:
+    text = """\
+name: p
+params: {day: {%s}, file: {default: "{{ params.day }}.csv"}}
+steps: [{id: a, job: LoadFile, with: {path: "../{{ params.file }}", table: t}}]
+"""
+    assert told(found, text % "required: true", code=0) == []
+    ((code, _line, message),) = told(found, text % "default: may")
+    assert code == "bad-path"
+    assert 'step "a": the path "../may.csv" leaves the folders for files' in message
