@@ -144,3 +144,20 @@ steps: [{id: a, job: LoadFile, with: {path: "../{{ params.file }}", table: t}}]
     ((code, _line, message),) = told(found, text % "default: may")
     assert code == "bad-path"
     assert 'step "a": the path "../may.csv" leaves the folders for files' in message
+
+
+@pytest.mark.parametrize(("inner", "code"), [("other", 0), ("mine", 1)])
+def test_a_pipeline_that_is_run_may_wait_for_a_group_that_nobody_above_it_holds(
+    found: Found, tmp_path: Path, inner: str, code: int
+) -> None:
+    pipeline = "name: %s\nconcurrency: {limit: 1, group: %s}\nsteps: [{id: a, %s}]\n"
+    job = "job: Fibonacci, with: {n: 3}"
+    folder = tmp_path / "pipelines"
+    (folder / "middle.yaml").write_text(pipeline % ("middle", "between", "pipeline: inner"))
+    (folder / "inner.yaml").write_text(pipeline % ("inner", inner, job))
+
+    problems = told(found, pipeline % ("p", "mine", "pipeline: middle"), code=code)
+
+    assert [(problem[0], problem[1]) for problem in problems] == [("pipeline-cycle", 3)] * code
+    if code:
+        assert "inner is in this pipeline's concurrency group mine, too" in problems[0][2]
