@@ -155,9 +155,42 @@ def test_a_pipeline_that_is_run_may_wait_for_a_group_that_nobody_above_it_holds(
     folder = tmp_path / "pipelines"
     (folder / "middle.yaml").write_text(pipeline % ("middle", "between", "pipeline: inner"))
     (folder / "inner.yaml").write_text(pipeline % ("inner", inner, job))
+    # A group of one pipeline alone is waited for by nobody else.
+    for group in ("mine", "other"):
+        (folder / f"beside_{group}.yaml").write_text(pipeline % (f"beside_{group}", group, job))
 
     problems = told(found, pipeline % ("p", "mine", "pipeline: middle"), code=code)
 
     assert [(problem[0], problem[1]) for problem in problems] == [("pipeline-cycle", 3)] * code
     if code:
         assert "inner is in this pipeline's concurrency group mine, too" in problems[0][2]
+
+
+ITEMS = """\
+name: p
+params: {a: {type: list, default: [1.50]}, b: {type: list, default: [2.50]}}
+steps: [{id: a, job: Fibonacci, foreach: {items: "%s", as: i}, env: {A: "n {{ i }}"}, with: {n: 3}}]
+"""
+
+
+def test_a_number_of_one_list_of_items_keeps_its_digits_and_of_two_nobody_knows_which(
+    found: Found,
+) -> None:
+    ((code, line, message),) = told(found, ITEMS % "{{ params.a }}")
+    assert (code, line) == ("changed-number", 2)
+    assert message == 'the number 1.50 would become the text 1.5; quote it: "1.50"'
+    assert told(found, ITEMS % "{{ params.a + params.b }}", code=0) == []
+
+
+def test_a_rule_that_is_none_itself_is_told_once(found: Found) -> None:
+    text = "name: p\nparams: {n: {type: %s, %s}}\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+
+    for kind, rule, shown in (
+        ("integer", "min: [1], default: 3", "a list"),
+        ("string", "min: {a: 1}, default: x", "a mapping"),
+    ):
+        ((code, _line, message),) = told(found, text % (kind, rule))
+        assert code == "wrong-type"
+        assert message.startswith(f'"min" of parameter "n" takes a number or text, not {shown}; ')
+    ((code, _line, message),) = told(found, text % ("integer", "min: 4, default: 3"))
+    assert code == "bad-default"
