@@ -25,7 +25,7 @@ def expanded(result: Any, **planned: Any) -> Expansion:
     }  # fmt: skip
     store: Any = FakeDatabase({"upstream_results": [upstream], "run_of_attempt": [run]})
     items = planned.pop("items", "{{ steps.found.result }}")
-    known = {"job": "Fibonacci", "with": {}, "env": {}, "pool": None, "slots": None}
+    known: dict[str, Any] = {"job": "Fibonacci", "with": {}, "env": {}, "pool": None, "slots": None}
     payload = {**known, "foreach": {"items": items, "as": "one"}, **planned}
     return expand_items(store, claimed(step="each", payload=payload), render_value, Registry())
 
