@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from headrace.engine.attempts.recorded_end import record_end
 from headrace.errors import HeadraceError, ProblemsError, StaleAttempt, UnknownPipeline
 from headrace.queue.message import Message
 from headrace.testing import FreshDatabase, RunOutcome, database, pipeline_run, run_pipeline
@@ -248,10 +249,13 @@ def test_a_message_that_comes_twice_has_no_second_effect(
 def test_an_attempt_that_is_over_leaves_nothing_and_the_run_says_what_it_waits_for(
     db: FreshDatabase, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(project, "twice", TWICE)
+    write(project, "twice", f"{TWICE}  - {{id: c, job: RunSql, with: {{sql: CREATE TABLE c ()}}}}")
+    first = [True]
 
-    def over(*_given: Any) -> Any:
-        raise StaleAttempt("attempt 1 is over")
+    def over(*given: Any) -> Any:
+        if first and first.pop():
+            raise StaleAttempt("attempt 1 is over")
+        return record_end(*given)
 
     monkeypatch.setattr(pipeline_run, "record_end", over)
 
@@ -259,4 +263,5 @@ def test_an_attempt_that_is_over_leaves_nothing_and_the_run_says_what_it_waits_f
         run_pipeline("twice", database=db, project=project)
 
     assert str(caught.value).startswith("the run does not go on: a (started), b (waiting); ")
-    assert db.rows("select to_regclass('done')::text as made") == [{"made": None}]
+    made = db.rows("select to_regclass('done')::text as done, to_regclass('c')::text as c")
+    assert made == [{"done": None, "c": "c"}]

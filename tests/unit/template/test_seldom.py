@@ -62,6 +62,10 @@ def test_a_name_is_a_variable_where_nothing_in_the_template_gives_it_a_value(
         # What a list that is empty as yet has first, is not known.
         ("{{ params.l | first }}", []),
         ("{{ (params.l | first).name }}", []),
+        (
+            "{{ ([] | first).name }}",
+            ['"first" cannot be used like this: No first item, sequence was empty.'],
+        ),
         # A mapping's own methods are none of its members.
         ("{{ params.keys }}", []),
         ("{{ params.kyes }}", ['params has no "kyes"']),
@@ -160,3 +164,6 @@ def test_what_a_loop_over_a_loops_own_name_prints_ends_somewhere() -> None:
     assert printed("{% for a in a.b %}{{ a }}{% endfor %}") == {("a", "b")}
     nested = "{% for a in c %}{% for b in a.d %}{{ b.e }}{% endfor %}{% endfor %}{{ f.g }}"
     assert ("f", "g") in printed(nested)
+    # Of an item that stands in the template itself nothing outside is spelt.
+    own = "{% for a in [1.50] %}{% for b in c %}{{ a }}{{ b }}{% endfor %}{% endfor %}"
+    assert printed(own) == {("c",)}
