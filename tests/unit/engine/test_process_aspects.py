@@ -208,7 +208,7 @@ def test_what_cannot_be_put_back_is_told(change: Callable[[], Any], told: list[s
 def test_a_process_that_can_open_no_file_any_more_is_told() -> None:
     def job() -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(_descriptors()) + 20, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(_descriptors(), default=64) + 20, hard))
         state = ProcessState()
         state.remember()
         with contextlib.suppress(OSError):
