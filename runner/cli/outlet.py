@@ -15,11 +15,9 @@ def prepare() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The next file or connection would get this number, and what is printed.
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere != descriptor:
-                os.dup2(nowhere, descriptor)
-                os.close(nowhere)
+            # The next file or connection would get this number, the lowest that is free, and what
+            # is printed. Programs that are started get it, too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

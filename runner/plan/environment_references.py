@@ -8,7 +8,6 @@ whoever starts a run cannot read the worker's environment.
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -124,8 +123,6 @@ def _as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         return str(value)
-    if isinstance(value, date):
-        return value.isoformat()
     if not isinstance(value, str):
         kind = "null" if value is None else f"a {type(value).__name__}"
         raise TemplateError(f"an environment variable contains text, not {kind}")

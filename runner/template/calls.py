@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import Undefined, nodes
+from jinja2 import nodes
 
 from headrace.errors.suggestions import did_you_mean
 from headrace.template.expressions import Expressions
@@ -191,8 +191,6 @@ class Calls(Expressions):
             if all_exact:
                 self._wrong(node, name, str(error))
             return ANY
-        if isinstance(made, Undefined):
-            return ANY  # Of an empty list: the sample says nothing.
         exact = exact and all_exact
         return of_value(made) if exact else like(made)
 

@@ -1,5 +1,6 @@
 """Follows the names and paths of a template with samples of the values that it will see."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
@@ -22,7 +23,7 @@ def _context_of(environment: BoundedEnvironment) -> Context:
     return environment.from_string("").new_context({})
 
 
-class Expressions:
+class Expressions(ABC):
     """Gives the shape of each expression, and reports what is wrong with it."""
 
     def __init__(self, environment: BoundedEnvironment, variables: Mapping[str, Shape]) -> None:
@@ -32,9 +33,9 @@ class Expressions:
         self.known = [name for name, shape in variables.items() if shape is not HIDDEN]
         self._context = _context_of(environment)
 
+    @abstractmethod
     def report(self, node: nodes.Node, code: str, message: str, hint: str, word: str) -> None:
         """Keep one mistake."""
-        raise NotImplementedError
 
     def shape(self, node: nodes.Node, *, lenient: bool = False) -> Shape:
         """Return the shape of an expression; with `lenient` it need not be there."""
@@ -67,9 +68,6 @@ class Expressions:
 
     def _of_Const(self, node: nodes.Const) -> Shape:
         return Shape(node.value, exact=True)
-
-    def _of_TemplateData(self, node: nodes.TemplateData) -> Shape:
-        return Shape(node.data, exact=True)
 
     def _of_Name(self, node: nodes.Name, lenient: bool) -> Shape:
         if node.name in self.variables:

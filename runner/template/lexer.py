@@ -138,9 +138,7 @@ def _end(sql: str, match: "re.Match[str]") -> int:
     if match.lastgroup == "dollar":
         closing = sql.find(match[0], match.end())
         return len(sql) if closing < 0 else closing + len(match[0])
-    if match.lastgroup == "unterminated":
-        return len(sql)
-    return match.end()
+    return len(sql)
 
 
 def _block_comment_end(sql: str, position: int) -> int:

@@ -161,11 +161,11 @@ def pieces(template: str) -> list[Piece]:
 def _pieces(template: str) -> Iterator[Piece]:
     end, opened = 0, -1
     words: list[str] = []
+    # Jinja makes one character of a line's end `\r\n`, after which no place would be right.
+    template = template.replace("\r", " ")
     for _line, kind, value in _ENVIRONMENT.lex(template):
         # Jinja drops the whitespace that `{%-` swallows: its tokens do not cover the text.
-        start = template.find(value, end)
-        if start < 0:
-            return
+        start = template.index(value, end)
         end = start + len(value)
         if kind in _OPENS:
             opened, words = start, []

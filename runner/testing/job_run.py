@@ -178,11 +178,6 @@ class _NoStore(AttemptStore):
             " run_job(…, database=db)"
         )
 
-    @property
-    def lost(self) -> bool:
-        """See `ChildConnection`."""
-        return False
-
     def broken(self, error: BaseException) -> bool:  # noqa: ARG002 - as its class has it
         """See `ChildConnection`."""
         return False

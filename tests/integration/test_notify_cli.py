@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from tests.support.cli import Headrace
 from tests.support.http import Answered, HttpServer, http_server
+from tests.support.mail import mail_server
 from tests.support.ports import free_port
 from tests.support.processes import wait_until
 
@@ -34,6 +35,17 @@ FINE = """\
 name: fine
 notify: {on: [success], to: [chat]}
 steps: [{id: good, job: RunSql, with: {sql: "SELECT 1 AS one"}}]
+"""
+MAIL = """
+notifications:
+  allowed_hosts: [127.0.0.1]
+  receivers:
+    post:
+      type: email
+      url: "smtp://127.0.0.1:{port}"
+      starttls: false
+      from: etl@example.com
+      to: [a@example.com, b@example.com]
 """
 TOKEN = "t0ken-canary"
 
@@ -110,3 +122,24 @@ def test_ends_of_runs_are_told_on_a_server_of_another_major_version(
 
 def listed(headrace: Headrace) -> list[dict[str, str]]:
     return list(headrace("outbox", "--json").json["items"])
+
+
+def test_on_trial_recipients_that_are_refused_are_told_and_the_command_fails(
+    tmp_path: Path,
+) -> None:
+    with mail_server(free_port()) as server:
+        server.refused = {"b@example.com"}
+        (tmp_path / "config.yaml").write_text(MAIL.format(port=server.port))
+        headrace = Headrace(tmp_path, {})
+
+        done = headrace("notify", "--test", "post")
+        told = headrace("notify", "--test", "post", "--json")
+
+    assert (done.code, told.code) == (1, 1)
+    accepted, but = done.out.splitlines()
+    assert accepted.startswith("post has accepted the notification ")
+    assert but == "But it was refused for b@example.com."
+    assert told.json["receiver"] == "post"
+    assert told.json["error"] == "refused for b@example.com"
+    assert server.taken[1]["Message-ID"] == f"<{told.json['id']}@example.com>"
+    assert server.recipients == [["a@example.com"]] * 2

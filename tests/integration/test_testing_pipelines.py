@@ -1,13 +1,16 @@
 """A pipeline in a test, on the embedded server: what it did can be looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace.errors import HeadraceError, ProblemsError, UnknownPipeline
-from headrace.testing import FreshDatabase, RunOutcome, database, run_pipeline
+from headrace.engine.attempts.recorded_end import record_end
+from headrace.errors import HeadraceError, ProblemsError, StaleAttempt, UnknownPipeline
+from headrace.queue.message import Message
+from headrace.testing import FreshDatabase, RunOutcome, database, pipeline_run, run_pipeline
+from headrace.testing.kept_messages import KeptMessages
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -216,3 +219,49 @@ def test_example_totals_are_those_of_the_hour_that_is_given(db: FreshDatabase) -
     assert db.rows("select distinct hour::text from example_hourly.totals") == [
         {"hour": "2025-01-31 06:00:00+00"}
     ]
+
+
+TWICE = """
+name: twice
+steps:
+  - {id: a, job: RunSql, with: {sql: "CREATE TABLE IF NOT EXISTS done (n int)"}}
+  - {id: b, job: RunSql, depends_on: [a], with: {sql: "INSERT INTO done VALUES (1)"}}
+"""
+
+
+def test_a_message_that_comes_twice_has_no_second_effect(
+    db: FreshDatabase, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "twice", TWICE)
+
+    def send(self: KeptMessages, messages: Iterable[Message]) -> None:
+        for one in messages:
+            self.kept += (one, one)
+
+    monkeypatch.setattr(KeptMessages, "send", send)
+
+    run = run_pipeline("twice", database=db, project=project)
+
+    assert (run.status, statuses(run)) == ("completed", {"a": "completed", "b": "completed"})
+    assert db.rows("select n from done") == [{"n": 1}]
+
+
+def test_an_attempt_that_is_over_leaves_nothing_and_the_run_says_what_it_waits_for(
+    db: FreshDatabase, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "twice", f"{TWICE}  - {{id: c, job: RunSql, with: {{sql: CREATE TABLE c ()}}}}")
+    first = [True]
+
+    def over(*given: Any) -> Any:
+        if first and first.pop():
+            raise StaleAttempt("attempt 1 is over")
+        return record_end(*given)
+
+    monkeypatch.setattr(pipeline_run, "record_end", over)
+
+    with pytest.raises(HeadraceError) as caught:
+        run_pipeline("twice", database=db, project=project)
+
+    assert str(caught.value).startswith("the run does not go on: a (started), b (waiting); ")
+    made = db.rows("select to_regclass('done')::text as done, to_regclass('c')::text as c")
+    assert made == [{"done": None, "c": "c"}]

@@ -4,6 +4,7 @@ import logging
 import sys
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +12,9 @@ from sqlalchemy import text
 from headrace import BaseJob, InvalidPayload, JobFailure, get_db, logger
 from headrace.jobs.fibonacci import Fibonacci
 from headrace.jobs.shell_command import ShellCommand
+from headrace.queue.message import Message
 from headrace.testing import run_job
+from headrace.testing.kept_messages import KeptMessages
 
 
 class Says(BaseJob):
@@ -127,3 +130,25 @@ def test_programs_run_where_the_test_allows_them_and_their_output_is_logged():
 
     assert (refused.status, allowed.status) == ("failed", "completed")
     assert sorted(allowed.logs[-2:]) == ["one", "two"]
+
+
+def test_many_dispatched_without_a_database_are_told_what_to_do():
+    class Many(BaseJob):
+        def handle(self) -> list[str]:
+            return Fibonacci.dispatch_many([{"n": 7}, {"n": 8}])
+
+    outcome = run_job(Many)
+
+    assert outcome.status == "failed"
+    assert outcome.error == (
+        "the job dispatches Fibonacci, and run_job was given no database: with database()"
+        " as db: run_job(…, database=db)"
+    )
+
+
+def test_a_kept_message_is_not_missing():
+    kept = KeptMessages(lambda: None)  # type: ignore[arg-type,return-value]
+    one, other = (Message(UUID(int=n), 1, "low", 60.0) for n in (1, 2))
+    kept.send([one])
+
+    assert kept.missing([one, other]) == [other]

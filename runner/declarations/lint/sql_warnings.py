@@ -15,7 +15,7 @@ from headrace.declarations.job_knowledge import Catalogue
 from headrace.declarations.lint.schedule_warnings import either_day
 from headrace.declarations.lint.tables_of_sql import SqlUse, uses_of_sql
 from headrace.declarations.lint.text_warnings import warnings_of_texts
-from headrace.declarations.source import Document, Position, read, scan
+from headrace.declarations.source import Document, KeyPath, Position, read, scan
 from headrace.errors import HeadraceError, Problem
 from headrace.model.pipeline import Pipeline, Step
 
@@ -128,9 +128,24 @@ def _unused_templates(document: Document, lines: list[str]) -> Iterator[Problem]
 
 
 def _changed_texts(document: Document, lines: list[str]) -> Iterator[Problem]:
+    steps = _first_lines_of_steps(document)
+    keys = {place.line for place in (document.root.keys or {}).values()}
     for problem in warnings_of_texts(document):
-        if not silences(lines[problem.line - 1], problem.code):
+        places = {problem.line}
+        # What begins last above it: its step, or another key of the file, such as `templates`.
+        begins = max(line for line in keys | steps if line <= problem.line)
+        if begins in steps:
+            places.add(begins)
+        if not any(silences(lines[line - 1], problem.code) for line in places):
             yield problem
+
+
+def _first_lines_of_steps(document: Document) -> set[int]:
+    data = document.data
+    paths: list[KeyPath] = [("steps", index) for index in range(len(data["steps"]))]
+    for name, listed in data.get("handlers", {}).items():
+        paths += [("handlers", name, index) for index in range(len(listed))]
+    return {document.at(path).line for path in paths}
 
 
 def silences(line: str, code: str) -> bool:

@@ -31,7 +31,7 @@ def warnings_of_texts(document: Document) -> Iterator[Problem]:
             yield Problem(
                 document.file,
                 line,
-                document.lines[line - 1].index(begins[:2]) + 1,
+                document.lines[line - 1].rindex(begins) + 1,
                 "swallowed-comment",
                 f"{message}: YAML joins the lines of this text",
                 _LITERAL_HINT,

@@ -22,7 +22,7 @@ from headrace.declarations.source import read, shown_path
 from headrace.engine.catalog.job_registry import Registry, registry_of
 from headrace.engine.catalog.result_cache import ResultCache, digest
 from headrace.engine.catalog.surroundings import foreign_modules, surroundings
-from headrace.errors import HeadraceError, Problem
+from headrace.errors import Problem
 from headrace.jobapi import project_jobs
 from headrace.model.pipeline import Pipeline
 
@@ -156,10 +156,7 @@ class CheckedFiles:
         return [job for job in jobs if not self._is_own_class(job)]
 
     def _is_own_class(self, job: str) -> bool:
-        try:
-            module = self._registry.get(job).cls.__module__
-        except HeadraceError:
-            return False
+        module = self._registry.get(job).cls.__module__
         return module.startswith(_OURS) and not module.startswith(f"{project_jobs.PACKAGE}.")
 
 

@@ -92,8 +92,6 @@ class ResultCache:
 
     def save(self, *, make_home: bool) -> None:
         """Write what is new. Where that cannot be done, the next process does the work again."""
-        if not self._new:
-            return
         with suppress(OSError):
             folder = self._own_folder(make_home=make_home)
             if folder is None:

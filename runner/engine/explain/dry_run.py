@@ -27,7 +27,7 @@ from headrace.engine.explain.sql_check import SqlText, faults_of_sql, statements
 from headrace.engine.explain.sql_preview import NoDatabase, entered
 from headrace.engine.explain.step_shapes import StepShapes
 from headrace.engine.explain.unknown_value import Touched, is_untouchable
-from headrace.errors import HeadraceError, InvalidPayload, Problem, UnknownJobClass
+from headrace.errors import HeadraceError, InvalidPayload, Problem
 from headrace.model.pipeline import Pipeline, Step
 from headrace.template.braces import has_template
 
@@ -109,10 +109,7 @@ class _Rehearsal:
                 yield self._told(step, (name,), "wrong-type", message, hint)
 
     def _of_step(self, step: Step) -> Iterator[Problem]:
-        try:
-            kind = self._registry.get(step.job)
-        except UnknownJobClass:
-            return
+        kind = self._registry.get(step.job)
         with entered(self._pipeline, step.id, self._settings):
             yield from self._wrong_types(step, kind)
             told = list(self._of_sql(step, kind))

@@ -1,6 +1,6 @@
 """Finds the values that a pipeline's steps have before any run: constants and defaults."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -122,17 +122,20 @@ class Known:
         if speaks_later(items, step.handler) or self._not_known(step, items, set()):
             yield self._job(step, keys, {}, {name})
             return
+        found, refused = self._items(items)
+        if refused is not None:
+            yield Rendered(fault=(("foreach", "items"), refused))
+        for item in found:
+            yield self._job(step, keys, {name: item}, set())
+
+    def _items(self, items: Any) -> tuple[Sequence[Any], HeadraceError | None]:
+        """Return the items of a foreach, or what they are refused for."""
         try:
             found = render_value(items, self._variables)
         except HeadraceError as error:
-            yield Rendered(fault=(("foreach", "items"), error))
-            return
+            return (), error
         fault = fault_of_items(found)
-        if fault is not None:
-            yield Rendered(fault=(("foreach", "items"), HeadraceError(fault)))
-            return
-        for item in found:
-            yield self._job(step, keys, {name: item}, set())
+        return ((), HeadraceError(fault)) if fault is not None else (found, None)
 
     def _job(self, step: Step, keys: Keys, item: Mapping[str, Any], unknown: set[str]) -> Rendered:
         variables = {**self._variables, **item}

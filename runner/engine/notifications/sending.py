@@ -7,9 +7,7 @@ from headrace.declarations.config.notifications import SMTP_PORTS, mail_url
 from headrace.engine.notifications import forms
 from headrace.engine.notifications.messages import Message
 from headrace.engine.notifications.own_words import in_own_words
-from headrace.errors import HeadraceError
 from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHosts
-from headrace.jobapi.outbound.failures import NotSent
 from headrace.jobapi.outbound.http_call import Call, call
 from headrace.jobapi.outbound.mail import MailServer, send_mail
 from headrace.model.notifications import Notifications, Receiver
@@ -26,14 +24,9 @@ def send(message: Message, receiver: Receiver, settings: Notifications) -> str |
     """
     allowed = AllowedHosts(settings.allowed_hosts, OF_NOTIFICATIONS)
     message = in_own_words(message, receiver)
-    try:
-        if receiver.type == "email":
-            return _mail(message, receiver, allowed)
-        _post(message, receiver, allowed)
-    except NotSent:
-        raise
-    except HeadraceError as error:
-        raise NotSent(str(error)) from None
+    if receiver.type == "email":
+        return _mail(message, receiver, allowed)
+    _post(message, receiver, allowed)
     return None
 
 

@@ -71,7 +71,11 @@ class ProcessState:
 
     def _left_open(self) -> Iterator[str]:
         """Look for files that have stayed open; sockets are connections that are kept for long."""
-        if _next_descriptor() == self._next_descriptor:
+        following = _next_descriptor()
+        if following == self._next_descriptor:
+            return
+        if following < 0:
+            yield "no file to open, or standard output closed"
             return
         now = _descriptors()
         for descriptor in now - self._descriptors:
@@ -110,7 +114,10 @@ def _end_processes() -> Iterator[str]:
 
 
 def _next_descriptor() -> int:
-    """Return the number that the next file to be opened gets: another one if one is left open."""
+    """Return the number that the next file to be opened gets: another one if one is left open.
+
+    -1 where none can be.
+    """
     try:
         descriptor = os.dup(1)
     except OSError:

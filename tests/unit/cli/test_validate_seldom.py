@@ -53,6 +53,21 @@ def told(found: Found, text: str, code: int = 1) -> list[tuple[str, int, str]]:
             "bad-template",
             "ZeroDivisionError",
         ),
+        (
+            "z: {type: list, default: []}",
+            (
+                '{id: a, job: Fibonacci, foreach: {items: "{{ params.z | first }}", as: i},'
+                " with: {n: 3}}"
+            ),
+            "bad-template",
+            'step "a": value: No first item, sequence was empty.',
+        ),
+        (
+            "z: {type: list, default: [7]}",
+            '{id: a, job: Fibonacci, foreach: {items: "{{ params.z[0] }}", as: i}, with: {n: 3}}',
+            "refused-value",
+            'step "a": 7 is not a list',
+        ),
     ],
 )
 def test_it_has_its_place_and_its_words(
@@ -117,3 +132,65 @@ def test_a_broken_upstream_hides_no_mistake_about_another_one(found: Found, tmp_
     item = one([item for item in items if item["code"] == "unknown-param"])
     assert item["message"] == 'pipeline "up" has no parameter "m"'
     assert item["hint"] == "it declares none"
+
+
+def test_a_default_that_a_required_parameter_decides_is_left_to_the_run(found: Found) -> None:
+    text = """\
+name: p
+params: {day: {%s}, file: {default: "{{ params.day }}.csv"}}
+steps: [{id: a, job: LoadFile, with: {path: "../{{ params.file }}", table: t}}]
+"""
+    assert told(found, text % "required: true", code=0) == []
+    ((code, _line, message),) = told(found, text % "default: may")
+    assert code == "bad-path"
+    assert 'step "a": the path "../may.csv" leaves the folders for files' in message
+
+
+@pytest.mark.parametrize(("inner", "code"), [("other", 0), ("mine", 1)])
+def test_a_pipeline_that_is_run_may_wait_for_a_group_that_nobody_above_it_holds(
+    found: Found, tmp_path: Path, inner: str, code: int
+) -> None:
+    pipeline = "name: %s\nconcurrency: {limit: 1, group: %s}\nsteps: [{id: a, %s}]\n"
+    job = "job: Fibonacci, with: {n: 3}"
+    folder = tmp_path / "pipelines"
+    (folder / "middle.yaml").write_text(pipeline % ("middle", "between", "pipeline: inner"))
+    (folder / "inner.yaml").write_text(pipeline % ("inner", inner, job))
+    # A group of one pipeline alone is waited for by nobody else.
+    for group in ("mine", "other"):
+        (folder / f"beside_{group}.yaml").write_text(pipeline % (f"beside_{group}", group, job))
+
+    problems = told(found, pipeline % ("p", "mine", "pipeline: middle"), code=code)
+
+    assert [(problem[0], problem[1]) for problem in problems] == [("pipeline-cycle", 3)] * code
+    if code:
+        assert "inner is in this pipeline's concurrency group mine, too" in problems[0][2]
+
+
+ITEMS = """\
+name: p
+params: {a: {type: list, default: [1.50]}, b: {type: list, default: [2.50]}}
+steps: [{id: a, job: Fibonacci, foreach: {items: "%s", as: i}, env: {A: "n {{ i }}"}, with: {n: 3}}]
+"""
+
+
+def test_a_number_of_one_list_of_items_keeps_its_digits_and_of_two_nobody_knows_which(
+    found: Found,
+) -> None:
+    ((code, line, message),) = told(found, ITEMS % "{{ params.a }}")
+    assert (code, line) == ("changed-number", 2)
+    assert message == 'the number 1.50 would become the text 1.5; quote it: "1.50"'
+    assert told(found, ITEMS % "{{ params.a + params.b }}", code=0) == []
+
+
+def test_a_rule_that_is_none_itself_is_told_once(found: Found) -> None:
+    text = "name: p\nparams: {n: {type: %s, %s}}\nsteps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
+
+    for kind, rule, shown in (
+        ("integer", "min: [1], default: 3", "a list"),
+        ("string", "min: {a: 1}, default: x", "a mapping"),
+    ):
+        ((code, _line, message),) = told(found, text % (kind, rule))
+        assert code == "wrong-type"
+        assert message.startswith(f'"min" of parameter "n" takes a number or text, not {shown}; ')
+    ((code, _line, message),) = told(found, text % ("integer", "min: 4, default: 3"))
+    assert code == "bad-default"

@@ -222,3 +222,53 @@ def test_a_large_scan_is_told_at_its_statement_unless_a_comment_says_that_it_is_
 
     meant = step("a", "select 1 from s.t").replace("\n", " # headrace: ignore[seq-scan] meant\n")
     assert explained(meant, scan).problems == []
+
+
+def test_what_keeps_a_step_from_running_is_a_problem_at_its_key(explained: Explain):
+    found = explained(
+        "- {id: a, job: RunSql, with: {sql_path: '{{ params.file }}'}}\n" + step("b", "select 1"),
+        {},
+        {"file": "gone.sql"},
+        "params: {file: {required: true}}\n",
+    )
+
+    (problem,) = found.problems
+    assert problem.message.startswith("step \"a\": there is no file 'gone.sql' beside the pipeline")
+    assert (problem.severity, problem.code) == ("error", "bad-sql")
+    assert (problem.line, problem.column) == (4, 41)
+    failed, explained_one = found.looked
+    assert (failed.step, failed.number, failed.outcome) == ("a", 0, "failed")
+    assert f'step "a": {failed.told}' == problem.message
+    assert (failed.file, failed.line, failed.column) == (problem.file, 4, 41)
+    assert (explained_one.step, explained_one.outcome) == ("b", "explained")
+
+
+def test_sql_whose_file_only_a_run_knows_is_skipped(explained: Explain):
+    found = explained(
+        step("a", "select 1 as n") + "- {id: b, job: RunSql, depends_on: [a],"
+        " with: {sql_path: '{{ steps.a.result.rows[0].n }}.sql'}}\n",
+        {},
+    )
+
+    assert found.problems == []
+    skipped = found.looked[1]
+    assert (skipped.step, skipped.number, skipped.outcome) == ("b", 0, "skipped")
+    assert skipped.told == "its SQL is known when the step starts"
+    assert (skipped.line, skipped.column) == (4, 58)
+
+
+def test_a_pipeline_that_cannot_be_planned_with_the_values_given_is_told(explained: Explain):
+    found = explained(
+        step("a", "select 1") + "- {id: b, job: Fibonacci, with: {n: '{{ 1 // params.n }}'}}\n",
+        {},
+        {"n": "0"},
+        "params: {n: {type: integer, required: true}}\n",
+    )
+
+    (problem,) = found.problems
+    assert Path(problem.file).name == "p.yaml"
+    assert (problem.line, problem.column, problem.severity) == (1, 1, "error")
+    assert problem.message == (
+        'step "b", with.n: value: ZeroDivisionError: integer division or modulo by zero'
+    )
+    assert found.looked == []

@@ -542,3 +542,23 @@ def test_all_that_is_in_hand_is_told_when_the_line_breaks(stand: Stand) -> None:
 
     assert not stand.group.batch
     assert stand.shared.remaining() is None
+
+
+def test_what_was_claimed_ahead_is_given_back_where_none_has_ended(stand: Stand) -> None:
+    stand.claims = [one(1), one(2), one(3)]
+    assert stand.group.claim_ahead([message(1), message(2), message(3)]) == one(1)
+    stand.said.clear()
+    stand.life.leave("a thread")
+
+    assert stand.group.go_on() is None
+
+    assert stand.said == ["completing", ("given back", [2, 3]), "idle"]
+
+
+def test_what_a_target_has_committed_is_completed_one_by_one(stand: Stand) -> None:
+    stand.group.complete_each([(one(3), SHORT), (one(2), SHORT)])
+
+    assert stand.said == [
+        ("succeeded", 3, 0), ("done", f"{UUID(int=3)}_0"),
+        ("succeeded", 2, 0), ("done", f"{UUID(int=2)}_0"),
+    ]  # fmt: skip

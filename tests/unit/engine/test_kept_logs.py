@@ -1,6 +1,8 @@
 """A parent writes what jobs say that go on for long, and what children have left."""
 
+import json
 import logging
+import os
 import time
 from typing import Any
 from uuid import UUID
@@ -157,3 +159,36 @@ def test_no_more_is_remembered_than_fits(stand: Stand, monkeypatch: pytest.Monke
     stand.keeper.keep_last_words()
 
     assert [job for job, _ in stand.written()] == [JOB]
+
+
+@pytest.mark.parametrize(
+    ("page_of", "attempt", "written"),
+    [
+        # What the job has said by itself comes first; the output is the same attempt's.
+        ((JOB, 1), 1, [(JOB, ["said", "Killed", "  for its memory"])]),
+        # The child died before it took the page for its next job.
+        ((OTHER, 1), 1, [(JOB, ["Killed", "  for its memory"])]),
+        ((JOB, 1), 2, [(JOB, ["Killed", "  for its memory"])]),
+        # It had no job.
+        ((JOB, 1), 0, [(JOB, ["said"])]),
+    ],
+)
+def test_the_last_output_of_a_child_is_a_line_of_its_last_attempt(
+    stand: Stand, page_of: tuple[UUID, int], attempt: int, written: list[tuple[UUID, list[str]]]
+) -> None:
+    job, of_page = page_of
+    stand.say("said", job=job, attempt=of_page)
+    stand.keeper.open_pipe(0)
+    os.write(stand.keeper.pipes[0][1], b"Killed\n  for its memory")
+    stand.keeper.forked(0)
+
+    stand.keeper.ended(0, JOB, attempt)
+
+    assert stand.keeper.keep_last_words()
+    found = [
+        (one, [entry["message"] for entry in json.loads(entries)])
+        for one, entries in stand.written()
+    ]
+    assert found == written
+    if attempt:
+        assert {one["attempt"] for one in stand.database.values_of("add_log_lines")} == {attempt}

@@ -67,3 +67,42 @@ def test_what_a_leader_of_an_earlier_version_has_left_in_the_row_is_not_taken_fo
     found = last_good.version({**row, "version": "v2"}, BROKEN[1])
     assert isinstance(found, LostVersion)
     assert "fix the file" in found.why
+
+
+GOOD = "name: a\ndescription: kept\nsteps: [{id: only, job: Fibonacci, with: {n: 3}}]\n"
+
+
+@pytest.mark.parametrize("built", [None, b"{", b'{"of": "a later version"}'])
+def test_a_form_that_cannot_be_read_is_made_of_the_text_again(
+    last_good: LastGood, built: bytes | None
+) -> None:
+    row = {"name": "a", "version": "v1", "source": GOOD.encode(), "built": built}
+
+    found = last_good.version(row, BROKEN[0])
+
+    assert isinstance(found, Pipeline)
+    assert (found.name, found.description) == ("a", "kept")
+    assert found.folder == "/now/pipelines"
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            GOOD.replace("Fibonacci", "GoneJob"),
+            ': /now/pipelines/a.yaml:3:25: step "only" names an unknown job',
+        ),
+        (GOOD.replace("name: a", "name: b"), ""),
+    ],
+)
+def test_a_text_that_is_no_longer_valid_or_another_pipelines_is_lost(
+    last_good: LastGood, source: str, why: str
+) -> None:
+    row = {"name": "a", "version": "v1", "source": source.encode(), "built": None}
+
+    found = last_good.version(row, BROKEN[0])
+
+    assert isinstance(found, LostVersion)
+    assert found.path == BROKEN[0]
+    said = f"its last valid version can no longer be read{why}"
+    assert found.why[: len(said) if why else None] == said

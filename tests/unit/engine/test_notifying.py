@@ -184,6 +184,34 @@ def test_what_nobody_has_thought_of_is_a_failure_of_this_message_alone(
     assert caplog.text.count("pager was not notified: RuntimeError: oh") == 2
 
 
+@pytest.mark.parametrize(
+    ("error", "level", "told"),
+    [
+        (StoreUnavailable("away"), logging.DEBUG, "away; the notification n1 may be sent twice"),
+        (RuntimeError("oh"), logging.ERROR, "the notification n1 was not sent"),
+    ],
+)
+def test_a_failure_that_cannot_be_recorded_leaves_its_receiver_free_for_the_next_try(
+    tables: Tables,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    level: int,
+    told: str,
+):
+    sending(monkeypatch, NotSent("h is away"))
+    tables.answers["postpone_notification"] = [error]
+    one = box(tables)
+    one._busy["pager"] = threading.current_thread()
+
+    with caplog.at_level(logging.DEBUG):
+        carry_out(one)
+
+    assert (level, told) in [(record.levelno, record.message) for record in caplog.records]
+    assert one._busy == {}
+    assert not one.woken.is_set()
+
+
 def test_what_was_partly_refused_is_told_though_it_was_sent(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -445,3 +473,33 @@ def test_what_is_late_is_looked_for_once_a_second_while_there_is_anything_to_do(
     one._wanted = True
     one.saw_nothing()
     assert not one._wanted
+
+
+def test_whatever_keeps_it_from_a_turn_the_notifier_goes_on_with_the_next_one(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("headrace.engine.notifications.notifier._TICK_S", 0.0)
+    settings: Any = SimpleNamespace(notifications=Notifications(), public_url=None)
+    terms: list[int | None] = [None, 1, 2, 3, 4]
+    looked: list[int] = []
+    one = Notifier(tables, None, settings, lambda: terms.pop(0))  # type: ignore[arg-type]
+
+    def look(term: int) -> None:
+        looked.append(term)
+        if term == 1:
+            raise StoreUnavailable("away")
+        if term == 2:
+            raise RuntimeError("oh")
+        if term == 4:
+            one.stop()
+
+    monkeypatch.setattr(one, "_look", look)
+    with caplog.at_level(logging.DEBUG, logger="headrace.daemon"):
+        one.start()
+        one._thread.join(30)
+
+    assert looked == [1, 2, 3, 4]
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.DEBUG, "away; notifications are sent later"),
+        (logging.ERROR, "notifications were not sent; continuing"),
+    ]

@@ -1,5 +1,6 @@
 """Hot reload: what an edited, added, broken or removed file does to the pipelines in force."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -400,3 +401,39 @@ def test_a_renamed_upstream_is_a_problem_of_its_dependants(
     assert codes(pipelines) == [("after", "unknown-pipeline")]
     assert pipelines.problems[0].hint == 'did you mean "loading"?'
     assert list(pipelines.by_name) == ["loading", "after"]
+
+
+def test_who_asks_again_and_again_lets_a_large_folder_rest(
+    pipelines: Pipelines, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "a.yaml", GOOD, "a", "before")
+    assert pipelines.refresh(sparing=True)
+    write(folder, "a.yaml", GOOD, "a", "after")
+    pipelines._rest_until = time.monotonic() + 3600
+
+    assert not pipelines.refresh(sparing=True)
+    assert pipelines.get("a").description == "before"
+    assert pipelines.refresh()
+    assert pipelines.get("a").description == "after"
+
+
+def test_the_folder_of_a_pipeline_is_told_from_the_pipelines_folder(
+    tmp_path: Path, folder: Path
+) -> None:
+    folder.mkdir()
+    write(folder, "sub/a.yaml", GOOD, "a")
+    write(folder, "b.yaml", GOOD, "b")
+    linked = tmp_path / "current"
+    linked.symlink_to(folder)
+
+    def folders(root: Path) -> list[str]:
+        found = Pipelines(Settings(tmp_path, tmp_path, root), Registry())
+        here = Pipelines(Settings(tmp_path, tmp_path, folder), Registry())
+        return [found.folder_of(here.get(name)) for name in ("a", "b")]
+
+    assert folders(folder) == ["sub", ""]
+    # As a file that is validated by the path that the link leads to.
+    assert folders(linked) == ["sub", ""]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert folders(elsewhere) == ["", ""]

@@ -1,6 +1,7 @@
 """What a job changes in its process is seen after it, and put back or told."""
 
 import asyncio
+import contextlib
 import ctypes
 import decimal
 import gc
@@ -22,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from headrace.engine.workers import noted_changes
-from headrace.engine.workers.job_leftovers import ProcessState
+from headrace.engine.workers import noted_changes, process_aspects
+from headrace.engine.workers.job_leftovers import ProcessState, _descriptors
 from headrace.engine.workers.resource_limits import Limits
 from tests.support.in_fork import in_fork
 
@@ -187,10 +188,11 @@ def _leave_a_deleted_folder() -> None:
         (lambda: _kept.append(Path(__file__).open()), ["an open file"]),  # noqa: SIM115
         (lambda: _kept.append(subprocess.Popen(["sleep", "60"])), ["processes"]),
         (_leave_a_deleted_folder, ["another folder"]),
+        (lambda: os.close(1), ["no file to open, or standard output closed"]),
         # Connections are kept for the next job.
         (lambda: _kept.append(socket.socketpair()), []),
     ],
-    ids=["thread", "file", "program", "deleted-folder", "connections"],
+    ids=["thread", "file", "program", "deleted-folder", "standard-output", "connections"],
 )
 def test_what_cannot_be_put_back_is_told(change: Callable[[], Any], told: list[str]) -> None:
     def job() -> None:
@@ -201,6 +203,33 @@ def test_what_cannot_be_put_back_is_told(change: Callable[[], Any], told: list[s
         assert state.put_back() == told
 
     in_fork(job)
+
+
+def test_a_process_that_can_open_no_file_any_more_is_told() -> None:
+    def job() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(_descriptors(), default=64) + 20, hard))
+        state = ProcessState()
+        state.remember()
+        with contextlib.suppress(OSError):
+            while True:
+                _kept.append(Path("/dev/null").open())  # noqa: SIM115
+
+        assert state.put_back() == ["no file to open, or standard output closed"]
+
+    in_fork(job)
+
+
+def test_a_process_without_asyncio_has_no_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    try:
+        assert process_aspects._loop() is loop
+        monkeypatch.delitem(sys.modules, "asyncio.events")
+        assert process_aspects._loop() is None
+    finally:
+        monkeypatch.undo()
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def test_a_logger_that_a_job_has_made_is_kept_as_it_was_made() -> None:

@@ -273,3 +273,21 @@ def test_a_job_is_long_in_the_end_although_it_has_had_no_processor(
     batches[0].publish(a)
 
     assert len(batches.collect_due()[0]) == 1
+
+
+def test_a_batch_that_its_child_is_at_work_on_is_looked_at_again_in_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polling, "LONGEST_S", 0.0)
+    monkeypatch.setattr(polling, "runnable_ns", lambda _pid: None)
+    batches = SharedBatches(1)
+    a, b = ids(2)
+    begun(batches[0], [a, b])
+    batches[0].publish(a)
+    monkeypatch.setattr(polling, "LONGEST_S", 0.5)
+    now = time.monotonic() + 0.5
+    monkeypatch.setattr("headrace.engine.workers.group_commit.polling.time.monotonic", lambda: now)
+
+    with batches[0]._lock:
+        assert batches.collect_due() == ([], 0.001)
+    assert len(batches.collect_due()[0]) == 1

@@ -310,3 +310,13 @@ def test_what_goes_wrong_in_a_thread_is_tried_again_later(caplog: pytest.LogCapt
     both.refuse = None
     assert act() == 1.0
     assert (both.left, both.begun) == ([], 1)
+
+
+def test_all_that_has_ended_is_sent_in_one_go():
+    both = Runs(120)
+    one = Telemetry({"otel": both}, both, lambda: 0.0)  # type: ignore[arg-type]
+
+    one.act()
+    one._threads["otel"].join(30)
+
+    assert [mark["run"].int for mark in both.marks] == [50, 100, 120]

@@ -88,3 +88,25 @@ def test_references_are_kept_in_lists_and_mappings() -> None:
     render = keeping_references(render_value)
 
     assert render("{{ {'a': [params.evil]} }}", {"params": PARAMS}) == {"a": ["$${HOME}"]}
+
+
+def test_a_late_value_that_cannot_be_rendered_is_told_by_its_key() -> None:
+    env = {"A": "{{ n }}", "B": "{{ 1 // n }}"}
+
+    with pytest.raises(TemplateError) as caught:
+        render_late_env(env, {"n": 0}, render_value, lambda _text: True)
+
+    assert str(caught.value) == (
+        "env.B: value: ZeroDivisionError: integer division or modulo by zero"
+    )
+    assert render_late_env(env, {"n": 0}, render_value, lambda text: text == "{{ n }}") == {
+        "A": "0",
+        "B": "{{ 1 // n }}",
+    }
+
+
+def test_a_value_that_is_no_text_is_rendered_as_it_is() -> None:
+    rendered = keeping_references(render_value)
+
+    assert rendered(5, {}) == 5
+    assert rendered({"a": "{{ n }}"}, {"n": 3}) == render_value({"a": "{{ n }}"}, {"n": 3})

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from headrace.declarations.source import MAX_BYTES, parse, read, scan
+from headrace.declarations.source.syntax import syntax_problem
 from headrace.errors import Problem
 
 SYNTAX = "yaml-syntax"
@@ -180,3 +182,21 @@ def test_what_broke_lines_in_yaml_1_1_is_a_character_like_any(character: str) ->
     document = parse(f"a: x{character}y\nb: 1\n", "f")
     assert document.data == {"a": f"x{character}y", "b": 1}
     assert document.at(("b",)) == (2, 4)
+
+
+def test_what_only_the_slower_parser_takes_cannot_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headrace.declarations.source.builder._Loader", yaml.Loader)
+
+    assert told('a: "\\ud800"\nb: "\\u00fc"\n') == [
+        (1, 4, "bad-value", "this text has a character that cannot be stored")
+    ]
+
+
+def test_a_mistake_without_a_place_is_told_at_the_beginning() -> None:
+    problem = syntax_problem(yaml.YAMLError("odd"), "a: 1\n", "f.yaml")
+
+    assert (problem.file, problem.line, problem.column, problem.code) == ("f.yaml", 1, 1, SYNTAX)
+    assert problem.message == "this is not valid YAML"
+    assert problem.hint == "compare this line and the one above it with a file that is valid"

@@ -126,3 +126,19 @@ def test_the_file_is_part_of_the_version_of_its_pipelines_only(folder):
 
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+def test_a_misspelt_file_is_guessed_where_a_folder_of_its_name_is(folder):
+    (folder / "closed").mkdir()
+    (folder / "closed" / "days.txt").write_text("2026-12-31\n")
+
+    # There is no folder `closed` beside the pipeline itself.
+    (problem,) = load(folder, "closed/dasy.txt").problems
+
+    assert (problem.code, problem.message) == (
+        "missing-file",
+        'there is no calendar file "closed/dasy.txt"',
+    )
+    assert problem.hint == 'did you mean "closed/days.txt"?'
+    (problem,) = load(folder, "open/days.txt").problems
+    assert problem.hint == "it is searched in the pipeline's folder, then in the pipelines folder"

@@ -1,5 +1,6 @@
 """Warnings: what they find, what silences them, and that they are warnings only."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from headrace.declarations.lint.sql_warnings import lint
 from headrace.declarations.load import load_folder
 from headrace.engine.catalog.job_registry import Registry
 from headrace.model.connection import NamedConnection
+from headrace.model.pipeline import Pipeline, Step
 from tests.support.catalogue import SmallCatalogue
 
 
@@ -160,3 +162,83 @@ def test_a_cron_expression_that_fires_on_either_day_is_told(
     found = warnings(tmp_path, f"{steps}schedule: {schedule}\n")
 
     assert [one.split()[1] for one in found] == ["either-day"] * told
+
+
+SWALLOWED = """\
+{before}- id: a{first}
+  job: RunSql
+  with:
+    sql: "select '--' as a -- one -- a{line}
+      from t"
+"""
+CODE = "swallowed-comment"
+MEANT = f" # headrace: ignore[{CODE}] it is meant"
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_told"),
+    [
+        ({}, True),
+        ({"first": MEANT}, False),
+        ({"line": MEANT}, False),
+        ({"first": MEANT.replace(CODE, "no-where")}, True),
+        # The first line of another step.
+        ({"before": f"- {{id: b, job: FailedJob}}{MEANT}\n"}, True),
+    ],
+)
+def test_a_comment_that_swallows_sql_is_told_at_its_beginning_and_may_be_silenced(
+    tmp_path: Path, parts: dict[str, str], is_told: bool
+) -> None:
+    steps = SWALLOWED.format(**{"before": "", "first": "", "line": "", **parts})
+
+    found = warnings(tmp_path, steps)
+
+    assert len(found) == is_told
+    if is_told:
+        line = 7 if "before" in parts else 6
+        assert found[0] == (
+            f'{line}:28 swallowed-comment the comment "-- one -- a" comments out what follows:'
+            ' "from t": YAML joins the lines of this text'
+        )
+
+
+OF_HANDLER = """\
+- {id: a, job: FailedJob}
+handlers:
+  failure:
+  - id: h  # here
+    job: RunSql
+    with:
+      sql: select 1 -- one
+        from t
+"""
+OF_TEMPLATE = """\
+- {id: a, job: FailedJob}
+- {id: b, template: t}  # here
+templates:  # here
+  t:
+    step:
+      job: RunSql
+      with:
+        sql: select 1 -- one
+          from t
+"""
+
+
+@pytest.mark.parametrize(("text", "silenced"), [(OF_HANDLER, True), (OF_TEMPLATE, False)])
+def test_the_first_line_of_a_handler_silences_and_that_of_a_step_above_a_template_does_not(
+    tmp_path: Path, text: str, silenced: bool
+) -> None:
+    assert [CODE in one for one in warnings(tmp_path, text)] == [True]
+    found = warnings(tmp_path, text.replace("  # here", MEANT))
+    assert [CODE in one for one in found] == [True] * (not silenced)
+
+
+def test_a_file_that_is_gone_meanwhile_has_no_warnings(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path, tmp_path)
+    text = "delete from t"
+    step_of_it = Step("a", "RunSql", with_={"sql": text})
+    gone = Pipeline("p", str(tmp_path / "gone.yaml"), str(tmp_path), "v", (step_of_it,))
+    there = replace(gone, source=f"name: p\nsteps:\n{step('a', text)}".encode())
+
+    assert [one.code for one in lint([gone, there], settings, Registry())] == ["no-where"]

@@ -8,6 +8,7 @@ import pytest
 
 from headrace.cli.resolved_pipeline import yaml_with_comments
 from headrace.declarations.config import Settings, load_settings
+from headrace.declarations.config.origins import SettingOrigins
 from headrace.declarations.load import load_files
 from headrace.declarations.source import parse
 from headrace.declarations.value_origins import Sourced, resolved
@@ -194,3 +195,40 @@ def test_each_value_has_its_origin(tree: Any, path: tuple[str | int, ...], value
     for key in path:
         found = found[key]
     assert (found.value, str(found.origin)) == (value, origin)
+
+
+def test_a_folder_that_tells_nobody_ends_what_a_pipeline_is_given(tmp_path: Path):
+    (tmp_path / "sub" / "low").mkdir(parents=True)
+    (tmp_path / "_defaults.yaml").write_text("notify: {on: [late], to: [pager]}\n")
+    (tmp_path / "sub" / "low" / "_defaults.yaml").write_text("notify: {on: [late]}\n")
+    (tmp_path / "sub" / "_defaults.yaml").write_text("notify: null\n")
+    settings = Settings(
+        *(tmp_path, tmp_path, tmp_path),
+        notify=Notify(("failure",), ("chat",)),
+        notifications=Notifications(
+            receivers={name: Receiver(name, "slack", "https://x") for name in ("pager", "chat")}
+        ),
+    )
+    steps = "steps: [{id: a, job: FailedJob}]\n"
+    shown = []
+    for place, own in (("", ""), ("", "notify: {to: [chat]}\n"), ("low", "")):
+        path = tmp_path / "sub" / place / "p.yaml"
+        path.write_text(f"name: p\n{own}{steps}")
+        pipeline, tree = of(path, settings)
+        told = plain(tree).get("notify")
+        shown.append(told and told["to"])
+        assert bool(told) == bool(pipeline.notify)
+
+    assert shown == [None, ["chat"], None]
+
+
+def test_settings_whose_file_is_gone_meanwhile_are_called_built_in(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_text("workers: 3\n")
+    settings = load_settings({}, config_file=path)
+    found = SettingOrigins(settings, {}).of(("workers",))
+    assert (found.kind, found.line) == ("config", 1)
+
+    path.unlink()
+
+    assert SettingOrigins(settings, {}).of(("workers",)) == ORIGIN

@@ -88,3 +88,24 @@ def test_both_checks_agree_on_a_file_with_one_value_changed():
 def test_a_schema_with_a_keyword_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match="dependentRequired"):
         quick_check({"dependentRequired": {}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "other"),
+    [
+        ({"uniqueItems": True}, "aa"),
+        ({"uniqueItems": False}, ["a", "a"]),
+        ({"items": {"type": "string"}}, {"a": 1}),
+        ({"minItems": 3}, "a"),
+        ({"minLength": 3}, ["a"]),
+        ({"pattern": "^a"}, 5),
+        ({"minimum": 3}, "1"),
+        ({"required": ["a"]}, ["b"]),
+        ({"propertyNames": {"pattern": "^a"}}, ["b"]),
+        ({"properties": {"a": {"type": "string"}}}, [1]),
+        ({"additionalProperties": False}, "a"),
+        ({"patternProperties": {"^a": {"type": "string"}}, "additionalProperties": False}, 5),
+    ],
+)
+def test_a_keyword_says_nothing_of_values_of_another_kind(schema: Any, other: Any):
+    assert quick_check(schema)(other)

@@ -242,3 +242,55 @@ def test_values_that_are_given_are_shown_as_they_are(settings: Settings):
     pipeline = load_text(text.encode(), Path("p.yaml"), SmallCatalogue(), settings).pipeline
     assert pipeline is not None
     assert json.dumps(pipeline.steps[0].with_["params"]) == '{"n": 7}'
+
+
+def test_the_values_of_a_mapping_in_a_list_count_among_those_of_a_file():
+    mapping = {f"k{n}": n for n in range(1_000)}
+    # Each time 1,002 values, of the 500,000 that there may be.
+    for times, fits in ((498, True), (499, False)):
+        many = {"with": ["{{ template.list }}"] * times}
+        if fits:
+            assert Substitution().step(many, {"list": [mapping]}) == {"with": [[mapping]] * times}
+            continue
+        with pytest.raises(TooLarge):
+            Substitution().step(many, {"list": [mapping]})
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "place", "code", "told"),
+    [
+        (
+            '{r: [{"{{ template.x }}": 1}]}', "a", (5, 61), "bad-template",
+            (
+                'template "t" (used by step "a") has a key that contains a parameter',
+                "only values can contain parameters",
+            ),
+        ),
+        (
+            '{r: "a {{ template.x }}"}', "null", (6, 40), "wrong-type",
+            (
+                'step "a": the parameter "x" of template "t": null cannot be inside a text',
+                "write a text, or declare a default in the template",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_template_cannot_do_with_its_parameter_has_its_place(
+    tmp_path: Path,
+    settings: Settings,
+    body: str,
+    given: str,
+    place: tuple[int, int],
+    code: str,
+    told: tuple[str, str],
+):
+    (tmp_path / "p.yaml").write_text(
+        "name: p\ntemplates:\n  t:\n    params: {x: {type: string}}\n"
+        f"    step: {{job: RunSql, with: {{sql: select 1, params: {body}}}}}\n"
+        f"steps: [{{id: a, template: t, with: {{x: {given}}}}}]\n"
+    )
+
+    (problem,) = load(tmp_path, settings).problems
+
+    assert (problem.line, problem.column, problem.code) == (*place, code)
+    assert (problem.message, problem.hint) == told

@@ -17,6 +17,7 @@ from headrace.web.body_limits import MAX_BODY_BYTES, check_type, checked_body, h
 from headrace.web.caller import OWNER
 from headrace.web.guard import Guard, _page_for, _same_origin
 from headrace.web.refusal import Refusal
+from headrace.web.roles import Roles
 from headrace.web.serve import address, listen
 from headrace.web.trail import _network
 
@@ -287,3 +288,40 @@ def test_a_listener_is_given_to_no_program_that_a_job_starts(tmp_path: Path):
     with listen(settings(tmp_path, port=0)) as opened:
         assert not opened.get_inheritable()
         assert opened.getsockname()[0] == "127.0.0.1"
+
+
+# -- what an application does wrong -----------------------------------------------------
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_an_error_behind_the_wall_is_a_500_unless_the_answer_has_begun(
+    access: Access, tmp_path: Path, caplog: pytest.LogCaptureFixture, started: bool
+):
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        if started:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("oh")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    guard = Guard(app, settings(tmp_path), access, Roles([], {}), None)  # type: ignore[arg-type]
+    scope = {**OURS, "path": "/runs", "headers": [(b"host", b"localhost")]}
+    if started:
+        with pytest.raises(RuntimeError, match="oh"):
+            asyncio.run(guard(scope, receive, send))
+    else:
+        asyncio.run(guard(scope, receive, send))
+
+    assert [one["status"] for one in sent if "status" in one] == [200 if started else 500]
+    assert "GET /runs failed" in caplog.text
+
+
+def test_nobody_is_known_by_the_database_who_has_sent_nothing(access: Access):
+    # It has no database to ask.
+    assert access.by_database({"type": "http"}, headers(host="etl.example")) is None

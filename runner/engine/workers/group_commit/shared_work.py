@@ -18,7 +18,7 @@ from headrace.engine.workers.attempt_outcome import Ending
 from headrace.engine.workers.child_lifetime import Life
 from headrace.engine.workers.group_commit.batch import Batch
 from headrace.engine.workers.group_commit.publishing import Publishing
-from headrace.errors import JobStopped, StoreUnavailable
+from headrace.errors import StoreUnavailable
 from headrace.hooks import registered
 from headrace.queue.consumer import Consumer, Taken
 from headrace.store.attempt_transaction import EffectApplied
@@ -108,8 +108,6 @@ class SharedWork:
         sessions.sharing, self._line = Sharing(), self._store.line
         try:
             self._completed(self._run(jobs, sessions.sharing))
-        except JobStopped:
-            raise
         except StoreUnavailable:
             self._publishing.withdraw()
             raise

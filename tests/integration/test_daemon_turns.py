@@ -1,0 +1,165 @@
+"""Turns of a daemon in the test's process, on real servers: what it tells, and goes on after."""
+
+import logging
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.engine import daemon as of_daemon
+from headrace.engine.catalog.pipeline_catalog import Pipelines
+from headrace.engine.daemon import Daemon
+from headrace.errors import StoreUnavailable
+from headrace.store.embedded import Servers
+from tests.support.cluster import Cluster, cluster_on
+
+ONE_AT_A_TIME = "name: alone\nconcurrency: {limit: 1}\nsteps: [{id: only, job: FailedJob}]\n"
+
+
+@pytest.fixture
+def cluster(database: str, redis_url: str, tmp_path: Path) -> Iterator[Cluster]:
+    with cluster_on(Servers(database, redis_url), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def daemon(cluster: Cluster) -> Daemon:
+    return Daemon(cluster.headrace)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a daemon's signals did before it came."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def file_of(cluster: Cluster, text: str) -> Path:
+    path = cluster.folder / "pipelines" / "alone.yaml"
+    path.write_text(text)
+    return path
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == level]
+
+
+@pytest.mark.usefixtures("signals")
+def test_whatever_fails_in_a_turn_the_next_one_is_begun(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(of_daemon, "_TICK_S", 0.0)
+    monkeypatch.setattr(of_daemon, "listen", lambda *_given, **_more: None)
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(turns))
+        if len(turns) == 1:
+            raise RuntimeError("oh")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(daemon, "_turn", turn)
+
+    daemon.run()
+
+    assert turns == [0, 1]
+    assert told(caplog, logging.ERROR) == ["an iteration of the daemon failed; continuing"]
+
+
+def test_a_broken_file_whose_last_valid_version_is_lost_is_told_to_whoever_begins_to_lead(
+    cluster: Cluster, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = file_of(cluster, ONE_AT_A_TIME)
+    daemon._turn()
+    daemon._resign()
+    path.write_text("name: alone\nsteps: [")
+    cluster.sql("UPDATE headrace.pipeline SET built = NULL, source = NULL")
+    caplog.clear()
+
+    fresh = cluster.headrace.afresh("tests")
+    fresh.pipelines = Pipelines(fresh.settings, fresh.registry)
+    Daemon(fresh)._turn()
+    fresh.close()
+
+    why = "an earlier version did not store it; fix the file"
+    expected = f"alone: its file is broken, and it is not active: {why}"
+    assert expected in told(caplog, logging.ERROR)
+    assert cluster.sql("SELECT name FROM headrace.pipeline") == [{"name": "alone"}]
+
+
+def test_runs_that_wait_for_a_removed_file_are_told_once(
+    cluster: Cluster, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = file_of(cluster, ONE_AT_A_TIME)
+    for _ in range(3):
+        cluster.headrace.start_run("alone", {})
+    daemon._turn()
+    assert told(caplog, logging.WARNING) == []
+    path.unlink()
+
+    daemon._turn()
+    # As after another change of the files.
+    (cluster.folder / "pipelines" / "b.yaml").write_text(ONE_AT_A_TIME.replace("alone", "b"))
+    daemon._turn()
+
+    (warned,) = told(caplog, logging.WARNING)
+    assert warned == (
+        "alone: its file was removed; 2 queued runs wait until it is back, or are cancelled with"
+        " `headrace cancel`"
+    )
+
+
+def test_a_daemon_that_leads_gives_its_lease_up_where_postgresql_answers(
+    cluster: Cluster,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def live() -> bool:
+        return bool(
+            cluster.sql("SELECT 1 FROM headrace.leader WHERE expires_at > clock_timestamp()")
+        )
+
+    asked: list[str] = []
+
+    def away(statement: str, **_values: Any) -> Any:
+        asked.append(statement)
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cluster.headrace.database, "rows", away)
+        with caplog.at_level(logging.DEBUG, logger="headrace.daemon"):
+            daemon._resign()
+            assert asked == [], "it does not lead"
+            patched.undo()
+            daemon._turn()
+            patched.setattr(cluster.headrace.database, "rows", away)
+            daemon._resign()
+    assert asked == ["give_up_lease"]
+    assert told(caplog, logging.DEBUG)[-1] == "the lease will expire"
+    assert live()
+
+    daemon._resign()
+
+    assert not live()
+
+
+def test_a_daemon_waits_as_long_as_nothing_is_due(
+    cluster: Cluster, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert daemon._wait_s() == 1.0
+    daemon._turn()
+    now = daemon._clock.estimate()
+    monkeypatch.setattr(daemon._clock, "estimate", lambda: now)
+    for due_in_s, waits_s in ((None, 1.0), (60.0, 1.0), (0.25, 0.25), (-5.0, 0.0)):
+        due = None if due_in_s is None else now + timedelta(seconds=due_in_s)
+        monkeypatch.setattr(daemon._scheduler, "next_due", lambda due=due: due)
+        assert daemon._wait_s() == waits_s
+    monkeypatch.setattr(daemon._scheduler, "next_due", lambda: None)
+    daemon._triggers._due = {"p"}
+    assert daemon._wait_s() == 0.0, "more ended runs are to be looked at than a turn takes"
