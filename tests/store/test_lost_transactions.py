@@ -13,7 +13,6 @@ from sqlalchemy.exc import OperationalError
 
 from headrace.errors import StoreUnavailable
 from headrace.model.connection import NamedConnection
-from headrace.store import transaction_fate
 from headrace.store.attempt_transaction import EffectApplied, Held
 from headrace.store.attempts import Claimed
 from headrace.store.connect import connect_raw
@@ -209,8 +208,8 @@ def test_a_transaction_that_does_not_end_is_an_outage(
     raw: Any = rows.store.raw
     looked: list[float] = []
     clock = iter([0.0, 60.0, 60.1])
-    monkeypatch.setattr(transaction_fate.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(transaction_fate.time, "sleep", looked.append)
+    monkeypatch.setattr("headrace.store.transaction_fate.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("headrace.store.transaction_fate.time.sleep", looked.append)
     with raw.plain() as cursor:
         cursor.execute("BEGIN; SELECT pg_current_xact_id()::text")
         (number,) = cursor.fetchone()
