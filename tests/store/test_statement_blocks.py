@@ -84,7 +84,7 @@ def test_what_a_session_made_read_only_before_is_written_by_the_block_at_no_cost
     sessions: JobSessions, empty_database: str
 ) -> None:
     with sessions.session("target") as session:
-        session.execute(text("SET TRANSACTION READ ONLY"))
+        session.execute(text("SELECT set_config('transaction_read_only', 'on', true)"))
     mark = sessions._held["target"].raw.mark
     assert mark is not None
     assert mark.passed
