@@ -211,7 +211,7 @@ def _refused_names(
                     (key,),
                     "unknown-parameter",
                     message,
-                    did_you_mean(key, known, listed_as="it takes"),
+                    did_you_mean(str(key), known, listed_as="it takes"),
                 )
     for name, parameter in known.items():
         if parameter.required and name not in with_:

@@ -78,8 +78,9 @@ class Held:
         except psycopg2.Error:
             if not then or self.raw.closed or self.fate() != "committed":
                 raise
-            self.raw.close()
-        self.line.close()
+            self.line.invalidate()
+        else:
+            self.line.close()
 
     def complete(self, completing: str, then: str, ahead: Ahead | None) -> bool:
         """Commit, in one message with the commands that record the attempt's end before it.
@@ -105,10 +106,10 @@ class Held:
             self._let_go()
             if self.raw.closed or self.fate() != "committed":
                 raise
-            self.raw.close()
+            self.line.invalidate()
         else:
             self._let_go()
-        self.line.close()
+            self.line.close()
         return True
 
     def roll_back(self) -> None:
@@ -180,9 +181,10 @@ class Held:
             self.committing = not undone
             if undone or self.raw.closed or self.fate() != "committed":
                 raise
-            self.raw.close()
-        self.raw.in_order = True
-        self.line.close()
+            self.line.invalidate()
+        else:
+            self.raw.in_order = True
+            self.line.close()
 
     def _signing(self, *attempts: tuple[UUID, int]) -> str:
         known = self.raw.prepared and self.raw.signs

@@ -132,13 +132,11 @@ class JobConnection(ServerSession):
             with self.plain() as cursor:
                 cursor.execute(ending + then)
                 return cursor.fetchone() if cursor.description else None
+        assert not then, "the driver sends nothing with its COMMIT"
         if how == "COMMIT":
             super().commit()
         else:
             super().rollback()
-        if then:
-            with self.plain() as cursor:
-                cursor.execute(then)
         return None
 
     def refuse_disorder(self) -> None:

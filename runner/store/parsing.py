@@ -68,10 +68,9 @@ def refuse_several(raw: Any, text: bytes) -> None:
 
 def last_said(raw: Any) -> str:
     """Return what libpq has to say about a connection; "" where it was closed by us."""
-    try:
-        return _decoded(_libpq()[3](raw.pgconn_ptr)) or ""
-    except psycopg2.Error:
+    if raw.pgconn_ptr is None:
         return ""
+    return _decoded(_libpq()[3](raw.pgconn_ptr)) or ""
 
 
 def _error(found: dict[str, str | None], told: str, sent: bytes) -> psycopg2.Error:
@@ -85,7 +84,8 @@ def _error(found: dict[str, str | None], told: str, sent: bytes) -> psycopg2.Err
         base = psycopg2.DatabaseError
     # What the driver reads from a result of its own is given as the class's attributes.
     given = {"pgcode": code, "pgerror": told, "diag": SimpleNamespace(**found), "sent": sent}
-    made: psycopg2.Error = type(base.__name__, (base,), given)(told)
+    text = told.removeprefix(f"{found['severity']}:  ")
+    made: psycopg2.Error = type(base.__name__, (base,), given)(text)
     return made
 
 

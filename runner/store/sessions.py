@@ -49,12 +49,10 @@ class JobSessions(OtherSessions):
     ) -> None:
         self._store = store
         super().__init__(connections, guard)
-        self._connections = connections
         say, on_mark = self._say_on, partial(setattr, self, "dirty", True)
-        engines = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
-        self.renewed = engines.renewed
-        self._engines, self._ledgers = engines, Ledgers(engines.beside)
-        self._reasons = Reasons(engines.url_of, self._ledgers.reasons, engines.role_of)
+        made = JobEngines(store, connections, guard, worker, say=say, on_mark=on_mark)
+        self._engines, self.renewed, self._ledgers = made, made.renewed, Ledgers(made.beside)
+        self._reasons = Reasons(made.url_of, self._ledgers.reasons, made.role_of)
         self.lock_timeout_s: float | None = None  # None leaves the connection's.
         self._held: dict[str | None, Held] = {}
         self._ahead: Ahead | None = None
@@ -248,12 +246,14 @@ class JobSessions(OtherSessions):
     def _transaction(self, name: str | None) -> Held:
         if name in self._held:
             return self._held[name]
-        try:
+        held = None
+        with suppress(*(() if name is CONTROL else GONE)):
             held = self._begun(name)
-        except GONE:
+        if held is None:
             # The target was restored, or emptied, since its ledger was last there.
-            if name is CONTROL or self._ledgers.why_none(name, self._engines.of(name), anew=True):
-                raise
+            assert name is not CONTROL
+            if why := self._ledgers.why_none(name, self._engines.of(name), anew=True):
+                raise JobFailure(f"in the connection {name}: {why}")
             held = self._begun(name)
         self._held[name] = held
         if held.applied:

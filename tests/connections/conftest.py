@@ -17,7 +17,7 @@ from tests.support.servers import connect
 def debian() -> Iterator[Server]:
     """PostgreSQL 15, with the ordinary role `etl`."""
     try:
-        with second_server(debian_programs()) as server:
+        with second_server(debian_programs(), "max_prepared_transactions=5") as server:
             server.execute(f"CREATE ROLE etl LOGIN PASSWORD '{PASSWORD}'")
             yield server
     except NotInstalled as reason:

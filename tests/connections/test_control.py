@@ -1,7 +1,8 @@
 """The control database itself: what it must be, and what is only an outage."""
 
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -11,9 +12,10 @@ from headrace.declarations.config import mask_url
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.model.connection import NamedConnection
 from headrace.store import dsn
-from headrace.store.connect import connect_raw
+from headrace.store.connect import connect_raw, make_engine
 from headrace.store.database import Database
 from headrace.store.migrations import upgrade
+from headrace.store.migrations.schema import give_search_path
 from headrace.store.targets import end_sessions, target_engine
 from tests.connections.conftest import Working, query, run_sql, value
 from tests.support.cli import Headrace
@@ -89,6 +91,34 @@ def test_a_role_named_like_the_schema_gets_a_search_path_of_its_own(debian: Serv
     query(url, f"alter role headrace in database {place} set search_path = mart, public")
     upgrade(url)
     assert query(url, "show search_path") == [("mart, public",)]
+
+
+def test_a_role_that_cannot_be_given_a_search_path_is_told_what_to_run(
+    debian: Server, place: str, caplog: pytest.LogCaptureFixture
+):
+    debian.execute(
+        f"DO $$ BEGIN CREATE ROLE headrace LOGIN PASSWORD '{PASSWORD}';"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    engine = make_engine(debian.url_for(place, "headrace"), application_name="headrace:tests")
+    with (
+        closing(psycopg2.connect(debian.url)) as administrator,
+        administrator.cursor() as cursor,
+        caplog.at_level(logging.WARNING, "headrace.engine"),
+        engine.begin() as connection,
+    ):
+        cursor.execute(f"ALTER ROLE headrace IN DATABASE {place} SET work_mem = '9MB'")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+        give_search_path(connection)
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1, "the transaction goes on"
+    engine.dispose()
+
+    (said,) = caplog.messages
+    assert said.startswith(
+        "unqualified names mean Headrace's own tables in psql, since the role is named like the"
+        f' schema; run ALTER ROLE CURRENT_USER IN DATABASE "{place}" SET search_path = public;'
+        " (canceling statement due to lock timeout"
+    )
 
 
 def test_unqualified_names_of_a_job_are_not_headraces_tables(

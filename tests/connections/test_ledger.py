@@ -1,8 +1,11 @@
 """The ledger in targets: what it asks of a role, and what can be done without it."""
 
+from uuid import uuid4
+
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
+from headrace.errors import JobFailure
 from tests.connections.conftest import Working, query, run_sql, run_step, value
 from tests.support.by_hand import ByHand
 from tests.support.places import PASSWORD, Server
@@ -35,6 +38,63 @@ def test_a_ledger_that_is_closed_to_a_role_under_a_worker_is_opened_again(
     rows.append(run_sql(hand, "insert into t values (2)", connection="second"))
 
     assert [row["status"] for row in rows] == ["completed"] * 3, rows[-1]["error"]
+
+
+@pytest.mark.parametrize("other", ["second", "elsewhere", "locked out"])
+def test_a_ledger_that_no_other_connection_can_open_stays_closed(
+    working: Working, debian: Server, place: str, other: str
+):
+    two_roles(working, debian, place)
+    debian.execute(
+        "CREATE SCHEMA headrace AUTHORIZATION postgres",
+        "CREATE TABLE headrace.ledger (job_id uuid PRIMARY KEY, attempt int NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())",
+        database=place,
+    )
+    first = debian.url_for(place, "etl")
+    beside = {
+        "second": debian.url_for(place, "second"),
+        "elsewhere": debian.url_for("postgres", "etl"),
+        "locked out": first.replace(PASSWORD, "another"),
+    }
+    hand = working(first=first, beside=beside[other])
+
+    row = run_sql(hand, "insert into t values (1)", connection="first")
+
+    assert row["status"] == "failed"
+    assert 'the role "etl" may not make, or not use, Headrace\'s table' in row["error"]
+    assert "GRANT SELECT, INSERT ON headrace.ledger TO" in row["error"]
+    debian.execute("DROP SCHEMA headrace CASCADE", database=place)
+    again = run_sql(hand, "insert into t values (1)", connection="first")
+    assert again["status"] == "completed", "it makes one of its own"
+
+
+def test_a_ledger_that_is_gone_and_may_not_be_made_anew_is_told_with_the_remedy(
+    working: Working, debian: Server, place: str
+):
+    hand = working(there=debian.url_for(place, "etl"))
+    made = run_sql(hand, "create table t (n int)", connection="there")
+    debian.execute(f"ALTER DATABASE {place} OWNER TO postgres")
+    debian.execute("DROP SCHEMA headrace CASCADE", database=place)
+
+    rows = [run_sql(hand, "insert into t values (1)", connection="there") for _ in range(2)]
+
+    assert made["status"] == "completed"
+    assert rows[0]["error"].startswith('in the connection there: the role "etl" may not make')
+    for row in rows:
+        assert row["status"] == "failed"
+        assert "its administrator runs in that database: CREATE SCHEMA" in row["error"], row
+    assert query(debian.url_for(place, "etl"), "select * from t") == []
+
+
+def test_a_part_of_a_job_needs_the_ledger_too(working: Working, debian: Server, place: str):
+    debian.execute(f"ALTER DATABASE {place} OWNER TO postgres")
+    sessions = working(there=debian.url_for(place, "etl")).executor.sessions
+    sessions.begin(uuid4(), 1)
+
+    refusal = "its administrator runs in that database: CREATE SCHEMA"
+    with pytest.raises(JobFailure, match=refusal):
+        sessions.batch("first", "there").__enter__()
 
 
 def test_jobs_that_write_need_one_connection_to_their_database(

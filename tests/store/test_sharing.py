@@ -52,7 +52,9 @@ def only_appends(raw: Any, *tables: str) -> bool:
     for table in tables:
         line = type("Line", (), {"connection": type("C", (), {"dbapi_connection": raw})})
         with sharing.block(lambda line=line: nullcontext(line)) as block:  # type: ignore[misc]
-            assert block.run(f"INSERT INTO {table} (n) VALUES (%(p1)s)", {"p1": 1}).rowcount == 1
+            answer = block.run(f"INSERT INTO {table} (n) VALUES (%(p1)s)", {"p1": 1})
+            assert (answer.rowcount, answer.returns_rows) == (1, False)
+            assert (answer.keys(), list(answer)) == ([], [])
     try:
         return sharing.only_appends()
     finally:

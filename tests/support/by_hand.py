@@ -69,8 +69,7 @@ class ByHand:
         assert claimed is not None
         handled = executor.handle(claimed)
         if isinstance(handled, Raised):
-            executor.sessions.roll_back()
-            executor.fail(claimed, handled)
+            executor.give_up(claimed, handled)
         else:
             executor.progress.release_dependants([claimed.id], executor.complete(claimed, handled))
             executor.write_log(claimed)

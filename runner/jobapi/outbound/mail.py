@@ -54,16 +54,8 @@ def send_mail(
         found = allowed.addresses(server.host, server.port)
     except HeadraceError as error:
         raise NotSent(str(error)) from None
-    for position, address in enumerate(found, 1):
-        try:
-            line = _line(server, address, deadline)
-        except OSError as error:
-            if position == len(found):
-                raise NotSent(f"{server.place} cannot be reached: {error}") from None
-            continue
-        with closing(line):
-            return _spoken(line, server, message, addresses)
-    return []
+    with closing(_first_line(server, found, deadline)) as line:
+        return _spoken(line, server, message, addresses)
 
 
 class _Pinned(smtplib.SMTP):
@@ -92,6 +84,17 @@ class _PinnedTls(_Pinned):
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
         plain = super()._get_socket(host, port, timeout)
         return ssl.create_default_context().wrap_socket(plain, server_hostname=plain_host(host))
+
+
+def _first_line(server: MailServer, addresses: Sequence[str], deadline: Deadline) -> smtplib.SMTP:
+    """Return a line to the first address that can be reached."""
+    for address in addresses[:-1]:
+        with suppress(OSError):
+            return _line(server, address, deadline)
+    try:
+        return _line(server, addresses[-1], deadline)
+    except OSError as error:
+        raise NotSent(f"{server.place} cannot be reached: {error}") from None
 
 
 def _line(server: MailServer, address: str, deadline: Deadline) -> smtplib.SMTP:

@@ -60,7 +60,7 @@ def give_search_path(connection: "Connection") -> None:
             "unqualified names mean Headrace's own tables in psql, since the role is named like"
             " the schema; run %s; (%s)",
             command,
-            error.orig,
+            " ".join(str(error.orig).split()),
         )
         return
     log.warning(

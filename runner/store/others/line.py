@@ -63,6 +63,8 @@ class Line(ABC):
     make_ledger: ClassVar[str]
     # Each statement commits by itself.
     alone = False
+    # The transaction is being committed: nothing of the job's can end it any more.
+    committing = False
 
     def __init__(
         self, name: str, connection: NamedConnection, guard: Guard, lock_timeout_s: float | None
@@ -137,17 +139,18 @@ class Line(ABC):
         Raises:
             TransactionEnded: its SQL has ended the transaction.
             EffectApplied: another attempt has committed there first.
+            JobFailure: the database refuses it.
         """
-        if self.ended_inside():
-            raise TransactionEnded
-        try:
-            with self._told():
+        with self._told():
+            if self.ended_inside():
+                raise TransactionEnded
+            self.committing = True
+            try:
                 self._plain(_ENTER.format(job_id, attempt))
-                self._commit()
-        except OtherDatabaseError as error:
-            if isinstance(error.orig, self.driver.IntegrityError):
+            except self.driver.IntegrityError:
                 raise EffectApplied from None
-            raise
+            # A constraint that is checked now is the job's own.
+            self._commit()
 
     def ready_ledger(self) -> None:
         """Make the ledger where it is missing, in a transaction of its own.

@@ -42,16 +42,18 @@ class SqliteLine(Line):
 
     def bound(self, value: Any) -> Any:
         """See `Line`."""
-        if isinstance(value, Decimal):
-            return _number(value)
+        if isinstance(value, Decimal) or type(value) is int:
+            return _number(Decimal(value))
         if isinstance(value, datetime | date | time):
             return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
         if isinstance(value, UUID):
             return str(value)
-        if value is None or isinstance(value, bool | int | float | str | bytes):
+        if value is None or isinstance(value, bool | float | str | bytes):
             return value
+        if isinstance(value, list | tuple):
+            raise RefusedSql("SQLite has no lists: write one with | inlist")
         raise RefusedSql(
-            f"SQLite has no value for a {type(value).__name__}: write a list with | inlist"
+            f"SQLite has no value for a {type(value).__name__}: give it as a text or a number"
         )
 
     def ended_inside(self) -> bool:
@@ -113,8 +115,10 @@ def _matches(pattern: str, text: object) -> bool | None:
 
 
 def _number(value: Decimal) -> int | float | str:
-    if value.is_finite() and value == value.to_integral_value() and abs(value) < _LONGEST_INT:
+    whole = value.is_finite() and value == value.to_integral_value()
+    if whole and -_LONGEST_INT <= value < _LONGEST_INT:
         return int(value)
+    # What no number there holds with all its digits is a text.
     if value.is_finite() and Decimal(repr(float(value))) == value:
         return float(value)
     return str(value)

@@ -101,7 +101,8 @@ class OtherTransactions:
         """Undo all that is open."""
         for name, held in list(self._held.items()):
             with suppress(Exception):
-                if not held.read_only and self.ended is None and held.line.ended_inside():
+                asks = not (held.read_only or held.line.committing or self.ended)
+                if asks and held.line.ended_inside():
                     self.ended = _ENDED.format(name=name)
             self._let_go(name)
 

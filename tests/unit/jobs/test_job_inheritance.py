@@ -11,7 +11,8 @@ from headrace.errors import InvalidPayload
 from headrace.jobs.base import BaseJob
 from headrace.jobs.load_file import LoadFile
 from headrace.jobs.run_sql import RunSql
-from headrace.model.job_parameters import parameters_of
+from headrace.model.job_parameters import parameters_of, refused_names
+from headrace.model.passed_on import passed_on
 
 BASE = {"connection", "lock_timeout", "role"}
 
@@ -225,3 +226,69 @@ def test_a_handle_with_arguments_may_be_built_on():
 
     job: BaseJob = Counting(source="api")
     assert job.handle() == ["counted", {"source": "api"}, {"source": "api"}]
+
+
+class ByIndex(Parent):
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["path"] = "orders.csv"
+        super().__init__(**kwargs)
+
+
+class ByUpdate(Parent):
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.update(read_elsewhere())
+        super().__init__(**kwargs)
+
+
+class ByComputedKey(Parent):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{KEY: "orders.csv"}, **kwargs)
+
+
+class ByComputedDefault(Parent):
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(KEY, "orders.csv")
+        super().__init__(**kwargs)
+
+
+KEY = "path"
+
+
+def read_elsewhere() -> dict[str, str]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("cls", "optional", "anything"),
+    [
+        (ByIndex, {"path"}, False),
+        (ByUpdate, set(), True),
+        (ByComputedKey, set(), True),
+        (ByComputedDefault, set(), True),
+    ],
+)
+def test_what_a_constructor_gives_beside_its_own_is_read_from_its_source(
+    cls: type, optional: set[str], anything: bool
+):
+    found = passed_on(vars(cls)["__init__"], "kwargs")
+
+    assert (set(found.optional), found.anything, found.forwards) == (optional, anything, True)
+
+
+def test_a_value_in_the_body_that_is_no_parameter_of_the_class_stays_an_attribute():
+    class Given(Parent):
+        table = "in the body"
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(table="given", **kwargs)
+
+    assert Given.table == "in the body"
+    assert "table" not in parameters_of(Given)
+    assert Given(path="x").handle()[:2] == ["x", "given"]
+
+
+def test_a_key_that_is_no_text_is_told_like_any_other():
+    found = refused_names("Parent", Parent, [1, "path", "table"], anything=False)  # type: ignore[list-item]
+
+    assert [(place, code) for place, code, *_ in found] == [((1,), "unknown-parameter")]
+    assert not refused_names("Parent", Parent, [1, "path", "table"], anything=True)  # type: ignore[list-item]

@@ -2,13 +2,16 @@
 
 import smtplib
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from headrace import jobapi
 from headrace.errors import JobFailure
 from headrace.jobapi import dispatching, environment_for_programs, meter, names_secret
 from headrace.jobapi.outbound import http_call, mail, urls
@@ -16,6 +19,7 @@ from headrace.jobapi.outbound.allowed_hosts import OF_NOTIFICATIONS, AllowedHost
 from headrace.jobapi.outbound.deadline import Deadline
 from headrace.jobapi.outbound.failures import NotSent, reason_of
 from headrace.jobapi.progress import Meter, open_metered
+from headrace.observe import redaction
 
 # -- answers --------------------------------------------------------------------------
 
@@ -238,6 +242,89 @@ def test_what_a_mail_server_says_tells_an_outage_from_a_refusal(
     assert (str(failed), failed.is_outage) == (told, is_outage)
 
 
+class Spoken:
+    """A line to a mail server that takes everything."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def ehlo_or_helo_if_needed(self) -> None:
+        pass
+
+    def send_message(self, *_given: Any) -> dict[str, Any]:
+        return {"b@m": (550, b"unknown"), "a@m": (550, b"unknown")}
+
+    def quit(self) -> None:
+        raise smtplib.SMTPServerDisconnected("it has the message")
+
+    def close(self) -> None:
+        pass
+
+
+def mailed(monkeypatch: pytest.MonkeyPatch, away: dict[str, Exception]) -> tuple[list[str], Any]:
+    """Send a mail to a host of three addresses; returns those that were asked, and the outcome."""
+    asked: list[str] = []
+
+    def line(_server: Any, address: str, _deadline: Any) -> Any:
+        asked.append(address)
+        if address in away:
+            raise away[address]
+        return Spoken(address)
+
+    monkeypatch.setattr(mail, "_line", line)
+    allowed: Any = SimpleNamespace(addresses=lambda _host, _port: ["1::1", "1.1.1.1", "2.2.2.2"])
+    server = mail.MailServer("m", 25, tls="none")
+    try:
+        return asked, mail.send_mail(server, Any, ("s@m", ["a@m", "b@m", "c@m"]), allowed, 5.0)  # type: ignore[arg-type]
+    except NotSent as error:
+        return asked, str(error)
+
+
+def test_a_mail_goes_to_the_first_address_that_can_be_reached(monkeypatch: pytest.MonkeyPatch):
+    no_route = OSError("no route")
+    refused = ["a@m", "b@m"]
+
+    assert mailed(monkeypatch, {}) == (["1::1"], refused)
+    assert mailed(monkeypatch, {"1::1": no_route}) == (["1::1", "1.1.1.1"], refused)
+    assert mailed(monkeypatch, dict.fromkeys(("1::1", "1.1.1.1", "2.2.2.2"), no_route)) == (
+        ["1::1", "1.1.1.1", "2.2.2.2"], "m:25 cannot be reached: no route",
+    )  # fmt: skip
+    # What a server says is its word, whichever address it has.
+    busy = NotSent("m:25 is not ready: 421 later")
+    assert mailed(monkeypatch, {"1::1": busy}) == (["1::1"], str(busy))
+
+
+def test_a_mail_server_that_is_not_allowed_is_told():
+    refused = mail.MailServer("127.0.0.1", 25)
+    with pytest.raises(NotSent, match=r"127\.0\.0\.1"):
+        mail.send_mail(refused, Any, ("s@m", ["a@m"]), AllowedHosts((), OF_NOTIFICATIONS), 5.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "told"),
+    [
+        (b"554 not\tyou\r\n", "is not ready: 554 not you"),
+        (b"421 later\r\n", "is not ready: 421 later"),
+        (b"", "gave no answer: Connection unexpectedly closed"),
+    ],
+)
+def test_a_mail_server_that_is_not_ready_is_told(greeting: bytes, told: str):
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port = listening.getsockname()[1]
+
+        def answer() -> None:
+            with closing(listening.accept()[0]) as line:
+                line.sendall(greeting)
+
+        server = Thread(target=answer)
+        server.start()
+        with pytest.raises(NotSent) as error:
+            mail._line(mail.MailServer("h", port, tls="none"), "127.0.0.1", Deadline(30.0))
+        server.join(30)
+
+    assert str(error.value).removeprefix(f"h:{port} ") == told
+
+
 # -- progress -------------------------------------------------------------------------
 
 
@@ -307,6 +394,40 @@ def test_who_dispatches_in_a_block_does_so_in_it_only(monkeypatch: pytest.Monkey
     dispatching.dispatch("K", {})
     assert asked == [("inner", "J", {"a": 1}, {"queue": "low"}), ("outer", "K", {}, {})]
     assert dispatching.dispatch_many("J", []) == ["outer"]
+
+
+def test_who_has_said_nothing_dispatches_as_the_project_around(monkeypatch: pytest.MonkeyPatch):
+    made: list[str] = []
+    dispatcher: Any = SimpleNamespace(dispatch=lambda job, _payload: f"{job} {len(made)}")
+    monkeypatch.setattr(dispatching, "_dispatcher", [])
+    monkeypatch.setattr(
+        "headrace.engine.application.local_dispatcher",
+        lambda: (made.append("made"), dispatcher)[1],  # type: ignore[func-returns-value]
+    )
+
+    assert [dispatching.dispatch("J", {}), dispatching.dispatch("K", {})] == ["J 1", "K 1"]
+
+
+def test_who_dispatches_a_job_reads_no_secrets_of_the_worker_s(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SHOP_TOKEN", "hunter-22")
+    attempt = SimpleNamespace(authored=False)
+    monkeypatch.setattr(jobapi, "_current", SimpleNamespace(get=lambda: attempt))
+
+    assert jobapi.reveal("plain $SHOP_TOKEN $${SHOP_TOKEN}") == "plain $SHOP_TOKEN ${SHOP_TOKEN}"
+    with pytest.raises(JobFailure) as told:
+        jobapi.reveal("Bearer ${SHOP_TOKEN}")
+    assert str(told.value) == redaction.NOT_AUTHORED
+    assert "hunter-22" not in str(told.value)
+    attempt.authored = True
+    assert jobapi.reveal("Bearer ${SHOP_TOKEN}") == "Bearer hunter-22"
+    redaction.forget()
+
+
+def test_outside_a_worker_no_notices_are_heard(tmp_path: Path):
+    folders: Any = None
+    sessions: Any = None
+    with jobapi.Attempt("j", 1, tmp_path, folders, sessions).notices() as heard:
+        assert heard == []
 
 
 def test_programs_get_all_but_what_is_headrace_s_own(monkeypatch: pytest.MonkeyPatch):

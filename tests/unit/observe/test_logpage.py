@@ -5,7 +5,7 @@ import signal
 from uuid import UUID, uuid4
 
 from headrace.observe.joblog import packed, unkept
-from headrace.observe.logpage import FIRST_LINES, LAST_LINES, LogPage
+from headrace.observe.logpage import FIRST_LINES, LAST_LINES, LogPage, _lines, _packed
 
 
 def page_of(*lines: str, job: UUID | None = None) -> LogPage:
@@ -88,3 +88,10 @@ def test_what_the_database_has_is_not_written_again() -> None:
     assert [entry["message"] for entry in left.entries] == ["three"]
     # What is kept of another attempt says nothing about this one.
     assert len(unkept(page).entries) == 3  # type: ignore[union-attr]
+
+
+def test_a_page_that_was_torn_is_read_up_to_there() -> None:
+    whole = _packed(1, 1.0, 20, b"one") + _packed(2, 1.0, 20, b"two")
+
+    assert [line.message for line in _lines(whole)] == ["one", "two"]
+    assert [line.message for line in _lines(whole + bytes(100))] == ["one", "two"]

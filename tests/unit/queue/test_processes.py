@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from headrace.queue import process, process_tree
+from headrace.queue.child import Child
 from headrace.queue.keys import Keys
 from headrace.queue.private_rq import _imported_anew, _of_rq, _variable, worker_class
 from headrace.queue.process import (
@@ -352,3 +353,17 @@ def test_a_file_that_is_gone_is_no_mark_of_a_host(monkeypatch: pytest.MonkeyPatc
     assert host_mark() != mark, "the boot is part of it"
     monkeypatch.setattr(Path, "readlink", missing)
     assert len(host_mark()) == 4
+
+
+def test_a_child_that_somebody_else_has_reaped_has_ended() -> None:
+    assert Child(0, NOBODY).poll() == 0
+
+
+def test_where_there_is_no_proc_nothing_is_known_and_nothing_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert os.getpid() in {one.pid for one in process_tree._all()}
+    monkeypatch.setattr(process_tree, "_LINUX", False)
+
+    assert list(process_tree._all()) == []
+    assert process_tree._adopts_orphans(), "so that nothing is switched"
