@@ -98,12 +98,16 @@ class Held:
                 cursor.execute(before + then + (ahead.commands if ahead else ""))
                 if ahead is not None:
                     ahead.begun(self.raw, cursor.fetchone())
-        except psycopg2.Error:
+        except psycopg2.Error as error:
             if self.raw.get_transaction_status() == TRANSACTION_STATUS_INERROR:
                 self.committing = False
                 self._send(f"ROLLBACK TO SAVEPOINT {_BEFORE_END}")
                 return False
             self._let_go()
+            if isinstance(error, NO_MARK):
+                # Whoever has ended it may have committed it: that is not our COMMIT.
+                self.committing = False
+                raise TransactionEnded from error
             if self.raw.closed or self.fate() != "committed":
                 raise
             self.line.invalidate()
