@@ -125,6 +125,7 @@ def test_one_that_says_too_much_is_run_by_itself(
 def test_what_they_say_is_kept_for_their_completion(stand: Stand) -> None:
     stand.kept[UUID(int=2)] = LogLines("[]", None)
 
+    stand.lines_kept[UUID(int=7)] = LogLines('["of an earlier group"]', None)
     assert stand.done()
 
     assert stand.lines_kept == {UUID(int=2): LogLines("[]", None)}
