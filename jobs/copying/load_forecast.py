@@ -8,11 +8,13 @@ from headrace.jobs.copying.loaded_files import LoadedFiles
 from headrace.jobs.copying.row_intake import Intake
 from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.text_files import FileSource
+from headrace.jobs.tables.expectations import NOTHING_EXPECTED
 from headrace.jobs.tables.masks import Mask
 from headrace.jobs.tables.row_forecast import (
     ByKey,
     Looking,
     by_key,
+    judged,
     of_appended,
     of_new_table,
     of_replacement,
@@ -47,9 +49,11 @@ def of_load(
     if target is None:
         taken = [one for one in intake.columns if one.name in intake.seen or not intake.seen]
         columns = [*taken, *load.metadata.columns(intake.target)]
-        found = of_new_table(load.table, staged.rows, columns, load.how.expect)
+        found = of_new_table(load.table, staged.rows, columns, NOTHING_EXPECTED)
     else:
         found = _of_existing(looking, load, intake, staged)
+    # All that have come are counted, also those that give way to another one of their key.
+    found = judged(found, lambda: load.how.expect.check_rows(intake.read, load.table))
     gives = "1 row gives" if duplicates == 1 else f"{duplicates:,} rows give"
     notes = [f"{gives} way to another one of their key"] if duplicates else []
     return replace(found, files=files, read=intake.read, notes=(*found.notes, *notes))
@@ -57,20 +61,21 @@ def of_load(
 
 def _of_existing(looking: Looking, load: TableLoad, intake: Intake, staged: Staged) -> Forecast:
     how, target = load.how, intake.target
+    expect = replace(how.expect, rows=None)
     ours = load.metadata.columns(target)
     if how.mode == "replace":
         return of_replacement(
             looking, target, staged,
-            policy=how.on_schema_change, expect=how.expect, may_keep=False, ours=ours,
+            policy=how.on_schema_change, expect=expect, may_keep=False, ours=ours,
         )  # fmt: skip
     if not how.by_key:
-        policy, expect = how.on_schema_change, how.expect
+        policy = how.on_schema_change
         return of_appended(looking, target, staged, policy=policy, expect=expect, ours=ours)
     compared = ByKey(
         intake.key(),
         update=how.mode == "merge",
         policy=how.on_schema_change,
-        expect=how.expect,
+        expect=expect,
         ours=ours,
     )
     return by_key(looking, target, staged, compared)

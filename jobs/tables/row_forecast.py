@@ -72,7 +72,7 @@ def of_new_table(table: str, rows: int, columns: Sequence[Column], expect: Expec
     made = TableForecast(
         table, insert=rows, creates=True, add_columns=tuple(one.declared for one in columns)
     )
-    return _judged(Forecast((made,), read=rows), lambda: expect.check_rows(rows, table))
+    return judged(Forecast((made,), read=rows), lambda: expect.check_rows(rows, table))
 
 
 def by_key(looking: Looking, target: Table, staged: Staged, how: ByKey) -> Forecast:
@@ -151,7 +151,7 @@ def of_appended(
         target.written, rows, 0, 0,
         add_columns=tuple(column.declared for column in new), changes=tuple(agreed.notes),
     )  # fmt: skip
-    return _judged(Forecast((found,), read=rows), lambda: expect.check_rows(rows, target.written))
+    return judged(Forecast((found,), read=rows), lambda: expect.check_rows(rows, target.written))
 
 
 def agreed_replacement(
@@ -215,7 +215,7 @@ def of_numbers(
         if staged and not agreed.anew:
             check_loss(looking.session, target, agreed.columns, expect)
 
-    return _judged(Forecast((found,), read=rows), check)
+    return judged(Forecast((found,), read=rows), check)
 
 
 def _count(looking: Looking, target: Table) -> int:
@@ -281,10 +281,10 @@ def _of_counts(
         how.expect.check_rows(rows, target.written)
         how.expect.check_deleted(gone, row["before"], target.written)
 
-    return _judged(Forecast((found,), read=rows), check)
+    return judged(Forecast((found,), read=rows), check)
 
 
-def _judged(forecast: Forecast, check: Any) -> Forecast:
+def judged(forecast: Forecast, check: Any) -> Forecast:
     """Return the forecast, with what `expect` says against it."""
     try:
         check()

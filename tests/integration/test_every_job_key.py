@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from headrace.engine.catalog.job_registry import Registry
 from headrace.store.embedded import Servers
 from tests.matrix.conftest import wait_ready
 from tests.support.cli import Headrace
@@ -31,6 +32,7 @@ from tests.support.servers import connect, create_database, database_name, drop_
 from tests.support.up import Up, jobs_of
 
 HERE = Path(__file__).parent / "every_key"
+REGISTRY = Registry("headrace.jobs")
 NAMES = sorted(path.stem for path in (HERE / "pipelines").glob("*.yaml"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -141,6 +143,11 @@ def test_every_key_of_the_built_in_jobs_does_what_it_says(running: Running, name
     # What Headrace makes for itself is nothing to read about.
     of_ours = re.compile(r"NOTICE: .*(pg_temp|headrace_)")
     assert not [line for said in lines.items() for line in said[1] if of_ours.match(line)], lines
+    for step, one in said.items():
+        # `validate` lets later steps refer to these.
+        known = REGISTRY.result_keys(jobs[step]["job_class"])
+        if known is not None and isinstance(one["result"], dict):
+            assert one["result"].keys() <= set(known), step
     for step, result in expected.get("results", {}).items():
         assert {key: said[step]["result"][key] for key in result} == result, step
     for place in running.urls:

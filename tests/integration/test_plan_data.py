@@ -61,7 +61,9 @@ STEPS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "parent": ("MirrorTable", {k: v for k, v in SYNC.items() if k != "primary_key"},
                {"insert": 1, "update": 1, "delete": 1}),
     "added": ("LoadFile", {"path": "in/two.csv"}, {"insert": 1, "update": 0, "delete": 0}),
-    "merge": ("LoadFile", LOAD | {"mode": "merge"}, {"insert": 1, "update": 1, "delete": 0}),
+    # Both of the rows of one key have come.
+    "merge": ("LoadFile", LOAD | {"mode": "merge", "expect": {"rows": "4"}},
+              {"insert": 1, "update": 1, "delete": 0}),
     "whole": ("LoadFile", {"path": "in/two.csv", "mode": "replace", "metadata": ["_file"]},
               {"insert": 1, "update": 0, "delete": 3, "add_columns": ['"_file" text']}),
     "new": ("LoadFile", LOAD | {"create": True},

@@ -230,18 +230,20 @@ def test_a_key_that_is_null_or_twice_is_an_error(run: Runs, there: Place):
 
 
 @pytest.mark.parametrize(
-    "with_",
+    ("with_", "said"),
     [
-        {"merge_strategy": "scd2"},
-        {"delete_missing": "soft"},
-        {"incremental": {"cursor": "id"}},
-        {"mask": {"name": "null"}},
-        {"on_schema_change": "ignore"},
-        {"source_connection": "there"},
+        ({"merge_strategy": "scd2"}, "merge_strategy: scd2 does not work in SQLite"),
+        ({"delete_missing": "soft"}, "delete_missing: soft does not work in SQLite: none, hard"),
+        ({"incremental": {"cursor": "id"}}, "incremental"),
+        ({"mask": {"name": "null"}}, "mask"),
+        ({"on_schema_change": "ignore"}, "on_schema_change: ignore does not work in SQLite: fail"),
+        ({"update_columns": ["name"]}, "update_columns does not work in SQLite"),
+        ({"source_connection": "there"}, "source and target are the same SQLite connection"),
     ],
 )
-def test_what_does_not_work_there_says_so(run: Runs, places: Places, with_):
+def test_what_does_not_work_there_says_so(run: Runs, places: Places, with_, said):
     run.connections["there"] = places("sqlite").url
     error = run.failed(SyncTable, source_table="s", target_table="t", primary_key="id",
                        target_connection="there", **with_)  # fmt: skip
     assert "SQLite" in error
+    assert said in error

@@ -91,6 +91,15 @@ def test_the_longer_of_two_values_is_hidden_whole() -> None:
     assert redaction.redacted("abcdefgh abcd") == "*** ***"
 
 
+def test_a_value_that_is_learned_later_is_hidden_from_then_on() -> None:
+    redaction.hide("abcdefgh")
+    assert redaction.redacted("abcdefgh ijklmnop") == "*** ijklmnop"
+
+    redaction.hide("ijklmnop")
+
+    assert redaction.redacted("abcdefgh ijklmnop") == "*** ***"
+
+
 def test_short_values_hide_nothing() -> None:
     redaction.hide("eu")
     redaction.hide("")

@@ -154,7 +154,9 @@ def test_a_default_that_does_not_become_its_type(found: Found):
         'name: p\nparams: {n: {type: integer, default: "{{ run.pipeline }}"}}\n'
         "steps: [{id: a, job: Fibonacci, with: {n: 3}}]\n"
     )
-    assert one(found(text))["code"] == "bad-default"
+    problem = one(found(text))
+    assert problem["code"] == "bad-default"
+    assert 'parameter "n" is "p", not an integer' in problem["message"]
 
 
 @pytest.mark.parametrize(
