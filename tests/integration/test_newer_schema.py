@@ -58,7 +58,8 @@ def test_a_program_starts_on_a_newer_schema_that_admits_it_and_tells_and_ends_wh
             assert one.process.wait(timeout=60) == 2, one.output()
             assert "Use the newer Headrace here, too" in one.output()
 
-    for command in (["web"], ["daemon"], ["worker"], ["runs"], ["plan", "sales", "--diff"]):
+    reads = (["runs"], ["plan", "sales", "--diff"], ["db", "upgrade", "--check"])
+    for command in (["web"], ["daemon"], ["worker"], *reads):
         refused = headrace(*command)
         assert refused.code == 2
         assert MADE_BY_ANOTHER in refused.out + refused.err
