@@ -49,6 +49,7 @@ def test_what_was_archived_to_files_is_read_back_unchanged(tmp_path, db, path):
     result = outcome.steps["archive"].result
     assert result is not None, outcome.steps["archive"].error
     assert (result["row_count"], result["files"], result["path"]) == (7, 3, path)
+    assert result.keys() <= ArchiveRows.result_keys.keys(), "what later steps may speak of"
     files = sorted((tmp_path / "exports" / "old").iterdir())
     assert [one.name.split(".")[0][-6:] for one in files] == ["-00001", "-00002", "-00003"]
     assert db.rows("SELECT id FROM orders") == [{"id": 8}]
