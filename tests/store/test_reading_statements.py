@@ -61,6 +61,7 @@ def test_what_has_changed_is_read_with_what_runs_and_what_has_changed_below(made
     )
     old = [made.job(run, one, updated_at=BEFORE) for one in (*OPEN, *ENDED) if one != "started"]
     made.job(made.run(), "started")
+    old.append(made.job(run, updated_at=BEFORE, id=UUID(int=1)))
     expected = [changed, at_once, running, below]
 
     page = rows_of(made, "page_of_run", run_id=run, since=NOW, after=None, limit=99)
@@ -71,7 +72,7 @@ def test_what_has_changed_is_read_with_what_runs_and_what_has_changed_below(made
     assert [UUID(job["id"]) for job in told["jobs"]] == sorted(expected)
     every = sorted([*expected, not_below, *old])
     assert [UUID(job["id"]) for job in whole["jobs"]] == every
-    counts = {"waiting": 5, "started": 1} | dict.fromkeys(("queued", "retrying", *ENDED), 1)
+    counts = {"waiting": 6, "started": 1} | dict.fromkeys(("queued", "retrying", *ENDED), 1)
     assert told["counts"] == counts
     assert {row["status"]: row["jobs"] for row in rows_of(made, "counts_of_run", run_id=run)} == (
         counts
@@ -178,7 +179,8 @@ def test_one_run_among_its_own_jobs_is_found_by_their_common_beginning(made: Run
 
 def test_the_newest_run_of_each_pipeline_is_told(made: RunRows) -> None:
     for pipeline in ("a", "b", "c"):
-        for one in falling(3):
+        high, middle, low = falling(3)
+        for one in (middle, high, low):
             made.run(id=one, pipeline=pipeline)
     newest = {
         row["pipeline"]: UUID(str(row["id"]))
@@ -214,16 +216,19 @@ def test_open_work_is_counted_by_its_state_and_queue(made: RunRows) -> None:
         for status in (*OPEN, *ENDED):
             made.job(run, status, queue="high" if run else "low", queued_at=BEFORE)
     made.job(None, "queued", queue="high", queued_at=NOW.isoformat())
+    made.job(runs["running"], "waiting", queue="high")
+    for _ in range(2):
+        made.job(None, "started", queue="high")
 
     waiting = rows_of(made, "waiting_counts")
     open_runs = rows_of(made, "open_run_counts")
     open_jobs = rows_of(made, "open_counts")
 
-    assert [(row["queue"], row["jobs"]) for row in waiting] == [("high", 2)]
+    assert [(row["queue"], row["jobs"]) for row in waiting] == [("high", 3)]
     assert {row["status"]: row["runs"] for row in open_runs} == {"queued": 1, "running": 1}
     oldest = datetime.fromisoformat(BEFORE)
     assert {(row["queue"], row["status"]): (row["jobs"], row["oldest"]) for row in open_jobs} == {
         ("high", "queued"): (7, oldest), ("low", "queued"): (1, oldest),
-        ("high", "started"): (6, None), ("low", "started"): (1, None),
+        ("high", "started"): (8, None), ("low", "started"): (1, None),
         ("high", "retrying"): (6, None), ("low", "retrying"): (1, None),
     }  # fmt: skip

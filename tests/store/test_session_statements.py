@@ -9,11 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import pytest
 
+from headrace.store.embedded import Servers
 from headrace.store.statements import STATEMENTS
 from tests.support.processes import wait_until
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
-from tests.support.servers import Servers, connect, create_database, database_name, drop_database
+from tests.support.servers import connect, create_database, database_name, drop_database
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def session(url: str, *settings: str) -> Iterator[Any]:
             cursor.execute(one)
         yield cursor
     line.close()
+
+
+def of_role(role: str, url: str, *settings: str) -> Any:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return session(urlunsplit(parts._replace(netloc=f"{role}:x@{host}")), *settings)
 
 
 def named(url: str, name: str) -> Any:
@@ -69,7 +76,7 @@ def test_a_session_is_ended_by_its_number_if_it_is_still_the_workers(made: RunRo
                 signed(url, "w", kind=1),
             )
         )  # fmt: skip
-        for one in (by_name, by_sign, other, other_kind):
+        for one in (other, other_kind, by_name, by_sign):
             made.rows.database.rows("terminate_backend", pid=pid_of(one), application_name="w")
         cursors = (by_name, by_sign, same_name, other, other_kind)
         wait_until(lambda: left(made, *cursors)[:2] == [False, False], what="their end")
@@ -80,6 +87,8 @@ def test_the_sessions_of_lost_workers_are_ended_in_this_database_and_no_others(
     made: RunRows, empty_database: str
 ) -> None:
     url = made.rows.url
+    role = f"{database_name(url)}_role"
+    made.rows.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
     with ExitStack() as stack:
         cursors = [
             stack.enter_context(one)
@@ -87,14 +96,16 @@ def test_the_sessions_of_lost_workers_are_ended_in_this_database_and_no_others(
                 named(url, "w"), signed(url, "w"), named(url, "also"),
                 named(url, "x"), signed(url, "x"), signed(url, "w", kind=1),
                 named(empty_database, "w"), signed(empty_database, "w"),
+                of_role(role, url, "SET application_name = 'w'"),
             )
         ]  # fmt: skip
         with made.rows.database.transaction() as tx:
             tx.connection.exec_driver_sql("SET LOCAL application_name = 'w'")
             (told,) = tx.rows("terminate_backends", application_names=["w", "also"])
         wait_until(lambda: not any(left(made, *cursors)[:3]), what="their end")
-        assert left(made, *cursors) == [False] * 3 + [True] * 5
+        assert left(made, *cursors) == [False] * 3 + [True] * 6
         assert told["count"] == 3
+    made.rows.sql(f"DROP ROLE {role}")
 
 
 @pytest.fixture
@@ -169,20 +180,21 @@ def test_each_limit_is_told_with_the_sessions_that_count_for_it(
     for name, most in ((here, 9), (far, 8)):
         made.rows.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT {most}')
 
-    def of(user: str, url: str) -> Any:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return session(urlunsplit(parts._replace(netloc=f"{user}:x@{host}")))
-
     with ExitStack() as stack:
-        for one in (of(role, url), of(role, empty_database), of(neighbour, url), session(url)):
+        for one in (of_role(role, url), of_role(role, empty_database), of_role(neighbour, url)):
             stack.enter_context(one)
-        asking = stack.enter_context(of(role, url))
+        admin = stack.enter_context(session(url))
+        asking = stack.enter_context(of_role(role, url))
         asking.execute(STATEMENTS["connection_limits"].sql)
         told = {row[0]: row[1:] for row in asking.fetchall()}
         everywhere = clients(made, "true") - 1
         in_this = clients(made, "datname = current_database()") - 1
         unlimited = made.rows.database.rows("connection_limits")
+        admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+        admin.execute(f'ALTER DATABASE "{here}" CONNECTION LIMIT 0')
+        asking.execute(STATEMENTS["connection_limits"].sql)
+        none_left = [row[1] for row in asking.fetchall()]
+        admin.execute(f'ALTER DATABASE "{here}" CONNECTION LIMIT -1')
 
     (settings,) = made.rows.sql(
         "SELECT current_setting('max_connections')::int"
@@ -193,7 +205,7 @@ def test_each_limit_is_told_with_the_sessions_that_count_for_it(
         f"the role {role}": (7, 2),
         f"the database {here}": (9, in_this),
     }
+    assert none_left[1:] == [0, 0]
     assert {row["place"] for row in unlimited} == {"the server", f"the database {here}"}
-    made.rows.sql(f'ALTER DATABASE "{here}" CONNECTION LIMIT -1')
     made.rows.sql(f"DROP ROLE {role}; DROP ROLE {neighbour}")
     assert [row["place"] for row in made.rows.database.rows("connection_limits")] == ["the server"]
