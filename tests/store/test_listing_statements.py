@@ -25,9 +25,11 @@ def mixed(number: int, count: int) -> UUID:
 @pytest.fixture
 def jobs(rows: Rows) -> list[dict[str, Any]]:
     """Two jobs of each kind, newest first."""
-    kinds = list(product(JOB_STATUSES, QUEUES, CLASSES, PIPELINES)) * 2
+    kinds: list[tuple[str | None, ...]] = [*product(JOB_STATUSES, QUEUES, CLASSES, PIPELINES)] * 2
+    # Kinds that are queued, and in one pipeline, and nowhere else.
+    kinds += [("queued", "high", "C", "p"), ("queued", "mid", "C", "p")] * 2
     made = [
-        {"id": mixed(number, 193), "status": kind[0], "queue": kind[1], "job_class": kind[2],
+        {"id": mixed(number, 197), "status": kind[0], "queue": kind[1], "job_class": kind[2],
          "pipeline": kind[3]}
         for number, kind in enumerate(kinds)
     ]  # fmt: skip
@@ -69,13 +71,15 @@ def filters(**values: tuple[str | None, ...]) -> Iterator[dict[str, str]]:
 def test_each_page_of_jobs_has_the_newest_that_match(
     rows: Rows, jobs: list[dict[str, Any]]
 ) -> None:
-    middle = jobs[len(jobs) // 2]["id"]
+    # One that has ended, and one that waits.
+    ends = (None, *(next(one["id"] for one in jobs[90:] if one["status"] == status)
+                    for status in ("failed", "waiting")))  # fmt: skip
     asked = filters(
         status=(None, *JOB_STATUSES), queue=(None, *QUEUES), job_class=(None, *CLASSES),
         pipeline=(None, "p"),
     )  # fmt: skip
     with rows.database.transaction() as tx:
-        for wanted, before, limit in product(asked, (None, middle), (3, 200)):
+        for wanted, before, limit in product(asked, ends, (3, 200)):
             match = [
                 one["id"]
                 for one in jobs
