@@ -140,7 +140,10 @@ def test_rows_are_marked_and_unmarked_by_the_whole_key(rows: Rows) -> None:
 
 @pytest.mark.parametrize("delete", [True, False])
 @pytest.mark.parametrize("rest", [["v", "w"], []])
-def test_rows_are_merged_by_the_whole_key(rows: Rows, delete: bool, rest: list[str]) -> None:
+@pytest.mark.parametrize("changes", ["changes", "staged"])
+def test_rows_are_merged_by_the_whole_key(
+    rows: Rows, delete: bool, rest: list[str], changes: str
+) -> None:
     rows.sql("INSERT INTO staged VALUES (3, 1, 'three', '1'), (1, 3, 'four', '1')")
     rows.sql("INSERT INTO t VALUES (5, 5, 'same', '1')")
     rows.sql("INSERT INTO staged VALUES (5, 5, 'same', '1')")
@@ -149,11 +152,19 @@ def test_rows_are_merged_by_the_whole_key(rows: Rows, delete: bool, rest: list[s
     new = [(1, 3), (2, 2), (3, 1)]
     assert rows.keys("pg_temp.changes") == sorted([*new, BOTH] if rest else new)
 
-    (counts,) = rows.told("write_by_key", **KEY, changes="changes", **how, count_differing=False)
+    (counts,) = rows.told("write_by_key", **KEY, changes=changes, **how, count_differing=False)
 
     assert counts == (3, 1 if rest else 0, 3 if delete else 0)
     assert rows.keys() == sorted([BOTH, *new, (5, 5)] + ([] if delete else [FIRST, SECOND, NONE]))
     assert rows.sql("SELECT v FROM t WHERE a = 1 AND b = 1") == [("new" if rest else "old",)]
+
+
+def test_a_value_is_free_when_another_row_takes_it(rows: Rows) -> None:
+    rows.sql("ALTER TABLE t ADD UNIQUE (v); UPDATE staged SET v = 'none' WHERE a = 2;"
+             "INSERT INTO staged VALUES (7, 7, 'old', '1')")  # fmt: skip
+    how = {"columns": ["a", "b", "v"], "rest": ["v"], "delete": True, "always": False}
+    given = KEY | how | {"changes": "staged", "count_differing": False}
+    assert rows.told("write_by_key", **given) == [(2, 1, 3)]
 
 
 def test_rows_that_a_trigger_has_kept_as_they_were_are_counted(rows: Rows) -> None:
@@ -240,10 +251,8 @@ def test_a_forecast_compares_current_versions(rows: Rows) -> None:
     rows.sql(HISTORY)
     compared = [{"name": "v", "value": RenderedSql("target.v", {})}]
     given = {"compared": compared, "added": [], "live": "to", "marked": None}
-    ((inserted, updated, missing, _present, restored, before),) = rows.told(
-        "forecast_by_key", **KEY, **given
-    )
-    assert (inserted, updated, missing, restored, before) == (1, 1, 3, 0, 5)
+    ((*counts, _present, restored, before),) = rows.told("forecast_by_key", **KEY, **given)
+    assert (*counts, restored, before) == (1, 1, 3, 0, 5)
 
 
 def test_a_file_sets_aside_what_it_alone_could_not_load(rows: Rows) -> None:
