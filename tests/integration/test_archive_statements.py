@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.template import RenderedSql
-from tests.support.statements import Told
+from tests.support.statements import Told, sent
 
 
 def test_columns_are_set_beside_those_of_the_archive_alone(told: Told, execute: Any) -> None:
@@ -191,3 +192,59 @@ def test_rows_that_are_left_are_older_than_the_limit_and_meet_the_condition(
     condition = None if where is None else RenderedSql(where, {})
     given = {"table": "t", "column": "at", "cutoff": "2025-01-03", "where": condition}
     assert told("archive_left", **given) == [(count,)]
+
+
+def test_rows_older_than_the_limit_are_picked_but_not_what_the_archive_has(
+    target: Engine, execute: Any
+) -> None:
+    execute(PICKED + "; INSERT INTO old VALUES (1, 2), (2, 2), (9, 1)")
+    given = {
+        "table": "t", "bare": "t", "into": "old", "column": "at", "cutoff": "2025-02-02",
+        "where": RenderedSql("id <> 3 OR id = 13", {}), "holds": True, "keep": False,
+        "skip": False, "newest_first": False,
+    }  # fmt: skip
+
+    def picked(**but: Any) -> set[int]:
+        how = {"picked": "chosen", "absent": False, "key": [], "limit": None}
+        with target.connect() as connection:
+            sent(connection, "archive_pick", **how | given | but)
+            rows = connection.exec_driver_sql(
+                "SELECT id FROM t JOIN chosen ON t.tableoid = part AND t.ctid = place"
+            )
+            return {row[0] for row in rows}
+
+    assert picked() == {1, 2, 11}
+    assert picked(where=None) == {1, 2, 3, 11}
+    assert picked(absent=True, key=["id", "up"]) == {2, 11}
+    assert picked(absent=True, key=["id"]) == {11}
+    assert picked(limit=2) == {1, 2}
+    assert picked(limit=2, newest_first=True) == {2, 11}
+
+
+@pytest.mark.parametrize(
+    ("holds", "keep", "left"),
+    [(True, False, (set(), set())), (True, True, ({1}, set())), (False, True, ({1}, {1}))],
+)
+@pytest.mark.parametrize("of_children", [False, True])
+def test_picked_rows_are_held_as_strictly_as_is_needed(
+    target: Engine, execute: Any, query: Any, of_children: bool, holds: bool, keep: bool, left: Any
+) -> None:
+    execute(PICKED)
+    given = {"picked": "chosen", "table": "t", "column": "at", "cutoff": "2025-01-02",
+             "where": None, "absent": False, "key": [], "limit": None, "newest_first": False,
+             "skip": False, "bare": "t", "into": "old"}  # fmt: skip
+    children = {"picked": "chosen", "table": "child", "column": "id", "parent": "t",
+                "parent_picked": "picked", "referred": "id"}  # fmt: skip
+    table = "child" if of_children else "t"
+    with target.connect() as connection:
+        if of_children:
+            sent(connection, "archive_pick_children", **children, holds=holds, keep=keep)
+            rows = connection.exec_driver_sql(
+                "SELECT id FROM child JOIN chosen ON child.tableoid = part AND child.ctid = place"
+            )
+            assert {row[0] for row in rows} == {1, 12}
+        else:
+            sent(connection, "archive_pick", **given, holds=holds, keep=keep)
+        free = f"SELECT id FROM {table} WHERE id = 1 FOR"
+        for lock, expected in zip(("SHARE", "UPDATE"), left, strict=True):
+            assert {row[0] for row in query(f"{free} {lock} SKIP LOCKED")} == expected, lock

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.template import RenderedSql
 from tests.support.roles import create_role
-from tests.support.statements import Told
+from tests.support.statements import Told, sent
 
 KEYS = """
 CREATE SCHEMA s; CREATE SCHEMA o; CREATE SCHEMA headrace;
@@ -89,7 +89,8 @@ def test_a_truncated_table_empties_heirs_and_with_cascade_those_that_refer_to_it
         "CREATE TABLE o.heir () INHERITS (s.t); CREATE VIEW o.v AS TABLE s.t;"
         "CREATE TABLE o.heir_of_d () INHERITS (o.d); CREATE TABLE s.heir_of_n () INHERITS (s.n);"
         "ALTER TABLE s.c ADD PRIMARY KEY (id); CREATE TABLE a (id int REFERENCES s.c, at date)"
-        " PARTITION BY RANGE (at); CREATE TABLE a_1 PARTITION OF a DEFAULT"
+        " PARTITION BY RANGE (at); CREATE TABLE a_1 PARTITION OF a DEFAULT;"
+        "CREATE TABLE z (id int) PARTITION BY RANGE (id); CREATE TABLE z_1 PARTITION OF z DEFAULT"
     )
     assert told("emptied_tables", table="s.t", cascade=False) == [("s.t",), ("o.heir",)]
     assert [name for (name,) in told("emptied_tables", table="s.t", cascade=True)] == [
@@ -190,7 +191,19 @@ def test_tables_that_a_role_may_read_as_a_whole_are_locked(
     oids = [oid(name) for name in ("v", "q_1", "p_2", "p")]
     assert [name for (name,) in told("lockable_tables", oids=oids)] == [
         "public.p", "public.p_2", "public.q_1"]  # fmt: skip
-    readable = {row[0]: row[4] for row in told("table_parts", oid=oid("p"))}
-    assert readable == {f"public.p_{number}": True for number in (1, 2, 3)}
+    with target.connect() as connection:
+        connection.exec_driver_sql("SET ROLE locks")
+        seen = [row.name for row in sent(connection, "lockable_tables", oids=oids)]
+    assert seen == ["public.p", "public.p_2"]
+
+
+def test_a_table_is_read_in_parts_the_longest_first(told: Told, execute: Any, oid: Any) -> None:
+    execute(PARTS)
+    execute("CREATE VIEW v AS TABLE q; CREATE MATERIALIZED VIEW m AS TABLE q;"
+            "INSERT INTO p SELECT n, '2025-05-05' FROM generate_series(1, 500) n;"
+            "INSERT INTO p VALUES (1, '2026-06-06')")  # fmt: skip
+    parts = [(row[0], row[3], row[4]) for row in told("table_parts", oid=oid("p"))]
+    assert parts == [(f"public.p_{number}", True, True) for number in (2, 3, 1)]
     assert [row[0] for row in told("table_parts", oid=oid("q_1"))] == ["public.q_1"]
     assert [row[3] for row in told("table_parts", oid=oid("v"))] == [False]
+    assert [row[3] for row in told("table_parts", oid=oid("m"))] == [False]
