@@ -187,3 +187,25 @@ def test_upkeep_is_for_owners_of_the_table_or_the_database(
         rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
                     maintain=False)  # fmt: skip
         assert [(row.name, row.allowed) for row in rows] == [("a", False), ("b", True)]
+
+
+def test_upkeep_passes_over_temporary_tables_and_tells_of_those_beside(
+    told: Told, target: Any, execute: Any
+) -> None:
+    execute("CREATE TABLE t (id int) PARTITION BY RANGE (id); CREATE TABLE t_1 PARTITION OF t"
+            " DEFAULT; CREATE TABLE note (body text)")  # fmt: skip
+    given = {"table": None, "roots": True, "maintain": False}
+    with target.connect() as connection:
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE mine (id int)")
+        ((schema,),) = connection.exec_driver_sql(
+            "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+        )
+        assert sent(connection, "maintainable", schema=schema, **given).all() == []
+    rows = told("maintainable", schema="public", **given)
+    assert [(row[1], row[2], row[3], row[4]) for row in rows] == [
+        ("note", True, 0, 0),
+        ("t", True, 0, 0),
+    ]
+    (note, parent) = (row[5] for row in rows)
+    assert note > 0
+    assert parent == 0

@@ -207,3 +207,30 @@ def test_a_table_is_read_in_parts_the_longest_first(told: Told, execute: Any, oi
     assert [row[0] for row in told("table_parts", oid=oid("q_1"))] == ["public.q_1"]
     assert [row[3] for row in told("table_parts", oid=oid("v"))] == [False]
     assert [row[3] for row in told("table_parts", oid=oid("m"))] == [False]
+
+
+def test_rows_of_the_default_partition_move_within_the_bounds_alone(
+    target: Any, execute: Any, query: Any
+) -> None:
+    execute(
+        "CREATE TABLE rest (id int, n int GENERATED ALWAYS AS (1) STORED);"
+        "CREATE TABLE heir () INHERITS (rest); CREATE TABLE part (LIKE rest);"
+        "INSERT INTO rest SELECT generate_series(8, 21); INSERT INTO heir VALUES (15)"
+    )
+    given = {"rest": RenderedSql("rest", {}), "partition": RenderedSql("part", {}),
+             "column": RenderedSql("id", {}), "type": RenderedSql("int", {}), "columns": ["id"],
+             "low": "10", "high": "20"}  # fmt: skip
+    with target.connect() as connection:
+        sent(connection, "move_to_partition", **given)
+        rows = {name: [row[0] for row in connection.exec_driver_sql(f"SELECT id FROM {name}")]
+                for name in ("ONLY rest", "part", "heir")}  # fmt: skip
+    assert rows == {"ONLY rest": [8, 9, 20, 21], "part": list(range(10, 20)), "heir": [15]}
+    assert query("SELECT count(*) FROM ONLY rest") == [(14,)]
+
+
+def test_a_partitions_bound_is_its_own(told: Told, execute: Any) -> None:
+    execute(PARTS)
+    ((bound, meets),) = told("partition_bound", name="p_2")
+    assert bound == "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
+    assert "2025-01-01" in meets
+    assert told("partition_bound", name="q_rest")[0][0] == "DEFAULT"
