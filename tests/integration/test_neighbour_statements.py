@@ -234,3 +234,32 @@ def test_a_partitions_bound_is_its_own(told: Told, execute: Any) -> None:
     assert bound == "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
     assert "2025-01-01" in meets
     assert told("partition_bound", name="q_rest")[0][0] == "DEFAULT"
+
+
+@pytest.mark.parametrize(
+    ("given", "lows"),
+    [
+        ({"last": 10}, ["10", "20", "30"]),
+        ({"last": 40}, ["20", "30"]),
+        ({"last": None}, ["20", "30"]),
+        ({"first": 5, "last": 10}, ["0", "10", "20", "30"]),
+        ({"present": None, "step": 1}, ["0", "1"]),
+    ],
+)
+def test_ranges_of_numbers_begin_where_the_last_partition_ends(
+    told: Told, given: dict[str, Any], lows: list[str]
+) -> None:
+    how = {"unit": None, "present": 25, "first": None, "last": None, "step": 10, "premake": 1,
+           "type": RenderedSql("int", {})}  # fmt: skip
+    assert [row[0] for row in told("partitions_wanted", **how | given)] == lows
+
+
+def test_what_is_no_plain_table_is_not_swapped(told: Told, execute: Any, oid: Any) -> None:
+    execute(PARTS)
+    execute("CREATE TYPE shape AS (a int); CREATE TABLE typed OF shape; CREATE TABLE plain (a int)")
+    for name, what in (
+        ("p", "partitioned table"), ("p_1", "partition"),
+        ("typed", "table of a type, or no plain table"),
+    ):  # fmt: skip
+        assert f"it is a {what}" in [row[0] for row in told("swap_obstacles", oid=oid(name))]
+    assert told("swap_obstacles", oid=oid("plain")) == []
