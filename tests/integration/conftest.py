@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from tests.support.attempts import JobRunner, engine_for
 from tests.support.places import PASSWORD, NotInstalled, Server, debian_programs, second_server
+from tests.support.statements import Told, sent
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def query(outside: Engine):
             return [tuple(row) for row in connection.execute(text(sql))]
 
     return query
+
+
+@pytest.fixture
+def told(target: Engine) -> Told:
+    """Return the rows of a template's statement; what it changes is taken back."""
+
+    def told(template: str, **values: Any) -> list[tuple[Any, ...]]:
+        with target.connect() as connection:
+            return [tuple(row) for row in sent(connection, template, **values)]
+
+    return told
 
 
 @pytest.fixture(scope="session")
