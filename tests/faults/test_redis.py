@@ -96,9 +96,11 @@ def test_a_message_delivered_three_times_starts_its_job_once(cluster: Cluster) -
 
     cluster.wait_all_final()
 
-    assert cluster.sql("SELECT DISTINCT attempt, status FROM headrace.job") == [
-        {"attempt": 1, "status": "completed"}
-    ]
+    assert cluster.sql("SELECT DISTINCT status FROM headrace.job") == [{"status": "completed"}]
+    # Where the machine is busy, jobs that were claimed ahead are given back before they start.
+    ended = cluster.sql("SELECT DISTINCT outcome FROM headrace.job_attempt")
+    assert [row["outcome"] for row in ended if row["outcome"] != "released"] == []
+    assert cluster.sql("SELECT count(*)::int AS n FROM public.effect") == [{"n": 100}]
     wait_until(lambda: cluster.redis.llen(cluster.keys.queue("medium")) == 0)
 
 

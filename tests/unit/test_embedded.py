@@ -232,8 +232,10 @@ def test_as_root_nothing_outside_the_home_changes(own_home):
 
 
 @as_root
-def test_where_user_namespaces_are_forbidden_root_gives_the_data_to_nobody(home, monkeypatch):
-    home.parent.chmod(0o700)
+def test_where_user_namespaces_are_forbidden_root_gives_the_data_to_nobody(own_home, monkeypatch):
+    # The folder above is the test's own: others are in the one above that.
+    own_home.chmod(0o700)
+    home = own_home / "below"
     query(embedded.start(home), "CREATE TABLE kept AS SELECT 1 AS one")
     embedded.stop(home)
     check = process._check
@@ -243,8 +245,10 @@ def test_where_user_namespaces_are_forbidden_root_gives_the_data_to_nobody(home,
         lambda identity, paths: "no" if "userns" in identity else check(identity, paths),
     )
 
-    servers = embedded.start(home)
-    assert query(servers, "SELECT one FROM kept") == [(1,)]
+    try:
+        assert query(embedded.start(home), "SELECT one FROM kept") == [(1,)]
+    finally:
+        embedded.stop(home)
     assert (home / "postgres").stat().st_uid != 0
     assert home.stat().st_uid == 0
 
