@@ -246,14 +246,14 @@ class JobSessions(OtherSessions):
     def _transaction(self, name: str | None) -> Held:
         if name in self._held:
             return self._held[name]
-        held = None
-        with suppress(*(() if name is CONTROL else GONE)):
+        try:
             held = self._begun(name)
-        if held is None:
+        except GONE:
             # The target was restored, or emptied, since its ledger was last there.
-            assert name is not CONTROL
+            if name is CONTROL:
+                raise
             if why := self._ledgers.why_none(name, self._engines.of(name), anew=True):
-                raise JobFailure(f"in the connection {name}: {why}")
+                raise JobFailure(f"in the connection {name}: {why}") from None
             held = self._begun(name)
         self._held[name] = held
         if held.applied:

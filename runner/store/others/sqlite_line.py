@@ -42,7 +42,7 @@ class SqliteLine(Line):
 
     def bound(self, value: Any) -> Any:
         """See `Line`."""
-        if isinstance(value, Decimal) or type(value) is int:
+        if isinstance(value, Decimal | int) and not isinstance(value, bool):
             return _number(Decimal(value))
         if isinstance(value, datetime | date | time):
             return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
