@@ -91,9 +91,12 @@ class SqlFaults:
         return before.count("{{") == before.count("}}") and "{%" not in line
 
     def _fault(self, match: re.Match[str], new: str, operator: str, mark: int) -> Fault:
-        start = len(self._text[: match.start()].encode())
-        end = start + len(match[0].encode())
         blank = len(match[0]) - len(match[0].lstrip())
+        # A comment before it looks blank, and is not: a statement's name may be in it.
+        before = self._text[match.start() : match.start() + blank]
+        begin = match.start() + len(before.rstrip())
+        start = len(self._text[:begin].encode())
+        end = start + len(self._text[begin : match.end()].encode())
         line = self._text.count("\n", 0, match.start() + blank) + 1
         return Fault(self._path, line, mark, f"sql: {operator}", start, end, new)
 

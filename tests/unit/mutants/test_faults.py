@@ -51,6 +51,7 @@ def made(code: str, operator: str) -> set[str]:
         ("sql: status changed", "'queued'", {"'started'"}),
         ("sql: lock dropped", "x\n FOR UPDATE OF j", {"x"}),
         ("sql: order dropped", "(x ORDER BY y)", {"(x)"}),
+        ("sql: order dropped", "-- name: a\n-- why\n ORDER BY y", {"-- name: a\n-- why"}),
         ("sql: and/or", "a AND b -- AND c", {"a OR b -- AND c"}),
     ],
 )
