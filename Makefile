@@ -3,7 +3,7 @@
 #   PYTHON=…    the Python to make .venv with (3.11 or newer); found by itself otherwise
 #   ARGS=…      more arguments for the program behind the target: make test ARGS="-k gate"
 #   MINUTES=…   how long `make chaos` and `make fuzz` go on (default 5)
-#   N=…         how many faults `make mutants` tries (default 60); also ROOMS=… TESTS=…
+#   N=…         how many faults `make mutants` tries (default 60); also ROOMS=… OPERATORS=… TESTS=…
 #   SEED=…      the cases of `make fuzz`, the faults of `make mutants` (default: others each time)
 #   WHEELS=…    the folder that `make wheel` writes to (default dist)
 
@@ -11,6 +11,7 @@ ARGS ?=
 DEMO ?= demo
 MINUTES ?= 5
 N ?= 60
+OPERATORS ?=
 ROOMS ?=
 SEED ?=
 TESTS ?=
@@ -76,7 +77,7 @@ hosts: install-dev ## Cut, freeze and slow one of two hosts in network namespace
 	@HEADRACE_HOSTS=all exec $(PY) -m pytest -s -q tests/hosts $(ARGS)
 
 mutants: install-dev ## Make random faults in a copy of the tree and see whether the tests notice
-	@exec $(PY) -m tests.mutants --faults '$(N)' --seed '$(SEED)' --rooms '$(ROOMS)' --tests '$(TESTS)' $(ARGS)
+	@exec $(PY) -m tests.mutants --faults '$(N)' --seed '$(SEED)' --rooms '$(ROOMS)' --operators '$(OPERATORS)' --tests '$(TESTS)' $(ARGS)
 
 docs: install-dev ## Write the reference pages from the code
 	@exec $(PY) -m docs $(ARGS)

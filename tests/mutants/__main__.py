@@ -1,4 +1,4 @@
-"""Runs a sample of faults against the tests: `make mutants N=60 SEED=… ROOMS=… TESTS=…`."""
+"""Runs a sample of faults against the tests: `make mutants N=60 SEED=… OPERATORS=…`."""
 
 import argparse
 import json
@@ -40,7 +40,8 @@ def main() -> None:
         return
     # What a part of the suite does not execute says nothing about the suite.
     among = None if tests == ["tests"] else reaching.reached
-    faults = Sample(sources, seed, options.rooms.split(), among).draw(options.faults)
+    sample = Sample(sources, seed, options.rooms.split(), among, _names(options.operators))
+    faults = sample.draw(options.faults)
     results = folder / f"results-{seed}.jsonl"
     _try_all(faults, reaching.tests(faults), of, results, options.seconds)
     wanted = {_name(fault) for fault in faults}
@@ -65,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default="", help="the commit's first eight hexadecimal digits")
     parser.add_argument("--commit", default="HEAD", help="the commit to test")
     parser.add_argument("--rooms", default="", help="rooms to draw from, engine/gating say")
+    parser.add_argument("--operators", default="", help="of these only: 'constant, sql: join'")
     parser.add_argument("--tests", default="", help="folders or files of tests, all by default")
     parser.add_argument("--seconds", type=float, default=600, help="the most that one fault gets")
     parser.add_argument("--processes", type=int, default=4, help="pytest's, to make the map")
@@ -117,6 +119,10 @@ def _try_all(
         except BaseException:
             end_running()
             raise
+
+
+def _names(listed: str) -> list[str]:
+    return [name for one in listed.split(",") if (name := one.strip())]
 
 
 def _lines(path: Path) -> list[str]:

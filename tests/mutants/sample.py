@@ -19,8 +19,13 @@ class Sample:
         seed: int,
         rooms: Collection[str],
         among: Callable[[Fault], bool] | None = None,
+        operators: Collection[str] = (),
     ) -> None:
-        """Take those for which `among` is true; all of them without it."""
+        """Take those for which `among` is true, and those of `operators`; all of them without.
+
+        Raises:
+            SystemExit: A room or an operator is not known.
+        """
         self._sources = sources
         self._random = random.Random(seed)
         self._lines: dict[str, dict[tuple[str, int], list[Fault]]] = defaultdict(dict)
@@ -29,14 +34,23 @@ class Sample:
             raise SystemExit(
                 f"no such rooms: {', '.join(sorted(unknown))}; {' '.join(sorted(known))}"
             )
+        seen = set()
         for path in sources.paths:
             if rooms and not any(is_in(path, room) for room in rooms):
                 continue
             kind = PythonFaults if path.endswith(".py") else SqlFaults
             for fault in kind(path, sources.text(path)):
+                seen.add(fault.operator)
+                if operators and fault.operator not in operators:
+                    continue
                 if among is None or among(fault):
                     lines = self._lines[room_of(path)]
                     lines.setdefault((path, fault.line), []).append(fault)
+
+        if strange := set(operators) - seen:
+            raise SystemExit(
+                f"no such operators: {', '.join(sorted(strange))}; {', '.join(sorted(seen))}"
+            )
 
     def draw(self, count: int) -> list[Fault]:
         """Return `count` faults, none twice."""

@@ -101,8 +101,12 @@ def test_a_seed_draws_the_same_faults_each_time_and_one_a_line(tmp_path: Path) -
     assert len({(one.path, one.line) for one in drawn}) == 20
     assert sum(one.path == "runner/web.py" for one in drawn) == 10
     assert {one.path for one in Sample(sources, 7, ["plan"]).draw(9)} == {"runner/plan.py"}
+    kinds = ["and/or", "result emptied"]
+    assert {one.operator for one in Sample(sources, 7, (), None, kinds).draw(20)} == {*kinds}
     with pytest.raises(SystemExit, match="no such rooms: webb"):
         Sample(sources, 7, ["webb"])
+    with pytest.raises(SystemExit, match="no such operators: or; and/or, comparison, constant, "):
+        Sample(sources, 7, (), None, ["or"])
 
 
 def test_every_equivalent_fault_can_still_be_made_and_has_a_reason() -> None:
