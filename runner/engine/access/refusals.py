@@ -55,6 +55,15 @@ class _Counted:
     written_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Refusals of one kind that are about to be written."""
+
+    kind: _Kind
+    counted: _Counted
+    count: int
+
+
 class Refusals:
     """Counts refusals and writes them. Safe to share by threads."""
 
@@ -90,31 +99,52 @@ class Refusals:
             return any(counted.waiting for counted in self._counted.values())
 
     def write(self) -> None:
-        """Write what was counted. While PostgreSQL is away it is counted on, and comes later."""
+        """Write what was counted. What cannot be written is counted on, and comes later.
+
+        Raises:
+            Exception: The first error that was no outage, after the other rows were written.
+        """
+        todo = self._take()
+        missing: list[_Taken] = []
+        failures: list[Exception] = []
+        for number, one in enumerate(todo):
+            try:
+                self._write_one(one)
+            except StoreUnavailable as error:
+                log.debug("%s; refusals are written later", error)
+                missing += todo[number:]
+                break
+            except Exception as error:  # noqa: BLE001 - raised once the others are written
+                missing.append(one)
+                failures.append(error)
+        with self._lock:
+            for one in missing:
+                one.counted.waiting += one.count
+        if failures:
+            raise failures[0]
+
+    def _take(self) -> list[_Taken]:
+        """Return what waits to be written, which waits no more."""
         minute = int(self._now() // _MINUTE_S)
         with self._lock:
             for kind in [one for one in self._counted if one.minute != minute]:
                 if not self._counted[kind].waiting:
                     del self._counted[kind]
-            todo = [(kind, one, one.waiting) for kind, one in self._counted.items() if one.waiting]
-            for _kind, counted, _count in todo:
-                counted.waiting = 0
-        for number, (kind, counted, count) in enumerate(todo):
-            try:
-                self._database.rows(
-                    "count_refusals",
-                    id=new_id(),
-                    status=kind.status,
-                    count=count,
-                    bucket=kind.bucket,
-                    **columns(counted.first),
-                )
-            except StoreUnavailable as error:
-                log.debug("%s; refusals are written later", error)
-                with self._lock:
-                    for _kind, left, missing in todo[number:]:
-                        left.waiting += missing
-                return
+            waiting = [(kind, one) for kind, one in self._counted.items() if one.waiting]
+            taken = [_Taken(kind, one, one.waiting) for kind, one in waiting]
+            for one in taken:
+                one.counted.waiting = 0
+        return taken
+
+    def _write_one(self, one: _Taken) -> None:
+        self._database.rows(
+            "count_refusals",
+            id=new_id(),
+            status=one.kind.status,
+            count=one.count,
+            bucket=one.kind.bucket,
+            **columns(one.counted.first),
+        )
 
     def _kind(self, deed: Deed, status: int, minute: int) -> tuple[_Kind, Deed]:
         """Return the kind of a refusal, and what its row shows where it is the first one."""

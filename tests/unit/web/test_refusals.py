@@ -16,11 +16,14 @@ class Table:
         self.rows_of: dict[str, dict[str, Any]] = {}
         self.writes = 0
         self.away = False
+        self.refused = ""
 
     def rows(self, statement: str, **values: Any) -> list[Any]:
         assert statement == "count_refusals"
         if self.away:
             raise StoreUnavailable("away")
+        if values["address"] == self.refused:
+            raise RuntimeError("the disk is full")
         self.writes += 1
         known = self.rows_of.setdefault(values["bucket"], {**values, "count": 0})
         known["count"] += values["count"]
@@ -132,6 +135,31 @@ def test_what_cannot_be_written_is_written_later(refusals: Refusals, table: Tabl
     refusals.write()
 
     assert [row["count"] for row in table.shown] == [50, 50]
+    assert not refusals.pending
+
+
+def test_a_row_that_is_refused_keeps_no_other_back_and_is_counted_on(
+    refusals: Refusals, table: Table, clock: Clock
+):
+    addresses = [f"192.0.2.{number}" for number in (1, 2, 3)]
+    table.refused = addresses[1]
+    for address in addresses * 3:
+        refusals.note(stranger(address), 401)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        refusals.write()
+    assert [(row["address"], row["count"]) for row in table.shown] == [
+        ("192.0.2.1", 3), ("192.0.2.3", 3),
+    ]  # fmt: skip
+    refusals.note(stranger(addresses[1]), 401)
+    clock.now += 120
+    assert refusals.pending
+
+    table.refused = ""
+    refusals.write()
+
+    assert {row["address"]: row["count"] for row in table.shown} == {
+        "192.0.2.1": 3, "192.0.2.2": 4, "192.0.2.3": 3,
+    }  # fmt: skip
     assert not refusals.pending
 
 
