@@ -84,6 +84,11 @@ class Base:
         own_path = self.known["search_path"][1] in _OF_THE_ROLE or "search_path" in self.said
         return self.user == SCHEMA and not own_path and _USER in self._schemas()
 
+    @property
+    def timeless(self) -> bool:
+        """Return whether nobody has said how long a statement waits for a lock."""
+        return self.lock_timeout == "0" and "lock_timeout" not in self.said
+
     def _schemas(self) -> list[str]:
         return [name.strip() or "''" for name in self.search_path.split(",")]
 
@@ -92,9 +97,8 @@ class Base:
         schemas = self._schemas()
         if self.shadowed:
             schemas = [name for name in schemas if name != _USER]
-        timeless = self.lock_timeout == "0" and "lock_timeout" not in self.said
         return {
             "search_path": ", ".join(schemas) or "public",
             "statement_timeout": self.statement_timeout,
-            "lock_timeout": f"{DEFAULT_LOCK_TIMEOUT_S:g}s" if timeless else self.lock_timeout,
+            "lock_timeout": f"{DEFAULT_LOCK_TIMEOUT_S:g}s" if self.timeless else self.lock_timeout,
         }

@@ -4,8 +4,11 @@ A job's SQL may change its role, its search path, its timeouts, and more, and wh
 its transaction comes after that.
 """
 
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import psycopg2
 
 from headrace.store.session_settings import OWN_SEARCH_PATH
 from headrace.store.statements import STATEMENTS
@@ -21,7 +24,7 @@ _IN_TRANSACTION = (
     f" SET search_path = {OWN_SEARCH_PATH}; "
 )
 # The same where what comes next is a transaction of ours.
-IN_ORDER = (
+_IN_ORDER = (
     f"{_IN_TRANSACTION}RESET default_transaction_read_only; RESET default_transaction_deferrable;"
     f" SET default_transaction_isolation = 'read committed'; {STATEMENTS['fire_triggers'].sql}; "
 )
@@ -68,3 +71,16 @@ def execute(opened: "Connection", commands: str) -> None:
     if commands:
         with raw.plain() as cursor:
             cursor.execute(commands)
+
+
+def bring_in_order(opened: "Connection") -> None:
+    """Give the session the state of bookkeeping again, if it is still there."""
+    with suppress(psycopg2.Error):
+        execute(opened, _IN_ORDER)
+
+
+def is_timeless(opened: "Connection") -> bool:
+    """Return whether neither URL nor role nor database says how long to wait for a lock."""
+    raw: Any = opened.connection.dbapi_connection
+    timeless: bool = raw.base.timeless
+    return timeless

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import partial
 from uuid import UUID
 
-import psycopg2
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
@@ -28,7 +27,7 @@ from headrace.store.others.sessions import OtherSessions
 from headrace.store.own_transactions import OwnTransactions
 from headrace.store.read_only_transactions import ReadOnlyTransactions
 from headrace.store.session_block import SessionBlock
-from headrace.store.session_state import IN_ORDER, execute
+from headrace.store.session_state import bring_in_order, execute, is_timeless
 from headrace.store.sharing import AppendBlock, Sharing
 
 
@@ -107,13 +106,13 @@ class JobSessions(OtherSessions):
             put_back(self._store.raw)
         with self._engines.of(connection).connect() as opened:
             alone = opened.execution_options(isolation_level="AUTOCOMMIT")
+            patient = patient and is_timeless(opened)
             execute(alone, self._job_settings(connection, local=False, patient=patient))
             try:
                 yield alone
             finally:
                 if connection is CONTROL:
-                    with suppress(psycopg2.Error):
-                        execute(alone, IN_ORDER)
+                    bring_in_order(alone)
 
     def begin(self, job_id: UUID, attempt: int) -> None:
         """Start an attempt. Nothing is opened before the job asks for it."""

@@ -276,6 +276,40 @@ def test_what_runs_concurrently_waits_as_long_as_it_takes(
     assert value(row) == "3s"
 
 
+@pytest.mark.parametrize(
+    ("of_url", "of_role", "limit"),
+    [("2s", None, "2s"), (None, "4s", "4s"), ("2s", "4s", "2s"), ("0", "4s", "0")],
+)  # fmt: skip
+def test_what_runs_concurrently_waits_as_long_as_a_url_or_a_role_says(
+    working: Working,
+    debian: Server,
+    place: str,
+    of_url: str | None,
+    of_role: str | None,
+    limit: str,
+):
+    url = debian.url_for(place, "etl")
+    if of_url is not None:
+        url += f"?options=-c%20lock_timeout%3D{of_url}"
+    if of_role is not None:
+        debian.execute(f"ALTER ROLE etl IN DATABASE {place} SET lock_timeout = '{of_role}'")
+    hand = working(there=url)
+    sql = "drop index concurrently if exists nothing; select current_setting('lock_timeout')"
+
+    for _ in range(2):
+        assert value(run_sql(hand, sql, connection="there", transaction=False)) == limit
+
+
+def test_what_runs_concurrently_waits_as_long_as_the_control_database_says(
+    working: Working, database: str
+):
+    name = query(database, "select current_database()")[0][0]
+    query(database, f"alter database \"{name}\" set lock_timeout = '4s'")
+    sql = "drop index concurrently if exists nothing; select current_setting('lock_timeout')"
+
+    assert value(run_sql(working(), sql, transaction=False)) == "4s"
+
+
 def test_an_autocommit_job_leaves_nothing_to_the_bookkeeping(working: Working):
     hand = working()
 
