@@ -272,10 +272,13 @@ class Daemon:
 
     def _wait_s(self) -> float:
         """Seconds to the next turn: a tick, or less where a run is due before."""
+        if self._term is None:
+            # Whatever was due when the lead was lost is the next leader's.
+            return _TICK_S
         if self._triggers.behind:
             return 0.0
         due = self._scheduler.next_due()
-        if self._term is None or due is None:
+        if due is None:
             return _TICK_S
         return min(_TICK_S, max(0.0, (due - self._clock.estimate()).total_seconds()))
 

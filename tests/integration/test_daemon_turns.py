@@ -163,3 +163,5 @@ def test_a_daemon_waits_as_long_as_nothing_is_due(
     monkeypatch.setattr(daemon._scheduler, "next_due", lambda: None)
     daemon._triggers._due = {"p"}
     assert daemon._wait_s() == 0.0, "more ended runs are to be looked at than a turn takes"
+    daemon._term = None
+    assert daemon._wait_s() == 1.0, "they are the next leader's, once the lead is lost"

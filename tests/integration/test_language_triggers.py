@@ -13,6 +13,7 @@ from headrace.engine.operations.backfill import backfill
 from headrace.engine.operations.retention import prune
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.errors import LeadershipLost
+from headrace.model.notifications import Notifications, Receiver
 from headrace.model.status import Trigger
 from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
@@ -97,6 +98,15 @@ class Installation:
         rows = self.hand.headrace.database.rows("last_triggered", pipelines=[pipeline], limit=5000)
         return {row["upstream_run"]: row["outcome"] for row in rows}
 
+    def told(self) -> list[tuple[str, str, str, Any]]:
+        """Return the notifications that are to be sent."""
+        with connect(self.hand.headrace.database_url) as found, found.cursor() as cursor:
+            cursor.execute(
+                "SELECT kind, receiver, pipeline, content FROM headrace.notification"
+                " ORDER BY receiver"
+            )
+            return cursor.fetchall()
+
     def ended(self, run: Mapping[str, Any], ago: timedelta) -> None:
         """Have a run that has ended have done so before, and triggers have been known then."""
         self.sql("UPDATE headrace.trigger SET seen_until = clock_timestamp() - interval '1 day'")
@@ -112,7 +122,9 @@ class Installation:
 
 @pytest.fixture
 def there(database: str, redis_url: str, tmp_path: Path) -> Iterator[Installation]:
-    with by_hand(database, redis_url, tmp_path) as hand:
+    receivers = {name: Receiver(name, "webhook", "https://example.com") for name in ("a", "b")}
+    known = Notifications(receivers=receivers)
+    with by_hand(database, redis_url, tmp_path, notifications=known) as hand:
         leader = hand.headrace.database.row("acquire_lease", holder="test", lease_s=600)
         assert leader is not None
         (tmp_path / "pipelines").mkdir()
@@ -278,7 +290,7 @@ def test_parameters_that_do_not_fit_use_the_run_up_and_others_go_on(
     there.declare(
         load="params: {day: {default: never}}\n" + ONLY,
         totals="trigger: {pipelines: [load], with: {day: '{{ upstream.load.params.day }}'}}\n"
-        "params: {day: {type: date}}\n" + ONLY,
+        "params: {day: {type: date}}\nnotify: {to: [a, b]}\n" + ONLY,
         other="trigger: load\n" + ONLY,
     )
     load = there.run("load")
@@ -290,6 +302,13 @@ def test_parameters_that_do_not_fit_use_the_run_up_and_others_go_on(
     assert '"never", not a date' in last["error"]
     (told,) = [line for line in caplog.messages if "cannot start" in line]
     assert told == f"totals: the run after {load['id']} cannot start: {last['error']}"
+    content = {
+        "status": "failed",
+        "trigger": "pipeline",
+        "logical_date": load["logical_date"].isoformat(),
+        "error": last["error"],
+    }
+    assert there.told() == [("failure", name, "totals", content) for name in ("a", "b")]
     (other,) = there.runs("other")
     due = other["logical_date"].isoformat()
     assert f"run {other['id']} of other started (triggered, for {due})" in caplog.messages

@@ -150,3 +150,5 @@ def test_days_are_those_of_the_schedules_own_clock():
     assert start == datetime(2026, 6, 30, 22, tzinfo=UTC)
     assert end == datetime(2026, 7, 1, 21, 59, 59, 999999, tzinfo=UTC)
     assert bounds(berlin, "2026-07-01T00:00+00:00", "2026-07-02")[0].hour == 0
+    assert bounds(berlin, "20260701", "20260701") == (start, end)
+    assert bounds(berlin, "2026-W27-3", "2026-W27-3") == (start, end)

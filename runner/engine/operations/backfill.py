@@ -1,6 +1,7 @@
 """One run for each schedule instant of a stretch of time that has none."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,10 @@ def _in_utc(moment: datetime, zone: str, edge: time) -> datetime:
 
 
 def _read(text: str, name: str) -> datetime | date:
+    # First: as a time, a date without hyphens would be its midnight.
+    with suppress(ValueError):
+        return date.fromisoformat(text)
     try:
-        if len(text) == 10:
-            return date.fromisoformat(text)
         moment = datetime.fromisoformat(text)
         moment.astimezone(UTC)  # a time at the edge of the calendar has no UTC
     except (ValueError, OverflowError):

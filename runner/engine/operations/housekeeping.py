@@ -59,13 +59,8 @@ class Housekeeping:
     def _prune_now(self) -> None:
         settings = self._settings
         try:
-            partial = remove_partials(self._database, settings.outputs())
-            if partial:
-                log.info("removed %d incomplete files of stopped jobs", partial)
+            self._remove_partials()
             pruned = keep_retention(self._database, settings.retention_s, settings.log_retention_s)
-        except OSError as error:
-            log.warning("the output folders cannot be searched: %s", error)
-            return
         except StoreUnavailable as error:
             log.debug("%s; pruning continues in an hour", error)
             return
@@ -73,6 +68,15 @@ class Housekeeping:
             log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
         if pruned.logs:
             log.info("pruned the logs of %d jobs", pruned.logs)
+
+    def _remove_partials(self) -> None:
+        try:
+            partial = remove_partials(self._database, self._settings.outputs())
+        except OSError as error:
+            log.warning("incomplete files of stopped jobs cannot be removed: %s", error)
+            return
+        if partial:
+            log.info("removed %d incomplete files of stopped jobs", partial)
 
 
 def kept_for(settings: Settings) -> str:
