@@ -107,6 +107,16 @@ def test_a_lock_that_cannot_be_opened_is_told(here: Place) -> None:
     ]
 
 
+def test_servers_are_started_and_stopped_by_one_process_at_a_time(here: Place) -> None:
+    def is_free() -> bool:
+        with embedded._opened(here, "lock") as another:
+            return embedded._is_last(another)
+
+    with embedded._locked(here):
+        assert not is_free()
+    assert is_free()
+
+
 def test_a_folder_of_sockets_is_closed_to_others(tmp_path: Path) -> None:
     found = place_of(tmp_path / "home")
     place.prepare(found)
