@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from pkgutil import get_importer
 from types import ModuleType
 from typing import Any
 
@@ -69,10 +70,11 @@ def _found(rest: str) -> ModuleSpec | None:
     places: Sequence[str] | None = [str(_folder)] if _folder is not None else None
     parts = rest.split(".")
     for number in range(len(parts)):
-        if places is None:
+        # Asked folder by folder: PathFinder wants the module of the folder above to be there.
+        finder: Any = get_importer(places[0]) if places else None
+        if finder is None:
             return None
-        name = ".".join((PACKAGE, *parts[: number + 1]))
-        spec = PathFinder.find_spec(name, places)
+        spec = finder.find_spec(".".join((PACKAGE, *parts[: number + 1])))
         places = spec.submodule_search_locations if spec is not None else None
     return spec
 

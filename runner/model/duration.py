@@ -31,4 +31,6 @@ def format_duration(seconds: float) -> str:
     for unit in "dhm":
         if seconds and seconds % _SECONDS[unit] == 0:
             return f"{int(seconds // _SECONDS[unit])}{unit}"
-    return f"{seconds:g}s"
+    # All its digits, and none that stands for a power of ten: it is read again.
+    digits = f"{seconds:f}".rstrip("0").rstrip(".")
+    return f"{digits}s"

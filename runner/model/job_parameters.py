@@ -233,3 +233,12 @@ def written(value: Any) -> Any:
     if isinstance(value, list | tuple | Set):
         return [written(part) for part in value]
     return value
+
+
+def stored(value: Any) -> Any:
+    """Return what stands in a row's JSON for an argument that JSON has no form for.
+
+    What a worker reads there by the parameter's hint is what was given.
+    """
+    found = value if isinstance(value, date) else written(value)
+    return str(value) if found is value else found

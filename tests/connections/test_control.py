@@ -154,6 +154,21 @@ def test_pgbouncer_in_session_mode_serves_control_database_and_targets(
             assert cursor.fetchone() == (raw.backend_pid, "headrace:by-hand")
 
 
+def test_a_pooler_through_which_backslashes_cannot_be_made_plain_says_what_to_reset(
+    debian: Server, place: str
+):
+    debian.execute(f"ALTER DATABASE {place} SET standard_conforming_strings = off")
+    with pgbouncer(debian) as port:
+        url = f"postgresql://etl:{PASSWORD}@127.0.0.1:{port}/{place}"
+        with pytest.raises(ConfigError, match=r"ALTER DATABASE … RESET standard_conforming_s"):
+            connect_raw(url, application_name="headrace:test")
+
+    raw = connect_raw(debian.url_for(place, "etl"), application_name="headrace:test")
+    with closing(raw), raw.plain() as cursor:
+        cursor.execute("SELECT %s", ("a\\b",))
+        assert cursor.fetchone() == ("a\\b",)
+
+
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 def test_a_pooler_that_shares_sessions_is_refused_with_a_sentence(
     debian: Server, place: str, mode: str

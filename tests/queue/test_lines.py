@@ -407,3 +407,23 @@ def test_of_an_earlier_versions_lists_only_what_is_ours_is_removed(
         f"rq:job:{one.id}" for one in others
     }
     assert asked == [sorted(str(one.job_id) for one in (*ours, *others))]
+
+
+def test_a_wait_that_ends_without_a_message_leaves_a_redis_that_no_longer_leads(
+    line: redis.Redis, sender: Sender, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits_on() -> int:
+        return int(consumer._exchange([("CLIENT", "ID")]))
+
+    assert consumer.take() is None
+    first = waits_on()
+    assert consumer.take() is None
+    assert waits_on() == first, "it leads as before"
+
+    monkeypatch.setattr(of_consumer, "is_former_master", lambda *_given: True)
+    assert consumer.take() is None
+    assert consumer._connection is None
+    sent = messages(1)
+    sender.send(sent)
+    assert consumer.take() == as_taken(sent)[0]
+    assert waits_on() != first

@@ -9,6 +9,7 @@ from psycopg2 import errors
 from headrace.errors import StoreUnavailable
 from headrace.store import database as database_module
 from headrace.store.attempts import AttemptStore
+from headrace.store.connect import is_dead
 from headrace.store.connection import ChildConnection
 from headrace.store.database import Database
 from tests.support.processes import wait_until
@@ -191,4 +192,21 @@ def test_a_statement_that_fails_leaves_no_connection_behind(rows: Rows) -> None:
     with pytest.raises(errors.InvalidTextRepresentation):
         kept.prepared("hold_attempt", id="none", attempt=1)
     assert kept._ready == []
+    kept.close()
+
+
+def test_a_connection_that_the_server_has_ended_meanwhile_is_closed_and_replaced(
+    rows: Rows,
+) -> None:
+    kept = Database(rows.url, application_name="headrace:kept", pool_size=1)
+    assert kept.prepared("number_of_transaction") == [(None,)]
+    (first,) = kept._ready
+    rows.sql(f"SELECT pg_terminate_backend({first.raw.backend_pid}, 60000)")
+    wait_until(lambda: is_dead(first.raw), what="the server's last words")
+
+    assert kept.prepared("number_of_transaction") == [(None,)]
+
+    assert first.raw.closed
+    (second,) = kept._ready
+    assert second.raw.backend_pid != first.raw.backend_pid
     kept.close()

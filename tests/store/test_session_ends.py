@@ -214,6 +214,21 @@ def test_a_reader_s_connection_that_is_lost_is_replaced(
         assert session.scalar(text(PID)) != first
 
 
+def test_a_reader_whose_transaction_cannot_be_undone_gives_no_connection_back(
+    rows: Rows, sessions: JobSessions, job: Claimed
+) -> None:
+    with sessions.session("target", read_only=True) as session:
+        first = session.scalar(text(PID))
+        raw: Any = session.connection().connection.dbapi_connection
+        # An error that says nothing of a lost connection: SQLAlchemy would keep this one.
+        raw.rollback = lambda: raw.cursor().execute("no SQL")
+        opened: Any = sessions._read_only._readers["target"].opened
+    assert opened.invalidated
+
+    with sessions.session("target", read_only=True) as session:
+        assert session.scalar(text(PID)) != first
+
+
 def test_what_brings_the_driver_back_to_its_own_ways_ends_the_session(
     rows: Rows, sessions: JobSessions, job: Claimed, empty_database: str
 ) -> None:

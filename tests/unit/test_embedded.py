@@ -89,11 +89,45 @@ def test_what_was_committed_survives_a_killed_server(home):
     assert query(embedded.start(home), "SELECT one FROM kept") == [(1,)]
 
 
-def test_commits_wait_for_the_disk(home):
+def test_the_servers_have_these_settings(home):
+    """The disk is waited for, nobody is reached by TCP, and no log repeats what users say."""
     servers = embedded.start(home)
 
-    assert query(servers, "SHOW fsync") == [("on",)]
-    assert query(servers, "SHOW synchronous_commit") == [("on",)]
+    names = [name for name, _ in POSTGRES]
+    shown = "SELECT n, current_setting(n) FROM unnest(%s) AS n"
+    with closing(connect(servers.database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(shown, (names,))
+        assert cursor.fetchall() == POSTGRES
+    with redis.Redis.from_url(servers.redis_url) as client:
+        assert client.config_get(*VALKEY) == VALKEY
+
+
+POSTGRES = [
+    ("fsync", "on"),
+    ("synchronous_commit", "on"),
+    ("listen_addresses", ""),
+    ("unix_socket_permissions", "0700"),
+    ("max_connections", "200"),
+    ("shared_buffers", "64MB"),
+    ("max_wal_size", "1GB"),
+    ("jit", "off"),
+    ("TimeZone", "UTC"),
+    ("log_timezone", "UTC"),
+    ("client_connection_check_interval", "1s"),
+    ("log_min_messages", "log"),
+    ("log_min_error_statement", "panic"),
+    ("log_checkpoints", "off"),
+    ("server_encoding", "UTF8"),
+]
+VALKEY = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "save": "",
+    "appendonly": "no",
+    "daemonize": "no",
+    "loglevel": "warning",
+    "maxmemory-policy": "noeviction",
+}
 
 
 def test_valkey_keeps_its_content_over_an_orderly_stop(home):

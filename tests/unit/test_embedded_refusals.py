@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,6 +108,16 @@ def test_a_lock_that_cannot_be_opened_is_told(here: Place) -> None:
     ]
 
 
+def test_servers_are_started_and_stopped_by_one_process_at_a_time(here: Place) -> None:
+    def is_free() -> bool:
+        with embedded._opened(here, "lock") as another:
+            return embedded._is_last(another)
+
+    with embedded._locked(here):
+        assert not is_free()
+    assert is_free()
+
+
 def test_a_folder_of_sockets_is_closed_to_others(tmp_path: Path) -> None:
     found = place_of(tmp_path / "home")
     place.prepare(found)
@@ -115,6 +126,30 @@ def test_a_folder_of_sockets_is_closed_to_others(tmp_path: Path) -> None:
     place.prepare(found)
 
     assert found.sockets.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("{other}\n/elsewhere\n1\n", "2147483646\n/elsewhere\n1\n"),
+        ("-{other}\n{data}\n", "2147483646\n{data}\n"),
+        ("{other}\n", "2147483646\n"),
+        ("", ""),
+        ("no number\n", "no number\n"),
+        ("{own}\n{data}\n", "{own}\n{data}\n"),
+    ],
+)
+def test_a_process_in_the_pid_file_that_is_no_server_of_this_data_is_struck_out(
+    here: Place, written: str, left: str
+) -> None:
+    file = here.data / "postmaster.pid"
+    with subprocess.Popen(["sleep", "60"], cwd=here.data) as server:
+        names = {"other": os.getpid(), "own": server.pid, "data": here.data}
+        file.write_text(written.format(**names))
+        postgres._disown_stale_files(here)
+        server.kill()
+
+    assert file.read_text() == left.format(**names)
 
 
 def test_a_log_above_ten_megabytes_is_set_aside_before_a_start(here: Place) -> None:

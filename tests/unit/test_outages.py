@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg2
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Program
 
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.store import poolers
+from headrace.store.connect import connect_raw
 from headrace.store.error_reasons import Reasons
 from headrace.store.outages import lacks_means, refuses_writes, reported, transient
 from headrace.store.session_settings import Use, Wanted
@@ -159,6 +161,51 @@ def test_sessions_are_shared_where_the_second_client_has_or_displaces_the_first(
     assert not shares(monkeypatch, [1, 1], None)
     assert shares(monkeypatch, [1, 1], 1)
     assert shares(monkeypatch, [1, 3], 2)
+
+
+class Opened:
+    """A session whose texts have backslashes that are no plain characters."""
+
+    def __init__(self) -> None:
+        self.info = SimpleNamespace(parameter_status=lambda _name: "off")
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+_NO_OPTIONS = (
+    "the database or role sets standard_conforming_strings = off, and the pooler takes no"
+    " options: ALTER DATABASE … RESET standard_conforming_strings"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("FATAL:  unsupported startup parameter: options", _NO_OPTIONS),
+        ("FATAL:  too many connections", "PostgreSQL does not answer: FATAL: too many connections"),
+    ],
+)
+def test_a_session_with_other_backslashes_is_opened_anew_or_refused_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    first, asked = Opened(), []
+
+    def connected(**arguments: Any) -> Any:
+        asked.append(arguments.get("options"))
+        if len(asked) == 1:
+            return first
+        raise psycopg2.OperationalError(said)
+
+    monkeypatch.setattr(psycopg2, "connect", connected)
+    kind = ConfigError if told.startswith("the database") else StoreUnavailable
+    with pytest.raises(kind) as refused:
+        connect_raw("postgresql://h/db?options=-c%20work_mem%3D9MB", application_name="a")
+
+    assert str(refused.value) == told
+    assert asked == ["-c work_mem=9MB", "-c work_mem=9MB -c standard_conforming_strings=on"]
+    assert first.closed == 1
 
 
 # -- settings -------------------------------------------------------------------------

@@ -109,6 +109,23 @@ for name in ("sql", "reports", "x.json", "own.json"):
     ]
 
 
+@pytest.mark.parametrize(
+    "first", ["jobs.reports.monthly.own", "jobs.reports.monthly", "jobs.reports"]
+)
+def test_a_file_below_folders_without_init_files_is_imported_by_its_name(
+    tmp_path: Path, first: str
+) -> None:
+    write(tmp_path, reports__monthly__own="from jobs.reports.monthly.rates import RATE\n")
+    write(tmp_path, reports__monthly__rates="RATE = 3\n")
+    program = f"""{ANSWER}
+import {first}
+from jobs.reports.monthly.own import RATE
+from headrace.jobs.project_files.reports.monthly import own
+print(RATE, own.RATE, refused("jobs.reports.weekly.own"))
+"""
+    assert told(program, tmp_path) == "3 3 No module named 'jobs.reports.weekly'"
+
+
 @pytest.mark.parametrize("other", ["jobs", "none", "ours"])
 def test_which_folder_is_a_project_s(tmp_path: Path, other: str) -> None:
     write(tmp_path, own="OWN = 1\n")

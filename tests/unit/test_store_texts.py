@@ -2,6 +2,7 @@
 
 import logging
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -198,6 +199,8 @@ def noted(code: str, *, name: str | None = None, role: str | None = None, **more
     wrapped.__cause__ = error
 
     def url_of(_name: str | None) -> str:
+        if "url" in more:
+            return str(more["url"])
         raise ConfigError("no URL here")
 
     reasons = Reasons(url_of, {"shop": "it is a standby"}, lambda _name: role)
@@ -219,6 +222,26 @@ def test_a_lock_that_is_not_got_says_where_the_limit_is_set():
     assert "`with`, or of the connection shop in config.yaml, says how long" in noted(
         "55P03", name="shop"
     )
+
+
+def test_where_who_holds_a_lock_cannot_be_seen_the_rest_is_told(monkeypatch: pytest.MonkeyPatch):
+    class Cut:
+        """A session that ends while it is asked."""
+
+        def plain(self) -> Any:
+            return nullcontext(self)
+
+        def execute(self, *_statement: Any) -> None:
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+        def close(self) -> None:
+            done.append("closed")
+
+    done: list[str] = []
+    without = noted("55P03")
+    monkeypatch.setattr(error_reasons, "connect_raw", lambda *_given, **_named: Cut())
+    assert noted("55P03", url="postgresql://h/db") == without
+    assert done == ["closed"]
 
 
 def test_a_database_that_can_only_be_read_says_why():

@@ -5,6 +5,7 @@ from typing import Any
 
 from headrace.model import exact_json
 from headrace.model.ids import new_ids
+from headrace.model.job_parameters import stored
 from headrace.queue.sender import Sender
 from headrace.store.database import Database
 
@@ -30,7 +31,7 @@ def insert_many(
                 "insert_many_jobs",
                 # An array's text: as a list, each id would be quoted by itself.
                 ids=f"{{{','.join(ids[part])}}}",
-                payloads=exact_json.dumps(payloads[part], default=str),
+                payloads=exact_json.dumps(payloads[part], default=stored),
                 job_class=shared["job_class"],
                 queue=shared["queue"],
                 timeout_s=shared["timeout_s"],

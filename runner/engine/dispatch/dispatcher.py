@@ -27,6 +27,7 @@ from headrace.errors import (
 from headrace.jobapi.dispatch_options import DispatchOptions
 from headrace.model import exact_json
 from headrace.model.ids import new_id
+from headrace.model.job_parameters import stored
 from headrace.model.plan import Plan
 from headrace.model.status import FINAL, Trigger
 from headrace.observe.redaction import NOT_AUTHORED, names_any
@@ -224,7 +225,7 @@ class Dispatcher:
         return {
             **shared,
             "id": str(new_id()),
-            "payload": exact_json.dumps(dict(payload), default=str),
+            "payload": exact_json.dumps(dict(payload), default=stored),
             "idempotency_key": options.get("idempotency_key"),
         }
 

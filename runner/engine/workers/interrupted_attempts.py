@@ -114,7 +114,7 @@ def _time_out(tx: Transaction, ended: Ended) -> list[Message]:
     row = tx.row(queries.JOB, id=ended.job_id)
     if row is None:
         return []
-    error = f"timed out: the job ran longer than {row['timeout_s']:g} s and was stopped"
+    error = f"timed out: the job ran longer than {row['timeout_s']:.15g} s and was stopped"
     failed = tx.row(
         queries.FAIL_ATTEMPT,
         id=ended.job_id,

@@ -210,7 +210,9 @@ def _disown_stale_files(place: Place) -> None:
     lines = _pid_file(place)
     # In single-user mode the number is written with a minus.
     number = lines[0].removeprefix("-") if lines else ""
-    if not number.isdigit() or _is_ours(int(number), lines[1], place.data):
+    # A full disk may have cut it behind the number.
+    folder = lines[1] if len(lines) > 1 else ""
+    if not number.isdigit() or _is_ours(int(number), folder, place.data):
         return
     lines[0] = str(_NO_PROCESS)
     (place.data / "postmaster.pid").write_text("\n".join(lines) + "\n")

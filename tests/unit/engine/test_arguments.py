@@ -59,6 +59,7 @@ def test_what_is_of_another_type_is_refused(value: Any, hint: Any):
         ("2025-01-31", date, date(2025, 1, 31)),
         ("2025-01-31T06:00:00", datetime, datetime(2025, 1, 31, 6, tzinfo=UTC)),
         ("5m", timedelta, timedelta(minutes=5)),
+        (timedelta(minutes=5), timedelta, timedelta(minutes=5)),
         ("12.50", Decimal, Decimal("12.50")),
         (0.1, Decimal, Decimal("0.1")),
         (Decimal("1234567890123.4567"), Decimal, Decimal("1234567890123.4567")),

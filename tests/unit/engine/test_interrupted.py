@@ -95,6 +95,17 @@ def test_a_timeout_is_the_jobs_own_failure_with_its_stack() -> None:
     assert end(FakeDatabase(), ended("timed_out")) == [], "the job is gone"
 
 
+@pytest.mark.parametrize(("timeout_s", "told"), [(2592000.0, "2592000"), (0.1, "0.1")])
+def test_a_timeout_of_weeks_has_all_its_digits(timeout_s: float, told: str) -> None:
+    policy = {"limit": 0, "delay_s": 5.0, "jitter": False}
+    database = FakeDatabase({"job": [row(retry=policy, retry_count=0, timeout_s=timeout_s)]})
+
+    end(database, ended("timed_out"))
+
+    (values,) = database.values_of("fail_attempt")
+    assert values["error"] == f"timed out: the job ran longer than {told} s and was stopped"
+
+
 def test_nothing_is_recorded_of_what_was_taken_away() -> None:
     database = FakeDatabase({"lose_attempts": [row(HELD)]})
 

@@ -92,3 +92,19 @@ def test_what_a_child_has_left_in_its_pipe_is_read_after_its_end(pipe: tuple[int
     os.close(pipe[1])
     last_words(pipe[0], found.extend)
     assert found[3:] == [b"more"]
+
+
+def test_what_is_written_while_no_job_is_at_hand_is_the_worker_s_own(
+    pipe: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = JobLog()
+    output = Output(log, pipe)
+    os.write(pipe[1], b"one\ntwo \xff\nwithout an end")
+    assert output._drain()
+    assert capfd.readouterr().err.splitlines() == ["one", "two \ufffd"]
+
+    output.drain()
+
+    assert capfd.readouterr().err == "without an end\n"
+    assert log.unkept is None
+    os.close(output._aside)

@@ -432,3 +432,27 @@ def test_at_the_end_what_is_left_is_ended_reported_and_said() -> None:
     began = never.clock.now
     never.worker._end()
     assert 5.0 <= never.clock.now - began < 6.0, "for no longer than that"
+
+
+@forked
+def test_a_worker_whose_loop_fails_ends_its_children_at_once_and_leaves_the_list() -> None:
+    stand = Stand(2)
+    stand.runs(0)
+    stand.hooks.while_waiting = lambda _look: None
+    stand.worker._children.begin = lambda: None
+    stand.worker.unregister = lambda: stand.hooks.said.append("unregistered")
+    children.kill_tree = lambda pid: stand.exits.__setitem__(pid, -signal.SIGKILL)  # type: ignore[attr-defined]
+    began = stand.clock.now
+
+    def fails() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    stand.worker.turns = fails
+    stand.worker._wait = lambda *_given: None
+    with pytest.raises(RuntimeError, match=r"^a mistake of ours$"):
+        stand.worker.work()
+
+    assert stand.exits == {100: -signal.SIGKILL, 101: -signal.SIGKILL}
+    assert ("ended", ["released"]) in stand.hooks.said
+    assert stand.hooks.said[-2:] == ["stopped", "unregistered"]
+    assert stand.clock.now - began < 1.0, "no job may tidy up"

@@ -55,6 +55,8 @@ def test_a_duration_lasts_at_most_ten_years() -> None:
             parse_duration_s(text)
     seconds = (0, 1.5, 60, 90, 3600, 86400, 90000)
     assert [format_duration(one) for one in seconds] == "0s 1.5s 1m 90s 1h 1d 25h".split()
+    for digits in (1234567.25, 0.00001, 20.0, 10 * 365 * 86400 - 0.5):
+        assert parse_duration_s(format_duration(digits)) == digits
 
 
 def test_a_cron_expression_has_at_most_five_hundred_characters() -> None:
