@@ -105,3 +105,29 @@ def test_behind_its_commit_the_job_is_read_that_was_claimed_by_this_worker(made:
 
     assert read(mine) == (mine, 3)
     assert [read(one) for one in (*others, UUID(int=1))] == [(None, None)] * 5
+
+
+def test_a_claim_tells_the_only_job_below_and_none_of_another(made: RunRows) -> None:
+    def queued(*, below: int, attempt: int = 0) -> UUID:
+        job = made.job(None, "queued")
+        for _ in range(below):
+            made.below(made.job(deps_left=1, attempt=attempt), job)
+        return job
+
+    other, alone, two = queued(below=1), queued(below=0), queued(below=2)
+    mine = queued(below=1, attempt=4)
+    (following,) = made.rows.sql(
+        "SELECT job_id::text AS id FROM headrace.job_dependency WHERE upstream_id = %(id)s",
+        id=str(mine),
+    )
+
+    told = {}
+    for job in (mine, other, alone, two):
+        claimed = made.rows.store.claim(str(job), 0)
+        assert claimed is not None
+        told[job] = claimed.below
+
+    assert told[mine] == [following["id"], 4]
+    assert told[other] is not None
+    assert (told[other][1], told[alone], told[two]) == (0, None, None)
+    assert told[other] != told[mine]
