@@ -193,3 +193,16 @@ def test_a_job_needs_a_newer_worker_while_it_waits_for_one(made: RunRows) -> Non
     assert needs(mine) == [9]
     assert [needs(mine, 1), needs(mine, 3), needs(mine, can=9), needs(mine, can=10)] == [[]] * 4
     assert [needs(one) for one in others] == [[]] * 7
+
+
+def test_a_job_that_was_never_given_back_has_all_its_returns_left(made: RunRows) -> None:
+    worker(made, "tests", "old")
+    worker(made, "newer", "new")
+
+    for given in ({"most": 1}, {"most": 0, "waits_s": [60.0], "unknown": True}):
+        job = made.job(None, "started")
+        assert give_back(made, job, **given), given
+        assert made.of("job", job, "given_back") == 1
+        again(made, job)
+        assert not give_back(made, job, 2, **given), given
+        made.empty()
