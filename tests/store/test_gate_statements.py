@@ -360,7 +360,8 @@ def test_what_was_skipped_below_a_job_is_found_however_deep(made: RunRows) -> No
 
 def test_a_run_is_reopened_with_its_failed_jobs_and_their_budgets(made: RunRows) -> None:
     run, open_run = made.run(status="failed", cancelled_at="2026-07-01"), made.run(status="queued")
-    spent = {"retry_count": 3, "crash_count": 2, "given_back": 1, "upstream_skipped": True}
+    spent = {"retry_count": 3, "crash_count": 2, "given_back": 1, "upstream_skipped": True,
+             "slot_wanted": True, "child_state": "wanted"}  # fmt: skip
     jobs = {one: made.job(run, one, **spent) for one in (*OPEN, *ENDED)}
     below = made.job(made.run(), "failed")
 
@@ -370,7 +371,7 @@ def test_a_run_is_reopened_with_its_failed_jobs_and_their_budgets(made: RunRows)
 
     assert reopened == {jobs["failed"], jobs["cancelled"], jobs["skipped"]}
     names = (*spent, "next_retry_time", "queued_at", "finished_at", "skip_reason", "status")
-    fresh = (0, 0, None, False, None, None, None, None, "waiting")
+    fresh = (0, 0, None, False, False, *[None] * 5, "waiting")
     assert {made.of("job", one, *names) for one in reopened} == {fresh}
     assert made.of("job", jobs["completed"], "retry_count") == 3
     assert made.of("job", below, "status") == "failed"

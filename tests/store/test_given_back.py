@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from headrace.engine.attempts.unknown_jobs import PREFIX
+from headrace.model.status import JobStatus
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 
@@ -141,3 +142,67 @@ def test_it_goes_back_no_more_often_than_is_bearable_and_only_while_it_is_ones_o
     again(made, job)
     assert not give_back(made, job, 2)
     assert made.of("job", job, "given_back") == 4
+
+
+def test_what_is_given_back_is_the_attempt_that_has_begun(made: RunRows) -> None:
+    worker(made, "tests", "old")
+    worker(made, "newer", "new")
+    jobs = [made.job(None, status, attempt=1) for status in JobStatus if status != "started"]
+    begun = made.job(None, "started", attempt=2)
+    before = [made.of("job", one, "status", "given_back") for one in (*jobs, begun)]
+
+    for job in jobs:
+        assert not give_back(made, job)
+        assert not give_back(made, job, unknown=True)
+    for attempt in (1, 3):
+        assert not give_back(made, begun, attempt)
+
+    assert [made.of("job", one, "status", "given_back") for one in (*jobs, begun)] == before
+    assert made.rows.sql("SELECT * FROM headrace.job_attempt") == []
+
+
+def test_what_other_jobs_workers_have_returned_says_nothing_of_this_one(made: RunRows) -> None:
+    worker(made, "tests", "old")
+    worker(made, "newer", "new")
+    other, job = made.job(None, "started", worker="newer"), made.job(None, "started")
+    worker(made, "newest", "newest")
+    assert give_back(made, other)
+    made.rows.sql("DELETE FROM headrace.worker WHERE name = 'newest'")
+    # Of this one's attempts only those that were returned for this reason count.
+    for number, (outcome, error) in enumerate(
+        [("failed", f"{PREFIX}x"), ("crashed", f"{PREFIX}x"), ("released", f"x {PREFIX}")], 5
+    ):
+        made.rows.sql(
+            "INSERT INTO headrace.job_attempt (job_id, attempt, outcome, worker, error)"
+            " VALUES (%(id)s, %(number)s, %(outcome)s, 'newer', %(error)s)",
+            id=str(job), number=number, outcome=outcome, error=error,
+        )  # fmt: skip
+
+    assert give_back(made, job)
+
+
+def test_a_job_needs_a_newer_worker_while_it_waits_for_one(made: RunRows) -> None:
+    waiting = {"attempt": 2, "needs": 9}
+    mine = made.job(None, "queued", **waiting)
+    others = [made.job(None, status, **waiting) for status in JobStatus if status != "queued"]
+
+    def needs(job: UUID, attempt: int = 2, can: int = 8) -> list[int]:
+        found = made.rows.database.rows("too_new", id=job, attempt=attempt, can=can)
+        return [row["needs"] for row in found]
+
+    assert needs(mine) == [9]
+    assert [needs(mine, 1), needs(mine, 3), needs(mine, can=9), needs(mine, can=10)] == [[]] * 4
+    assert [needs(one) for one in others] == [[]] * 7
+
+
+def test_a_job_that_was_never_given_back_has_all_its_returns_left(made: RunRows) -> None:
+    worker(made, "tests", "old")
+    worker(made, "newer", "new")
+
+    for given in ({"most": 1}, {"most": 0, "waits_s": [60.0], "unknown": True}):
+        job = made.job(None, "started")
+        assert give_back(made, job, **given), given
+        assert made.of("job", job, "given_back") == 1
+        again(made, job)
+        assert not give_back(made, job, 2, **given), given
+        made.empty()

@@ -13,6 +13,7 @@ from headrace.engine.operations.glance import Glance, glance
 from headrace.engine.operations.recovery import Recovery
 from headrace.errors import QueueUnavailable
 from headrace.model.ids import new_id
+from headrace.model.status import JobStatus
 from headrace.queue.process import birth_ticks, process_name
 from tests.support.rows import Rows
 
@@ -80,6 +81,9 @@ def lost_workers_job(rows: Rows) -> None:
         lambda rows: worker(rows, seen="-11 s"),
         lambda rows: worker(rows, seen="1 h"),
         lost_workers_job,
+        lambda rows: job(rows, "started"),
+        lambda rows: (worker(rows, status="stopped"), job(rows, "started")),
+        lambda rows: worker(rows, seen="-11 s", status="draining"),
         pending_notification,
         ended_upstream,
     ],
@@ -92,6 +96,9 @@ def lost_workers_job(rows: Rows) -> None:
         "a worker is silent",
         "a worker's heartbeat is in the future",
         "a lost worker's job is started",
+        "an unknown worker's job is started",
+        "a stopped worker's job is started",
+        "a worker that is to stop is silent",
         "a notification is to be sent",
         "a run that a pipeline waits for has ended",
     ],
@@ -116,6 +123,34 @@ def test_a_look_leaves_alone_what_others_are_about(rows: Rows) -> None:
     )
 
     assert not look(rows).busy
+
+
+def test_a_look_leaves_alone_what_is_over(rows: Rows) -> None:
+    """Whatever a job or a worker still says of a wait, once it has ended or goes on."""
+    for status in ("stopped", "lost"):
+        rows.sql(
+            "INSERT INTO headrace.worker (name, hostname, pid, birth_ticks, queues, processes,"
+            " status, seen_at) VALUES (%(status)s, %(host)s, 1, 1, '{medium}', 1, %(status)s,"
+            " clock_timestamp() - interval '1 h')",
+            status=status, host=socket.gethostname(),
+        )  # fmt: skip
+        for one in JobStatus:
+            if one != "started":
+                rows.add(one)
+                rows.sql(f"UPDATE headrace.job SET worker = '{status}' WHERE worker = 'tests'")
+    rows.sql(
+        f"UPDATE headrace.job SET {SLOT}, slot_wanted = true, child_state = 'wanted',"
+        " next_retry_time = clock_timestamp() WHERE status NOT IN ('waiting', 'retrying');"
+        "UPDATE headrace.job SET next_retry_time = clock_timestamp() WHERE status = 'waiting';"
+        "INSERT INTO headrace.notification (kind, receiver, pipeline, content, status)"
+        " VALUES ('failure', 'pager', 'p', '{}', 'sent')"
+    )
+    worker(rows)
+
+    seen = look(rows)
+
+    assert not seen.busy
+    assert seen.workers == []
 
 
 def test_a_look_renews_the_lease_and_tells_the_servers_clock(rows: Rows) -> None:
