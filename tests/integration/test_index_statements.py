@@ -197,6 +197,14 @@ def test_upkeep_is_for_owners_of_the_table_or_the_database(
                     maintain=False)  # fmt: skip
         assert [(row.name, row.allowed) for row in rows] == [("a", False), ("b", True)]
         connection.exec_driver_sql("RESET ROLE")
+        if connection.dialect.server_version_info >= (17,):
+            connection.exec_driver_sql("CREATE TABLE c (id int); GRANT MAINTAIN ON a TO other;"
+                                       "GRANT ALL ON c TO other; REVOKE MAINTAIN ON c FROM other;"
+                                       "SET ROLE other")  # fmt: skip
+            rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
+                        maintain=True)  # fmt: skip
+            assert [row.allowed for row in rows] == [True, True, False]
+            connection.exec_driver_sql("RESET ROLE; DROP TABLE c; REVOKE ALL ON a FROM other")
         name = connection.exec_driver_sql("SELECT quote_ident(current_database())").scalar_one()
         connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO other; SET ROLE other")
         rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
