@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from tests.support.roles import create_role
 from tests.support.statements import Told, sent
@@ -83,13 +84,21 @@ def test_a_swapped_table_gets_its_own_sequences_options_and_owner(
 
 
 def test_an_index_that_is_not_valid_is_one_of_the_table_or_of_that_name(
-    told: Told, execute: Any
+    told: Told, execute: Any, outside: Any
 ) -> None:
     execute(INDEXES)
     assert told("rebuild_invalid", table="s.p", index=None) == [("s.bad",)]
     assert told("rebuild_invalid", table="s.t", index=None) == []
     assert told("rebuild_invalid", table=None, index="s.bad") == [("s.bad",)]
     assert told("rebuild_invalid", table=None, index="s.good") == []
+    execute("CREATE INDEX again ON ONLY s.p (name); INSERT INTO s.n VALUES (1), (2)")
+    with outside.connect() as connection, pytest.raises(IntegrityError):
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+            "CREATE UNIQUE INDEX CONCURRENTLY never ON s.n ((id > 0))"
+        )
+    assert told("rebuild_invalid", table="s.n", index=None) == [("s.never",)]
+    assert told("rebuild_invalid", table=None, index="s.never") == [("s.never",)]
+    assert told("rebuild_invalid", table="s.p", index=None) == [("s.again",), ("s.bad",)]
     assert told("invalid_index", name="bad") == [("s.bad",)]
     for name in ("good", "once", "absent"):
         assert told("invalid_index", name=name) == []
@@ -187,6 +196,20 @@ def test_upkeep_is_for_owners_of_the_table_or_the_database(
         rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
                     maintain=False)  # fmt: skip
         assert [(row.name, row.allowed) for row in rows] == [("a", False), ("b", True)]
+        connection.exec_driver_sql("RESET ROLE")
+        if connection.dialect.server_version_info >= (17,):
+            connection.exec_driver_sql("CREATE TABLE c (id int); GRANT MAINTAIN ON a TO other;"
+                                       "GRANT ALL ON c TO other; REVOKE MAINTAIN ON c FROM other;"
+                                       "SET ROLE other")  # fmt: skip
+            rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
+                        maintain=True)  # fmt: skip
+            assert [row.allowed for row in rows] == [True, True, False]
+            connection.exec_driver_sql("RESET ROLE; DROP TABLE c; REVOKE ALL ON a FROM other")
+        name = connection.exec_driver_sql("SELECT quote_ident(current_database())").scalar_one()
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO other; SET ROLE other")
+        rows = sent(connection, "maintainable", table=None, schema="public", roots=False,
+                    maintain=False)  # fmt: skip
+        assert [(row.name, row.allowed) for row in rows] == [("a", True), ("b", True)]
 
 
 def test_upkeep_passes_over_temporary_tables_and_tells_of_those_beside(

@@ -254,6 +254,31 @@ def test_ranges_of_numbers_begin_where_the_last_partition_ends(
     assert [row[0] for row in told("partitions_wanted", **how | given)] == lows
 
 
+@pytest.mark.parametrize(
+    ("given", "suffixes"),
+    [
+        ({"last": "2025-12-01"}, ["202512", "202601", "202602"]),
+        ({"last": "2026-05-01"}, ["202601", "202602"]),
+        ({"last": None}, ["202601", "202602"]),
+        ({"first": "2025-11-30", "last": "2026-05-01"},
+         ["202511", "202512", "202601", "202602"]),
+        ({"premake": 0}, ["202601"]),
+        ({"unit": "year", "step": "1 year", "last": "2024-01-01"},
+         ["202401", "202501", "202601", "202701"]),
+    ],
+)  # fmt: skip
+def test_ranges_of_time_begin_where_the_last_partition_ends(
+    told: Told, given: dict[str, Any], suffixes: list[str]
+) -> None:
+    how = {"unit": "month", "present": "2026-01-31T12:30:00+00:00", "first": None, "last": None,
+           "step": "1 month", "premake": 1, "pattern": "YYYYMM",
+           "type": RenderedSql("date", {})}  # fmt: skip
+    rows = told("partitions_wanted", **how | given)
+    assert [row[2] for row in rows] == suffixes
+    assert [row[0] for row in rows] == [f"{one[:4]}-{one[4:]}-01" for one in suffixes]
+    assert [row[1] for row in rows[:-1]] == [row[0] for row in rows[1:]]
+
+
 def test_what_is_no_plain_table_is_not_swapped(told: Told, execute: Any, oid: Any) -> None:
     execute(PARTS)
     execute("CREATE TYPE shape AS (a int); CREATE TABLE typed OF shape; CREATE TABLE plain (a int)")

@@ -112,6 +112,10 @@ def test_owner_order_and_log_stay_what_they_were(run_job, query, execute):
         ("CREATE PUBLICATION pub FOR TABLE s.kept", "the publication pub"),
         ("ALTER TABLE s.kept REPLICA IDENTITY FULL", "its replica identity"),
         ("ALTER TABLE s.kept ALTER name SET STATISTICS 500", "settings of the column name"),
+        (("CREATE POLICY q ON given USING (id IN (SELECT id FROM s.kept))"),
+         "policy q on table given"),
+        ("ALTER TABLE s.kept ADD w text DEFAULT (NULL::s.kept)::text",
+         "default value for column w of table s.kept"),
         ("GRANT USAGE ON SEQUENCE s.kept_id_seq TO reads", "sequence s.kept_id_seq"),
     ],
 )  # fmt: skip

@@ -10,6 +10,6 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 Told = Callable[..., list[tuple[Any, ...]]]
 
 
-def sent(connection: Connection, template: str, **values: Any) -> Any:
+def sent(connection: Connection, template: str, /, **values: Any) -> Any:
     """Send a template's statement and return what the driver does."""
     return execute(connection, packaged_sql(template, **values))

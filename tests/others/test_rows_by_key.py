@@ -1,0 +1,141 @@
+"""Rows written by a key of two columns, of which other rows have one each, in another database."""
+
+from typing import Any
+
+import pytest
+
+from headrace.jobs.check_data import CheckData
+from headrace.jobs.sync_table import SyncTable
+from tests.others.conftest import Place, Places, Runs
+from tests.support.mariadb import MariaDb
+
+THERE = """create table dst (a int not null, b varchar(9) not null, v varchar(9), w int,
+                             primary key (a, b))"""
+WITH: dict[str, Any] = {
+    "source_table": "src", "target_connection": "there", "target_table": "dst",
+    "primary_key": ["a", "b"],
+}  # fmt: skip
+HERE = """
+create table src (a int, b text, v text, w int);
+insert into src values (1, 'x', 'new', 1), (1, 'y', 'same', null), (2, 'y', 'come', 2),
+                       (3, 'x', 'null', null)
+"""
+OTHERS = [(2, "x", "second", 1), (3, "z", "none", 1)]
+COME = (2, "y", "come", 2)
+
+
+@pytest.fixture
+def rows(run: Runs, there: Place) -> Place:
+    there.query(THERE, "insert into dst values (1, 'x', 'old', 1), (1, 'y', 'same', null),"
+                " (2, 'x', 'second', 1), (3, 'z', 'none', 1), (3, 'x', 'null', 3)")  # fmt: skip
+    run.query(HERE)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("how", "counts", "left"),
+    [
+        ({"delete": True}, [1, 2, 2],
+         [(1, "x", "new", 1), (1, "y", "same", None), COME, (3, "x", "null", None)]),
+        ({}, [1, 2, 0],
+         [(1, "x", "new", 1), (1, "y", "same", None), COME, (3, "x", "null", None), *OTHERS]),
+        ({"merge_strategy": "insert_only"}, [1, 0, 0],
+         [(1, "x", "old", 1), (1, "y", "same", None), COME, (3, "x", "null", 3), *OTHERS]),
+    ],
+)  # fmt: skip
+def test_rows_are_merged_by_the_whole_key(
+    run: Runs, rows: Place, how: dict[str, Any], counts: list[int], left: list[Any]
+) -> None:
+    result = run.done(SyncTable, **WITH, **how)
+
+    assert [result[name] for name in ("inserted", "updated", "deleted")] == counts
+    assert rows.query("select a, b, v, w from dst order by a, b") == sorted(left)
+
+
+def test_a_key_is_doubled_or_null_as_a_whole(run: Runs, places: Places) -> None:
+    place = places("sqlite")
+    run.connections["there"] = place.url
+    place.query("create table dst (a int, b varchar(9), v varchar(9), w int)")
+    run.query(HERE)
+    assert run.done(SyncTable, **WITH)["inserted"] == 4
+    for values, shown in (("1, 'x'", "1, 'x'"), ("null, 'x'", "None, 'x'"), ("9, null", "9, None")):
+        run.query(f"begin; delete from src where w = 77; insert into src values ({values}, 'v', 77)"
+                  "; commit")  # fmt: skip
+        assert run.failed(SyncTable, **WITH) == (
+            "src: the key (a, b) is NULL or stands in several rows, as dst compares"
+            f" values: {shown}"
+        )
+
+
+def test_rows_are_doubled_by_all_columns_and_a_null_equals_nothing(run: Runs, there: Place) -> None:
+    there.query(
+        "create table t (a int, b varchar(9), keep int)",
+        "insert into t values (1, 'x', 1), (1, 'x', 1), (1, 'x', 1), (1, 'y', 1), (2, 'x', 1),"
+        " (2, 'x', 1), (null, 'x', 1), (null, 'x', 1), (1, null, 1), (1, null, 1), (9, 'z', 0),"
+        " (9, 'z', 0)",
+    )
+    told = [
+        ("keep = 1", ["a", "b"], "3, must be 0"),
+        ("keep = 1", ["a"], "6, must be 0"),
+        ("keep = 0", ["a", "b"], "1, must be 0"),
+    ]
+    for where, columns, said in told:
+        error = run.failed(CheckData, table="t", connection="there", filter=where,
+                           checks=[{"duplicate": {"columns": columns}}])  # fmt: skip
+        assert said in error, (where, columns)
+    run.done(
+        CheckData,
+        table="t",
+        connection="there",
+        filter="keep > 1",
+        checks=[{"duplicate": {"column": "a"}}, {"failed_rows": {"expression": "a = 1"}}],
+    )
+
+
+def test_the_columns_of_a_table_are_its_own(
+    run: Runs, there: Place, request: pytest.FixtureRequest
+) -> None:
+    """Another schema, or database, has a table of that name with other columns."""
+    makes = "create table {} (x int primary key, y int not null, id int, z int default 5)"
+    if there.kind == "duckdb":
+        there.query("create schema o", makes.format("o.dst"))
+    elif there.kind == "mysql":
+        server: MariaDb = request.getfixturevalue("mariadb")
+        server.execute("CREATE DATABASE beside", "GRANT ALL ON beside.* TO etl@'%'")
+        there.query(makes.format("beside.dst"))
+    there.query(makes.format("other"), "create table dst (id int primary key, note varchar(9))")
+    run.query("create table src as select 1 as id")
+
+    assert run.done(SyncTable, **WITH | {"primary_key": "id"})["inserted"] == 1
+
+    error = run.failed(SyncTable, **WITH | {"primary_key": "id", "target_table": "other"})
+    assert error == "other.x needs a value, and src has no such column"
+    if there.kind == "mysql":
+        error = run.failed(SyncTable, **WITH | {"primary_key": "id", "target_table": "beside.dst"})
+        assert error == "beside.dst.x needs a value, and src has no such column"
+        server.execute("DROP DATABASE beside")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("a integer, n integer primary key", None),
+        ("a integer, n integer, primary key (a, n)", "dst.n needs a value"),
+        ("a integer, n int primary key", "dst.n needs a value"),
+        ("a integer, n integer default 3, primary key (a, n)", None),
+        ("a integer, n integer as (a + 1)", None),
+        ("a integer, n integer not null", "dst.n needs a value"),
+    ],
+)
+def test_only_a_key_of_one_integer_numbers_itself_in_sqlite(
+    run: Runs, places: Places, columns: str, said: str | None
+) -> None:
+    place = places("sqlite")
+    run.connections["there"] = place.url
+    place.query(f"create table dst ({columns})")
+    run.query("create table src as select 1 as a")
+    given = WITH | {"primary_key": "a"}
+    if said is None:
+        assert run.done(SyncTable, **given)["inserted"] == 1
+    else:
+        assert said in run.failed(SyncTable, **given)
