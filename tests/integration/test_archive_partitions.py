@@ -70,6 +70,27 @@ def test_an_archive_that_is_not_partitioned_gets_the_rows_and_the_partitions_go(
 
 
 @pytest.mark.usefixtures("event")
+def test_no_partition_goes_whose_values_the_archive_has_changed(run_job, execute, query):
+    execute("CREATE SCHEMA old; CREATE TABLE old.event (id int, at timestamptz, note text, n int)")
+    execute(
+        "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.note := 'other'; RETURN NEW; END $$;"
+        " CREATE TRIGGER changes BEFORE INSERT ON old.event FOR EACH ROW EXECUTE FUNCTION other()"
+    )
+
+    with pytest.raises(JobFailure) as refused:
+        run_job(ArchiveRows, **WITH, verify="checksum")
+
+    assert str(refused.value) == (
+        "the checksum of the rows in old.event is not that of the rows of s.event_1: a trigger or"
+        " a type of the archive changes values. Nothing was moved"
+    )
+    assert (query(LEFT), query(STORED)) == ([(1,), (2,), (3,)], [])
+    assert run_job(ArchiveRows, **WITH)["row_count"] == 2
+    assert (query(LEFT), query(STORED)) == ([(3,)], [(1, "other"), (2, "other")])
+
+
+@pytest.mark.usefixtures("event")
 def test_a_partition_that_rows_refer_to_stays_and_nothing_moves(run_job, execute, query):
     execute("CREATE TABLE s.line (id int, at timestamptz, FOREIGN KEY (id, at) REFERENCES s.event)")
     execute("INSERT INTO s.line VALUES (2, '2026-02-02')")
