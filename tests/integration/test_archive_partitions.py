@@ -105,15 +105,34 @@ def test_partitions_go_to_files_and_to_another_server_one_by_one(
     run_job, event, query, second, tmp_path
 ):
     run_job.engines["there"] = second
+    run_job.project = tmp_path
 
     away = run_job(ArchiveRows, **WITH, target_connection="there", batch_limit=1)
     files = run_job(ArchiveRows, **{k: v for k, v in WITH.items() if k != "into"},
                     path="event.parquet")  # fmt: skip
 
     assert (away["partitions"], away["row_count"]) == (["s.event_1"], 1)
-    assert (files["partitions"], files["row_count"]) == (["s.event_2"], 1)
+    assert files == {
+        "row_count": 1,
+        "path": "event.parquet",
+        "files": 1,
+        "before": "2026-03-10",
+        "partitions": ["s.event_2"],
+    }
     assert rows(second, STORED) == [(1, "a")]
     assert query(LEFT) == [(3,)]
+
+
+@pytest.mark.usefixtures("event")
+def test_a_partition_without_a_row_goes_and_leaves_no_file(run_job, execute, tmp_path):
+    execute("DELETE FROM s.event WHERE id = 1")
+    run_job.project = tmp_path
+
+    result = run_job(ArchiveRows, **{k: v for k, v in WITH.items() if k != "into"},
+                     path="event.csv")  # fmt: skip
+
+    assert (result["partitions"], result["files"]) == (["s.event_1", "s.event_2"], 1)
+    assert [len(one.read_text().splitlines()) for one in tmp_path.glob("exports/*.csv")] == [2]
 
 
 @pytest.mark.usefixtures("event")

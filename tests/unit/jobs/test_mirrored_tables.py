@@ -24,6 +24,7 @@ THERE = [
     ("old", "orders", False, False),
     ("old", "Odd*Name", False, False),
     ("public", "odd*name", True, False),
+    ("public", "A.b", True, False),
 ]
 ONE_OF_THEM = "leave one of them out, or copy them in steps of their own"
 SESSION: Any = object()
@@ -51,7 +52,9 @@ def chosen(*tables: str, **given: Any) -> list[Copy]:
         (["order*"], ["public.order_line", "public.orders", "public.ordersx"]),
         (["*.orders"], ["old.orders", "public.orders"]),
         (["o?d.order*"], ["old.orders"]),
-        (["public.*", "!order*"], ['public."odd*name"']),
+        (["public.*", "!order*"], ['public."A.b"', 'public."odd*name"']),
+        (['public."A.b"'], ['public."A.b"']),
+        (["orders", '"A.b"', '!public."A.b"'], ["public.orders"]),
         (["order*", "!ordersx", "! old.*"], ["public.order_line", "public.orders"]),
         (["!old.*", "*.orders"], ["public.orders"]),
         (["orders", "orders", "public.orders"], ["public.orders"]),
@@ -62,6 +65,24 @@ def chosen(*tables: str, **given: Any) -> list[Copy]:
 )
 def test_a_pattern_means_tables_by_their_names(tables: list[str], found: list[str]) -> None:
     assert chosen(*tables) == [Copy(name, name, Selection()) for name in found]
+
+
+def test_a_view_is_meant_by_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def readable(session: object, name: str) -> object:
+        assert session is SESSION
+        if name != "v":
+            raise JobFailure(f"there is no table {name}")
+        return SimpleNamespace(schema="public", name="v")
+
+    monkeypatch.setattr(copies, "readable_table", readable)
+
+    assert chosen("orders", "v") == [
+        Copy("public.orders", "public.orders", Selection()),
+        Copy("public.v", "public.v", Selection()),
+    ]
+    assert chosen("orders", "v", "!v") == [Copy("public.orders", "public.orders", Selection())]
+    with pytest.raises(JobFailure, match=r"^there is no table w$"):
+        chosen("orders", "w")
 
 
 def test_a_table_of_an_extension_and_a_pattern_in_vain_are_told(

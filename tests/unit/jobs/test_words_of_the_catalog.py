@@ -187,7 +187,8 @@ def test_children_go_to_the_schema_of_the_archive_under_their_own_names() -> Non
     ]
     assert children_of({"a": "b"}, "orders") == [Branch("a", '"a"', f"{rows}_0", "b")]
     assert children_of(None, "orders") == []
-    for said in (None, 5, {"children": {}}, {"key": "a", "child": {}}):
+    wrong: list[Any] = [None, 5, {"children": {}}, {"key": "a", "child": {}}]
+    for said in wrong:
         with pytest.raises(InvalidPayload) as refused:
             children_of({"a": said}, "orders")
         assert str(refused.value) == (
