@@ -175,10 +175,11 @@ class ArchiveRows(CheckedJob):
     def _detach(self, cutoff: str) -> dict[str, Any]:
         given = self, self.pick, cutoff, self.batch_limit
         if self.apart:
-            names, total = drop_one_by_one(*given, self._carry)
+            names, total, files = drop_one_by_one(*given, self._carry)
         else:
-            names, total = move_partitions(*given, self.verify)
-        return {**self._result(cutoff, {self.table: total}), "partitions": names}
+            (names, total), files = move_partitions(*given, self.verify), 0
+        result = {**self._result(cutoff, {self.table: total}), "partitions": names}
+        return result | ({"files": files} if self.path is not None else {})
 
     def _carry(self, session: "Session", number: int, table: str) -> tuple[int, int]:
         """Copy picked rows to a file or another connection; returns how many, and how many new."""

@@ -112,7 +112,7 @@ class DataAggregation(CheckedJob):
         self._refuse_together()
         self.expect = Expectation.read(expect)
         self.tells_rows = aggregates is not None
-        self.aggregates = _aggregates(aggregates, sort_by)
+        self.aggregates = _aggregates(aggregates, None if sort_by in self.group_by else sort_by)
         self._check_sort()
         if self.checks and into is None:
             raise InvalidPayload("checks judge what is written: DataAggregation needs into")

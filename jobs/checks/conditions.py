@@ -18,7 +18,7 @@ VALID = (
 def missing(given: Mapping[str, Any]) -> RenderedSql:
     """Return the condition of rows without a value; some texts may stand for none."""
     column = _column(given["column"])
-    texts = [str(one) for one in given.get("missing_values", ())]
+    texts = texts_of(given.get("missing_values", ()))
     return _rendered(
         "({{ column }} IS NULL{% if texts %} OR {{ column }}::text = ANY({{ texts }}){% endif %})",
         column=column,
@@ -43,13 +43,31 @@ def refuse_rules(name: str, given: Mapping[str, Any]) -> None:
     if not any(key in given for key in VALID):
         raise InvalidPayload(f"{name} needs one of {', '.join(VALID)}")
     values = given.get("valid_values")
-    if values is not None and (not isinstance(values, list) or not values):
+    if values is not None and (not isinstance(values, list) or not present(values)):
         raise InvalidPayload(f"{name}: valid_values is a list of at least one value")
     reference = given.get("valid_reference_data")
     if reference is not None and (not isinstance(reference, str) or "." not in reference):
         raise InvalidPayload(
             f"{name}: valid_reference_data is a table with its column: dwh.customer.id"
         )
+
+
+def present(values: Sequence[Any]) -> list[Any]:
+    """Return values without null: a row without a value is missing, and never invalid."""
+    return [one for one in values if one is not None]
+
+
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Return whether values are compared as numbers, and not as texts."""
+    return all(
+        isinstance(one, int | float | Decimal) and not isinstance(one, bool)
+        for one in present(values)
+    )
+
+
+def texts_of(values: Sequence[Any]) -> list[str]:
+    """Return values as a database writes them."""
+    return [str(one).lower() if isinstance(one, bool) else str(one) for one in present(values)]
 
 
 def _broken_rules(column: RenderedSql, given: Mapping[str, Any]) -> Iterator[RenderedSql]:
@@ -77,13 +95,9 @@ def _broken_rules(column: RenderedSql, given: Mapping[str, Any]) -> Iterator[Ren
 
 def _not_among(column: RenderedSql, values: Sequence[Any]) -> RenderedSql:
     # Texts are compared with the text of the value, so that an enum's labels are, too.
-    numbers = all(
-        isinstance(one, int | float | Decimal) and not isinstance(one, bool) for one in values
-    )
-    if numbers:
-        return _rendered("{{ c }} <> ALL({{ values }})", c=column, values=list(values))
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
-    return _rendered("{{ c }}::text <> ALL({{ values }})", c=column, values=texts)
+    if are_numbers(values):
+        return _rendered("{{ c }} <> ALL({{ values }})", c=column, values=present(values))
+    return _rendered("{{ c }}::text <> ALL({{ values }})", c=column, values=texts_of(values))
 
 
 def _column(name: str) -> RenderedSql:

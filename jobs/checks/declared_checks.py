@@ -7,6 +7,7 @@ from headrace.errors import InvalidPayload
 from headrace.errors.suggestions import did_you_mean
 from headrace.jobs.checks.bounds import WORDS, Bound, bound_of, exactly
 from headrace.jobs.checks.check import Check
+from headrace.jobs.checks.key_values import refuse_values
 from headrace.jobs.checks.kinds import KINDS, Kind
 
 _OF_ALL = ("name", "level", "table", "filter")
@@ -41,6 +42,7 @@ def _check(place: int, given: Any, table: str | None, where: str | None) -> Chec
         raise InvalidPayload(f"checks[{place}]: {word} takes a mapping, not {keys!r}")
     _refuse_unknown(place, word, kind, keys)
     own = {key: keys[key] for key in kind.keys if key in keys}
+    refuse_values(f"checks[{place}]: {word}", own)
     kind.refuse(f"checks[{place}]: {word}", own)
     # Of `compare` the key `table` names the one on the other connection.
     here = (table or keys.get("table")) if "table" in kind.keys else keys.get("table", table)

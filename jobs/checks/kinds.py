@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import InvalidPayload
+from headrace.errors.suggestions import did_you_mean
 from headrace.jobs.checks import conditions
-from headrace.jobs.checks.bounds import Bound, bound_of, exactly, more_than
+from headrace.jobs.checks.bounds import WORDS, Bound, bound_of, exactly, more_than
 from headrace.jobs.checks.check import Check
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import written_column
@@ -17,6 +18,7 @@ _FUNCTIONS = {
     "sum": "sum({})", "avg": "avg({})", "min": "min({})", "max": "max({})",
     "count": "count({})", "count_distinct": "count(DISTINCT {})",
 }  # fmt: skip
+_OF_DEVIATION = ("runs", *WORDS)
 
 Given = Mapping[str, Any]
 
@@ -74,6 +76,12 @@ def deviation_of(given: Given, name: str) -> tuple[int, Bound] | None:
             f"{name}: deviation takes runs (1 to 1000) and a bound, as in "
             "{runs: 14, must_be_less_than: 30%}"
         )
+    for key in deviation:
+        if key not in _OF_DEVIATION:
+            raise InvalidPayload(
+                f'{name}: deviation has no key "{key}"; '
+                + did_you_mean(str(key), _OF_DEVIATION, listed_as="it takes")
+            )
     return runs, bound_of(deviation, name=f"{name}: deviation", unit="%")
 
 
@@ -106,7 +114,8 @@ def _invalid(name: str, given: Given) -> None:
 
 def _duplicate(name: str, given: Given) -> None:
     _metric_of_rows(name, given)
-    columns = columns_of(given)
+    written = given.get("columns", given.get("column"))
+    columns = columns_of(given) if isinstance(written, str | list | tuple) else []
     if not columns or not all(isinstance(one, str) for one in columns):
         raise InvalidPayload(f"{name} needs columns, as in columns: [order_id]")
 
@@ -128,7 +137,13 @@ def _failed_rows(name: str, given: Given) -> None:
 
 def _schema(name: str, given: Given) -> None:
     columns = given["columns"]
-    if not isinstance(columns, list | dict) or not columns:
+    types = columns.values() if isinstance(columns, dict) else ()
+    if (
+        not isinstance(columns, list | dict)
+        or not columns
+        or not all(isinstance(one, str) for one in columns)
+        or not all(one is None or isinstance(one, str) for one in types)
+    ):
         raise InvalidPayload(f"{name} needs columns, as in columns: {{id: bigint, name: text}}")
 
 

@@ -24,6 +24,8 @@ from headrace.template import RenderedSql, quote_name, split_statements
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+_ROUNDED = Decimal(10) ** 20
+
 
 def measured(
     session: "Session",
@@ -158,12 +160,17 @@ def of_metric(check: Check, connection: str | None, value: Any) -> Measured:
     base = median(earlier)
     if value is None:
         return Measured(None, f"the median of {len(earlier)} earlier runs is {shown(base)}")
-    if base == 0:
-        differs = Decimal(0) if value == 0 else Decimal("Infinity")
-    else:
-        differs = round(abs(value - base) / abs(base) * 100, 4)
+    differs = _percent_between(value, base)
     detail = (
         f"differs by {shown(differs)}% from {shown(base)}, the median of {len(earlier)} earlier "
         f"{'run' if len(earlier) == 1 else 'runs'}; that {bound}"
     )
     return Measured(value, detail, base=base, agrees=bound.holds(differs))
+
+
+def _percent_between(value: Decimal, base: Decimal) -> Decimal:
+    if base == 0:
+        return Decimal(0) if value == 0 else Decimal("Infinity")
+    differs = abs(value - base) / abs(base) * 100
+    # Four places of what is greater, or of no end, are more digits than a decimal is given here.
+    return round(differs, 4) if differs.is_finite() and differs < _ROUNDED else differs

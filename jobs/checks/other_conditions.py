@@ -1,9 +1,9 @@
 """The conditions of `missing` and `invalid` in the SQL of other databases than PostgreSQL."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
+from headrace.jobs.checks.conditions import are_numbers, present, texts_of
 from headrace.jobs.others.dialect import Dialect
 from headrace.jobs.tables.table_catalog import unquoted
 from headrace.template import RenderedSql, quote_name, render
@@ -12,7 +12,7 @@ from headrace.template import RenderedSql, quote_name, render
 def missing(dialect: Dialect, given: Mapping[str, Any]) -> RenderedSql:
     """Return the condition of rows without a value; some texts may stand for none."""
     column = _column(given["column"])
-    texts = [str(one) for one in given.get("missing_values", ())]
+    texts = texts_of(given.get("missing_values", ()))
     return _rendered(
         "({{ column }} IS NULL{% if texts %} OR {{ kept }} IN {{ texts | inlist }}{% endif %})",
         column=column,
@@ -58,13 +58,9 @@ def _broken_rules(
 
 
 def _not_among(column: RenderedSql, text: RenderedSql, values: list[Any]) -> RenderedSql:
-    numbers = all(
-        isinstance(one, int | float | Decimal) and not isinstance(one, bool) for one in values
-    )
-    if numbers:
-        return _rendered("{{ c }} NOT IN {{ values | inlist }}", c=column, values=values)
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
-    return _rendered("{{ c }} NOT IN {{ values | inlist }}", c=text, values=texts)
+    if are_numbers(values):
+        return _rendered("{{ c }} NOT IN {{ values | inlist }}", c=column, values=present(values))
+    return _rendered("{{ c }} NOT IN {{ values | inlist }}", c=text, values=texts_of(values))
 
 
 def _as_text(dialect: Dialect, column: RenderedSql) -> RenderedSql:

@@ -20,7 +20,6 @@ _WIDER = {
     "integer": {"bigint", "numeric"},
     "bigint": {"numeric"},
     "real": {"double precision"},
-    "date": set[str](),
     "json": {"jsonb"},
 }
 

@@ -164,14 +164,14 @@ def drop_one_by_one(
     cutoff: str,
     most: int | None,
     carry: Callable[["Session", int, str], tuple[int, int]],
-) -> tuple[list[str], int]:
+) -> tuple[list[str], int, int]:
     """Have `carry` copy partition by partition, and drop each; each is committed by itself.
 
     `carry` is given the partition's number and name, and returns how many rows it has found and how
-    many of them are new there. Returns the names, and the number of rows.
+    many of them are new there. Returns the names, the number of rows, and how many had any.
     """
     names: list[str] = []
-    total = number = 0
+    total = filled = number = 0
     while most is None or number < most:
         number += 1
         with job.batch(f"partition {number}") as session:
@@ -180,12 +180,13 @@ def drop_one_by_one(
             old = old_partitions(session, pick, cutoff, 1, apart=True)
             for one in old.partitions:
                 copy = partial(_found, carry, session, number)
-                total += drop_copied(session, old.table, one, copy)
+                count = drop_copied(session, old.table, one, copy)
+                total, filled = total + count, filled + (count > 0)
         if not old.partitions:
             break
         names += [one.name for one in old.partitions]
         job.progress(total)
-    return names, total
+    return names, total, filled
 
 
 def forecast_partitions(

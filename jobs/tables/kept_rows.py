@@ -26,8 +26,8 @@ def refuse_unchanged(target: Table, kept: int) -> None:
     """Refuse to have left `kept` rows as they were that differ from the staged ones."""
     if kept > 0:
         raise JobFailure(
-            f"{target.written} did not change {kept} of the rows: a trigger discards the new "
-            "values away"
+            f"{target.written} did not change {kept} of the rows: a trigger discards their new "
+            "values"
         )
 
 

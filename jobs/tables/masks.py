@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from headrace.errors import InvalidPayload
+from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import reveal
 from headrace.jobs.tables.table_catalog import Column
+from headrace.model import exact_json
 from headrace.template import RenderedSql, quote_name, render
 
 MaskGiven = str | dict[Literal["constant"], Any]
@@ -26,7 +27,9 @@ MASK_KINDS = ("hash", "null", "partial:4", "constant",
               *(f"fake:{name}" for name in sorted([*_FAKES, *_WRITTEN])))  # fmt: skip
 _KINDS = ", ".join(MASK_KINDS).replace("constant", "{constant: …}")
 _LIMIT = re.compile(r"character(?: varying)?\((\d+)\)")
-_TEXTS = ("text", "character varying", "character", "name")
+# No array of texts, and no type of somebody's whose schema begins with one of the words.
+_TEXT = re.compile(r"(?:text|name|character(?: varying)?)(?:\(\d+\))?")
+_SALTED = ("hash", "fake")
 _INTEGERS = {"smallint": 4, "integer": 8, "bigint": 16}
 
 
@@ -51,11 +54,10 @@ class Mask:
             return empty, RenderedSql(f"NULL::{type_}", {})
         if self.kind == "constant":
             text = "CASE WHEN {{ c }} IS NOT NULL THEN {{ value }}::text::{{ type }} END"
-            written = None if self.given is None else str(self.given)
-            return bare, _rendered(text, column, value=written)
+            return bare, _rendered(text, column, value=_constant(self.given))
         if self.kind == "hash":
             return bare, self._hashed(column)
-        if not type_.startswith(_TEXTS):
+        if not _TEXT.fullmatch(type_):
             raise InvalidPayload(
                 f"mask: {column.name} is {type_}, and {self.kind} needs a text: take hash, null or "
                 "{constant: …}"
@@ -82,7 +84,7 @@ class Mask:
             hashed = f"(('x' || {hashed})::bit({bits})::bigint)"
         elif type_ == "bytea":
             hashed = f"decode({hashed}, 'hex')"
-        elif not type_.startswith(_TEXTS):
+        elif not _TEXT.fullmatch(type_):
             raise InvalidPayload(
                 f"mask: {column.name} is {type_}, which has no hash: take null or {{constant: …}}"
             )
@@ -112,7 +114,7 @@ def read_masks(
         InvalidPayload: a mask is not known, or lacks its salt.
     """
     masks = {name: _read(name, one) for name, one in (given or {}).items()}
-    salted = [name for name, mask in masks.items() if mask.kind in ("hash", "fake")]
+    salted = [name for name, mask in masks.items() if mask.kind in _SALTED]
     if salt is not None and set(salt) != {"env"}:
         raise InvalidPayload("mask_salt names a variable of the worker: {env: NAME}")
     if salted and salt is None:
@@ -127,11 +129,16 @@ def salted(masks: Mapping[str, Mask], salt: Mapping[Any, str] | None) -> dict[st
     """Return the masks with the salt, which is read here and never shown.
 
     Raises:
-        JobFailure: the variable is not set, or is too short to be a secret.
+        JobFailure: the variable is not set, or is empty where a mask needs it.
     """
     if salt is None:
         return dict(masks)
     secret = reveal(f"${{{salt['env']}}}")
+    if not secret.strip() and any(mask.kind in _SALTED for mask in masks.values()):
+        raise JobFailure(
+            f"mask_salt: the variable {salt['env']} is empty in the worker's environment, and "
+            "values could be found by hashing guesses: set it to a secret"
+        )
     return {name: replace(mask, salt=secret) for name, mask in masks.items()}
 
 
@@ -146,6 +153,12 @@ def _read(name: str, given: MaskGiven) -> Mask:
     if kind == "fake" and rest in (*_FAKES, *_WRITTEN):
         return Mask(kind, rest)
     raise InvalidPayload(f"mask: {name} has {given!r}, which is none of {_KINDS}")
+
+
+def _constant(given: Any) -> str | None:
+    if given is None or isinstance(given, str):
+        return given
+    return exact_json.dumps(given) if isinstance(given, dict | list) else str(given)
 
 
 def _rendered(text: str, column: Column, **values: Any) -> RenderedSql:

@@ -70,6 +70,27 @@ def test_an_archive_that_is_not_partitioned_gets_the_rows_and_the_partitions_go(
 
 
 @pytest.mark.usefixtures("event")
+def test_no_partition_goes_whose_values_the_archive_has_changed(run_job, execute, query):
+    execute("CREATE SCHEMA old; CREATE TABLE old.event (id int, at timestamptz, note text, n int)")
+    execute(
+        "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.note := 'other'; RETURN NEW; END $$;"
+        " CREATE TRIGGER changes BEFORE INSERT ON old.event FOR EACH ROW EXECUTE FUNCTION other()"
+    )
+
+    with pytest.raises(JobFailure) as refused:
+        run_job(ArchiveRows, **WITH, verify="checksum")
+
+    assert str(refused.value) == (
+        "the checksum of the rows in old.event is not that of the rows of s.event_1: a trigger or"
+        " a type of the archive changes values. Nothing was moved"
+    )
+    assert (query(LEFT), query(STORED)) == ([(1,), (2,), (3,)], [])
+    assert run_job(ArchiveRows, **WITH)["row_count"] == 2
+    assert (query(LEFT), query(STORED)) == ([(3,)], [(1, "other"), (2, "other")])
+
+
+@pytest.mark.usefixtures("event")
 def test_a_partition_that_rows_refer_to_stays_and_nothing_moves(run_job, execute, query):
     execute("CREATE TABLE s.line (id int, at timestamptz, FOREIGN KEY (id, at) REFERENCES s.event)")
     execute("INSERT INTO s.line VALUES (2, '2026-02-02')")
@@ -84,15 +105,34 @@ def test_partitions_go_to_files_and_to_another_server_one_by_one(
     run_job, event, query, second, tmp_path
 ):
     run_job.engines["there"] = second
+    run_job.project = tmp_path
 
     away = run_job(ArchiveRows, **WITH, target_connection="there", batch_limit=1)
     files = run_job(ArchiveRows, **{k: v for k, v in WITH.items() if k != "into"},
                     path="event.parquet")  # fmt: skip
 
     assert (away["partitions"], away["row_count"]) == (["s.event_1"], 1)
-    assert (files["partitions"], files["row_count"]) == (["s.event_2"], 1)
+    assert files == {
+        "row_count": 1,
+        "path": "event.parquet",
+        "files": 1,
+        "before": "2026-03-10",
+        "partitions": ["s.event_2"],
+    }
     assert rows(second, STORED) == [(1, "a")]
     assert query(LEFT) == [(3,)]
+
+
+@pytest.mark.usefixtures("event")
+def test_a_partition_without_a_row_goes_and_leaves_no_file(run_job, execute, tmp_path):
+    execute("DELETE FROM s.event WHERE id = 1")
+    run_job.project = tmp_path
+
+    result = run_job(ArchiveRows, **{k: v for k, v in WITH.items() if k != "into"},
+                     path="event.csv")  # fmt: skip
+
+    assert (result["partitions"], result["files"]) == (["s.event_1", "s.event_2"], 1)
+    assert [len(one.read_text().splitlines()) for one in tmp_path.glob("exports/*.csv")] == [2]
 
 
 @pytest.mark.usefixtures("event")

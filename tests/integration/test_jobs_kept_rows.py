@@ -36,7 +36,7 @@ def test_a_row_that_cannot_be_deleted_fails_what_replaces_a_table(
     ("event", "said"),
     [
         ("DELETE", "target kept rows that should be deleted"),
-        ("UPDATE", "target did not change 1 of the rows"),
+        ("UPDATE", "target did not change 1 of the rows: a trigger discards their new values"),
     ],
 )
 def test_a_row_that_a_trigger_keeps_as_it_is_fails_what_writes_by_key(

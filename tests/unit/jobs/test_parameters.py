@@ -5,6 +5,7 @@ import pytest
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.archive_rows import ArchiveRows
 from headrace.jobs.check_data import CheckData
+from headrace.jobs.copying.query_export import ExportForm
 from headrace.jobs.data_aggregation import Aggregate, DataAggregation, parse_aggregate
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.failed_job import FailedJob, MyException
@@ -12,6 +13,7 @@ from headrace.jobs.fibonacci import Fibonacci
 from headrace.jobs.files.column_shapes import Shape
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.json_records import Field, JsonRecords, Keys
+from headrace.jobs.files.split_files import UNSPLIT
 from headrace.jobs.load_file import LoadFile
 from headrace.jobs.rebuild_index import RebuildIndex
 from headrace.jobs.run_sql import RunSql
@@ -54,6 +56,21 @@ def test_any_other_aggregate_is_refused(expression):
 
 
 @pytest.mark.parametrize(
+    ("given", "aliases"),
+    [
+        ({}, ["row_count"]),
+        ({"sort_by": "total_sales"}, ["row_count", "total_sales"]),
+        ({"group_by": ["total_sales"], "sort_by": "total_sales"}, ["row_count"]),
+        ({"sort_by": "n", "aggregates": {"n": "count(*)"}}, ["n"]),
+    ],
+)
+def test_a_total_to_sort_by_is_calculated_unless_it_is_a_column(given, aliases):
+    job = DataAggregation(table="t", **{"group_by": "a"} | given)
+
+    assert [one.alias for one in job.aggregates] == aliases
+
+
+@pytest.mark.parametrize(
     ("job", "with_", "told"),
     [
         (Fibonacci, {"n": -1}, "between 0 and"),
@@ -89,6 +106,27 @@ def test_any_other_aggregate_is_refused(expression):
 def test_parameters_that_do_not_go_together_are_refused(job, with_, told):
     with pytest.raises(InvalidPayload, match=told):
         job(**with_)
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "form"),
+    [
+        ("rows", {}, ExportForm()),
+        ("rows.dat.gz", {}, ExportForm("csv", "gz")),
+        ("rows.tsv", {}, ExportForm("tsv", "none", "\t")),
+        ("rows.tsv", {"delimiter": ";"}, ExportForm("tsv", "none", ";")),
+        ("rows.csv", {"format": "tsv"}, ExportForm("tsv", "none", "\t")),
+        ("rows.jsonl.zst", {"compression": "none"}, ExportForm("jsonl", "none")),
+        ("rows.parquet", {}, ExportForm("parquet")),
+        (
+            "rows.csv",
+            {"header": False, "null": "-", "formulas": "escape", "bom": True, "compression": "gz"},
+            ExportForm("csv", "gz", ",", False, "-", UNSPLIT, "escape", True),
+        ),
+    ],
+)
+def test_an_export_has_the_form_of_its_name_unless_it_is_given(path, given, form):
+    assert ExportQuery(path, sql="SELECT 1", **given)._form == form
 
 
 def records(*lines: str) -> JsonRecords:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.jobs.tables.archive_losses import _holds
 from headrace.jobs.tables.schema_drift import Pair
 from headrace.jobs.tables.table_catalog import Column
 from headrace.jobs.tables.value_losses import Loss, _lost, _may_lose, cast_of
@@ -94,3 +95,25 @@ def test_a_lost_instant_is_no_cut_value():
     assert not Loss(pair(PLAIN, "date"), 1, "x").of_zone
     assert not Loss(pair(ZONED, "timestamp(0) with time zone"), 1, "x").of_zone
     assert not Loss(pair(ZONED, "text"), 1, "x").of_zone
+
+
+def test_an_archive_holds_a_type_in_itself_a_wider_one_or_a_text_and_in_no_other():
+    types = [
+        "smallint", "integer", "bigint", "numeric", "numeric(9,2)", "real", "double precision",
+        "date", "json", "jsonb", "text", "character varying", "character varying(3)", PLAIN,
+    ]  # fmt: skip
+    texts = ["text", "character varying"]
+    wider = {
+        "smallint": ["integer", "bigint", "numeric"],
+        "integer": ["bigint", "numeric"],
+        "bigint": ["numeric"],
+        "numeric(9,2)": ["numeric"],
+        "real": ["double precision"],
+        "json": ["jsonb"],
+    }
+
+    held = {old: [new for new in types if _holds(old, new)] for old in types}
+
+    assert held == {
+        old: [new for new in types if new in (old, *texts, *wider.get(old, []))] for old in types
+    }

@@ -410,6 +410,11 @@ def test_a_hidden_file_tells_job_and_attempt_and_stays_short():
         ([0], 0, True, "differs by 0% from 0, the median of 1 earlier run"),
         ([0], 1, False, "differs by Infinity% from 0, the median of 1 earlier run"),
         ([7], None, True, "the median of 1 earlier runs is 7"),
+        ([1], "Infinity", False, "differs by Infinity% from 1, the median of 1 earlier run"),
+        ([1], "NaN", False, "differs by NaN% from 1, the median of 1 earlier run"),
+        ([1], "1e30", False, f"differs by 1{'0' * 32}% from 1, the median of 1 earlier run"),
+        (["1e-24"], 1, False, f"differs by {'9' * 24}00% from 0.{'0' * 23}1, the median of 1"),
+        ([3], 4, True, "differs by 33.3333% from 3, the median of 1 earlier run"),
     ],
 )
 def test_a_metric_is_compared_with_the_median_of_earlier_runs(
