@@ -139,6 +139,9 @@ def test_files_of_a_longer_export_before_do_not_stay(
     found = sorted(one.name for one in exports.iterdir() if not one.name.startswith("."))
     assert found == sorted([*left, *others])
     first = ", ".join(f"x-{part}.csv" for part in gone[:5])
+    (exports / "x-0009.csv").write_text("n,k\n0,0\n")
+    run_job(ExportQuery, path="x.csv", sql=sql.format(2, 3), split=split)
+    assert (exports / "x-0009.csv").exists(), "it is no export's any more"
     (told,) = (one.getMessage() for one in caplog.records if one.msg.startswith("Removed"))
     assert told == (
         f"Removed {len(gone)} files of an earlier export to x.csv, which this one has not written: "
