@@ -69,7 +69,7 @@ class ExportedFiles:
         if names:
             logger.info(
                 "Removed %d files of an earlier export to %s, which this one has not written: %s",
-                len(names), self._path, ", ".join(names[:5]),
+                len(names), self._path, ", ".join(sorted(names)[:5]),
             )  # fmt: skip
 
     def _listed(self) -> list[str]:

@@ -21,8 +21,8 @@ _PARTS = {
     "SS": (r"(\d{2})", "second"),
     "MS": (r"(\d{1,3})", "fraction"),
     "US": (r"(\d{1,6})", "fraction"),
-    "AM": (r"([AaPp]\.?[Mm]\.?)", "half"),
-    "PM": (r"([AaPp]\.?[Mm]\.?)", "half"),
+    "AM": (r"([AaPp])\.?[Mm]\.?", "half"),
+    "PM": (r"([AaPp])\.?[Mm]\.?", "half"),
     "TZH": (r"([+-]\d{2})", "zone"),
     "TZ": (r"([A-Za-z][A-Za-z0-9_/+-]*|[+-]\d{2}(?::?\d{2})?)", "zone"),
 }
@@ -114,8 +114,9 @@ def _iso(form: str, groups: Sequence[str]) -> str:
         time = f"{at['hour']}:{at.get('minute', '00')}"
         time += f":{at['second']}" if "second" in at else ""
         time += f".{at['fraction']}" if "fraction" in at and "second" in at else ""
-        time += f" {at['half']}" if "half" in at else ""
+        time += f" {at['half']}m" if "half" in at else ""
         text = f"{text} {time}".strip()
     if not text:
         raise InvalidPayload(f"format {form!r}: it has no part of a date or a time")
-    return text + at.get("zone", "")
+    # Apart: PostgreSQL reads `10:00 pm-05` as midnight, and `2026-02-03-05` not at all.
+    return f"{text} {at['zone']}" if "zone" in at else text

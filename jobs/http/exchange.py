@@ -66,7 +66,7 @@ class Exchange:
         Raises:
             JobFailure: as there; or the server asks to wait longer than may be.
         """
-        began, renewed = into.tell(), False
+        renewed = False
         first = self._origin = self._origin or origin(checked(request.url))
         while True:
             time.sleep(max(0.0, self._next - time.monotonic()))
@@ -76,8 +76,6 @@ class Exchange:
                 sent = self._signed(request) if same else _harmless(request)
                 return fetch(sent, into, allowed=self._allowed, **limits)
             except NoData as error:
-                into.seek(began)
-                into.truncate()
                 if error.status == _UNAUTHORIZED and self._credentials and same and not renewed:
                     self._credentials.forget()
                     renewed = True

@@ -31,6 +31,7 @@ _NUMBERS = {
 }  # fmt: skip
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _NESTED = re.compile(r"(STRUCT|MAP|UNION)\(.*|.*\[\d*\]", re.DOTALL)
+_WITH_ERA = ("date", "timestamp", "timestamptz")
 _MOST_DIGITS, _AFTER_POINT = 38, 12
 
 
@@ -81,11 +82,11 @@ class DuckdbDialect(Dialect):
 
     def text_of(self, column: OtherColumn) -> Text:
         """See `Dialect`."""
-        if family_of(column.type or "text") == "bytes":
+        family = family_of(column.type or "text")
+        if family == "bytes":
             return lambda value: f"\\x{value}"
-        return _plain
+        return _with_era if family in _WITH_ERA else str
 
 
-def _plain(value: Any) -> str:
-    text = str(value)
-    return text.replace(" (BC)", " BC") if text.endswith("(BC)") else text
+def _with_era(value: Any) -> str:
+    return str(value).replace(" (BC)", " BC")

@@ -85,7 +85,7 @@ def _number(kind: Kind, target: str) -> Fit:
 
 def _stored(value: Decimal) -> int | float:
     """Return a number as SQLite stores it."""
-    if value == value.to_integral_value() and abs(value) < _LONGEST_INT:
+    if value == value.to_integral_value() and -_LONGEST_INT <= value < _LONGEST_INT:
         return int(value)
     near = float(value)
     if Decimal(repr(near)) != value:
@@ -114,12 +114,13 @@ def _moment(kind: Kind, target: str) -> Fit:
     family = family_of(target)
     wanted = {"date": _DATE, "time": _TIME}.get(family, _INSTANT)
     keeps_zone = kind == "duckdb" and family == "timestamptz"
+    too_early = kind == "mysql" and family != "time"  # Its days begin with the year 100.
 
     def fit(text: str) -> str:
         if kind == "duckdb" and text in _INFINITE:
             return text
         found = wanted.fullmatch(text)
-        if found is None or (kind == "mysql" and text[:2] == "00"):
+        if found is None or (too_early and text[:2] == "00"):
             raise Unfit(_NOT_THERE)
         fraction = found[found.re.groups] if found.re.groups else None
         if fraction and len(fraction.rstrip("0")) > most:

@@ -86,7 +86,7 @@ def span(seconds: float) -> str:
     """Return a length of time in its largest two units: `0.42 s`, `3m 05s`, `2d 04h`."""
     if seconds < 10:
         return f"{seconds:.2f} s"
-    if seconds < 60:
+    if seconds < 59.5:  # From there on it is a minute.
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -62,7 +62,12 @@ def test_tokens_are_listed_and_revoked(headrace: Callable[..., Said]) -> None:
         "There are no tokens with a role; `headrace token create NAME --role viewer` makes one.\n",
         "",
     )
-    headrace("token", "create", "ops", "--role", "operator")
+    code, out, err = headrace("token", "create", "ops", "--role", "operator")
+    assert (code, out[:4], out.count("\n")) == (0, "hrt_", 1)
+    assert err == (
+        'This is the token "ops" with the role operator. It is not stored and not shown again;'
+        " `headrace token revoke ops` makes it invalid.\n"
+    )
     code, out, _ = headrace("token", "list")
     head, row = out.splitlines()
     assert (code, head.split()) == (0, ["NAME", "ROLE", "CREATED", "LAST", "USED", "REVOKED"])
@@ -76,6 +81,40 @@ def test_tokens_are_listed_and_revoked(headrace: Callable[..., Said]) -> None:
     assert "token" not in told
     (listed,) = json.loads(headrace("token", "list", "--json")[1])["items"]
     assert listed["revoked_at"]
+    headrace("token", "create", "ops", "--role", "admin")
+    told = 'The token "ops" is revoked; sessions that it opened have ended.\n'
+    assert headrace("token", "revoke", "ops") == (0, told, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("runs --status failed", "No runs match."),
+        ("jobs --queue high", "No jobs match."),
+        ("audit", "Nothing was changed or refused yet."),
+        ("outbox", "No notifications match."),
+        ("workers", "No worker is running; `headrace up` or `headrace worker` starts one."),
+    ],
+)
+def test_a_listing_of_nothing_says_so(headrace: Callable[..., Said], command: str, told: str):
+    assert headrace(*command.split()) == (0, f"{told}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("token create", "token create takes the NAME of the token"),
+        ("token revoke", "token revoke takes the NAME of the token"),
+        ("token list ops", "token list takes no NAME"),
+        ("token create ops", "token create takes --role: viewer, operator or admin"),
+        ("token revoke ops --role admin", "token revoke takes no --role"),
+        ("token list --role admin", "token list takes no --role"),
+        ("db url --check", "--check and --json are for `db upgrade`, not for `db url`"),
+        ("db downgrade --json", "--check and --json are for `db upgrade`, not for `db downgrade`"),
+    ],
+)
+def test_what_does_not_go_together_is_told(headrace: Callable[..., Said], command: str, told: str):
+    assert headrace(*command.split()) == (2, "", f"{told}\n")
 
 
 def test_a_backfill_of_a_time_in_which_nothing_was_due_says_so(

@@ -38,6 +38,8 @@ ROWS = """INSERT INTO t VALUES
  (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL)"""
 
+PARTS = [f"000{part}" for part in range(1, 10)]
+
 
 @pytest.fixture
 def run_job(target: Engine, tmp_path: Path) -> JobRunner:
@@ -110,15 +112,18 @@ def test_every_packing_and_split_is_read_back_equal(run_job, execute, query, exp
 
 
 @pytest.mark.parametrize(
-    ("split", "left"),
+    ("split", "files"),
     [
-        ({"rows": 2}, ["x-0001.csv", "x-0002.csv"]),
-        ({"bytes": "6B"}, ["x-0001.csv", "x-0002.csv", "x-0003.csv"]),
-        ({"by": "k"}, ["x-0.csv", "x-1.csv"]),
-        (None, ["x.csv"]),
+        ({"rows": 2}, (["x-0001.csv", "x-0002.csv"], PARTS[2:5])),
+        ({"bytes": "6B"}, (["x-0001.csv", "x-0002.csv", "x-0003.csv"], PARTS[3:])),
+        ({"by": "k"}, (["x-0.csv", "x-1.csv"], ["2", "3", "4"])),
+        (None, (["x.csv"], PARTS)),
     ],
 )
-def test_files_of_a_longer_export_before_do_not_stay(run_job, execute, query, exports, split, left):
+def test_files_of_a_longer_export_before_do_not_stay(
+    run_job, execute, query, exports, caplog, split, files
+):
+    left, gone = files
     execute("CREATE TABLE copy (n int, k int)")
     exports.mkdir()
     others = ["x-2024.csv", "x.csv.gz", "y-0004.csv"]
@@ -126,12 +131,22 @@ def test_files_of_a_longer_export_before_do_not_stay(run_job, execute, query, ex
         (exports / name).write_text("n,k\n0,0\n")
     sql = "SELECT n, n % {} AS k FROM generate_series(1, {}) AS n"
     before = split or {"rows": 1}
+    caplog.set_level("INFO")
 
     run_job(ExportQuery, path="x.csv", sql=sql.format(5, 9), split=before)
     run_job(ExportQuery, path="x.csv", sql=sql.format(2, 3), split=split)
 
     found = sorted(one.name for one in exports.iterdir() if not one.name.startswith("."))
     assert found == sorted([*left, *others])
+    first = ", ".join(f"x-{part}.csv" for part in gone[:5])
+    (exports / "x-0009.csv").write_text("n,k\n0,0\n")
+    run_job(ExportQuery, path="x.csv", sql=sql.format(2, 3), split=split)
+    assert (exports / "x-0009.csv").exists(), "it is no export's any more"
+    (told,) = (one.getMessage() for one in caplog.records if one.msg.startswith("Removed"))
+    assert told == (
+        f"Removed {len(gone)} files of an earlier export to x.csv, which this one has not written: "
+        f"{first}"
+    )
     for name in left:
         run_job(LoadFile, path=name, table="copy")
     assert query("SELECT n FROM copy ORDER BY n") == [(1,), (2,), (3,)]
@@ -160,13 +175,19 @@ def test_no_file_of_an_export_appears_where_the_last_one_cannot_be_written(
     assert [one.name for one in exports.iterdir() if one.name[0] != "."] == ["x-0001.csv.gz"]
 
 
-def test_a_value_that_turns_up_late_and_does_not_fit_makes_its_column_text(run_job, execute, query):
+def test_a_value_that_turns_up_late_and_does_not_fit_makes_its_column_text(
+    run_job, execute, query, caplog
+):
     """Many rows have gone into the file by then, and the server is still sending."""
     sql = (
         "SELECT n, repeat(md5(n::text), 10) AS filler, CASE WHEN n = 14000 THEN 'infinity'"
         " ELSE date '2026-01-01' END AS day FROM generate_series(1, {}) AS n"
     )
     run_job(ExportQuery, path="x.parquet", sql=sql.format(40_000))
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [one.partition(" text: ")[0] for one in told] == [
+        "x.parquet: the column day is written as"
+    ]
     execute("CREATE TABLE t (n int, filler text, day date)")
     assert run_job(LoadFile, path="x.parquet", table="t")["row_count"] == 40_000
     assert query("SELECT n FROM t WHERE day = 'infinity'") == [(14_000,)]

@@ -184,7 +184,7 @@ def test_a_next_page_on_another_host_gets_no_secret(run: JobRunner, server: Http
 
 
 def test_a_server_that_asks_to_wait_is_asked_again_then(
-    run: JobRunner, server: HttpServer, monkeypatch: pytest.MonkeyPatch
+    run: JobRunner, server: HttpServer, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("headrace.jobs.http.exchange.time.sleep", waits.append)
@@ -198,6 +198,10 @@ def test_a_server_that_asks_to_wait_is_asked_again_then(
 
     assert run(HttpExtract, url=server.url("/items"), **INTO)["row_count"] == 7
     assert [round(one) for one in waits if one] in ([7, 19], [7, 20])
+    assert [one.getMessage() for one in caplog.records if "waiting" in one.msg] == [
+        f"The server answered {status}: waiting {wait:.0f} s, as it asks"
+        for status, wait in zip((429, 503), filter(None, waits), strict=True)
+    ]
     with pytest.raises(JobFailure, match=r"asks to wait 301 s, and 300 s are left of max_wait"):
         run(HttpExtract, url=server.url("/items"), **INTO)
     server.routes["/items"] = Answered(status=503)

@@ -70,6 +70,7 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
     with headrace.started("up") as up:
         _ready(headrace, up)
         said = up.output()
+        assert f"starting the embedded servers in {own_home}\n" in said
         assert "2 pipelines are active" in said
         assert "minutely               next due" in said
         assert "slow                   starts manually" in said
@@ -83,6 +84,8 @@ def test_up_starts_everything_stops_everything_and_finds_its_data_again(
         # A job runs: it has its grace of 10 s.
         up.stop()
         assert up.process.returncode == 0
+        lasts = [line for line in up.output().splitlines() if " up " in line][-2:]
+        assert [line.split()[-1] for line in lasts] == ["stopping", "stopped"]
         assert not [pid for pid in tree if alive(pid)]
         assert embedded.find(own_home) is None
 

@@ -111,12 +111,18 @@ def test_rows_that_the_role_does_not_see_are_told(run_job, execute, query, caplo
 
     run_job(SyncTable, **SYNC, delete=True)
     run_job(MirrorTable, **COPY, verify="count")
+    run_job(SyncTable, source_table="t", target_table="seen", primary_key="id")
 
+    reading = (
+        f"Row level security applies to t: the role {role} reads only the rows that it may see"
+    )
     warning = (
         f"Row level security applies to t: rows that the role {role} may not see stay as they are"
     )
     told = [one.getMessage() for one in caplog.records]
     assert told.count(warning) == 2
+    assert told.count(reading) == 1
+    assert query("SELECT id FROM seen ORDER BY id") == [(1,), (2,)]
     assert "t is not verified: its role does not see all rows" in told
     execute("ALTER TABLE t NO FORCE ROW LEVEL SECURITY")
     assert query(STORED) == [(1, "a"), (2, "b"), (5, "x")]

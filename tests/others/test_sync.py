@@ -47,6 +47,34 @@ def test_values_of_all_types_come_back_as_the_table_of_types_says(
     assert texts("back") == texts("typed") | CHANGED[there.kind]
 
 
+def test_a_time_after_midnight_and_the_smallest_number_come_back(run: Runs, there: Place):
+    run.query("create table src as select 1 as id, time '00:15:00' as clock, (-2::numeric ^ 63)"
+              "::numeric(20) as num, 'Caesar (BC)' as txt")  # fmt: skip
+    run.done(SyncTable, source_table="src", target_connection="there", target_table="dst",
+             primary_key="id")  # fmt: skip
+    run.done(SyncTable, source_connection="there", source_table="dst", target_table="back",
+             primary_key="id")  # fmt: skip
+
+    assert run.query("select id, clock::text, num::int8, txt from back") == [
+        (1, "00:15:00", -(2**63), "Caesar (BC)")
+    ]
+
+
+def test_days_before_our_era_come_from_duckdb(run: Runs, places: Places):
+    lake = places("duckdb")
+    run.connections["lake"] = lake.url
+    lake.query(
+        "create table src as select 1 as id, date '0044-03-15 (BC)' as day, timestamp"
+        " '0044-03-15 (BC) 12:00:00' as at, timestamptz '0044-03-15 (BC) 12:00:00+00' as z"
+    )
+    run.done(SyncTable, source_connection="lake", source_table="src", target_table="back",
+             primary_key="id")  # fmt: skip
+
+    assert run.query("set timezone = 'UTC'; select day::text, at::text, z::text from back") == [
+        ("0044-03-15 BC", "0044-03-15 12:00:00 BC", "0044-03-15 12:00:00+00 BC")
+    ]
+
+
 def test_only_rows_that_differ_are_written_there(run: Runs, there: Place):
     run.query("create table src (id int primary key, name text)")
     run.query("insert into src select n, 'name ' || n from generate_series(1, 5000) n")

@@ -1,10 +1,13 @@
 """The schema that editors complete `with:` from."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator
 
+from headrace.cli.program import main
 from headrace.declarations.config import Settings
 from headrace.declarations.source import parse
 from headrace.engine.catalog.job_registry import Registry
@@ -105,3 +108,37 @@ def test_schemas_refer_to_each_other_by_file_only():
     assert len(published) > 1
     for path in published:
         assert "$id" not in json.loads(path.read_text()), path
+
+
+def test_the_job_classes_are_listed_with_their_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["jobs", "--types"]) == 0
+
+    head, *rows = (re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines())
+    assert head == ["JOB", "PARAMETERS (* required)", "DOES"]
+    summary = "Calculate a Fibonacci number."
+    (row,) = (row for row in rows if row[0] == "Fibonacci")
+    assert row == ["Fibonacci", "n*, connection, lock_timeout, role", summary]
+    assert len({len(row) for row in rows}) == 1
+
+    assert main(["jobs", "--types", "--json"]) == 0
+
+    listed = json.loads(capsys.readouterr().out)["items"]
+    assert [one["name"] for one in listed] == [row[0] for row in rows]
+    (found,) = (one for one in listed if one["name"] == "Fibonacci")
+    others = ("connection", "lock_timeout", "role")
+    assert found == {
+        "name": "Fibonacci",
+        "summary": summary,
+        "transactional": True,
+        "parameters": [
+            {"name": "n", "type": "a whole number", "required": True, "default": None},
+            *(
+                {"name": name, "type": "text", "required": False, "default": None}
+                for name in others
+            ),
+        ],
+    }

@@ -74,17 +74,33 @@ def test_it_all_ends_with_a_part_that_is_there_once_or_could_never_start(
     assert one._code == ends_with
 
 
-def run_parts(*parts: Part, patience_s: float = 20.0) -> int:
-    """Return the exit code of a supervisor in a process of its own."""
+class _Telling(logging.Handler):
+    """Writes what is logged at once: processes that are killed have said it."""
+
+    def __init__(self, pipe: int) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        os.write(self._pipe, f"{record.levelname}: {record.getMessage()}\n".encode())
+
+
+def run_parts(*parts: Part, patience_s: float = 20.0) -> tuple[int, list[str]]:
+    """Return the exit code of a supervisor in a process of its own, and what it has logged."""
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        logging.disable(logging.CRITICAL)
         code = 99
         try:
+            log = logging.getLogger("headrace.up")
+            log.handlers, log.propagate = [_Telling(writer)], False
             code = Supervisor(parts, patience_s=patience_s).run()
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        lines = said.read().splitlines()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), lines
 
 
 def fail(error: BaseException) -> int:
@@ -102,14 +118,17 @@ def test_a_part_s_life_gives_its_code():
     def killed() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    assert run_parts(Part("run", lambda: None, once=True)) == 0
-    assert run_parts(Part("run", lambda: 7, once=True)) == 7
-    assert run_parts(Part("run", lambda: fail(Bad("x")), once=True)) == 5
-    assert run_parts(Part("run", lambda: fail(KeyboardInterrupt()), once=True)) == 130
-    assert run_parts(Part("run", lambda: fail(ValueError()), once=True)) == 1
-    assert run_parts(Part("run", killed, once=True)) == 137
+    def once(live: Any) -> tuple[int, list[str]]:
+        return run_parts(Part("run", live, once=True))
+
+    assert once(lambda: None) == (0, [])
+    assert once(lambda: 7) == (7, [])
+    assert once(lambda: fail(Bad("x"))) == (5, ["ERROR: x"])
+    assert once(lambda: fail(KeyboardInterrupt())) == (130, [])
+    assert once(lambda: fail(ValueError())) == (1, ["ERROR: run failed"])
+    assert once(killed) == (137, [])
     # The others are asked to end, and one that does not is killed.
-    assert run_parts(Part("a", stopped), Part("run", lambda: 3, once=True)) == 3
+    assert run_parts(Part("a", stopped), Part("run", lambda: 3, once=True)) == (3, [])
 
     def deaf() -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -118,7 +137,7 @@ def test_a_part_s_life_gives_its_code():
     reader, writer = os.pipe()
     told = Part("a", lambda: os.write(writer, b"!") and deaf())
     waits = Part("run", lambda: 3 + len(os.read(reader, 1)), once=True)
-    assert run_parts(told, waits, patience_s=0.2) == 4
+    assert run_parts(told, waits, patience_s=0.2) == (4, ["WARNING: a does not exit; killed it"])
     os.close(reader)
     os.close(writer)
 

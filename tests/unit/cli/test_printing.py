@@ -24,6 +24,7 @@ def test_columns_are_aligned_and_nothing_is_a_dash():
         (10, "10 s"),
         (42.4, "42 s"),
         (59.4, "59 s"),
+        (59.5, "1m 00s"),
         (60, "1m 00s"),
         (185, "3m 05s"),
         (3599, "59m 59s"),

@@ -322,6 +322,8 @@ BIG = b"a" * (1 << 20)
         ),
         ("deflate", zlib.compress(DATA[:999]), DATA[:999]),
         ("deflate", raw_deflate(DATA[:999]), DATA[:999]),
+        # A stored block, with bits beside its type that mean nothing: no zlib frame begins so.
+        ("deflate", b"\x98\x02\x00\xfd\xffok\x01\x00\x00\xff\xff", b"ok"),
         ("gzip, deflate", zlib.compress(gzip.compress(b"both", mtime=0)), b"both"),
         ("gzip", gzip.compress(BIG, mtime=0), BIG),
         # All of it is taken at once, and one byte more than a piece comes out.

@@ -33,6 +33,7 @@ LONG = "1234567890123.123456789012345678901234567891"
         (("mysql",), "numeric", "numeric", "1.23456", "1.23456"),
         (("sqlite",), "numeric", "numeric", "1.5", 1.5),
         (("sqlite",), "numeric", "numeric", "9223372036854775807", 2**63 - 1),
+        (("sqlite",), "numeric", "numeric", "-9223372036854775808", -(2**63)),
         (("sqlite",), "numeric", "numeric", "7.00", 7),
         (("mysql", "sqlite"), "double precision", "real", "0.5", 0.5),
         (("mysql", "sqlite"), "real", "real", "0.1", 0.1),
@@ -48,6 +49,13 @@ LONG = "1234567890123.123456789012345678901234567891"
             "time without time zone",
             "01:02:03.5",
             "01:02:03.5",
+        ),
+        (
+            EVERYWHERE,
+            "time without time zone",
+            "time without time zone",
+            "00:00:00",
+            "00:00:00",
         ),
         (("mysql", "sqlite"), ZONED, PLAIN_TIME, "2026-02-03 01:02:03+00", "2026-02-03 01:02:03"),
         (("duckdb",), ZONED, ZONED, "2026-02-03 01:02:03+00", "2026-02-03 01:02:03+00"),
@@ -98,6 +106,7 @@ def test_a_value_becomes_what_the_driver_takes(kinds, source, target, text, valu
         (EVERYWHERE, "date", "date", "10000-01-01", "has no place there"),
         (EVERYWHERE, "date", "date", "0044-03-15 BC", "has no place there"),
         (("mysql",), "date", "date", "0044-03-15", "has no place there"),
+        (("mysql",), ZONED, PLAIN_TIME, "0044-03-15 12:00:00+00", "has no place there"),
         (EVERYWHERE, "time without time zone", "time without time zone", "x", "has no place there"),
         (
             EVERYWHERE,
@@ -291,7 +300,17 @@ def column(type_: str | None, native: str = "") -> OtherColumn:
         (DUCKDB, column("bytea"), 'hex("c")', "00FF", "\\x00FF"),
         (DUCKDB, column("json", "INTEGER[]"), 'CAST(to_json("c") AS VARCHAR)', "[1]", "[1]"),
         (DUCKDB, column("date"), 'CAST("c" AS VARCHAR)', "0044-03-15 (BC)", "0044-03-15 BC"),
-        (DUCKDB, column("text"), 'CAST("c" AS VARCHAR)', "a (BC) b", "a (BC) b"),
+        *(
+            (
+                DUCKDB,
+                column(kind),
+                'CAST("c" AS VARCHAR)',
+                "0044-03-15 (BC) 12:00:00",
+                "0044-03-15 BC 12:00:00",
+            )
+            for kind in (PLAIN_TIME, ZONED)
+        ),
+        (DUCKDB, column("text"), 'CAST("c" AS VARCHAR)', "a (BC)", "a (BC)"),
         (DUCKDB, column(None), 'CAST("c" AS VARCHAR)', 7, "7"),
     ],
 )
