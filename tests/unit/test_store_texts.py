@@ -254,6 +254,8 @@ def test_a_database_that_can_only_be_read_says_why():
     [
         ('byte sequence 0xe2 0x82 0xac in encoding "UTF8" has no equivalent in encoding "LATIN1"',
          "the character € (U+20AC) does not exist in LATIN1, the encoding there"),
+        ('byte sequence 0xe4 in encoding "LATIN1" has no equivalent in encoding "KOI8R"',
+         "the character ä (U+00E4) does not exist in KOI8R, the encoding there"),
         ('byte sequence 0xff in encoding "KOI8R" has no equivalent in encoding "LATIN1"', ""),
         ("another text", ""),
     ],
