@@ -5,6 +5,7 @@ cut off from the sentinels, but not from us, must not be written to for longer t
 """
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +27,7 @@ log = logging.getLogger("headrace.redis")
 # With TLS to the sentinels and to Redis, or without.
 _SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 _PORT = 26379
+_NUMBER = re.compile(r"[0-9]{1,9}")
 # The next sentinel is asked if one does not answer for so long: callers wait for the answer.
 _SENTINEL_S = 0.7
 _ASK_EVERY_S = 5.0
@@ -74,7 +76,7 @@ def read(redis_url: str) -> SentinelUrl:
         raise _wrong(f"it takes no {unknown[0]!r}; options are {', '.join(known)}")
     if not service:
         raise _wrong("the name of the service (the master's name at the sentinels) is missing")
-    if database and not database.isdigit():
+    if database and not _NUMBER.fullmatch(database):
         raise _wrong("what stands behind the service is the number of a database")
     return SentinelUrl(
         tuple(_address(host) for host in hosts.split(",")),
@@ -176,7 +178,7 @@ def _address(host: str) -> tuple[str, int]:
     name, colon, port = host.rpartition(":")
     if not colon or name.endswith(":") or host.endswith("]"):
         name, port = host, str(_PORT)
-    if not name or not port.isdigit() or not 0 < int(port) < 65536:
+    if not name or not _NUMBER.fullmatch(port) or not 0 < int(port) < 65536:
         raise _wrong(f"{host!r} is no HOST:PORT of a sentinel")
     return name.removeprefix("[").removesuffix("]"), int(port)
 

@@ -1,6 +1,5 @@
 """Connects to PostgreSQL: the URL, and the session's settings on top of it."""
 
-import select
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from headrace.store import driver_codec, dsn
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import refuses_writes, unavailable_message
 from headrace.store.poolers import refuse_transaction_mode
+from headrace.store.readiness import is_ready
 from headrace.store.server_session import ABOUT, Base, ServerSession
 from headrace.store.session_end_reason import note_parting_words
 from headrace.store.session_settings import Use, Wanted, sign, statement
@@ -243,7 +243,7 @@ def is_dead(raw: Any) -> bool:
     A server has nothing to say to an idle client but that it goes. A ping before each use
     would cost a round trip and a transaction.
     """
-    return bool(raw.closed or select.select([raw.fileno()], [], [], 0)[0])
+    return bool(raw.closed or is_ready(raw.fileno()))
 
 
 def connect_raw(database_url: str, *, application_name: str, use: Use = Use.OWN) -> ServerSession:

@@ -19,7 +19,8 @@ _UNTRANSLATABLE = re.compile(
     r'byte sequence ((?:0x[0-9a-f]{2} ?)+) in encoding "(\w+)"'
     r' has no equivalent in encoding "(\w+)"'
 )
-_PYTHON_NAMES = {"UTF8": "utf-8", "LATIN1": "latin-1", "SQL_ASCII": "ascii"}
+# From SQL_ASCII PostgreSQL converts nothing.
+_PYTHON_NAMES = {"UTF8": "utf-8", "LATIN1": "latin-1"}
 
 
 class Reasons:

@@ -6,7 +6,6 @@ hear it (a pooler may swallow it) looks once a second anyway.
 """
 
 import logging
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import psycopg2
 
 from headrace.errors import StoreUnavailable
 from headrace.store.connect import connect_raw
+from headrace.store.readiness import is_ready
 
 log = logging.getLogger("headrace.daemon")
 
@@ -42,7 +42,7 @@ def _listen(database_url: str, application_name: str, heard: Callable[[], None])
         with raw.cursor() as cursor:
             cursor.execute("LISTEN headrace_bell")
         while True:
-            select.select([raw], [], [], _LOOK_S)
+            is_ready(raw.fileno(), within_s=_LOOK_S)
             raw.poll()
             if raw.notifies:
                 raw.notifies.clear()

@@ -4,7 +4,6 @@ PgBouncer in transaction mode lends a server's session for a transaction at a ti
 a session, prepared in it or listened for there would be another client's a moment later.
 """
 
-import select
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 
 from headrace.errors import ConfigError
+from headrace.store.readiness import is_ready
 
 _PATIENCE_S = 2.0
 _LOOKS = 3
@@ -81,8 +81,7 @@ def _in_transaction(arguments: Mapping[str, Any]) -> int | None:
 def _answered(connection: Any, give_up: float) -> bool:
     while (state := connection.poll()) != POLL_OK:
         left_s = give_up - time.monotonic()
-        waiting = [connection.fileno()]
-        reading, writing = (waiting, []) if state == POLL_READ else ([], waiting)
-        if left_s <= 0 or not any(select.select(reading, writing, [], left_s)):
+        to_write = state != POLL_READ
+        if left_s <= 0 or not is_ready(connection.fileno(), within_s=left_s, to_write=to_write):
             return False
     return True

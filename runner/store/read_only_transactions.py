@@ -37,12 +37,7 @@ class ReadOnlyTransactions:
         It leaves nothing behind, so it needs no mark, and a standby can give it.
         """
         if name not in self._readers:
-            # The driver begins the transaction as READ ONLY; no SQL in it can change that, as it
-            # begins with a savepoint of SQLAlchemy's.
-            opened = self._engine_of(name).connect().execution_options(postgresql_readonly=True)
-            opened.begin()
-            execute(opened, self._settings_of(name))
-            self._readers[name] = _Reader(opened)
+            self._readers[name] = _Reader(self._begun(name))
         reader = self._readers[name]
         reader.sessions += 1
         try:
@@ -51,6 +46,19 @@ class ReadOnlyTransactions:
             reader.sessions -= 1
             if reader.sessions == 0:
                 self._end(name)
+
+    def _begun(self, name: str | None) -> Connection:
+        # The driver begins the transaction as READ ONLY; no SQL in it can change that, as it
+        # begins with a savepoint of SQLAlchemy's.
+        opened = self._engine_of(name).connect().execution_options(postgresql_readonly=True)
+        try:
+            opened.begin()
+            execute(opened, self._settings_of(name))
+        except BaseException:
+            # The error keeps hold of it: it would stay open for as long.
+            opened.invalidate()
+            raise
+        return opened
 
     def end_all(self) -> None:
         """End them, whatever sessions still use them."""

@@ -6,7 +6,6 @@ line alive. A process that has more to do than to wait has itself asked in the m
 """
 
 import math
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from psycopg2.extensions import (
 
 from headrace.errors import StoreUnavailable
 from headrace.store.connect import connect_raw
+from headrace.store.readiness import is_ready
 
 Look = Callable[[float], float | None]
 """Is told how many seconds the wait has taken; returns how many more it may take before it is
@@ -120,6 +120,4 @@ def _connect_limit_s(dsn: str) -> float:
 
 def _ready(connection: Any, state: int, pause_s: float) -> bool:
     """Wait for the connection's socket; return whether it has become ready within `pause_s`."""
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-    return bool(waiting.poll(max(0.0, pause_s) * 1000))
+    return is_ready(connection.fileno(), within_s=pause_s, to_write=state != POLL_READ)

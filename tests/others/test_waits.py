@@ -25,6 +25,7 @@ from tests.others.conftest import Places, Runs
 from tests.support.mariadb import MariaDb
 from tests.support.places import PASSWORD
 
+_TEN_YEARS_S = 3650 * 86400
 _HOLDER = (
     "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
 )
@@ -166,8 +167,11 @@ def test_a_missing_file_of_duckdb_is_told_to_who_reads(run: Runs, project: Path)
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("8.0.36", ["SET max_execution_time = 1500"]),
-        ("11.8.2-MariaDB", ["SET max_statement_time = 1.5"]),
+        ("8.0.36", [f"SET max_execution_time = {n}" for n in (1500, 1, 4294967295)]),
+        (
+            "11.8.2-MariaDB",
+            [f"SET max_statement_time = {n}" for n in (1.5, 0.0001, 31536000)],
+        ),
     ],
 )
 def test_a_limit_on_statements_is_said_as_the_server_takes_it(
@@ -183,7 +187,23 @@ def test_a_limit_on_statements_is_said_as_the_server_takes_it(
     assert settings(lock_timeout_s=0.2) == [one.format(1) for one in waits]
     assert settings(lock_timeout_s=0) == [one.format(31536000) for one in waits]
     assert settings(lock_timeout_s=7, step=9.6) == [one.format(10) for one in waits]
-    assert settings(statement_timeout_s=1.5) == [one.format(5) for one in waits] + said
+    assert settings(lock_timeout_s=_TEN_YEARS_S) == [one.format(31536000) for one in waits]
+    for limit, one in zip((1.5, 0.0001, _TEN_YEARS_S), said, strict=True):
+        assert settings(statement_timeout_s=limit)[2:] == [one]
+
+
+@pytest.mark.parametrize("kind", ["mysql", "sqlite"])
+def test_a_wait_that_is_longer_than_the_database_counts_is_its_longest(
+    run: Runs, places: Places, kind: str
+) -> None:
+    place = places(kind)
+    there = NamedConnection(place.url, statement_timeout_s=_TEN_YEARS_S)
+    line_of: Any = MysqlLine if kind == "mysql" else SqliteLine
+    line = line_of("there", there, JobGuard(), _TEN_YEARS_S)
+    line.open(read_only=False)
+    with closing(line):
+        asked = {"mysql": "select @@lock_wait_timeout", "sqlite": "pragma busy_timeout"}[kind]
+        assert line._plain(asked).fetchone() == ({"mysql": 31536000, "sqlite": 10**9}[kind],)
 
 
 def test_a_limit_on_statements_is_that_of_the_session(places: Places, database: str) -> None:

@@ -97,13 +97,14 @@ def test_a_look_works_as_the_role_that_its_step_names(looking: LookingSessions, 
         assert session.scalar(asked) != "looker"
 
 
+@pytest.mark.parametrize("read_only", [False, True])
 def test_a_role_that_is_none_is_told_and_the_next_look_works(
-    looking: LookingSessions, rows: Rows
+    looking: LookingSessions, rows: Rows, read_only: bool
 ) -> None:
     looking.step_role = ("target", "no such role")
 
     with pytest.raises(psycopg2.Error, match='role "no such role" does not exist') as told:
-        looking.session("target").__enter__()
+        looking.session("target", read_only=read_only).__enter__()
 
     assert looking._engines["target"].pool.checkedout() == 0, told  # type: ignore[attr-defined]
     looking.step_role = None

@@ -52,7 +52,7 @@ _OF_JOBS = {
 
 @pytest.fixture
 def odd_database(empty_database: str) -> str:
-    """A database where the role has settings of its own, and a function that is named like one of PostgreSQL's."""
+    """A database with settings of the role, and a function named like one of PostgreSQL's."""
     name = database_name(empty_database)
     shadow = (
         "CREATE FUNCTION odd.jsonb_object_agg(name, text[]) RETURNS jsonb"

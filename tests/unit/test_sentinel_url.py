@@ -47,12 +47,25 @@ def test_a_url_of_sentinels_says_hosts_service_database_and_logins(
     assert read(url) == said
 
 
+@pytest.mark.parametrize("word", ["true", "True", "false", "FALSE"])
+def test_whether_the_host_s_name_is_checked_is_said_by_a_word_in_any_letters(word: str) -> None:
+    found = read(f"rediss+sentinel://h1:65535/etl?ssl_check_hostname={word}")
+
+    assert found.tls_options == {"ssl_check_hostname": word.lower() == "true"}
+    assert found.sentinels == (("h1", 65535),)
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [
         ("redis+sentinel://:hush@h1:26379", "the name of the service"),
         ("redis+sentinel://:hush@h1:26379/etl/first", "the number of a database"),
+        ("redis+sentinel://:hush@h1:26379/etl/²", "the number of a database"),
+        (f"redis+sentinel://:hush@h1:26379/etl/{'1' * 5000}", "the number of a database"),
         ("redis+sentinel://:hush@h1:none/etl", "'h1:none' is no HOST:PORT"),
+        ("redis+sentinel://:hush@h1:²/etl", "'h1:²' is no HOST:PORT"),
+        ("redis+sentinel://:hush@h1:0/etl", "'h1:0' is no HOST:PORT"),
+        ("redis+sentinel://:hush@h1:65536/etl", "'h1:65536' is no HOST:PORT"),
         ("redis+sentinel://:hush@/etl", "'' is no HOST:PORT"),
         ("redis+sentinel://:hush@h1,/etl", "'' is no HOST:PORT"),
         ("redis+sentinel://:hush@h1/etl?db=3", "it takes no 'db'"),

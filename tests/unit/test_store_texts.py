@@ -254,6 +254,8 @@ def test_a_database_that_can_only_be_read_says_why():
     [
         ('byte sequence 0xe2 0x82 0xac in encoding "UTF8" has no equivalent in encoding "LATIN1"',
          "the character € (U+20AC) does not exist in LATIN1, the encoding there"),
+        ('byte sequence 0xe4 in encoding "LATIN1" has no equivalent in encoding "KOI8R"',
+         "the character ä (U+00E4) does not exist in KOI8R, the encoding there"),
         ('byte sequence 0xff in encoding "KOI8R" has no equivalent in encoding "LATIN1"', ""),
         ("another text", ""),
     ],
@@ -348,8 +350,17 @@ def test_the_line_of_a_fault_is_that_of_the_text_and_not_of_its_values():
         ({"code": 16, "length": 8}, "bit(8)"),
         ({"code": 245}, "json"),
         ({"code": 255}, "a type of the number 255"),
+        *(
+            ({"code": code, "scale": 2}, declared)
+            for code, declared in (
+                (2, "smallint"), (3, "int"), (9, "mediumint"), (4, "float"), (5, "double"),
+                (6, "text"), (10, "date"), (11, "time(2)"), (13, "year"), (14, "date"),
+            )
+        ),
+        *(({"code": code, "charset": 63}, "blob") for code in (15, 249, 250, 251, 253)),
+        *(({"code": code}, "text") for code in (15, 249, 250, 251, 253)),
     ],
-)
+)  # fmt: skip
 def test_a_column_of_mysql_has_the_type_that_it_would_be_declared_with(
     field: dict[str, int], declared: str
 ):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pwd
-import select
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headrace.store.embedded.place import Place, open_log, refuse
+from headrace.store.readiness import is_ready
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _POLL_S = 0.01
@@ -64,7 +64,7 @@ class Starting:
         while time.monotonic() < end:
             if ready():
                 return True
-            if select.select([self._gone], [], [], _POLL_S)[0]:
+            if is_ready(self._gone, within_s=_POLL_S):
                 return ready()
         raise self._failed(f"is not ready after {limit_s:.0f} s")
 

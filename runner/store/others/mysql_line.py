@@ -1,5 +1,6 @@
 """MySQL and MariaDB by PyMySQL."""
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,7 +30,9 @@ _TEMPORARY = ("CREATE TEMPORARY TABLE", "DROP TEMPORARY TABLE")
 _PLAIN_NAME = re.compile(r"`[\w $.-]*`")
 _ARGUMENTS = {"unix_socket": str, "ssl_ca": str, "ssl_cert": str, "ssl_key": str}
 _NO_SAVEPOINT = 1305
+# More is refused by a strict session.
 _LONGEST_WAIT_S = 31536000
+_LONGEST_STATEMENT_MS = 2**32 - 1
 
 
 class MysqlLine(Line):
@@ -125,16 +128,17 @@ class MysqlLine(Line):
         return raw
 
     def _settings(self, version: str) -> list[str]:
-        wait = max(1, round(self.wait_s)) if self.wait_s else _LONGEST_WAIT_S
+        wait = min(max(1, round(self.wait_s)) if self.wait_s else math.inf, _LONGEST_WAIT_S)
         found = [
-            f"SET innodb_lock_wait_timeout = {min(wait, 1073741824)}",
+            f"SET innodb_lock_wait_timeout = {wait}",
             f"SET lock_wait_timeout = {wait}",
         ]
         limit = self.connection.statement_timeout_s
         if limit and "MariaDB" in version:
-            found.append(f"SET max_statement_time = {limit}")
+            found.append(f"SET max_statement_time = {min(limit, _LONGEST_WAIT_S)}")
         elif limit:
-            found.append(f"SET max_execution_time = {round(limit * 1000)}")
+            limit_ms = min(max(1, round(limit * 1000)), _LONGEST_STATEMENT_MS)
+            found.append(f"SET max_execution_time = {limit_ms}")
         return found
 
     def _begin(self, *, read_only: bool) -> None:

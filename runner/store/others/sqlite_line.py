@@ -17,6 +17,7 @@ from headrace.store.others.line import Line
 from headrace.template import first_word, has_word
 
 _LONGEST_INT = 2**63
+# Eleven days: the library counts milliseconds, and takes what is too many of them for none.
 _ENDLESS_S = 1e6
 
 
@@ -75,7 +76,7 @@ class SqliteLine(Line):
             f"file:{quote(path)}?mode={mode}",
             uri=True,
             isolation_level=None,
-            timeout=self.wait_s or _ENDLESS_S,
+            timeout=min(self.wait_s or _ENDLESS_S, _ENDLESS_S),
             check_same_thread=False,
         )
         raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
