@@ -121,13 +121,13 @@ def test_a_claim_tells_the_only_job_below_and_none_of_another(made: RunRows) -> 
         id=str(mine),
     )
 
-    told = {}
+    told: dict[UUID, list[Any] | None] = {}
     for job in (mine, other, alone, two):
         claimed = made.rows.store.claim(str(job), 0)
         assert claimed is not None
-        told[job] = claimed.below
+        told[job] = None if claimed.below is None else list(claimed.below)
 
     assert told[mine] == [following["id"], 4]
+    assert (told[alone], told[two]) == (None, None)
     assert told[other] is not None
-    assert (told[other][1], told[alone], told[two]) == (0, None, None)
     assert told[other] != told[mine]

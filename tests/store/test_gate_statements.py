@@ -70,6 +70,29 @@ def test_a_dependant_is_counted_down_by_each_end_above_it_and_never_below_none(
     assert made.of("job", few, "deps_left") == 0
 
 
+def test_only_what_is_queued_has_a_time_of_it(made: RunRows) -> None:
+    for counted_again in (False, True):
+        up, open_one = made.job(None, "failed"), made.job(None, "started")
+        jobs = {
+            "queued": made.below(made.job(trigger_rule="all_done", deps_left=1), up),
+            "waiting": made.below(made.job(trigger_rule="all_done", deps_left=2), up, open_one),
+            "pooled": made.below(
+                made.job(trigger_rule="all_done", deps_left=1, pool="p", pool_slots=1), up
+            ),
+            "skipped": made.below(made.job(deps_left=1), up),
+        }
+        with made.rows.database.transaction() as tx:
+            if counted_again:
+                recount(tx, list(jobs.values()))
+            else:
+                update_dependants(tx, [up])
+
+        queued = {name for name, job in jobs.items() if made.of("job", job, "queued_at")}
+        assert queued == {"queued"}
+        statuses = [made.of("job", job, "status") for job in jobs.values()]
+        assert statuses == ["queued", "waiting", "waiting", "skipped"]
+
+
 def test_the_sweep_counts_again_what_waits_for_nothing_unfinished(made: RunRows) -> None:
     running, queued_run = made.run(), made.run(status="queued")
 
@@ -363,7 +386,7 @@ def test_a_run_is_reopened_with_its_failed_jobs_and_their_budgets(made: RunRows)
     spent = {"retry_count": 3, "crash_count": 2, "given_back": 1, "upstream_skipped": True,
              "slot_wanted": True, "child_state": "wanted"}  # fmt: skip
     jobs = {one: made.job(run, one, **spent) for one in (*OPEN, *ENDED)}
-    below = made.job(made.run(), "failed")
+    below = made.job(other := made.run(status="failed"), "failed")
 
     assert found(made, "failed_jobs_of_run", run_id=run) == {jobs["failed"], jobs["cancelled"]}
     reopened = found(made, "reopen_jobs", ids=[*jobs.values()])
@@ -376,4 +399,4 @@ def test_a_run_is_reopened_with_its_failed_jobs_and_their_budgets(made: RunRows)
     assert made.of("job", jobs["completed"], "retry_count") == 3
     assert made.of("job", below, "status") == "failed"
     assert made.of("run", run, "status", "cancelled_at", "finished_at") == ("running", None, None)
-    assert made.of("run", open_run, "status") == "queued"
+    assert [made.of("run", one, "status") for one in (open_run, other)] == ["queued", "failed"]

@@ -65,8 +65,8 @@ def ended_upstream(rows: Rows) -> None:
     )
 
 
-def lost_workers_job(rows: Rows) -> None:
-    worker(rows, status="lost")
+def lost_workers_job(rows: Rows, status: str = "lost") -> None:
+    worker(rows, status=status)
     job(rows, "started")
 
 
@@ -82,7 +82,7 @@ def lost_workers_job(rows: Rows) -> None:
         lambda rows: worker(rows, seen="1 h"),
         lost_workers_job,
         lambda rows: job(rows, "started"),
-        lambda rows: (worker(rows, status="stopped"), job(rows, "started")),
+        lambda rows: lost_workers_job(rows, "stopped"),
         lambda rows: worker(rows, seen="-11 s", status="draining"),
         pending_notification,
         ended_upstream,

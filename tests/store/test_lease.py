@@ -10,7 +10,7 @@ import pytest
 from headrace.queue.process import has_ended, host_mark, process_name
 from headrace.store.database import Database
 
-HOLD = {"lease_s": 3.0}
+HOLD = {"lease_s": 60.0}
 
 
 @pytest.fixture
@@ -47,6 +47,27 @@ def test_a_lease_that_lies_further_ahead_than_its_own_length_is_void(opened: Dat
     leader = opened.row("leader")
     assert leader is not None
     assert (leader["live"], leader["late"]) == (True, False)
+
+
+def test_a_lease_that_is_over_is_taken_for_another_term_and_renewed_for_the_same(
+    opened: Database,
+) -> None:
+    def holds(term: int) -> bool:
+        return bool(opened.rows("holds_term", term=term))
+
+    assert term_of(opened, "one") == 1
+    set_lease(opened, "-1 second")
+    assert not holds(1)
+    assert term_of(opened, "one") == 1
+    assert holds(1)
+    set_lease(opened, "-1 second")
+
+    assert term_of(opened, "two") == 2
+
+    assert (holds(1), holds(2)) == (False, True)
+    assert opened.row("acquire_lease", holder="one", **HOLD) is None
+    opened.rows("give_up_lease", holder="two")
+    assert term_of(opened, "one") == 3
 
 
 def test_a_long_lease_is_good_for_its_whole_length(opened: Database) -> None:

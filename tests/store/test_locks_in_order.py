@@ -83,7 +83,7 @@ def test_the_first_row_is_waited_for_while_the_next_ones_are_free(made: RunRows)
     for locking, status in LOCKING:
         up = made.job(None, "started")
         low, high = _backwards(made, status)
-        for one in (low, high):
+        for one in (high, low):
             made.below(one, up)
         holder = connect(made.rows.url)
         with holder.cursor() as cursor:

@@ -39,11 +39,9 @@ SELECT upstream, :id::uuid FROM unnest(:upstream::uuid[]) AS upstream
 
 -- name: insert_dependent_job
 INSERT INTO headrace.job
-       (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, queued_at,
-        deps_left)
+       (id, job_class, payload, status, queue, timeout_s, retry, idempotency_key, deps_left)
 VALUES (:id::uuid, :job_class::text, :payload::jsonb, 'waiting', :queue::text,
-        :timeout_s::float8, :retry::jsonb, :idempotency_key::text, clock_timestamp(),
-        :deps_left::integer)
+        :timeout_s::float8, :retry::jsonb, :idempotency_key::text, :deps_left::integer)
     ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *
 

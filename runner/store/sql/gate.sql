@@ -79,7 +79,7 @@ UPDATE headrace.job j
                      ELSE verdict END,
        skip_reason = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN verdict END,
        upstream_skipped = j.upstream_skipped OR judged.skipped > 0,
-       queued_at = clock_timestamp(),
+       queued_at = CASE WHEN verdict = 'queued' AND NOT conditional THEN clock_timestamp() END,
        updated_at = clock_timestamp()
   FROM judged
  WHERE j.id = judged.id
@@ -140,7 +140,7 @@ UPDATE headrace.job j
                      ELSE verdict END,
        skip_reason = CASE WHEN verdict IN ('upstream_failed', 'condition') THEN verdict END,
        upstream_skipped = counted.skipped > 0,
-       queued_at = clock_timestamp(),
+       queued_at = CASE WHEN verdict = 'queued' AND NOT conditional THEN clock_timestamp() END,
        updated_at = clock_timestamp()
   FROM counted
  WHERE j.id = counted.id
