@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -127,16 +127,32 @@ def check_replaced(
     """
     if expect.max_delete is None:
         return
-    statement = packaged_sql("count_replaced", table=target.sql, staged=staged, key=key)
-    row = execute(session, statement).one()
+    row = _count_replaced(session, target, key, staged)
     expect.check_deleted(max(0, row.gone), row.before, target.written)
+
+
+def _count_replaced(session: "Session", target: Table, key: list[str] | None, staged: str) -> Any:
+    from psycopg2 import errors
+    from sqlalchemy.exc import ProgrammingError
+
+    values = {"table": target.sql, "staged": staged, "key": key}
+    try:
+        with session.begin_nested():
+            return execute(session, packaged_sql("count_replaced", **values, as_text=False)).one()
+    except ProgrammingError as error:
+        # The column gets another type, with which the present one cannot be compared.
+        if not isinstance(error.orig, errors.UndefinedFunction):
+            raise
+    return execute(session, packaged_sql("count_replaced", **values, as_text=True)).one()
 
 
 def count_before(session: "Session", target: Table, expect: Expectation) -> int:
     """Return the number of rows before a write, 0 where `max_delete` does not ask for it."""
     if expect.max_delete is None:
         return 0
-    statement = packaged_sql("count_replaced", table=target.sql, staged=None, key=None)
+    statement = packaged_sql(
+        "count_replaced", table=target.sql, staged=None, key=None, as_text=False
+    )
     return int(execute(session, statement).one().before)
 
 

@@ -212,7 +212,7 @@ def of_numbers(
 
     def check() -> None:
         expect.check_rows(rows, target.written)
-        if staged and not agreed.anew:
+        if staged:
             check_loss(looking.session, target, agreed.columns, expect)
 
     return judged(Forecast((found,), read=rows), check)

@@ -106,8 +106,8 @@ def of_mirror(
         return _of_new(looking, source, table, expect)
     make_staging(looking.session, known_types(looking.session, source.model, table))
     drift, agreed = agreed_replacement(looking, target, Staged(0, source.model), policy)
-    compares = expect.max_delete is not None or needs_keys(looking, target, agreed)
-    if compares and not agreed.anew:
+    keyed = not agreed.anew and needs_keys(looking, target, agreed)
+    if keyed or expect.max_delete is not None:
         staged = Staged(_staged(looking, source), source.model)
         return of_replacement(looking, target, staged, policy=policy, expect=expect)
     rows = _count(looking, source)

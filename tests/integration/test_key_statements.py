@@ -86,9 +86,10 @@ def test_groups_vanish_by_the_whole_key(rows: Rows) -> None:
 
 
 def test_rows_are_counted_by_the_whole_key(rows: Rows) -> None:
-    assert rows.told("count_replaced", **KEY) == [(4, 3)]
-    assert rows.told("count_replaced", **KEY | {"key": None}) == [(4, 2)]
-    assert rows.told("count_replaced", table=T, key=None, staged=None) == [(4, 0)]
+    for by in ({"as_text": False}, {"as_text": True}):
+        assert rows.told("count_replaced", **KEY, **by) == [(4, 3)]
+        assert rows.told("count_replaced", **KEY | {"key": None}, **by) == [(4, 2)]
+        assert rows.told("count_replaced", table=T, key=None, staged=None, **by) == [(4, 0)]
     assert rows.told("missing_keys", **KEY) == [(1,)]
     rows.sql("INSERT INTO staged VALUES (2, 3), (3, 1), (1, 2)")
     assert rows.told("missing_keys", **KEY) == [(3,)]

@@ -229,6 +229,7 @@ def test_a_circle_is_left_to_keys_that_may_be_looked_at_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     late, kept = key(1, 2, deferrable=True), key(2, 1)
+    assert late.sql == '"s"."k12"'
 
     assert ordered(monkeypatch, [1, 2], [late, kept]) == Order([1, 2], [late, kept], [late])
     with pytest.raises(JobFailure) as refused:
