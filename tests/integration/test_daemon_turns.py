@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import pytest
 from headrace.engine import daemon as of_daemon
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.daemon import Daemon
-from headrace.errors import StoreUnavailable
+from headrace.errors import LeadershipLost, StoreUnavailable
 from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
+from tests.support.fake_database import FakeDatabase
 
 ONE_AT_A_TIME = "name: alone\nconcurrency: {limit: 1}\nsteps: [{id: only, job: FailedJob}]\n"
 
@@ -147,6 +148,22 @@ def test_a_daemon_that_leads_gives_its_lease_up_where_postgresql_answers(
     daemon._resign()
 
     assert not live()
+
+
+def test_a_renewed_lease_tells_the_time_and_one_of_another_term_that_the_lead_is_lost(
+    daemon: Daemon,
+) -> None:
+    noon = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    answered = FakeDatabase({"acquire_lease": [{"term": 5, "now": noon}]})
+    daemon._term = 5
+
+    daemon._renew(answered)
+
+    assert daemon._clock.last == noon
+    daemon._renew(answered, 5)
+    for database, term in ((answered, 4), (FakeDatabase(), None)):
+        with pytest.raises(LeadershipLost, match=f"term {term or 5} is over"):
+            daemon._renew(database, term)
 
 
 def test_a_daemon_waits_as_long_as_nothing_is_due(

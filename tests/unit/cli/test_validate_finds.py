@@ -302,6 +302,20 @@ steps:
     assert found(text, code=0) == []
 
 
+def test_sql_over_parameters_that_only_a_run_knows_is_left_alone(found: Found):
+    text = """\
+name: p
+params: {code: {required: true}, n: {type: integer, default: 0}}
+steps:
+  - {id: a, job: RunSql, with: {sql: "select {{ params.code | identifier }}"}}
+  - {id: b, job: RunSql, with: {sql: "select {{ params.code }}, {{ 6 // params.n }}"}}
+  - {id: c, job: CheckData, with: {sql: "select 1 from {{ params.code | identifier }}"}}
+"""
+    assert found(text, code=0) == []
+    known = text.replace("code: {required: true}, ", "").replace("params.code", "'x'")
+    assert [item["line"] for item in found(known)] == [5], "without one all of it is known"
+
+
 def test_a_step_that_may_not_run_is_held_to_what_it_says_itself_only(found: Found):
     text = """\
 name: p
