@@ -150,6 +150,52 @@ def test_a_daemon_that_leads_gives_its_lease_up_where_postgresql_answers(
     assert not live()
 
 
+def test_a_stop_ends_the_wait_of_a_leader_and_of_a_standby(daemon: Daemon) -> None:
+    daemon._on_stop(signal.SIGTERM, None)
+    assert (daemon._stop.is_set(), daemon._rung.is_set()) == (True, True)
+
+
+def test_what_is_due_is_started_by_the_files_as_they_were(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon._turn()
+    order: list[str] = []
+    monkeypatch.setattr(daemon._scheduler, "is_due", lambda _now: True)
+    monkeypatch.setattr(daemon._scheduler, "tick", lambda _now, _term: order.append("starts"))
+    monkeypatch.setattr(daemon, "_reload", lambda: order.append("reads the files"))
+
+    daemon._turn()
+
+    assert order[:2] == ["starts", "reads the files"]
+
+
+def test_whoever_stands_by_says_so_once(
+    cluster: Cluster,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(of_daemon, "_LEASE_S", 600.0)
+    caplog.set_level(logging.INFO)
+    second = Daemon(cluster.headrace)
+    second._name = "far.1.second"
+
+    def standing_by() -> int:
+        return told(caplog, logging.INFO).count("another daemon is active; on standby")
+
+    daemon._turn()
+    second._turn()
+    second._turn()
+    assert standing_by() == 1
+    for leader, following in ((daemon, second), (second, daemon)):
+        leader._resign()
+        leader._term = None
+        following._turn()
+        assert following._term is not None
+    second._turn()
+    assert standing_by() == 2, "it has led meanwhile"
+
+
 def test_a_renewed_lease_tells_the_time_and_one_of_another_term_that_the_lead_is_lost(
     daemon: Daemon,
 ) -> None:
