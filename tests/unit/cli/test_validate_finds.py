@@ -192,6 +192,14 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
         assert (Path(item["file"]).name, item["line"]) == ("x.sql", 2)
 
 
+def test_what_a_run_refuses_is_told_without_warnings_of_the_same_file(found: Found):
+    doubtful = step("RunSql", "sql: delete from s.t")
+    (warned,) = found(doubtful, code=0)
+    assert warned["severity"] == "warning"
+    refused = step("Fibonacci", "n: -1").replace("id: a", "id: b")
+    assert [item["severity"] for item in found(doubtful + refused)] == ["error"]
+
+
 def test_a_place_in_sql_is_that_of_the_word(found: Found):
     text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n"
     text += "        select 1,\n          {{ x }}\n"
