@@ -217,6 +217,7 @@ def test_a_daemon_waits_as_long_as_nothing_is_due(
 ) -> None:
     assert daemon._wait_s() == 1.0
     daemon._turn()
+    assert daemon._glance().term == daemon._term
     now = daemon._clock.estimate()
     monkeypatch.setattr(daemon._clock, "estimate", lambda: now)
     for due_in_s, waits_s in ((None, 1.0), (60.0, 1.0), (0.25, 0.25), (-5.0, 0.0)):
