@@ -126,6 +126,4 @@ def _as_text(value: Any) -> str:
     if not isinstance(value, str):
         kind = "null" if value is None else f"a {type(value).__name__}"
         raise TemplateError(f"an environment variable contains text, not {kind}")
-    if "\0" in value:
-        raise TemplateError("an environment variable cannot contain a NUL character")
     return value

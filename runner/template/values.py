@@ -1,6 +1,7 @@
 """Jinja in a pipeline's `with:` values: `path: "data/orders-{{ params.day }}.csv"`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -72,7 +73,7 @@ def _rendered_text(text: str, context: Mapping[str, Any], name: str, spent: budg
     for chunk in _compiled(text, name).generate(dict(context)):
         spent.spend_characters(len(chunk))
         chunks.append(chunk)
-    return "".join(chunks)
+    return _storable("".join(chunks))
 
 
 def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
@@ -84,19 +85,37 @@ def _value(expression: TemplateExpression, context: Mapping[str, Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
-    if value is None or isinstance(value, bool | int | float | str | Decimal):
+    if isinstance(value, str):
+        return _storable(value)
+    if value is None or isinstance(value, bool | int | float | Decimal):
         return value
     if isinstance(value, date | time):
         return text_of(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_storable(str(key)): _plain(item) for key, item in value.items()}
     if hasattr(value, "__iter__"):
         items = list(value)
         budget.check_length(len(items))
         return [_plain(item) for item in items]
     raise TemplateError(f"a {type(value).__name__} cannot be passed to a job: {value!r:.80}")
+
+
+def _storable(text: str) -> str:
+    """Return a text that a row can hold, of two halves of a surrogate pair their character.
+
+    What cannot be stored is refused here, at its place: a statement that inserts the runs of
+    several pipelines would fail with all of them.
+    """
+    if text.isascii() and "\0" not in text:
+        return text
+    with suppress(UnicodeDecodeError):
+        if "\0" not in text:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    raise TemplateError(
+        "a text has a character that cannot be stored: NUL or half a surrogate pair"
+    )
 
 
 class _ValueRewriter(Rewriter):

@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import pytest
 from headrace.engine import daemon as of_daemon
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.daemon import Daemon
-from headrace.errors import StoreUnavailable
+from headrace.errors import LeadershipLost, StoreUnavailable
 from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
+from tests.support.fake_database import FakeDatabase
 
 ONE_AT_A_TIME = "name: alone\nconcurrency: {limit: 1}\nsteps: [{id: only, job: FailedJob}]\n"
 
@@ -149,11 +150,74 @@ def test_a_daemon_that_leads_gives_its_lease_up_where_postgresql_answers(
     assert not live()
 
 
+def test_a_stop_ends_the_wait_of_a_leader_and_of_a_standby(daemon: Daemon) -> None:
+    daemon._on_stop(signal.SIGTERM, None)
+    assert (daemon._stop.is_set(), daemon._rung.is_set()) == (True, True)
+
+
+def test_what_is_due_is_started_by_the_files_as_they_were(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon._turn()
+    order: list[str] = []
+    monkeypatch.setattr(daemon._scheduler, "is_due", lambda _now: True)
+    monkeypatch.setattr(daemon._scheduler, "tick", lambda _now, _term: order.append("starts"))
+    monkeypatch.setattr(daemon, "_reload", lambda: order.append("reads the files"))
+
+    daemon._turn()
+
+    assert order[:2] == ["starts", "reads the files"]
+
+
+def test_whoever_stands_by_says_so_once(
+    cluster: Cluster,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(of_daemon, "_LEASE_S", 600.0)
+    caplog.set_level(logging.INFO)
+    second = Daemon(cluster.headrace)
+    second._name = "far.1.second"
+
+    def standing_by() -> int:
+        return told(caplog, logging.INFO).count("another daemon is active; on standby")
+
+    daemon._turn()
+    second._turn()
+    second._turn()
+    assert standing_by() == 1
+    for leader, following in ((daemon, second), (second, daemon)):
+        leader._resign()
+        leader._term = None
+        following._turn()
+        assert following._term is not None
+    second._turn()
+    assert standing_by() == 2, "it has led meanwhile"
+
+
+def test_a_renewed_lease_tells_the_time_and_one_of_another_term_that_the_lead_is_lost(
+    daemon: Daemon,
+) -> None:
+    noon = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    answered = FakeDatabase({"acquire_lease": [{"term": 5, "now": noon}]})
+    daemon._term = 5
+
+    daemon._renew(answered)
+
+    assert daemon._clock.last == noon
+    daemon._renew(answered, 5)
+    for database, term in ((answered, 4), (FakeDatabase(), None)):
+        with pytest.raises(LeadershipLost, match=f"term {term or 5} is over"):
+            daemon._renew(database, term)
+
+
 def test_a_daemon_waits_as_long_as_nothing_is_due(
     cluster: Cluster, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert daemon._wait_s() == 1.0
     daemon._turn()
+    assert daemon._glance().term == daemon._term
     now = daemon._clock.estimate()
     monkeypatch.setattr(daemon._clock, "estimate", lambda: now)
     for due_in_s, waits_s in ((None, 1.0), (60.0, 1.0), (0.25, 0.25), (-5.0, 0.0)):

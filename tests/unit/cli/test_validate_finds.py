@@ -192,6 +192,14 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
         assert (Path(item["file"]).name, item["line"]) == ("x.sql", 2)
 
 
+def test_what_a_run_refuses_is_told_without_warnings_of_the_same_file(found: Found):
+    doubtful = step("RunSql", "sql: delete from s.t")
+    (warned,) = found(doubtful, code=0)
+    assert warned["severity"] == "warning"
+    refused = step("Fibonacci", "n: -1").replace("id: a", "id: b")
+    assert [item["severity"] for item in found(doubtful + refused)] == ["error"]
+
+
 def test_a_place_in_sql_is_that_of_the_word(found: Found):
     text = "  - id: a\n    job: RunSql\n    with:\n      sql: |\n"
     text += "        select 1,\n          {{ x }}\n"
@@ -300,6 +308,20 @@ steps:
   - {id: g, job: TruncateTable, when: params.mode == 'x', with: {table: "{{ params.mode }}"}}
 """
     assert found(text, code=0) == []
+
+
+def test_sql_over_parameters_that_only_a_run_knows_is_left_alone(found: Found):
+    text = """\
+name: p
+params: {code: {required: true}, n: {type: integer, default: 0}}
+steps:
+  - {id: a, job: RunSql, with: {sql: "select {{ params.code | identifier }}"}}
+  - {id: b, job: RunSql, with: {sql: "select {{ params.code }}, {{ 6 // params.n }}"}}
+  - {id: c, job: CheckData, with: {sql: "select 1 from {{ params.code | identifier }}"}}
+"""
+    assert found(text, code=0) == []
+    known = text.replace("code: {required: true}, ", "").replace("params.code", "'x'")
+    assert [item["line"] for item in found(known)] == [5], "without one all of it is known"
 
 
 def test_a_step_that_may_not_run_is_held_to_what_it_says_itself_only(found: Found):

@@ -90,7 +90,7 @@ def test_templates_see_what_real_notifications_have_and_the_samples_are_like_the
 
 
 def test_whatever_an_error_contains_a_body_is_json_with_the_types_of_its_expressions() -> None:
-    nasty = '"}, {"a": "\\ \n\u2028 \x00 {{ kind }} é'
+    nasty = '"}, {"a": "\\ \n\u2028 \x01 {{ kind }} é'
     body = {"e": "{{ error }}", "in": "<{{ error }}|{{ step }}>", "n": "{{ failed_steps }}",
             "all": "{{ steps }}", "step": "{{ step }}", "plain": [1, None, True]}  # fmt: skip
     made = rendered_texts(None, None, body, {**NAMES, "error": nasty, "steps": [{"step": "x"}]})

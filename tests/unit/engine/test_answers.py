@@ -125,11 +125,13 @@ def test_what_a_job_warns_of_becomes_a_note_and_reaches_no_log(
         logger.info("not this")
         return Forecast(read=5, notes=("first",))
 
+    before = list(logger.handlers)
     found = forecast(does).forecast
     assert found is not None
     assert (found.read, found.notes) == (5, ("first", "3 rows are odd"))
     assert caplog.messages == []
     assert logger.propagate
+    assert logger.handlers == before
 
 
 def test_the_steps_before_are_named_in_their_order() -> None:

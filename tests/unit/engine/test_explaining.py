@@ -272,3 +272,32 @@ def test_a_pipeline_that_cannot_be_planned_with_the_values_given_is_told(explain
         'step "b", with.n: value: ZeroDivisionError: integer division or modulo by zero'
     )
     assert found.looked == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        *(
+            (sql, "")
+            for sql in (
+                "select 1",
+                "with x as (select 1) select 2",
+                "values (1)",
+                "table s.t",
+                "insert into t values (1)",
+                "update t set n = 1",
+                "delete from t",
+                "merge into t using u on t.n = u.n when matched then delete",
+                "create table t as select 1",
+            )
+        ),
+        ("create index i on t (n)", "EXPLAIN does not take CREATE"),
+        ("truncate t", "EXPLAIN does not take TRUNCATE"),
+        ("do $x$ begin end $x$", "EXPLAIN does not take DO"),
+    ],
+)
+def test_what_explain_takes_is_explained_and_the_rest_is_told(
+    explained: Explain, sql: str, told: str
+):
+    (looked,) = explained(step("a", sql), {}).looked
+    assert (looked.outcome, looked.told) == ("skipped" if told else "explained", told)

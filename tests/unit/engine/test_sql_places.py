@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.explain.sql_locations import Places
 from headrace.engine.explain.sql_preview import preview_sql
 from headrace.engine.planning.planner import Planner
+from headrace.model.pipeline import Pipeline
 from headrace.model.status import Trigger
 
 # Rendered, its lines are one, which is not like any of them.
@@ -65,3 +68,24 @@ def test_a_line_that_no_written_one_has_become_is_placed_at_its_key(
 
 def test_a_file_that_was_broken_meanwhile_is_named_by_its_beginning(tmp_path: Path) -> None:
     assert placed(tmp_path, JOINED, edit="name: [") == ("p.yaml", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "column"),
+    [
+        ("sql", 15),
+        ("sql_path", 20),
+        ("table", 17),
+        ("source_table", 24),
+        ("index", 17),
+        ("other", 3),
+    ],
+)
+def test_a_statement_without_a_text_of_its_own_is_placed_at_what_it_is_about(
+    tmp_path: Path, key: str, column: int
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"name: p\nsteps:\n- id: a\n  job: X\n  with: {{{key}: x}}\n")
+    job: Any = SimpleNamespace(step="a[1]", handler=None, payload={key: "x"})
+    pipeline = Pipeline("p", str(path), str(tmp_path), "1", ())
+    assert Places(pipeline).of(job, None)[2] == column

@@ -99,7 +99,10 @@ def test_sql_knows_the_parameters_of_the_run_and_of_its_step_the_run_and_its_job
     assert known("RunSql", params="{{ i }}") == {"params": "", **SQL_KNOWS}
     assert known("Fibonacci") == {"params": {}, **SQL_KNOWS}
     step = Step("s", "RunSql", with_={"sql": "select 1", "params": own})
-    shape = _variables(step, REGISTRY.get("RunSql"), shapes)["params"]
+    variables = _variables(step, REGISTRY.get("RunSql"), shapes)
+    named = {name: shape.name for name, shape in variables.items() if name != "logical_date"}
+    assert named == {"params": "params", "run": "run", "job": "job"}
+    shape = variables["params"]
     assert shape.members is not None
     assert {name: one.name for name, one in shape.members.items()} == {
         name: f"params.{name}" for name in (*IN_SQL, "at", "rows")

@@ -103,19 +103,17 @@ def test_what_was_started_and_what_could_not_be_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    run: Any = {"id": "r1", "pipeline": "totals", "logical_date": NOON, "error": None}
+    run = {"id": "r1", "pipeline": "totals", "logical_date": NOON, "error": None}
     result = TriggerResult("totals", [], more=False)
     result.use([LOAD], "failed", error="no day")
     result.use([SALES], "expired")
 
-    log_results(
-        [
-            {**run, "status": "running"},
-            {**run, "status": "queued"},
-            {**run, "status": "skipped", "error": "one is under way"},
-        ],
-        [result],
-    )
+    runs: list[Any] = [
+        {**run, "status": "running"},
+        {**run, "status": "queued"},
+        {**run, "status": "skipped", "error": "one is under way"},
+    ]
+    log_results(runs, [result])
 
     whole = "(triggered, for 2026-05-04T12:00:00+00:00)"
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [

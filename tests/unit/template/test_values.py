@@ -67,6 +67,28 @@ def test_an_error_tells_where_in_the_value_it_is(value, told):
         render_value(value, CONTEXT, name="with")
 
 
+@pytest.mark.parametrize("character", [r"\0", r"\ud800", r"\ude00\ud83d"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{{ 'CHARACTER' }}",
+        "a {{ 'CHARACTER' }} b",
+        "{{ ['a', {'b': 'CHARACTER'}] }}",
+        "{{ {'CHARACTER': 1} }}",
+    ],
+)
+def test_a_character_that_cannot_be_stored_is_refused_at_its_place(value, character):
+    text = "a text has a character that cannot be stored: NUL or half a surrogate pair"
+    with pytest.raises(TemplateError) as refused:
+        render_value([0, value.replace("CHARACTER", character)], CONTEXT)
+    assert str(refused.value) == f"value[1]: {text}"
+
+
+def test_two_halves_of_a_pair_are_their_character():
+    assert render_value(r"{{ '\ud83d\ude00' }}", CONTEXT) == "\U0001f600"
+    assert render_value(r"ä {{ '\ud83d\ude00' }}", CONTEXT) == "ä \U0001f600"
+
+
 def test_a_condition_may_be_written_with_or_without_braces():
     assert evaluate("params.day.day == 1", CONTEXT) is True
     assert evaluate("{{ params.day.day == 1 }}", CONTEXT) is True
