@@ -187,9 +187,8 @@ class SheetOutput(_Typed):
             return value
         if isinstance(value, Decimal) and len(value.as_tuple().digits) <= 15:
             return float(value)
-        if isinstance(value, datetime.date) and value.year >= 1900:
-            zoned = isinstance(value, datetime.datetime) and value.tzinfo is not None
-            return self._text(value.isoformat(" ")) if zoned else value  # type: ignore[call-arg]
+        if isinstance(value, datetime.date) and value.year >= 1900 and not _is_text(value):
+            return value
         return self._text(str(value))
 
     def _text(self, text: str) -> Any:
@@ -203,3 +202,10 @@ class SheetOutput(_Typed):
             ) from None
         cell.data_type = "s"
         return cell
+
+
+def _is_text(moment: datetime.date) -> bool:
+    """Return whether a sheet has no place for it: it knows no zones, nor a part of 1 ms."""
+    return isinstance(moment, datetime.datetime) and (
+        moment.tzinfo is not None or moment.microsecond % 1000 > 0
+    )
