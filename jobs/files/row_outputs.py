@@ -3,6 +3,7 @@
 import datetime
 import io
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,6 +19,8 @@ _BUFFER_BYTES = 4 << 20
 _SHEET_ROWS = 1_048_576
 _CELL_CHARACTERS = 32_767
 _EXACT_INTEGER = 2**53
+# The format takes `_x0041_` in a text for the character of that number.
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _CODECS: dict[Packing, str] = {"none": "snappy", "gz": "gzip", "zst": "zstd"}
 
 
@@ -195,7 +198,7 @@ class SheetOutput(_Typed):
         if len(text) > _CELL_CHARACTERS:
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
-            cell = self._cell(self._sheet, value=text)
+            cell = self._cell(self._sheet, value=_ESCAPE.sub("_x005F_", text))
         except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"

@@ -97,6 +97,17 @@ def test_a_sheet_holds_times_to_the_millisecond_and_others_as_texts(
     assert query("SELECT at::text FROM copy ORDER BY n") == [(one,) for one in moments]
 
 
+def test_a_text_in_a_sheet_that_looks_like_a_character_s_number_stays_one(run_job, execute, query):
+    texts = ["x_x0041_", "_x000D_", "_x005F_x0041_", "_x41_ _x0041"]
+    execute("CREATE TABLE copy (_x0041_ text)")
+
+    values = ", ".join(f"('{one}')" for one in texts)
+    run_job(ExportQuery, path="x.xlsx", sql=f"SELECT * FROM (VALUES {values}) AS v(_x0041_)")
+    run_job(LoadFile, path="x.xlsx", table="copy")
+
+    assert query("SELECT * FROM copy") == [(one,) for one in texts]
+
+
 def test_two_values_that_would_be_one_file_are_refused(run_job):
     told = failed(
         run_job,
