@@ -1,5 +1,6 @@
 """Loads Parquet files and spreadsheets: in binary where the types allow it, otherwise as text."""
 
+import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -209,11 +210,38 @@ def _as_texts(array: Any, shape: Shape, arrow: Any) -> Any:
         return array
     if arrow.types.is_nested(own):
         return arrow.array([_nested(one, shape) for one in array.to_pylist()], arrow.string())
-    if arrow.types.is_binary(own) or arrow.types.is_fixed_size_binary(own):
-        values = [None if one is None else f"\\x{one.hex()}" for one in array.to_pylist()]
-        return arrow.array(values, arrow.string())
+    if any(is_it(own) for is_it in (arrow.types.is_binary, arrow.types.is_large_binary,
+                                    arrow.types.is_fixed_size_binary)):  # fmt: skip
+        return arrow.array(_each(array.to_pylist(), _plain), arrow.string())
+    if arrow.types.is_duration(own):
+        # As a number PostgreSQL would take it for seconds, whatever its unit is.
+        counts, unit = array.cast(arrow.int64()).to_pylist(), _A_SECOND[own.unit]
+        return arrow.array(_each(counts, lambda one: _span(one, unit)), arrow.string())
     return array.cast(arrow.string())
 
 
+_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def _each(values: Sequence[Any], text_of: Callable[[Any], str]) -> list[str | None]:
+    return [None if one is None else text_of(one) for one in values]
+
+
 def _nested(value: Any, shape: Shape) -> str | None:
-    return None if value is None else as_text(exact_json.dumps(value), shape)
+    if value is None:
+        return None
+    return as_text(exact_json.dumps(value, default=_plain, encoding=None, allow_nan=True), shape)
+
+
+def _plain(value: Any) -> str:
+    """Return a value that JSON does not know as PostgreSQL reads it."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, datetime.timedelta):
+        return _span(value // datetime.timedelta(microseconds=1), _A_SECOND["us"])
+    return str(value.isoformat())
+
+
+def _span(count: int, a_second: int) -> str:
+    whole, rest = divmod(abs(count), a_second)
+    return f"{'-' * (count < 0)}{whole}.{str(a_second + rest)[1:]} seconds"

@@ -3,6 +3,7 @@
 import datetime
 import io
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,6 +19,8 @@ _BUFFER_BYTES = 4 << 20
 _SHEET_ROWS = 1_048_576
 _CELL_CHARACTERS = 32_767
 _EXACT_INTEGER = 2**53
+# The format takes `_x0041_` in a text for the character of that number.
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _CODECS: dict[Packing, str] = {"none": "snappy", "gz": "gzip", "zst": "zstd"}
 
 
@@ -187,19 +190,25 @@ class SheetOutput(_Typed):
             return value
         if isinstance(value, Decimal) and len(value.as_tuple().digits) <= 15:
             return float(value)
-        if isinstance(value, datetime.date) and value.year >= 1900:
-            zoned = isinstance(value, datetime.datetime) and value.tzinfo is not None
-            return self._text(value.isoformat(" ")) if zoned else value  # type: ignore[call-arg]
+        if isinstance(value, datetime.date) and value.year >= 1900 and not _is_text(value):
+            return value
         return self._text(str(value))
 
     def _text(self, text: str) -> Any:
         if len(text) > _CELL_CHARACTERS:
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
-            cell = self._cell(self._sheet, value=text)
+            cell = self._cell(self._sheet, value=_ESCAPE.sub("_x005F_", text))
         except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"
             ) from None
         cell.data_type = "s"
         return cell
+
+
+def _is_text(moment: datetime.date) -> bool:
+    """Return whether a sheet has no place for it: it knows no zones, nor a part of 1 ms."""
+    return isinstance(moment, datetime.datetime) and (
+        moment.tzinfo is not None or moment.microsecond % 1000 > 0
+    )

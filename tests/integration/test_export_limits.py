@@ -16,6 +16,7 @@ from headrace.jobs.base import BaseJob
 from headrace.jobs.export_query import ExportQuery
 from headrace.jobs.files.atomic_files import written_whole
 from headrace.jobs.files.copy_streams import copy_out
+from headrace.jobs.load_file import LoadFile
 from headrace.template import RenderedSql
 from tests.support.attempts import JobRunner
 
@@ -79,6 +80,32 @@ def test_a_cell_takes_so_many_characters_and_no_control_character(run_job, tmp_p
     run_job(ExportQuery, path="x.xlsx", sql=sql.format(32_767))
     sheet = openpyxl.load_workbook(tmp_path / "exports" / "x.xlsx").active
     assert sheet["A2"].value == "é" * 32_767
+
+
+def test_a_sheet_holds_times_to_the_millisecond_and_others_as_texts(
+    run_job, execute, query, tmp_path
+):
+    moments = ["1900-01-15 00:00:00", "2026-02-03 10:00:00.123", "2026-02-03 10:00:00.123456"]
+    rows = ", ".join(f"({n}, timestamp '{one}')" for n, one in enumerate(moments))
+    execute("CREATE TABLE copy (n int, at timestamp)")
+
+    run_job(ExportQuery, path="x.xlsx", sql=f"SELECT * FROM (VALUES {rows}) AS v(n, at)")
+    run_job(LoadFile, path="x.xlsx", table="copy")
+
+    sheet = openpyxl.load_workbook(tmp_path / "exports" / "x.xlsx").active
+    assert [row[1].data_type for row in sheet] == ["s", "d", "d", "s"]
+    assert query("SELECT at::text FROM copy ORDER BY n") == [(one,) for one in moments]
+
+
+def test_a_text_in_a_sheet_that_looks_like_a_character_s_number_stays_one(run_job, execute, query):
+    texts = ["x_x0041_", "_x000D_", "_x005F_x0041_", "_x41_ _x0041"]
+    execute("CREATE TABLE copy (_x0041_ text)")
+
+    values = ", ".join(f"('{one}')" for one in texts)
+    run_job(ExportQuery, path="x.xlsx", sql=f"SELECT * FROM (VALUES {values}) AS v(_x0041_)")
+    run_job(LoadFile, path="x.xlsx", table="copy")
+
+    assert query("SELECT * FROM copy") == [(one,) for one in texts]
 
 
 def test_two_values_that_would_be_one_file_are_refused(run_job):

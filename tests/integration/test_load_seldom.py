@@ -56,31 +56,6 @@ def test_rows_that_lack_a_column_get_its_default_whichever_file_comes_first(
     assert query(f'SELECT "I\'d", name FROM {table} ORDER BY 1') == expected
 
 
-@pytest.mark.parametrize(
-    ("format_", "written", "instant"),
-    [
-        ("MM/DD/YYYY HH12:MI AM TZ", "02/03/2026 10:00 PM -05", "2026-02-04 03:00"),
-        ("MM/DD/YYYY HH12:MI AMTZH", "2/3/2026 10:00 p.m.+02", "2026-02-03 20:00"),
-        ("MM/DD/YYYY HH12:MI PM", "02/03/2026 9:05 A.M.", "2026-02-03 09:05"),
-        ("YYYYMMDD HH24MI TZ", "20260203 0905 Europe/Rome", "2026-02-03 08:05"),
-        ("YYYYMMDDTZ", "20260203-05:30", "2026-02-03 05:30"),
-        ('YYYY-MM-DD"T"HH24:MI:SS.USTZ', "2026-02-03T09:05:06.5Z", "2026-02-03 09:05:06.5"),
-    ],
-)
-def test_an_instant_in_any_form_is_the_one_that_is_meant(
-    run_job, execute, query, tmp_path, format_, written, instant
-):
-    execute("CREATE TABLE t (id int, at timestamptz)")
-    write(tmp_path, "x.csv", f"id,at\n1,{written}\n")
-    write(tmp_path, "x.jsonl", json.dumps({"id": 2, "at": written}))
-    columns = {"id": "int", "at": {"type": "timestamptz", "format": format_}}
-
-    for name in ("x.csv", "x.jsonl"):
-        run_job(LoadFile, path=name, table="t", columns=columns)
-
-    assert query(f"SELECT id FROM t WHERE at = '{instant}+00' ORDER BY id") == [(1,), (2,)]
-
-
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_masked_rows_that_lack_a_column_get_its_default(run_job, execute, query, tmp_path, form):
     execute("CREATE TABLE t (id int, name text DEFAULT 'none', secret text)")

@@ -2,11 +2,14 @@
 
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from headrace.errors import JobFailure
 from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, HostRefused, is_public
+from headrace.jobapi.outbound.mail import MailServer
+from headrace.jobapi.outbound.urls import followed, target_of
 
 
 @pytest.fixture
@@ -138,3 +141,49 @@ def test_public_addresses_are_public() -> None:
 def test_an_entry_that_is_no_address_is_told() -> None:
     with pytest.raises(JobFailure, match=r"10\.0\.0\.0/99"):
         AllowedHosts(["10.0.0.0/99"])
+
+
+HERE = urlsplit("https://h/a/b?x=1")
+
+
+@pytest.mark.parametrize(
+    ("location", "leads"),
+    [
+        ("c", "https://h/a/c"),
+        ("/é".encode().decode("latin-1"), "https://h/é"),
+        ("/\xe9!", "https://h/%E9!"),
+        (" /a b ", "https://h/a%20b"),
+        ("https://other:8/?y", "https://other:8/?y"),
+    ],
+)
+def test_a_location_leads_where_its_bytes_say(location: str, leads: str) -> None:
+    assert followed(HERE, location).geturl() == leads
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("http://h/", " from https to http, which is not followed"),
+        ("/\x01", ", and where it leads contains a control character"),
+        ("ftp://h/", ", and where it leads is not an http:// or https:// URL with a host"),
+        (
+            "https://me@h/",
+            ", and where it leads holds a user name: write an Authorization header instead",
+        ),
+    ],
+)
+def test_a_location_that_cannot_be_followed_is_told(location: str, told: str) -> None:
+    with pytest.raises(JobFailure) as refused:
+        followed(HERE, location)
+
+    assert str(refused.value) == f"https://h/a/b is redirected{told}"
+
+
+def test_what_is_asked_of_a_host_is_ascii_with_its_marks_as_they_are() -> None:
+    assert target_of(urlsplit("https://h/a!~é%41%?q=%zz&r=ü#f")) == (
+        "/a!~%C3%A9%41%25?q=%25zz&r=%C3%BC"
+    )
+
+
+def test_a_mail_server_does_not_tell_its_password() -> None:
+    assert "canary-word" not in repr(MailServer("h", 25, "none", "me", "canary-word"))

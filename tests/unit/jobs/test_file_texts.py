@@ -290,6 +290,8 @@ def test_a_text_is_read_in_the_encoding_that_its_mark_or_the_step_says(content, 
                 "windows-1252: set encoding: windows-1252"
             ),
         ),
+        (b"\x9f\n", None, "it looks like windows-1252: set encoding: windows-1252"),
+        (b"\xa0\n", None, "it looks like latin1: set encoding: latin1"),
         ("ä".encode(), "ascii", "f:1: is not ASCII: byte 0xc3 at character 1 of the line; it"),
         (
             "a\nb\n".encode("utf-16") + b"\x00\xdc",
@@ -402,6 +404,7 @@ def names(text: str, **form: object):
     [
         ("a,b\n1,2\n", {}, (["a", "b"], 1, 1, False)),
         ("a\n", {}, (["a"], 1, 1, False)),
+        (",b\n", {}, (["", "b"], 1, 1, False)),
         ("a", {}, (["a"], 1, 1, False)),
         (" a ;b;\r\n", {"delimiter": ";"}, (["a", "b", ""], 1, 1, False)),
         ('"a ""x""",b\n', {}, (['a "x"', "b"], 1, 1, False)),
