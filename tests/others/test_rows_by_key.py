@@ -101,7 +101,7 @@ def test_the_columns_of_a_table_are_its_own(
         there.query("create schema o", makes.format("o.dst"))
     elif there.kind == "mysql":
         server: MariaDb = request.getfixturevalue("mariadb")
-        server.execute("CREATE DATABASE beside", "GRANT ALL ON beside.* TO etl@'%'")
+        server.execute("CREATE OR REPLACE DATABASE beside", "GRANT ALL ON beside.* TO etl@'%'")
         there.query(makes.format("beside.dst"))
     there.query(makes.format("other"), "create table dst (id int primary key, note varchar(9))")
     run.query("create table src as select 1 as id")
@@ -139,3 +139,20 @@ def test_only_a_key_of_one_integer_numbers_itself_in_sqlite(
         assert run.done(SyncTable, **given)["inserted"] == 1
     else:
         assert said in run.failed(SyncTable, **given)
+
+
+def test_the_engine_of_a_table_is_its_own(run: Runs, places: Places, mariadb: MariaDb) -> None:
+    place = places("mysql")
+    run.connections["there"] = place.url
+    mariadb.execute("CREATE OR REPLACE DATABASE aside", "GRANT ALL ON aside.* TO etl@'%'")
+    makes = "create table {} (id int primary key) engine = {}"
+    place.query(makes.format("dst", "InnoDB"), makes.format("a", "MyISAM"),
+                makes.format("aside.dst", "MyISAM"), makes.format("aside.a", "InnoDB"))  # fmt: skip
+    run.query("create table src as select 1 as id")
+    given = WITH | {"primary_key": "id"}
+
+    for table in ("dst", "aside.a"):
+        assert run.done(SyncTable, **given | {"target_table": table})["inserted"] == 1
+    for table in ("a", "aside.dst"):
+        error = run.failed(SyncTable, **given | {"target_table": table})
+        assert error.startswith(f"{table} has the engine MyISAM, which knows no transactions")
