@@ -111,13 +111,12 @@ def test_rows_are_doubled_by_all_columns_and_a_null_equals_nothing(run: Runs, th
         error = run.failed(CheckData, table="t", connection="there", filter=where,
                            checks=[{"duplicate": {"columns": columns}}])  # fmt: skip
         assert said in error, (where, columns)
-    run.done(
-        CheckData,
-        table="t",
-        connection="there",
-        filter="keep > 1",
-        checks=[{"duplicate": {"column": "a"}}, {"failed_rows": {"expression": "a = 1"}}],
-    )
+    checks: list[dict[str, Any]] = [
+        {"duplicate": {"column": "a", "metric": "percent"}},
+        {"failed_rows": {"expression": "a = 1"}},
+    ]
+    result = run.done(CheckData, table="t", connection="there", filter="keep > 1", checks=checks)
+    assert result["check_results"][0]["detail"] == "of 0 rows"
 
 
 def test_the_columns_of_a_table_are_its_own(
