@@ -24,7 +24,8 @@ CREATE TABLE {s}.heir () INHERITS ({s}.t);
 CREATE FUNCTION {s}.f({s}.t) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION {s}.g({s}.t[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE TABLE {s}.holds (a {s}.t); CREATE DOMAIN {s}.d AS {s}.t;
-CREATE TABLE {s}.says (a text DEFAULT (NULL::{s}.t).name);
+CREATE FUNCTION {s}.h() RETURNS {s}.t LANGUAGE sql AS 'SELECT NULL::{s}.t';
+CREATE TABLE {s}.says (a text DEFAULT (NULL::{s}.t).name, b text DEFAULT ({s}.h()).name);
 CREATE TRIGGER "G" BEFORE UPDATE ON {s}.t FOR EACH ROW
     EXECUTE FUNCTION suppress_redundant_updates_trigger();
 CREATE RULE also AS ON UPDATE TO {s}.plain DO ALSO DELETE FROM {s}.t;
@@ -47,7 +48,9 @@ HANGS = [
     'the statistics "St"', 'the trigger "G"', 'the view {s}.m', 'the view {s}.v',
     'column a of table {s}.holds', 'constraint is_t on table {s}.child',
     'default value for column a of table {s}.says', 'default value for column note of table {s}.t',
-    'function {s}.f({s}.t)', 'function {s}.g({s}.t[])', 'policy other on table {s}.plain',
+    'function {s}.f({s}.t)', 'function {s}.h()',
+    'default value for column b of table {s}.says', 'function {s}.g({s}.t[])',
+    'policy other on table {s}.plain',
     'type {s}.d', 'rule also on table {s}.plain',
     'table {s}.heir', 'default value for column note of table {s}.heir',
 ]  # fmt: skip
