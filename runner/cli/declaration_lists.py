@@ -73,7 +73,7 @@ def _tell_refused(rows: list[dict[str, Any]]) -> None:
 
 
 def _pipeline_rows(headrace: "Headrace") -> list[dict[str, Any]]:
-    from headrace.engine.scheduling.scheduler import next_start
+    from headrace.engine.scheduling.schedule_starts import next_start
     from headrace.engine.scheduling.trigger_params import trigger_row
 
     declared = headrace.pipelines.by_name
@@ -212,7 +212,7 @@ def _tell_standstill(rows: list[dict[str, Any]], led: bool) -> None:
 
 def _schedule_row(pipeline: "Pipeline", known: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return a row as the daemon knows it; what it does not know yet is worked out here."""
-    from headrace.engine.scheduling.scheduler import next_start
+    from headrace.engine.scheduling.schedule_starts import next_start
     from headrace.engine.scheduling.trigger_params import trigger_row
 
     seen = known.get("seen_until")

@@ -237,7 +237,7 @@ def _prepare(headrace: "Headrace", tell: Callable[[str], object]) -> int:
 def _announce(headrace: "Headrace") -> int:
     """Log what is active."""
     from headrace.cli.printing import until
-    from headrace.engine.scheduling.scheduler import next_start
+    from headrace.engine.scheduling.schedule_starts import next_start
 
     pipelines = headrace.pipelines.by_name
     log.info("%d pipelines are active", len(pipelines))

@@ -12,7 +12,7 @@ from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
 from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.engine.scheduling.unmade_runs import unmade_run
-from headrace.errors import HeadraceError, LeadershipLost
+from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
 from headrace.model.status import Trigger
@@ -130,8 +130,30 @@ class PipelineTriggers:
         due = sorted(self._due & self._declared.keys())
         if not due:
             return 0
+        all_of_them = len(due) == len(self._declared)
+        started = self._start(due, term)
+        if all_of_them:
+            self._next_advance = self._clock() + _ADVANCE_EVERY_S
+        return started
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _start(self, due: list[str], term: int) -> int:
+        try:
+            return self._start_together(due, term)
+        except (StoreUnavailable, LeadershipLost):
+            raise
+        except Exception as error:
+            if len(due) > 1:
+                # One whose runs cannot be stored must not keep the others from theirs.
+                return sum(self._start([name], term) for name in due)
+            log.exception("no run of %s was started", due[0])
+            return self._start_together(due, term, failed=error)
+
+    def _start_together(self, due: list[str], term: int, failed: Exception | None = None) -> int:
+        """Start the runs of some pipelines in one transaction; none of them if they `failed`."""
         with self._database.transaction() as tx:
-            results, visible_until = self._results(tx, due)
+            results, visible_until = self._results(tx, due, failed)
             ids = {run_id: plan for one in results for run_id, plan in one.plans.items()}
             runs: list[NewRun] = []
             messages: list[Message] = []
@@ -146,16 +168,12 @@ class PipelineTriggers:
             _check_term(tx, term)
             crash_point("dispatch-uncommitted")
         crash_point("dispatch-committed")
-        if len(due) == len(self._declared):
-            self._next_advance = self._clock() + _ADVANCE_EVERY_S
         self._waiting.update((one.pipeline, one.seen) for one in results)
-        self._due = {one.pipeline for one in results if one.more}
+        self._due = (self._due - set(due)) | {one.pipeline for one in results if one.more}
         messages += self._dispatcher.assign_slots_for(ids.values())
         self._dispatcher.send_soon(messages)
         log_results(runs, results)
         return len(runs)
-
-    # -- inside -----------------------------------------------------------------------
 
     def _is_withdrawn(self, pipeline: str) -> bool:
         """Return whether a pipeline has this trigger no more: not while its file may be broken."""
@@ -163,7 +181,9 @@ class PipelineTriggers:
             problem.severity == "error" for problem in self._pipelines.problems
         )
 
-    def _results(self, tx: Transaction, due: list[str]) -> tuple[list[TriggerResult], datetime]:
+    def _results(
+        self, tx: Transaction, due: list[str], failed: Exception | None
+    ) -> tuple[list[TriggerResult], datetime]:
         paused = {
             row["pipeline"] for row in tx.rows("lock_triggers", pipelines=due) if row["paused"]
         }
@@ -174,13 +194,18 @@ class PipelineTriggers:
         for row in tx.rows(queries.UNUSED_UPSTREAM_RUNS, pipelines=due, most=_MOST_READ):
             found[row["waiting"]][row["id"]] = row
         results = [
-            self._result_of(name, found[name], name in paused, moment["visible_until"])
+            self._result_of(name, found[name], name in paused, moment["visible_until"], failed)
             for name in due
         ]
         return results, moment["visible_until"]
 
     def _result_of(
-        self, name: str, rows: Mapping[UUID, UpstreamRun], paused: bool, visible_until: datetime
+        self,
+        name: str,
+        rows: Mapping[UUID, UpstreamRun],
+        paused: bool,
+        visible_until: datetime,
+        failed: Exception | None,
     ) -> TriggerResult:
         trigger = self._declared[name]
         ended, until = known(
@@ -203,17 +228,25 @@ class PipelineTriggers:
                 result.use(start.runs, "paused")
                 result.passed += 1
             else:
-                self._plan(result, start, rows)
+                self._plan(result, start, rows, failed)
         return result
 
-    def _plan(self, result: TriggerResult, start: Start, rows: Mapping[UUID, UpstreamRun]) -> None:
+    def _plan(
+        self,
+        result: TriggerResult,
+        start: Start,
+        rows: Mapping[UUID, UpstreamRun],
+        failed: Exception | None,
+    ) -> None:
         """Plan one run. Where it cannot start, nobody would succeed later either."""
         pipeline = self._pipelines.by_name.get(result.pipeline)
         if pipeline is None:
             return
         upstream = {one.pipeline: rows[one.run] for one in start.runs}
+        last = rows[start.last.run]
         try:
-            last = rows[start.last.run]
+            if failed is not None:
+                raise failed
             plan = self._planner.plan(
                 pipeline,
                 given_params(pipeline, upstream, last),
@@ -221,9 +254,13 @@ class PipelineTriggers:
                 Trigger.PIPELINE,
                 timezone=last["timezone"],
             )
-        except (HeadraceError, ValueError, OverflowError) as error:
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if not isinstance(error, HeadraceError | ValueError | OverflowError):
+                log.exception("no run of %s can be planned", result.pipeline)
             result.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
-            instant = rows[start.last.run]["logical_date"]
+            instant = last["logical_date"]
             result.unmade.append(unmade_run(pipeline, instant, Trigger.PIPELINE, error))
             return
         run_id = new_id()

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,19 +11,14 @@ from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
+from headrace.engine.scheduling.schedule_starts import due_instants, next_start, offset_of
 from headrace.engine.scheduling.unmade_runs import tell_of_unmade, unmade_run
-from headrace.errors import HeadraceError, LeadershipLost
+from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
 from headrace.model.buckets import BOUNDS_S
 from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.plan import Plan
 from headrace.model.status import Trigger
-from headrace.plan.due import (
-    catch_up,
-    due_between,
-    jitter_offset_s,
-    last_between,
-    next_instants,
-)
+from headrace.plan.due import catch_up
 from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
@@ -144,11 +139,29 @@ class Scheduler:
             self.refresh(now)
         self._looked_at = now
         due = sorted(name for name, at in self._next.items() if at <= now)
-        if not due:
-            return 0
+        return len(self._start(due, now, term)) if due else 0
+
+    def _start(self, due: list[str], now: datetime, term: int) -> list[NewRun]:
+        try:
+            return self._start_together(due, now, term)
+        except (StoreUnavailable, LeadershipLost):
+            raise
+        except Exception as error:
+            if len(due) > 1:
+                # One whose runs cannot be stored must not keep the others from theirs.
+                return [run for name in due for run in self._start([name], now, term)]
+            log.exception("no run of %s was started", due[0])
+            return self._start_together(due, now, term, failed=error)
+
+    def _start_together(
+        self, due: list[str], now: datetime, term: int, failed: Exception | None = None
+    ) -> list[NewRun]:
+        """Start the runs of some pipelines in one transaction; pass over them if they `failed`."""
         with self._database.transaction() as tx:
             rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)
             progress = [self._progress_of(row, now) for row in rows]
+            if failed is not None:
+                progress = [self._without_runs(one, failed) for one in progress]
             plans = [plan for one in progress for plan in one.plans]
             runs, messages = self._inserted(tx, plans, term)
             tx.rows("advance_schedules", schedules=json.dumps([one.entry() for one in progress]))
@@ -167,7 +180,15 @@ class Scheduler:
         self._dispatcher.send_soon(messages)
         for run in runs:
             _log_start(run)
-        return len(runs)
+        return runs
+
+    def _without_runs(self, one: _Progress, failed: Exception) -> _Progress:
+        pipeline = self._pipelines.by_name[one.pipeline] if one.plans else None
+        unmade = list(one.unmade)
+        for plan in one.plans:
+            assert pipeline is not None
+            unmade.append(unmade_run(pipeline, plan.logical_date, Trigger.SCHEDULE, failed))
+        return replace(one, plans=[], unmade=unmade)
 
     def _inserted(
         self, tx: SqlTransaction, plans: list[Plan], term: int
@@ -192,8 +213,8 @@ class Scheduler:
         skipped: set[datetime] = set()
         handled = now
         for schedule in pipeline.schedules:
-            offset = _offset(pipeline, schedule)
-            due = _due(schedule, seen - offset, now - offset)
+            offset = offset_of(pipeline, schedule)
+            due = due_instants(schedule, seen - offset, now - offset, _MOST_AT_ONCE)
             decision = catch_up(
                 schedule.catchup,
                 due,
@@ -208,7 +229,7 @@ class Scheduler:
         upcoming = next_start(pipeline, handled)
         passed = len(fire.keys() | skipped) if row["paused"] else len(skipped - fire.keys())
         plans, unmade = self._plans(pipeline, {} if row["paused"] else fire)
-        starts = {instant: instant + _offset(pipeline, one) for instant, one in fire.items()}
+        starts = {instant: instant + offset_of(pipeline, one) for instant, one in fire.items()}
         return _Progress(name, plans, passed, handled, upcoming, starts, unmade)
 
     def _plans(
@@ -223,12 +244,15 @@ class Scheduler:
                         pipeline, {}, instant, Trigger.SCHEDULE, timezone=fire[instant].timezone
                     )
                 )
-            except HeadraceError as error:
+            except StoreUnavailable:
+                raise
+            except Exception as error:
                 log.error(
                     "%s: the run due %s cannot start: %s",
                     pipeline.name,
                     instant.isoformat(),
                     error,
+                    exc_info=not isinstance(error, HeadraceError),
                 )
                 unmade.append(unmade_run(pipeline, instant, Trigger.SCHEDULE, error))
         return plans, unmade
@@ -257,30 +281,3 @@ def _log_start(run: NewRun) -> None:
         run["logical_date"].isoformat(),
         f": {run['error']}" if run["error"] else "",
     )
-
-
-def _due(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
-    """Return the due instants; of a long absence the last ones, or for `all` the first."""
-    if schedule.catchup == "all":
-        return due_between(schedule, after, until, limit=_MOST_AT_ONCE)
-    return last_between(schedule, after, until, _MOST_AT_ONCE)
-
-
-def _offset(pipeline: Pipeline, schedule: Schedule) -> timedelta:
-    return timedelta(seconds=jitter_offset_s(pipeline.name, schedule.jitter_s))
-
-
-def next_start(pipeline: Pipeline, after: datetime) -> datetime | None:
-    """Return when the pipeline starts next, jitter included."""
-    starts = [
-        start
-        for schedule in pipeline.schedules
-        if (start := _start_after(pipeline, schedule, after)) is not None
-    ]
-    return min(starts, default=None)
-
-
-def _start_after(pipeline: Pipeline, schedule: Schedule, after: datetime) -> datetime | None:
-    offset = _offset(pipeline, schedule)
-    instants = next_instants(schedule, after - offset, 1)
-    return instants[0] + offset if instants else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.engine.scheduling import scheduler
+from headrace.engine.scheduling import schedule_starts, scheduler
 from headrace.engine.scheduling.scheduler import Scheduler, _Progress
 from headrace.model.buckets import BOUNDS_S
 from headrace.model.pipeline import Pipeline, Schedule
@@ -32,7 +32,7 @@ class Stored:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The pipelines whose next start was computed."""
     names: list[str] = []
-    compute = scheduler.next_start
+    compute = schedule_starts.next_start
 
     def noted(pipeline: Pipeline, after: datetime) -> datetime | None:
         names.append(pipeline.name)
