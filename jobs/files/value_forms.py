@@ -26,6 +26,9 @@ _PARTS = {
     "TZH": (r"([+-]\d{2})", "zone"),
     "TZ": (r"([A-Za-z][A-Za-z0-9_/+-]*|[+-]\d{2}(?::?\d{2})?)", "zone"),
 }
+# What would be lost, or a guess, without the part that it belongs to.
+_NEEDS = {"minute": "hour", "second": "minute", "fraction": "second", "half": "hour"}
+_WORDS = {"half": "AM or PM", "fraction": "fraction of a second"}
 _TOKENS = re.compile("|".join(sorted(_PARTS, key=len, reverse=True)) + r'|"[^"]*"|.', re.DOTALL)
 _SPECIAL = r"[Nn][Aa][Nn]|[+-]?[Ii]nf(?:inity)?"
 
@@ -109,11 +112,15 @@ def _iso(form: str, groups: Sequence[str]) -> str:
     day = {"year", "month", "day"} & set(at)
     if len(day) not in (0, 3):
         raise InvalidPayload(f"format {form!r}: it needs YYYY, MM and DD, or none of them")
+    for part, needed in _NEEDS.items():
+        if part in at and needed not in at:
+            word = _WORDS.get(part, part)
+            raise InvalidPayload(f"format {form!r}: it has the {word} without the {needed}")
     text = f"{at['year']}-{at['month']}-{at['day']}" if day else ""
     if "hour" in at:
         time = f"{at['hour']}:{at.get('minute', '00')}"
         time += f":{at['second']}" if "second" in at else ""
-        time += f".{at['fraction']}" if "fraction" in at and "second" in at else ""
+        time += f".{at['fraction']}" if "fraction" in at else ""
         time += f" {at['half']}m" if "half" in at else ""
         text = f"{text} {time}".strip()
     if not text:

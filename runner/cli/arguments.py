@@ -3,7 +3,7 @@
 import argparse
 
 from headrace.cli import operating_arguments as operating
-from headrace.cli.command_group import COMMANDS, ID, Group, Parser, add_config, count
+from headrace.cli.command_group import COMMANDS, ID, Group, Parser, add_config, count, seconds
 from headrace.model.version import __version__
 
 _STATUSES = "waiting, queued, started, retrying, completed, failed, cancelled, skipped"
@@ -206,7 +206,11 @@ def _whole(group: Group) -> None:
 def _top(group: Group) -> None:
     top = group.add("top", "top:top", "show a live overview")
     top.add_argument(
-        "--interval", type=float, default=2.0, metavar="S", help="seconds between updates (2)"
+        "--interval",
+        type=seconds(0.2, 86_400),
+        default=2.0,
+        metavar="S",
+        help="seconds between updates (2)",
     )
     top.add_argument(
         "--once", action="store_true", help="print one update and exit, as with output to a pipe"

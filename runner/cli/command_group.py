@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 from headrace.errors.suggestions import did_you_mean
@@ -79,3 +80,16 @@ def count(least: int) -> Callable[[str], int]:
         return int(text)
 
     return counted
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of numbers of seconds from `least` to `most`."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            # False for what is not a number, too.
+            if least <= (found := float(text)) <= most:
+                return found
+        raise argparse.ArgumentTypeError(f"takes seconds from {least:g} to {most:g}, not {text!r}")
+
+    return read

@@ -42,7 +42,7 @@ def top(given: argparse.Namespace) -> int:
             print(text, flush=True)
             if once:
                 return 0
-            time.sleep(max(0.2, given.interval))
+            time.sleep(given.interval)
     return 0
 
 

@@ -112,8 +112,12 @@ class Wanted:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time as a setting takes it; what is longer than it can be is as long as it can."""
-    return f"{min(seconds * 1000, 2**31 - 1):.0f}ms"
+    """Return a time as a setting takes it; what is longer than it can be is as long as it can.
+
+    0 sets no limit, so what is shorter than a millisecond is one.
+    """
+    longest = min(seconds * 1000, 2**31 - 1)
+    return f"{max(1.0, longest) if seconds > 0 else 0.0:.0f}ms"
 
 
 def quoted_name(name: str) -> str:

@@ -28,7 +28,7 @@ async def checked_body(scope: Scope, receive: Receive) -> Receive:
     if not has_body(headers):
         return receive
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
         raise _too_large()
     body = bytearray()
     more = True

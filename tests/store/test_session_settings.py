@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.store.connect import open_session
-from headrace.store.session_settings import Use, Wanted
+from headrace.store.session_settings import Use, Wanted, milliseconds
 from tests.support.servers import connect, database_name
 
 _SAID = {
@@ -124,3 +124,11 @@ def settings_of(raw: Any, names: list[str]) -> dict[str, str]:
             "SELECT n, pg_catalog.current_setting(n) FROM pg_catalog.unnest(%s) AS n", (names,)
         )
         return dict(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0, "0ms"), (0.0004, "1ms"), (0.0125, "12ms"), (2.5, "2500ms"), (1e9, "2147483647ms")],
+)
+def test_no_time_is_written_as_no_limit_unless_it_is_none(seconds: float, written: str) -> None:
+    assert milliseconds(seconds) == written

@@ -82,6 +82,8 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         (["vlidate"], 'did you mean "validate"?'),
         (["worker", "--processes", "0"], "takes a whole number from 1"),
         (["runs", "--limit", "many"], "takes a whole number from 1"),
+        (["top", "--interval", "inf"], "takes seconds from 0.2 to 86400, not 'inf'"),
+        (["top", "--interval", "nan"], "takes seconds from 0.2 to 86400, not 'nan'"),
         (["backfill", "x"], "--from, --to"),
         (["cron", "61 * * * *"], "minute 61 is out of range"),
         (["cron", "0 1 * * *", "--timezone", "Europe/Berln"], "Europe/Berlin"),

@@ -406,7 +406,7 @@ def test_a_number_is_read_with_the_marks_of_its_file(decimal, thousands, written
         ("DD.MM.YYYY HH12:MI PM", "3.2.2026 4:05 p.m.", "2026-2-3 4:05 pm"),
         ("DD.MM.YYYY HH12:MI AM TZ", "3.2.2026 4:05 P.M. -05:30", "2026-2-3 4:05 Pm -05:30"),
         ("HH24", "7", "7:00"), ("HH:MI:SS.US AM", "7:08:09.123456 am", "7:08:09.123456 am"),
-        ("HH24:MI.MS", "7:08.5", "7:08"),
+        ("HH24:MI:SS.MS", "7:08:09.5", "7:08:09.5"),
     ],
 )  # fmt: skip
 def test_a_date_is_read_in_the_order_of_its_file(form, written, read):
@@ -421,7 +421,10 @@ def test_a_date_is_read_in_the_order_of_its_file(form, written, read):
         ("DD.MM.YY", "a year of two digits does not say which century"),
         ("MM.YYYY", "it needs YYYY, MM and DD, or none of them"),
         ('"day"', "it has no part of a date or a time"),
-        ("MI:SS", "it has no part of a date or a time"),
+        ("MI:SS", "it has the minute without the hour"),
+        ("HH24:SS", "it has the second without the minute"),
+        ("HH24:MI.MS", "it has the fraction of a second without the second"),
+        ("DD.MM.YYYY PM", "it has the AM or PM without the hour"),
     ],
 )
 def test_a_format_that_does_not_say_which_day_is_refused(form, told):
