@@ -76,6 +76,16 @@ def test_after_more_instants_than_one_tick_looks_at_none_is_lost_and_none_is_dou
     assert skipped == 0
 
 
+def test_what_another_schedule_skips_meanwhile_is_counted_once(hand: ByHand) -> None:
+    schedule = "[{interval: 1m, catchup: all}, {interval: 150s, catchup: none}]"
+
+    dates, skipped = paused(hand, schedule, timedelta(hours=40))
+
+    assert dates == [START.replace(second=0) + timedelta(minutes=n) for n in range(1, 2401)]
+    # Every other one of its instants is the other schedule's, too.
+    assert skipped == 480
+
+
 def test_latest_is_the_latest_after_more_instants_than_one_tick_looks_at(hand: ByHand) -> None:
     dates, _ = paused(hand, "{interval: 1m, catchup: latest}", timedelta(hours=40))
 

@@ -210,7 +210,7 @@ class Scheduler:
         if pipeline is None:
             return _Progress(name, [], 0, now, None)
         fire: dict[datetime, Schedule] = {}
-        skipped: set[datetime] = set()
+        skipped: dict[datetime, Schedule] = {}
         handled = now
         for schedule in pipeline.schedules:
             offset = offset_of(pipeline, schedule)
@@ -223,11 +223,14 @@ class Scheduler:
                 schedule.start_deadline_s,
             )
             fire |= dict.fromkeys(decision.fire, schedule)
-            skipped |= set(decision.skipped)
+            skipped |= dict.fromkeys(decision.skipped, schedule)
             if schedule.catchup == "all" and len(due) == _MOST_AT_ONCE:
                 handled = min(handled, due[-1] + offset)
+        # What starts after that is the next tick's, whatever schedule it is of.
+        fire = _until(handled, pipeline, fire)
+        skipped = _until(handled, pipeline, skipped)
         upcoming = next_start(pipeline, handled)
-        passed = len(fire.keys() | skipped) if row["paused"] else len(skipped - fire.keys())
+        passed = len(fire | skipped) if row["paused"] else len(skipped.keys() - fire.keys())
         plans, unmade = self._plans(pipeline, {} if row["paused"] else fire)
         starts = {instant: instant + offset_of(pipeline, one) for instant, one in fire.items()}
         return _Progress(name, plans, passed, handled, upcoming, starts, unmade)
@@ -256,6 +259,12 @@ class Scheduler:
                 )
                 unmade.append(unmade_run(pipeline, instant, Trigger.SCHEDULE, error))
         return plans, unmade
+
+
+def _until(
+    last: datetime, pipeline: Pipeline, instants: Mapping[datetime, Schedule]
+) -> dict[datetime, Schedule]:
+    return {at: one for at, one in instants.items() if at + offset_of(pipeline, one) <= last}
 
 
 def _observe_lag(

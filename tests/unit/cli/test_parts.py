@@ -163,7 +163,7 @@ def test_what_is_active_is_announced_with_when_it_is_due(
     due = now + timedelta(minutes=3, seconds=5)
     starts = {"due": due, "held": due, "over": None, "by_hand": None}
     monkeypatch.setattr(
-        "headrace.engine.scheduling.scheduler.next_start", lambda one, _now: starts[one.name]
+        "headrace.engine.scheduling.schedule_starts.next_start", lambda one, _now: starts[one.name]
     )
     listed = [
         SimpleNamespace(name=name, schedules=() if name == "by_hand" else (1,)) for name in starts

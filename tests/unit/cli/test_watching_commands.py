@@ -66,7 +66,7 @@ def test_a_terminal_is_cleared_for_each_look_until_ctrl_c(overview: Any, wrapped
     clear = "\x1b[H\x1b[2J"
     assert terminal.getvalue() == (f"{clear}one\n{clear}PostgreSQL does not answer\n{clear}two\n")
     assert pauses == [2.0] * 3
-    assert overview("one", KeyboardInterrupt(), stream=stream, once=False, interval=0.01) == [0.2]
+    assert overview("one", KeyboardInterrupt(), stream=stream, once=False, interval=0.25) == [0.25]
 
 
 @pytest.mark.parametrize(("stream", "once"), [(io.StringIO(), False), (Terminal(), True)])
