@@ -99,6 +99,7 @@ def test_the_runs_that_are_due_beside_it_start_and_it_is_passed_over(
     )
     assert [one["pipeline"] for one in told_of] == ["b"] * 3
     assert all(error in str(one["content"]["error"]) for one in told_of)
+    assert not any("INSERT" in str(one["content"]["error"]) for one in told_of)
 
 
 def test_the_runs_that_wait_for_the_same_one_start_and_it_is_used_up(
@@ -124,5 +125,6 @@ def test_the_runs_that_wait_for_the_same_one_start_and_it_is_used_up(
     (used,) = headrace.database.rows("last_triggered", pipelines=["b"], limit=1)
     error, logged = told
     assert error in used["error"]
+    assert "INSERT" not in used["error"]
     assert any(logged in one.message and one.exc_info for one in caplog.records)
     assert load["status"] == "failed"

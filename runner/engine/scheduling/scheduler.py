@@ -133,7 +133,7 @@ class Scheduler:
         """Start what is due at `now`; returns how many runs were started.
 
         Raises:
-            StoreUnavailable: Nothing was started; tried again at the next tick.
+            StoreUnavailable: What was not started is tried again at the next tick.
         """
         if not self._synced or self._was_set_back(now):
             self.refresh(now)
