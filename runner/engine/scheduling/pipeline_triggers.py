@@ -21,6 +21,7 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, Transaction
+from headrace.store.outages import misses_something
 from headrace.store.row_types import NewRun, UpstreamRun
 
 log = logging.getLogger("headrace.daemon")
@@ -145,6 +146,9 @@ class PipelineTriggers:
             if len(due) > 1:
                 # One whose runs cannot be stored must not keep the others from theirs.
                 return sum(self._start([name], term) for name in due)
+            if misses_something(error):
+                # A table, or a right: no run could be stored, and this one waits for it, too.
+                raise
             log.exception("no run of %s was started", due[0])
             return self._start_together(due, term, failed=error)
 

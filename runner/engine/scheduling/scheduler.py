@@ -23,6 +23,7 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, SqlTransaction
+from headrace.store.outages import misses_something
 from headrace.store.row_types import LockedSchedule, NewRun
 
 log = logging.getLogger("headrace.daemon")
@@ -150,6 +151,9 @@ class Scheduler:
             if len(due) > 1:
                 # One whose runs cannot be stored must not keep the others from theirs.
                 return [run for name in due for run in self._start([name], now, term)]
+            if misses_something(error):
+                # A table, or a right: no run could be stored, and this one waits for it, too.
+                raise
             log.exception("no run of %s was started", due[0])
             return self._start_together(due, now, term, failed=error)
 
