@@ -17,7 +17,8 @@ def _is_one(given: Any) -> bool:
 
 
 def _is_length(given: Any) -> bool:
-    return str(given).isdecimal()
+    # A template that divides makes 3.0 of 6 / 2.
+    return str(given).removesuffix(".0").isdecimal()
 
 
 def _is_list(given: Any) -> bool:

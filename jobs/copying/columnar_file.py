@@ -205,12 +205,15 @@ def _texts(batches: Iterator[Any], at: Sequence[int], shapes: Sequence[Shape]) -
 
 
 def _as_texts(array: Any, shape: Shape, arrow: Any) -> Any:
+    if arrow.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     own = array.type
     if arrow.types.is_string(own):
         return array
     if arrow.types.is_nested(own):
         return arrow.array([_nested(one, shape) for one in array.to_pylist()], arrow.string())
     if any(is_it(own) for is_it in (arrow.types.is_binary, arrow.types.is_large_binary,
+                                    arrow.types.is_binary_view,
                                     arrow.types.is_fixed_size_binary)):  # fmt: skip
         return arrow.array(_each(array.to_pylist(), _plain), arrow.string())
     if arrow.types.is_duration(own):

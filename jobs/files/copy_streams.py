@@ -258,7 +258,8 @@ class _Watched:
 
 def _has_refused(line: int) -> bool:
     """Return whether an error waits to be read on a server's line; over TLS nobody can see it."""
-    if not select.select([line], [], [], 0)[0]:
+    (looked := select.poll()).register(line, select.POLLIN)  # `select` takes none above 1023.
+    if not looked.poll(0):
         return False
     with socket.socket(fileno=os.dup(line)) as peeking:
         try:

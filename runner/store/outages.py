@@ -48,6 +48,12 @@ def transient(error: BaseException) -> bool:
     return str(code).startswith("40")
 
 
+def misses_something(error: BaseException) -> bool:
+    """Return whether a server does not have, or not give to our role, what a statement names."""
+    code = getattr(getattr(error, "orig", error), "pgcode", None)
+    return str(code).startswith("42")
+
+
 def unavailable_message(error: BaseException) -> str:
     """Return one line for the user; libpq's text carries host and reason, never a password."""
     cause = getattr(error, "orig", error)

@@ -38,6 +38,8 @@ def run_job(target: Engine, tmp_path: Path) -> JobRunner:
         (("bytea[]", [b"\x00\xff"], pa.list_(pa.binary())), '{"\\\\x00ff"}'),
         (("bytea", b"\x00\xff", pa.large_binary()), "\\x00ff"),
         (("bytea", b"\x00\xff", pa.binary(2)), "\\x00ff"),
+        (("bytea", b"\x00\xff", pa.binary_view()), "\\x00ff"),
+        (("bytea", b"\\x00\xff", pa.dictionary(pa.int32(), pa.binary())), "\\x5c783030ff"),
         (("float8[]", [math.nan, -math.inf, 1e300], pa.list_(pa.float64())),
          "{NaN,-Infinity,1e+300}"),
     ],

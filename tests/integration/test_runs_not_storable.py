@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.errors import StoreUnavailable
 from headrace.model.notifications import Notifications, Receiver
 from headrace.model.plan import Plan
 from tests.support.by_hand import ByHand, by_hand
@@ -54,12 +56,9 @@ def unplannable(_plan: Plan) -> Plan:
     raise KeyError("nobody foresaw this")
 
 
-@pytest.fixture(params=[unstorable, unplannable])
-def told(
-    request: pytest.FixtureRequest, hand: ByHand, monkeypatch: pytest.MonkeyPatch
-) -> tuple[str, str]:
-    """Have the runs of `b` fail; return words of the error, and of the log."""
-    change: Callable[[Plan], Plan] = request.param
+def change_runs_of_b(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch, change: Callable[[Plan], Plan]
+) -> None:
     planner = hand.headrace.planner
     made = planner.plan
 
@@ -68,6 +67,15 @@ def told(
         return change(found) if pipeline.name == "b" else found
 
     monkeypatch.setattr(planner, "plan", plan)
+
+
+@pytest.fixture(params=[unstorable, unplannable])
+def told(
+    request: pytest.FixtureRequest, hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, str]:
+    """Have the runs of `b` fail; return words of the error, and of the log."""
+    change: Callable[[Plan], Plan] = request.param
+    change_runs_of_b(hand, monkeypatch, change)
     if change is unstorable:
         return "unsupported Unicode escape sequence", "no run of b was started"
     return "nobody foresaw this", "b"
@@ -99,6 +107,7 @@ def test_the_runs_that_are_due_beside_it_start_and_it_is_passed_over(
     )
     assert [one["pipeline"] for one in told_of] == ["b"] * 3
     assert all(error in str(one["content"]["error"]) for one in told_of)
+    assert not any("INSERT" in str(one["content"]["error"]) for one in told_of)
 
 
 def test_the_runs_that_wait_for_the_same_one_start_and_it_is_used_up(
@@ -124,5 +133,104 @@ def test_the_runs_that_wait_for_the_same_one_start_and_it_is_used_up(
     (used,) = headrace.database.rows("last_triggered", pipelines=["b"], limit=1)
     error, logged = told
     assert error in used["error"]
+    assert "INSERT" not in used["error"]
     assert any(logged in one.message and one.exc_info for one in caplog.records)
     assert load["status"] == "failed"
+
+
+def be_away_once(monkeypatch: pytest.MonkeyPatch, starter: Any, last: str) -> None:
+    """Have PostgreSQL be away when the run of one pipeline is started alone, the first time."""
+    start, away = starter._start_together, [[last]]
+
+    def started(due: list[str], *given: Any, **more: Any) -> Any:
+        if due in away:
+            away.clear()
+            raise StoreUnavailable("away")
+        return start(due, *given, **more)
+
+    monkeypatch.setattr(starter, "_start_together", started)
+
+
+@pytest.fixture
+def spoiled(hand: ByHand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no run of `b` be storable."""
+    change_runs_of_b(hand, monkeypatch, unstorable)
+
+
+@pytest.mark.usefixtures("spoiled")
+def test_an_outage_amid_schedules_leaves_the_rest_for_the_next_turn(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(hand, "schedule: {interval: 15m, catchup: all}\n", "a", "b", "c")
+    headrace = hand.headrace
+    scheduler = Scheduler(
+        headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+    )
+    term, later = term_of(hand), NOON + timedelta(minutes=15)
+    scheduler.refresh(NOON)
+    be_away_once(monkeypatch, scheduler, "c")
+
+    with pytest.raises(StoreUnavailable, match="away"):
+        scheduler.tick(later, term)
+
+    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 0, 0]
+    assert scheduler.is_due(later)
+    assert scheduler.tick(later, term) == 1
+    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 0, 1]
+    assert not scheduler.is_due(later)
+
+
+@pytest.mark.usefixtures("spoiled")
+def test_an_outage_amid_triggers_leaves_the_rest_for_the_next_turn(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headrace = hand.headrace
+    declare(hand, "", "load")
+    declare(hand, "trigger: {pipelines: [load], on: failed}\n", "a", "b", "c")
+    triggers = PipelineTriggers(
+        headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner, lambda: 0.0
+    )
+    term = term_of(hand)
+    triggers.refresh(term)
+    hand.run("load")
+    with headrace.database.transaction() as tx:
+        triggers.look(tx)
+    be_away_once(monkeypatch, triggers, "c")
+
+    with pytest.raises(StoreUnavailable, match="away"):
+        triggers.tick(term)
+
+    assert triggers.behind
+    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 0, 0]
+    assert triggers.tick(term) == 1
+    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 0, 1]
+    assert len(headrace.database.rows("last_triggered", pipelines=["b"], limit=9)) == 1
+
+
+def rename(hand: ByHand, table: str, name: str) -> None:
+    with hand.headrace.database.transaction() as tx:
+        tx.connection.exec_driver_sql(f"ALTER TABLE headrace.{table} RENAME TO {name}")
+
+
+def test_while_a_table_is_missing_what_is_due_waits(hand: ByHand) -> None:
+    headrace = hand.headrace
+    declare(hand, "", "load")
+    declare(hand, "trigger: {pipelines: [load], on: failed}\n", "a", "b")
+    declare(hand, "schedule: {interval: 15m, catchup: all}\n", "c", "d")
+    made_by = headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+    scheduler, triggers = Scheduler(*made_by), PipelineTriggers(*made_by, lambda: 0.0)
+    term, later = term_of(hand), NOON + timedelta(minutes=15)
+    triggers.refresh(term)
+    scheduler.refresh(NOON)
+    hand.run("load")
+    with headrace.database.transaction() as tx:
+        triggers.look(tx)
+
+    rename(hand, "plan", "gone")
+    for turn in (lambda: scheduler.tick(later, term), lambda: triggers.tick(term)):
+        with pytest.raises(ProgrammingError, match=r'"headrace\.plan" does not exist'):
+            turn()
+    rename(hand, "gone", "plan")
+
+    assert (scheduler.tick(later, term), triggers.tick(term)) == (2, 2)
+    assert [len(runs_of(hand, name)) for name in "abcd"] == [1, 1, 1, 1]

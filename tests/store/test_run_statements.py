@@ -127,7 +127,8 @@ def test_first_the_handlers_for_the_outcome_run_and_then_the_last_ones(
         times = [made.of("job", one[kind], "queued_at", "finished_at") for one in each]
         if kind == due:
             assert states == [("queued", None), ("waiting", None), ("waiting", None)]
-            assert all(queued and not finished for queued, finished in times)
+            assert [bool(queued) for queued, _finished in times] == [True, False, False]
+            assert all(finished is None for _queued, finished in times)
         else:
             assert states == [("skipped", "condition")] * 3
             assert all(finished and not queued for queued, finished in times)
@@ -252,6 +253,7 @@ def test_the_first_steps_of_a_released_run_are_queued_and_what_is_to_be_decided_
         plain: "queued", **dict.fromkeys(decided, "waiting"),
     }  # fmt: skip
     assert made.of("job", plain, "queued_at") is not None
+    assert [made.of("job", one, "queued_at") for one in decided] == [None, None]
     assert [made.of("job", one, "status") for one in left] == before
 
 

@@ -11,17 +11,17 @@ from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
 from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
-from headrace.engine.scheduling.unmade_runs import unmade_run
+from headrace.engine.scheduling.unmade_runs import reason_of, unmade_run
 from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
 from headrace.model.status import Trigger
-from headrace.observe.joblog import storable
 from headrace.plan.trigger_matching import Ended, Matched, Start, known, match
 from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, Transaction
+from headrace.store.outages import misses_something
 from headrace.store.row_types import NewRun, UpstreamRun
 
 log = logging.getLogger("headrace.daemon")
@@ -34,7 +34,6 @@ _MOST_READ = 1000
 _MOST_SEEN = 2
 # How often what cannot count any more is left behind, so that looking stays cheap.
 _ADVANCE_EVERY_S = 60.0
-_MOST_ERROR = 2000
 
 
 class PipelineTriggers:
@@ -120,7 +119,7 @@ class PipelineTriggers:
         """Start what `look` has found to be due; returns how many runs were started.
 
         Raises:
-            StoreUnavailable: Nothing was started; tried again at the next tick.
+            StoreUnavailable: What was not started is tried again at the next tick.
             LeadershipLost: What is due is the next leader's.
         """
         if not self._synced:
@@ -147,6 +146,9 @@ class PipelineTriggers:
             if len(due) > 1:
                 # One whose runs cannot be stored must not keep the others from theirs.
                 return sum(self._start([name], term) for name in due)
+            if misses_something(error):
+                # A table, or a right: no run could be stored, and this one waits for it, too.
+                raise
             log.exception("no run of %s was started", due[0])
             return self._start_together(due, term, failed=error)
 
@@ -259,7 +261,7 @@ class PipelineTriggers:
         except Exception as error:
             if not isinstance(error, HeadraceError | ValueError | OverflowError):
                 log.exception("no run of %s can be planned", result.pipeline)
-            result.use(start.runs, "failed", error=storable(str(error)[:_MOST_ERROR]))
+            result.use(start.runs, "failed", error=reason_of(error))
             instant = last["logical_date"]
             result.unmade.append(unmade_run(pipeline, instant, Trigger.PIPELINE, error))
             return

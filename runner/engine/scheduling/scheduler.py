@@ -23,6 +23,7 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, SqlTransaction
+from headrace.store.outages import misses_something
 from headrace.store.row_types import LockedSchedule, NewRun
 
 log = logging.getLogger("headrace.daemon")
@@ -133,7 +134,7 @@ class Scheduler:
         """Start what is due at `now`; returns how many runs were started.
 
         Raises:
-            StoreUnavailable: Nothing was started; tried again at the next tick.
+            StoreUnavailable: What was not started is tried again at the next tick.
         """
         if not self._synced or self._was_set_back(now):
             self.refresh(now)
@@ -150,6 +151,9 @@ class Scheduler:
             if len(due) > 1:
                 # One whose runs cannot be stored must not keep the others from theirs.
                 return [run for name in due for run in self._start([name], now, term)]
+            if misses_something(error):
+                # A table, or a right: no run could be stored, and this one waits for it, too.
+                raise
             log.exception("no run of %s was started", due[0])
             return self._start_together(due, now, term, failed=error)
 

@@ -20,12 +20,12 @@ from headrace.engine.gating.gate import update_dependants_of_failed
 from headrace.engine.gating.run_completion import Within, finish_runs, reopen, wake_parents
 from headrace.engine.planning.deferred_templates import late_variables
 from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.unmade_runs import reason_of
 from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
 from headrace.model import exact_json
 from headrace.model.plan import Plan
 from headrace.model.status import Trigger
 from headrace.model.subpipeline import pipeline_of
-from headrace.observe.joblog import storable
 from headrace.plan.deferred_rendering import render_late
 from headrace.queue.message import Message
 from headrace.store import queries
@@ -51,10 +51,8 @@ class _Asked:
 
 
 def _refused(row: WantedChild, error: Exception) -> _Asked:
-    # Of an error of the database, the first line: the statement follows it.
-    told = str(error) if isinstance(error, HeadraceError) else str(error).partition("\n")[0]
     name = pipeline_of(row["job_class"])
-    return _Asked(row, error=storable(f"no run of {name} was started: {told}"))
+    return _Asked(row, error=f"no run of {name} was started: {reason_of(error)}")
 
 
 @dataclass(slots=True)

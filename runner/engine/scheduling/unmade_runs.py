@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from headrace.errors import HeadraceError
 from headrace.model.notifications import FAILURE
 from headrace.model.pipeline import Pipeline
 from headrace.model.status import Trigger
@@ -12,6 +13,13 @@ from headrace.observe.joblog import storable
 from headrace.store.database import Transaction
 
 _MOST_ERROR = 2000
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a run was not made, as a row holds it."""
+    # Of an error of the database, the first line: the statement follows it, and what it was given.
+    told = str(error) if isinstance(error, HeadraceError) else str(error).partition("\n")[0]
+    return storable(told[:_MOST_ERROR])
 
 
 def unmade_run(
@@ -25,7 +33,7 @@ def unmade_run(
         "status": "failed",
         "trigger": trigger,
         "logical_date": instant.isoformat(),
-        "error": storable(str(error)[:_MOST_ERROR]),
+        "error": reason_of(error),
     }
     return {"pipeline": pipeline.name, "receivers": list(notify.to), "content": content}
 

@@ -65,7 +65,7 @@ RETURNING r.id
 -- Queues the first steps of queued runs; those with a condition or a pool are decided next.
 UPDATE headrace.job
    SET status = CASE WHEN when_expr IS NULL AND pool IS NULL THEN 'queued' ELSE status END,
-       queued_at = clock_timestamp(),
+       queued_at = CASE WHEN when_expr IS NULL AND pool IS NULL THEN clock_timestamp() END,
        updated_at = clock_timestamp()
  WHERE run_id = ANY (:runs::uuid[])
    AND status = 'waiting'
@@ -199,7 +199,8 @@ UPDATE headrace.job j
        END,
        skip_reason = CASE WHEN j.handler <> 'finally' AND j.handler IS DISTINCT FROM turn.due
                           THEN 'condition' END,
-       queued_at = CASE WHEN j.handler = 'finally' OR j.handler = turn.due
+       queued_at = CASE WHEN (j.handler = 'finally' OR j.handler = turn.due)
+                             AND j.when_expr IS NULL AND j.pool IS NULL
                         THEN clock_timestamp() END,
        finished_at = CASE WHEN j.handler <> 'finally' AND j.handler IS DISTINCT FROM turn.due
                           THEN clock_timestamp() END,

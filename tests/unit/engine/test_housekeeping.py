@@ -236,6 +236,29 @@ def test_files_of_attempts_that_run_no_more_are_removed(tmp_path: Path) -> None:
     assert remove_partials(FakeDatabase(), []) == 0  # type: ignore[arg-type]
 
 
+def test_a_file_that_cannot_be_removed_keeps_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [tmp_path / f".{name}.csv.{UUID(int=1)}.1.part" for name in "abc"]
+    for path in paths:
+        path.touch()
+    unlink = Path.unlink
+
+    def unlinked(path: Path, *, missing_ok: bool) -> None:
+        if path == paths[1]:
+            raise OSError(30, "Read-only file system", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    database: Any = FakeDatabase({"attempts_of_jobs": [{"id": UUID(int=1), "running": 2}]})
+
+    assert remove_partials(database, [tmp_path]) == 2
+
+    assert list(tmp_path.iterdir()) == [paths[1]]
+    (told,) = caplog.messages
+    assert told.startswith("1 incomplete files of stopped jobs cannot be removed: [Errno 30] ")
+
+
 # -- totals -------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Each key of a check takes what it says; another value is refused at the key."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("invalid", {"valid_min": "2026-01-01"}),
     ("invalid", {"valid_max": 2.5}),
     ("invalid", {"valid_min_length": 0, "valid_max_length": "3"}),
+    ("invalid", {"valid_min_length": 2.0, "valid_max_length": Decimal("3.0")}),
     ("invalid", {"valid_regex": "^a", "valid_values": ["a", None], "metric": "percent"}),
     ("invalid", {"valid_reference_data": "t.id"}),
     ("schema", {"columns": {"a": None, "b": "text"}, "allow_extra_columns": True}),
@@ -56,6 +58,7 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("invalid", "valid_max", {"a": 1}, A_VALUE),
     ("invalid", "valid_min_length", "x", A_LENGTH),
     ("invalid", "valid_min_length", -1, A_LENGTH),
+    ("invalid", "valid_min_length", 1.5, A_LENGTH),
     ("invalid", "valid_max_length", True, A_LENGTH),
     ("invalid", "valid_regex", 5, A_TEXT),
     ("aggregate", "column", 5, A_TEXT),
