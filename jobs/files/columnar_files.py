@@ -1,9 +1,11 @@
 """Reads Parquet files and spreadsheets in columns, a batch at a time."""
 
 import datetime
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -12,10 +14,12 @@ from headrace.jobapi import logger
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.packing import unpacked
 from headrace.jobs.files.text_files import FileSource
+from headrace.jobs.files.unread_cells import Unread, unread_cells
 
 _BATCH_ROWS = 16_384
 _IN_MEMORY_BYTES = 32 << 20
 _BLOCK_BYTES = 1 << 20
+_EXACT_INTEGER = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +56,26 @@ def open_sheet(
 ) -> Iterator[Columnar]:
     """Open a sheet of a spreadsheet (xlsx, xls, xlsb, ods), by default the first one.
 
-    Every value is a text: a date as PostgreSQL reads it, a whole number without a point.
+    Every value is a text: a date as PostgreSQL reads it, a whole number without a point, an error
+    of an xlsx file as it is shown.
 
     Raises:
-        JobFailure: it is damaged, or there is no such sheet.
+        JobFailure: it is damaged, there is no such sheet, or a formula has no value.
     """
     calamine = library("python_calamine", f"{source.name}: reading a spreadsheet")
     library("pyarrow", f"{source.name}: reading a spreadsheet")
     with _seekable(source, unpack=False) as file:
         try:
             book = calamine.load_workbook(file)
-            rows = _sheet(book, sheet, source.name).iter_rows()
+            opened = _sheet(book, sheet, source.name)
+            rows = _with_unread(opened, unread_cells(file, opened.name))
         except (calamine.CalamineError, ValueError, OSError) as error:
             raise JobFailure(
                 f"{source.name}: is no spreadsheet that can be read: {error}"
             ) from None
         for _ in range(skip_lines):
             next(rows, None)
-        names = [_text(value) or "" for value in next(rows, [])] if header else []
+        names = [_text(value, source.name) or "" for value in next(rows, [])] if header else []
         while names and not names[-1]:
             names.pop()
         batches = _in_batches(rows, names, source.name)
@@ -88,14 +94,32 @@ def _sheet(book: Any, sheet: str | int | None, name: str) -> Any:
     return book.get_sheet_by_index(number - 1)
 
 
+def _with_unread(sheet: Any, unread: Iterator[Unread]) -> Iterator[list[Any]]:
+    """Yield all rows from the sheet's first one, with the cells that its reader leaves empty."""
+    rows, first_column = sheet.iter_rows(), (sheet.start or (0, 0))[1] + 1
+    cell = next(unread, None)
+    for number in count(1):
+        row = next(rows, None)
+        if row is None and cell is None:
+            return
+        row = row or []
+        while cell is not None and cell.row == number:
+            at = cell.column - first_column
+            row += [None] * (at + 1 - len(row))
+            if at >= 0:
+                row[at] = cell
+            cell = next(unread, None)
+        yield row
+
+
 def _in_batches(rows: Iterator[list[Any]], names: Sequence[str], name: str) -> Iterator[Any]:
     """Yield batches of texts; without names there are as many columns as in the first row."""
     width, beside = len(names), 0
     kept: list[list[str | None]] = []
     for row in rows:
         width = width or len(row)
-        texts = [_text(value) for value in row[:width]]
-        beside += any(_text(value) is not None for value in row[width:])
+        texts = [_text(value, name) for value in row[:width]]
+        beside += any(value not in (None, "") for value in row[width:])
         kept.append(texts + [None] * (width - len(texts)))
         if len(kept) == _BATCH_ROWS:
             yield _batch(kept, width)
@@ -117,16 +141,23 @@ def _batch(rows: list[list[str | None]], width: int) -> Any:
     return arrow.record_batch(arrays, names=[str(at) for at in range(width)])
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any, name: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        whole = value.is_integer() and abs(value) <= _EXACT_INTEGER
+        sign = "-" if value == 0 and math.copysign(1, value) < 0 else ""
+        return f"{sign}{int(value)}" if whole else repr(value)
     if isinstance(value, datetime.timedelta):
         return f"{value.total_seconds()} seconds"
-    return str(value)
+    if isinstance(value, Unread) and not value.error:
+        raise JobFailure(
+            f"{name}: the formula in the cell {value.place} has no value: no program has computed "
+            "it. Open the file in a spreadsheet program, store it, and load it again"
+        )
+    return value.error if isinstance(value, Unread) else str(value)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import IO, Any, Protocol
 
 from headrace.errors import JobFailure
+from headrace.jobapi import logger
 from headrace.jobs.files.arrow_csv import Unfit
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.packing import Packing
@@ -21,6 +22,8 @@ _CELL_CHARACTERS = 32_767
 _EXACT_INTEGER = 2**53
 # The format takes `_x0041_` in a text for the character of that number.
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+# A reader makes a line end of the one, and takes a text of blanks alone for none.
+_UNSAFE = re.compile(r"\r|\A[ \t\n](?=\s*\Z)")
 _CODECS: dict[Packing, str] = {"none": "snappy", "gz": "gzip", "zst": "zstd"}
 
 
@@ -152,20 +155,33 @@ class SheetOutput(_Typed):
         self._book = openpyxl.Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Data")
         self._file = file
-        self._written = 0
+        self._written = self._blank = 0
         self._saved = False
         self._append([self._text(name) for name in names])
 
     def store_batch(self, table: Any) -> None:
         for batch in table.to_batches():
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            columns = [self._nearest(column).to_pylist() for column in batch.columns]
+            for row in zip(*columns, strict=True):
                 self._append([self._value(value) for value in row])
+                has_value = any(value is not None and value != "" for value in row)
+                self._blank = 0 if has_value else self._blank + 1
+
+    def _nearest(self, column: Any) -> Any:
+        """Return a column of `real` as the numbers that PostgreSQL shows: 0.1 is 0.1."""
+        if column.type != self._arrow.float32():
+            return column
+        return column.cast(self._arrow.string()).cast(self._arrow.float64())
 
     def end_file(self) -> None:
         """Write the last rows, and the workbook as a whole."""
         self.flush()
         self._book.save(self._file)
         self._saved = True
+        if self._blank:
+            logger.warning(
+                "The last %d rows have no value: a spreadsheet ends before them", self._blank
+            )
 
     def let_go(self) -> None:
         """Remove the temporary file in which the rows are until the workbook is saved."""
@@ -187,24 +203,37 @@ class SheetOutput(_Typed):
         if isinstance(value, int) and abs(value) < _EXACT_INTEGER:
             return value
         if isinstance(value, float) and math.isfinite(value):
-            return value
+            return self._number(value)
         if isinstance(value, Decimal) and len(value.as_tuple().digits) <= 15:
             return float(value)
         if isinstance(value, datetime.date) and value.year >= 1900 and not _is_text(value):
             return value
         return self._text(str(value))
 
+    def _number(self, value: float) -> Any:
+        """Return a number with all its digits: the library writes sixteen."""
+        if float(f"{value:.16g}") == value:
+            return value
+        cell = self._cell(self._sheet, value=value)
+        cell._value = repr(value)  # noqa: SLF001 - which it writes as it is
+        return cell
+
     def _text(self, text: str) -> Any:
         if len(text) > _CELL_CHARACTERS:
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
-            cell = self._cell(self._sheet, value=_ESCAPE.sub("_x005F_", text))
+            cell = self._cell(self._sheet, value=_escaped(text))
         except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"
             ) from None
         cell.data_type = "s"
         return cell
+
+
+def _escaped(text: str) -> str:
+    """Return a text as the format has it."""
+    return _UNSAFE.sub(lambda one: f"_x{ord(one[0]):04X}_", _ESCAPE.sub("_x005F_", text))
 
 
 def _is_text(moment: datetime.date) -> bool:
