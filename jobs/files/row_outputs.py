@@ -195,10 +195,12 @@ class SheetOutput(_Typed):
         return self._text(str(value))
 
     def _text(self, text: str) -> Any:
-        if len(text) > _CELL_CHARACTERS:
+        written = _ESCAPE.sub("_x005F_", text)
+        # The library cuts what is longer.
+        if len(written) > _CELL_CHARACTERS:
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
-            cell = self._cell(self._sheet, value=_ESCAPE.sub("_x005F_", text))
+            cell = self._cell(self._sheet, value=written)
         except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"
