@@ -219,10 +219,12 @@ class SheetOutput(_Typed):
         return cell
 
     def _text(self, text: str) -> Any:
-        if len(text) > _CELL_CHARACTERS:
+        written = _escaped(text)
+        # The library cuts what is longer.
+        if len(written) > _CELL_CHARACTERS:
             raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
         try:
-            cell = self._cell(self._sheet, value=_escaped(text))
+            cell = self._cell(self._sheet, value=written)
         except self._illegal:
             raise JobFailure(
                 f"a spreadsheet cannot hold the control character in {text[:40]!r}"
