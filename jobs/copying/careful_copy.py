@@ -9,6 +9,7 @@ from headrace.jobs.copying.rejected_rows import Rejected, Rejects
 from headrace.jobs.copying.row_intake import Intake
 from headrace.jobs.files.copy_streams import Misfit, copy_in, refuse_short_year
 from headrace.jobs.files.json_records import NULL, escaped
+from headrace.jobs.files.kept_values import Kept
 from headrace.jobs.files.value_forms import Rewrite
 from headrace.jobs.sql.packaged import packaged_sql
 
@@ -44,6 +45,7 @@ class CarefulValue:
     rewrite: Rewrite | None = None
     no_value: tuple[str, ...] = ()
     refuses_short_year: bool = False
+    kept: Kept | None = None
 
 
 def careful_row(
@@ -71,6 +73,9 @@ def careful_row(
         if put is None:
             told = one.rewrite.told if one.rewrite else ""
             return CarefulRow(line, raw, reason=f"{value!r} is not {told}", column=one.column)
+        lost = one.kept.told(put) if one.kept is not None else None
+        if lost is not None:
+            return CarefulRow(line, raw, reason=lost, column=one.column)
         texts.append(escaped(put))
     if number is not None:
         texts.append(str(number))

@@ -23,6 +23,7 @@ from headrace.jobs.files.column_shapes import Shape
 from headrace.jobs.files.columnar_files import Columnar
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.json_text import as_text
+from headrace.jobs.files.kept_values import kept_by
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column
@@ -84,12 +85,17 @@ class ColumnarFile:
         shapes = [intake.shape(column.name) for column in columns]
         rewrites = self._rewrites(columns)
         how = [
-            CarefulValue(one.name, rewrites.get(one.name), ("",) if shape.never_empty else ())
+            CarefulValue(
+                one.name,
+                rewrites.get(one.name),
+                ("",) if shape.never_empty else (),
+                kept=kept_by(one.type),
+            )
             for one, shape in zip(columns, shapes, strict=True)
         ]
         with self._open() as opened:
             number = opened.first_line
-            for batch in _texts(opened.batches, at, shapes):
+            for batch in _texts(opened.batches, at, shapes, self.name):
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     raw = exact_json.dumps(
                         {c.name: value for c, value in zip(columns, row, strict=True)},
@@ -145,12 +151,12 @@ class ColumnarFile:
         )
         rewrites = self._rewrites(columns)
         described = {
-            position: TextColumn(column.name, rewrites.get(column.name))
+            position: TextColumn(column.name, rewrites.get(column.name), kept=kept_by(column.type))
             for position, column in enumerate(columns)
         }
         with self._open() as opened:
             frames = TextFrames(
-                _texts(opened.batches, at, shapes),
+                _texts(opened.batches, at, shapes, self.name),
                 described,
                 self.name,
                 Lines(opened.first_line - 1),
@@ -194,13 +200,23 @@ def _cast(array: Any, kind: Any, arrow: Any) -> Any:
     raise Unfit(f"{own} is no {kind}")
 
 
-def _texts(batches: Iterator[Any], at: Sequence[int], shapes: Sequence[Shape]) -> Iterator[Any]:
+def _texts(
+    batches: Iterator[Any], at: Sequence[int], shapes: Sequence[Shape], name: str
+) -> Iterator[Any]:
     arrow = library("pyarrow", "")
     for batch in batches:
-        arrays = [
-            _as_texts(batch.column(place), shape, arrow)
-            for place, shape in zip(at, shapes, strict=True)
-        ]
+        arrays = []
+        for place, shape in zip(at, shapes, strict=True):
+            try:
+                arrays.append(_as_texts(batch.column(place), shape, arrow))
+            except (ValueError, OverflowError) as error:
+                # Such as nanoseconds, or the year 10000, inside a list.
+                told = str(error).partition(" to convert to ")[0].partition("\n")[0]
+                column = batch.schema.field(place).name
+                raise JobFailure(
+                    f"{name}: column {column}: {told}: PostgreSQL has no such value. Leave the "
+                    f"column out (select: [-{column}]), or have the file written without it"
+                ) from None
         yield arrow.record_batch(arrays, names=[str(n) for n in range(len(arrays))])
 
 

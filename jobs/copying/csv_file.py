@@ -22,6 +22,7 @@ from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.csv_header import pass_first
 from headrace.jobs.files.csv_records import CsvRecords
 from headrace.jobs.files.escaped_records import EscapedRecords
+from headrace.jobs.files.kept_values import KeptRecords, kept_by
 from headrace.jobs.files.value_forms import Rewrite, of_number
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column
@@ -186,7 +187,15 @@ class _Copy:
     def _plain(self, file: IO[str], header: Header) -> tuple[int, int]:
         """Let PostgreSQL read the text."""
         records = self._records(file, header)
-        written = self._intake.copy(self._statement(self._form.null[0]), records, self._name)
+        kept = {
+            at: (column.name, one)
+            for at, column in self._taken.items()
+            if (one := kept_by(column.type)) is not None
+        }
+        passed: Records | KeptRecords = records
+        if kept and isinstance(records, CsvRecords):
+            passed = KeptRecords(records, self._name, self._form.delimiter, kept)
+        written = self._intake.copy(self._statement(self._form.null[0]), passed, self._name)
         self._tell_left_out(records)
         return records.rows, written
 
@@ -195,7 +204,12 @@ class _Copy:
         records = self._records(file, header)
         names = [str(at) for at in range(len(self._fields))]
         columns = {
-            at: TextColumn(column.name, self._rewrites.get(at), self._no_value(column))
+            at: TextColumn(
+                column.name,
+                self._rewrites.get(at),
+                self._no_value(column),
+                kept_by(column.type),
+            )
             for at, column in self._taken.items()
         }
         frames = TextFrames(
@@ -217,6 +231,7 @@ class _Copy:
                 self._rewrites.get(at),
                 self._no_value(column),
                 refuses_short_year=self._intake.shape(column.name).is_date,
+                kept=kept_by(column.type),
             )
             for at, column in self._taken.items()
         ]
@@ -236,7 +251,9 @@ class _Copy:
     def _records(self, file: IO[str], header: Header) -> Records:
         if self._form.escape is not None:
             one_column = len(self._fields) == 1
-            return EscapedRecords(file, self._form, Lines(header.lines), one_column=one_column)
+            return EscapedRecords(
+                file, self._form, Lines(header.lines), one_column=one_column, name=self._name
+            )
         return self._checked_records(file, header)
 
     def _checked_records(self, file: IO[str], header: Header) -> CsvRecords:

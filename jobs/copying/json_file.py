@@ -12,6 +12,7 @@ from headrace.jobs.copying.file_reading import Reading
 from headrace.jobs.copying.row_intake import ABSENT, Intake
 from headrace.jobs.files.copy_streams import Lines
 from headrace.jobs.files.json_records import NULL, Field, JsonRecords, Keys, keys_in
+from headrace.jobs.files.kept_values import kept_by
 from headrace.jobs.sql.packaged import packaged_sql
 from headrace.jobs.tables.table_catalog import Column
 
@@ -103,6 +104,7 @@ class JsonFile:
                 intake.shape(column.name),
                 mark if has_default(column) else NULL,
                 self._reading.formats.get(column.name),
+                kept_by(column.type),
             )
             for column in columns
         ]

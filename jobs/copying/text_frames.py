@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.errors import JobFailure
 from headrace.jobs.files.copy_streams import Lines
+from headrace.jobs.files.kept_values import Kept
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.value_forms import Rewrite
 
@@ -14,11 +15,15 @@ _ROWS_WRITTEN = 8192
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A column of texts. `no_value` are texts that mean none even in quotes."""
+    """A column of texts. `no_value` are texts that mean none even in quotes.
+
+    `kept` is what the table's column keeps of a value.
+    """
 
     name: str
     rewrite: Rewrite | None = None
     no_value: tuple[str, ...] = ()
+    kept: Kept | None = None
 
 
 @dataclass(slots=True)
@@ -117,16 +122,36 @@ class TextFrames:
         if column.no_value:
             none = compute.is_in(array, value_set=arrow.array(column.no_value, arrow.string()))
             array = compute.if_else(none, arrow.scalar(None, arrow.string()), array)
-        if column.rewrite is None:
-            return array
-        fits = compute.fill_null(compute.match_substring_regex(array, column.rewrite.pattern), True)
+        if column.rewrite is not None:
+            array = self._in_form(array, column, column.rewrite, lines)
+        if column.kept is not None:
+            self._refuse_lost(array, column, column.kept, lines)
+        return array
+
+    def _refuse_lost(
+        self, array: Any, column: TextColumn, kept: Kept, lines: Callable[[], list[int]]
+    ) -> None:
+        compute = library("pyarrow.compute", "")
+        suspect = compute.fill_null(compute.match_substring_regex(array, kept.candidate), False)
+        if not compute.any(suspect).as_py():
+            return
+        for at in compute.indices_nonzero(suspect).to_pylist():
+            lost = kept.told(array[at].as_py())
+            if lost is not None:
+                raise JobFailure(f"{self._name}:{lines()[at]}: column {column.name}: {lost}")
+
+    def _in_form(
+        self, array: Any, column: TextColumn, rewrite: Rewrite, lines: Callable[[], list[int]]
+    ) -> Any:
+        compute = library("pyarrow.compute", "")
+        fits = compute.fill_null(compute.match_substring_regex(array, rewrite.pattern), True)
         if not compute.all(fits).as_py():
             at = compute.index(fits, False).as_py()
             raise JobFailure(
                 f"{self._name}:{lines()[at]}: column {column.name}: {array[at].as_py()!r} is not "
-                f"{column.rewrite.told}"
+                f"{rewrite.told}"
             )
-        for pattern, put in column.rewrite.steps:
+        for pattern, put in rewrite.steps:
             array = compute.replace_substring_regex(array, pattern=pattern, replacement=put)
         return array
 

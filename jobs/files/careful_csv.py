@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from headrace.jobs.files.arrow_csv import null_options, parse_options
 from headrace.jobs.files.csv_form import CsvForm
+from headrace.jobs.files.escaped_records import STRAY, stray_escape
 from headrace.jobs.files.optional_library import library
 
 _LONGEST_RECORD = 1 << 20
@@ -31,13 +32,18 @@ def careful_records(
 ) -> Iterator[Record]:
     """Yield every record of an open CSV text, `width` fields each; blank lines are none."""
     waiting: list[Record] = []
-    sound = _sound(form)
+    sound, stray = _sound(form), stray_escape(form)
     for record in _records(file, form, first_line, one_column=width == 1):
         quoted = form.quote in record.raw and form.escape is None
         if record.reason or (quoted and not sound.fullmatch(record.raw.rstrip("\r\n"))):
             yield from _parsed(waiting, form, width, name)
             waiting = []
             yield Record(record.line, record.raw, reason=record.reason or _QUOTE)
+            continue
+        if stray is not None and stray.search(record.raw):
+            yield from _parsed(waiting, form, width, name)
+            waiting = []
+            yield Record(record.line, record.raw, reason=STRAY)
             continue
         waiting.append(record)
         if len(waiting) == _RECORDS_READ:

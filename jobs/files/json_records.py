@@ -11,6 +11,7 @@ from headrace.errors import JobFailure
 from headrace.jobs.files.column_shapes import SCALAR, Shape
 from headrace.jobs.files.copy_streams import Lines, refuse_short_year
 from headrace.jobs.files.json_text import Number, Repeated, as_text, decode, values_of
+from headrace.jobs.files.kept_values import Kept
 from headrace.jobs.files.value_forms import Rewrite
 
 _ENOUGH = 1 << 16
@@ -24,13 +25,14 @@ NULL = "\\N"
 class Field:
     """A column that takes values: `absent` is written for a record that has no key for it.
 
-    A text goes through `rewrite`.
+    A text goes through `rewrite`; `kept` is what the column keeps of a value.
     """
 
     name: str
     shape: Shape = SCALAR
     absent: str = NULL
     rewrite: Rewrite | None = None
+    kept: Kept | None = None
 
 
 class JsonRecords:
@@ -62,6 +64,10 @@ class JsonRecords:
         self._dates = [field.shape.is_date for field in fields]
         self.refuses_short_years = False
         self._raw = [field.shape.kind != "scalar" for field in fields]
+        self._looked_at = [
+            raw or field.kept is not None or field.rewrite is not None
+            for raw, field in zip(self._raw, fields, strict=True)
+        ]
         self.rows = 0
         self.seen: set[int] = set()
 
@@ -104,7 +110,7 @@ class JsonRecords:
                 )
             given.add(at)
             # Most values are plain, and there are many of them.
-            if type(value) is Number and not self._raw[at]:
+            if type(value) is Number and not self._looked_at[at]:
                 row[at] = value
             elif value is None:
                 row[at] = NULL
@@ -137,7 +143,7 @@ class JsonRecords:
             return "true" if value else "false"
         text = str(value)
         rewrite = self._fields[at].rewrite
-        if rewrite is not None and not isinstance(value, Number):
+        if rewrite is not None and (rewrite.is_date or not isinstance(value, Number)):
             rewritten = rewrite(text)
             if rewritten is None:
                 raise JobFailure(
@@ -147,6 +153,10 @@ class JsonRecords:
             text = rewritten
         elif self._dates[at] and self.refuses_short_years:
             refuse_short_year(text, f"{self._name}:{number}", self._fields[at].name)
+        kept = self._fields[at].kept
+        lost = kept.told(text) if kept is not None else None
+        if lost is not None:
+            raise JobFailure(f"{self._name}:{number}: column {self._fields[at].name}: {lost}")
         return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
 
     def _encodable(self, row: str, number: int) -> str:

@@ -38,12 +38,13 @@ class Rewrite:
     """How a value is rewritten: it has to match, then each step replaces what it finds.
 
     The patterns mean the same in Python and in RE2, which pyarrow uses. `told` says what is
-    expected.
+    expected. `is_date`: also a number is written so, as YYYYDDMM may be.
     """
 
     pattern: str
     steps: tuple[tuple[str, str], ...]
     told: str
+    is_date: bool = False
 
     def __call__(self, value: str) -> str | None:
         """Return the value rewritten, None where it does not match."""
@@ -98,9 +99,8 @@ def of_date(form: str) -> Rewrite:
             raise InvalidPayload(f"format {form!r}: the {part[1]} occurs twice")
         pattern += part[0]
         groups.append(part[1])
-    return Rewrite(
-        f"^{pattern}$", ((f"^{pattern}$", _iso(form, groups)),), f"a date written as {form}"
-    )
+    steps = ((f"^{pattern}$", _iso(form, groups)),)
+    return Rewrite(f"^{pattern}$", steps, f"a date written as {form}", is_date=True)
 
 
 def _iso(form: str, groups: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.errors import JobFailure
 from headrace.jobapi import OtherDatabase
+from headrace.jobs.files.kept_values import kept_by
 from headrace.jobs.others.dialect import Dialect, OtherColumn, Text
 from headrace.jobs.others.pg_types import family_of, parts_of
 from headrace.jobs.sql.packaged import packaged_sql
@@ -18,6 +19,8 @@ _MOMENTS = {
     "DATETIME": "timestamp without time zone",
     "TIMESTAMP": "timestamp without time zone",
 }
+_TIMES = ("date", "time", "timestamp")
+_REMEDY = "read a view or a query that converts it, as round() and datetime() do"
 _MADE = {
     "bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE PRECISION", "bytes": "BLOB",
     "date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMP",
@@ -78,6 +81,7 @@ class SqliteDialect(Dialect):
     def text_of(self, column: OtherColumn) -> Text:
         """See `Dialect`."""
         family = family_of(column.type or "text")
+        kept = kept_by(column.type or "text")
 
         def text(value: Any) -> str:
             if isinstance(value, bytes):
@@ -86,11 +90,13 @@ class SqliteDialect(Dialect):
                 return "\\x" + value.hex()
             if family == "bytes":
                 raise JobFailure(f"column {column.name}: {value!r:.60} is no BLOB")
-            if isinstance(value, float):
-                return repr(value)
-            if family == "date" and isinstance(value, int):
-                raise JobFailure(f"column {column.name}: {value} is no date but a number")
-            return str(value)
+            if family in _TIMES and not isinstance(value, str):
+                raise JobFailure(f"column {column.name}: {value} is no {family} but a number")
+            written = repr(value) if isinstance(value, float) else str(value)
+            lost = kept.told(written, _REMEDY) if kept is not None else None
+            if lost is not None:
+                raise JobFailure(f"column {column.name}: {lost}")
+            return written
 
         return text
 

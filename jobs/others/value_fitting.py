@@ -49,6 +49,9 @@ def fit_of(kind: Kind, source: str, target: str) -> Fit:
             return _octets
         case "date" | "time" | "timestamp" | "timestamptz":
             return _moment(kind, target)
+        case "interval" if typed:
+            # Each part has a sign of its own there, but no plus.
+            return lambda text: text.replace("+", "")
     return lambda text: text
 
 

@@ -181,6 +181,24 @@ def _types() -> Iterator[Any]:
         one = new_type((oid,), name, _or_text(cast, other))
         yield one
         yield new_array_type((array,), f"{name}[]", one)
+    # The driver reads each decimal of JSON as a float, and has ranges of its own.
+    for name, read, oid, array in (
+        ("JSON", exact_json.loads, 114, 199),
+        ("JSONB", exact_json.loads, 3802, 3807),
+        ("INT4RANGE", str, 3904, 3905),
+        ("NUMRANGE", str, 3906, 3907),
+        ("TSRANGE", str, 3908, 3909),
+        ("TSTZRANGE", str, 3910, 3911),
+        ("DATERANGE", str, 3912, 3913),
+        ("INT8RANGE", str, 3926, 3927),
+    ):
+        one = new_type((oid,), name, _each_by(read))
+        yield one
+        yield new_array_type((array,), f"{name}[]", one)
+
+
+def _each_by(read: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
+    return lambda text, _cursor: None if text is None else read(text)
 
 
 # As a cursor holds what is registered with it: by the number of the type.

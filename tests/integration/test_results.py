@@ -55,6 +55,17 @@ def test_a_number_of_more_digits_than_python_reads_survives(run_job):
         ("'NaN'::numeric", "NaN"),
         ("'Infinity'::numeric", "Infinity"),
         ("array['NaN'::float8, 1]", ["NaN", 1.0]),
+        ("int4range(1, 5)", "[1,5)"),
+        ("tstzrange(null, 'infinity')", "(,infinity)"),
+        ("array[numrange(null, 1.50), null]", ["(,1.50)", None]),
+        (
+            """'{"a": 12345678901234567890.123, "b": 1.5}'::json""",
+            {"a": Decimal("12345678901234567890.123"), "b": 1.5},
+        ),
+        (
+            """array['[1.2345678901234567891, null]'::jsonb]""",
+            [[Decimal("1.2345678901234567891"), None]],
+        ),
     ],
 )
 def test_what_python_has_no_value_for_is_postgresqls_text(run_job, sql, value):

@@ -74,6 +74,7 @@ def test_a_row_that_does_not_fit_leaves_the_table_as_it_was(run: Runs, there: Pl
     for text, said in {
         "id,amount\n1,2\n2,abc\n": "bad.csv:3: column amount: invalid input syntax for type",
         "id,amount\n1,2\n2,999999999\n": "numeric field overflow" if there.kind != "sqlite" else "",
+        "id,amount\n1,2\n2,1.239\n": "bad.csv:3: column amount: '1.239' has more than 2 digits",
         "id,nosuch\n1,2\n": "nosuch",
     }.items():
         (orders.parent / "bad.csv").write_text(text)

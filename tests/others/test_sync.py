@@ -60,6 +60,20 @@ def test_a_time_after_midnight_and_the_smallest_number_come_back(run: Runs, ther
     ]
 
 
+def test_intervals_of_both_signs_go_to_duckdb_and_back(run: Runs, places: Places):
+    run.connections["lake"] = places("duckdb").url
+    run.query("""create table src as select n as id, x from unnest(array[
+        '1 year 2 mons -3 days +04:05:06.7', '-1 year -2 mons +3 days -04:05:06', '-1 days',
+        '00:00:00', '-00:00:00.000001', '1 day -00:00:01']::interval[])
+        with ordinality as v (x, n)""")
+    for from_, to, table in ((None, "lake", "src"), ("lake", None, "there")):
+        run.done(SyncTable, source_connection=from_, source_table=table, target_connection=to,
+                 target_table="there" if to else "back", primary_key="id")  # fmt: skip
+
+    came = run.query("select id, x::text from back order by id")
+    assert came == run.query("select id, x::text from src order by id")
+
+
 def test_days_before_our_era_come_from_duckdb(run: Runs, places: Places):
     lake = places("duckdb")
     run.connections["lake"] = lake.url
@@ -196,6 +210,11 @@ def test_a_value_that_would_change_is_an_error(
         ("sqlite", "integer", "'abc'", "invalid input syntax for type bigint"),
         ("sqlite", "text", "x'00'", "a BLOB is no text"),
         ("sqlite", "date", "7", "is no date but a number"),
+        ("sqlite", "datetime", "20260203", "is no timestamp but a number"),
+        ("sqlite", "date", "'2026-02-03 10:00'", "has a time of day"),
+        ("sqlite", "time", "'2026-02-03 10:00'", "has a day"),
+        ("sqlite", "datetime", "'2026-02-03 10:00+02:00'", "has a time zone other than UTC"),
+        ("sqlite", "numeric(10,2)", "1.239", "more than 2 digits after the point"),
         ("mysql", "tinyint(1)", "7", "7 is no boolean"),
         ("mysql", "point", "point(1,1)", "for which PostgreSQL has none"),
         ("duckdb", "bit", "'101'::bit", "for which PostgreSQL has none"),
