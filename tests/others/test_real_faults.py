@@ -70,7 +70,7 @@ def sql(step: str, where: str, text: str, limit: int = 0, **with_: Any) -> dict[
 
 def failing() -> Iterator[dict[str, Any]]:
     """Yield the steps of the first pipeline; those of one database one after the other."""
-    fixed = {"into": "kept"}
+    fixed: dict[str, Any] = {"into": "kept"}
     for kind in NAMES:
         steps = [
             sql("twice", kind, "insert into t values (10, 0); insert into t values (10, 0)"),
@@ -96,7 +96,7 @@ def failing() -> Iterator[dict[str, Any]]:
 def waiting() -> Iterator[dict[str, Any]]:
     """Yield the steps of the second one, each of which meets a lock."""
     for kind in NAMES:
-        short = {"lock_timeout": "1s" if kind == "mysql" else "0.2s"}
+        short: dict[str, Any] = {"lock_timeout": "1s" if kind == "mysql" else "0.2s"}
         yield sql(f"{kind}_short", kind, "update t set n = 5 where id = 2", **short)
         yield sql(f"{kind}_tried", kind, "update t set n = n + 7 where id = 2", 99, **short)
     for kind in ("sqlite", "mysql"):
