@@ -8,6 +8,7 @@ from typing import Any
 from headrace.errors import InvalidPayload
 from headrace.model import exact_json
 from headrace.model.job_parameters import VARIADIC, refused_names
+from headrace.model.storable import unstorable
 
 
 def with_payload(handle: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -38,10 +39,22 @@ def check_payload(cls: Any, payload: Mapping[str, Any]) -> None:
         InvalidPayload: naming the parameter.
     """
     refuse_names(cls, payload)
+    refuse_unstorable(cls, payload)
+
+
+def refuse_unstorable(cls: Any, payload: Mapping[str, Any]) -> None:
+    """Refuse parameters that a row cannot hold.
+
+    Raises:
+        InvalidPayload: saying what JSON, or PostgreSQL, has no form for.
+    """
     try:
         exact_json.dumps(payload, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        fault = next((told for told in map(unstorable, payload.values()) if told), None)
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidPayload(f"the parameters of {cls.__name__} do not fit JSON: {error}") from None
+    if fault:
+        raise InvalidPayload(f"the parameters of {cls.__name__} cannot be stored: {fault}")
 
 
 def refuse_names(cls: Any, payload: Mapping[str, Any]) -> None:

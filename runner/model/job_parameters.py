@@ -9,7 +9,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -222,7 +222,7 @@ def written(value: Any) -> Any:
     """Return a value as JSON and YAML write it, the other way round than it is read."""
     if isinstance(value, Enum):
         return written(value.value)
-    if isinstance(value, date):
+    if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return format_duration(value.total_seconds())

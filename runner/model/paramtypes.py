@@ -12,6 +12,7 @@ from headrace.errors.spelling import OTHERWISE, written_otherwise
 from headrace.model import exact_json
 from headrace.model.moments import on_clock
 from headrace.model.pipeline import Param
+from headrace.model.storable import unstorable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -29,7 +30,17 @@ def read(type_name: str, value: Any, zone: str | tzinfo = UTC) -> Any:
     if type_name not in READERS:
         raise ValueError(f'has the unknown type "{type_name}": {", ".join(READERS)}')
     read_value = READERS[type_name](value)
+    fault = _fault_of(read_value)
+    if fault:
+        raise ValueError(f"cannot be stored: {fault}")
     return on_clock(read_value, zone) if type_name == "datetime" else read_value
+
+
+def _fault_of(value: Any) -> str | None:
+    try:
+        return unstorable(value)
+    except RecursionError:
+        return "it is nested too deeply"
 
 
 def violations(param: Param, value: Any, zone: str | tzinfo = UTC) -> list[str]:
@@ -154,7 +165,7 @@ def _list(value: Any) -> list[Any]:
     if isinstance(value, str) and value.strip().startswith("["):
         try:
             return list(exact_json.loads(value))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _expected("a list in JSON", value) from None
     if isinstance(value, str):
         return [item.strip() for item in value.split(",")] if value.strip() else []

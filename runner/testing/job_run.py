@@ -16,6 +16,7 @@ from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.job_type import JobType
 from headrace.errors import JobFailure
 from headrace.jobapi import Permissions
+from headrace.jobapi.payload_call import refuse_unstorable
 from headrace.jobs.base import BaseJob, class_name
 from headrace.model import exact_json
 from headrace.model.ids import new_id
@@ -75,6 +76,7 @@ def run_job(
     url = None if database is None else url_of(database)
     folder = Path(project).resolve()
     payload = {name: written(value) for name, value in (with_ or {}).items()}
+    refuse_unstorable(job, payload)
     with TemporaryDirectory(prefix="headrace-") as home, ExitStack() as stack:
         permissions = Permissions(shell_commands, tuple(allowed_hosts))
         settings = Settings(folder, Path(home), folder / "pipelines")

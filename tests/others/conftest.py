@@ -54,12 +54,18 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
     """Make a new database of a kind."""
 
     def made(kind: str) -> Place:
-        if kind == "mysql":
-            return _in_mariadb(request.getfixturevalue("mariadb"), request.node.nodeid)
-        path = tmp_path / f"shop.{kind}"
-        return Place(kind, f"{kind}:///{path}", lambda *sql: _in_file(kind, path, sql))
+        mariadb = lambda: request.getfixturevalue("mariadb")  # noqa: E731
+        return place_in(tmp_path, kind, mariadb, request.node.nodeid)
 
     return made
+
+
+def place_in(folder: Path, kind: str, mariadb: Callable[[], MariaDb], node: str) -> Place:
+    """Return a new database of a kind: a file in the folder, or one of MariaDB named by `node`."""
+    if kind == "mysql":
+        return _in_mariadb(mariadb(), node)
+    path = folder / f"shop.{kind}"
+    return Place(kind, f"{kind}:///{path}", lambda *sql: _in_file(kind, path, sql))
 
 
 @pytest.fixture(params=NAMES)

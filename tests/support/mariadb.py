@@ -38,6 +38,12 @@ class MariaDb:
         """Return the URL by which `etl` reaches a database."""
         return f"mysql+pymysql://etl:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
+    def session(self, database: str) -> "pymysql.Connection[Any]":
+        """Open a session of `etl`'s, for what has to stay open."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="etl", password=PASSWORD, database=database
+        )
+
     def execute(self, *statements: str, user: str = "root", database: str | None = None) -> Any:
         """Run statements, each committed at once; return the last one's rows."""
         password = "" if user == "root" else PASSWORD

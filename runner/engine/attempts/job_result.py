@@ -2,8 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from headrace.errors import InvalidResult
@@ -16,9 +18,10 @@ MOST_BYTES = 1 << 20
 def stored(result: Any) -> str | None:
     """Return a job's result as JSON, None for none; what JSON does not know becomes text.
 
-    NaN and the infinities become the texts `NaN`, `Infinity` and `-Infinity`, as PostgreSQL's own
-    `to_jsonb` has it; NUL and half a surrogate pair, for which it has no place, U+FFFD. Of a
-    result with `rows` that is too large the last ones are left out, and `truncated` says so.
+    A set becomes a list, a member of an enumeration its value. NaN and the infinities become the
+    texts `NaN`, `Infinity` and `-Infinity`, as PostgreSQL's own `to_jsonb` has it; NUL and half a
+    surrogate pair, for which it has no place, U+FFFD. Of a result with `rows` that is too large
+    the last ones are left out, and `truncated` says so.
 
     Raises:
         InvalidResult: It holds itself, or is too large.
@@ -41,16 +44,27 @@ def stored(result: Any) -> str | None:
 
 def _text(result: Any) -> str:
     try:
-        text = exact_json.dumps(result, default=str, allow_nan=False)
+        text = exact_json.dumps(result, default=_plain, allow_nan=False)
     except (TypeError, ValueError):
         # A key that is no text, NaN, or a circle; which of them, the slower way tells.
-        return exact_json.dumps(_fitting(result, ()), default=str, allow_nan=False)
+        return exact_json.dumps(_fitting(result, ()), default=_plain, allow_nan=False)
     if "\\u0000" in text or "\\ud" in text:
-        return exact_json.dumps(_fitting(result, ()), default=str, allow_nan=False)
+        return exact_json.dumps(_fitting(result, ()), default=_plain, allow_nan=False)
     return text
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, Set) else str(value)
+
+
 def _fitting(value: Any, around: tuple[int, ...]) -> Any:
+    if isinstance(value, Enum | Set):
+        value = _plain(value)
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            value = value.decode()
     if isinstance(value, str):
         return _fitting_text(value)
     if isinstance(value, float | Decimal) and not math.isfinite(value):
@@ -68,6 +82,8 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def _key(key: Any) -> str:
+    if isinstance(key, Enum):
+        return _key(key.value)
     if key is None or isinstance(key, bool):
         return json.dumps(key)
     return _fitting_text(str(key))

@@ -11,6 +11,7 @@ from uuid import UUID
 from headrace.errors import (
     ConfigError,
     JobFailure,
+    JobStopped,
     OtherDatabaseError,
     RefusedSql,
     TransactionEnded,
@@ -65,6 +66,11 @@ class Line(ABC):
     alone = False
     # The transaction is being committed: nothing of the job's can end it any more.
     committing = False
+    # The error with which the database has undone the whole transaction: what came behind it
+    # would be committed by itself.
+    undone: OtherDatabaseError | None = None
+    # The job was stopped, perhaps while it waited for an answer.
+    interrupted = False
 
     def __init__(
         self, name: str, connection: NamedConnection, guard: Guard, lock_timeout_s: float | None
@@ -165,6 +171,8 @@ class Line(ABC):
                 except self.driver.Error:
                     self._plain(self.make_ledger)
         except OtherDatabaseError as error:
+            if self.passes(error.orig):
+                raise
             raise JobFailure(
                 f"{error}; jobs that write there need Headrace's table {LEDGER}: "
                 + " ".join(self.make_ledger.split())
@@ -193,6 +201,16 @@ class Line(ABC):
 
     def look_after(self) -> None:  # noqa: B027 - most leave nothing to look at
         """Look at what a statement has left in the session."""
+
+    def passes(self, error: BaseException | None) -> bool:
+        """Return whether an error says nothing of what the job's user may do: a lock, say."""
+        del error
+        return False
+
+    def undoes(self, error: Exception) -> bool:
+        """Return whether the database has undone the whole transaction with an error."""
+        del error
+        return False
 
     @abstractmethod
     def bound(self, value: Any) -> Any:
@@ -243,11 +261,18 @@ class Line(ABC):
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Tell a driver's error with the connection's name."""
+        if self.undone is not None:
+            raise self.undone
         try:
             yield
         except self.driver.Error as error:
-            told = f"{self.name} ({self.product}): {self.failure(error)}"
-            raise OtherDatabaseError(told, error) from None
+            told = OtherDatabaseError(f"{self.name} ({self.product}): {self.failure(error)}", error)
+            if self._mark is not None and not self.committing and self.undoes(error):
+                self.undone = told
+            raise told from None
+        except JobStopped:
+            self.interrupted = True
+            raise
 
 
 def _driver(module: str, kind: Kind, name: str) -> Any:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -30,6 +31,13 @@ _TEMPORARY = ("CREATE TEMPORARY TABLE", "DROP TEMPORARY TABLE")
 _PLAIN_NAME = re.compile(r"`[\w $.-]*`")
 _ARGUMENTS = {"unix_socket": str, "ssl_ca": str, "ssl_cert": str, "ssl_key": str}
 _NO_SAVEPOINT = 1305
+_LOCK_WAIT, _DEADLOCK, _LOCK_TABLE_FULL, _RECORD_CHANGED = 1205, 1213, 1206, 1020
+# InnoDB undoes the whole transaction with these; with a wait for a lock where the server's
+# `innodb_rollback_on_timeout` says so.
+_UNDOING = frozenset((_DEADLOCK, _LOCK_TABLE_FULL, _RECORD_CHANGED, _LOCK_WAIT))
+_CONNECTION_LOST = frozenset((2006, 2013))
+# Statements in which nothing can commit: neither functions nor triggers may.
+_NEVER_COMMIT = frozenset("SELECT WITH VALUES TABLE INSERT REPLACE UPDATE DELETE".split())
 # More is refused by a strict session.
 _LONGEST_WAIT_S = 31536000
 _LONGEST_STATEMENT_MS = 2**32 - 1
@@ -47,6 +55,9 @@ class MysqlLine(Line):
             applied_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
         ) ENGINE = InnoDB"""
 
+    # A statement of the job may have committed: a procedure, say.
+    _may_have_committed = False
+
     def refuse(self, statement: str) -> None:
         """Refuse what commits by itself, and quotes that hide what follows them."""
         rest = _PLAIN_NAME.sub("", statement)
@@ -60,9 +71,12 @@ class MysqlLine(Line):
         word = first_word(statement)
         if word == "SET" and has_word(statement, "autocommit"):
             raise RefusedSql("autocommit must not be changed in a job's session")
-        if self.alone or word not in _COMMITS:
+        if self.alone or word in _NEVER_COMMIT:
             return
         if without_comments(statement).upper().startswith(_TEMPORARY):
+            return
+        self._may_have_committed = True
+        if word not in _COMMITS:
             return
         raise RefusedSql(
             f"{word} commits by itself in MySQL, and what was done before it with"
@@ -85,6 +99,27 @@ class MysqlLine(Line):
         if not self._raw.server_status & flag:
             raise RefusedSql("sql_mode must not be changed in a job's session")
 
+    def close(self) -> None:
+        """Close it; the statement of a job that was stopped ends with it, and lets its locks go."""
+        if self.interrupted and self._raw is not None and not self._raw.open:
+            with suppress(self.driver.Error):
+                self._end_session()
+        super().close()
+
+    def passes(self, error: BaseException | None) -> bool:
+        """See `Line`."""
+        return _number_of(error) in _UNDOING | _CONNECTION_LOST
+
+    def undoes(self, error: Exception) -> bool:
+        """See `Line`."""
+        if self._may_have_committed or _number_of(error) not in _UNDOING:
+            return False
+        with suppress(self.driver.Error):
+            if self.ended_inside():
+                return True
+            self._mark = self._marked()
+        return False
+
     def bound(self, value: Any) -> Any:
         """See `Line`."""
         if isinstance(value, datetime) and value.tzinfo is not None:
@@ -100,7 +135,7 @@ class MysqlLine(Line):
         try:
             self._plain(f"RELEASE SAVEPOINT {self._mark}")
         except self.driver.Error as error:
-            if error.args and error.args[0] == _NO_SAVEPOINT:
+            if _number_of(error) == _NO_SAVEPOINT:
                 return True
             raise
         return False
@@ -126,6 +161,15 @@ class MysqlLine(Line):
             with raw.cursor() as cursor:
                 cursor.execute(setting)
         return raw
+
+    def _end_session(self) -> None:
+        """End the session at the server, which notices only later that nobody listens."""
+        beside = self._connected(read_only=True)
+        try:
+            with beside.cursor() as cursor:
+                cursor.execute(f"KILL {self._raw.thread_id()}")
+        finally:
+            beside.close()
 
     def _settings(self, version: str) -> list[str]:
         wait = min(max(1, round(self.wait_s)) if self.wait_s else math.inf, _LONGEST_WAIT_S)
@@ -184,9 +228,14 @@ class MysqlLine(Line):
         """Leave out the driver's number and brackets."""
         args = error.args
         told = f"{args[1]} ({args[0]})" if len(args) == 2 else str(error)
-        if args and args[0] == 1205:
+        if _number_of(error) == _LOCK_WAIT:
             told += "; lock_timeout says how long a job waits for a lock"
         return " ".join(told.split())
+
+
+def _number_of(error: BaseException | None) -> Any:
+    """Return the server's or driver's number of an error."""
+    return error.args[0] if error is not None and error.args else None
 
 
 def _url(written: str, name: str) -> Any:

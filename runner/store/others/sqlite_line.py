@@ -41,6 +41,10 @@ class SqliteLine(Line):
         # VACUUM attaches a temporary file by itself; a job may attach none.
         self._raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1 if word == "VACUUM" else 0)
 
+    def passes(self, error: BaseException | None) -> bool:
+        """See `Line`."""
+        return "locked" in str(error)
+
     def bound(self, value: Any) -> Any:
         """See `Line`."""
         if isinstance(value, Decimal | int) and not isinstance(value, bool):

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from headrace.errors import JobFailure, TransactionEnded
+from headrace.errors import JobFailure, JobStopped, TransactionEnded
 from headrace.model.connection import Kind, NamedConnection
 from headrace.store.attempt_transaction import EffectApplied
 from headrace.store.job_connection import Guard
@@ -61,6 +61,10 @@ class OtherTransactions:
         held.users += 1
         try:
             yield held.line
+        except JobStopped:
+            # Its process ends without a word to its connections.
+            held.line.close()
+            raise
         finally:
             held.users -= 1
 
@@ -101,8 +105,9 @@ class OtherTransactions:
         """Undo all that is open."""
         for name, held in list(self._held.items()):
             with suppress(Exception):
-                asks = not (held.read_only or held.line.committing or self.ended)
-                if asks and held.line.ended_inside():
+                line = held.line
+                known = held.read_only or line.committing or line.undone or self.ended
+                if not known and line.ended_inside():
                     self.ended = _ENDED.format(name=name)
             self._let_go(name)
 

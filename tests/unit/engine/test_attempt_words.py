@@ -4,7 +4,9 @@ import json
 import os
 import time
 from contextlib import nullcontext
+from datetime import date
 from decimal import Decimal
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -171,6 +173,10 @@ def test_the_pause_before_an_attempt_is_that_of_its_number() -> None:
 # -- results --------------------------------------------------------------------------------------
 
 
+class Colour(Enum):
+    RED = "red"
+
+
 class Odd:
     """Shown by its own words, which PostgreSQL has no place for."""
 
@@ -193,6 +199,10 @@ class Odd:
         ([UUID(int=1)], [str(UUID(int=1))]),
         ({"odd": Odd(), (1, 2): Odd()}, {"odd": "odd\ufffd", "(1, 2)": "odd\ufffd"}),
         ([[1], [1]], [[1], [1]]),
+        ({"days": {date(2026, 1, 2)}, "none": frozenset()}, {"days": ["2026-01-02"], "none": []}),
+        ([Colour.RED, {"of": Colour.RED}], ["red", {"of": "red"}]),
+        ({Colour.RED: {Colour.RED}, "n": float("nan")}, {"red": ["red"], "n": "NaN"}),
+        ({"told": "é".encode(), "raw": b"\xff"}, {"told": "é", "raw": "b'\\xff'"}),
     ],
 )  # fmt: skip
 def test_a_result_is_kept_as_json_that_postgresql_takes(result: Any, kept: Any) -> None:

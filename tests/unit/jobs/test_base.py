@@ -86,6 +86,9 @@ def test_dispatch_passes_everything_on_and_returns_the_id(recorder):
         ({"n": 1, "m": 2}, 'no parameter "m"'),
         ({"n": object()}, "do not fit JSON"),
         ({"n": float("nan")}, "do not fit JSON"),
+        ({"n": b"\xff"}, "do not fit JSON"),
+        ({"n": ["a\0b"]}, "cannot be stored: a text has a NUL or half a surrogate pair"),
+        ({"n": {"\ud800": 1}}, "cannot be stored: a text has a NUL"),
     ],
 )
 def test_a_dispatch_that_cannot_work_is_refused_before_a_row_exists(recorder, payload, told):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -65,6 +66,7 @@ def problem(given: dict[str, Any], *params: Param) -> str:
         ("list", "[1, [2]]", [1, [2]]),
         ("list", "", []),
         ("list", ("a", 1), ["a", 1]),
+        ("list", ["\ud83d\ude00", b"a", True, None, 0.5], ["\ud83d\ude00", b"a", True, None, 0.5]),
     ],
 )
 def test_a_given_value_is_read_by_its_declared_type(type_name, given, value):
@@ -94,12 +96,27 @@ def test_a_given_value_is_read_by_its_declared_type(type_name, given, value):
         ("datetime", "noon", "not a datetime"),
         ("list", "[1,", "not a list in JSON"),
         ("list", 5, "not a list"),
+        ("list", "[" * 9000, "not a list in JSON"),
+        ("list", [1, float("nan")], "cannot be stored: nan is no number in JSON"),
+        ("list", [{"n": Decimal("NaN")}], "cannot be stored: NaN is no number in JSON"),
+        ("list", [b"\xff"], "cannot be stored: bytes are not text in UTF-8"),
+        ("list", '["a\\u0000"]', "cannot be stored: a text has a NUL or half a surrogate pair"),
+        ("string", "\udcff", "cannot be stored: a text has a NUL or half a surrogate pair"),
         ("integer", None, "is null, not an integer"),
         ("wibble", "x", 'has the unknown type "wibble"'),
     ],
 )
 def test_a_value_of_another_type_is_refused(type_name, given, said):
     assert said in problem({"p": given}, Param("p", type_name, required=True))
+
+
+def test_a_list_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+
+    assert "cannot be stored: it is nested too deeply" in problem(
+        {"p": endless}, Param("p", "list")
+    )
 
 
 def test_all_problems_are_told_at_once_with_a_suggestion_for_an_unknown_name():
