@@ -82,7 +82,7 @@ def test_what_python_code_dispatches_is_what_the_job_gets(hand: ByHand) -> None:
     }
     dispatcher = hand.headrace.dispatcher
 
-    tell = hand.headrace.registry.get("Tell").cls
+    tell: Any = hand.headrace.registry.get("Tell").cls
 
     ids = [dispatcher.dispatch("Tell", given), *dispatcher.dispatch_many("Tell", [given])]
     ids += [tell.dispatch(**given), *tell.dispatch_many([given])]
@@ -118,7 +118,7 @@ def test_what_a_step_returns_is_what_the_next_one_gets(hand: ByHand) -> None:
 def test_what_cannot_be_stored_is_refused_whoever_gives_it(
     hand: ByHand, database: str, text: str, told: str
 ) -> None:
-    tell = hand.headrace.registry.get("Tell").cls
+    tell: Any = hand.headrace.registry.get("Tell").cls
     hand.declare("name: p\nparams: {xs: {type: list}}\nsteps: [{id: a, job: Choose}]\n")
 
     with pytest.raises(InvalidPayload, match=told):

@@ -111,7 +111,7 @@ def test_a_value_of_another_type_is_refused(type_name, given, said):
 
 
 def test_a_list_that_holds_itself_is_refused():
-    endless = []
+    endless: list[Any] = []
     endless.append(endless)
 
     assert "cannot be stored: it is nested too deeply" in problem(
