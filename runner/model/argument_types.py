@@ -6,7 +6,6 @@ pydantic, which takes a tenth of a second to load, judges the rest: `typed_value
 
 import types
 import typing
-from functools import lru_cache
 from typing import Any
 
 from headrace.model.mismatch import IsTemplate, Mismatch
@@ -55,8 +54,8 @@ def _fits_as_it_is(value: Any, hint: Any, is_template: IsTemplate | None) -> boo
     return False
 
 
-@lru_cache(maxsize=1024)
 def _parts_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    # Not remembered: a union is equal to that of another order, and is another hint.
     return typing.get_origin(hint), typing.get_args(hint)
 
 

@@ -88,6 +88,15 @@ def test_what_fits_is_read_as_its_hint_has_it(value: Any, hint: Any, read: Any):
     assert (type(found), found) == (type(read), read)
 
 
+def test_unions_are_read_in_their_own_order_whichever_came_first():
+    hints = (list[str | date], list[date | str], str | date, date | str, str | date)
+
+    found = [fit(["2025-01-31"] if "list" in str(hint) else "2025-01-31", hint) for hint in hints]
+
+    day = date(2025, 1, 31)
+    assert found == [["2025-01-31"], [day], "2025-01-31", day, "2025-01-31"]
+
+
 @pytest.mark.parametrize(
     ("value", "hint", "path"),
     [
