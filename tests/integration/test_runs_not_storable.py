@@ -140,15 +140,16 @@ def test_the_runs_that_wait_for_the_same_one_start_and_it_is_used_up(
 
 def be_away_once(monkeypatch: pytest.MonkeyPatch, starter: Any, last: str) -> None:
     """Have PostgreSQL be away when the run of one pipeline is started alone, the first time."""
-    start, away = starter._start_together, [[last]]
+    start, away = starter._start, [[last]]
 
-    def started(due: list[str], *given: Any, **more: Any) -> Any:
+    def started(*given: Any) -> Any:
+        due = given[-2]
         if due in away:
             away.clear()
             raise StoreUnavailable("away")
-        return start(due, *given, **more)
+        return start(*given)
 
-    monkeypatch.setattr(starter, "_start_together", started)
+    monkeypatch.setattr(starter, "_start", started)
 
 
 @pytest.fixture

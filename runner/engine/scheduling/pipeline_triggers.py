@@ -4,11 +4,13 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.one_by_one import start_due
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
 from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.engine.scheduling.unmade_runs import reason_of, unmade_run
@@ -21,7 +23,6 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, Transaction
-from headrace.store.outages import misses_something
 from headrace.store.row_types import NewRun, UpstreamRun
 
 log = logging.getLogger("headrace.daemon")
@@ -130,29 +131,14 @@ class PipelineTriggers:
         if not due:
             return 0
         all_of_them = len(due) == len(self._declared)
-        started = self._start(due, term)
+        started = sum(start_due(due, partial(self._start, term)))
         if all_of_them:
             self._next_advance = self._clock() + _ADVANCE_EVERY_S
         return started
 
     # -- inside -----------------------------------------------------------------------
 
-    def _start(self, due: list[str], term: int) -> int:
-        try:
-            return self._start_together(due, term)
-        except (StoreUnavailable, LeadershipLost):
-            raise
-        except Exception as error:
-            if len(due) > 1:
-                # One whose runs cannot be stored must not keep the others from theirs.
-                return sum(self._start([name], term) for name in due)
-            if misses_something(error):
-                # A table, or a right: no run could be stored, and this one waits for it, too.
-                raise
-            log.exception("no run of %s was started", due[0])
-            return self._start_together(due, term, failed=error)
-
-    def _start_together(self, due: list[str], term: int, failed: Exception | None = None) -> int:
+    def _start(self, term: int, due: list[str], failed: Exception | None) -> int:
         """Start the runs of some pipelines in one transaction; none of them if they `failed`."""
         with self._database.transaction() as tx:
             results, visible_until = self._results(tx, due, failed)

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.dispatch.dispatcher import Dispatcher
 from headrace.engine.planning.planner import Planner
 from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_until
+from headrace.engine.scheduling.one_by_one import start_due
 from headrace.engine.scheduling.schedule_starts import due_instants, next_start, offset_of
 from headrace.engine.scheduling.unmade_runs import tell_of_unmade, unmade_run
 from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
@@ -23,7 +25,6 @@ from headrace.queue.message import Message
 from headrace.store import queries
 from headrace.store.crash_points import crash_point
 from headrace.store.database import Database, SqlTransaction
-from headrace.store.outages import misses_something
 from headrace.store.row_types import LockedSchedule, NewRun
 
 log = logging.getLogger("headrace.daemon")
@@ -140,26 +141,11 @@ class Scheduler:
             self.refresh(now)
         self._looked_at = now
         due = sorted(name for name, at in self._next.items() if at <= now)
-        return len(self._start(due, now, term)) if due else 0
+        if not due:
+            return 0
+        return sum(start_due(due, partial(self._start, now, term)))
 
-    def _start(self, due: list[str], now: datetime, term: int) -> list[NewRun]:
-        try:
-            return self._start_together(due, now, term)
-        except (StoreUnavailable, LeadershipLost):
-            raise
-        except Exception as error:
-            if len(due) > 1:
-                # One whose runs cannot be stored must not keep the others from theirs.
-                return [run for name in due for run in self._start([name], now, term)]
-            if misses_something(error):
-                # A table, or a right: no run could be stored, and this one waits for it, too.
-                raise
-            log.exception("no run of %s was started", due[0])
-            return self._start_together(due, now, term, failed=error)
-
-    def _start_together(
-        self, due: list[str], now: datetime, term: int, failed: Exception | None = None
-    ) -> list[NewRun]:
+    def _start(self, now: datetime, term: int, due: list[str], failed: Exception | None) -> int:
         """Start the runs of some pipelines in one transaction; pass over them if they `failed`."""
         with self._database.transaction() as tx:
             rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)
@@ -184,7 +170,7 @@ class Scheduler:
         self._dispatcher.send_soon(messages)
         for run in runs:
             _log_start(run)
-        return runs
+        return len(runs)
 
     def _without_runs(self, one: _Progress, failed: Exception) -> _Progress:
         pipeline = self._pipelines.by_name[one.pipeline] if one.plans else None

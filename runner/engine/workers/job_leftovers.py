@@ -106,8 +106,12 @@ def _end_processes() -> Iterator[str]:
     except ChildProcessError:
         return
     reap_adopted()
+    told = False
+    # A killed one may take a moment to die.
     while left := [one for one in descendants(os.getpid()) if not one.zombie]:
-        yield "processes"
+        if not told:
+            yield "processes"
+        told = True
         for process in left:
             kill(process)
         reap_adopted()
