@@ -19,13 +19,30 @@ _LONGEST_FIELD = 1 << 30
 _TYPE = re.compile(
     r"(numeric|date|time|timestamp)(?:\((\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?"
 )
-_NUMBER = re.compile(r"\s*[+-]?(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,5}))?\s*")
-_CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,](\d*))?)?")
-_MIDNIGHT = re.compile(r"0?0:00(?::00(?:[.,]0*)?)?\s*(?:Z|[+-]00(?::?00)?)?\s*", re.IGNORECASE)
-_DAY = re.compile(r"\d[-/.]\d\d?[-/.]\d")
+_NUMBER = re.compile(r"\s*[+-]?([\d_]*)(?:\.([\d_]*))?(?:[eE]([+-]?\d{1,5}))?\s*")
+_COLONS = re.compile(r"(?P<clock>\d\d?:\d\d(?::\d\d(?:[.,](?P<fraction>\d*))?)?)")
+_DIGITS = r"(?P<clock>(?:\d{4}|\d{6})(?:[.,](?P<fraction>\d*))?)(?!\d)"
+_BEHIND_DAY = re.compile(rf"(?:\d{{4}}-\d\d-\d\d|\d{{8}})(?:\s+T?|T){_DIGITS}", re.IGNORECASE)
+_ALONE = re.compile(rf"\s*T?{_DIGITS}", re.IGNORECASE)
+# In a pattern that both expression libraries know.
+_COMPACT_CLOCK = r"\d[Tt ]+\d{4}"
+_DIGIT, _WORD = re.compile(r"\d"), re.compile("[A-Za-z]+")
+_UTC = r"(?:Z|zulu|(?:Etc/)?UTC?|GMT|[+-]00(?::?00)*)"
+_MIDNIGHT = re.compile(
+    r"(?:(?:0?0:00(?::00)?|0000(?:00)?)(?:[.,]0*)?(?:\s*AM)?|12:00(?::00)?(?:[.,]0*)?\s*AM)"
+    rf"\s*{_UTC}?\s*",
+    re.IGNORECASE,
+)
 # Behind a clock: nothing that moves it. In UTC a time is kept without its zone.
 _STILL = re.compile(
-    r"\s*(?:\d{4})?\s*(?:AM|PM)?\s*(?:Z|UTC|GMT|[+-]00(?::?00)*)?\s*(?:BC|AD)?\s*", re.IGNORECASE
+    rf"\s*(?:\d{{4}})?\s*(?:AM|PM)?\s*{_UTC}?\s*(?:\d{{4}})?\s*(?:BC|AD)?\s*", re.IGNORECASE
+)
+# Before it, for the same reason: parts of a day, and what PostgreSQL passes over.
+_STILL_BEFORE = re.compile(
+    r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|sun|mon|tues?|wed|thu(?:rs?)?|fri|sat"
+    r"|january|february|march|april|august|september|october|november|december"
+    r"|(?:sun|mon|tues|wednes|thurs|fri|satur)day|on|at|[TJ]|Z|UTC?|GMT)",
+    re.IGNORECASE,
 )
 
 
@@ -54,50 +71,62 @@ def kept_by(type_: str) -> Kept | None:
     name, first, second, zone = found.groups()
     if name == "numeric":
         scale = int(second or 0)
-        pattern = rf"[.]\d{{{scale}}}\d*[1-9]|\d[.]?[eE]" if scale >= 0 else r"\d"
+        pattern = rf"[.][\d_]{{{scale}}}[\d_]*[1-9]|\d[.]?[eE]" if scale >= 0 else r"\d"
         return Kept(pattern, partial(_of_number, scale=scale)) if first else None
     if name == "date":
-        return Kept(":", _of_date)
+        return Kept(rf":|{_COMPACT_CLOCK}", _of_date)
     most = _DIGITS_OF_SECOND if first is None else int(first)
-    longer = rf":\d\d[.,]\d{{{most}}}\d*[1-9]"
+    longer = rf"\d\d[.,]\d{{{most}}}\d*[1-9]"
     if zone == " with time zone":
         return Kept(longer, partial(_of_second, most=most))
-    before = "-" if name == "time" else r":\d\d.*-"
-    return Kept(rf"{longer}|{before}|:\d\d.*[+A-Za-z]", partial(_of_moment, most=most, name=name))
+    moved = rf"(?::\d\d|{_COMPACT_CLOCK}).*[+A-Za-z-]|[A-Za-z]{{2}}.{{1,40}}\d"
+    if name == "time":
+        moved = r"[+/A-Za-z-]|[.]\d+[.]"
+    return Kept(f"{longer}|{moved}", partial(_of_moment, most=most, name=name))
 
 
 def _of_number(text: str, scale: int) -> str | None:
     found = _NUMBER.fullmatch(text)
     if found is None:
         return None
-    digits = (found[1] + (found[2] or "")).rstrip("0")
-    whole = len(found[1]) + int(found[3] or 0)
-    lost = len(digits) - whole > scale and digits.strip("0")
+    before, behind, power = found.groups()
+    whole = before.replace("_", "")
+    digits = (whole + (behind or "").replace("_", "")).rstrip("0")
+    lost = len(digits) - len(whole) - int(power or 0) > scale and digits.strip("0")
     return f"more than {scale} digits after the point" if lost else None
 
 
+def _clock_in(text: str, *, alone: bool = False) -> re.Match[str] | None:
+    """Find the clock of a moment; without colons behind a day, or with `alone` as the first."""
+    found = _COLONS.search(text) or _BEHIND_DAY.search(text)
+    return found or (_ALONE.match(text) if alone else None)
+
+
 def _of_date(text: str) -> str | None:
-    clock = _CLOCK.search(text)
-    if clock is None or _MIDNIGHT.fullmatch(text, clock.start()):
+    clock = _clock_in(text)
+    if clock is None or _MIDNIGHT.fullmatch(text, clock.start("clock")):
         return None
     return "a time of day"
 
 
-def _of_second(text: str, most: int) -> str | None:
-    clock = _CLOCK.search(text)
-    fraction = (clock[1] or "").rstrip("0") if clock else ""
+def _of_second(text: str, most: int, *, alone: bool = False) -> str | None:
+    clock = _clock_in(text, alone=alone)
+    fraction = (clock["fraction"] or "").rstrip("0") if clock else ""
     return f"more than {most} digits of a second" if len(fraction) > most else None
 
 
 def _of_moment(text: str, most: int, name: str) -> str | None:
-    clock = _CLOCK.search(text)
+    alone = name == "time"
+    clock = _clock_in(text, alone=alone)
     if clock is None:
         return None
-    if name == "time" and _DAY.search(text):
+    before = text[: clock.start("clock")]
+    if alone and _DIGIT.search(before):
         return "a day"
-    if not _STILL.fullmatch(text, clock.end()):
+    still = all(map(_STILL_BEFORE.fullmatch, _WORD.findall(before)))
+    if not (still and _STILL.fullmatch(text, clock.end())):
         return "a time zone other than UTC"
-    return _of_second(text, most)
+    return _of_second(text, most, alone=alone)
 
 
 class KeptRecords:

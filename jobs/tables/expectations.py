@@ -132,18 +132,16 @@ def check_replaced(
 
 
 def _count_replaced(session: "Session", target: Table, key: list[str] | None, staged: str) -> Any:
-    from psycopg2 import errors
     from sqlalchemy.exc import ProgrammingError
 
     values = {"table": target.sql, "staged": staged, "key": key}
     try:
         with session.begin_nested():
             return execute(session, packaged_sql("count_replaced", **values, as_text=False)).one()
-    except ProgrammingError as error:
-        # The column gets another type, with which the present one cannot be compared.
-        if not isinstance(error.orig, errors.UndefinedFunction):
-            raise
-    return execute(session, packaged_sql("count_replaced", **values, as_text=True)).one()
+    except ProgrammingError:
+        # A key that gets another type, with which the present one cannot be compared. Whatever
+        # else is wrong is said again.
+        return execute(session, packaged_sql("count_replaced", **values, as_text=True)).one()
 
 
 def count_before(session: "Session", target: Table, expect: Expectation) -> int:

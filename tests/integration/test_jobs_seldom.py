@@ -7,6 +7,7 @@ import datetime
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -405,7 +406,8 @@ def test_a_command_tells_how_it_ended(run, command, told):
 
 
 def test_a_long_copy_tells_how_far_it_is(run, engines, caplog, monkeypatch):
-    monkeypatch.setattr("headrace.jobs.transfer.stream._TELL_EVERY_S", 0.0)
+    clock = count(0, 1000).__next__
+    monkeypatch.setattr("headrace.jobs.transfer.stream.time", SimpleNamespace(monotonic=clock))
     caplog.set_level("INFO")
 
     with pytest.raises(HeadraceError, match=r"expect\.rows"):

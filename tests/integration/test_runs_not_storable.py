@@ -12,9 +12,11 @@ from sqlalchemy.exc import ProgrammingError
 
 from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
+from headrace.engine.scheduling.subpipelines import MOST_RUNS
 from headrace.errors import StoreUnavailable
 from headrace.model.notifications import Notifications, Receiver
 from headrace.model.plan import Plan
+from headrace.store import queries
 from tests.support.by_hand import ByHand, by_hand
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -208,6 +210,39 @@ def test_an_outage_amid_triggers_leaves_the_rest_for_the_next_turn(
     assert len(headrace.database.rows("last_triggered", pipelines=["b"], limit=9)) == 1
 
 
+def away(_plan: Plan) -> Plan:
+    raise StoreUnavailable("away")
+
+
+def test_an_outage_while_runs_are_planned_passes_none_over(
+    hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headrace = hand.headrace
+    declare(hand, "", "load")
+    declare(hand, "trigger: {pipelines: [load], on: failed}\n", "b")
+    declare(hand, "schedule: {interval: 15m, catchup: all}\n", "a", "c")
+    made_by = headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
+    scheduler, triggers = Scheduler(*made_by), PipelineTriggers(*made_by, lambda: 0.0)
+    term, later = term_of(hand), NOON + timedelta(minutes=15)
+    triggers.refresh(term)
+    scheduler.refresh(NOON)
+    hand.run("load")
+    with headrace.database.transaction() as tx:
+        triggers.look(tx)
+
+    with monkeypatch.context() as changed:
+        change_runs_of_b(hand, changed, away)
+        with pytest.raises(StoreUnavailable, match="away"):
+            triggers.tick(term)
+    with monkeypatch.context() as changed:
+        changed.setattr(headrace.planner, "plan", lambda *given, **_: away(given[0]))
+        with pytest.raises(StoreUnavailable, match="away"):
+            scheduler.tick(later, term)
+
+    assert (scheduler.tick(later, term), triggers.tick(term)) == (2, 1)
+    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 1, 1]
+
+
 def rename(hand: ByHand, table: str, name: str) -> None:
     with hand.headrace.database.transaction() as tx:
         tx.connection.exec_driver_sql(f"ALTER TABLE headrace.{table} RENAME TO {name}")
@@ -218,6 +253,10 @@ def test_while_a_table_is_missing_what_is_due_waits(hand: ByHand) -> None:
     declare(hand, "", "load")
     declare(hand, "trigger: {pipelines: [load], on: failed}\n", "a", "b")
     declare(hand, "schedule: {interval: 15m, catchup: all}\n", "c", "d")
+    declare(hand, "", "child")
+    file = headrace.settings.pipelines / "parent.yaml"
+    file.write_text("name: parent\nsteps:\n  - {id: only, pipeline: child}\n", encoding="utf-8")
+    assert headrace.pipelines.refresh()
     made_by = headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
     scheduler, triggers = Scheduler(*made_by), PipelineTriggers(*made_by, lambda: 0.0)
     term, later = term_of(hand), NOON + timedelta(minutes=15)
@@ -226,8 +265,12 @@ def test_while_a_table_is_missing_what_is_due_waits(hand: ByHand) -> None:
     hand.run("load")
     with headrace.database.transaction() as tx:
         triggers.look(tx)
+    parent = headrace.start_run("parent", {})
+    steps = headrace.database.rows(queries.WANTED_CHILDREN, limit=MOST_RUNS)
 
     rename(hand, "plan", "gone")
+    with pytest.raises(ProgrammingError, match=r'"headrace\.plan" does not exist'):
+        headrace.subpipelines.start(steps, term)
     with pytest.raises(ProgrammingError, match=r'"headrace\.plan" does not exist'):
         scheduler.tick(later, term)
     with pytest.raises(ProgrammingError, match=r'"headrace\.plan" does not exist'):
@@ -235,4 +278,6 @@ def test_while_a_table_is_missing_what_is_due_waits(hand: ByHand) -> None:
     rename(hand, "gone", "plan")
 
     assert (scheduler.tick(later, term), triggers.tick(term)) == (2, 2)
-    assert [len(runs_of(hand, name)) for name in "abcd"] == [1, 1, 1, 1]
+    assert hand.statuses(parent) == {"only": "waiting"}
+    headrace.dispatcher.send_soon(headrace.subpipelines.start(steps, term))
+    assert [len(runs_of(hand, name)) for name in ("a", "b", "c", "d", "child")] == [1] * 5

@@ -110,6 +110,19 @@ def test_what_only_the_commit_finds_out_fails_the_job_and_leaves_nothing(hand: B
     assert sql(hand, "SELECT n FROM effect") == []
 
 
+def test_what_puts_the_session_in_order_may_fail_once_all_is_committed(hand: ByHand) -> None:
+    claimed, ended = handled(hand)
+    raw = hand.executor.store.raw
+    raw.settings_sql = "SELECT 1/0; "
+
+    completed = hand.executor.complete(claimed, ended)
+
+    assert completed.run_id == claimed.run_id
+    assert raw.closed
+    assert sql(hand, "SELECT status FROM headrace.job") == [("completed",)]
+    assert sql(hand, "SELECT n FROM effect") == [(1,)]
+
+
 @pytest.mark.parametrize("passed", [False, True])
 def test_a_transaction_that_the_job_has_ended_is_not_completed(hand: ByHand, passed: bool) -> None:
     claimed, ended = handled(hand)

@@ -274,3 +274,15 @@ def test_a_session_in_which_quotes_mean_something_else_is_not_the_next_job_s(
     with sessions.session() as session:
         assert session.scalar(text(PID)) != first
         assert session.scalar(text("SHOW standard_conforming_strings")) == "on"
+
+
+def test_what_the_control_database_does_not_give_is_no_ledger_that_has_gone(
+    sessions: JobSessions, job: Claimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_name: str | None) -> None:
+        raise errors.InsufficientPrivilege("permission denied to set role")
+
+    monkeypatch.setattr(sessions, "_begun", refuse)
+
+    with pytest.raises(errors.InsufficientPrivilege, match="to set role"), sessions.session():
+        pass

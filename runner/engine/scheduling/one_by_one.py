@@ -1,7 +1,7 @@
-"""Starts the runs of several pipelines together, and one by one where that fails."""
+"""Starts runs together, and one by one where that fails."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from headrace.errors import LeadershipLost, StoreUnavailable
@@ -9,16 +9,18 @@ from headrace.store.outages import misses_something
 
 log = logging.getLogger("headrace.daemon")
 
+_Due = TypeVar("_Due")
 _Started = TypeVar("_Started")
 
 
 def start_due(
-    due: list[str], start: Callable[[list[str], Exception | None], _Started]
+    due: Sequence[_Due], start: Callable[[Sequence[_Due], Exception | None], _Started]
 ) -> list[_Started]:
-    """Have `start` begin the runs of the pipelines named in `due`, and return what it has started.
+    """Have `start` begin the runs that are `due`, and return what it has started.
 
-    One whose runs cannot be stored must not keep the others from theirs: `start` is called once
-    more for it alone, with the error, to pass over its runs and tell.
+    `due` are names of pipelines, or whatever else names itself as text. One whose runs cannot be
+    stored must not keep the others from theirs: `start` is called once more for it alone, with
+    the error, to pass over its runs and tell.
 
     Raises:
         StoreUnavailable: What was not started has to be tried again.
@@ -32,7 +34,7 @@ def start_due(
         raise
     except Exception as error:
         if len(due) > 1:
-            return [one for name in due for one in start_due([name], start)]
+            return [made for one in due for made in start_due([one], start)]
         if misses_something(error):
             raise
         log.exception("no run of %s was started", due[0])

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -138,7 +138,7 @@ class PipelineTriggers:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _start(self, term: int, due: list[str], failed: Exception | None) -> int:
+    def _start(self, term: int, due: Sequence[str], failed: Exception | None) -> int:
         """Start the runs of some pipelines in one transaction; none of them if they `failed`."""
         with self._database.transaction() as tx:
             results, visible_until = self._results(tx, due, failed)
@@ -170,7 +170,7 @@ class PipelineTriggers:
         )
 
     def _results(
-        self, tx: Transaction, due: list[str], failed: Exception | None
+        self, tx: Transaction, due: Sequence[str], failed: Exception | None
     ) -> tuple[list[TriggerResult], datetime]:
         paused = {
             row["pipeline"] for row in tx.rows("lock_triggers", pipelines=due) if row["paused"]

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -145,7 +145,7 @@ class Scheduler:
             return 0
         return sum(start_due(due, partial(self._start, now, term)))
 
-    def _start(self, now: datetime, term: int, due: list[str], failed: Exception | None) -> int:
+    def _start(self, now: datetime, term: int, due: Sequence[str], failed: Exception | None) -> int:
         """Start the runs of some pipelines in one transaction; pass over them if they `failed`."""
         with self._database.transaction() as tx:
             rows = tx.rows(queries.LOCK_SCHEDULES, pipelines=due)

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from headrace.engine.gating.gate import update_dependants_of_failed
 from headrace.engine.gating.run_completion import Within, finish_runs, reopen, wake_parents
 from headrace.engine.planning.deferred_templates import late_variables
 from headrace.engine.planning.planner import Planner
+from headrace.engine.scheduling.one_by_one import start_due
 from headrace.engine.scheduling.unmade_runs import reason_of
 from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
 from headrace.model import exact_json
@@ -48,6 +50,9 @@ class _Asked:
     row: WantedChild
     plan: Plan | None = None
     error: str = ""
+
+    def __str__(self) -> str:
+        return f"{pipeline_of(self.row['job_class'])} for job {self.row['id']}"
 
 
 def _refused(row: WantedChild, error: Exception) -> _Asked:
@@ -83,6 +88,7 @@ class Subpipelines:
 
         Raises:
             StoreUnavailable, LeadershipLost: Nothing more was started; tried again.
+            Exception: The database lacks a table or a right; so is this.
         """
         asked: list[_Asked] = []
         jobs = 0
@@ -91,7 +97,10 @@ class Subpipelines:
             jobs += len(asked[-1].plan.jobs) if asked[-1].plan else 0
             if jobs > _MOST_JOBS:
                 break
-        return self._start_all(asked, term) if asked else []
+        if not asked:
+            return []
+        begun = start_due(asked, partial(self._begin, term))
+        return [message for messages in begun for message in messages]
 
     # -- the plan ---------------------------------------------------------------------
 
@@ -131,20 +140,13 @@ class Subpipelines:
 
     # -- the rows ---------------------------------------------------------------------
 
-    def _start_all(self, asked: Sequence[_Asked], term: int | None) -> list[Message]:
-        try:
-            return self._begin(asked, term)
-        except (StoreUnavailable, LeadershipLost):
-            raise
-        except Exception as error:
-            if len(asked) > 1:
-                # One that cannot be stored must not keep the others from their runs.
-                return [message for one in asked for message in self._start_all([one], term)]
-            log.exception("no run was started for job %s", asked[0].row["id"])
-            return self._begin([_refused(asked[0].row, error)], term)
-
-    def _begin(self, asked: Sequence[_Asked], term: int | None) -> list[Message]:
+    def _begin(
+        self, term: int | None, asked: Sequence[_Asked], failed: Exception | None
+    ) -> list[Message]:
+        """Begin runs in one transaction; their steps fail if they `failed` to begin."""
         done = _Begun()
+        if failed is not None:
+            asked = [_refused(one.row, failed) for one in asked]
         with self._database.transaction() as tx:
             limits = {str(one.row["id"]): one.plan.concurrency for one in asked if one.plan}
             # Before any row is held: see `lock_groups`.

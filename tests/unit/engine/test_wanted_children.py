@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from headrace.engine.scheduling import subpipelines
 from headrace.engine.scheduling.subpipelines import Subpipelines
@@ -202,8 +203,23 @@ def test_one_that_cannot_be_stored_fails_and_the_others_start(
     assert stand.database.values_of("update_dependants") == [{"upstream": [UUID(int=2)]}]
     assert stand.database.values_of("finish_run") == [{"ids": [UUID(int=90)]}]
     assert [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR] == [
-        f"no run was started for job {UUID(int=2)}"
+        f"no run of child for job {UUID(int=2)} was started"
     ]
+
+
+def test_where_a_right_is_missing_no_step_fails(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused: Any = SimpleNamespace(pgcode="42501")
+    error = ProgrammingError("INSERT …", {}, refused)
+    stand.database.answers["begin_children"] = error
+
+    with pytest.raises(ProgrammingError) as raised:
+        stand.starts.start([wanted(1), wanted(2)], 7)
+
+    assert raised.value is error
+    assert stand.failures() == []
+    assert caplog.records == [], "the daemon logs it, once for all"
 
 
 @pytest.mark.parametrize(
