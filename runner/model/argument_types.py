@@ -36,7 +36,7 @@ def _fits_as_it_is(value: Any, hint: Any, is_template: IsTemplate | None) -> boo
         return True
     kind = type(value)
     if hint in _PLAIN:
-        return kind in _PLAIN[hint] and (kind is not str or _is_storable(value))
+        return kind in _PLAIN[hint] and (kind is not str or _is_encodable(value))
     if hint is list or hint is dict:
         return kind is hint
     origin, arguments = _parts_of(hint)
@@ -104,7 +104,7 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _is_storable(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     if text.isascii():
         return True
     try:

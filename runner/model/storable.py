@@ -1,4 +1,4 @@
-"""What a row's JSON cannot hold."""
+"""What a row and its JSON can hold: PostgreSQL has no place for NUL or half a surrogate pair."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ def unstorable(value: Any) -> str | None:
         RecursionError: It is nested too deeply, or holds itself.
     """
     if isinstance(value, str):
-        return None if _is_text(value) else "a text has a NUL or half a surrogate pair"
+        return "a text has a NUL or half a surrogate pair" if joined(value) is None else None
     if isinstance(value, bytes):
         return _fault_of_bytes(value)
     if isinstance(value, float | Decimal):
@@ -35,12 +35,22 @@ def _fault_of_bytes(value: bytes) -> str | None:
         return "bytes are not text in UTF-8"
 
 
-def _is_text(text: str) -> bool:
+def joined(text: str) -> str | None:
+    """Return a text with each surrogate pair as its character; None where it cannot be stored."""
     if "\0" in text:
-        return False
+        return None
     try:
-        # Both halves of a pair are one character in JSON.
-        text.isascii() or text.encode("utf-16", "surrogatepass").decode("utf-16")
+        return text if text.isascii() else _decoded(text, "strict")
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+
+
+def fitted(text: str) -> str:
+    """Return a text as it can be stored, with U+FFFD for what cannot be."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return _decoded(text.replace("\0", "\ufffd"), "replace")
+
+
+def _decoded(text: str, errors: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", errors)

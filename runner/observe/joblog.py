@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from headrace.model.storable import fitted
 from headrace.observe.logpage import LONGEST_BYTES, Line, LogPage
 from headrace.observe.records import said
 from headrace.observe.redaction import redacted
@@ -18,13 +19,6 @@ _OWN = "headrace."
 _MOST_CHARACTERS = 4000
 
 _NAMES = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
-
-
-def storable(text: str) -> str:
-    """Return text as PostgreSQL can hold it: it has no place for NUL or half a surrogate pair."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def level_name(level: int) -> str:
@@ -122,7 +116,7 @@ class JobLog(logging.Handler):
 def packed(line: str | bytes) -> bytes:
     """Return a line as a page holds it: secrets hidden, then cut to its longest."""
     text = line if isinstance(line, str) else line.decode("utf-8", "replace")
-    cut = storable(redacted(text)[:_MOST_CHARACTERS])
+    cut = fitted(redacted(text)[:_MOST_CHARACTERS])
     return cut.encode()[:LONGEST_BYTES]
 
 

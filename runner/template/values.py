@@ -1,7 +1,6 @@
 """Jinja in a pipeline's `with:` values: `path: "data/orders-{{ params.day }}.csv"`."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -13,6 +12,7 @@ from jinja2.runtime import Context
 from jinja2.utils import pass_context
 
 from headrace.errors import TemplateError
+from headrace.model.storable import joined
 from headrace.template import budget
 from headrace.template.braces import has_template
 from headrace.template.failures import told_with_place
@@ -108,14 +108,12 @@ def _storable(text: str) -> str:
     What cannot be stored is refused here, at its place: a statement that inserts the runs of
     several pipelines would fail with all of them.
     """
-    if text.isascii() and "\0" not in text:
-        return text
-    with suppress(UnicodeDecodeError):
-        if "\0" not in text:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    raise TemplateError(
-        "a text has a character that cannot be stored: NUL or half a surrogate pair"
-    )
+    whole = joined(text)
+    if whole is None:
+        raise TemplateError(
+            "a text has a character that cannot be stored: NUL or half a surrogate pair"
+        )
+    return whole
 
 
 class _ValueRewriter(Rewriter):

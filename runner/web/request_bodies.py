@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.model import exact_json
+from headrace.model.storable import joined
 
 _DEEPEST = 64
 
@@ -97,7 +98,7 @@ def _check_storable(value: Any, depth: int) -> None:
     if depth > _DEEPEST:
         raise ValueError(f"nested deeper than {_DEEPEST} levels")
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if joined(value) is None:
             raise ValueError("a text has a character that cannot be stored")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("NaN and Infinity are not JSON numbers")

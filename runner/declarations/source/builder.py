@@ -20,6 +20,7 @@ from yaml.events import (
 from headrace.declarations.source.scalars import BY_TAG, CORE_TAG, TAKES, resolve
 from headrace.declarations.source.tree import Node, Position
 from headrace.errors import Problem
+from headrace.model.storable import joined
 
 MAX_DEPTH = 50
 MAX_ALIASES = 1_000
@@ -38,14 +39,6 @@ class Unreadable(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _place(event: Any) -> Position:
@@ -191,9 +184,12 @@ class TreeBuilder:
         tag, text = event.tag, event.value
         if self._meant:
             text = text.translate(self._meant)
-        if "\0" in text or not (text.isascii() or _encodable(text)):
+        whole = joined(text)
+        if whole is None:
             message, hint = "this text has a character that cannot be stored", "remove its escape"
             self._report(_place(event), "bad-value", message, hint)
+        else:
+            text = whole
         if tag is None and event.style not in (None, ""):
             return text
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.errors import InvalidResult
 from headrace.model import exact_json
+from headrace.model.storable import fitted
 
 # What `GET /jobs` sends for each job, and what each late template of a run reads.
 MOST_BYTES = 1 << 20
@@ -66,7 +67,7 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
         with suppress(UnicodeDecodeError):
             value = value.decode()
     if isinstance(value, str):
-        return _fitting_text(value)
+        return fitted(value)
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping | list | tuple):
@@ -78,7 +79,7 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
         return [_fitting(item, inside) for item in value]
     if value is None or isinstance(value, bool | int | float | Decimal):
         return value
-    return _fitting_text(str(value))
+    return fitted(str(value))
 
 
 def _key(key: Any) -> str:
@@ -86,13 +87,7 @@ def _key(key: Any) -> str:
         return _key(key.value)
     if key is None or isinstance(key, bool):
         return json.dumps(key)
-    return _fitting_text(str(key))
-
-
-def _fitting_text(text: str) -> str:
-    return (
-        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+    return fitted(str(key))
 
 
 def _with_fewer_rows(result: Mapping[str, Any]) -> str:

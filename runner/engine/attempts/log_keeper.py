@@ -93,13 +93,10 @@ class LogKeeper:
                 self._seen[index] = turn
         return min(due, default=None)
 
-    def keep_last_words(self) -> bool:
-        """Write what children that have ended have left; False where it has to wait."""
-        while self._waiting:
-            if not self._write(self._waiting[0], running=False):
-                return False
+    def keep_last_words(self) -> None:
+        """Write what children that have ended have left; the rest waits for the next call."""
+        while self._waiting and self._write(self._waiting[0], running=False):
             del self._waiting[0]
-        return True
 
     def _write(self, said: Unkept, *, running: bool) -> bool:
         key: dict[str, Any] = {"id": said.job_id, "attempt": said.attempt}

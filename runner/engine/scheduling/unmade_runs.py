@@ -9,7 +9,7 @@ from headrace.errors import HeadraceError
 from headrace.model.notifications import FAILURE
 from headrace.model.pipeline import Pipeline
 from headrace.model.status import Trigger
-from headrace.observe.joblog import storable
+from headrace.model.storable import fitted
 from headrace.store.database import Transaction
 
 _MOST_ERROR = 2000
@@ -19,7 +19,7 @@ def reason_of(error: Exception) -> str:
     """Return why a run was not made, as a row holds it."""
     # Of an error of the database, the first line: the statement follows it, and what it was given.
     told = str(error) if isinstance(error, HeadraceError) else str(error).partition("\n")[0]
-    return storable(told[:_MOST_ERROR])
+    return fitted(told[:_MOST_ERROR])
 
 
 def unmade_run(
