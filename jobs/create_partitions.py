@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _MOST = 1000
+# The present one, too.
+_MOST_AT_ONCE = _MOST + 1
 _LONGEST_NAME = 63
 _STEPS = {
     "hour": ("1 hour", "YYYYMMDD_HH24MISS"),
@@ -87,26 +89,23 @@ class CreatePartitions(BaseJob):
     def _create(self, session: "Session", table: Partitioned) -> Iterator[str]:
         there = table.partitions(session)
         last = there[-1].high if there else None
-        wanted = list(execute(session, self._wanted(session, table, last)))
-        if len(wanted) > _MOST:
+        missing = self.sql(
+            "partitions_missing", partitions=exact_json.dumps(names_of(there)),
+            wanted=self._wanted(session, table, last), type=table.values["type"],
+        )  # fmt: skip
+        wanted = list(execute(session, missing))
+        if len(wanted) > _MOST_AT_ONCE:
             raise JobFailure(
-                f"{len(wanted)} partitions would be created, which is more than {_MOST}: "
+                f"{len(wanted)} partitions would be created, which is more than {_MOST_AT_ONCE}: "
                 "choose a later start or a longer interval"
             )
-        known = exact_json.dumps(names_of(there))
         for one in wanted:
-            overlapping = self.sql(
-                "overlapping_partition", partitions=known, low=one.low, high=one.high,
-                type=table.values["type"],
-            )  # fmt: skip
-            found = execute(session, overlapping).first()
-            if found is None:
-                yield self._add(session, table, one)
-            elif not found.whole:
+            if one.name is not None:
                 raise JobFailure(
-                    f"a partition from {one.low} to {one.high} would overlap {found.name} (from "
-                    f"{found.low} to {found.high}): choose the interval of those that are there"
+                    f"a partition from {one.low} to {one.high} would overlap {one.name} (from "
+                    f"{one.its_low} to {one.its_high}): choose the interval of those that are there"
                 )
+            yield self._add(session, table, one)
 
     def _add(self, session: "Session", table: Partitioned, wanted: Any) -> str:
         name = f"{table.name}_p{wanted.suffix}"

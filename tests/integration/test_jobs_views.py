@@ -73,6 +73,22 @@ def test_a_view_gets_new_columns_only_if_the_step_says_so(run_job, query, sales)
     assert query("SELECT id FROM mart.answer ORDER BY 1") == [("1",), ("2",), ("3",)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "with_"),
+    [("view", "VIEW", "security_barrier=true"),
+     ("materialized_view", "MATERIALIZED VIEW", "fillfactor=50")],
+)  # fmt: skip
+def test_a_view_that_is_dropped_and_created_again_keeps_its_options(
+    run_job, query, execute, sales, kind, words, with_
+):
+    execute(f"CREATE {words} mart.answer WITH ({with_}) AS SELECT id FROM mart.sale")
+
+    store(run_job, "SELECT region FROM mart.sale", kind, on_schema_change="recreate")
+
+    options = "SELECT reloptions::text FROM pg_class WHERE oid = 'mart.answer'::regclass"
+    assert query(options) == [(f"{{{with_}}}",)]
+
+
 def test_a_table_is_never_taken_for_a_view(run_job, query, execute, sales):
     execute("CREATE TABLE mart.answer (id int); INSERT INTO mart.answer VALUES (9)")
     for kind in ("view", "materialized_view"):
@@ -134,6 +150,19 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         store(run_job, "SELECT region, id FROM mart.sale", "materialized_view")
     with pytest.raises(JobFailure, match=r"total \(numeric\) is new"):
         store(run_job, "SELECT id, region, 1.0 AS total FROM mart.sale", "materialized_view")
+
+
+def test_default_privileges_grant_nothing_that_the_old_view_did_not(run_job, query, execute, sales):
+    execute(
+        "CREATE MATERIALIZED VIEW mart.answer AS SELECT id FROM mart.sale;"
+        "GRANT SELECT ON mart.answer TO PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC"
+    )
+    before = query("SELECT relacl::text FROM pg_class WHERE oid = 'mart.answer'::regclass")
+
+    store(run_job, "SELECT id FROM mart.sale WHERE id > 1", "materialized_view")
+
+    assert query("SELECT relacl::text FROM pg_class WHERE oid = 'mart.answer'::regclass") == before
 
 
 def test_a_materialized_view_with_too_few_rows_is_not_exchanged(run_job, query, sales):
