@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.cli import outlet
 from headrace.cli.auditing import audited, concerns
@@ -17,10 +17,12 @@ from headrace.model.status import FINAL, RUN_FINAL, RunStatus
 from headrace.observe.terminal_text import hanging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from headrace.engine.application import Headrace
     from headrace.store.run_watch import RunWatch
+
+_Asked = TypeVar("_Asked")
 
 INTERRUPTED = 130
 # A look at the run: soon while things happen, seldom while nothing does.
@@ -98,14 +100,26 @@ class RunClient:
             if state is not None:
                 state = {**state, "jobs": self._headrace.with_progress(state["jobs"])}
         except StoreUnavailable as error:
-            if not self._away:
-                print(f"{error}; waiting for it", file=sys.stderr)
-            self._away = True
+            self._say_away(error)
             return None
         self._away = False
         if state is None:
             raise HeadraceError(f"the run {self._id} was deleted")
         return state
+
+    def _once_there(self, ask: "Callable[[], _Asked]") -> "_Asked":
+        """Return PostgreSQL's answer to one question, as soon as there is one."""
+        while True:
+            try:
+                return ask()
+            except StoreUnavailable as error:
+                self._say_away(error)
+                time.sleep(_LONGEST_LOOK_S)
+
+    def _say_away(self, error: StoreUnavailable) -> None:
+        if not self._away:
+            print(f"{error}; waiting for it", file=sys.stderr)
+        self._away = True
 
     def _show(self, jobs: list[dict[str, Any]]) -> bool:
         """Print a line for each step that has got on."""
@@ -128,14 +142,15 @@ class RunClient:
         return self._run.jobs.values() if self._run else ()
 
     def _say_error(self, job_id: str) -> None:
-        row = self._headrace.database.row("job", id=job_id)
+        row = self._once_there(lambda: self._headrace.database.row("job", id=job_id))
         for line in ((row or {}).get("error") or "").splitlines()[:20]:
             self._say(f"    {line}")
 
     def _conclude(self, state: dict[str, Any]) -> None:
         if self._given.json:
-            row = self._headrace.database.row("run", id=self._id)
-            jobs = self._headrace.database.rows("jobs_of_run", run_id=self._id)
+            database = self._headrace.database
+            row = self._once_there(lambda: database.row("run", id=self._id))
+            jobs = self._once_there(lambda: database.rows("jobs_of_run", run_id=self._id))
             print_json({**public(row or state), "jobs": [public(job) for job in jobs]})
             return
         done = sum(job["status"] in FINAL for job in state["jobs"])

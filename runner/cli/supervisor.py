@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.errors import HeadraceError
-from headrace.queue.process import die_with_parent, kill_group, reset_signals
+from headrace.queue.process import die_with_parent, kill_group, reset_signals, signal_name
 
 log = logging.getLogger("headrace.up")
 
@@ -221,4 +221,4 @@ def _become_part(parent: int, *, own_group: bool) -> None:
 
 
 def _reason(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"signal {signal_name(-code)}" if code < 0 else f"exit code {code}"

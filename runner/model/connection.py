@@ -102,4 +102,7 @@ def located(url: str, folder: Path) -> str:
     scheme, _, rest = url.partition(":///")
     if not rest or rest.startswith(("/", ":")):
         return url
-    return f"{scheme}:///{folder.resolve()}/{rest}"
+    place = str(folder.resolve())
+    for character in "%?#":  # The percent sign first.
+        place = place.replace(character, f"%{ord(character):02X}")
+    return f"{scheme}:///{place}/{rest}"

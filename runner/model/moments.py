@@ -47,7 +47,9 @@ def moment(text: str, zone: str | tzinfo) -> datetime:
         ValueError: there is no such day or time.
     """
     try:
-        return on_clock(datetime.fromisoformat(text), zone).astimezone(UTC)
+        instant = on_clock(datetime.fromisoformat(text), zone).astimezone(UTC)
+        instant.astimezone(ZoneInfo(zone) if isinstance(zone, str) else zone)
+        return instant
     except OverflowError as error:
-        # At the edge of the calendar: there is none in UTC.
+        # At the edge of the calendar: there is none in UTC, or on the clock.
         raise ValueError(str(error)) from None

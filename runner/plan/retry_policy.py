@@ -42,7 +42,7 @@ def policy_from(
     changes: dict[str, Any] = {}
     for key, value in written.items():
         changes[_KEYS[key]] = seconds(value) if key in ("delay", "max_delay") else value
-    if "delay" in written or "factor" in written:
+    if written.keys() & {"delay", "factor", "max_delay"}:
         changes["intervals_s"] = None
     if isinstance(changes.get("when"), list):
         changes["when"] = tuple(changes["when"])
@@ -57,8 +57,8 @@ def _check(policy: RetryPolicy) -> None:
     factor: Any = policy.factor
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= 1000:
         raise InvalidPayload("retry.limit takes a whole number from 0 to 1000")
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 1:
-        raise InvalidPayload("retry.factor takes a number from 1")
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor <= 1000:
+        raise InvalidPayload("retry.factor takes a number from 1 to 1000")
     if not isinstance(policy.jitter, bool):
         raise InvalidPayload("retry.jitter takes true or false")
     _check_when(policy.when)

@@ -73,6 +73,14 @@ def runnable_ns(pid: int) -> int | None:
         return None
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called: Python knows two of the real-time ones."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN{number - signal.SIGRTMIN:+d}"
+
+
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent dies; Linux only."""
     if sys.platform.startswith("linux"):

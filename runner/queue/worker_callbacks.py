@@ -1,11 +1,11 @@
 """Callbacks from the warm worker to the engine."""
 
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
 
+from headrace.queue.process import signal_name
 from headrace.queue.shared_memory import TAKEN, ChildRecord, ChildView
 
 
@@ -30,7 +30,7 @@ class Ended:
     def crashed(cls, view: ChildView, pid: int, status: int) -> Self:
         """The child died: of a signal, or by leaving."""
         if status < 0:
-            how = f"was killed by {signal.Signals(-status).name}"
+            how = f"was killed by {signal_name(-status)}"
         else:
             how = f"left with exit code {status}"
         claimed = view.state != TAKEN

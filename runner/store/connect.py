@@ -12,6 +12,7 @@ from psycopg2.extensions import PYDATETIMETZ, new_array_type, new_type, register
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.model import exact_json
 from headrace.store import driver_codec, dsn
+from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import JobConnection
 from headrace.store.outages import refuses_writes, unavailable_message
 from headrace.store.poolers import refuse_transaction_mode
@@ -63,6 +64,7 @@ def open_session(database_url: str, wanted: Wanted) -> ServerSession:
         unsent = {} if "options" in arguments else options
         _make_settings(raw, wanted, unsent, frozenset(options))
         raw.open_since = time.monotonic()
+        keep_from_forks(raw)
         if raw.info.backend_pid != raw.backend_pid:
             refuse_transaction_mode(raw, arguments)
     except BaseException:

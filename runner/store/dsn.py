@@ -18,6 +18,8 @@ from headrace.errors import ConfigError
 _SCHEME = re.compile(r"([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"([^@/]*)@")
 _PORT = re.compile(r"[0-9]{1,5}")
+# Without brackets, as libpq takes it behind the question mark: no port follows.
+_IPV6 = re.compile(r"[0-9a-f]*:[0-9a-f]*:[^],]*", re.IGNORECASE)
 _HIGHEST_PORT = 65535
 _NAME = re.compile(r"[a-z_]{1,40}")
 # `-c name=value` and `--name=value`, as the server reads its command line.
@@ -106,7 +108,8 @@ def _arguments(query: str) -> dict[str, str]:
             found["sslmode"] = "require"
         else:
             found[name] = value
-    if len(hosts) == 1 and not re.search(r":[0-9]+$", hosts[0]):
+    plain = len(hosts) == 1 and not re.search(r":[0-9]+$", hosts[0])
+    if plain or (len(hosts) == 1 and _IPV6.fullmatch(hosts[0])):
         return {**found, "host": hosts[0]}
     return {**found, **_hosts(",".join(hosts))}
 

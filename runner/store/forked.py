@@ -1,7 +1,8 @@
-"""Connections in a process that a job has forked: not its to use, nor to end.
+"""Connections that a fork inherits, in a job or a program that dispatches: not its to use or end.
 
 Both processes would speak over one socket; a COMMIT of the forked one would be its parent's. What a
-fork inherits leads nowhere: whoever uses it gets an error, and no byte is sent.
+fork inherits leads nowhere: whoever uses it gets an error, and no byte is sent. To a pool it is
+one that the server has closed: the pool opens another.
 """
 
 import os

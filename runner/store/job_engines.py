@@ -14,7 +14,6 @@ from headrace.model.connection import PRODUCTS, NamedConnection
 from headrace.store.attempts import AttemptStore
 from headrace.store.connect import make_engine
 from headrace.store.dsn import place_of
-from headrace.store.forked import keep_from_forks
 from headrace.store.job_connection import Guard, JobConnection
 from headrace.store.made_databases import make_missing
 from headrace.store.notices import Said, attach
@@ -216,7 +215,6 @@ class JobEngines:
     def _guarded(
         self, raw: JobConnection, _record: object = None, *, name: str | None = CONTROL
     ) -> None:
-        keep_from_forks(raw)
         attach(raw, self._say)
         raw.guard = self._guard
         raw.connection_name = name

@@ -1,5 +1,6 @@
 """Rules for the `retry` of a step or of the defaults, beyond its schema."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -9,9 +10,12 @@ _HINT = "name classes in a list, as in [OperationalError], or write a regular ex
 
 
 def retried_errors_make_sense(draft: Draft) -> Iterator[Finding]:
-    """A text in `when` is a regular expression."""
+    """A text in `when` is a regular expression, and `factor` no NaN, which no bound excludes."""
     for path, retry in draft.retries():
-        when = retry.get("when")
+        when, factor = retry.get("when"), retry.get("factor")
+        if isinstance(factor, float) and math.isnan(factor):
+            message = "this is no number to multiply a wait by"
+            yield Finding((*path, "factor"), "bad-value", message, "write a number from 1 to 1000")
         if not isinstance(when, str) or not when:
             continue
         try:

@@ -1,6 +1,7 @@
 """Word the errors of a JSON Schema check for people."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -157,7 +158,8 @@ def _type_hint(error: "ValidationError", kinds: list[str], value: Any) -> str:
     elif value is None:
         hint = "write a value, or remove the key"
     elif _code(error, "") == "bad-duration":
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and math.isfinite(value):
             hint = f"add a unit: {value}s for seconds, {value}m for minutes"
     elif kinds == ["string"] and isinstance(value, int | float | bool):
         hint = f'quote it: "{_shown(value)}"'

@@ -6,6 +6,7 @@ link-local, a company's own network) is refused unless that address is listed, t
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _WHO = {
     "http.allowed_hosts": "jobs cannot connect",
     OF_NOTIFICATIONS: "no notification is sent",
 }
+_PORT = re.compile(r"[0-9]{1,5}")
 # Addresses of IPv4 within IPv6, behind a translator.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -163,7 +165,10 @@ def _resolved(host: str, port: int) -> Iterator[Address]:
 
 
 def _read(entry: str, key: str) -> Allowed:
-    text, port = _without_port(entry)
+    text, written = _without_port(entry)
+    if written is not None and not _PORT.fullmatch(written):
+        raise JobFailure(f"{key} in config.yaml: {entry!r} has no port behind its colon")
+    port = None if written is None else int(written)
     try:
         return Allowed(None, ipaddress.ip_network(text, strict=False), port)
     except ValueError:
@@ -174,11 +179,11 @@ def _read(entry: str, key: str) -> Allowed:
     return Allowed(text.lower().removesuffix("."), None, port)
 
 
-def _without_port(entry: str) -> tuple[str, int | None]:
+def _without_port(entry: str) -> tuple[str, str | None]:
     if entry.startswith("["):
         inner, _, rest = entry[1:].partition("]")
-        return inner, int(rest[1:]) if rest else None
+        return inner, rest[1:] if rest else None
     if entry.count(":") == 1:
         text, _, port = entry.partition(":")
-        return text, int(port)
+        return text, port
     return entry, None

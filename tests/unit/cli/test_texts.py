@@ -1,6 +1,7 @@
 """Texts that commands make of rows: tables, bars, lines of a run, of a schedule, of a log."""
 
 import json
+import signal
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -331,6 +332,7 @@ def test_sql_that_is_not_known_says_why(fatal: bool, reason: str):
 
 def test_a_part_s_end_is_told_by_its_code_or_signal():
     assert (_reason(3), _reason(-9)) == ("exit code 3", "signal SIGKILL")
+    assert _reason(-(signal.SIGRTMIN + 6)) == "signal SIGRTMIN+6"
 
 
 @pytest.mark.parametrize(

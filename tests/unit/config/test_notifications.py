@@ -106,6 +106,9 @@ MISTAKES = {
     "{type: webhook, url: 'https://hooks.example.com/x', secret: abc}": (
         "this is no secret of Standard Webhooks"
     ),
+    "{type: webhook, url: 'https://hooks.example.com/x', secret: whsec_é}": (
+        "this is no secret of Standard Webhooks"
+    ),
     "{type: webhook, url: 'https://hooks.example.com/x', to: [a@b.de]}": "to is not for a receiver",
     "{type: webhook, url: 'https://hooks.example.com/x', headers: {Webhook-Id: '1'}}": (
         "the header Webhook-Id is set by Headrace itself"
@@ -115,6 +118,15 @@ MISTAKES = {
     ),
     "{type: pigeon, url: 'https://hooks.example.com/x'}": 'cannot be "pigeon"',
 }
+
+
+@pytest.mark.parametrize("text", ["é@[", ".:", ":;]", " .;", "a@b.de, c@d.de"])
+def test_what_the_parser_of_addresses_stumbles_over_is_none(text: str) -> None:
+    mail = f"{{type: email, url: 'smtp://mail.example.com', from: a@b.de, to: ['{text}']}}"
+    with pytest.raises(ConfigProblems) as caught:
+        load(RECEIVER.replace("{receiver}", mail))
+
+    assert f"{text!r} is not the address of one mailbox" in str(caught.value)
 
 
 @pytest.mark.parametrize("receiver", MISTAKES)
@@ -137,6 +149,11 @@ def test_other_mistakes_are_told_at_their_places() -> None:
     with pytest.raises(ConfigProblems) as caught:
         load(WHOLE, {name: value for name, value in ENVIRON.items() if name != "BEARER"})
     assert "the environment variable BEARER is not set [unset-variable]" in str(caught.value)
+
+    with pytest.raises(ConfigProblems) as caught:
+        load("notifications: {allowed_hosts: ['10.0.0.1:']}")
+    assert "config.yaml:1:32: notifications.allowed_hosts" in str(caught.value)
+    assert "'10.0.0.1:' has no port behind its colon [bad-value]" in str(caught.value)
 
 
 def test_rules_are_layered_key_by_key_and_null_is_nobody() -> None:

@@ -141,6 +141,9 @@ def test_public_addresses_are_public() -> None:
 def test_an_entry_that_is_no_address_is_told() -> None:
     with pytest.raises(JobFailure, match=r"10\.0\.0\.0/99"):
         AllowedHosts(["10.0.0.0/99"])
+    for entry in ("10.0.0.1:", "cafe:beef", "[::1]:", "h:99999999"):
+        with pytest.raises(JobFailure, match="has no port behind its colon"):
+            AllowedHosts([entry])
 
 
 HERE = urlsplit("https://h/a/b?x=1")

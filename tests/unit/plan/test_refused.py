@@ -221,6 +221,16 @@ def test_what_is_no_instant_is_refused_by_its_name(text: str) -> None:
         instant_of("--from", text, "UTC")
 
 
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [("9999-12-31T23:00Z", "Asia/Tokyo"), ("0001-01-01T01:00Z", "America/New_York")],
+)
+def test_what_a_schedule_s_clock_does_not_reach_is_no_instant(text: str, zone: str) -> None:
+    assert instant_of("--from", text, "UTC") == datetime.fromisoformat(text)
+    with pytest.raises(InvalidParams, match=f'^--from takes a date or a time.*not "{text}"'):
+        instant_of("--from", text, zone)
+
+
 def test_many_ids_are_as_ordered_as_single_ones() -> None:
     before, ids, after = new_id(), [UUID(one) for one in new_ids(500)], new_id()
     assert sorted([before, *ids, after]) == [before, *ids, after]

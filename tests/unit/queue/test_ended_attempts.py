@@ -32,6 +32,10 @@ def told(outcome: str, error: str, trace: str = "", *, claimed: bool = True) -> 
             told("crashed", "the worker process 7 was killed by SIGSEGV"),
         ),
         (
+            Ended.crashed(view(), 7, -(signal.SIGRTMIN + 6)),
+            told("crashed", "the worker process 7 was killed by SIGRTMIN+6"),
+        ),
+        (
             Ended.crashed(view(COMPLETING), 7, 0),
             told("crashed", "the worker process 7 left with exit code 0"),
         ),

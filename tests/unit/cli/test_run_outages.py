@@ -1,0 +1,44 @@
+"""`headrace run` while PostgreSQL is away: it waits, and says so once."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from headrace.cli.run_client import RunClient
+from headrace.errors import StoreUnavailable
+
+
+def test_what_is_asked_beside_a_look_is_waited_for_as_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("headrace.cli.run_client.time.strftime", lambda _form: "T")
+    pauses: list[float] = []
+    monkeypatch.setattr("headrace.cli.run_client.time.sleep", pauses.append)
+    away = StoreUnavailable("away")
+    answers: dict[str, list[Any]] = {
+        "job": [away, away, {"error": "no table t"}],
+        "run": [away, {"id": "R", "status": "failed"}],
+        "jobs_of_run": [away, [{"id": "b", "status": "failed"}]],
+    }
+
+    def asked(name: str, **_of: str) -> Any:
+        found = answers[name].pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    headrace: Any = SimpleNamespace(database=SimpleNamespace(row=asked, rows=asked))
+    client = RunClient(headrace, SimpleNamespace(json=False))  # type: ignore[arg-type]
+    client._say_error("b")
+
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("T     no table t\n", "away; waiting for it\n")
+    client._given.json = True
+    client._conclude({})
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {
+        "id": "R", "status": "failed", "jobs": [{"id": "b", "status": "failed"}],
+    }  # fmt: skip
+    assert (told.err, pauses) == ("", [0.5] * 4)
