@@ -21,7 +21,13 @@ from headrace.jobs.copying.row_intake import Loaded
 from headrace.jobs.copying.table_load import TableLoad
 from headrace.jobs.files.atomic_files import to_write, written_whole
 from headrace.jobs.files.csv_form import CsvForm
-from headrace.jobs.http.answer_body import records_of, refuse_no_file, refuse_no_rows, text_of
+from headrace.jobs.http.answer_body import (
+    records_of,
+    refuse_no_file,
+    refuse_no_rows,
+    text_of,
+    undecodable,
+)
 from headrace.jobs.http.asking import AsksServers
 from headrace.jobs.http.pages import PageForm, read_pages
 from headrace.jobs.http.request import Answer, Request, refuse_request
@@ -246,8 +252,8 @@ class HttpExtract(AsksServers, StoresRows, CheckedJob):
                 if self._watermark is not None and isinstance(file, JsonFile):
                     self._watermark.store(session, file.records())
                 return loaded
-            except UnicodeDecodeError as error:
-                raise JobFailure(f"{name}: is not {error.encoding}: {error.reason}") from None
+            except UnicodeError as error:
+                raise JobFailure(f"{name}: {undecodable(error)}") from None
 
     def _answered(self, session: "Session", text: IO[str], *, empty: bool, lines: bool) -> DataFile:
         """Return the answer as what a load copies."""

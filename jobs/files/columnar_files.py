@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
+from zipfile import BadZipFile
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
@@ -68,11 +69,9 @@ def open_sheet(
         try:
             book = calamine.load_workbook(file)
             opened = _sheet(book, sheet, source.name)
-            rows = _with_unread(opened, unread_cells(file, opened.name))
+            rows = _with_unread(opened, _told(unread_cells(file, opened.name), source.name))
         except (calamine.CalamineError, ValueError, OSError) as error:
-            raise JobFailure(
-                f"{source.name}: is no spreadsheet that can be read: {error}"
-            ) from None
+            raise _unreadable(source.name, error) from None
         for _ in range(skip_lines):
             next(rows, None)
         names = [_text(value, source.name) or "" for value in next(rows, [])] if header else []
@@ -80,6 +79,18 @@ def open_sheet(
             names.pop()
         batches = _in_batches(rows, names, source.name)
         yield Columnar(names, batches, skip_lines + 1 + header)
+
+
+def _told(cells: Iterator[Unread], name: str) -> Iterator[Unread]:
+    """Yield the cells; a part of the workbook that only they are looked up in may be damaged."""
+    try:
+        yield from cells
+    except BadZipFile as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> JobFailure:
+    return JobFailure(f"{name}: is no spreadsheet that can be read: {error}")
 
 
 def _sheet(book: Any, sheet: str | int | None, name: str) -> Any:

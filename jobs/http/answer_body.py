@@ -83,6 +83,13 @@ def text_of(spool: IO[bytes], answer: Answer, name: str) -> IO[str]:
         ) from None
 
 
+def undecodable(error: UnicodeError) -> str:
+    """Return why an answer is no text: where UTF-16 lacks its mark, there is no place to tell."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not {error.encoding}: {error.reason}"
+    return f"cannot be read: {error}"
+
+
 def records_of(text: str, name: str, path: str | None, declared: Sequence[str] | None) -> list[str]:
     """Return the records of a JSON document, each as it is written: no digit is lost.
 

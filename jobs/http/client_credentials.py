@@ -124,7 +124,7 @@ class ClientCredentials:
         try:
             said = exact_json.loads(body.decode())
             token, seconds = said["access_token"], float(said.get("expires_in", 3600))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise JobFailure(f"no access token: {place} answered without one") from None
         kind = str(said.get("token_type", "bearer"))
         if kind.lower() != "bearer":

@@ -97,7 +97,7 @@ class Exchange:
 
         try:
             wanted = max(1.0, Retry(0).parse_retry_after(retry_after))
-        except InvalidHeader:
+        except (InvalidHeader, ValueError, OverflowError):  # No time, or one of no calendar.
             raise error from None
         left = self._pace.max_wait_s - self._waited
         if wanted > left:

@@ -7,7 +7,7 @@ from typing import IO, cast
 
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
-from headrace.jobs.http.answer_body import records_of, refuse_no_rows, text_of
+from headrace.jobs.http.answer_body import records_of, refuse_no_rows, text_of, undecodable
 from headrace.jobs.http.exchange import Exchange
 from headrace.jobs.http.pagination import Page, Paginator
 from headrace.jobs.http.request import Answer, Request
@@ -82,8 +82,8 @@ def _read(
                 rows = sum(map(_written_to(into), text))
                 return Page(form.name, request.url, answer, rows=rows), answer.size_bytes
             document = text.read().strip()
-        except UnicodeDecodeError as error:
-            raise JobFailure(f"{form.name}: is not {error.encoding}: {error.reason}") from None
+        except UnicodeError as error:
+            raise JobFailure(f"{form.name}: {undecodable(error)}") from None
     found = records_of(document, form.name, form.records, form.declared) if document else []
     sum(map(_written_to(into), found))
     return Page(form.name, request.url, answer, document or "{}", len(found)), answer.size_bytes

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,12 @@ import pytest
 from headrace.engine import daemon as of_daemon
 from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.daemon import Daemon
-from headrace.errors import LeadershipLost, StoreUnavailable
+from headrace.errors import (
+    LeadershipLost,
+    QueueUnavailable,
+    SchemaMismatch,
+    StoreUnavailable,
+)
 from headrace.store.embedded import Servers
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.fake_database import FakeDatabase
@@ -70,6 +76,42 @@ def test_whatever_fails_in_a_turn_the_next_one_is_begun(
 
     assert turns == [0, 1]
     assert told(caplog, logging.ERROR) == ["an iteration of the daemon failed; continuing"]
+
+
+@pytest.mark.usefixtures("signals")
+def test_how_a_turn_has_failed_decides_how_the_next_one_begins(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(of_daemon, "_TICK_S", 0.0)
+    monkeypatch.setattr(of_daemon, "listen", lambda *_given, **_more: None)
+    monkeypatch.setattr(daemon, "_outage", SimpleNamespace(pause_s=lambda _error: 0.0))
+    monkeypatch.setattr(daemon, "_resign", lambda: begun.append("resigned"))
+    begun: list[Any] = []
+    outdated = SchemaMismatch("version 9 is needed")
+    errors: list[Exception] = [
+        StoreUnavailable("away"),
+        QueueUnavailable("away"),
+        LeadershipLost("term 3 is over"),
+        outdated,
+    ]
+
+    def turn() -> None:
+        begun.append((daemon._term, daemon._interrupted))
+        daemon._interrupted = False
+        raise errors.pop(0)
+
+    monkeypatch.setattr(daemon, "_turn", turn)
+    daemon._term = 3
+
+    with pytest.raises(SchemaMismatch) as raised:
+        daemon.run()
+
+    assert raised.value is outdated
+    assert begun == [(3, False), (3, True), (3, True), (None, False), "resigned"]
+    assert told(caplog, logging.ERROR) == []
+    (lost,) = told(caplog, logging.WARNING)
+    assert lost == "term 3 is over; the next active daemon starts what is due"
+    daemon._notifier.stop()
 
 
 def test_a_broken_file_whose_last_valid_version_is_lost_is_told_to_whoever_begins_to_lead(

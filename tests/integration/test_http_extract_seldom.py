@@ -112,8 +112,35 @@ def test_an_error_whose_text_is_damaged_is_told_by_its_status(
     )
 
 
-def test_a_wait_that_is_no_time_is_not_waited_for(run: JobRunner, server: HttpServer) -> None:
-    server.routes["/items"] = Answered(b"busy", status=429, headers={"Retry-After": "soon"})
+@pytest.mark.parametrize(
+    ("with_", "page"),
+    [
+        ({}, ""),
+        ({"format": "csv"}, ""),
+        ({"format": "jsonl"}, ""),
+        ({"paginator": {"type": "header_link"}}, ", page 1"),
+    ],
+)
+def test_utf_16_without_its_mark_is_told(
+    run: JobRunner, server: HttpServer, with_: dict[str, Any], page: str
+) -> None:
+    of = {"Content-Type": "text/plain; charset=utf-16"}
+    server.routes["/items"] = Answered('{"id": 1}'.encode("utf-16-le"), headers=of)
+    url = server.url("/items")
+
+    told = failed(run, url=url, **with_)
+
+    assert told == f"{url}{page}: cannot be read: UTF-16 stream does not start with BOM"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["soon", "Fri, 31 Dec 99999 23:59:59 GMT", f"31 Dec {'9' * 20} 23:59:59 GMT", "9" * 5000],
+)
+def test_a_wait_that_is_no_time_is_not_waited_for(
+    run: JobRunner, server: HttpServer, wait: str
+) -> None:
+    server.routes["/items"] = Answered(b"busy", status=429, headers={"Retry-After": wait})
     told = failed(run, url=server.url("/items"))
     assert told.startswith(f"GET {server.url('/items')} answered 429 Too Many Requests: ")
     assert "busy" in told

@@ -195,6 +195,25 @@ def test_who_comes_second_with_an_effect_undoes_it(in_mysql: tuple[Place, JobSes
     assert place.query(LEDGER) == [(1,)]
 
 
+def test_that_an_effect_is_there_already_is_told_whenever_the_database_is_opened(
+    in_sqlite: tuple[Place, JobSessions],
+) -> None:
+    place, sessions = in_sqlite
+    job = uuid4()
+    sessions.begin(job, 1)
+    with sessions.other("there") as line:
+        run(line, "insert into t values (1)")
+    sessions.commit_targets()
+
+    sessions.begin(job, 2)
+    for _ in range(2):
+        with pytest.raises(EffectApplied):
+            sessions.other("there").__enter__()
+    sessions.commit_targets()
+
+    assert place.query(LEDGER) == [(1,)]
+
+
 def test_a_connection_that_is_lost_before_the_commit_is_told_with_its_name(
     in_mysql: tuple[Place, JobSessions], mariadb: MariaDb
 ) -> None:

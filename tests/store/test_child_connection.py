@@ -187,11 +187,16 @@ def test_no_more_connections_are_kept_than_the_pool_has(
     assert lines[1].raw.closed
 
 
-def test_a_statement_that_fails_leaves_no_connection_behind(rows: Rows) -> None:
+def test_a_statement_that_fails_leaves_no_connection_behind(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = Database(rows.url, application_name="headrace:kept", pool_size=1)
+    line = kept._line()
+    monkeypatch.setattr(kept, "_line", lambda: line)
     with pytest.raises(errors.InvalidTextRepresentation):
         kept.prepared("hold_attempt", id="none", attempt=1)
     assert kept._ready == []
+    assert line.raw.closed
     kept.close()
 
 

@@ -80,6 +80,18 @@ def end(url: str, pid: int) -> None:
     assert sql(url, f"SELECT pg_terminate_backend({pid}, 60000)") == [True]
 
 
+def test_a_connection_on_which_no_transaction_can_begin_is_closed_at_once(
+    sessions: JobSessions, job: Claimed
+) -> None:
+    sessions._engines.step_role = ("target", "no such role")
+
+    with pytest.raises(psycopg2.Error, match='role "no such role" does not exist') as told:
+        insert(sessions)
+
+    pool: Any = sessions._engines.kept("target").pool
+    assert pool.checkedout() == 0, told
+
+
 @pytest.mark.parametrize("name", [None, "target"])
 def test_a_statement_outside_transactions_needs_a_step_of_its_own(
     rows: Rows, sessions: JobSessions, job: Claimed, name: str | None, empty_database: str

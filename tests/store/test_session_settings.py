@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from headrace.errors import ConfigError
 from headrace.store.connect import open_session
 from headrace.store.session_settings import Use, Wanted, milliseconds
 from tests.support.servers import connect, database_name
@@ -105,6 +106,23 @@ def test_a_connection_is_given_up_soon_after_its_server_has_fallen_silent(databa
         said = raw.info.dsn_parameters
 
     assert {name: said[name] for name in _LINE} == _LINE
+
+
+def test_a_session_that_cannot_be_used_is_closed_while_its_error_is_still_there(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def refuse(raw: Any) -> None:
+        opened.append(raw)
+        raise ConfigError("not this one")
+
+    monkeypatch.setattr("headrace.store.connect._refuse_encoding", refuse)
+
+    with pytest.raises(ConfigError, match="not this one"):
+        open_session(database, Wanted(Use.OWN, "a"))
+
+    assert [raw.closed for raw in opened] == [1]
 
 
 _LINE = {

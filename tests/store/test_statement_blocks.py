@@ -1,11 +1,14 @@
 """Blocks of statements that go to the driver at once, beside sessions of the same attempt."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from headrace.model.connection import NamedConnection
 from headrace.store.sessions import JobSessions
@@ -60,6 +63,35 @@ def test_a_connection_that_goes_before_the_block_ends_is_the_block_s_error(
 
     assert sessions.verdict() is None
     assert effects(empty_database) == []
+
+
+@pytest.mark.parametrize("of", [JobSessions.session, JobSessions.statements])
+def test_what_a_block_works_on_hears_of_an_error_at_the_block_s_end(
+    sessions: JobSessions, of: Callable[..., Any]
+) -> None:
+    block, heard = of(sessions, "target"), []
+    bound = block._bound
+
+    @contextmanager
+    def listening() -> Iterator[Any]:
+        with bound() as line:
+            try:
+                yield line
+            except BaseException as error:
+                heard.append(error)
+                raise
+
+    def failing() -> None:
+        with block as target, suppress(DBAPIError):
+            if isinstance(target, Session):
+                target.execute(text("SELECT 1/0"))
+            target.run("SELECT 1/0", None)
+
+    block._bound = listening
+    with pytest.raises(Exception, match="current transaction is aborted") as raised:
+        failing()
+
+    assert heard == [raised.value]
 
 
 def test_an_error_is_told_also_where_the_transaction_has_ended_before_it(

@@ -1,6 +1,7 @@
 """The processes of the embedded servers: launched, awaited, ended, and under whom they run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,10 @@ def test_a_path_that_cannot_be_entered_is_named(tmp_path: Path) -> None:
 
     assert process._check(process.SELF, [tmp_path]) is None
     assert process._check(process.SELF, paths) == f"cannot enter {paths[0]} or {paths[1]}"
+    # Nobody has this number, whoever asks.
+    told = process._check("userns:4294967295", [])
+    assert told is not None
+    assert re.fullmatch(r"cannot become userns:4294967295: [\w ()]+", told)
 
 
 def test_a_socket_that_cannot_be_looked_at_may_be_a_server_s(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from headrace.engine.scheduling.one_by_one import start_due
 from headrace.engine.scheduling.trigger_params import given_params, statuses_of
 from headrace.engine.scheduling.trigger_results import TriggerResult, log_results, note
 from headrace.engine.scheduling.unmade_runs import reason_of, unmade_run
-from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
+from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.ids import new_id
 from headrace.model.pipeline import PipelineTrigger
 from headrace.model.status import Trigger
@@ -242,8 +242,6 @@ class PipelineTriggers:
                 Trigger.PIPELINE,
                 timezone=last["timezone"],
             )
-        except StoreUnavailable:
-            raise
         except Exception as error:
             if not isinstance(error, HeadraceError | ValueError | OverflowError):
                 log.exception("no run of %s can be planned", result.pipeline)

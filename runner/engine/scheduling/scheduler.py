@@ -15,7 +15,7 @@ from headrace.engine.scheduling.declared_since import TOLERANCE, declared, seen_
 from headrace.engine.scheduling.one_by_one import start_due
 from headrace.engine.scheduling.schedule_starts import due_instants, next_start, offset_of
 from headrace.engine.scheduling.unmade_runs import tell_of_unmade, unmade_run
-from headrace.errors import HeadraceError, LeadershipLost, StoreUnavailable
+from headrace.errors import HeadraceError, LeadershipLost
 from headrace.model.buckets import BOUNDS_S
 from headrace.model.pipeline import Pipeline, Schedule
 from headrace.model.plan import Plan
@@ -237,8 +237,6 @@ class Scheduler:
                         pipeline, {}, instant, Trigger.SCHEDULE, timezone=fire[instant].timezone
                     )
                 )
-            except StoreUnavailable:
-                raise
             except Exception as error:
                 log.error(
                     "%s: the run due %s cannot start: %s",

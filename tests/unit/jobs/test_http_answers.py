@@ -454,6 +454,11 @@ def test_credentials_say_what_they_send():
             "no access token: http://h/token answered without one",
         ),
         (
+            b'{"access_token": "x", "expires_in": 1' + b"0" * 400 + b"}",
+            "no access token: http://h/token answered without one",
+        ),
+        (b"[" * 100_000, "no access token: http://h/token answered without one"),
+        (
             b'{"access_token": "x", "token_type": "mac"}',
             "no access token: http://h/token gives one of the type 'mac', not Bearer",
         ),

@@ -107,6 +107,18 @@ def test_rows_are_sent_until_the_server_refuses_them(
             assert ours.recv(len(waiting) + 1) == waiting
 
 
+def test_a_line_that_holds_nothing_after_all_refuses_no_row(
+    monkeypatch, sessions: Sessions
+) -> None:
+    ours, theirs = socket.socketpair()
+    readable = SimpleNamespace(register=lambda _line, _event: None, poll=lambda _ms: [(0, 1)])
+    poll = SimpleNamespace(poll=lambda: readable, POLLIN=1)
+    monkeypatch.setattr(copy_streams, "select", poll)
+    with ours, theirs:
+        watched = copy_streams._Watched(io.BytesIO(b"1\n"), ours.fileno())
+        assert watched.read() == b"1\n"
+
+
 # -- rows that are set aside ----------------------------------------------------------
 
 
