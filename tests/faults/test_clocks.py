@@ -26,12 +26,6 @@ def dates(cluster: Cluster) -> list[datetime]:
     return [row["logical_date"] for row in rows]
 
 
-def withdraw(cluster: Cluster) -> None:
-    """Have no further run start, and wait for the end of those that did."""
-    (cluster.folder / "pipelines" / "tick.yaml").unlink()
-    cluster.wait_all_final()
-
-
 def said(cluster: Cluster) -> str:
     return "".join(log.read_text() for log in sorted(cluster.folder.glob("daemon-*.log")))
 
@@ -57,7 +51,7 @@ def test_a_daemon_whose_clock_is_wrong_starts_runs_by_postgresqls(
     (row,) = cluster.sql("SELECT skipped, seen_until FROM headrace.schedule")
     assert row["skipped"] == 0
     assert row["seen_until"] <= datetime.now(UTC)
-    withdraw(cluster)
+    cluster.withdraw("tick")
 
 
 @pytest.mark.parametrize("file", ["tick.yaml", "_defaults.yaml"])
@@ -81,4 +75,4 @@ def test_a_broken_edit_and_a_restart_leave_the_last_good_version_in_force(
     wait_until(lambda: len(dates(cluster)) >= before + 2, limit_s=30)
     assert "the last valid version stays active" in said(cluster)
     assert cluster.sql("SELECT name FROM headrace.pipeline") == [{"name": "tick"}]
-    withdraw(cluster)
+    cluster.withdraw("tick")

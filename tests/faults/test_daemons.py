@@ -24,12 +24,6 @@ def runs(cluster: Cluster) -> int:
     return int(cluster.sql("SELECT count(*) AS n FROM headrace.run")[0]["n"])
 
 
-def withdraw(cluster: Cluster) -> None:
-    """Have no further run start, and wait for the end of those that did."""
-    (cluster.folder / "pipelines" / "tick.yaml").unlink()
-    cluster.wait_all_final()
-
-
 def leader(cluster: Cluster, *daemons: Process) -> Process:
     holder = cluster.sql("SELECT holder FROM headrace.leader")[0]["holder"]
     return next(daemon for daemon in daemons if f".{daemon.pid}." in holder)
@@ -64,7 +58,7 @@ def test_a_paused_leader_costs_no_instant_and_doubles_none(cluster: Cluster) -> 
     wait_until(lambda: runs(cluster) >= before + 4)
 
     assert leader(cluster, first, second) is other
-    withdraw(cluster)
+    cluster.withdraw("tick")
     assert instants_without_gap(cluster)
 
 
@@ -81,7 +75,7 @@ def test_a_standby_leads_after_the_leaders_death(cluster: Cluster) -> None:
     wait_until(lambda: cluster.sql("SELECT 1 FROM headrace.leader WHERE term > %s", term))
     before = runs(cluster)
     wait_until(lambda: runs(cluster) > before)
-    withdraw(cluster)
+    cluster.withdraw("tick")
     assert instants_without_gap(cluster)
 
 
@@ -107,7 +101,7 @@ def test_a_daemon_killed_on_either_side_of_its_commit_costs_no_run(cluster: Clus
 
     before = runs(cluster)
     wait_until(lambda: runs(cluster) > before + 2)
-    withdraw(cluster)
+    cluster.withdraw("tick")
 
     assert instants_without_gap(cluster)
     assert cluster.sql("SELECT DISTINCT status FROM headrace.run") == [{"status": "completed"}]
@@ -126,5 +120,5 @@ def test_a_leader_paused_inside_a_transaction_does_not_hold_up_its_successor(
     paused.resume()
     before = runs(cluster)
     wait_until(lambda: runs(cluster) >= before + 2)
-    withdraw(cluster)
+    cluster.withdraw("tick")
     assert instants_without_gap(cluster)

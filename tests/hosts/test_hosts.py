@@ -130,8 +130,7 @@ def test_a_host_that_is_cut_off_loses_and_doubles_nothing(
         assert taken is None or taken <= _TAKEOVER_S
     assert costs_the_lead or taken is None
 
-    (cluster.folder / "pipelines" / "tick.yaml").unlink()
-    cluster.wait_all_final(limit_s=60)
+    cluster.withdraw("tick", limit_s=60)
     rows = cluster.sql("SELECT logical_date FROM headrace.run ORDER BY logical_date")
     dates = [row["logical_date"] for row in rows]
     assert all(b - a == timedelta(seconds=1) for a, b in pairwise(dates))

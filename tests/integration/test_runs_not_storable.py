@@ -210,39 +210,6 @@ def test_an_outage_amid_triggers_leaves_the_rest_for_the_next_turn(
     assert len(headrace.database.rows("last_triggered", pipelines=["b"], limit=9)) == 1
 
 
-def away(_plan: Plan) -> Plan:
-    raise StoreUnavailable("away")
-
-
-def test_an_outage_while_runs_are_planned_passes_none_over(
-    hand: ByHand, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    headrace = hand.headrace
-    declare(hand, "", "load")
-    declare(hand, "trigger: {pipelines: [load], on: failed}\n", "b")
-    declare(hand, "schedule: {interval: 15m, catchup: all}\n", "a", "c")
-    made_by = headrace.database, headrace.dispatcher, headrace.pipelines, headrace.planner
-    scheduler, triggers = Scheduler(*made_by), PipelineTriggers(*made_by, lambda: 0.0)
-    term, later = term_of(hand), NOON + timedelta(minutes=15)
-    triggers.refresh(term)
-    scheduler.refresh(NOON)
-    hand.run("load")
-    with headrace.database.transaction() as tx:
-        triggers.look(tx)
-
-    with monkeypatch.context() as changed:
-        change_runs_of_b(hand, changed, away)
-        with pytest.raises(StoreUnavailable, match="away"):
-            triggers.tick(term)
-    with monkeypatch.context() as changed:
-        changed.setattr(headrace.planner, "plan", lambda *given, **_: away(given[0]))
-        with pytest.raises(StoreUnavailable, match="away"):
-            scheduler.tick(later, term)
-
-    assert (scheduler.tick(later, term), triggers.tick(term)) == (2, 1)
-    assert [len(runs_of(hand, name)) for name in "abc"] == [1, 1, 1]
-
-
 def rename(hand: ByHand, table: str, name: str) -> None:
     with hand.headrace.database.transaction() as tx:
         tx.connection.exec_driver_sql(f"ALTER TABLE headrace.{table} RENAME TO {name}")
