@@ -74,7 +74,7 @@ def codec_of(encoding: str) -> str:
     try:
         found = codecs.lookup(f"cp{windows[1]}" if windows else encoding)
         "".encode(found.name)
-    except LookupError:
+    except (LookupError, ValueError):
         raise InvalidPayload(
             f"encoding: {encoding!r} is not known: use one such as utf-8, latin1, windows-1252, "
             "utf-16"

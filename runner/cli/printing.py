@@ -79,7 +79,12 @@ def _line(cells: Sequence[str], widths: Sequence[int], width: int | None) -> str
 
 def clock(moment: datetime | None) -> str:
     """Return a time on this machine's clock, to the second."""
-    return "-" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+    if moment is None:
+        return "-"
+    try:
+        return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError):  # Within a day of the calendar's edges.
+        return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def span(seconds: float) -> str:

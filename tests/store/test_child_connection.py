@@ -165,6 +165,23 @@ def test_an_end_that_fails_is_an_outage(rows: Rows) -> None:
     assert store.lost
 
 
+def test_a_block_that_fails_is_undone_before_the_next_one_begins(rows: Rows) -> None:
+    store: ChildConnection = rows.store
+    rows.add("queued")
+
+    def work() -> None:
+        with store.transaction():
+            store._run("UPDATE headrace.job SET attempt = 7", {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    with store.transaction():
+        pass
+
+    assert rows.sql("SELECT attempt FROM headrace.job") == [{"attempt": 0}]
+
+
 def test_no_more_connections_are_kept_than_the_pool_has(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,14 @@
 """Tables, spans of time and moments as the command line shows and reads them."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from headrace.cli.printing import moment, params_of, span, table
+from headrace.cli.printing import clock, moment, params_of, span, table
 from headrace.errors import InvalidParams
+
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def test_columns_are_aligned_and_nothing_is_a_dash():
@@ -54,3 +57,24 @@ def test_a_parameters_value_may_hold_equals_signs():
     assert params_of(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     with pytest.raises(InvalidParams, match="NAME=VALUE"):
         params_of(["a"])
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "shown"),
+    [
+        ("UTC", datetime(9999, 12, 31, 23, tzinfo=UTC), "9999-12-31 23:00:00"),
+        ("Asia/Tokyo", datetime(9999, 12, 31, 23, tzinfo=UTC), "9999-12-31 23:00:00 UTC"),
+        ("Asia/Tokyo", datetime(2026, 1, 31, 23, tzinfo=UTC), "2026-02-01 08:00:00"),
+        ("America/Lima", FIRST, f"{FIRST:%Y}-01-01 00:00:00 UTC"),
+    ],
+)
+def test_a_time_that_this_machine_s_clock_does_not_have_is_shown_as_it_is_stored(
+    monkeypatch: pytest.MonkeyPatch, zone: str, at: datetime, shown: str
+) -> None:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        told = clock(at)
+    time.tzset()
+
+    assert told == shown

@@ -195,6 +195,23 @@ def test_the_schedule_that_fired_decides_about_the_clock():
 
 
 @pytest.mark.parametrize(
+    ("at", "zone"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), "America/Lima"),
+        (datetime(9999, 12, 31, 23, tzinfo=UTC), "Asia/Tokyo"),
+    ],
+)
+def test_a_logical_date_that_the_schedules_clock_does_not_have_is_refused(at, zone):
+    with pytest.raises(InvalidParams) as refused:
+        run_variables(pipeline(timezone=zone), at, {})
+
+    assert str(refused.value) == (
+        f"logical_date: {at.isoformat()} is at the calendar's edge, where the clock of {zone} has"
+        " no time for it"
+    )
+
+
+@pytest.mark.parametrize(
     ("param", "good", "bad", "said"),
     [
         (Param("p", "string", enum=("eu", "us")), "us", "apac", 'is "apac", not one of eu, us'),
