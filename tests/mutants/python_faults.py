@@ -89,7 +89,7 @@ class PythonFaults:
         match one:
             case ast.Expr(value=ast.Call() | ast.Await()):
                 yield self._fault("call dropped", one, "pass", place)
-            case ast.Return(value=value) if value is not None and not _is_none(value):
+            case ast.Return(value=value) if value is not None and not _is_false(value):
                 yield self._fault("result emptied", value, "None", place)
             case ast.Break():
                 yield self._fault("loop", one, "continue", place)
@@ -275,8 +275,9 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_false(node: ast.expr) -> bool:
+    """Return whether None in its place says the same to who asks whether it is true."""
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
 
 
 def _is_message(node: ast.expr) -> bool:

@@ -39,6 +39,9 @@ def made(code: str, operator: str) -> set[str]:
         ("branch dropped", "if a: f()", {"if False: f()"}),
         ("condition dropped", "x = 1 if a else 2", {"x = 1 if True else 2"}),
         ("result emptied", "def f(): return x", {"def f(): return None"}),
+        ("result emptied", "def f(): return False", set()),
+        ("result emptied", "def f(): return 0", {"def f(): return None"}),
+        ("constant", "def f(): return False", {"def f(): return True"}),
         ("loop", "for a in b: break", {"for a in b: continue"}),
         (
             "except dropped",
