@@ -114,6 +114,35 @@ def test_how_a_turn_has_failed_decides_how_the_next_one_begins(
     daemon._notifier.stop()
 
 
+@pytest.mark.usefixtures("signals")
+def test_the_schema_is_looked_at_where_no_turn_has_just_shown_that_it_fits(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_daemon, "_TICK_S", 0.0)
+    monkeypatch.setattr(of_daemon, "listen", lambda *_given, **_more: None)
+    monkeypatch.setattr(daemon, "_wait", lambda: None)
+    monkeypatch.setattr(daemon, "_resign", lambda: None)
+    happened: list[str] = []
+    monkeypatch.setattr(daemon, "_schema", SimpleNamespace(look=lambda: happened.append("look")))
+
+    def turn() -> None:
+        happened.append("turn")
+        number = happened.count("turn")
+        if number == 2:
+            daemon._term = 3
+        if number == 4:
+            raise RuntimeError("oh")
+        if number == 6:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(daemon, "_turn", turn)
+
+    daemon.run()
+
+    standing_by, leading, after_an_error = ["look", "turn"] * 2, ["turn"] * 2, ["look", "turn"]
+    assert happened == [*standing_by, *leading, *after_an_error, "turn"]
+
+
 def test_a_broken_file_whose_last_valid_version_is_lost_is_told_to_whoever_begins_to_lead(
     cluster: Cluster, daemon: Daemon, caplog: pytest.LogCaptureFixture
 ) -> None:
