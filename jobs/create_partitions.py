@@ -11,7 +11,7 @@ from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.partitions import Partitioned, names_of, partitioned
 from headrace.jobs.tables.staging_table import lock_name
-from headrace.jobs.tables.table_catalog import readable_table, split_table
+from headrace.jobs.tables.table_catalog import find_table, readable_table, split_table
 from headrace.model import exact_json
 from headrace.template import Preview, RenderedSql, quote_name
 
@@ -114,6 +114,11 @@ class CreatePartitions(BaseJob):
                 f"{name} is longer than the {_LONGEST_NAME} bytes that a name can have"
             )
         partition = RenderedSql(f"{quote_name(table.schema)}.{quote_name(name)}", {})
+        if find_table(session, partition.display) is not None:
+            raise JobFailure(
+                f"{table.schema}.{name} is there and no partition of {self.table} (detached, "
+                "perhaps): rename, move or drop it, or choose a later start"
+            )
         bounds = {"low": wanted.low, "high": wanted.high}
         waiting = table.rows_of_rest(session, **bounds)
         if waiting and not self.move_default_rows:

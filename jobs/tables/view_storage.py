@@ -10,7 +10,7 @@ from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.carried_grants import grants_of, revoke_default_grants
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import create_schema, lock_name
-from headrace.jobs.tables.table_catalog import Column, Table, find_table, split_table
+from headrace.jobs.tables.table_catalog import Column, Table, find_table
 from headrace.jobs.tables.view_refresh import is_concurrent, refresh
 from headrace.template import RenderedSql, quote_identifier, quote_name
 
@@ -84,7 +84,6 @@ def store_view(session: "Session", view: View) -> int | None:
         JobFailure: something else has the name, or the columns have changed and `policy` does not
             say what to do.
     """
-    split_table(view.written)
     lock_name(session, view.written)
     create_schema(session, view.written)
     execute(session, packaged_sql("draft_view", draft=_DRAFT, query=view.query))

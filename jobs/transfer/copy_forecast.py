@@ -22,7 +22,7 @@ from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
-from headrace.jobs.transfer.history import refuse_reserved, refuse_without
+from headrace.jobs.transfer.history import refuse_own_columns, refuse_without
 from headrace.jobs.transfer.merging import DELETED_AT, Merge
 from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.model.forecast import Forecast
@@ -75,7 +75,7 @@ def of_sync(
         JobFailure: it would fail, and why.
     """
     if merge.strategy == "scd2":
-        refuse_reserved([column.name for column in source.model.columns], merge.history)
+        refuse_own_columns([column.name for column in source.model.columns], merge.history)
     target = writable_table(looking.session, table)
     if target is None:
         return _of_new(looking, source, table, merge.expect)

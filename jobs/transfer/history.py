@@ -80,7 +80,7 @@ def store_versions(
         JobFailure: the table is none with versions, or as `row_storage.merge_staged`.
     """
     expect.check_rows(staged.rows, table)
-    refuse_reserved([column.name for column in staged_table(session).columns], history)
+    refuse_own_columns([column.name for column in staged_table(session).columns], history)
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
@@ -156,7 +156,7 @@ def _made(
     return found
 
 
-def refuse_reserved(names: Sequence[str], history: History) -> None:
+def refuse_own_columns(names: Sequence[str], history: History) -> None:
     """Refuse a source with a column that is the history's own.
 
     Raises:

@@ -74,8 +74,9 @@ class Source:
     @property
     def identity(self) -> str:
         """What tells this source from others of its database; the text of query and `where` do."""
-        name = self.table.sql.display
-        if not self.table.oid:
+        if self.table.oid:
+            name = self.table.sql.display
+        else:
             name = f"{self.table.written} {_digest(self.rows_in.display)}"
         where = self.selection.where
         return name if where is None else f"{name} where {_digest(where)}"

@@ -60,6 +60,18 @@ def test_partitions_that_are_there_do_not_count(run_job, execute):
     assert run_job(CreatePartitions, **given) == {"created": []}
 
 
+def test_a_table_of_the_name_that_is_no_partition_is_told(run_job, execute, query):
+    """A partition that was detached, say, whose range `start` asks for again."""
+    execute("CREATE TABLE t (day date) PARTITION BY RANGE (day); CREATE TABLE t_p20260131 ()")
+    given = {"table": "t", "interval": "day", "premake": 0, "start": "2026-01-30"}
+
+    assert failed(run_job, CreatePartitions, **given) == (
+        "public.t_p20260131 is there and no partition of t (detached, perhaps): rename, move or"
+        " drop it, or choose a later start"
+    )
+    assert query("SELECT count(*) FROM pg_inherits") == [(0,)]
+
+
 @pytest.mark.parametrize("letter", ["p", "é"])
 def test_a_name_that_would_be_cut_is_refused(run_job, execute, query, letter):
     """_p20260131 stands behind it, and a name has 63 bytes."""
