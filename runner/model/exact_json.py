@@ -5,7 +5,7 @@ that `1234567890123.4567` is not `1234567890123.4568` in the next step.
 """
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
@@ -62,8 +62,15 @@ def _integer(text: str) -> int | Decimal:
 
 
 def number(text: str) -> float | Decimal:
-    """Return a decimal number: a float where that loses no digit."""
-    decimal = Decimal(text)
+    """Return a decimal number: a float where that loses no digit.
+
+    Raises:
+        ValueError: Its power of ten has more digits than a Decimal's may have.
+    """
+    try:
+        decimal = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"the number {text:.40} is out of any range") from None
     nearest = float(decimal)
     return nearest if Decimal(repr(nearest)) == decimal else decimal
 

@@ -1,9 +1,9 @@
 """The types of parameters: how a value is read and what it must satisfy."""
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from headrace.errors.spelling import OTHERWISE, written_otherwise
 from headrace.model import exact_json
 from headrace.model.moments import on_clock
 from headrace.model.pipeline import Param
-from headrace.model.storable import unstorable
+from headrace.model.storable import is_finite, unstorable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -112,14 +112,12 @@ def _integer(value: Any) -> int:
 
 def _number(value: Any) -> int | float | Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = (
-            int(value) if _INTEGER.fullmatch(value.strip()) else exact_json.number(value.strip())
-        )
-    if (
-        isinstance(value, int | float | Decimal)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    ):
+        text = value.strip()
+        with suppress(ValueError):
+            value = int(text) if _INTEGER.fullmatch(text) else exact_json.number(text)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float | Decimal) and is_finite(value):
         return value
     raise _expected("a number", value)
 

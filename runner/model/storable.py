@@ -17,10 +17,17 @@ def unstorable(value: Any) -> str | None:
     if isinstance(value, bytes):
         return _fault_of_bytes(value)
     if isinstance(value, float | Decimal):
-        return None if math.isfinite(value) else f"{value} is no number in JSON"
+        return None if is_finite(value) else f"{value} is no number in JSON"
     if isinstance(value, Mapping):
         return _first((*value.keys(), *value.values()))
     return _first(value) if isinstance(value, list | tuple | set | frozenset) else None
+
+
+def is_finite(value: float | Decimal) -> bool:
+    """Return whether a number is in the range of a float."""
+    if isinstance(value, Decimal) and not value.is_finite():
+        return False  # A signaling NaN is no float's.
+    return math.isfinite(value)
 
 
 def _first(values: Iterable[Any]) -> str | None:

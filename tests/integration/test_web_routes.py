@@ -156,6 +156,7 @@ def test_a_dispatch_that_does_not_fit_is_refused_with_its_reason(
         (b"{", 422, "body.1: JSON decode error"),
         (b'{"job": "Fibonacci", "with": {"n": NaN}}', 422, "NaN and Infinity are not JSON numbers"),
         (b'{"job": "Fibonacci", "with": {"n": -Infinity}}', 422, "NaN and Infinity are not"),
+        (b'{"job": "Fibonacci", "with": {"n": 1e99999999999999999999}}', 422, "Infinity are not"),
         (b'{"job": "Fibonacci", "with": {"n": 1e999}}', 422, "takes a whole number"),
         (b'{"job": "Fibonacci", "with": {"n": "\\ud800"}}', 422, "cannot be stored"),
         (b'{"job": "Fibonacci", "with": {"\\u0000": 1}}', 422, "cannot be stored"),

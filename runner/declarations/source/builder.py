@@ -197,7 +197,7 @@ class TreeBuilder:
                 return resolve(text)
             if tag in BY_TAG:
                 return BY_TAG[tag](text)
-        except ValueError:
+        except (ValueError, OverflowError):
             shown = text if len(text) < 40 else f"{text[:30]}…"
             message = f'"{shown}" cannot be read as {TAKES.get(tag, "a number")}'
             hint = "quote it" if tag is None else "quote it, and remove the tag"

@@ -1,7 +1,6 @@
 """A job's result as its row keeps it: JSON that PostgreSQL takes, and of a bounded size."""
 
 import json
-import math
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from decimal import Decimal
@@ -68,8 +67,8 @@ def _fitting(value: Any, around: tuple[int, ...]) -> Any:
             value = value.decode()
     if isinstance(value, str):
         return fitted(value)
-    if isinstance(value, float | Decimal) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float | Decimal) and not (number := Decimal(value)).is_finite():
+        return "NaN" if number.is_nan() else "Infinity" if number > 0 else "-Infinity"
     if isinstance(value, Mapping | list | tuple):
         if id(value) in around:
             raise InvalidResult("the result cannot be stored: it contains itself")

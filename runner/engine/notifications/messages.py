@@ -127,7 +127,7 @@ def _failure_lines(content: Mapping[str, Any]) -> list[str]:
     ]
     more = content.get("failed_steps", 0) - len(steps)
     if more > 0:
-        lines.append(f"{more} more steps failed.")
+        lines.append(f"{more} more step{'s' * (more > 1)} failed.")
     if content.get("error"):
         lines.append(shortened(content["error"]))
     return lines or ["No step of it has failed."]

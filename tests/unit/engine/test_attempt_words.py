@@ -30,6 +30,7 @@ from headrace.errors import (
     TransactionEnded,
     UnknownJobClass,
 )
+from headrace.model import exact_json
 from headrace.store.sessions import JobSessions
 from tests.support.claimed import claimed
 from tests.support.fake_database import FakeDatabase
@@ -202,13 +203,17 @@ class Odd:
         ({"days": {date(2026, 1, 2)}, "none": frozenset()}, {"days": ["2026-01-02"], "none": []}),
         ([Colour.RED, {"of": Colour.RED}], ["red", {"of": "red"}]),
         ({Colour.RED: {Colour.RED}, "n": float("nan")}, {"red": ["red"], "n": "NaN"}),
+        (
+            {"n": [Decimal("1e400"), -Decimal("inf"), Decimal("sNaN"), 10**400, float("inf")]},
+            {"n": [Decimal("1e400"), "-Infinity", "NaN", 10**400, "Infinity"]},
+        ),
         ({"told": "é".encode(), "raw": b"\xff"}, {"told": "é", "raw": "b'\\xff'"}),
     ],
 )  # fmt: skip
 def test_a_result_is_kept_as_json_that_postgresql_takes(result: Any, kept: Any) -> None:
     text = stored(result)
 
-    assert (None if text is None else json.loads(text)) == kept
+    assert (None if text is None else exact_json.loads(text)) == kept
 
 
 def test_the_same_list_twice_is_no_circle() -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
@@ -44,6 +45,8 @@ def test_a_failure_tells_pipeline_run_step_attempt_error_and_link() -> None:
         "2 more steps failed.",
         f"https://etl.example.com/headrace/#/runs/{RUN}",
     ]
+    assert failure(failed_steps=2).lines[2:] == ("1 more step failed.",)
+    assert failure(failed_steps=1).lines[2:] == ()
 
 
 def test_recovery_lateness_and_success_say_what_they_mean() -> None:
@@ -93,27 +96,52 @@ def test_a_webhook_is_signed_as_standard_webhooks_has_it() -> None:
 
 
 def test_slack_sees_no_mention_or_link_in_an_error() -> None:
-    sent = json.loads(forms.slack_body(failure("<!channel> <https://evil.example.com|click>")))
+    made = failure("<!channel> <https://evil.example.com|click>")
+    sent = json.loads(forms.slack_body(made))
 
-    header, section, context = sent["blocks"]
-    assert header["text"]["type"] == section["text"]["type"] == "plain_text"
-    assert sent["text"] == "nightly_sales failed"
-    assert context["elements"][0]["text"] == (
-        f"<https://etl.example.com/headrace/#/runs/{RUN}|Open it in Headrace>"
-    )
+    link = f"<https://etl.example.com/headrace/#/runs/{RUN}|Open it in Headrace>"
+    assert sent == {
+        "text": "nightly_sales failed",
+        "blocks": [
+            {"type": "header", "text": plain("nightly_sales failed")},
+            {"type": "section", "text": plain("\n".join(made.lines))},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": link}]},
+        ],
+    }
     long = json.loads(forms.slack_body(Message(ID, "test", "s" * 500, ("x" * 9000,), None, AT)))
-    assert [len(block["text"]["text"]) for block in long["blocks"]] == [150, 2900]
+    assert long["text"] == "s" * 500
+    assert [block["text"] for block in long["blocks"]] == [
+        plain(f"{'s' * 149}…"), plain(f"{'x' * 2899}…"),
+    ]  # fmt: skip
+
+
+def plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 def test_teams_gets_an_adaptive_card_without_markdown_of_an_error() -> None:
-    sent = json.loads(forms.teams_body(failure("[click](https://evil.example.com)")))
+    made = failure("[click](https://evil.example.com)")
+    sent = json.loads(forms.teams_body(made))
+    unlinked = json.loads(forms.teams_body(replace(made, link=None)))
 
-    (attachment,) = sent["attachments"]
-    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
-    card = attachment["content"]
-    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
-    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
-    assert card["actions"][0]["url"] == f"https://etl.example.com/headrace/#/runs/{RUN}"
+    title = {"type": "TextRun", "text": made.subject, "weight": "bolder", "size": "medium"}
+    runs = [title, *({"type": "TextRun", "text": line} for line in made.lines)]
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [{"type": "RichTextBlock", "inlines": [run]} for run in runs],
+    }
+    url = f"https://etl.example.com/headrace/#/runs/{RUN}"
+    action = {"type": "Action.OpenUrl", "title": "Open it in Headrace", "url": url}
+    assert sent == card_message({**card, "actions": [action]})
+    assert unlinked == card_message(card)
+
+
+def card_message(card: dict[str, Any]) -> dict[str, Any]:
+    kind = "application/vnd.microsoft.card.adaptive"
+    attachment = {"contentType": kind, "contentUrl": None, "content": card}
+    return {"type": "message", "attachments": [attachment]}
 
 
 def test_an_email_has_the_same_id_in_each_try_and_no_header_of_an_errors_making() -> None:

@@ -161,6 +161,7 @@ def test_a_tag_that_fits_gives_a_value_of_exactly_its_type(text: str, value: Any
         ("!!int 1.5", '"1.5" cannot be read as a whole number'),
         ("!!int true", '"true" cannot be read as a whole number'),
         ("!!float x", '"x" cannot be read as a number'),
+        (f"!!float {'9' * 400}", f'"{"9" * 30}…" cannot be read as a number'),
         ("!!bool yes", '"yes" cannot be read as true or false'),
         ("!!null x", '"x" cannot be read as null'),
         ("1" * 5000, f'"{"1" * 30}…" cannot be read as a number'),
