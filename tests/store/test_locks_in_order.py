@@ -14,6 +14,7 @@ import pytest
 
 from headrace.engine.gating.gate import update_dependants
 from headrace.model.ids import new_id
+from headrace.model.status import JobStatus
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
 from tests.support.servers import connect
@@ -177,3 +178,43 @@ def test_a_message_is_overdue_that_has_long_been_queued_and_only_while_it_is(
 
     assert [row["id"] for row in overdue] == [jobs[1], jobs[0]], "the oldest first"
     assert {row["id"] for row in queued} == {jobs[0], jobs[2]}
+
+
+def test_locks_by_name_are_taken_in_their_order(made: RunRows) -> None:
+    taking = "SELECT pg_try_advisory_xact_lock(hashtextextended('headrace b', 0)) AS free"
+    holder = connect(made.rows.url)
+    thread = Thread(
+        target=made.rows.database.rows, args=("lock_groups",), kwargs={"groups": ["b", "a"]}
+    )
+    with holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('headrace a', 0))")
+        thread.start()
+        made.rows.wait_for_a_lock()
+        assert made.rows.sql(taking) == [{"free": True}]
+        cursor.execute("COMMIT")
+    holder.close()
+    thread.join()
+
+
+def test_a_run_is_held_while_its_handlers_are_opened_and_only_while_it_runs(made: RunRows) -> None:
+    running, other = made.run(), made.run()
+    with made.rows.database.transaction() as tx:
+        for status in ("queued", "completed", "failed", "cancelled", "skipped"):
+            assert tx.rows("lock_run", id=made.run(status=status)) == []
+        assert tx.rows("lock_run", id=running) == [{"id": running}]
+        held = "SELECT id FROM headrace.run WHERE status = 'running' FOR UPDATE SKIP LOCKED"
+        assert [str(row["id"]) for row in made.rows.sql(held)] == [str(other)]
+
+
+def test_an_attempt_is_held_against_its_end_and_only_while_it_is_under_way(made: RunRows) -> None:
+    jobs = {one: made.job(None, one, attempt=2) for one in JobStatus}
+    with made.rows.database.transaction() as tx:
+        found = {one: tx.rows("hold_attempt", id=job, attempt=2) for one, job in jobs.items()}
+        assert tx.rows("hold_attempt", id=made.job(None, "started", attempt=2), attempt=1) == []
+        assert {one for one, rows in found.items() if rows} == {"started"}
+        assert found[JobStatus.STARTED] == [{"id": jobs[JobStatus.STARTED]}]
+        of_mine = f"SELECT id FROM headrace.job WHERE id = '{jobs[JobStatus.STARTED]}'"
+        assert made.rows.sql(f"{of_mine} FOR UPDATE SKIP LOCKED") == []
+        # Another one may hold it as well.
+        assert len(made.rows.sql(f"{of_mine} FOR SHARE SKIP LOCKED")) == 1

@@ -288,6 +288,7 @@ def test_notes_of_what_is_gone_are_deleted_once_they_are_old(
 
 def test_a_job_has_a_running_attempt_only_while_it_is_started(made: RunRows) -> None:
     jobs = {status: made.job(None, status, attempt=2) for status in (*OPEN, *ENDED)}
+    made.job(None, "started")
 
     told = made.rows.database.rows("attempts_of_jobs", ids=[*jobs.values(), new_id()])
 
