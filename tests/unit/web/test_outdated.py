@@ -31,7 +31,8 @@ def test_an_outage_does_not_end_the_look_for_a_later_schema(
         headrace=SimpleNamespace(database=None), outdated=None, stop=lambda: stopped.append(True)
     )
 
-    anyio.run(outdated.end_when_outdated, SimpleNamespace(state=state))
+    app: Any = SimpleNamespace(state=state)
+    anyio.run(outdated.end_when_outdated, app)
 
     assert (answers, stopped) == ([], [True])
     assert state.outdated is mismatch
