@@ -120,8 +120,10 @@ def test_a_status_tells_an_outage_from_a_message_that_is_refused(
 
 
 def test_a_receiver_that_is_away_or_silent_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    away = Receiver("pager", "webhook", f"http://127.0.0.1:{free_port()}/t0ken")
-    assert "[Errno 111] Connection refused" in str(failed(away))
+    port = free_port()
+    away = str(failed(Receiver("pager", "webhook", f"http://127.0.0.1:{port}/t0ken")))
+    assert away.startswith(f"127.0.0.1:{port} cannot be reached: ")
+    assert "[Errno 111] Connection refused" in away
 
     monkeypatch.setattr(sending, "SEND_S", 0.3)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:

@@ -229,11 +229,14 @@ def test_plan_ends_1_where_a_steps_sql_cannot_be_rendered(headrace: Headrace):
     assert "dya" in done.out
 
 
-def test_a_closed_pipe_is_no_error(headrace: Headrace):
+@pytest.mark.parametrize("word", ["schema", "--help"])
+def test_a_closed_pipe_is_no_error(headrace: Headrace, word: str):
+    env = environment({})
+    env.pop("PYTHONUNBUFFERED", None)  # What is buffered is written at the end.
     process = subprocess.Popen(
-        [sys.executable, "-m", "headrace", "schema"],
+        [sys.executable, "-m", "headrace", word],
         cwd=headrace.folder,
-        env=environment({}),
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

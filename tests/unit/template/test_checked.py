@@ -100,6 +100,7 @@ def test_what_a_run_may_evaluate_is_content_and_its_type_is_known(
         ("1 / 0", '"/" cannot be used like this: division by zero'),
         ("10 ** 10 ** 10", '"**" cannot be used like this: 10000000000 ** 10 is too large'),
         ("'%s' % 1", "formatting with % is not available: join strings with ~"),
+        ("params.t % 1", "formatting with % is not available: join strings with ~"),
         ("params.at < '2024'", "compares a time with a text, which have no order; convert the"),
         ("params.day < params.at", "a date with a time, which have no order; take the day"),
         ("1 < params.n < '3'", "params.n < '3' compares a number with a text, which have no"),

@@ -32,7 +32,6 @@ def test_an_outage_does_not_end_the_look_for_a_later_schema(
     )
 
     app: Any = SimpleNamespace(state=state)
-
     anyio.run(outdated.end_when_outdated, app)
 
     assert (answers, stopped) == ([], [True])
