@@ -192,6 +192,25 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
         assert (Path(item["file"]).name, item["line"]) == ("x.sql", 2)
 
 
+@pytest.mark.parametrize(
+    ("job", "with_"),
+    [
+        ("PopulateRecords", ""),
+        ("RunSql", ""),
+        ("ExportQuery", "path: o.csv, "),
+        ("CheckData", ""),
+    ],
+)
+def test_every_job_s_sql_is_looked_at_before_a_value_is_put_in(found: Found, job: str, with_: str):
+    # Only where the condition holds is the name asked for: a rendering would not find it.
+    sql = "select 1{% if run.id == 'x' %} where {{ missing }}{% endif %}"
+
+    (item,) = found(step(job, f"{with_}sql_path: x.sql"), x=sql)
+
+    assert (item["code"], Path(item["file"]).name) == ("unknown-name", "x.sql")
+    assert '"missing"' in item["message"]
+
+
 def test_what_a_run_refuses_is_told_without_warnings_of_the_same_file(found: Found):
     doubtful = step("RunSql", "sql: delete from s.t")
     (warned,) = found(doubtful, code=0)

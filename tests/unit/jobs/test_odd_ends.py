@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import psycopg2
 import pytest
@@ -105,6 +105,29 @@ def test_rows_are_sent_until_the_server_refuses_them(
             assert watched.read() == b"1\n"
         if waiting:
             assert ours.recv(len(waiting) + 1) == waiting
+
+
+def test_rows_are_counted_as_the_source_knows_them_and_else_by_their_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(jobapi, "meter", lambda: SimpleNamespace(add_rows=counted.append))
+
+    class Binary(io.BytesIO):
+        known: ClassVar = iter([0, 2, 2, 5, 6])
+
+        @property
+        def rows(self) -> int:
+            return next(self.known)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for source in (Binary(b"abcde"), io.BytesIO(b"1\n2\n3\n4")):
+            watched = copy_streams._Watched(source, ours.fileno())
+            for _ in range(5):
+                watched.read(1)
+
+    assert counted == [2, 3, 1, 0, 1, 0, 1, 0]
 
 
 def test_a_line_that_holds_nothing_after_all_refuses_no_row(
