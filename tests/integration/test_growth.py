@@ -311,6 +311,8 @@ def test_who_has_seen_a_run_asks_for_what_has_changed(headrace: Headrace, client
     assert (nothing["jobs"], meanwhile["jobs"]) == ([], [])
     changed = [job["step"] for job in after["items"] if job["status"] == "cancelled"]
     assert changed == ["each[2]"]
+    again = client.get(f"{path}/jobs", params={"changed_since": after["as_of"]}).json()
+    assert (again["items"], again.keys()) == ([], after.keys())
 
 
 # -- dispatch -------------------------------------------------------------------------------------

@@ -65,7 +65,11 @@ def test_rows_are_appended_replaced_and_merged(run: Runs, there: Place, orders: 
     names = [row[0] for row in there.query("select name from t order by id")]
     assert names == ["Señor 😀", "newer", "", "nine", "ten"]
 
-    run.done(LoadFile, path="last.csv", mode="replace", **more)
+    kept = run.failed(
+        LoadFile, path="last.csv", mode="replace", expect={"max_delete": "79%"}, **more
+    )
+    assert "4 of the 5 rows of t would be deleted, but expect.max_delete is 79%" in kept
+    run.done(LoadFile, path="last.csv", mode="replace", expect={"max_delete": "80%"}, **more)
     assert there.query("select id, name from t") == [(10, "ten")]
 
 

@@ -182,6 +182,25 @@ def test_a_job_claims_none_in_another_transaction_than_its_own(rows: Rows, begin
     assert [rows.status(one) for one in (job, following)] == ["started", "queued"]
 
 
+def test_an_attempt_that_is_over_claims_none_in_its_own_transaction_and_is_told(
+    rows: Rows,
+) -> None:
+    job, following = rows.add("queued"), rows.add("queued")
+    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
+    claimed = rows.store.claim(str(job), 0)
+    assert claimed is not None
+    sessions.begin(job, 1)
+    with sessions.session():
+        pass
+    rows.lose(job, 1)
+
+    with pytest.raises(StaleAttempt, match=f"^attempt 1 of job {job} is over$"):
+        rows.store.complete_and_claim(claimed, None, str(following), 0, xact=sessions.number)
+
+    sessions.roll_back()
+    assert rows.status(following) == "queued"
+
+
 def test_a_job_cannot_sign_in_another_transaction_than_its_own(
     rows: Rows, empty_database: str
 ) -> None:

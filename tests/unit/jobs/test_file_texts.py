@@ -69,15 +69,16 @@ def text_in(content: bytes, encoding: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("packing", [*PACKERS, "zip", "none"])
-def test_what_is_packed_is_unpacked_and_the_same_content_makes_the_same_file(packing):
-    first, second = io.BytesIO(), io.BytesIO()
-    for file in (first, second):
-        with packed(file, packing, "inside.csv") as plain:
+def test_what_is_packed_is_unpacked_and_the_same_content_makes_the_same_file(packing, tmp_path):
+    paths = [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        with path.open("wb") as file, packed(file, packing, "inside.csv") as plain:
             plain.write(b"a,b\n1,2\n")
 
-    assert first.getvalue() == second.getvalue()
-    assert packing_by_content(first.getvalue()) == packing
-    with unpacked(io.BytesIO(first.getvalue()), "f") as plain:
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    assert packing_by_content(first) == packing
+    with unpacked(io.BytesIO(first), "f") as plain:
         assert plain.read() == b"a,b\n1,2\n"
 
 
