@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.support.roles import create_role
 from tests.support.statements import Told, sent
@@ -102,6 +102,47 @@ def test_an_index_that_is_not_valid_is_one_of_the_table_or_of_that_name(
     assert told("invalid_index", name="bad") == [("s.bad",)]
     for name in ("good", "once", "absent"):
         assert told("invalid_index", name=name) == []
+
+
+def test_what_a_stopped_rebuild_of_a_table_has_left_is_told_and_nothing_else(
+    told: Told, execute: Any, query: Any, outside: Any
+) -> None:
+    execute(INDEXES)
+    tables = {
+        "t": ("t_ccold1", "t_ccnew_2", "cc"),
+        "n": (),
+        "p_1": ("p_ccnew",),
+        "q_1": ("q_ccnew",),
+    }
+    with outside.connect() as connection, outside.connect() as writer:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.exec_driver_sql("SET lock_timeout = '100ms'")
+        writer.exec_driver_sql("LOCK TABLE s.t, s.n IN ROW EXCLUSIVE MODE")
+        for table in "tn":
+            with pytest.raises(OperationalError, match="lock timeout"):
+                alone.exec_driver_sql(f"REINDEX TABLE CONCURRENTLY s.{table}")
+        writer.rollback()
+        for table, names in tables.items():
+            alone.exec_driver_sql(f"INSERT INTO s.{table} (id) VALUES (1), (2)")
+            for name in names:
+                with pytest.raises(IntegrityError):
+                    alone.exec_driver_sql(
+                        f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON s.{table} ((id > 0))"
+                    )
+    execute("CREATE INDEX fine_ccnew ON s.t (id); CREATE INDEX parts_ccnew ON ONLY s.p (name)")
+
+    def left(table: str | None, index: str | None = None) -> list[str]:
+        return [name for (name,) in told("rebuild_leftovers", table=table, index=index)]
+
+    ((toast,),) = query("SELECT reltoastrelid::regclass::text FROM pg_class"
+                        " WHERE oid = 's.t'::regclass")  # fmt: skip
+    of_t = ["s.lower_name_ccnew", "s.no_at_ccnew", "s.once_ccnew", "s.t_ccold1", "s.t_pkey_ccnew"]
+    assert left("s.t") == [f"{toast}_index_ccnew", *of_t]
+    assert left("s.p") == left("s.p_1") == ["s.p_ccnew"]
+    assert left("s.absent") == []
+    assert left(None, "s.no_at") == left(None, "s.t_ccold1") == of_t
+    assert left(None, "s.good") == ["s.p_ccnew"]
+    assert left(None, "s.absent") == []
 
 
 def test_an_index_lies_on_its_table_and_one_of_partitions_on_each(told: Told, execute: Any) -> None:

@@ -239,6 +239,25 @@ def test_a_retried_run_ends_anew_with_all_its_handlers(hand: ByHand) -> None:
         tx.connection.exec_driver_sql("DROP TABLE public.divisor")
 
 
+@pytest.mark.parametrize(
+    ("items", "jobs"),
+    [
+        ("[1, 2]", ["tell[0]", "tell[1]"]),
+        ('"{{ [1, 2] if steps.load.status else [] }}"', ["tell", "tell[0]", "tell[1]"]),
+    ],
+)
+def test_a_retried_run_tells_each_item_of_a_handler_again(
+    hand: ByHand, items: str, jobs: list[str]
+) -> None:
+    declare(hand, FAILS, more=f"    - {{id: tell, {OK}, foreach: {{items: {items}}}}}")
+    run = hand.run("handled")
+    assert run["status"] == "failed"
+
+    hand.headrace.interventions.retry_run(str(run["id"]))
+
+    assert hand.work() == ["load", "note", "tidy", *jobs]
+
+
 def test_a_failed_handler_can_be_retried_by_itself(hand: ByHand) -> None:
     declare(hand, FAILS, failure=FAILS)
     run = hand.run("handled")

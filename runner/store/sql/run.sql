@@ -244,16 +244,17 @@ UPDATE headrace.job
    AND status IN ('failed', 'cancelled', 'skipped')
 
 -- name: completed_handlers
--- The newest job of each completed handler; a handler with a foreach creates its items again.
-SELECT DISTINCT ON (run_id, handler, step) id
+-- The newest job of each completed handler, in the order in which they were made. One that has made
+-- jobs for the items of a result makes them again: they wait for it, and no other handler for any.
+SELECT id
   FROM headrace.job
  WHERE run_id = ANY (:runs::uuid[])
    AND handler IS NOT NULL
    AND status = 'completed'
-   AND step NOT LIKE '%[%'
+   AND NOT EXISTS (SELECT FROM headrace.job_dependency made WHERE made.job_id = job.id)
    AND NOT EXISTS (SELECT FROM headrace.job later
                     WHERE later.run_id = job.run_id
                       AND later.step = job.step
                       AND later.handler = job.handler
                       AND later.id > job.id)
- ORDER BY run_id, handler, step, id DESC
+ ORDER BY id
