@@ -11,7 +11,7 @@ from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
 from headrace.jobs.tables.partitions import Partitioned, names_of, partitioned
 from headrace.jobs.tables.staging_table import lock_name
-from headrace.jobs.tables.table_catalog import readable_table, split_table
+from headrace.jobs.tables.table_catalog import find_table, readable_table, split_table
 from headrace.model import exact_json
 from headrace.template import Preview, RenderedSql, quote_name
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _MOST = 1000
+# The present one, too.
+_MOST_AT_ONCE = _MOST + 1
 _LONGEST_NAME = 63
 _STEPS = {
     "hour": ("1 hour", "YYYYMMDD_HH24MISS"),
@@ -87,26 +89,23 @@ class CreatePartitions(BaseJob):
     def _create(self, session: "Session", table: Partitioned) -> Iterator[str]:
         there = table.partitions(session)
         last = there[-1].high if there else None
-        wanted = list(execute(session, self._wanted(session, table, last)))
-        if len(wanted) > _MOST:
+        missing = self.sql(
+            "partitions_missing", partitions=exact_json.dumps(names_of(there)),
+            wanted=self._wanted(session, table, last), type=table.values["type"],
+        )  # fmt: skip
+        wanted = list(execute(session, missing))
+        if len(wanted) > _MOST_AT_ONCE:
             raise JobFailure(
-                f"{len(wanted)} partitions would be created, which is more than {_MOST}: "
+                f"{len(wanted)} partitions would be created, which is more than {_MOST_AT_ONCE}: "
                 "choose a later start or a longer interval"
             )
-        known = exact_json.dumps(names_of(there))
         for one in wanted:
-            overlapping = self.sql(
-                "overlapping_partition", partitions=known, low=one.low, high=one.high,
-                type=table.values["type"],
-            )  # fmt: skip
-            found = execute(session, overlapping).first()
-            if found is None:
-                yield self._add(session, table, one)
-            elif not found.whole:
+            if one.name is not None:
                 raise JobFailure(
-                    f"a partition from {one.low} to {one.high} would overlap {found.name} (from "
-                    f"{found.low} to {found.high}): choose the interval of those that are there"
+                    f"a partition from {one.low} to {one.high} would overlap {one.name} (from "
+                    f"{one.its_low} to {one.its_high}): choose the interval of those that are there"
                 )
+            yield self._add(session, table, one)
 
     def _add(self, session: "Session", table: Partitioned, wanted: Any) -> str:
         name = f"{table.name}_p{wanted.suffix}"
@@ -115,6 +114,11 @@ class CreatePartitions(BaseJob):
                 f"{name} is longer than the {_LONGEST_NAME} bytes that a name can have"
             )
         partition = RenderedSql(f"{quote_name(table.schema)}.{quote_name(name)}", {})
+        if find_table(session, partition.display) is not None:
+            raise JobFailure(
+                f"{table.schema}.{name} is there and no partition of {self.table} (detached, "
+                "perhaps): rename, move or drop it, or choose a later start"
+            )
         bounds = {"low": wanted.low, "high": wanted.high}
         waiting = table.rows_of_rest(session, **bounds)
         if waiting and not self.move_default_rows:

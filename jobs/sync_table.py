@@ -64,7 +64,8 @@ class SyncTable(SyncsOthers, CheckedJob):
             greatest value instead, which can use an index; `initial_value` is where to begin;
             `on_null`: include (default), exclude or fail.
         merge_strategy: upsert (default); insert_only leaves rows that are there as they are;
-            delete_insert deletes all rows of each key that has come, and inserts what has come;
+            delete_insert deletes all rows of each key that has come, and inserts what has come
+            (a table that is created has the source's primary key then, as keys may repeat);
             scd2 keeps every version of a row.
         update_columns: the columns that an upsert changes in rows that are there; default all.
         scd2: names for `valid_from`, `valid_to` and, if it is wanted, `current`;
@@ -237,6 +238,7 @@ class SyncTable(SyncsOthers, CheckedJob):
         self, target: "Session", source: Source, progress: Progress | None
     ) -> dict[str, int]:
         key = self._key_in(source.model)
+        self.merge.refuse_unknown(source.model)
         lock_name(target, self.target_table)
         rows = first_copy(target, self.target_table, source, key) if self.merge.plain else None
         if rows is not None:
@@ -257,6 +259,7 @@ class SyncTable(SyncsOthers, CheckedJob):
     def forecast(self) -> Forecast:
         ends = self.source_connection, self.target_connection
         with looking_at(self, *ends, self._new_rows) as (looking, source):
+            self.merge.refuse_unknown(source.model)
             return of_sync(
                 looking, source, self.target_table, self._key_in(source.model), self.merge
             )

@@ -122,10 +122,14 @@ class Choice:
         selections = {table: Selection() for table in tables}
         for name, condition in self.where.items():
             table = _found(tables, _parts(name), f"where names {name}")
+            if selections[table].where is not None:
+                raise JobFailure(f"where names {name} twice: join the conditions by AND")
             selections[table] = replace(selections[table], where=condition)
         for name, mask in masks.items():
             *of, column = _parts(name)
             table = _found(tables, of, f"mask names {name}")
+            if quote_name(column) in selections[table].masks:
+                raise JobFailure(f"mask names {name} twice: keep one of them")
             known = {**selections[table].masks, quote_name(column): mask}
             selections[table] = replace(selections[table], masks=known)
         found: dict[str, Copy] = {}

@@ -48,7 +48,11 @@ class Mask:
             InvalidPayload: the kind does not fit the column's type.
         """
         name, type_ = quote_name(column.name), column.type
-        bare = replace(column, default=None, has_default=False, identity="", generated=False)
+        # Of all masks only a hash leaves different values different.
+        in_key = column.in_key and self.kind == "hash"
+        bare = replace(
+            column, default=None, has_default=False, identity="", generated=False, in_key=in_key
+        )
         if self.kind == "null":
             empty = replace(bare, not_null=False)
             return empty, RenderedSql(f"NULL::{type_}", {})

@@ -53,7 +53,8 @@ class ByKey:
 
     `update` says whether rows that are there change, or which of their columns. With `deletes`
     the target's rows that are missing go; with `replaces_keys` all rows of each key that has
-    come. `ours` are columns of the rows that the target is given whatever `policy` says.
+    come. `ours` are columns of the rows that the target is given whatever `policy` says, `filled`
+    the names of those that the job fills by itself.
     """
 
     key: Sequence[str]
@@ -65,6 +66,7 @@ class ByKey:
     policy: OnSchemaChange = "fail"
     expect: Expectation = NOTHING_EXPECTED
     ours: Collection[Column] = field(default=())
+    filled: Collection[str] = ()
 
 
 def of_new_table(table: str, rows: int, columns: Sequence[Column], expect: Expectation) -> Forecast:
@@ -83,7 +85,7 @@ def by_key(looking: Looking, target: Table, staged: Staged, how: ByKey) -> Forec
     """
     session = looking.session
     wanted, ours = _with(target, how.ours)
-    drift = look_at(session, wanted, staged.model)
+    drift = look_at(session, wanted, staged.model, how.filled)
     agreed = agree(drift, how.policy, replaces=False)
     fit(session, wanted, agreed.columns, staged.model, staged.rows)
     missing = [name for name in how.key if name not in {c.name for c in agreed.columns}]

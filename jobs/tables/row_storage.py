@@ -1,6 +1,6 @@
 """Stores rows in a table: a new one, or one that keeps what it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -235,17 +235,19 @@ def ready_by_key(
     policy: OnSchemaChange = "fail",
     *,
     unique: bool = True,
+    filled: Collection[str] = (),
 ) -> tuple[Column, ...]:
     """Make staged rows and target ready for each other; returns the columns to write.
 
     The target is locked and has its new columns; the rows have its types, and a key that is never
-    null and, unless `unique` is false, occurs once.
+    null and, unless `unique` is false, occurs once. Columns that are `filled` by the job itself
+    need no value.
 
     Raises:
         JobFailure: as `merge_staged`.
     """
     source = staged.source or (staged.model.written if staged.model else target.written)
-    agreed = agree_on(session, target, staged, policy, replaces=False)
+    agreed = agree_on(session, target, staged, policy, replaces=False, filled=filled)
     fit(session, target, agreed.columns, staged.model, staged.rows)
     missing = [name for name in key if name not in {c.name for c in agreed.columns}]
     if missing:
@@ -259,14 +261,20 @@ def ready_by_key(
 
 
 def agree_on(
-    session: "Session", target: Table, staged: Staged, policy: OnSchemaChange, *, replaces: bool
+    session: "Session",
+    target: Table,
+    staged: Staged,
+    policy: OnSchemaChange,
+    *,
+    replaces: bool,
+    filled: Collection[str] = (),
 ) -> Agreement:
     """Return how the staged rows are written to the table, and tell what is left out.
 
     Raises:
         JobFailure: they do not fit, and the policy does not tell what to do.
     """
-    drift = look_at(session, target, staged.model)
+    drift = look_at(session, target, staged.model, filled)
     agreed = agree(drift, policy, replaces=replaces)
     for note in agreed.notes:
         logger.warning("%s", note)

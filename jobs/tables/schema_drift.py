@@ -1,6 +1,6 @@
 """Resolves differences between the rows to be stored and their target table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -95,8 +95,17 @@ class Drift:
         return f"{table} does not fit the rows: {'; '.join(words)}" if words else ""
 
 
-def compare(target: Table, given: Sequence[Column], generated: frozenset[str]) -> Drift:
-    """Return the differences. `generated` names columns that the rows' source generates."""
+def compare(
+    target: Table,
+    given: Sequence[Column],
+    generated: frozenset[str],
+    filled: Collection[str] = (),
+) -> Drift:
+    """Return the differences.
+
+    `generated` names columns that the rows' source generates, `filled` those of the target that
+    the job fills by itself.
+    """
     there = {column.name: column for column in target.columns}
     names = {column.name for column in given}
     return Drift(
@@ -107,7 +116,7 @@ def compare(target: Table, given: Sequence[Column], generated: frozenset[str]) -
             if one.name in there and not there[one.name].generated
         ],
         new=[c for c in given if c.name not in there and c.name not in generated],
-        extra=[c for c in target.columns if c.name not in names],
+        extra=[c for c in target.columns if c.name not in names and c.name not in filled],
     )
 
 

@@ -41,8 +41,7 @@ def add_key(
 
     Afterwards, because one sort is quicker than as many searches as there are rows.
     """
-    names = {column.name for column in made.columns}
-    if key is None and model is not None and set(model.primary_key) <= names:
+    if key is None and model is not None:
         key = model.primary_key
     if key:
         execute(session, packaged_sql("add_primary_key", table=made.sql, key=list(key)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.carried_grants import grants_of, revoke_default_grants
 from headrace.jobs.tables.key_merge import overriding
 from headrace.jobs.tables.staging_table import STAGED
 from headrace.jobs.tables.table_catalog import Column, Table, find_table
@@ -52,6 +53,7 @@ def swap(session: "Session", target: Table, columns: Sequence[Column], rows: int
     made = RenderedSql(f"{quote_name(target.schema)}.{token}", {})
     facts = execute(session, packaged_sql("swap_facts", oid=target.oid)).one()
     _create(session, target, made, facts)
+    revoke_default_grants(session, made)
     _fill(session, made, target, columns, rows)
     indexes = list(execute(session, packaged_sql("swap_indexes", oid=target.oid)))
     for number, one in enumerate(indexes):
@@ -60,14 +62,13 @@ def swap(session: "Session", target: Table, columns: Sequence[Column], rows: int
         # Before its sequences are linked to it: these have the same owner.
         _run(session, f"ALTER TABLE {made.display} OWNER TO {facts.owner}")
     _continue(session, target, made)
-    grants = packaged_sql("view_privileges", oid=target.oid, view=target.sql.display)
-    privileges = [str(one.what) for one in execute(session, grants)]
+    grants = grants_of(session, target)
     logger.info("Exchanging %s for the new table", target.written)
     execute(session, packaged_sql("drop_exactly", table=target.sql))
     _run(session, f"ALTER TABLE {made.display} RENAME TO {quote_name(target.name)}")
     _name_again(session, target, indexes, token)
-    for privilege in privileges:
-        _run(session, f"GRANT {privilege}")
+    for grant in grants:
+        execute(session, grant)
 
 
 def _create(session: "Session", target: Table, made: RenderedSql, facts: Any) -> None:

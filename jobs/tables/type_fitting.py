@@ -1,6 +1,6 @@
 """Gives staged rows the types of the table that they are for, before that table is touched."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,14 +23,17 @@ _FITTED = "headrace_fitted_rows"
 _NO_CAST = (errorcodes.DATATYPE_MISMATCH, errorcodes.CANNOT_COERCE)
 
 
-def look_at(session: "Session", target: Table, model: Table | None) -> Drift:
+def look_at(
+    session: "Session", target: Table, model: Table | None, filled: Collection[str] = ()
+) -> Drift:
     """Return the differences between the staged rows and the table that they are for.
 
-    `model` is the table that they come from, where that is one.
+    `model` is the table that they come from, where that is one; columns that are `filled` by the
+    job itself are no difference.
     """
     staged = staged_table(session).columns
     generated = frozenset(c.name for c in model.columns if c.generated) if model else frozenset()
-    drift = compare(target, staged, generated)
+    drift = compare(target, staged, generated, filled)
     unequal = [pair for pair in drift.pairs if pair.given.type != pair.target.type]
     if unequal:
         make_staging(session, [pair.target for pair in unequal], _FITTED)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
+from headrace.jobs.tables.carried_grants import grants_of, revoke_default_grants
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import create_schema, lock_name
-from headrace.jobs.tables.table_catalog import Column, Table, find_table, split_table
+from headrace.jobs.tables.table_catalog import Column, Table, find_table
 from headrace.jobs.tables.view_refresh import is_concurrent, refresh
 from headrace.template import RenderedSql, quote_identifier, quote_name
 
@@ -83,7 +84,6 @@ def store_view(session: "Session", view: View) -> int | None:
         JobFailure: something else has the name, or the columns have changed and `policy` does not
             say what to do.
     """
-    split_table(view.written)
     lock_name(session, view.written)
     create_schema(session, view.written)
     execute(session, packaged_sql("draft_view", draft=_DRAFT, query=view.query))
@@ -127,7 +127,8 @@ def _bring_up(session: "Session", view: View, draft: Table, there: Table) -> Non
         )  # fmt: skip
         kind = RenderedSql(view.kind.replace("_", " ").upper(), {})
         execute(session, packaged_sql("drop_view", kind=kind, view=there.sql))
-        execute(session, view.create(there.sql))
+        # Its options, too: security_invoker says whose rights the view uses.
+        execute(session, view.create(there.sql, state))
         return
     appended = _is_appended(draft.columns, there.columns)
     if change and not (view.policy == "append_new_columns" and appended):
@@ -153,6 +154,7 @@ def _exchange(session: "Session", view: View, there: Table, state: Any) -> None:
     token = secrets.token_hex(6)
     made = RenderedSql(f"{quote_name(there.schema)}.headrace_view_{token}", {})
     execute(session, view.create(made, state))
+    revoke_default_grants(session, made)
     indexes = list(execute(session, packaged_sql("view_indexes", oid=there.oid)))
     for number, index in enumerate(indexes):
         unique = "UNIQUE " if index.is_unique else ""
@@ -160,8 +162,7 @@ def _exchange(session: "Session", view: View, there: Table, state: Any) -> None:
             session,
             f"CREATE {unique}INDEX headrace_{token}_{number} ON {made.display} {index.rest}",
         )
-    grants = packaged_sql("view_privileges", oid=there.oid, view=there.sql.display)
-    privileges = [str(one.what) for one in execute(session, grants)]
+    grants = grants_of(session, there)
     _run(session, f"DROP MATERIALIZED VIEW {there.sql.display}")
     _run(session, f"ALTER MATERIALIZED VIEW {made.display} RENAME TO {quote_name(there.name)}")
     schema = quote_name(there.schema)
@@ -171,8 +172,8 @@ def _exchange(session: "Session", view: View, there: Table, state: Any) -> None:
     for column in there.columns:
         place = f"{there.sql.display}.{quote_name(column.name)}"
         _comment(session, "COLUMN", place, column.comment)
-    for privilege in privileges:
-        _run(session, f"GRANT {privilege}")
+    for grant in grants:
+        execute(session, grant)
     if not state.own:
         _run(session, f"ALTER MATERIALIZED VIEW {there.sql.display} OWNER TO {state.owner}")
 

@@ -22,7 +22,7 @@ from headrace.jobs.tables.row_storage import Staged
 from headrace.jobs.tables.schema_drift import OnSchemaChange
 from headrace.jobs.tables.staging_table import STAGED_SQL, make_staging, staged_table
 from headrace.jobs.tables.table_catalog import Column, Table, writable_table
-from headrace.jobs.transfer.history import refuse_without
+from headrace.jobs.transfer.history import refuse_own_columns, refuse_without
 from headrace.jobs.transfer.merging import DELETED_AT, Merge
 from headrace.jobs.transfer.source import Source, known_types, pour
 from headrace.model.forecast import Forecast
@@ -74,6 +74,8 @@ def of_sync(
     Raises:
         JobFailure: it would fail, and why.
     """
+    if merge.strategy == "scd2":
+        refuse_own_columns([column.name for column in source.model.columns], merge.history)
     target = writable_table(looking.session, table)
     if target is None:
         return _of_new(looking, source, table, merge.expect)
@@ -124,7 +126,9 @@ def _compared(key: Sequence[str], merge: Merge) -> ByKey:
         expect=merge.expect,
     )
     if merge.strategy == "scd2":
-        return replace(how, live=merge.history.valid_to, deletes=merge.history.invalidates)
+        history = merge.history
+        live, deletes = history.valid_to, history.invalidates
+        return replace(how, live=live, deletes=deletes, filled=history.names)
     if merge.delete_missing == "soft":
         mark = Column(DELETED_AT, "timestamp with time zone")
         return replace(how, marked=DELETED_AT, ours=[mark])

@@ -80,17 +80,17 @@ def store_versions(
         JobFailure: the table is none with versions, or as `row_storage.merge_staged`.
     """
     expect.check_rows(staged.rows, table)
+    refuse_own_columns([column.name for column in staged_table(session).columns], history)
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
         target = _made(session, table, staged, key, history)
     refuse_without(target, history)
-    ready = ready_by_key(session, target, staged, key, policy)
-    columns = [column for column in ready if column.name not in history.names]
+    ready = ready_by_key(session, target, staged, key, policy, filled=history.names)
     before = _current(session, target, history)
     versions = _Versions(session, target, list(key), history)
     with enough_work_memory(session):
-        written = versions.write(columns)
+        written = versions.write(ready)
     expect.check_deleted(written.deleted, before, table)
     drop_staged(session)
     return written
@@ -154,6 +154,20 @@ def _made(
     found = writable_table(session, table)
     assert found is not None, "it has a key now"
     return found
+
+
+def refuse_own_columns(names: Sequence[str], history: History) -> None:
+    """Refuse a source with a column that is the history's own.
+
+    Raises:
+        JobFailure: saying what to do.
+    """
+    taken = [name for name in history.names if name in names]
+    if taken:
+        raise JobFailure(
+            f"the source has a column {taken[0]}, which merge_strategy: scd2 fills itself: leave "
+            "it out or rename it in `select`, or give the column another name in `scd2`"
+        )
 
 
 def refuse_without(target: Table, history: History) -> None:

@@ -15,7 +15,8 @@ from headrace.jobs.tables.row_storage import Staged, merge_staged, ready_by_key
 from headrace.jobs.tables.schema_drift import KeepingTable
 from headrace.jobs.tables.sequences import advance_sequences
 from headrace.jobs.tables.staging_table import STAGED, drop_staged, lock_name, lock_rows
-from headrace.jobs.tables.table_catalog import Table, unquoted, writable_table
+from headrace.jobs.tables.table_catalog import Table, named, unquoted, writable_table
+from headrace.jobs.tables.table_creation import make_of_staged
 from headrace.jobs.transfer.history import History, HistoryGiven, store_versions
 from headrace.template import RenderedSql, quote_name
 
@@ -55,7 +56,7 @@ class Merge:
         """
         if scd2 is not None and strategy != "scd2":
             raise InvalidPayload("scd2 belongs to merge_strategy: scd2")
-        updated = None if update_columns is None else tuple(update_columns)
+        updated = None if update_columns is None else tuple(map(unquoted, update_columns))
         history = History.read(scd2)
         return cls(strategy, delete_missing, updated, history, on_schema_change, expect)
 
@@ -72,9 +73,19 @@ class Merge:
                 "merge_strategy: scd2 deletes nothing: scd2.hard_deletes: invalidate ends the "
                 "versions of missing keys"
             )
+        if self.strategy == "delete_insert" and self.delete_missing == "soft":
+            raise InvalidPayload(
+                "delete_missing: soft marks rows that stay, and merge_strategy: delete_insert "
+                "keeps none of a key: take hard, or another strategy"
+            )
+        if self.update_columns is not None and not self.update_columns:
+            raise InvalidPayload(
+                "update_columns must have at least one column: merge_strategy: insert_only changes "
+                "none"
+            )
         if self.update_columns is not None and self.strategy != "upsert":
             raise InvalidPayload(f"update_columns has no use with {self.strategy}")
-        if self.update_columns is not None and set(self.update_columns) & set(key):
+        if self.update_columns is not None and set(self.update_columns) & set(map(unquoted, key)):
             raise InvalidPayload("update_columns must not have the key: rows are found by it")
         if incremental and (self.delete_missing != "none" or self.history.invalidates):
             raise InvalidPayload(
@@ -101,6 +112,14 @@ class Merge:
                 "with incremental a chunk goes by the cursor, and delete_insert needs all rows of "
                 "a key at once: leave chunk_size out"
             )
+
+    def refuse_unknown(self, model: Table) -> None:
+        """Refuse `update_columns` that are not read: nothing would be updated.
+
+        Raises:
+            JobFailure: naming the first such column.
+        """
+        named(model.columns, self.update_columns or (), f"what is read of {model.written}")
 
     @property
     def plain(self) -> bool:
@@ -219,7 +238,9 @@ def _delete_insert(
     lock_name(session, table)
     target = writable_table(session, table)
     if target is None:
-        return merge_staged(session, table, staged, list(key), delete=False)
+        # No key but the source's own: `key` may repeat.
+        make_of_staged(session, table, staged.rows, model=staged.model)
+        return Written(inserted=staged.rows)
     columns = ready_by_key(session, target, staged, key, how.on_schema_change, unique=False)
     refuse_heirs(session, target, key)
     count = packaged_sql("count_where", table=target.sql, condition=RenderedSql("true", {}))

@@ -69,6 +69,8 @@ class Selection:
     def of(self, table: Table) -> tuple[Table, dict[str, RenderedSql]]:
         """Return the table with the columns as the target gets them, and the value of each.
 
+        It has its primary key where all of that is taken, and only hashes mask it.
+
         Raises:
             JobFailure: a column is missing, or two would have the same name.
         """
@@ -92,6 +94,8 @@ class Selection:
                 masked, value = masks[column.name].applied(column)
             columns.append(replace(masked, name=name))
             values[name] = value
+        if sum(column.in_key for column in columns) < len(table.primary_key):
+            columns = [replace(column, in_key=False) for column in columns]
         return replace(table, columns=tuple(columns)), values
 
     def query(

@@ -73,11 +73,13 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """What tells this source from others of its database; a query's text does."""
+        """What tells this source from others of its database; the text of query and `where` do."""
         if self.table.oid:
-            return self.table.sql.display
-        digest = sha256(self.rows_in.display.encode()).hexdigest()
-        return f"{self.table.written} {digest[:16]}"
+            name = self.table.sql.display
+        else:
+            name = f"{self.table.written} {_digest(self.rows_in.display)}"
+        where = self.selection.where
+        return name if where is None else f"{name} where {_digest(where)}"
 
     def query(self, names: Sequence[str]) -> RenderedSql:
         """Return the SELECT of these columns."""
@@ -217,6 +219,10 @@ def _same_form(source: Source, session: "Session", columns: Sequence[Column]) ->
     given = {column.name: column for column in source.columns}
     wires = [(given[column.name].wire, column.wire) for column in columns]
     return all(ours is not None and ours == theirs for ours, theirs in wires)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _encoding(session: "Session") -> str | None:

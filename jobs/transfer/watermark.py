@@ -243,9 +243,9 @@ def _conditions(
     if incremental.initial_value is not None:
         first = str(incremental.initial_value)
         text = null + "{{ c }} >= {{ value }}::text::{{ type }}"
-        yield render(text, names | {"value": first}, name="incremental")
+        yield render(text, names | {"value": first})
     elif incremental.on_null == "exclude":
-        yield render("{{ c }} IS NOT NULL", names, name="incremental")
+        yield render("{{ c }} IS NOT NULL", names)
     if before is None:
         return
     # Closed: rows with the greatest value may have come later. Those that are known change nothing.
@@ -254,7 +254,7 @@ def _conditions(
         logger.info("Reading %s from %s less %s on", column.name, before.value,
                     incremental.lag.written)  # fmt: skip
         text = null + grown + (incremental.lag.subtracted(column) if before.value else "")
-        yield render(text, names | {"value": before.value}, name="incremental")
+        yield render(text, names | {"value": before.value})
         return
     logger.info(
         "Reading %s from %s on, and what has been committed late, for which no index is of use "
@@ -262,7 +262,7 @@ def _conditions(
     )  # fmt: skip
     late = packaged_sql("written_since", next=clock.next, depth=clock.next - before.clock.oldest)
     text = null + grown + " OR ({{ late }})"
-    yield render(text, names | {"value": before.value, "late": late}, name="incremental")
+    yield render(text, names | {"value": before.value, "late": late})
 
 
 def _refuse_null(source: Source, name: str, raw: RenderedSql) -> None:

@@ -101,6 +101,24 @@ def test_a_sheet_holds_times_to_the_millisecond_and_others_as_texts(
     assert query("SELECT at::text FROM copy ORDER BY n") == [(one,) for one in moments]
 
 
+def test_times_of_a_zone_that_counts_seconds_are_times_in_a_typed_file(
+    run_job, tmp_path, target, execute, query, caplog
+):
+    name = query("SELECT current_database()")[0][0]
+    execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Africa/Monrovia'")
+    target.dispose()
+    sql = "SELECT '1950-01-01 00:00+00'::timestamptz AS at"
+    assert run_job(ExportQuery, path="x.csv", sql=sql)["row_count"] == 1
+    assert (tmp_path / "exports" / "x.csv").read_text() == "at\n1949-12-31 23:15:30-00:44:30\n"
+
+    run_job(ExportQuery, path="x.parquet", sql=sql)
+
+    column = pq.read_table(tmp_path / "exports" / "x.parquet").column("at")
+    assert str(column.type) == "timestamp[us, tz=UTC]"
+    assert [one.isoformat() for one in column.to_pylist()] == ["1950-01-01T00:00:00+00:00"]
+    assert "is written as text" not in caplog.text
+
+
 def test_a_text_in_a_sheet_that_looks_like_a_character_s_number_stays_one(run_job, execute, query):
     texts = ["x_x0041_", "_x000D_", "_x005F_x0041_", "_x41_ _x0041"]
     execute("CREATE TABLE copy (_x0041_ text)")

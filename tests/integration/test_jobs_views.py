@@ -73,6 +73,72 @@ def test_a_view_gets_new_columns_only_if_the_step_says_so(run_job, query, sales)
     assert query("SELECT id FROM mart.answer ORDER BY 1") == [("1",), ("2",), ("3",)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "with_"),
+    [("view", "VIEW", "security_barrier=true"),
+     ("materialized_view", "MATERIALIZED VIEW", "fillfactor=50")],
+)  # fmt: skip
+@pytest.mark.usefixtures("sales")
+def test_a_view_that_is_dropped_and_created_again_keeps_its_options(
+    run_job, query, execute, kind, words, with_, caplog
+):
+    execute(f"CREATE {words} mart.answer WITH ({with_}) AS SELECT id FROM mart.sale")
+
+    store(run_job, "SELECT region FROM mart.sale", kind, on_schema_change="recreate")
+
+    options = "SELECT reloptions::text FROM pg_class WHERE oid = 'mart.answer'::regclass"
+    assert query(options) == [(f"{{{with_}}}",)]
+    without = "privileges and indexes" if kind == "materialized_view" else "privileges"
+    assert (
+        f"mart.answer is dropped and created again, without its {without}: region (text) is new;"
+        " id is missing"
+    ) in caplog.messages
+
+
+@pytest.mark.parametrize("kind", ["view", "materialized_view"])
+def test_a_view_whose_columns_stay_is_not_dropped_whatever_the_step_allows(
+    run_job, query, execute, sales, kind
+):
+    store(run_job, "SELECT id FROM mart.sale", kind)
+    execute("GRANT SELECT ON mart.answer TO PUBLIC")
+    kept = "SELECT relacl::text FROM pg_class WHERE oid = 'mart.answer'::regclass"
+    before = query(kept)
+
+    for sql in ("SELECT id FROM mart.sale WHERE id > 1",) * 2:
+        store(run_job, sql, kind, on_schema_change="recreate")
+
+    assert query(kept) == before
+    assert query("SELECT id FROM mart.answer ORDER BY 1") == [(2,), (3,)]
+
+
+RECREATE = "recreate (drops it with its privileges and creates it again)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "change", "remedies"),
+    [
+        ("view", "SELECT id, region FROM mart.sale", "region (text) is new",
+         f"append_new_columns, or {RECREATE}"),
+        ("materialized_view", "SELECT id, region FROM mart.sale", "region (text) is new", RECREATE),
+        ("view", "SELECT region, id FROM mart.sale", "region (text) is new", RECREATE),
+        ("view", "SELECT id::text, region FROM mart.sale",
+         'region (text) is new; id is "id" text, and was "id" integer', RECREATE),
+    ],
+)  # fmt: skip
+def test_other_columns_of_a_query_are_told_with_what_a_view_can_do(
+    run_job, query, sales, kind, sql, change, remedies
+):
+    store(run_job, "SELECT id FROM mart.sale", kind)
+
+    with pytest.raises(JobFailure) as failure:
+        store(run_job, sql, kind)
+
+    assert str(failure.value) == (
+        f"the query has other columns than mart.answer: {change}. Change the query, or set"
+        f" on_schema_change: {remedies}"
+    )
+
+
 def test_a_table_is_never_taken_for_a_view(run_job, query, execute, sales):
     execute("CREATE TABLE mart.answer (id int); INSERT INTO mart.answer VALUES (9)")
     for kind in ("view", "materialized_view"):
@@ -134,6 +200,19 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         store(run_job, "SELECT region, id FROM mart.sale", "materialized_view")
     with pytest.raises(JobFailure, match=r"total \(numeric\) is new"):
         store(run_job, "SELECT id, region, 1.0 AS total FROM mart.sale", "materialized_view")
+
+
+def test_default_privileges_grant_nothing_that_the_old_view_did_not(run_job, query, execute, sales):
+    execute(
+        "CREATE MATERIALIZED VIEW mart.answer AS SELECT id FROM mart.sale;"
+        "GRANT SELECT ON mart.answer TO PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC"
+    )
+    before = query("SELECT relacl::text FROM pg_class WHERE oid = 'mart.answer'::regclass")
+
+    store(run_job, "SELECT id FROM mart.sale WHERE id > 1", "materialized_view")
+
+    assert query("SELECT relacl::text FROM pg_class WHERE oid = 'mart.answer'::regclass") == before
 
 
 def test_a_materialized_view_with_too_few_rows_is_not_exchanged(run_job, query, sales):

@@ -28,14 +28,46 @@ def failed(run_job: JobRunner, job: type, **with_: object) -> str:
 
 def test_so_many_partitions_are_created_at_once_and_no_more(run_job, execute, query):
     """From 2026-01-31 on, the day of the tests' runs."""
-    execute("CREATE TABLE t (day date) PARTITION BY RANGE (day)")
-    given = {"table": "t", "interval": "day", "premake": 0}
+    execute("CREATE TABLE t (day date) PARTITION BY RANGE (day);"
+            "CREATE TABLE n (n int) PARTITION BY RANGE (n);"
+            "CREATE TABLE part PARTITION OF n FOR VALUES FROM (3) TO (5)")  # fmt: skip
+    given = {"table": "t", "interval": "day", "premake": 1000}
 
-    told = failed(run_job, CreatePartitions, **given, start="2023-05-07")
+    told = failed(run_job, CreatePartitions, **given, start="2026-01-30")
 
     assert told == (
-        "1001 partitions would be created, which is more than 1000: choose a later start or a"
+        "1002 partitions would be created, which is more than 1001: choose a later start or a"
         " longer interval"
+    )
+    # 1001 are not too many: then the next reason is told.
+    told = failed(run_job, CreatePartitions, table="n", interval=10, premake=1000)
+    assert told == (
+        "a partition from 0 to 10 would overlap part (from 3 to 5): choose the interval of those"
+        " that are there"
+    )
+    assert query("SELECT inhrelid::regclass::text FROM pg_inherits") == [("part",)]
+
+
+def test_partitions_that_are_there_do_not_count(run_job, execute):
+    """A `start` stays in the pipeline file, and what has been created since only grows."""
+    execute("CREATE TABLE t (day date) PARTITION BY RANGE (day)")
+    execute("CREATE TABLE old PARTITION OF t FOR VALUES FROM ('2010-01-01') TO ('2026-01-31')")
+    given = {"table": "t", "interval": "day", "premake": 1, "start": "2010-01-01"}
+
+    assert run_job(CreatePartitions, **given) == {
+        "created": ["public.t_p20260131", "public.t_p20260201"]
+    }
+    assert run_job(CreatePartitions, **given) == {"created": []}
+
+
+def test_a_table_of_the_name_that_is_no_partition_is_told(run_job, execute, query):
+    """A partition that was detached, say, whose range `start` asks for again."""
+    execute("CREATE TABLE t (day date) PARTITION BY RANGE (day); CREATE TABLE t_p20260131 ()")
+    given = {"table": "t", "interval": "day", "premake": 0, "start": "2026-01-30"}
+
+    assert failed(run_job, CreatePartitions, **given) == (
+        "public.t_p20260131 is there and no partition of t (detached, perhaps): rename, move or"
+        " drop it, or choose a later start"
     )
     assert query("SELECT count(*) FROM pg_inherits") == [(0,)]
 

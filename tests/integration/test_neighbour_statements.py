@@ -156,21 +156,27 @@ def test_how_a_table_is_partitioned_is_told_of_it_alone(told: Told, execute: Any
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "told_of"),
+    ("low", "high", "has"),
     [
-        (10, 20, ("m", True)), (12, 18, ("m", True)), (9, 20, ("m", False)), (10, 21, ("m", False)),
-        (5, 10, None), (20, 30, None), (19, 25, ("m", False)), (5, 11, ("m", False)),
-        (-9, -5, ("l", True)), (-9, 1, ("l", False)), (40, 50, ("h", True)), (39, 50, ("h", False)),
+        (10, 20, "all"), (12, 18, "all"), (9, 20, "m"), (10, 21, "m"),
+        (5, 10, None), (20, 30, None), (19, 25, "m"), (5, 11, "m"),
+        (-9, -5, "all"), (-9, 1, "l"), (40, 50, "all"), (39, 50, "h"),
     ],
 )  # fmt: skip
 def test_a_partition_overlaps_a_range_by_what_both_have(
-    told: Told, low: int, high: int, told_of: tuple[str, bool] | None
+    told: Told, low: int, high: int, has: str | None
 ) -> None:
-    parts = [("l", None, "0"), ("m", "10", "20"), ("h", "40", None)]
-    given = json.dumps([dict(zip(("name", "low", "high"), one, strict=True)) for one in parts])
-    rows = told("overlapping_partition", partitions=given, low=str(low), high=str(high),
-                type=RenderedSql("int", {}))  # fmt: skip
-    assert [(row[0], row[3]) for row in rows] == ([] if told_of is None else [told_of])
+    """A range that a partition has as a whole is not missing; others come in their order."""
+    parts = {"l": (None, "0"), "m": ("10", "20"), "h": ("40", None)}
+    given = json.dumps([{"name": n, "low": of[0], "high": of[1]} for n, of in parts.items()])
+    rows = ", ".join(f"('{a}', '{b}', '{a}')" for a, b in ((30, 35), (low, high), (3, 5)))
+    wanted = RenderedSql(f"SELECT * FROM (VALUES {rows}) AS w (low, high, suffix)", {})
+    found = told("partitions_missing", partitions=given, wanted=wanted, type=RenderedSql("int", {}))
+    missing = [("3", "5", "3", None, None, None), ("30", "35", "30", None, None, None)]
+    if has != "all":
+        its = (None, None, None) if has is None else (has, *parts[has])
+        missing.append((str(low), str(high), str(low), *its))
+    assert found == sorted(missing, key=lambda one: int(one[0]))
 
 
 def test_a_pattern_means_tables_of_the_user(told: Told, execute: Any) -> None:

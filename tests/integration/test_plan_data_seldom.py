@@ -21,6 +21,8 @@ INSERT INTO event VALUES (1, '2026-01-02'), (2, '2026-01-03'), (3, '2026-02-03')
 CREATE TABLE plain (id int, at date);
 CREATE TABLE emptied (id int PRIMARY KEY, name text);
 CREATE TABLE lacking (id int PRIMARY KEY);
+CREATE TABLE version (id int, name text, since date NOT NULL, valid_to timestamptz);
+INSERT INTO version VALUES (1, 'x', '2026-01-01'), (2, 'Bob', '2026-01-01');
 CREATE TABLE nameless (id int PRIMARY KEY, name text);
 INSERT INTO nameless VALUES (7, 'x'), (8, 'y'), (9, 'z');
 CREATE TABLE keyless (code text, name text);
@@ -91,6 +93,8 @@ def test_targets_that_are_empty_missing_or_made_anew_are_forecast_as_the_run_fin
         "emptied": ("SyncTable", SYNC | {"target_table": "emptied"}),
         "lacking": ("SyncTable", SYNC | {"target_table": "lacking",
                                          "on_schema_change": "append_new_columns"}),
+        "version": ("SyncTable", SYNC | {"target_table": "version", "merge_strategy": "scd2",
+                                         "scd2": {"valid_from": "since"}}),
         "made": ("MirrorTable", MIRROR | {"target_table": "made"}),
         "nameless": ("MirrorTable", MIRROR | {"target_table": "nameless", "select": ["id"],
                                               "on_schema_change": "recreate"}),
@@ -103,6 +107,7 @@ def test_targets_that_are_empty_missing_or_made_anew_are_forecast_as_the_run_fin
     assert {name: numbers(one)[0] for name, one in found.items()} == {
         "emptied": ("emptied", 2, 0, 0, False),
         "lacking": ("lacking", 2, 0, 0, False),
+        "version": ("version", 0, 1, 0, False),
         "made": ("made", 2, None, None, True),
         "nameless": ("nameless", 2, 0, 3, False),
         "apart": ("apart", 2, None, None, True),
@@ -124,6 +129,9 @@ def test_what_a_load_or_a_copy_would_refuse_is_forecast_with_its_reason(project)
     (folder / "a.csv").write_text("id,name\n1,Ann\n")
     write(project, steps({
         "keyless": ("SyncTable", SYNC | {"target_table": "keyless", "on_schema_change": "ignore"}),
+        "unknown": ("SyncTable", SYNC | {"target_table": "emptied", "update_columns": ["nmae"]}),
+        "taken": ("SyncTable", SYNC | {"target_table": "made", "merge_strategy": "scd2",
+                                       "select": ["id", "name as valid_to"]}),
         "missing": ("LoadFile", {"path": "in/none*.csv", "table": "other"}),
         "types": ("LoadFile", {"path": "in/a.csv", "table": "other",
                                "columns": {"id": "text", "name": "text"}}),
@@ -133,6 +141,10 @@ def test_what_a_load_or_a_copy_would_refuse_is_forecast_with_its_reason(project)
     found = planned(project)
 
     assert found["keyless"]["fails"] == "keyless has no column 'id', which is the key"
+    assert found["unknown"]["fails"] == (
+        "what is read of customer has no column 'nmae'; it has: id, name"
+    )
+    assert found["taken"]["fails"].startswith("the source has a column valid_to, which merge_")
     assert found["missing"]["fails"] == "in/none*.csv: no file matches"
     assert found["types"]["fails"].startswith(
         "in/a.csv: `columns` declares id as text, but other exists and has it as bigint."

@@ -210,3 +210,17 @@ def test_rows_without_a_value_are_left_out_from_the_beginning(run_job, there, qu
 
     assert numbers(run_job(SyncTable, **WITH | {"incremental": without})) == (0, 10)
     assert query("SELECT count(*) FROM target WHERE at IS NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("source", [{}, {"source_sql": "SELECT * FROM event"}])
+def test_each_where_goes_on_from_its_own_rows(run_job, there, query, source):
+    """Several steps may each read a part of one source into one table."""
+    kind = {"cursor": "at", "lag": "0s"} if source else {"cursor": "at"}
+    with_ = {**WITH, **({"source_table": None} if source else {}), **source, "incremental": kind}
+    late, early = ({**with_, "where": one} for one in ("id > 8", "id <= 8"))
+
+    assert [numbers(run_job(SyncTable, **one)) for one in (late, early)] == [(2, 0), (8, 0)]
+
+    insert(there, 0, 9)
+    insert(there, 11, 11)
+    assert [numbers(run_job(SyncTable, **one)) for one in (early, late)] == [(1, 0), (1, 0)]

@@ -128,6 +128,30 @@ def test_every_version_of_a_row_is_kept_without_gap_or_overlap(run_job, there, q
         run_job(SyncTable, **history, expect={"max_delete": "25%"})
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_update_of_a_column_that_is_not_read_is_refused(run_job, there, query, is_there):
+    given = {**WITH, "columns": ["id", "name"]}
+    if is_there:
+        run_job(SyncTable, **given)
+
+    with pytest.raises(JobFailure) as failure:
+        run_job(SyncTable, **given, update_columns=["name", "city"])
+
+    told = "what is read of customer has no column 'city'; it has: id, name"
+    assert str(failure.value) == told
+    assert query("SELECT to_regclass('target') IS NOT NULL") == [(is_there,)]
+
+
+def test_the_columns_of_an_update_may_be_quoted(run_job, there, query):
+    given = {**WITH, "select": ["id", "name as Called", "city"], "update_columns": ['"Called"']}
+    run_job(SyncTable, **given)
+    changed(there)
+
+    assert numbers(run_job(SyncTable, **given)) == (1, 1, 0)
+
+    assert query('SELECT "Called", city FROM target WHERE id = 1') == [("Anna", "Rome")]
+
+
 def test_a_history_in_a_table_without_its_columns_is_refused_with_the_remedy(
     run_job, there, execute
 ):
@@ -135,6 +159,47 @@ def test_a_history_in_a_table_without_its_columns_is_refused_with_the_remedy(
 
     with pytest.raises(JobFailure, match=r"has no column valid_from.*ADD COLUMN"):
         run_job(SyncTable, **WITH, merge_strategy="scd2")
+
+
+def test_a_history_fills_its_columns_by_whatever_name_they_have(run_job, there, execute, query):
+    """They may be NOT NULL without a default: no row of the source has to have them."""
+    execute("CREATE TABLE target (id int, name text, city text, since timestamptz NOT NULL,"
+            " until timestamptz, latest boolean NOT NULL)")  # fmt: skip
+    scd2 = {"valid_from": "since", "valid_to": "until", "current": "latest"}
+    given = {**WITH, "merge_strategy": "scd2", "scd2": scd2}
+
+    assert numbers(run_job(SyncTable, **given)) == (3, 0, 0)
+    changed(there)
+    assert numbers(run_job(SyncTable, **given)) == (1, 1, 0)
+    run(there, "ALTER TABLE customer DROP COLUMN city")
+    execute("UPDATE target SET city = ''; ALTER TABLE target ALTER city SET NOT NULL")
+    with pytest.raises(JobFailure, match="its column city is NOT NULL without a default"):
+        run_job(SyncTable, **given)
+
+    assert query("SELECT id, name, latest, until IS NULL FROM target ORDER BY id, since") == [
+        (1, "Ann", False, False), (1, "Anna", True, True), (2, "Bob", True, True),
+        (3, "Cid", True, True), (4, "Dot", True, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["valid_from", "valid_to", "now"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_source_with_a_column_of_the_history_is_refused_with_the_remedy(
+    run_job, there, execute, query, name, is_there
+):
+    if is_there:
+        execute("CREATE TABLE target (id int, valid_from timestamptz, valid_to timestamptz,"
+                " now boolean)")  # fmt: skip
+    given = {**WITH, "select": ["id", f"name as {name}"], "merge_strategy": "scd2"}
+
+    with pytest.raises(JobFailure) as failure:
+        run_job(SyncTable, **given, scd2={"current": "now"})
+
+    assert str(failure.value) == (
+        f"the source has a column {name}, which merge_strategy: scd2 fills itself: leave it out or"
+        " rename it in `select`, or give the column another name in `scd2`"
+    )
+    assert query("SELECT to_regclass('target') IS NOT NULL") == [(is_there,)]
 
 
 def test_columns_are_left_out_renamed_and_rows_filtered(run_job, there, query):

@@ -74,6 +74,17 @@ def test_the_new_table_has_all_that_the_old_one_had(run_job, query, execute):
 
 
 @pytest.mark.usefixtures("kept")
+def test_default_privileges_grant_nothing_that_the_old_table_did_not(run_job, query, execute):
+    execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC;"
+            "ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO reads")  # fmt: skip
+    before = query("SELECT relacl::text FROM pg_class WHERE oid = 's.kept'::regclass")
+
+    run_job(MirrorTable, **WITH)
+
+    assert query("SELECT relacl::text FROM pg_class WHERE oid = 's.kept'::regclass") == before
+
+
+@pytest.mark.usefixtures("kept")
 def test_owner_order_and_log_stay_what_they_were(run_job, query, execute):
     execute("ALTER TABLE s.kept DROP CONSTRAINT of_parent; ALTER TABLE s.kept SET UNLOGGED")
     execute("REVOKE ALL ON s.kept FROM reads; GRANT ALL ON SCHEMA s TO reads")

@@ -12,7 +12,9 @@ from headrace.jobs.mirroring.copies import Choice, Copy
 from headrace.jobs.mirroring.key_order import ForeignKey, Order, in_order
 from headrace.jobs.mirroring.parts import _ranges
 from headrace.jobs.tables.masks import Mask
+from headrace.jobs.transfer.copy_forecast import together
 from headrace.jobs.transfer.selection import Selection
+from headrace.model.forecast import Forecast, TableForecast
 
 HASH = Mask("hash")
 # Schema, name, whether the search path has it, whether an extension has brought it.
@@ -136,6 +138,16 @@ def test_conditions_and_masks_go_to_their_tables_and_all_to_one_schema() -> None
         ),
         (
             ["orders"],
+            {"where": {"orders": "a", "public.orders": "b"}},
+            "where names public.orders twice: join the conditions by AND",
+        ),
+        (
+            ["orders"],
+            {"mask": {"orders.a": HASH, 'public.orders."a"': Mask("null")}},
+            'mask names public.orders."a" twice: keep one of them',
+        ),
+        (
+            ["orders"],
             {"mask": {"lines.a": HASH}},
             "mask names lines.a, which is none of the tables: public.orders",
         ),
@@ -240,3 +252,17 @@ def test_a_circle_is_left_to_keys_that_may_be_looked_at_later(
         "tables keeps them: let one be looked at in the end, ALTER TABLE t1 ALTER CONSTRAINT "
         '"k12" DEFERRABLE'
     )
+
+
+def test_the_forecasts_of_several_tables_are_one() -> None:
+    one, two, three = (TableForecast(name, insert=1) for name in "abc")
+    found = [
+        Forecast((one,), read=2, notes=("first",)),
+        Forecast((two,), read=None, notes=("second", "third"), fails="it would"),
+        Forecast((three,), read=5, fails="it would, too"),
+    ]
+
+    assert together(found) == Forecast(
+        (one, two, three), read=7, notes=("first", "second", "third"), fails="it would"
+    )
+    assert together(found[:1]).fails is None

@@ -464,10 +464,21 @@ REFUSED = [
     ),
     (
         SyncTable,
+        {**SYNCED, "merge_strategy": "delete_insert", "delete_missing": "soft"},
+        "merge_strategy: delete_insert keeps none of a key: take hard, or another strategy",
+    ),
+    (
+        SyncTable,
+        {**SYNCED, "update_columns": []},
+        "update_columns must have at least one column: merge_strategy: insert_only changes none",
+    ),
+    (
+        SyncTable,
         {**SYNCED, "merge_strategy": "insert_only", "update_columns": ["a"]},
         "update_columns has no use with insert_only",
     ),
     (SyncTable, {**SYNCED, "update_columns": ["id"]}, "update_columns must not have the key"),
+    (SyncTable, {**SYNCED, "update_columns": ['"id"']}, "update_columns must not have the key"),
     (
         SyncTable,
         {**SYNCED, "incremental": {"cursor": "c"}, "delete_missing": "hard"},
