@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +12,7 @@ from headrace.engine.application import Headrace
 from headrace.engine.operations.backfill import MOST_INSTANTS, backfill, bounds
 from headrace.errors import InvalidParams
 from headrace.model.pipeline import Pipeline, Schedule
+from tests.support.processes import wait_until
 from tests.support.web import client_of, installation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +53,19 @@ def test_an_instant_is_never_filled_twice(client: TestClient):
 
     assert len(again.json()["items"]) == 24
     assert len(client.get("/runs?limit=100").json()["items"]) == 48
+
+
+def test_the_trail_says_which_runs_a_backfill_has_started(client: TestClient, headrace: Headrace):
+    hours = {"from": "2026-01-01T00:00", "to": "2026-01-01T01:00"}
+    runs = client.post("/pipelines/chain/backfill", json=hours).json()["items"]
+    assert len(runs) == 2
+
+    def trail() -> list[dict[str, Any]]:
+        return headrace.database.rows("audit", before=None, limit=9)
+
+    wait_until(lambda: trail()[0]["outcome"] != "begun", what="the outcome")
+    told = [(row["action"], row["concerns"]) for row in trail()]
+    assert told == [("backfill", f"run {', '.join(run['id'] for run in runs)}")]
 
 
 def test_a_dry_run_names_the_missing_instants_and_starts_nothing(client: TestClient):

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import ConfigError, EmbeddedError
 from headrace.store import embedded
-from headrace.store.embedded import borrowed, keeper
+from headrace.store.embedded import borrowed, keeper, launch
 from headrace.store.embedded.home import token_of, why_not_ours
 
 
@@ -79,6 +79,39 @@ def test_who_looks_after_them_says_each_error_once_and_waits_longer(
         "no room", "no port", "the embedded servers are running again", "no port", "away",
     ]  # fmt: skip
     assert paused == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(1, "Operation not permitted"), "Operation not permitted"),
+        (OSError("no identity"), "no identity"),
+    ],
+)
+def test_an_identity_that_cannot_be_taken_is_told_among_the_errors(
+    error: OSError,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def become(identity: str) -> None:
+        assert identity == "setuid:7:8"
+        raise error
+
+    monkeypatch.setattr(launch, "become", become)
+
+    assert launch.main(["setuid:7:8", "run", "/bin/false"]) == 3
+    assert capsys.readouterr() == ("", f"cannot become setuid:7:8: {told}\n")
+
+
+def test_a_check_finds_out_whether_all_files_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "become", lambda _identity: None)
+    there, missing = str(tmp_path), str(tmp_path / "missing")
+
+    assert launch.main(["own", "check", there]) == 0
+    assert launch.main(["own", "check", there, missing]) == 4
 
 
 # -- the home -----------------------------------------------------------------------------
