@@ -26,7 +26,7 @@ def test_an_error_ends_also_what_the_program_has_detached(tmp_path: Path) -> Non
     def look() -> None:
         child_program._wait = fail
         try:
-            with pytest.raises(RuntimeError, match="^oh$"):
+            with pytest.raises(RuntimeError, match=r"^oh$"):
                 child_program.run_program(
                     command, cwd=tmp_path, environ=dict(os.environ), each_lines=lambda _lines: None
                 )
