@@ -19,7 +19,8 @@ def test_an_error_ends_also_what_the_program_has_detached(tmp_path: Path) -> Non
     note = f"echo $$ > {number}.new; mv {number}.new {number}; exec sleep 600"
     command = ["/bin/sh", "-c", f"(setsid sh -c '{note}' &); sleep 600"]
 
-    def fail(_program: subprocess.Popen[bytes]) -> None:
+    def fail(program: subprocess.Popen[bytes]) -> None:
+        assert program.poll() is None
         wait_until(number.exists, what="the detached program")
         raise RuntimeError("oh")
 
