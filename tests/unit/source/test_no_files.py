@@ -52,7 +52,11 @@ def test_what_is_no_file_is_a_problem_of_it(
     found = read(path)
 
     assert isinstance(found, Problem)
-    assert (found.code, said in found.message) == ("unreadable-file", True)
+    assert (found.code, found.message, found.hint) == (
+        "unreadable-file",
+        f"{said}, not a file that can be read",
+        "move it elsewhere, or give it another name",
+    )
 
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
