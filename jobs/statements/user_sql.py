@@ -31,7 +31,8 @@ MOST_SQL_BYTES = 10_000_000
 _SHOWN_CHARACTERS = 80
 _READ = 4 * _SHOWN_CHARACTERS
 _READS = ("SELECT", "VALUES", "TABLE", "WITH")
-_WRITES = ("INTO", "INSERT", "UPDATE", "DELETE", "MERGE")
+# INSERT and MERGE have INTO behind them, too.
+_WRITES = ("INTO", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,20 @@ def test_a_parent_writes_the_log_of_the_attempt_that_runs_or_of_one_that_has_end
     assert not made.rows.database.rows("may_keep_log", id=new_id(), attempt=1, running=False)
 
 
+def test_only_the_writing_of_that_log_waits_for_no_lock(made: RunRows) -> None:
+    job = made.job(status="completed", attempt=1)
+    waits = "SELECT pg_catalog.current_setting('lock_timeout'), pg_catalog.pg_backend_pid()"
+    with made.rows.database.transaction() as tx:
+        (before,) = tx.connection.exec_driver_sql(waits).all()
+        tx.rows("may_keep_log", id=job, attempt=1, running=False)
+        (within,) = tx.connection.exec_driver_sql(waits).all()
+    with made.rows.database.transaction() as tx:
+        (after,) = tx.connection.exec_driver_sql(waits).all()
+
+    assert (within[0], within[1]) == ("500ms", before[1])
+    assert after == before, "the same session"
+
+
 @pytest.mark.parametrize(("asked", "waits"), [(1, True), (2, False)])
 def test_one_writer_at_a_time_leaves_lines_of_an_attempt_out(
     made: RunRows, asked: int, waits: bool
