@@ -99,6 +99,7 @@ def test_two_daemons_of_which_the_leader_is_paused_start_one_run_each(cluster: C
     wait_until(lambda: count(cluster, "totals") >= before + 4)
 
     declare(cluster)
+    cluster.wait_for_no_schedule("load")
     check_each_once(cluster)
 
 

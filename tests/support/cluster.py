@@ -186,16 +186,20 @@ class Cluster:
         )
 
     def withdraw(self, pipeline: str, *, limit_s: float = 20.0) -> None:
-        """Have its schedule start no further run, and wait for the end of all that have begun.
-
-        Between two runs all is final, too: the daemon has to have seen that the file is gone.
-        """
+        """Have its schedule start no further run, and wait for the end of all that have begun."""
         (self.folder / "pipelines" / f"{pipeline}.yaml").unlink()
+        self.wait_for_no_schedule(pipeline, limit_s=limit_s)
+        self.wait_all_final(limit_s=limit_s)
+
+    def wait_for_no_schedule(self, pipeline: str, *, limit_s: float = 20.0) -> None:
+        """Wait until the daemon has seen that a schedule is gone: it starts no run any more.
+
+        Until then all may have ended and another run begin a moment later.
+        """
         gone = "SELECT 1 FROM headrace.schedule WHERE pipeline = %s AND declared = ''"
         wait_until(
             lambda: self.sql(gone, pipeline), limit_s=limit_s, what="the daemon's look at the files"
         )
-        self.wait_all_final(limit_s=limit_s)
 
     def wait_for_worker(self, process: Process, *, limit_s: float = 15.0) -> str:
         """Wait until a worker has registered; returns its name."""
