@@ -35,6 +35,8 @@ class ChildConnection(Transaction):
         self._prepare = ";".join(STATEMENTS[name].prepare for name in (*prepared, *PREPARED))
         self._raw: Any = None
         self._ahead = ""
+        # The open transaction is bookkeeping, and none of a job's.
+        self._is_ours = False
         # The columns of each of our statements, by its text: they stay the same on a connection.
         self._columns: dict[str, tuple[str, ...]] = {}
         self.server_since = ""
@@ -132,11 +134,14 @@ class ChildConnection(Transaction):
             StoreUnavailable: The connection is gone, and what was done in the block with it.
         """
         self._run("BEGIN", {})
+        self._is_ours = True
         try:
             yield self
         except BaseException:
             self._end("ROLLBACK")
             raise
+        finally:
+            self._is_ours = False
         self._end("COMMIT")
 
     def _end(self, how: Literal["COMMIT", "ROLLBACK"]) -> None:
@@ -195,6 +200,8 @@ class ChildConnection(Transaction):
         """Return whether it is the server that takes no writes, and not a job's transaction."""
         if not refuses_writes(error):
             return False
+        if self._is_ours:
+            return True  # Begun on a standby, which has been promoted since.
         said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]
         # A pooler does not pass them on.
         return any(value in ("on", None) for value in said)

@@ -129,6 +129,26 @@ def test_a_server_that_takes_no_writes_for_now_is_an_outage_a_transaction_is_not
     assert rows.store.claim(job, 0) is not None, "over another connection"
 
 
+def test_bookkeeping_that_began_on_a_standby_is_an_outage_though_that_was_promoted(
+    rows: Rows,
+) -> None:
+    job = str(rows.add("queued"))
+
+    def look() -> None:
+        with rows.store.transaction():
+            # As the server has it from then on: it takes writes, this transaction does not.
+            behind(rows, "SET TRANSACTION READ ONLY")
+            rows.store.claim(job, 0)
+
+    with pytest.raises(StoreUnavailable, match="PostgreSQL takes no writes"):
+        look()
+
+    assert rows.store.claim(job, 0) is not None, "over another connection"
+    behind(rows, "BEGIN READ ONLY")
+    with pytest.raises(errors.ReadOnlySqlTransaction):
+        rows.store.claim(job, 0)
+
+
 def test_what_a_job_has_deallocated_is_prepared_anew(rows: Rows) -> None:
     job = str(rows.add("queued"))
     line, pid = rows.store.line, pid_of(rows)
