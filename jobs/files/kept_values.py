@@ -79,7 +79,7 @@ def kept_by(type_: str) -> Kept | None:
     longer = rf"\d\d[.,]\d{{{most}}}\d*[1-9]"
     if zone == " with time zone":
         return Kept(longer, partial(_of_second, most=most))
-    moved = rf"(?::\d\d|{_COMPACT_CLOCK}).*[+A-Za-z-]|[A-Za-z]{{2}}.{{1,40}}\d"
+    moved = rf"(?::\d\d|{_COMPACT_CLOCK}).*[+A-Za-z-]|[A-Za-z]{{2}},? +\d"
     if name == "time":
         moved = r"[+/A-Za-z-]|[.]\d+[.]"
     return Kept(f"{longer}|{moved}", partial(_of_moment, most=most, name=name))
