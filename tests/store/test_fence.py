@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from headrace.engine.gating.gate import recount_stuck
 from headrace.errors import StaleAttempt, StoreUnavailable, TransactionEnded
 from headrace.model.connection import NamedConnection
 from headrace.store.attempt_transaction import EffectApplied
+from headrace.store.attempts import Claimed
 from headrace.store.sessions import JobSessions
 from headrace.template.guard import JobGuard
 from tests.support.processes import wait_until
@@ -139,14 +141,20 @@ def test_of_two_attempts_on_one_target_the_second_finds_the_first_ones_effect(
         side.clean()
 
 
-def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -> None:
-    job = rows.add("queued")
+def worked(rows: Rows, job: UUID) -> tuple[Claimed, JobSessions]:
+    """The first attempt of a job that has used its session."""
     sessions = JobSessions(rows.store, {}, JobGuard(), "w")
     claimed = rows.store.claim(str(job), 0)
     assert claimed is not None
     sessions.begin(job, 1)
     with sessions.session():
         pass
+    return claimed, sessions
+
+
+def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -> None:
+    job = rows.add("queued")
+    claimed, sessions = worked(rows, job)
     number = sessions.number
     assert number is not None
     with rows.store.raw.plain() as cursor:
@@ -164,12 +172,7 @@ def test_a_job_cannot_complete_in_another_transaction_than_its_own(rows: Rows) -
 @pytest.mark.parametrize("begin", ["", "; BEGIN; SELECT pg_current_xact_id()"])
 def test_a_job_claims_none_in_another_transaction_than_its_own(rows: Rows, begin: str) -> None:
     job, following = rows.add("queued"), rows.add("queued")
-    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
-    claimed = rows.store.claim(str(job), 0)
-    assert claimed is not None
-    sessions.begin(job, 1)
-    with sessions.session():
-        pass
+    claimed, sessions = worked(rows, job)
     with rows.store.raw.plain() as cursor:
         cursor.execute(f"COMMIT{begin}")
 
@@ -186,12 +189,7 @@ def test_an_attempt_that_is_over_claims_none_in_its_own_transaction_and_is_told(
     rows: Rows,
 ) -> None:
     job, following = rows.add("queued"), rows.add("queued")
-    sessions = JobSessions(rows.store, {}, JobGuard(), "w")
-    claimed = rows.store.claim(str(job), 0)
-    assert claimed is not None
-    sessions.begin(job, 1)
-    with sessions.session():
-        pass
+    claimed, sessions = worked(rows, job)
     rows.lose(job, 1)
 
     with pytest.raises(StaleAttempt, match=f"^attempt 1 of job {job} is over$"):
