@@ -20,8 +20,6 @@ from tests.mutants.trial import Workplace
 from tests.mutants.unreached import without_reason
 from tests.mutants.workspace import cache_folder, commit, copy_of_tree
 
-_AT_ONCE = 2
-
 
 def main() -> None:
     """Make the map if there is none, then try the faults that have no result yet."""
@@ -43,7 +41,7 @@ def main() -> None:
     sample = Sample(sources, seed, options.rooms.split(), among, _names(options.operators))
     faults = sample.draw(options.faults)
     results = folder / f"results-{seed}.jsonl"
-    _try_all(faults, reaching.tests(faults), of, results, options.seconds)
+    _try_all(faults, reaching.tests(faults), of, results, options)
     wanted = {_name(fault) for fault in faults}
     rows = [row for row in map(json.loads, _lines(results)) if row["name"] in wanted]
     text = report(rows, seed, of, tests)
@@ -70,6 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tests", default="", help="folders or files of tests, all by default")
     parser.add_argument("--seconds", type=float, default=600, help="the most that one fault gets")
     parser.add_argument("--processes", type=int, default=4, help="pytest's, to make the map")
+    parser.add_argument("--at-once", type=int, default=2, help="how many are tried at a time")
     parser.add_argument("--unreached", action="store_true", help="list lines no test executes")
     return parser.parse_args()
 
@@ -79,16 +78,16 @@ def _try_all(
     tests: dict[Fault, list[Test]],
     of: str,
     results: Path,
-    seconds: float,
+    options: argparse.Namespace,
 ) -> None:
     known = {json.loads(line)["name"] for line in _lines(results)}
     left = [fault for fault in faults if _name(fault) not in known]
     if not left:
         return
     places: queue.Queue[Workplace] = queue.Queue()
-    for number in range(_AT_ONCE):
+    for number in range(options.at_once):
         place = Workplace(copy_of_tree(results.parent / f"copy-{number}", of))
-        place.check(min(filter(None, tests.values()), key=len, default=[])[:1], seconds)
+        place.check(min(filter(None, tests.values()), key=len, default=[])[:1], options.seconds)
         places.put(place)
 
     def attempt(fault: Fault) -> None:
@@ -96,7 +95,7 @@ def _try_all(
         text = place.text(fault.path)
         before, after = fault.shown(text)
         try:
-            outcome = place.try_fault(fault, tests[fault], seconds)
+            outcome = place.try_fault(fault, tests[fault], options.seconds)
             place.clear()
         finally:
             places.put(place)
@@ -113,7 +112,7 @@ def _try_all(
         told = f"{fault.path}:{fault.line} {fault.operator}"
         print(f"{outcome.verdict}: {told} {outcome.by}", flush=True)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(options.at_once) as pool:
         try:
             list(pool.map(attempt, left))
         except BaseException:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -46,6 +46,11 @@ class LineMap:
             (test, outcome, seconds, zlib.compress(marks, 1)),
         )
         self._file.execute("COMMIT")
+
+    def forget(self, files: Collection[str]) -> None:
+        """Remove the tests of some files, named from the root."""
+        found = [(test.id,) for test in self.tests() if test.id.partition("::")[0] in files]
+        self._file.executemany("DELETE FROM test WHERE id = ?", found)
 
     def tests(self) -> list[Test]:
         """Return the tests that have run."""

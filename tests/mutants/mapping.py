@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.mutants.earlier_map import take_earlier_map
 from tests.mutants.line_map import LineMap
 from tests.mutants.processes import run_pytest
 from tests.mutants.workspace import copy_of_tree, lay_marks
@@ -12,13 +13,16 @@ from tests.mutants.workspace import copy_of_tree, lay_marks
 def make_map(folder: Path, commit: str, tests: Sequence[str], processes: int) -> Path:
     """Return the map of `commit`, made where it lacks one of `tests`; folders or files.
 
-    An interrupted run goes on with the tests that the map does not have. A test that fails here,
+    An interrupted run goes on with the tests that the map does not have, and so does one after a
+    commit in which only tests have changed. A test that fails here,
     slowed by the marks perhaps, is used for no fault; to try it again, delete `map.finished`.
     """
     path, finished = folder / "map.sqlite", folder / "map.finished"
     known = finished.read_text(encoding="utf-8").splitlines() if finished.exists() else []
     missing = [one for one in tests if not any(_holds(done, one) for done in known)]
     if missing:
+        if not path.exists():
+            take_earlier_map(path, commit)
         print(f"Mapping lines to tests: {' '.join(missing)} …", flush=True)
         _run(path, copy_of_tree(folder / "map-copy", commit), missing, processes)
         finished.write_text("\n".join([*known, *missing]) + "\n", encoding="utf-8")

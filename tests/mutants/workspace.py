@@ -32,6 +32,14 @@ def cache_folder(of: str) -> Path:
     return folder
 
 
+def changed_files(before: str, after: str) -> list[str] | None:
+    """Return the files that two commits do not share; None if one of them is gone."""
+    try:
+        return _git(ROOT, "diff", "--name-only", "--no-renames", before, after).splitlines()
+    except subprocess.CalledProcessError:
+        return None
+
+
 def copy_of_tree(folder: Path, of: str) -> Path:
     """Return a copy of the commit `of`; one that is complete is taken as it is."""
     done = folder.with_suffix(".complete")
