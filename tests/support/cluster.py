@@ -147,6 +147,19 @@ class Cluster:
             "SELECT * FROM headrace.job_attempt WHERE job_id = %s ORDER BY attempt", job_id
         )
 
+    def unsuccessful(self, *job_ids: str) -> list[str]:
+        """The outcomes of attempts that began and did not complete.
+
+        One that was claimed ahead and given back unbegun, because the job at hand took long, is no
+        such attempt, though it has a number. A busy machine makes any job take long.
+        """
+        rows = self.sql(
+            "SELECT outcome FROM headrace.job_attempt"
+            " WHERE job_id = ANY (%s::uuid[]) AND outcome <> 'released' ORDER BY job_id, attempt",
+            list(job_ids),
+        )
+        return [row["outcome"] for row in rows]
+
     def effects(self, job_id: str) -> int:
         return int(
             self.sql("SELECT count(*) AS n FROM public.effect WHERE job_id = %s", job_id)[0]["n"]
