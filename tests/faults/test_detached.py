@@ -117,7 +117,7 @@ def test_what_a_job_has_detached_is_all_that_outlives_a_killed_worker(
 
     worker.kill()
 
-    wait_until(lambda: birth_ticks(child) is None, limit_s=1)
+    wait_until(lambda: birth_ticks(child) is None, limit_s=3)
     assert alive(pids) == pids
     cluster.worker()
     assert cluster.wait_for_status(job, "completed")["attempt"] == 2

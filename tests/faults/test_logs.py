@@ -48,6 +48,7 @@ def test_a_line_can_be_read_within_two_seconds_while_its_job_runs(cluster: Clust
     cluster.worker()
     job = speak(cluster, timeout=30)
 
+    cluster.wait_for_status(job, "started")
     wait_until(lambda: spoken_numbers(cluster, job, 1), limit_s=2.0, what="the first line")
     first = len(spoken_numbers(cluster, job, 1))
     wait_until(lambda: len(spoken_numbers(cluster, job, 1)) > first, limit_s=2.0)

@@ -32,7 +32,7 @@ def test_everything_queued_or_running_survives_a_flushall(cluster: Cluster) -> N
     daemon = cluster.daemon()
     cluster.wait_for_leader()
     worker = cluster.worker()
-    running = cluster.dispatch("HeldEffectJob", with_=values, queue="high")
+    cluster.dispatch("HeldEffectJob", with_=values, queue="high")
     cluster.wait_for_file(reached)
     dispatch_many(cluster, 200)
 

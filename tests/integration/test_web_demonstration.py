@@ -47,7 +47,7 @@ def client(database: str, redis_url: str, tmp_path: Path) -> Iterator[TestClient
         finally:
             worker.send_signal(signal.SIGTERM)
             try:
-                worker.wait(15)
+                worker.wait(60)
             finally:
                 worker.kill()
 

@@ -21,7 +21,7 @@ from headrace.store import embedded
 from headrace.store.embedded import Servers
 from headrace.store.migrations import upgrade
 from headrace.web.serve import serve
-from tests.support.processes import deadline
+from tests.support.processes import PATIENCE, deadline
 from tests.support.silence import silent_postgres
 from tests.support.web import PROJECT, client_of, installation, served
 
@@ -88,9 +88,9 @@ def test_the_server_stops_within_three_seconds_with_an_open_stream(headrace: Hea
     with served(headrace) as (address, server):
         watcher = threading.Thread(target=watch, args=(address,))
         watcher.start()
-        assert opened.wait(10)
+        assert opened.wait(30)
         server.stop()
-        assert ended.wait(3)
+        assert ended.wait(3 * PATIENCE)
         watcher.join(3)
 
 

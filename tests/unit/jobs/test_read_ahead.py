@@ -52,7 +52,7 @@ def test_an_error_of_the_source_comes_behind_the_pieces_before_it():
 def test_rows_are_those_of_the_pieces_that_were_read_not_of_those_that_wait():
     source = Numbers(5)
     reading = ReadAhead(source, 1)
-    assert source.read_enough.wait(5)
+    assert source.read_enough.wait(30)
 
     reading.read()
 
