@@ -248,6 +248,7 @@ def test_a_run_a_job_and_their_logs_are_shown_whole(shown: Shown, headrace: Head
     assert shown(f"show {BAD}") == SHOWN_JOB
     done = shown(f"show {DONE}").splitlines()
     assert 'payload        {"n": 5}' in done
+    assert not [line for line in done if line.startswith("depends_on")]
     assert 'result         {"value": 5}' in done
     assert shown(f"show {OTHER}").endswith("took           -\n\nIt has no steps.\n")
     assert shown(f"show {OFF}").endswith("took           -\n\nIt had no attempt.\n")

@@ -517,3 +517,26 @@ def test_a_comparison_in_sql_that_cannot_hold_has_its_place(found: Found):
     )
     item = one(found(text))
     assert (item["code"], item["line"]) == ("bad-comparison", 9)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "run.status",
+        "run.logical_date",
+        "run.date",
+        "run.started_at",
+        "run.failed_steps",
+        "steps.load.status",
+        "steps['load-orders'].status",
+        "params.day",
+    ],
+)
+def test_a_value_is_called_what_it_is_called_in_the_file(found: Found, value: str):
+    text = f"{{% set s = {value} %}}{{{{ s.foo }}}}"
+    handler = f'    - {{id: h, job: RunSql, with: {{sql: select 1, params: {{v: "{text}"}}}}}}\n'
+    items = found(HEAD + "handlers:\n  finally:\n" + handler)
+    told = [item["message"] for item in items if item["line"] == 12]
+    assert len(told) == 1, items
+    assert told[0].startswith(f"{value} is ")
+    assert told[0].endswith(' and has no "foo"')

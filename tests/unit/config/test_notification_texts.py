@@ -1,6 +1,7 @@
 """A receiver's own `subject`, `text` and `body`: what is wrong in them is told before a night."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def test_a_template_that_some_notification_could_not_be_made_with_is_refused(key
 
     assert MISTAKES[keys] in str(caught.value)
     assert str(caught.value).startswith("config.yaml:6:")
+    assert re.search(r" \[(bad-template|bad-value|wrong-type)\]$", str(caught.value), re.MULTILINE)
 
 
 def test_a_body_is_for_webhooks_only() -> None:
