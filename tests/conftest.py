@@ -14,6 +14,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from headrace.errors import EmbeddedError
 from headrace.store.embedded import Servers
 from tests.support.memory_folders import memory_folder
+from tests.support.problem_shapes import look_at_each_problem
 from tests.support.servers import (
     available_servers,
     create_database,
@@ -27,6 +28,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 )
+
+look_at_each_problem()
 
 # How much later than its timeout a test's process ends that heard no signal.
 _DEAF_S = 60

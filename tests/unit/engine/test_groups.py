@@ -61,6 +61,16 @@ def test_each_admitted_run_counts_for_the_next_one() -> None:
     assert told == ["running", "running", "queued", "queued"]
 
 
+def test_one_that_was_queued_is_overtaken_by_none_and_replaced_with_the_others() -> None:
+    """Pipelines that share a group may each say what a conflict means, and how many may run."""
+    groups = Groups()
+    assert groups.admit(A, rule()).status == "running"
+    assert groups.admit(B, rule()).status == "queued"
+
+    assert groups.admit(C, rule(limit=2)).status == "queued"
+    assert groups.admit(NEW, rule("replace")) == Admission("replace", None, [A, B, C])
+
+
 @pytest.mark.parametrize(("ending", "status"), [(0, "running"), (1, "queued")])
 def test_a_replacement_waits_for_those_that_tidy_up(ending: int, status: str) -> None:
     groups = Groups([open_run(A)])
