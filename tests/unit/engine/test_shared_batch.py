@@ -85,7 +85,9 @@ def test_a_batch_that_the_child_has_withdrawn_is_not_collected(batch: SharedBatc
     assert collected(batch) is None
 
 
-def test_nothing_is_collected_before_a_job_takes_long() -> None:
+def test_nothing_is_collected_before_a_job_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "LONGEST_S", 60.0)
+    monkeypatch.setattr(polling, "runnable_ns", lambda _pid: None)
     batches = SharedBatches(1)
     a, b = ids(2)
     begun(batches[0], [a, b])
