@@ -45,6 +45,8 @@ def test_a_number_of_more_digits_than_python_reads_survives(run_job):
         ("array['24:00'::time, '23:59:59.5']", ["24:00:00", "23:59:59.500000"]),
         ("'12:00+02:30'::timetz", "12:00:00+02:30"),
         ("'infinity'::date", "infinity"),
+        ("'infinity'::timestamp", "infinity"),
+        ("'-infinity'::timestamp", "-infinity"),
         ("'-infinity'::timestamptz", "-infinity"),
         ("'0044-03-15 BC'::date", "0044-03-15 BC"),
         ("'12026-01-01'::timestamp", "12026-01-01 00:00:00"),

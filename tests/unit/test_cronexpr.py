@@ -108,6 +108,7 @@ def test_iana_names_are_time_zones(name):
         ("Europe/Berlim", 'did you mean "Europe/Berlin"?'),
         ("europe/berlin", 'did you mean "Europe/Berlin"?'),
         ("Berlin", 'did you mean "Europe/Berlin"?'),
+        ("Buenos Aires", 'did you mean "America/Argentina/Buenos_Aires"?'),
         ("new york", 'did you mean "America/New_York"?'),
         ("CEST", "IANA names are expected"),
         ("+02:00", "IANA names are expected"),

@@ -160,6 +160,18 @@ def test_a_statement_knows_the_line_on_which_it_begins(project: Path) -> None:
     assert lines == [1, 4]
 
 
+@pytest.mark.parametrize("materialized", ["table", "view", "materialized_view"])
+def test_what_is_stored_has_the_place_of_its_query(project: Path, materialized: str) -> None:
+    (project / "a.sql").write_text("SELECT 1;\n\nSELECT 2 AS n\n")
+
+    told = preview("RunSql", sql_path="a.sql", into="s.t", materialized=materialized)
+
+    plain = preview("RunSql", sql_path="a.sql")
+    assert told[1].source == plain[1].source
+    assert told[1].source is not None
+    assert told[1].source.line == 3
+
+
 def test_what_the_job_would_refuse_its_preview_refuses_too() -> None:
     for with_ in ({"sql": "COMMIT"}, {"sql": "VACUUM t"}, {"sql": "DELETE FROM t", "into": "u"}):
         with pytest.raises(RefusedSql, match=r"COMMIT is not|VACUUM|into"):
