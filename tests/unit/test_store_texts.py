@@ -191,7 +191,8 @@ def noted(code: str, *, name: str | None = None, role: str | None = None, **more
     raw = SimpleNamespace(
         connection_name=name, info=SimpleNamespace(user="login"), backend_pid=7, closed=0
     )
-    cursor = SimpleNamespace(connection=raw, query=b'SELECT "A""b", c$ FROM T')
+    sent = more.get("sent", b'SELECT "A""b", c$ FROM T')
+    cursor = SimpleNamespace(connection=raw, query=sent)
     error = type("E", (errors.lookup(code),), {"pgcode": code, "cursor": cursor})(
         more.get("text", "x")
     )
@@ -231,17 +232,23 @@ def test_where_who_holds_a_lock_cannot_be_seen_the_rest_is_told(monkeypatch: pyt
         def plain(self) -> Any:
             return nullcontext(self)
 
-        def execute(self, *_statement: Any) -> None:
+        def execute(self, _statement: str, values: dict[str, Any]) -> None:
+            done.append(values["words"])
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
 
         def close(self) -> None:
             done.append("closed")
 
-    done: list[str] = []
+    done: list[Any] = []
     without = noted("55P03")
     monkeypatch.setattr(error_reasons, "connect_raw", lambda *_given, **_named: Cut())
     assert noted("55P03", url="postgresql://h/db") == without
-    assert done == ["closed"]
+    assert done == [["select", 'A"b', "c$", "from", "t"], "closed"]
+
+    # What is looked for is bounded, however long the statement is.
+    long = " ".join(f"w{number}" for number in range(1500))
+    assert noted("55P03", url="postgresql://h/db", sent=long.encode()) == without
+    assert (len(done[2]), done[2][-1]) == (1000, "w999")
 
 
 def test_a_database_that_can_only_be_read_says_why():

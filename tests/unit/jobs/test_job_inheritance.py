@@ -189,7 +189,17 @@ def test_a_class_without_source_leaves_what_is_missing_to_its_constructor():
         "        super().__init__(path='x', **kwargs)\n",
         names,
     )
-    assert not any(one.required for one in parameters_of(names["Made"]).values())
+    known = parameters_of(names["Made"])
+    assert known.keys() >= parameters_of(Parent).keys() > set()
+    assert not any(one.required for one in known.values())
+
+
+def test_a_constructor_that_calls_no_other_is_taken_to_pass_on_all():
+    class Keeping(Parent):
+        def __init__(self, region: str, **kwargs: Any) -> None:
+            self.region, self.rest = region, kwargs
+
+    assert parameters_of(Keeping).keys() == {"region", *parameters_of(Parent)}
 
 
 def test_a_hint_that_cannot_be_read_leaves_the_others():
