@@ -182,7 +182,7 @@ class PythonFaults:
                 after = re.match(rb"\s*,", self._source[end:])
                 end += after.end() if after else 0
                 yield self._made("argument dropped", keyword, (start, end), "", place)
-        if len(node.args) > 1 and not any(isinstance(one, ast.Starred) for one in node.args[:2]):
+        if len(node.args) > 1 and not _is_symmetric(node):
             one, other = node.args[:2]
             (start, middle), (begin, end) = self._span(one), self._span(other)
             swapped = self._text(other) + self._source[middle:begin].decode() + self._text(one)
@@ -278,6 +278,12 @@ def _is_text(statement: ast.stmt) -> bool:
 def _is_false(node: ast.expr) -> bool:
     """Return whether None in its place says the same to who asks whether it is true."""
     return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
+
+
+def _is_symmetric(node: ast.Call) -> bool:
+    """Return whether the first two arguments mean the same in either order, or are not two."""
+    largest = isinstance(node.func, ast.Name) and node.func.id in ("max", "min")
+    return largest or any(isinstance(one, ast.Starred) for one in node.args[:2])
 
 
 def _is_message(node: ast.expr) -> bool:

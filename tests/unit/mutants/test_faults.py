@@ -35,6 +35,7 @@ def made(code: str, operator: str) -> set[str]:
         ("call dropped", "f(1)", {"pass"}),
         ("argument dropped", "f(1, a=2)", {"f(1, )"}),
         ("arguments swapped", "f(1, 2)", {"f(2, 1)"}),
+        ("arguments swapped", "max(1, 2) + min(*a, 1)", set()),
         ("arithmetic", "x = a + b", {"x = a - b"}),
         ("branch dropped", "if a: f()", {"if False: f()"}),
         ("condition dropped", "x = 1 if a else 2", {"x = 1 if True else 2"}),
