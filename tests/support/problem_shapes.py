@@ -20,7 +20,7 @@ def look_at_each_problem() -> None:
         made(self, *given, **named)
         assert _CODE.fullmatch(self.code), self
         assert self.message.strip(), self
-        assert self.severity in ("error", "warning"), self
+        assert self.severity in ("error", "warning", "note"), self
         assert min(self.line, self.column) >= 0 and (self.line > 0) == (self.column > 0), self
 
     Problem.__init__ = looked_at  # type: ignore[method-assign]
