@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobs.files.csv_form import CsvForm
 from headrace.jobs.files.csv_header import read_names
@@ -41,7 +42,7 @@ def read_header(file: IO[str], name: str, form: CsvForm) -> Header:
         for other, written in _OTHER_DELIMITERS.items():
             if other != form.delimiter and other in names[0]:
                 raise JobFailure(
-                    f"{place}: the header is one name, {_short(names[0])}: with "
+                    f"{place}: the header is one name, {shortened(names[0])!r}: with "
                     f"`delimiter: {written}` it is several"
                 )
     unnamed_last = len(names) > 1 and not names[-1]
@@ -52,8 +53,8 @@ def read_header(file: IO[str], name: str, form: CsvForm) -> Header:
             raise JobFailure(f"{place}: the column {position} of the header has no name")
         if len(column.encode()) > MAX_BYTES:
             raise JobFailure(
-                f"{place}: the name of column {position}, {_short(column)}, is longer than the "
-                f"{MAX_BYTES} bytes that PostgreSQL takes"
+                f"{place}: the name of column {position}, {shortened(column)!r}, is longer than"
+                f" the {MAX_BYTES} bytes that PostgreSQL takes"
             )
         if column in names[: position - 1]:
             raise JobFailure(f"{place}: the column {column!r} occurs twice in the header")
@@ -119,7 +120,3 @@ def matching(written: str, columns: Sequence[Column]) -> Column | None:
 def _alike(written: str, names: Sequence[str]) -> str | None:
     alike = [name for name in names if name.casefold() == written.casefold()]
     return alike[0] if len(alike) == 1 else None
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:60] + "…")

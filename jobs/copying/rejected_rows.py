@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.expectations import Limit
@@ -139,4 +140,4 @@ class Rejects:
 def _storable(text: str) -> str:
     """Return a text as a database stores it, cut where it is very long."""
     text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
+    return shortened(text, _MOST_CHARACTERS)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import IO, Any, Protocol
 
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobs.files.arrow_csv import Unfit
 from headrace.jobs.files.optional_library import library
@@ -222,12 +223,14 @@ class SheetOutput(_Typed):
         written = _escaped(text)
         # The library cuts what is longer.
         if len(written) > _CELL_CHARACTERS:
-            raise JobFailure(f"a cell holds at most {_CELL_CHARACTERS} characters: {text[:40]!r}…")
+            raise JobFailure(
+                f"a cell holds at most {_CELL_CHARACTERS} characters: {shortened(text)!r}"
+            )
         try:
             cell = self._cell(self._sheet, value=written)
         except self._illegal:
             raise JobFailure(
-                f"a spreadsheet cannot hold the control character in {text[:40]!r}"
+                f"a spreadsheet cannot hold the control character in {shortened(text)!r}"
             ) from None
         cell.data_type = "s"
         return cell

@@ -8,6 +8,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobs.others.pg_types import family_of, parts_of
 from headrace.model.connection import PRODUCTS, Kind
 
@@ -135,5 +136,4 @@ def _moment(kind: Kind, target: str) -> Fit:
 
 def told(kind: Kind, column: str, text: str, reason: Unfit) -> Unfit:
     """Return the error with the column and the value."""
-    shown = text if len(text) <= 60 else text[:60] + "…"
-    return Unfit(f"column {column}: {shown!r} {reason} ({PRODUCTS[kind]})")
+    return Unfit(f"column {column}: {shortened(text)!r} {reason} ({PRODUCTS[kind]})")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.cli.printing import plain_bytes
+from headrace.errors.shortened import shortened
 from headrace.observe.terminal_text import visible
 
 _WIDTH = 20
@@ -27,7 +28,7 @@ class LiveBar:
         text = "  ".join(f"{job['step']} {progress_text(job['progress'])}" for job in running)
         # A terminal that does not know its width says 0.
         most = (os.get_terminal_size(sys.stdout.fileno()).columns or 80) - 1
-        text = text if len(text) <= most else f"{text[: most - 1]}…"
+        text = shortened(text, most)
         if text != self._shown:
             sys.stdout.write(f"{_CLEAR}{text}")
             sys.stdout.flush()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from headrace.cli.outlet import encodes_everything
 from headrace.errors import InvalidParams
+from headrace.errors.shortened import shortened
 from headrace.model import exact_json
 from headrace.model.moments import instant_of
 from headrace.observe.terminal_text import visible
@@ -73,7 +74,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], width: int | None) -> str
     padded = [cell.ljust(size) for cell, size in zip(cells, widths, strict=True)]
     line = "  ".join(padded).rstrip()
     if width is not None and len(line) > width > _NEVER_CUT:
-        return line[: width - 1] + "…"
+        return shortened(line, width)
     return line
 
 

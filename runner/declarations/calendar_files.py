@@ -12,6 +12,7 @@ from typing import NamedTuple
 from headrace.declarations.config import Settings
 from headrace.declarations.source import read, scan, shown_path
 from headrace.errors import Problem
+from headrace.errors.shortened import shortened
 from headrace.errors.suggestions import closest
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -191,5 +192,4 @@ def day_of(text: str) -> date | None:
 def _no_day(item: object) -> str:
     if not isinstance(item, str | int | float):
         return "the item is not a valid date"
-    text = str(item)
-    return f'"{text if len(text) <= 40 else text[:39] + "…"}" is not a valid date'
+    return f'"{shortened(str(item))}" is not a valid date'

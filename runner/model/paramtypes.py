@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from headrace.errors.shortened import shortened
 from headrace.errors.spelling import OTHERWISE, written_otherwise
 from headrace.model import exact_json
 from headrace.model.moments import on_clock
@@ -93,7 +94,7 @@ def _expected(what: str, value: Any) -> ValueError:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shortened(text)
 
 
 def _string(value: Any) -> str:

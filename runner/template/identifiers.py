@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from headrace.errors import RefusedSql
+from headrace.errors.shortened import shortened
 
 _TYPES = (
     "smallint integer int bigint numeric decimal real text varchar char boolean bool date time "
@@ -37,8 +38,8 @@ def split_name(name: object, *, max_parts: int = 3) -> list[str]:
         parts.append(written[1:-1].replace('""', '"') if written[0] == '"' else written)
     if end != len(name) or not 0 < len(parts) <= max_parts:
         raise RefusedSql(
-            f"{_short(name)} is not an identifier: a name has letters, digits and underscores, "
-            "with a dot between schema and table; write any other part in double quotes, "
+            f"{shortened(name)!r} is not an identifier: a name has letters, digits and underscores,"
+            " with a dot between schema and table; write any other part in double quotes, "
             'public."Order-Items"'
         )
     for part in parts:
@@ -101,8 +102,4 @@ def _listed(names: object, quote: Callable[[object], str]) -> str:
 
 def _refuse_long(part: str) -> None:
     if len(part.encode()) > MAX_BYTES:
-        raise RefusedSql(f"{_short(part)} is longer than the {MAX_BYTES} bytes of a name")
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 100 else text[:100] + "…")
+        raise RefusedSql(f"{shortened(part)!r} is longer than the {MAX_BYTES} bytes of a name")

@@ -76,6 +76,7 @@ LIMITS: dict[str, tuple[str, Written]] = {
     "`keep_rows`": ("jobs.run_sql.MOST_KEPT", plain),
     "Bytes of these rows": ("jobs.sql.query_result.BYTES_KEPT", plain),
     "Rows that a failed check shows": ("jobs.checks.check.ROWS_TOLD", plain),
+    "A value that a message shows": ("errors.shortened.LONGEST_SHOWN", CHARACTERS),
     "An error": ("engine.attempts.error_text.MOST_ERROR", CHARACTERS),
     "A traceback": ("engine.attempts.error_text.MOST_TRACEBACK", CHARACTERS),
     "Causes of an error that are told": ("engine.attempts.error_text._MOST_CAUSES", plain),

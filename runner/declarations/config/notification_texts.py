@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.declarations.source import KeyPath
 from headrace.errors import TemplateError
+from headrace.errors.shortened import shortened
 from headrace.model import exact_json
 from headrace.model.notifications import FAILURE, LATE, RECOVERY, SUCCESS
 from headrace.observe.redaction import redacted
@@ -111,7 +112,7 @@ def _words(name: str, template: str, variables: Mapping[str, Any], most: int) ->
     text = " ".join(text.split()) if name == "subject" else text.strip("\n")
     if not text.strip():
         raise TemplateError(f"{name}: it is empty")
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return shortened(text, most)
 
 
 def _json(body: Any, variables: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from headrace.declarations.source import Document, KeyPath, Node
 from headrace.errors import Problem
+from headrace.errors.shortened import shortened
 from headrace.template.lexer import Kind, tokens
 
 _LITERAL_HINT = "write the text in a block that begins with | (it keeps the lines)"
@@ -25,9 +26,8 @@ def warnings_of_texts(document: Document) -> Iterator[Problem]:
         comment = _swallowing(path, node, document.lines)
         if comment is not None:
             line, begins, swallowed = comment
-            message = (
-                f'the comment "{_short(begins)}" comments out what follows: "{_short(swallowed)}"'
-            )
+            what, rest = shortened(begins), shortened(swallowed)
+            message = f'the comment "{what}" comments out what follows: "{rest}"'
             yield Problem(
                 document.file,
                 line,
@@ -39,7 +39,7 @@ def warnings_of_texts(document: Document) -> Iterator[Problem]:
             )
         cut = _cut(path, node, document.lines)
         if cut:
-            message = f'YAML reads "{_short(cut)}" as a comment: it is not part of the text'
+            message = f'YAML reads "{shortened(cut)}" as a comment: it is not part of the text'
             yield Problem(document.file, *place, "cut-by-comment", message, _QUOTE_HINT, "warning")
 
 
@@ -108,7 +108,3 @@ def _cut(path: KeyPath, node: Node, lines: list[str]) -> str:
 
 def _quotes_are_open(text: str) -> bool:
     return text.count("'") % 2 == 1 or text.count('"') % 2 == 1
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.declarations.source import KeyPath
+from headrace.errors.shortened import shortened
 from headrace.errors.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return _TYPES["object" if isinstance(value, dict) else "array"]
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:50]}…"
+    return shortened(text)
 
 
 def worded(error: "ValidationError", data: Any) -> Report:

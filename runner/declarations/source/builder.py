@@ -20,6 +20,7 @@ from yaml.events import (
 from headrace.declarations.source.scalars import BY_TAG, CORE_TAG, TAKES, resolve
 from headrace.declarations.source.tree import Node, Position
 from headrace.errors import Problem
+from headrace.errors.shortened import shortened
 from headrace.model.storable import joined
 
 MAX_DEPTH = 50
@@ -198,8 +199,7 @@ class TreeBuilder:
             if tag in BY_TAG:
                 return BY_TAG[tag](text)
         except (ValueError, OverflowError):
-            shown = text if len(text) < 40 else f"{text[:30]}…"
-            message = f'"{shown}" cannot be read as {TAKES.get(tag, "a number")}'
+            message = f'"{shortened(text)}" cannot be read as {TAKES.get(tag, "a number")}'
             hint = "quote it" if tag is None else "quote it, and remove the tag"
             self._report(_place(event), "bad-value", message, hint)
             return text

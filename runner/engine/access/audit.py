@@ -14,6 +14,7 @@ from uuid import UUID
 
 from headrace.engine.access.tokens import without_tokens
 from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.errors.shortened import shortened
 from headrace.model.caller import Deed, Role, Via
 from headrace.model.ids import first_id_of, new_id
 from headrace.observe.redaction import redacted
@@ -152,8 +153,7 @@ def columns(deed: Deed) -> Row:
     # An argument of a command may be no text.
     path = deed.path.encode("utf-8", "backslashreplace").decode()
     path = redacted(without_tokens(path)).replace(_ARROW, " -> ")
-    if len(path) > _LONGEST_PATH:
-        path = f"{path[: _LONGEST_PATH - 1]}…"
+    path = shortened(path, _LONGEST_PATH)
     return {
         "actor": deed.actor,
         "via": deed.via,

@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.declarations.config.notifications import key_of
 from headrace.engine.notifications.messages import Message
+from headrace.errors.shortened import shortened
 from headrace.model import exact_json
 from headrace.model.notifications import LATE, Receiver
 
@@ -97,8 +98,7 @@ def email_of(message: Message, receiver: Receiver) -> EmailMessage:
 
 
 def _slack_plain(text: str, most: int) -> dict[str, Any]:
-    cut = text if len(text) <= most else f"{text[: most - 1]}…"
-    return {"type": "plain_text", "text": cut, "emoji": False}
+    return {"type": "plain_text", "text": shortened(text, most), "emoji": False}
 
 
 def _slack(text: str) -> str:

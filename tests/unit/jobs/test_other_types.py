@@ -133,7 +133,7 @@ def test_a_value_that_would_change_is_refused(kinds, source, target, text, why):
 
 def test_a_refused_value_is_told_with_its_column_and_cut():
     said = told("mysql", "c", "x" * 61, Unfit("does not fit"))
-    assert str(said) == f"column c: {'x' * 60 + '…'!r} does not fit (MySQL)"
+    assert str(said) == f"column c: {'x' * 59 + '…'!r} does not fit (MySQL)"
     assert str(told("sqlite", "c", "x" * 60, Unfit("is bad"))).count("x") == 60
 
 

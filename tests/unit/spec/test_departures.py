@@ -58,7 +58,7 @@ def description(*keys: str) -> str:
         ("port: -1", "bad-value", '"port" is -1; the minimum is 0', description("port")),
         ("queues: [a, b, a]", "duplicate-item", '"a" occurs twice', "keep one of the two"),
         (f"log_level: {'x' * 58}", "bad-value", f'"{"x" * 58}"', "it can be: debug, info, warning"),
-        (f"log_level: {'x' * 59}", "bad-value", f'"{"x" * 49}…', "it can be: debug, info, warning"),
+        (f"log_level: {'x' * 59}", "bad-value", f'"{"x" * 58}…', "it can be: debug, info, warning"),
         ("pools: {a b: 1}", "bad-name", 'cannot contain the name "a b"', "a pool's name begins"),
         ("pools: {a: 0}", "bad-value", "is 0; the minimum is 1", "see the schema of this file"),
         ("retry: {limt: 1}", "unknown-key", 'key "limt" in "retry"', 'did you mean "limit"?'),
