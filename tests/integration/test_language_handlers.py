@@ -7,6 +7,7 @@ import pytest
 
 from headrace.engine.gating.gate import decide, recount_stuck
 from headrace.engine.gating.run_completion import finish_runs
+from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 
 OK = "job: RunSql, with: {sql: select 1}"
@@ -256,6 +257,48 @@ def test_a_retried_run_tells_each_item_of_a_handler_again(
     hand.headrace.interventions.retry_run(str(run["id"]))
 
     assert hand.work() == ["load", "note", "tidy", *jobs]
+
+
+def jobs_of(hand: ByHand, run: Row) -> list[Row]:
+    """Return all jobs of a run, those that were made again, too, in the order of their making."""
+    rows = hand.headrace.database.rows("jobs_of_run", run_id=run["id"])
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+OF_RESULT = (
+    "    - {id: tell, job: RunSql, retry: {limit: 0},"
+    """ foreach: {items: "{{ [1, 2] if steps.load.status else [] }}"},"""
+    ' with: {sql: "select 1 / ({{ params.n }} - 1)", params: {n: "{{ item }}"}}}'
+)
+
+
+@pytest.mark.parametrize("of_run", [True, False], ids=["run", "item"])
+def test_an_item_of_a_result_that_has_failed_is_told_once_after_each_retry(
+    hand: ByHand, of_run: bool
+) -> None:
+    """A retry makes the items anew, since the result may be another one: the old ones are over."""
+    declare(hand, FAILS, more=OF_RESULT)
+    run = hand.run("handled")
+    assert hand.statuses(run)["tell[0]"] == "failed"
+    interventions = hand.headrace.interventions
+
+    for _ in range(2):
+        failed = [job for job in jobs_of(hand, run) if job["status"] == "failed"]
+        (item,) = (job for job in failed if job["step"] == "tell[0]")
+        if of_run:
+            interventions.retry_run(str(run["id"]))
+        else:
+            interventions.retry_job(str(item["id"]))
+
+        again = ["load", "note"] if of_run else ["note"]
+        assert hand.work() == [*again, "tidy", "tell", "tell[0]", "tell[1]"]
+        known = jobs_of(hand, run)
+        assert [job["status"] for job in known if job["id"] == item["id"]] == ["skipped"]
+        told = [job["status"] for job in known if job["step"].startswith("tell[")]
+        assert sorted(told[-2:]) == ["completed", "failed"]
+        row = hand.headrace.database.row("run", id=run["id"])
+        assert row is not None
+        assert row["status"] == "failed"
 
 
 def test_a_failed_handler_can_be_retried_by_itself(hand: ByHand) -> None:

@@ -78,6 +78,63 @@ def test_handlers_wait_again_and_those_that_have_completed_get_new_jobs(made: Ru
     assert len(made.rows.sql("SELECT id FROM headrace.job")) == len(before) + 1
 
 
+MADE = {"job_class": "foreach", "result": json.dumps(["x"])}
+
+
+def items_of(made: RunRows, maker: UUID, run: UUID, **columns: Any) -> dict[str, UUID]:
+    """Make one item of a maker in each status; return them by it."""
+    return {
+        one: made.below(handler(made, run, one, f"tell[{one}]", **columns), maker)
+        for one in (*OPEN, *ENDED)
+    }
+
+
+def test_items_whose_maker_makes_them_anew_run_no_more(made: RunRows) -> None:
+    run, other = made.run(), made.run()
+    spent = {"slot_wanted": True, "skip_reason": "condition", "queued_at": "2026-07-01",
+             "error": "bad"}  # fmt: skip
+    mine = items_of(made, handler(made, run, "completed", "tell", **MADE), run, **spent)
+    names = ("status", *spent, "finished_at", "updated_at")
+    others = [
+        *items_of(made, handler(made, other, "completed", "tell", **MADE), other, **spent).values(),
+        # Of a maker that makes nothing, or has not made them; and a step.
+        *items_of(made, handler(made, run, "failed", "no", **MADE), run, **spent).values(),
+        *items_of(
+            made, handler(made, run, "completed", "n", **{**MADE, "result": "[]"}), run, **spent
+        ).values(),
+        *items_of(made, handler(made, run, "completed", "other"), run, **spent).values(),
+        made.below(made.job(run, "waiting"), made.job(run, "completed", **MADE)),
+        handler(made, run, "waiting", "alone", **spent),
+    ]
+    before = {one: made.of("job", one, *names) for one in (*mine.values(), *others)}
+
+    made.rows.database.rows("retire_items", runs=[run])
+
+    retired = {mine[one] for one in ("waiting", "queued", "failed", "cancelled")}
+    for one in retired:
+        now = made.of("job", one, *names)
+        assert now[:5] == ("skipped", False, None, None, "bad")
+        assert now[5] > before[one][6]
+        assert now[6] > before[one][6]
+    kept = {one: made.of("job", one, *names) for one in before if one not in retired}
+    assert kept == {one: before[one] for one in kept}
+
+
+def test_they_are_not_opened_and_counted_as_what_they_were(made: RunRows) -> None:
+    run = made.run()
+    mine = items_of(made, handler(made, run, "completed", "tell", **MADE), run)
+    ours = {handler(made, run, one, one) for one in ENDED[1:]}
+    before = {one: made.of("job", one, "status") for one in mine.values()}
+
+    found = made.rows.database.rows("handlers_to_reopen", runs=[run])
+    made.rows.database.rows("reopen_handlers", runs=[run], copies="[]")
+
+    # One that was skipped stays so: it ends no second time.
+    assert {row["id"] for row in found} == ours | {mine["failed"], mine["cancelled"]}
+    assert {made.of("job", one, "status") for one in ours} == {"waiting"}
+    assert {one: made.of("job", one, "status") for one in mine.values()} == before
+
+
 @pytest.mark.parametrize("kind", ["success", "finally"])
 def test_a_handler_that_has_ended_is_not_opened_again(made: RunRows, kind: str) -> None:
     run = made.run(has_handlers=True)

@@ -176,4 +176,5 @@ def reopen(tx: Transaction, ids: Sequence[Any]) -> tuple[list[Message], list[UUI
         completed = tx.rows("completed_handlers", runs=runs)
         copies = [{"of": str(row["id"]), "id": str(new_id())} for row in completed]
         tx.rows("reopen_handlers", runs=runs, copies=json.dumps(copies))
+        tx.rows("retire_items", runs=runs)
     return messages, runs

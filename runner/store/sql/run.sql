@@ -242,6 +242,33 @@ UPDATE headrace.job
  WHERE run_id = ANY (:runs::uuid[])
    AND handler IS NOT NULL
    AND status IN ('failed', 'cancelled', 'skipped')
+   AND NOT EXISTS (
+-- include: maker_of_item_part
+       )
+
+-- name: retire_items
+-- Those that the copy of their maker will make anew run no more, be they reopened by themselves.
+UPDATE headrace.job
+   SET status = 'skipped',
+       skip_reason = NULL,
+       slot_wanted = false,
+       queued_at = NULL,
+       finished_at = clock_timestamp(),
+       updated_at = clock_timestamp()
+ WHERE run_id = ANY (:runs::uuid[])
+   AND handler IS NOT NULL
+   AND status IN ('waiting', 'queued', 'failed', 'cancelled')
+   AND EXISTS (
+-- include: maker_of_item_part
+       )
+
+-- name: maker_of_item_part
+-- The completed handler that has made a job for an item of a result: no other handler waits for one.
+SELECT FROM headrace.job_dependency made
+  JOIN headrace.job u ON u.id = made.upstream_id
+ WHERE made.job_id = job.id
+   AND
+-- include: maker_part
 
 -- name: completed_handlers
 -- The newest job of each completed handler, in the order in which they were made. One that has made

@@ -186,12 +186,15 @@ SELECT count(*) AS counted FROM observed
 SELECT DISTINCT run_id FROM headrace.job WHERE id = ANY (:ids::uuid[]) AND run_id IS NOT NULL
 
 -- name: handlers_to_reopen
--- The ended handlers that `reopen_handlers` will reopen.
+-- The ended handlers that `reopen_handlers` will reopen, or `retire_items` skip.
 SELECT id
   FROM headrace.job
  WHERE run_id = ANY (:runs::uuid[])
    AND handler IS NOT NULL
-   AND status IN ('failed', 'cancelled', 'skipped')
+   AND (status IN ('failed', 'cancelled')
+        OR (status = 'skipped' AND NOT EXISTS (
+-- include: maker_of_item_part
+            )))
 
 -- name: totals
 SELECT name, count, sum, buckets FROM headrace.total
