@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from headrace.errors import InvalidPayload
+from headrace.errors.numbers import number_of
 from headrace.jobs.checks.bounds import Bound, Number, shown
 from headrace.jobs.sql.query_result import as_json
 from headrace.template import RenderedSql, quote_identifier
@@ -117,7 +118,7 @@ class Judged:
         count, sample = self.measured.count, self.measured.sample[:ROWS_TOLD]
         listed = "; ".join(_shown(row) for row in sample)
         more = f"; and {count - len(sample)} more" if count > len(sample) else ""
-        return f"{count} {'row' if count == 1 else 'rows'} ({listed}{more})"
+        return f"{number_of(count, 'row')} ({listed}{more})"
 
 
 @dataclass(frozen=True, slots=True)

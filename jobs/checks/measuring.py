@@ -5,6 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import RefusedSql
+from headrace.errors.numbers import number_of
 from headrace.jobs.checks.bounds import shown
 from headrace.jobs.checks.check import ROWS_TOLD, Check, Measured
 from headrace.jobs.checks.column_types import differences
@@ -157,13 +158,12 @@ def of_metric(check: Check, connection: str | None, value: Any) -> Measured:
     earlier = earlier_values(check, connection, runs)
     if not earlier:
         return Measured(value, "no earlier runs to compare it with")
-    base = median(earlier)
+    base, others = median(earlier), number_of(len(earlier), "earlier run")
     if value is None:
-        return Measured(None, f"the median of {len(earlier)} earlier runs is {shown(base)}")
+        return Measured(None, f"the median of {others} is {shown(base)}")
     differs = _percent_between(value, base)
     detail = (
-        f"differs by {shown(differs)}% from {shown(base)}, the median of {len(earlier)} earlier "
-        f"{'run' if len(earlier) == 1 else 'runs'}; that {bound}"
+        f"differs by {shown(differs)}% from {shown(base)}, the median of {others}; that {bound}"
     )
     return Measured(value, detail, base=base, agrees=bound.holds(differs))
 

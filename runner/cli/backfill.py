@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.auditing import concerns
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_items, zoned
+from headrace.errors.numbers import number_of
 from headrace.model.moments import clock_of
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def backfill(given: argparse.Namespace) -> int:
         return 0
     for row in rows:
         print(f"{zoned(row['logical_date'], zone)}  {row.get('id', 'would run')}")
-    verb = "would be" if given.dry_run else "were"
-    print(f"{len(rows)} runs {verb} started.")
+    verb = "would be" if given.dry_run else "was" if len(rows) == 1 else "were"
+    print(f"{number_of(len(rows), 'run')} {verb} started.")
     if reason:
         print(reason)
     return 0

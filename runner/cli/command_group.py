@@ -1,6 +1,7 @@
 """How a command of the command line is added. Imports nothing that takes time."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, cast
@@ -27,6 +28,13 @@ class Parser(argparse.ArgumentParser):
             word = message.split("'")[1]
             message = f'there is no command "{word}"; {did_you_mean(word, COMMANDS)}'
         self.exit(2, f"{self.prog}: {message}\n  hint: `{self.prog} --help` shows its usage\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # The library passes over what cannot be written: a full disk would look like a success.
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 class _NotAsked:

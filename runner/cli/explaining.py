@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.cli.installation_access import control_url
 from headrace.errors import InvalidParams
+from headrace.errors.numbers import number_of
 from headrace.errors.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ def print_estimates(explained: "Explained") -> None:
         if one.outcome == "explained":
             print(
                 f'{one.file}:{one.line}:{one.column}: step "{one.step}":'
-                f" cost {one.cost:.2f}, {_several(one.rows or 0, 'row')}"
+                f" cost {one.cost:.2f}, {number_of(one.rows or 0, 'row')}"
             )
 
 
 def print_summary(explained: "Explained") -> None:
     """Count what became of the statements, and name the databases that do not answer."""
     counts = Counter(one.outcome for one in explained.looked)
-    parts = [f"{_several(counts['explained'], 'statement')} explained"]
+    parts = [f"{number_of(counts['explained'], 'statement')} explained"]
     if counts["failed"]:
         parts.append(f"{counts['failed']} failed")
     if counts["noted"]:
@@ -71,7 +72,3 @@ def print_summary(explained: "Explained") -> None:
 def _reasons(looked: "Iterable[Looked]") -> str:
     reasons = Counter(one.told for one in looked if one.outcome == "skipped")
     return "; ".join(f"{count} where {told}" for told, count in reasons.most_common())
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

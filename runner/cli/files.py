@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.installation_access import settings_of
 from headrace.cli.printing import params_of, print_json
 from headrace.errors import ConfigError, Problem
+from headrace.errors.numbers import number_of
 
 if TYPE_CHECKING:
     from headrace.declarations.config import Settings
@@ -88,13 +89,13 @@ def _print_problems(
         print_summary(explained)
     count = len(loaded.pipelines)
     if not errors:
-        print("1 pipeline is valid" if count == 1 else f"{count} pipelines are valid")
+        print(f"{number_of(count, 'pipeline')} {'is' if count == 1 else 'are'} valid")
         return
     sys.stdout.flush()
     files = len({problem.file for problem in errors})
     print(
-        f"{_several(len(errors), 'problem')} in {_several(files, 'file')};"
-        f" {_several(count, 'pipeline')} valid",
+        f"{number_of(len(errors), 'problem')} in {number_of(files, 'file')};"
+        f" {number_of(count, 'pipeline')} valid",
         file=sys.stderr,
     )
 
@@ -134,7 +135,3 @@ def _lost(path: Path) -> Problem | None:
     except OSError as error:  # A name that is too long, say.
         message = f"it cannot be looked for: {error.strerror}"
     return Problem(os.fspath(path), 0, 0, "missing-file", message, "name a file or a folder")
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import ConfigError
+from headrace.errors.numbers import number_of
 
 if TYPE_CHECKING:
     from headrace.engine.explain.forecasts import ForecastJob
@@ -47,9 +48,9 @@ def _lines(forecast: "Forecast") -> Iterator[str]:
     for file in forecast.files[:_MOST_FILES]:
         yield _file_line(file)
     if len(forecast.files) > _MOST_FILES:
-        yield f"and {len(forecast.files) - _MOST_FILES:,} files more"
+        yield f"and {number_of(len(forecast.files) - _MOST_FILES, 'file')} more"
     if forecast.read is not None:
-        yield f"{forecast.read:,} row{'' if forecast.read == 1 else 's'} to read"
+        yield f"{number_of(forecast.read, 'row')} to read"
     for table in forecast.tables:
         yield _table_line(table)
         yield from (f"{table.table}: adds the column {one}" for one in table.add_columns)

@@ -11,6 +11,7 @@ from headrace.cli.finding import find
 from headrace.cli.installation_access import installation
 from headrace.cli.printing import print_json, public
 from headrace.errors import ConfigError, NotFound
+from headrace.errors.numbers import number_of
 
 
 def retry(given: argparse.Namespace) -> int:
@@ -146,13 +147,13 @@ def prune(given: argparse.Namespace) -> int:
     if given.json:
         print_json({**asdict(pruned), "partial_files": partial, "audit": forgotten})
     else:
-        print(f"Deleted {pruned.runs} runs and {pruned.jobs} jobs.")
+        print(f"Deleted {number_of(pruned.runs, 'run')} and {number_of(pruned.jobs, 'job')}.")
         if pruned.logs:
-            print(f"Deleted the logs of {pruned.logs} jobs that are kept.")
+            print(f"Deleted the logs, not the rows, of {number_of(pruned.logs, 'job')}.")
         if forgotten:
-            print(f"Deleted {forgotten} rows of the audit trail.")
+            print(f"Deleted {number_of(forgotten, 'row')} of the audit trail.")
         if partial:
-            print(f"Removed {partial} incomplete files of stopped jobs.")
+            print(f"Removed {number_of(partial, 'incomplete file')} of stopped jobs.")
     return 0
 
 

@@ -11,6 +11,7 @@ from headrace.cli.instants import next_instants
 from headrace.cli.previewing import as_text
 from headrace.cli.printing import clock, print_json
 from headrace.errors import ConfigError, Problem, ProblemsError, UnknownPipeline
+from headrace.errors.numbers import number_of
 
 if TYPE_CHECKING:
     from headrace.declarations.config import Settings
@@ -197,7 +198,7 @@ def _headline(compared: _Compared, changes: "list[Change]") -> str:
     if compared.on_disk is None:
         return f"{name}: the file is missing; the daemon runs {version} from {running.file}"
     if changes:
-        count = "1 difference" if len(changes) == 1 else f"{len(changes)} differences"
+        count = number_of(len(changes), "difference")
         return f"{name}: {count} from what the daemon runs ({version})"
     if compared.on_disk.version != running.version:
         return f"{name}: no difference except in comments or layout (the daemon runs {version})"

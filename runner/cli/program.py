@@ -62,7 +62,11 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
     # Imported here: `--version` of a broken pipe's reader needs none of it, nor do parts.
     from headrace.cli.arguments import parser
 
-    return parser(*words[:1]).parse_args(words)
+    try:
+        return parser(*words[:1]).parse_args(words)
+    except SystemExit:
+        sys.stdout.flush()  # Help that cannot be written is an error.
+        raise
 
 
 def _carry_out(given: argparse.Namespace) -> int:

@@ -30,9 +30,10 @@ def test_a_closed_standard_output_changes_no_exit_code(command: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("command", COMMANDS[:3])
-def test_a_full_disk_under_the_output_is_told_in_a_sentence(command: str) -> None:
-    done = headrace(f"{command} >/dev/full")
+@pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("command", [*COMMANDS, "--version", "jobs --help"])
+def test_a_full_disk_under_the_output_is_told_in_a_sentence(command: str, buffered: bool) -> None:
+    done = headrace(f"{command} >/dev/full", PYTHONUNBUFFERED="" if buffered else "1")
 
     assert done.returncode == 1
     assert done.stderr.strip() == "standard output cannot be written: No space left on device"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from headrace.errors.numbers import number_of
 from headrace.model.duration import format_duration
 from headrace.model.notifications import FAILURE, LATE, RECOVERY
 from headrace.observe.redaction import redacted
@@ -102,7 +103,7 @@ def _lines(kind: str, step: str | None, content: Mapping[str, Any]) -> list[str]
         return _failure_lines(content)
     if kind == RECOVERY:
         failures = content["failures"]
-        before = "1 run had failed" if failures == 1 else f"{failures} runs had failed"
+        before = f"{number_of(failures, 'run')} had failed"
         return [f"It completed; {before} since {content['failed_since']}."]
     if kind == LATE:
         return [_late_line(step, content)]

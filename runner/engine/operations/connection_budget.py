@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from headrace.errors import ConfigError, StoreUnavailable
+from headrace.errors.numbers import number_of
 from headrace.store.database import Transaction
 
 # Of a worker's parent: statements, and what it says while the other one waits. Each child has one.
@@ -25,7 +26,7 @@ class Demand:
         return self.workers * (_PARENT + self.processes) + self.others
 
     def __str__(self) -> str:
-        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        workers = number_of(self.workers, "worker")
         jobs = f" of {self.processes} jobs at a time" if self.processes > 1 else ""
         parts = ", daemon and web service" if self.others else ""
         verb = "needs" if self.workers == 1 and not parts else "need"

@@ -10,6 +10,7 @@ from headrace.engine.operations.retention import keep_retention
 from headrace.engine.operations.totals import Totals
 from headrace.engine.telemetry.exporting import Receiver, Telemetry
 from headrace.errors import StoreUnavailable
+from headrace.errors.numbers import number_of
 from headrace.model.duration import format_duration
 from headrace.store.database import Database, Transaction
 
@@ -65,9 +66,10 @@ class Housekeeping:
             log.debug("%s; pruning continues in an hour", error)
             return
         if pruned.runs or pruned.jobs:
-            log.info("pruned %d runs and %d jobs", pruned.runs, pruned.jobs)
+            runs, jobs = number_of(pruned.runs, "run"), number_of(pruned.jobs, "job")
+            log.info("pruned %s and %s", runs, jobs)
         if pruned.logs:
-            log.info("pruned the logs of %d jobs", pruned.logs)
+            log.info("pruned the logs of %s", number_of(pruned.logs, "job"))
 
     def _remove_partials(self) -> None:
         try:

@@ -126,7 +126,7 @@ def test_prune_says_what_is_gone_and_takes_logs_by_their_own_retention(
     pruned.runs, pruned.jobs = 2, 3
     headrace.settings.log_retention_s = 3600.0
     whole = (
-        "Deleted 2 runs and 3 jobs.\nDeleted the logs of 4 jobs that are kept.\n"
+        "Deleted 2 runs and 3 jobs.\nDeleted the logs, not the rows, of 4 jobs.\n"
         "Deleted 6 rows of the audit trail.\nRemoved 5 incomplete files of stopped jobs.\n"
     )
     assert say("prune") == whole

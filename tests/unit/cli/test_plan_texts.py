@@ -198,7 +198,7 @@ def test_a_forecast_tells_files_rows_tables_and_what_it_leaves_out():
         "    data: does not read g.csv: it was read before",
     ]
     assert lines[10:] == [
-        "    data: and 1 files more",
+        "    data: and 1 file more",
         "    data: 1 row to read",
         "    data: a.b: is created; 1,000 to insert, 0 to update, 2 to restore",
         "    data: a.b: adds the column c",

@@ -101,9 +101,9 @@ def test_what_is_old_is_deleted_once_an_hour_and_told(
     ("pruned", "told"),
     [
         (Pruned(), []),
-        (Pruned(runs=1), ["pruned 1 runs and 0 jobs"]),
-        (Pruned(jobs=1), ["pruned 0 runs and 1 jobs"]),
-        (Pruned(logs=1), ["pruned the logs of 1 jobs"]),
+        (Pruned(runs=1), ["pruned 1 run and 0 jobs"]),
+        (Pruned(jobs=1), ["pruned 0 runs and 1 job"]),
+        (Pruned(logs=1), ["pruned the logs of 1 job"]),
     ],
 )
 def test_only_what_was_deleted_is_told(
