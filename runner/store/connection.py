@@ -200,8 +200,8 @@ class ChildConnection(Transaction):
         """Return whether it is the server that takes no writes, and not a job's transaction."""
         if not refuses_writes(error):
             return False
-        if self._is_ours:
-            return True  # Begun on a standby, which has been promoted since.
+        if self._is_ours or self._raw.info.transaction_status == TRANSACTION_STATUS_IDLE:
+            return True  # Begun on a standby, which may have been promoted since.
         said = [self._raw.info.parameter_status(name) for name in _READ_ONLY]
         # A pooler does not pass them on.
         return any(value in ("on", None) for value in said)

@@ -149,6 +149,29 @@ def test_bookkeeping_that_began_on_a_standby_is_an_outage_though_that_was_promot
         rows.store.claim(job, 0)
 
 
+def test_a_statement_alone_that_a_standby_refuses_is_an_outage_though_that_was_promoted(
+    rows: Rows,
+) -> None:
+    job = str(rows.add("queued"))
+    # As a standby says it that has been promoted by the time it is asked.
+    rows.sql(
+        "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'cannot execute UPDATE' USING ERRCODE = '25006'; END $$;"
+        " CREATE TRIGGER refuse BEFORE UPDATE ON headrace.job"
+        " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+    )
+
+    with pytest.raises(StoreUnavailable, match="PostgreSQL takes no writes"):
+        rows.store.claim(job, 0)
+
+    behind(rows, "BEGIN")
+    with pytest.raises(errors.ReadOnlySqlTransaction):
+        rows.store.claim(job, 0)
+    behind(rows, "ROLLBACK")
+    rows.sql("DROP TRIGGER refuse ON headrace.job")
+    assert rows.store.claim(job, 0) is not None
+
+
 def test_what_a_job_has_deallocated_is_prepared_anew(rows: Rows) -> None:
     job = str(rows.add("queued"))
     line, pid = rows.store.line, pid_of(rows)
