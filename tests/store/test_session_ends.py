@@ -28,6 +28,11 @@ CREATE CONSTRAINT TRIGGER late AFTER INSERT ON effect DEFERRABLE INITIALLY DEFER
 FOR EACH ROW EXECUTE FUNCTION refuse()"""
 PID = "SELECT pg_backend_pid()"
 
+OPEN_TRANSACTIONS = (
+    "SELECT query FROM pg_stat_activity"
+    " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+)
+
 
 @pytest.fixture
 def sessions(rows: Rows, empty_database: str) -> Iterator[JobSessions]:
@@ -187,6 +192,8 @@ def test_a_part_that_another_attempt_has_committed_meanwhile_is_undone(
         first()
     assert str(told.value) == "another attempt of the job has committed the part first meanwhile"
     assert effects(url) == []
+    # At once, not when nobody knows the error any more.
+    assert sql(url, OPEN_TRANSACTIONS) == []
     with sessions.batch("first", name) as session:
         assert session is None
     with sessions.batch("second", name) as session:
