@@ -149,6 +149,25 @@ def test_a_session_that_made_its_transaction_read_only_did_so_for_itself(
         assert found(session) == [1]
 
 
+@pytest.mark.parametrize("wrong", ["SELECT 1 / 0", None], ids=["of-the-database", "of-the-job"])
+def test_a_look_that_fails_leaves_a_session_that_writes(
+    sessions: JobSessions, wrong: str | None
+) -> None:
+    def look() -> None:
+        with sessions.session(read_only=True) as within:
+            assert found(within) == [1]
+            if wrong is not None:
+                within.execute(text(wrong))
+            raise ZeroDivisionError
+
+    with sessions.session() as session:
+        insert(session, 1)
+        with pytest.raises((DBAPIError, ZeroDivisionError)):
+            look()
+        insert(session, 2)
+        assert found(session) == [1, 2]
+
+
 def test_a_large_object_stays_when_a_later_savepoint_is_undone(sessions: JobSessions) -> None:
     count = text("SELECT count(*) FROM pg_largeobject_metadata")
     with sessions.session() as session:
