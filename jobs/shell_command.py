@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobs.base import BaseJob
 from headrace.jobs.files.atomic_files import to_read
 from headrace.jobs.programs.child_program import SHELL, run_program
@@ -151,7 +152,7 @@ def _works(shell: Sequence[str], script: str) -> bool:
 def _kept(line: bytes) -> str:
     text = line.decode("utf-8", "replace").replace("\0", "\ufffd")
     # Hidden before it is cut: half a secret is one, too.
-    return jobapi.redacted(text)[:_LONGEST_KEPT]
+    return shortened(jobapi.redacted(text), _LONGEST_KEPT)
 
 
 def _how_it_ended(code: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobs.files.column_shapes import SCALAR, Shape
 from headrace.jobs.files.copy_streams import Lines, refuse_short_year
 from headrace.jobs.files.json_text import Number, Repeated, as_text, decode, values_of
@@ -134,7 +135,7 @@ class JsonRecords:
         if not given:
             raise JobFailure(
                 f"{self._name}:{number}: the object has none of the columns that are wanted, so it "
-                f"is no row: {jobapi.redacted(line.strip())[:_TOLD_CHARACTERS]}"
+                f"is no row: {shortened(jobapi.redacted(line.strip()), _TOLD_CHARACTERS)}"
             )
         self.seen |= given
 

@@ -9,6 +9,7 @@ from typing import IO
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobs.files.json_text import items_of, values_of, whole
 from headrace.jobs.files.text_files import foreign_kind
 from headrace.jobs.http.request import Answer
@@ -176,8 +177,8 @@ def _refuse_other_object(found: str, name: str, declared: Sequence[str] | None) 
 
 def _begins(answer: Answer) -> str:
     text = " ".join(answer.start.decode("utf-8", "replace").split())
-    return repr(jobapi.redacted(text)[:_TOLD_CHARACTERS])
+    return repr(shortened(jobapi.redacted(text), _TOLD_CHARACTERS))
 
 
 def _told(found: str) -> str:
-    return jobapi.redacted(found)[:_TOLD_CHARACTERS]
+    return shortened(jobapi.redacted(found), _TOLD_CHARACTERS)

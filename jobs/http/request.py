@@ -14,6 +14,7 @@ from urllib.parse import SplitResult
 
 from headrace import jobapi
 from headrace.errors import JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, HostRefused
 from headrace.jobapi.outbound.failures import reason_of
 from headrace.jobapi.outbound.urls import (
@@ -147,7 +148,7 @@ def _refuse_status(request: Request, answer: "BaseHTTPResponse", place: str) -> 
         told = next(unpacked_body(answer, place), b"").decode("utf-8", "replace")
     except JobFailure:
         told = ""  # The status says more than that its text is cut.
-    text = jobapi.redacted(told)[:_TOLD_CHARACTERS].strip()
+    text = shortened(jobapi.redacted(told).strip(), _TOLD_CHARACTERS)
     why = _WHY_NO_DATA.get(status, "that is not data" if 200 <= status < 300 else "")
     told = "; it says: ".join(filter(None, (why, text))) or "without a word"
     said = f"{place} answered {status} {answer.reason or ''}: {told}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from headrace.errors.shortened import shortened
 from headrace.model.storable import fitted
 from headrace.observe.logpage import LONGEST_BYTES, Line, LogPage
 from headrace.observe.records import said
@@ -116,7 +117,7 @@ class JobLog(logging.Handler):
 def packed(line: str | bytes) -> bytes:
     """Return a line as a page holds it: secrets hidden, then cut to its longest."""
     text = line if isinstance(line, str) else line.decode("utf-8", "replace")
-    cut = fitted(redacted(text)[:_MOST_CHARACTERS])
+    cut = fitted(shortened(redacted(text), _MOST_CHARACTERS))
     return cut.encode()[:LONGEST_BYTES]
 
 

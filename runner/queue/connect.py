@@ -22,6 +22,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
 from headrace.errors import ConfigError, QueueUnavailable
+from headrace.errors.shortened import shortened
 from headrace.queue.sentinel import client_of, is_sentinel_url
 
 _CONNECT_S = 5.0
@@ -90,7 +91,7 @@ def unavailable(error: BaseException) -> QueueUnavailable:
     Whatever Redis refuses, the rows are there, and what was not sent is sent later. So no error
     of Redis is a failure of a dispatch, nor a reason to give up a lead.
     """
-    text = " ".join(str(error).split())[:_MOST_REASON]
+    text = shortened(" ".join(str(error).split()), _MOST_REASON)
     for kind, reason, sentence in _REFUSALS:
         if isinstance(error, kind):
             return QueueUnavailable(f"{sentence} ({text})", reason)

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes
 
+from headrace.errors.shortened import shortened
+
 # What the driver puts before a query that is read piece by piece; nobody has written it.
 _DECLARED = re.compile(r'^DECLARE ".*?" (?:NO SCROLL |SCROLL )?CURSOR WITH(?:OUT)? HOLD FOR ')
 _LINK = re.compile(r"\s*\(Background on this error at: https://sqlalche\.me/\S+\)")
@@ -33,7 +35,7 @@ def told_error(error: BaseException, place_of: Callable[[str], str | None]) -> s
     if line is not None:
         place = place_of(line)
         lines[0] = f"{place}: {lines[0]}" if place else lines[0]
-        lines.append(f"  line: {line.strip()[:_LONGEST_LINE]}")
+        lines.append(f"  line: {shortened(line.strip(), _LONGEST_LINE)}")
     if diag.message_detail:
         lines.append(f"  detail: {diag.message_detail}")
     if diag.message_hint:

@@ -172,7 +172,9 @@ def test_what_the_server_said_is_told_with_its_line_and_all_it_added():
     assert told(SimpleNamespace(orig=whole))[0] == "no such table [undefined_table]"  # type: ignore[arg-type]
     assert told(refused(code="ZZ999", message_primary=None)) == ["the driver's words [ZZ999]"]
     assert told(refused(statement_position="1"))[1] == "  line: SELECT 1"
-    assert told(refused(sent=b"x" * 300, statement_position="300"))[1] == "  line: " + "x" * 200
+    assert (
+        told(refused(sent=b"x" * 300, statement_position="300"))[1] == "  line: " + "x" * 199 + "…"
+    )
     assert len(told(refused(sent=None, statement_position="1"))) == 1
     declared = b'DECLARE "c_1" CURSOR WITHOUT HOLD FOR SELECT nope'
     assert told(refused(sent=declared, statement_position="46"))[1] == "  line: SELECT nope"

@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Iterator
 
 from headrace.errors import HeadraceError
+from headrace.errors.shortened import shortened
 from headrace.model.storable import fitted
 from headrace.observe.redaction import redacted
 from headrace.store.sql_errors import told_error, without_link
@@ -22,7 +23,7 @@ def text_of(error: BaseException) -> str:
     notes = [str(note) for one in _with_causes(error) for note in getattr(one, "__notes__", ())]
     text = "\n".join([text, *dict.fromkeys(notes)])
     # Redacted before it is cut: half a secret is one, too.
-    return fitted(redacted(text)[:MOST_ERROR])
+    return fitted(shortened(redacted(text), MOST_ERROR))
 
 
 def plain_text(error: BaseException) -> str:
@@ -35,8 +36,8 @@ def plain_text(error: BaseException) -> str:
 
 def frames(error: BaseException) -> str:
     """Return an error's traceback, the end of it where it is long."""
-    text = without_link("".join(traceback.format_exception(error)))
-    return fitted(redacted(text)[-MOST_TRACEBACK:])
+    text = redacted(without_link("".join(traceback.format_exception(error))))
+    return fitted(text if len(text) <= MOST_TRACEBACK else f"…{text[1 - MOST_TRACEBACK :]}")
 
 
 def _line(error: BaseException) -> str:

@@ -123,18 +123,18 @@ def _failure_lines(content: Mapping[str, Any]) -> list[str]:
     steps = content.get("steps") or []
     lines = [
         f"Step {step['step']} failed, attempt {step['attempt']} of {step['of']}:"
-        f" {shortened(step['error'] or 'no error was recorded')}"
+        f" {first_lines(step['error'] or 'no error was recorded')}"
         for step in steps
     ]
     more = content.get("failed_steps", 0) - len(steps)
     if more > 0:
         lines.append(f"{more} more step{'s' * (more > 1)} failed.")
     if content.get("error"):
-        lines.append(shortened(content["error"]))
+        lines.append(first_lines(content["error"]))
     return lines or ["No step of it has failed."]
 
 
-def shortened(error: str) -> str:
+def first_lines(error: str) -> str:
     """Return the beginning of an error, and how much was left out."""
     kept = "\n".join(error.split("\n")[:_MOST_LINES_OF_ERROR])[:_MOST_ERROR]
     if len(kept) == len(error):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from headrace.engine.notifications.messages import message_of
 from headrace.engine.notifications.sending import SEND_S, send
 from headrace.errors import StoreUnavailable
+from headrace.errors.shortened import shortened
 from headrace.jobapi.outbound.failures import NotSent
 from headrace.model.notifications import Notifications
 from headrace.observe.redaction import redacted
@@ -147,7 +148,7 @@ class Outbox:
                 time.sleep(_PAUSE_S)
 
     def _note_failure(self, row: Row, error: NotSent) -> None:
-        why = redacted(str(error))[:_MOST_ERROR]
+        why = shortened(redacted(str(error)), _MOST_ERROR)
         if error.is_final or row["age_s"] >= self._settings.give_up_after_s:
             self._end(row, "given_up", why)
             log.error(

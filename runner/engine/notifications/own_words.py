@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.declarations.config.notification_texts import NAMES, rendered_texts
-from headrace.engine.notifications.messages import Message, shortened
+from headrace.engine.notifications.messages import Message, first_lines
 from headrace.errors import TemplateError
 from headrace.jobapi.outbound.failures import NotSent
 from headrace.model.notifications import Receiver
@@ -59,8 +59,8 @@ def variables_of(message: Message, receiver: str) -> dict[str, Any]:
 def _shortened(known: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(known)
     if made.get("error"):
-        made["error"] = shortened(made["error"])
+        made["error"] = first_lines(made["error"])
     made["steps"] = [
-        {**step, "error": shortened(step["error"] or "")} for step in made.get("steps") or ()
+        {**step, "error": first_lines(step["error"] or "")} for step in made.get("steps") or ()
     ]
     return made

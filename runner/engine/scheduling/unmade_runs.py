@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace.errors import HeadraceError
+from headrace.errors.shortened import shortened
 from headrace.model.notifications import FAILURE
 from headrace.model.pipeline import Pipeline
 from headrace.model.status import Trigger
@@ -19,7 +20,7 @@ def reason_of(error: Exception) -> str:
     """Return why a run was not made, as a row holds it."""
     # Of an error of the database, the first line: the statement follows it, and what it was given.
     told = str(error) if isinstance(error, HeadraceError) else str(error).partition("\n")[0]
-    return fitted(told[:_MOST_ERROR])
+    return fitted(shortened(told, _MOST_ERROR))
 
 
 def unmade_run(

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from headrace.errors import HeadraceError
+from headrace.errors.shortened import shortened
 from headrace.jobapi.outbound.allowed_hosts import AllowedHosts, plain_host
 from headrace.jobapi.outbound.deadline import Deadline
 from headrace.jobapi.outbound.failures import NotSent
@@ -17,6 +18,7 @@ from headrace.jobapi.outbound.failures import NotSent
 # What a server says of one message, not of itself.
 _REFUSED = range(500, 600)
 _READY = 220
+_TOLD_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +159,4 @@ def _all(error: smtplib.SMTPRecipientsRefused) -> list[tuple[str, tuple[int, byt
 
 def _text(said: bytes | str) -> str:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return " ".join(text.split())[:300]
+    return shortened(" ".join(text.split()), _TOLD_CHARACTERS)

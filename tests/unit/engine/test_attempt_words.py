@@ -118,8 +118,8 @@ def test_words_and_stacks_are_cut_where_they_say_least() -> None:
     with pytest.raises(ValueError, match="x") as found:
         raise ValueError("x" * MOST_TRACEBACK)
 
-    assert text_of(found.value) == ("ValueError: " + "x" * MOST_ERROR)[:MOST_ERROR]
-    assert frames(found.value) == "x" * (MOST_TRACEBACK - 1) + "\n"
+    assert text_of(found.value) == ("ValueError: " + "x" * MOST_ERROR)[: MOST_ERROR - 1] + "…"
+    assert frames(found.value) == "…" + "x" * (MOST_TRACEBACK - 2) + "\n"
 
 
 # -- whether another attempt follows --------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.engine.notifications import forms, heartbeat, outbox
 from headrace.engine.notifications.heartbeat import HeartbeatCaller
-from headrace.engine.notifications.messages import Message, message_of, shortened, trial_message
+from headrace.engine.notifications.messages import Message, first_lines, message_of, trial_message
 from headrace.engine.notifications.notifier import Notifier
 from headrace.engine.notifications.outbox import Outbox
 from headrace.engine.notifications.own_words import in_own_words, variables_of
@@ -156,7 +156,7 @@ def test_a_notification_is_given_up_in_time_or_where_no_further_try_is_wanted(
 
     statement = "end_notification" if ends else "postpone_notification"
     (told,) = tables.named(statement)
-    assert told["error"] == "x" * 1000
+    assert told["error"] == "x" * 999 + "…"
     assert (told.get("status") == "given_up") is ends
     given_up = "gave up the notification n1 (failure of sales) to pager after 3 attempts: xx"
     assert (given_up in caplog.text) is ends
@@ -273,11 +273,11 @@ def test_sixteen_sends_are_under_way_at_most_and_one_for_each_receiver(
 
 
 def test_an_error_is_cut_by_its_lines_and_by_its_length():
-    assert shortened("x" * 1000) == "x" * 1000
-    assert shortened("x" * 1001) == "x" * 1000 + " … (1 more characters)"
+    assert first_lines("x" * 1000) == "x" * 1000
+    assert first_lines("x" * 1001) == "x" * 1000 + " … (1 more characters)"
     twelve = "\n".join(["y"] * 12)
-    assert shortened(twelve) == twelve
-    assert shortened(f"{twelve}\nz") == f"{twelve} … (2 more characters)"
+    assert first_lines(twelve) == twelve
+    assert first_lines(f"{twelve}\nz") == f"{twelve} … (2 more characters)"
 
 
 def test_what_a_message_says_is_cut_and_has_what_there_is():

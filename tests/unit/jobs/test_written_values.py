@@ -409,7 +409,7 @@ def test_a_hidden_file_tells_job_and_attempt_and_stays_short():
         ([-10, -10], -14, True, "differs by 40% from -10, the median of 2 earlier runs"),
         ([0], 0, True, "differs by 0% from 0, the median of 1 earlier run"),
         ([0], 1, False, "differs by Infinity% from 0, the median of 1 earlier run"),
-        ([7], None, True, "the median of 1 earlier runs is 7"),
+        ([7], None, True, "the median of 1 earlier run is 7"),
         ([1], "Infinity", False, "differs by Infinity% from 1, the median of 1 earlier run"),
         ([1], "NaN", False, "differs by NaN% from 1, the median of 1 earlier run"),
         ([1], "1e30", False, f"differs by 1{'0' * 32}% from 1, the median of 1 earlier run"),
