@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from headrace import jobapi
+from headrace.errors.numbers import listed, number_of
 from headrace.jobapi import logger
 from headrace.jobs.files.atomic_files import appear, hidden_file
 from headrace.jobs.files.split_files import part_path
@@ -68,8 +69,8 @@ class ExportedFiles:
             (self._folder / name).unlink(missing_ok=True)
         if names:
             logger.info(
-                "Removed %d files of an earlier export to %s, which this one has not written: %s",
-                len(names), self._path, ", ".join(sorted(names)[:5]),
+                "Removed %s of an earlier export to %s, which this one has not written: %s",
+                number_of(len(names), "file"), self._path, listed(sorted(names)),
             )  # fmt: skip
 
     def _listed(self) -> list[str]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, Literal, cast
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import listed
 from headrace.jobs.files.optional_library import library
 
 Packing = Literal["none", "gz", "zst", "bz2", "xz", "zip"]
@@ -108,7 +109,7 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     members = [one for one in archive.infolist() if not one.is_dir()]
     members = [one for one in members if not one.filename.startswith("__MACOSX/")]
     if len(members) != 1:
-        what = ", ".join(one.filename for one in members[:5]) or "nothing"
+        what = listed([one.filename for one in members]) or "nothing"
         raise JobFailure(
             f"{name}: the zip archive holds {len(members)} files ({what}), and one is expected: "
             "pack each file alone"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import listed
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.carried_grants import grants_of, revoke_default_grants
@@ -31,10 +32,9 @@ def refuse_obstacles(session: "Session", target: Table) -> None:
     """
     found = list(execute(session, packaged_sql("swap_obstacles", oid=target.oid)).scalars())
     if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise JobFailure(
             f"replace_strategy: swap makes a new table in the place of {target.written}, which "
-            f"would lose, or cannot go without: {', '.join(found[:_SHOWN])}{more}. Take "
+            f"would lose, or cannot go without: {listed(found, _SHOWN)}. Take "
             "insert_from_staging, or truncate_and_insert"
         )
 

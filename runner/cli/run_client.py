@@ -12,6 +12,7 @@ from headrace.cli.auditing import audited, concerns
 from headrace.cli.live_bar import LiveBar
 from headrace.cli.printing import elapsed, moment, print_json, public, span, zoned
 from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.errors.numbers import number_of
 from headrace.model.moments import clock_of
 from headrace.model.status import FINAL, RUN_FINAL, RunStatus
 from headrace.observe.terminal_text import hanging
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _Asked = TypeVar("_Asked")
 
 INTERRUPTED = 130
+# Of a failed step's error.
+_MOST_LINES = 20
 # A look at the run: soon while things happen, seldom while nothing does.
 _SHORTEST_LOOK_S = 0.05
 _LONGEST_LOOK_S = 0.5
@@ -143,8 +146,12 @@ class RunClient:
 
     def _say_error(self, job_id: str) -> None:
         row = self._once_there(lambda: self._headrace.database.row("job", id=job_id))
-        for line in ((row or {}).get("error") or "").splitlines()[:20]:
+        lines = ((row or {}).get("error") or "").splitlines()
+        for line in lines[:_MOST_LINES]:
             self._say(f"    {line}")
+        if len(lines) > _MOST_LINES:
+            left = number_of(len(lines) - _MOST_LINES, "more line")
+            self._say(f"    … {left}: `headrace show {job_id}`")
 
     def _conclude(self, state: dict[str, Any]) -> None:
         if self._given.json:

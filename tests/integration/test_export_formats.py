@@ -139,13 +139,15 @@ def test_files_of_a_longer_export_before_do_not_stay(
     found = sorted(one.name for one in exports.iterdir() if not one.name.startswith("."))
     assert found == sorted([*left, *others])
     first = ", ".join(f"x-{part}.csv" for part in gone[:5])
+    more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+    files = "1 file" if len(gone) == 1 else f"{len(gone)} files"
     (exports / "x-0009.csv").write_text("n,k\n0,0\n")
     run_job(ExportQuery, path="x.csv", sql=sql.format(2, 3), split=split)
     assert (exports / "x-0009.csv").exists(), "it is no export's any more"
     (told,) = (one.getMessage() for one in caplog.records if one.msg.startswith("Removed"))
     assert told == (
-        f"Removed {len(gone)} files of an earlier export to x.csv, which this one has not written: "
-        f"{first}"
+        f"Removed {files} of an earlier export to x.csv, which this one has not written: "
+        f"{first}{more}"
     )
     for name in left:
         run_job(LoadFile, path=name, table="copy")

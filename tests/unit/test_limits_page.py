@@ -78,6 +78,8 @@ LIMITS: dict[str, tuple[str, Written]] = {
     "Rows that a failed check shows": ("jobs.checks.check.ROWS_TOLD", plain),
     "A value that a message shows": ("errors.shortened.LONGEST_SHOWN", CHARACTERS),
     "An error": ("engine.attempts.error_text.MOST_ERROR", CHARACTERS),
+    "Lines of a failed step's error that `headrace run` shows": (
+        "cli.run_client._MOST_LINES", plain),
     "A traceback": ("engine.attempts.error_text.MOST_TRACEBACK", CHARACTERS),
     "Causes of an error that are told": ("engine.attempts.error_text._MOST_CAUSES", plain),
     "Why a run could not be made": ("engine.scheduling.unmade_runs._MOST_ERROR", CHARACTERS),
@@ -162,7 +164,7 @@ LIMITS: dict[str, tuple[str, Written]] = {
 # Of caches, of what is tried before another way is taken, and of other programs.
 INTERNAL = {
     "cli.forecasting._MOST_FILES", "declarations.source.builder.MAX_PROBLEMS",
-    "engine.access.audit._MOST_LISTED", "engine.access.refusals._MOST_WAITING",
+    "engine.access.refusals._MOST_WAITING",
     "engine.attempts.log_keeper._MOST_WAITING", "engine.attempts.one_message._LONGEST_REST",
     "engine.catalog.checked_files._MOST_READ_BYTES", "engine.catalog.result_cache._MOST_BYTES",
     "engine.explain.checking_processes._MOST_PROCESSES",

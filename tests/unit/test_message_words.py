@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.errors.numbers import number_of
+from headrace.errors.numbers import listed, number_of
 from headrace.errors.shortened import LONGEST_SHOWN, shortened
 
 
@@ -29,3 +29,24 @@ def test_without_a_number_it_is_cut_to_what_a_line_has_room_for() -> None:
 )
 def test_a_number_is_told_with_its_noun(count: int, said: str) -> None:
     assert number_of(count, "run") == said
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", 2, "c"], "a, 2, c"),
+        (["a", "b", "c", "d"], "a, b, c and 1 more"),
+        (list(range(1203)), "0, 1, 2 and 1,200 more"),
+    ],
+)
+def test_of_many_names_the_first_are_told_and_how_many_more_there_are(
+    names: list[object], said: str
+) -> None:
+    assert listed(names, 3) == said
+
+
+def test_five_names_are_told() -> None:
+    assert listed(list("abcde")) == "a, b, c, d, e"
+    assert listed(list("abcdef")) == "a, b, c, d, e and 1 more"

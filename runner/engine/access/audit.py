@@ -14,6 +14,7 @@ from uuid import UUID
 
 from headrace.engine.access.tokens import without_tokens
 from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.errors.numbers import listed
 from headrace.errors.shortened import shortened
 from headrace.model.caller import Deed, Role, Via
 from headrace.model.ids import first_id_of, new_id
@@ -30,8 +31,6 @@ _BATCH = 5000
 _ARROW = " → "
 # Of what was made or changed so many ids are told, and how many more there are.
 _MOST_IDS = 20
-# Of deeds whose outcomes are lost so many are listed.
-_MOST_LISTED = 5
 
 Notes = list[tuple[str, str]]
 # What is being carried out here notes what it has made or changed: `run` or `job`, and its id. A
@@ -82,7 +81,7 @@ class Outcomes:
                 concerns=concerned,
             )
         except StoreUnavailable as error:
-            log.warning("the outcomes of %s are not in the audit trail: %s", _listed(ids), error)
+            log.warning("the outcomes of %s are not in the audit trail: %s", listed(ids), error)
 
 
 def begin(database: Transaction, deed: Deed) -> UUID:
@@ -116,15 +115,8 @@ def _told(notes: Notes) -> str | None:
     parts = []
     for kind in dict.fromkeys(kind for kind, _ in notes):
         ids = [one for of, one in notes if of == kind]
-        more = f" and {len(ids) - _MOST_IDS} more" if len(ids) > _MOST_IDS else ""
-        parts.append(f"{kind} {', '.join(ids[:_MOST_IDS])}{more}")
+        parts.append(f"{kind} {listed(ids, _MOST_IDS)}")
     return "; ".join(parts) or None
-
-
-def _listed(ids: list[UUID]) -> str:
-    shown = ", ".join(map(str, ids[:_MOST_LISTED]))
-    more = len(ids) - _MOST_LISTED
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from headrace.errors import ConfigError, JobFailure, RefusedSql
+from headrace.errors.numbers import listed
 from headrace.store.others.line import Answer, Line
 from headrace.store.others.mysql_types import declared_type
 from headrace.template import RenderedSql, first_word, has_word, without_comments
@@ -221,7 +222,7 @@ class MysqlLine(Line):
         with self._raw.cursor() as cursor:
             cursor.execute(whole + values, [value for row in rows for value in row])
             if cursor.warning_count:
-                warned = "; ".join(str(one[2]) for one in self._raw.show_warnings()[:3])
+                warned = listed([one[2] for one in self._raw.show_warnings()], 3)
                 raise JobFailure(f"{self.name} (MySQL): {table} would change a value: {warned}")
 
     def failure(self, error: Exception) -> str:

@@ -259,7 +259,10 @@ def test_a_run_s_client_says_each_change_once_and_errors_of_failed_steps(
         "T   b    retrying: attempt 1 failed, the next one in 0.00 s",
     ]  # fmt: skip
     assert lines[3:23] == [f"T     line {n}" for n in range(20)]
-    assert lines[23:] == ["T   b    started (attempt 2)"]
+    assert lines[23:] == [
+        "T     … 10 more lines: `headrace show b`",
+        "T   b    started (attempt 2)",
+    ]
 
 
 @pytest.mark.parametrize(

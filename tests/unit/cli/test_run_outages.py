@@ -42,3 +42,20 @@ def test_what_is_asked_beside_a_look_is_waited_for_as_well(
         "id": "R", "status": "failed", "jobs": [{"id": "b", "status": "failed"}],
     }  # fmt: skip
     assert (told.err, pauses) == ("", [0.5] * 4)
+
+
+@pytest.mark.parametrize("lines", [20, 21, 23])
+def test_a_long_error_is_cut_and_how_much_more_there_is_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lines: int
+):
+    monkeypatch.setattr("headrace.cli.run_client.time.strftime", lambda _form: "T")
+    error = "\n".join(f"line {number}" for number in range(1, lines + 1))
+    database = SimpleNamespace(row=lambda _name, **_of: {"error": error})
+    client = RunClient(SimpleNamespace(database=database), SimpleNamespace(json=False))  # type: ignore[arg-type]
+
+    client._say_error("b")
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[:20] == [f"T     line {number}" for number in range(1, 21)]
+    more = {20: [], 21: ["T     … 1 more line: `headrace show b`"]}
+    assert told[20:] == more.get(lines, ["T     … 3 more lines: `headrace show b`"])
