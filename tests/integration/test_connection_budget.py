@@ -22,7 +22,7 @@ def test_more_workers_than_the_server_has_connections_for_are_refused_with_the_s
     done = headrace("up", "--workers", "2000", "--no-web")
     assert done.code == 2
     said = done.out + done.err
-    assert "2000 workers, daemon and web service need 6009 connections" in said
+    assert "2,000 workers, daemon and web service need 6,009 connections" in said
     assert "the server allows" in said
 
     limit(database, 5)

@@ -32,7 +32,7 @@ class Demand:
         verb = "needs" if self.workers == 1 and not parts else "need"
         beside = f", {self.others} for the others" if self.others else ""
         return (
-            f"{workers}{jobs}{parts} {verb} {self.connections} connections"
+            f"{workers}{jobs}{parts} {verb} {number_of(self.connections, 'connection')}"
             f" ({_PARENT + self.processes} for each worker{beside})"
         )
 
