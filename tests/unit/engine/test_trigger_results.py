@@ -91,7 +91,7 @@ def test_whoever_is_told_of_failures_is_told_of_a_run_that_cannot_be_made(
             "status": "failed",
             "trigger": "schedule",
             "logical_date": "2026-05-04T12:00:00+00:00",
-            "error": "no\ufffd" + "x" * 1997,
+            "error": "no\ufffd" + "x" * 1996 + "…",
         },
     }
     error = ValueError("no\0" + "x" * 3000)

@@ -82,12 +82,14 @@ def test_refusals_that_cannot_be_written_do_not_keep_later_ones_from_it(
         await until(lambda: bool(caplog.records))
         del database.answers["count_refusals"]
         one._refusals.note(_deed(SCOPE, CALLER, "cancel a run"), 403)
-        await until(lambda: len(database.values_of("count_refusals")) == 3)
+        await until(lambda: database.values_of("count_refusals")[-1]["actor"] == "ops")
 
     during("keep_writing", lambda: Trail(database), deeds)
 
-    (record,) = caplog.records
-    assert record.message == "refusals cannot be written"
-    written = [(one["actor"], one["status"]) for one in database.values_of("count_refusals")]
+    # It may have been tried more than once before the table was there again.
+    assert {record.message for record in caplog.records} == {"refusals cannot be written"}
+    *earlier, last = [(one["actor"], one["status"]) for one in database.values_of("count_refusals")]
     # The first one could not be written, and is counted on.
-    assert written == [("unknown", 401), ("unknown", 401), ("ops", 403)]
+    assert len(earlier) == len(caplog.records) + 1
+    assert set(earlier) == {("unknown", 401)}
+    assert last == ("ops", 403)
