@@ -1,7 +1,8 @@
 """Handlers: steps that run after the others, by how those have ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,7 +260,7 @@ def test_a_retried_run_tells_each_item_of_a_handler_again(
     assert hand.work() == ["load", "note", "tidy", *jobs]
 
 
-def jobs_of(hand: ByHand, run: Row) -> list[Row]:
+def jobs_of(hand: ByHand, run: Mapping[str, Any]) -> list[Row]:
     """Return all jobs of a run, those that were made again, too, in the order of their making."""
     rows = hand.headrace.database.rows("jobs_of_run", run_id=run["id"])
     return sorted(rows, key=lambda row: str(row["id"]))
