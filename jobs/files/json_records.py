@@ -250,7 +250,7 @@ def parse_record(line: str, name: str, number: int) -> dict[str, Any]:
     except RecursionError:
         raise JobFailure(f"{name}:{number}: the JSON is nested too deeply") from None
     if not isinstance(record, dict):
-        raise JobFailure(f"{name}:{number}: no JSON object but {line.strip()[:60]}")
+        raise JobFailure(f"{name}:{number}: no JSON object but {shortened(line.strip())}")
     if isinstance(record, Repeated):
         raise JobFailure(f"{name}:{number}: the key {_repeated(line)!r} occurs twice in the object")
     return record

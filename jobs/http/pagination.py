@@ -7,6 +7,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobapi.outbound.urls import followed
 from headrace.jobs.files.json_text import decode
@@ -158,7 +159,7 @@ class Paginator:
             return None
         value = decode(raw)
         if not isinstance(value, str) or raw == "true":
-            raise JobFailure(f"{page.name}: {path!r} is no text and no number: {raw[:100]}")
+            raise JobFailure(f"{page.name}: {path!r} is no text and no number: {shortened(raw)}")
         return raw
 
     def _total(self, page: Page) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import RefusedSql
+from headrace.errors.shortened import shortened
 from headrace.template.guard import split_statements
 from headrace.template.lexer import Kind, Token, code, kept, tokens
 
@@ -128,7 +129,7 @@ def _taken(after: list[Token]) -> bool:
 
 
 def _misplaced(token: Token) -> str:
-    shown = _MARKER.sub("{{ … }}", token.text)[:80]
+    shown = shortened(_MARKER.sub("{{ … }}", token.text))
     if token.kind is Kind.COMMENT:
         return f"a value is inside a comment: {shown} (write such comments as {{# … #}})"
     return (
@@ -150,7 +151,7 @@ def _glued(read: list[Token], token: Token) -> str:
         or token.text == "."
         or unicode_text
     ):
-        shown = _MARKER.sub("{{ … }}", before.text + token.text)[:80]
+        shown = shortened(_MARKER.sub("{{ … }}", before.text + token.text))
         return (
             f"a value is directly next to other text: {shown} (leave a space; for a name made of "
             "parts write {{ ('a_' ~ b) | identifier }})"

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace.errors.numbers import number_of
+from headrace.errors.shortened import shortened
 from headrace.model.duration import format_duration
 from headrace.model.notifications import FAILURE, LATE, RECOVERY
 from headrace.observe.redaction import redacted
@@ -50,7 +51,7 @@ def message_of(row: Mapping[str, Any], public_url: str | None) -> Message:
     return Message(
         id=str(row["id"]),
         kind=row["kind"],
-        subject=_subject(row)[:_MOST_SUBJECT],
+        subject=shortened(_subject(row), _MOST_SUBJECT),
         lines=tuple(redacted(line) for line in lines),
         link=link,
         at=row["created_at"],
