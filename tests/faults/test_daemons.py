@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from tests.support.cluster import Cluster
-from tests.support.processes import PATIENCE, Process, wait_until
+from tests.support.processes import Process, wait_until
 
 PIPELINE = """
 name: tick
@@ -88,7 +88,7 @@ def test_a_leader_that_is_stopped_hands_over(cluster: Cluster) -> None:
     first.signal(signal.SIGTERM)
 
     wait_until(lambda: leader(cluster, first, second) is second)
-    assert first.popen.wait(timeout=5 * PATIENCE) == 0
+    assert first.wait(5) == 0
 
 
 def test_a_daemon_killed_on_either_side_of_its_commit_costs_no_run(cluster: Cluster) -> None:
@@ -96,7 +96,7 @@ def test_a_daemon_killed_on_either_side_of_its_commit_costs_no_run(cluster: Clus
     cluster.worker()
     for point in ("dispatch-uncommitted", "dispatch-committed"):
         crashed = cluster.daemon(env=cluster.crash_at(point))
-        assert crashed.popen.wait(timeout=15 * PATIENCE) == -signal.SIGKILL
+        assert crashed.wait(15) == -signal.SIGKILL
     cluster.daemon()
 
     before = runs(cluster)

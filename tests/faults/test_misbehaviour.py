@@ -7,7 +7,7 @@ import pytest
 
 from headrace.queue.process import birth_ticks
 from tests.support.cluster import Cluster
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import wait_until
 
 
 def pool_lives(cluster: Cluster) -> None:
@@ -76,7 +76,7 @@ def test_a_job_that_kills_its_worker_each_time_ends_failed(cluster: Cluster) -> 
     job = cluster.dispatch("PoisonJob", with_={"parent": True})
     for _ in range(3):
         worker = cluster.worker()
-        worker.popen.wait(timeout=15 * PATIENCE)
+        worker.wait(15)
 
     assert cluster.wait_for_status(job, "failed")["attempt"] == 3
     cluster.worker()

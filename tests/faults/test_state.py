@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.jobs_state import CHANGES
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import wait_until
 
 # Where what a job leaves cannot be put back, or not by whoever is not root.
 _REPLACED = {"thread", "program", "file"}
@@ -94,7 +94,7 @@ def test_a_worker_that_stops_takes_no_job_after_one_that_ignores_sigterm(cluster
     go.touch()
 
     finished(cluster, job)
-    worker.popen.wait(timeout=15 * PATIENCE)
+    worker.wait(15)
 
     assert [cluster.job(one)["status"] for one in waiting] == ["queued"] * 3
     cluster.worker()
@@ -138,7 +138,7 @@ def test_a_job_that_is_cancelled_or_given_back_tidies_up(cluster: Cluster) -> No
         cluster.wait_for_file(reached, limit_s=30)
         if way == "drain":
             worker.signal(signal.SIGTERM)
-            worker.popen.wait(timeout=20 * PATIENCE)
+            worker.wait(20)
             assert finished(cluster, job, "queued")["retry_count"] == 0
         cluster.headrace.interventions.cancel_job(job)
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import wait_until
 
 EFFECT = "job: tests.support.jobs_effects.EffectJob"
 CHILD = f"""
@@ -45,7 +45,7 @@ def test_a_daemon_killed_on_either_side_of_the_commit_starts_each_run_once(
     cluster.worker(2)
     crashed = cluster.daemon(env=cluster.crash_at(point))
     start(cluster)
-    assert crashed.popen.wait(timeout=20 * PATIENCE) == -signal.SIGKILL
+    assert crashed.wait(20) == -signal.SIGKILL
     cluster.daemon()
 
     cluster.wait_all_final(limit_s=30)

@@ -4,7 +4,7 @@ import signal
 from functools import partial
 
 from tests.support.cluster import Cluster
-from tests.support.processes import PATIENCE, Process, wait_until
+from tests.support.processes import Process, wait_until
 
 LOAD = """
 name: load
@@ -68,7 +68,7 @@ def test_what_ends_while_no_daemon_is_up_is_followed_afterwards(cluster: Cluster
     first = cluster.daemon()
     know_the_trigger(cluster)
     first.signal(signal.SIGTERM)
-    assert first.popen.wait(timeout=5 * PATIENCE) == 0
+    assert first.wait(5) == 0
     cluster.worker()
     for _ in range(3):
         cluster.headrace.start_run("load", {})
@@ -115,7 +115,7 @@ def test_a_daemon_killed_on_either_side_of_its_commit_starts_one_run_each(
         cluster.headrace.start_run("load", {})
         wait_until(partial(loaded, cluster, started), what="the upstream run's end")
         crashed = cluster.daemon(env=cluster.crash_at(point))
-        assert crashed.popen.wait(timeout=15 * PATIENCE) == -signal.SIGKILL
+        assert crashed.wait(15) == -signal.SIGKILL
 
     cluster.daemon()
 

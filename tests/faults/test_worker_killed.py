@@ -7,7 +7,7 @@ import pytest
 
 from headrace.queue.process import birth_ticks
 from tests.support.cluster import Cluster
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import wait_until
 
 
 def held(cluster: Cluster) -> tuple[dict[str, str], Path, Path]:
@@ -86,7 +86,7 @@ def test_a_drain_releases_what_outlasts_its_grace_without_spending_a_budget(
     other = cluster.dispatch("EffectJob")
 
     worker.signal(signal.SIGTERM)
-    worker.popen.wait(timeout=8 * PATIENCE)
+    worker.wait(8)
 
     row = cluster.job(job)
     assert (row["status"], row["retry_count"], row["crash_count"]) == ("queued", 0, 0)
@@ -104,7 +104,7 @@ def test_a_drain_lets_a_job_end_within_its_grace(cluster: Cluster) -> None:
 
     worker.signal(signal.SIGTERM)
     go.touch()
-    worker.popen.wait(timeout=8 * PATIENCE)
+    worker.wait(8)
 
     row = cluster.job(job)
     assert (row["status"], row["attempt"]) == ("completed", 1)

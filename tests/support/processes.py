@@ -53,6 +53,10 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
+    def wait(self, limit_s: float) -> int:
+        """Return its exit code; it has to end within `limit_s` seconds, stretched."""
+        return self.popen.wait(timeout=limit_s * PATIENCE)
+
     def children(self) -> list[int]:
         """The worker's child processes."""
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
