@@ -23,6 +23,8 @@ from headrace.jobs.tables.archive_moving import (
     delete_picked,
     make_archives,
     move_picked,
+    tell_batch,
+    tell_moved,
 )
 from headrace.jobs.tables.archive_partitions import (
     drop_one_by_one,
@@ -169,7 +171,7 @@ class ArchiveRows(CheckedJob):
             result = self._result(cutoff, counts)
         else:
             result = self._in_batches(cutoff)
-        logger.info("Moved %d rows into %s", result["row_count"], self.path or self.into)
+        tell_moved(result["row_count"], self.path or self.into)
         return self.judged(result, self.into)
 
     def _detach(self, cutoff: str) -> dict[str, Any]:
@@ -207,8 +209,7 @@ class ArchiveRows(CheckedJob):
                 totals[table] = totals.get(table, 0) + count
             done += moved > 0
             if moved:
-                logger.info("Batch %d: %d rows, %d so far", number, moved, totals[self.table])
-                jobapi.meter().show(totals[self.table])
+                tell_batch(number, moved, totals[self.table])
             if self.batch_size is None or moved < self.batch_size:
                 break
             if self.wait_s:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.sql.packaged import execute
 from headrace.jobs.statements.previews import named_table
@@ -136,7 +137,8 @@ class CreatePartitions(BaseJob):
             move = self.sql("move_to_partition", partition=partition, rest=rest, columns=columns,
                             **bounds, **table.values)  # fmt: skip
             execute(session, move)
-            logger.info("Moved %d rows from %s to %s", waiting, table.rest, partition.display)
+            rows = number_of(waiting, "row")
+            logger.info("Moved %s from %s to %s", rows, table.rest, partition.display)
         execute(
             session,
             self.sql("attach_partition", table=table.sql, partition=partition, **bounds),

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
-from headrace.errors.numbers import listed
+from headrace.errors.numbers import listed, number_of
 from headrace.jobs.base import BaseJob, logger
 from headrace.jobs.copying.portable_text import make_read_only
 from headrace.jobs.copying.query_export import ExportForm, QueryExport
@@ -104,7 +104,7 @@ class ExportQuery(BaseJob):
         self.refuse_statements(statements)
         logger.info("Exporting to %s", self.path)
         count, paths = self._export(statements[0])
-        logger.info("Wrote %d rows to %s", count, listed(paths))
+        logger.info("Wrote %s to %s", number_of(count, "row"), listed(paths))
         return {"row_count": count, "path": self.path, "files": len(paths)}
 
     def preview(self) -> Iterator[Preview]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headrace.errors import InvalidPayload
+from headrace.errors.numbers import number_of
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, IN_SQL, CheckedJob
 from headrace.jobs.mirroring.arrivals import Manner, Verify
@@ -158,7 +159,7 @@ class MirrorTable(CheckedJob):
             parallel=ParallelReading(self, ends, self.jobs, self.most_bytes) if many else None,
         )
         total = sum(rows.values())
-        logger.info("Mirrored %d rows into %d tables", total, len(rows))
+        logger.info("Mirrored %s into %s", number_of(total, "row"), number_of(len(rows), "table"))
         told: dict[str, Any] = {"table": self.target_table}
         if self.choice is not None:
             told = {"tables": rows}
@@ -188,7 +189,7 @@ class MirrorTable(CheckedJob):
             ) as source,
         ):
             rows = self._replace(target, source)
-        logger.info("Mirrored %d rows into %s", rows, self.target_table)
+        logger.info("Mirrored %s into %s", number_of(rows, "row"), self.target_table)
         result = {"row_count": rows, "table": self.target_table}
         return self.judged(result, self.target_table, self.target_connection)
 

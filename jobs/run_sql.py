@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, RefusedSql
+from headrace.errors.numbers import number_of
 from headrace.jobs.base import logger
 from headrace.jobs.checks.checked_job import CHECK_RESULT, CheckedJob
 from headrace.jobs.sql.query_result import ROWS_KEPT
@@ -219,7 +220,7 @@ class RunSql(CheckedJob):
                 on_schema_change=self.on_schema_change,
                 expect=self.expect,
             )
-        logger.info("Stored %d rows in %s", count, into)
+        logger.info("Stored %s in %s", number_of(count, "row"), into)
         return self.judged({"row_count": count, "into": into}, into)
 
     def _store_view(self, statements: list[RenderedSql], into: str) -> dict[str, Any]:

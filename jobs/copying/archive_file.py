@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.copying.query_export import ExportForm, QueryExport
 from headrace.jobs.files.atomic_files import written_whole
@@ -98,7 +99,7 @@ def write_picked(session: "Session", branch: Branch, path: str, number: int) -> 
         raise JobFailure(
             f"{name}: {held} rows were held, {written} were written and {found} are in the file"
         )
-    logger.info("Wrote %d rows to %s", written, name)
+    logger.info("Wrote %s to %s", number_of(written, "row"), name)
     return written
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -92,12 +93,12 @@ class Rejects:
         self._flush()
         if not self.limit.allows(self.count, read):
             raise JobFailure(
-                f"{self.count} rows could not be stored, and on_error.limit is "
+                f"{number_of(self.count, 'row')} could not be stored, and on_error.limit is "
                 f"{self.limit.written}: nothing is loaded; see the rows in {self.table} with "
                 f"job_id = '{jobapi.current().job_id}'"
             )
         if self.count:
-            logger.warning("%d rows were set aside in %s", self.count, self.table)
+            logger.warning("Set aside %s in %s", number_of(self.count, "row"), self.table)
 
     def begin(self) -> None:
         """Remove what an earlier attempt of this job has set aside."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.copying.column_defaults import default_of, has_default
 from headrace.jobs.copying.load_metadata import Metadata
@@ -230,8 +231,8 @@ class Intake:
                 "nothing is saved"
             )
         logger.warning(
-            "%s: a trigger of %s rejected %d of %d rows",
-            self.name, self.target.written, self.read - stored, self.read,
+            "%s: a trigger of %s rejected %d of %s",
+            self.name, self.target.written, self.read - stored, number_of(self.read, "row"),
         )  # fmt: skip
 
     def _fill_defaults(self, columns: Sequence[Column]) -> None:
@@ -275,7 +276,8 @@ class Intake:
         """Leave one row of each key, while the rows still lie in the order of the source."""
         dropped = self.how.drop_duplicates(self.session, self.key(), self.columns, self.name)
         if dropped:
-            logger.info("%s: %d rows gave way to another one of their key", self.name, dropped)
+            rows = number_of(dropped, "row")
+            logger.info("%s: %s gave way to another one of the same key", self.name, rows)
         return dropped
 
     def _merged(self, duplicates: int) -> Loaded:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 from zipfile import BadZipFile
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.files.optional_library import library
 from headrace.jobs.files.packing import unpacked
@@ -141,8 +142,8 @@ def _in_batches(rows: Iterator[list[Any]], names: Sequence[str], name: str) -> I
         yield _batch(kept, width)
     if beside:
         logger.warning(
-            "%s: %d rows have values behind the last column that has a name: those are left out",
-            name, beside,
+            "%s: values behind the last column that has a name are left out, in %s",
+            name, number_of(beside, "row"),
         )  # fmt: skip
 
 

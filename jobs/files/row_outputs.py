@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import IO, Any, Protocol
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.errors.shortened import shortened
 from headrace.jobapi import logger
 from headrace.jobs.files.arrow_csv import Unfit
@@ -181,7 +182,8 @@ class SheetOutput(_Typed):
         self._saved = True
         if self._blank:
             logger.warning(
-                "The last %d rows have no value: a spreadsheet ends before them", self._blank
+                "No value in %s at the end: a spreadsheet ends before them",
+                number_of(self._blank, "row"),
             )
 
     def let_go(self) -> None:

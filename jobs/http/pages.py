@@ -6,6 +6,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.http.answer_body import records_of, refuse_no_rows, text_of, undecodable
 from headrace.jobs.http.exchange import Exchange
@@ -61,7 +62,7 @@ def read_pages(
         page, taken = _read(exchange, asked, left, into, tell_unsure)
         rows, size = rows + page.rows, size + taken
         if number <= _TOLD_EACH or number % _TOLD_EVERY == 0:
-            logger.info("Page %d: %d rows, %d so far", number, page.rows, rows)
+            logger.info("Page %d: %s, %d so far", number, number_of(page.rows, "row"), rows)
         asked = paginator.following(asked, page, number)
     return len(seen)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.mirroring.arrivals import Arrived, Manner, checksum
 from headrace.jobs.mirroring.key_order import Order, defer, in_order
@@ -147,8 +148,9 @@ class _Replacement:
                 self.session, self.target, columns, self.key, delete=False, sequences=False
             )
             logger.info(
-                "%s was written by key (%s): %d rows inserted, %d updated",
-                self.target.written, ", ".join(self.key), written.inserted, written.updated,
+                "%s was written by key (%s): %s inserted, %d updated",
+                self.target.written, ", ".join(self.key), number_of(written.inserted, "row"),
+                written.updated,
             )  # fmt: skip
 
     def drop_missing(self) -> None:
@@ -160,7 +162,7 @@ class _Replacement:
                 if self.target.sifted:
                     refuse_kept(self.session, self.target, self.key)
             if self._gone:
-                logger.info("%d rows of %s were deleted", self._gone, self.target.written)
+                logger.info("Deleted %s of %s", number_of(self._gone, "row"), self.target.written)
                 tell_cascades(self.session, self.target)
         assert self.arrived.staged is not None
         drop_staged(self.session, self.arrived.staged, view=self._is_view(self.arrived.staged))

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.mirroring.arrivals import Arrived, Manner, hold_names, read_all
 from headrace.jobs.mirroring.copies import Copy
@@ -46,7 +47,7 @@ def copy_tables(
             if lock is not None:
                 execute(source, lock)
             with _reading(source, target, copies, manner, parallel) as arrived:
-                logger.info("All %d tables are read; publishing them together", len(arrived))
+                logger.info("Read %s; publishing together", number_of(len(arrived), "table"))
                 publish(target, arrived, manner)
     return {one.copy.target: one.rows for one in arrived}
 

@@ -18,6 +18,7 @@ from psycopg2.extensions import (
     new_type,
 )
 
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import AS_WRITTEN, connection_of, execute
 from headrace.model import exact_json
@@ -77,8 +78,8 @@ def outcome(cursor: "CursorResult[Any] | Answer", keep: int = ROWS_KEPT) -> dict
     found = {"row_count": count, "columns": columns, "rows": rows}
     if not full:
         return found
-    logger.warning("The result keeps %d of %d rows: more do not fit into %d MB", len(rows), count,
-                   BYTES_KEPT // 1_000_000)  # fmt: skip
+    logger.warning("The result keeps %d of %s: more do not fit into %d MB", len(rows),
+                   number_of(count, "row"), BYTES_KEPT // 1_000_000)  # fmt: skip
     return found | {"truncated": True}
 
 

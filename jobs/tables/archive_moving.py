@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace import jobapi
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
+from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.archive_losses import PICKED, archived_columns, refuse_lost_children
 from headrace.jobs.tables.staging_table import create_schema, lock_name
@@ -188,3 +191,14 @@ def _kept_back(one: Branch, picked: int, moved: int, stored: int) -> str:
         f"and {stored} stored in {one.into}: a trigger or a rule of one of the "
         "two tables keeps rows back"
     )
+
+
+def tell_batch(number: int, moved: int, total: int) -> None:
+    """Log how many rows the batch of this number has moved, and show the total as progress."""
+    logger.info("Batch %d: %s, %d so far", number, number_of(moved, "row"), total)
+    jobapi.meter().show(total)
+
+
+def tell_moved(rows: int, into: str) -> None:
+    """Log how many rows were moved, and into which table or file."""
+    logger.info("Moved %s into %s", number_of(rows, "row"), into)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.archive_losses import PICKED, refuse_unfit_table
@@ -144,7 +145,7 @@ def drop_copied(
         )
     execute(session, packaged_sql("detach_partition", table=table.sql, partition=one.sql))
     execute(session, packaged_sql("drop_exactly", table=one.sql))
-    logger.info("Copied the %d rows of %s and dropped it", count, one.name)
+    logger.info("Copied %s of %s and dropped it", number_of(count, "row"), one.name)
     return count
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.table_catalog import find_table, with_article
@@ -130,7 +131,7 @@ def maintained(
         )
     if skipped:
         logger.warning(
-            "%d of %d tables are left out, which belong to others: %s",
-            len(skipped), len(found), ", ".join(skipped),
+            "Left out %d of %s, which belong to others: %s",
+            len(skipped), number_of(len(found), "table"), ", ".join(skipped),
         )  # fmt: skip
     return [one for one in found if one.allowed]

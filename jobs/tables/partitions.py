@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidPayload, JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.template import RenderedSql, quote_identifier, quote_name
@@ -82,8 +83,8 @@ class Partitioned:
             return {}
         count = self.rows_of_rest(session)
         if count:
-            logger.warning("%s, the default partition, has %d rows that no other takes", self.rest,
-                           count)  # fmt: skip
+            logger.warning("%s, the default partition, has %s that no other takes", self.rest,
+                           number_of(count, "row"))  # fmt: skip
         return {"default_rows": count}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.errors import JobFailure
+from headrace.errors.numbers import number_of
 from headrace.jobapi import logger
 from headrace.jobs.sql.packaged import execute, packaged_sql
 from headrace.jobs.tables.schema_drift import Pair
@@ -53,8 +54,9 @@ def tell_losses(
         if source is not None:
             raise JobFailure(_refusal(target, loss, source))
         logger.warning(
-            "%s: %d values of column %s are rounded or cut to fit %s, %s for example",
-            target.written, loss.values, loss.pair.target.name, loss.pair.target.type, loss.example,
+            "%s: %s of column %s rounded or cut to fit %s, %s for example",
+            target.written, number_of(loss.values, "value"), loss.pair.target.name,
+            loss.pair.target.type, loss.example,
         )  # fmt: skip
 
 

@@ -20,12 +20,9 @@ def retry(given: argparse.Namespace) -> int:
         raise ConfigError("retry takes either an ID or --all-failed")
     with installation(given) as headrace:
         if given.all_failed:
-            ids = headrace.interventions.retry_all_failed()
+            ids, left = headrace.interventions.retry_all_failed()
             concerns("job", ids)
-            if given.json:
-                print_json({"items": [{"id": job_id} for job_id in ids]})
-            else:
-                print(f"{len(ids)} failed jobs are retried.")
+            _print_retried(given, ids, left)
             return 0
         kind, meant = _meant(headrace, given.id)
         how = headrace.interventions
@@ -43,6 +40,20 @@ def retry(given: argparse.Namespace) -> int:
     if kept and not given.json:
         print(kept)
     return 0
+
+
+def _print_retried(given: argparse.Namespace, ids: list[str], left: list[str]) -> None:
+    if given.json:
+        print_json(
+            {name: [{"id": one} for one in some] for name, some in (("items", ids), ("left", left))}
+        )
+        return
+    print(f"{number_of(len(ids), 'failed job')} {'is' if len(ids) == 1 else 'are'} retried.")
+    if left:
+        print(
+            f"Left: {number_of(len(left), 'failed job')} of runs whose handlers are at work;"
+            " retry when these have ended."
+        )
 
 
 def _plan_kept(headrace: Any, run_id: Any) -> str | None:
@@ -102,9 +113,10 @@ def pause(given: argparse.Namespace) -> int:
         return 0
     print(f"{name} is paused; started runs continue.")
     if cancelled:
-        print(f"{cancelled} queued runs were cancelled.")
+        print(f"Cancelled {number_of(cancelled, 'queued run')}.")
     if queued > cancelled:
-        print(f"{queued - cancelled} queued runs wait for `headrace resume {name}`;")
+        waits = number_of(queued - cancelled, "queued run")
+        print(f"Waiting for `headrace resume {name}`: {waits};")
         print(f"`headrace pause {name} --cancel-queued` cancels them.")
     return 0
 

@@ -19,6 +19,7 @@ from headrace.engine.scheduling.pipeline_triggers import PipelineTriggers
 from headrace.engine.scheduling.scheduler import Scheduler
 from headrace.engine.telemetry.receivers import receivers_of
 from headrace.errors import LeadershipLost, QueueUnavailable, SchemaMismatch, StoreUnavailable
+from headrace.errors.numbers import number_of
 from headrace.observe.alive import beat
 from headrace.queue.process import has_ended, process_name
 from headrace.store import queries
@@ -199,10 +200,10 @@ class Daemon:
         for row in rows:
             if row["pipeline"] not in before:
                 log.warning(
-                    "%s: its file was removed; %d queued runs wait until it is back, or are"
-                    " cancelled with `headrace cancel`",
+                    "%s: its file was removed; %s on hold until it is back, or cancelled with"
+                    " `headrace cancel`",
                     row["pipeline"],
-                    row["runs"],
+                    number_of(row["runs"], "queued run"),
                 )
 
     def _take_over(self, term: int) -> None:

@@ -4,6 +4,8 @@ import random
 import time
 from contextlib import suppress
 
+import pytest
+
 from headrace.errors import IllegalTransition
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
@@ -121,3 +123,32 @@ def test_cancelling_a_run_skips_what_waits_for_it_from_outside(cluster: Cluster)
     cluster.wait_all_final()
     assert cluster.job(outside)["status"] == "skipped"
     cluster.wait_for_status(cluster.dispatch("EffectJob"), "completed")
+
+
+def test_a_run_is_retried_when_its_handlers_have_ended(cluster: Cluster) -> None:
+    reached, go = cluster.folder / "reached", cluster.folder / "go"
+    (cluster.folder / "pipelines" / "cleaned.yaml").write_text(
+        "name: cleaned\nsteps:\n"
+        f"- {{id: load, job: {effect_job('FailOnceEffectJob')}, retry: {{limit: 0}}}}\n"
+        "handlers:\n  finally:\n"
+        f"  - {{id: tidy, job: {effect_job('HeldEffectJob')},"
+        f" with: {{reached: {reached}, go: {go}}}}}\n"
+    )
+    cluster.daemon()
+    cluster.worker(2)
+    run = str(cluster.headrace.start_run("cleaned", {})["id"])
+    cluster.wait_for_file(reached)
+    (load,) = cluster.sql("SELECT id FROM headrace.job WHERE step = 'load'")
+
+    with pytest.raises(IllegalTransition, match=r"its handlers are at work \(tidy\)"):
+        cluster.headrace.interventions.retry_run(run)
+    assert cluster.headrace.interventions.retry_all_failed() == ([], [str(load["id"])])
+    go.touch()
+    cluster.wait_all_final()
+    cluster.headrace.interventions.retry_run(run)
+
+    cluster.wait_all_final()
+    jobs = cluster.sql("SELECT step, status FROM headrace.job ORDER BY finished_at")
+    assert [(job["step"], job["status"]) for job in jobs] == [
+        ("tidy", "completed"), ("load", "completed"), ("tidy", "completed"),
+    ]  # fmt: skip

@@ -181,7 +181,7 @@ def test_runs_that_wait_for_a_removed_file_are_told_once(
 
     (warned,) = told(caplog, logging.WARNING)
     assert warned == (
-        "alone: its file was removed; 2 queued runs wait until it is back, or are cancelled with"
+        "alone: its file was removed; 2 queued runs on hold until it is back, or cancelled with"
         " `headrace cancel`"
     )
 

@@ -101,4 +101,4 @@ def test_what_a_query_returns_is_rounded_to_its_table_and_that_is_told(
     run_job(RunSql, sql="select 1.005::numeric as v", into="target")
 
     assert query("SELECT v::text FROM target") == [("1.01",)]
-    assert "1 values of column v are rounded or cut to fit numeric(10,2), 1.005" in caplog.text
+    assert "1 value of column v rounded or cut to fit numeric(10,2), 1.005" in caplog.text

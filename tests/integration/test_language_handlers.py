@@ -8,6 +8,7 @@ import pytest
 
 from headrace.engine.gating.gate import decide, recount_stuck
 from headrace.engine.gating.run_completion import finish_runs
+from headrace.errors import IllegalTransition
 from headrace.store.database import Row
 from tests.support.by_hand import ByHand, by_hand
 
@@ -258,6 +259,35 @@ def test_a_retried_run_tells_each_item_of_a_handler_again(
     hand.headrace.interventions.retry_run(str(run["id"]))
 
     assert hand.work() == ["load", "note", "tidy", *jobs]
+
+
+def test_nothing_is_retried_beside_handlers(hand: ByHand) -> None:
+    """A `finally` that cleans up would take what the retried step has just made."""
+    declare(hand, FAILS)
+    alone = hand.headrace.dispatcher.dispatch("FailedJob", {}, retry=0)
+    hand.work()
+    run = hand.headrace.start_run("handled", {})
+    hand.work_once()
+    jobs = hand.jobs(run)
+    assert [jobs[one]["status"] for one in ("load", "note", "tidy")] == [
+        "failed", "queued", "waiting",
+    ]  # fmt: skip
+    interventions = hand.headrace.interventions
+    later = "(note); retry when the run has ended, or cancel them first"
+
+    with pytest.raises(IllegalTransition) as of_run:
+        interventions.retry_run(str(run["id"]))
+    with pytest.raises(IllegalTransition) as of_job:
+        interventions.retry_job(str(jobs["load"]["id"]))
+    assert str(of_run.value) == f"run {run['id']}: its handlers are at work {later}"
+    assert str(of_job.value) == (
+        f"job {jobs['load']['id']}: handlers of its run are at work {later}"
+    )
+    assert interventions.retry_all_failed() == ([alone], [str(jobs["load"]["id"])])
+    assert hand.jobs(run) == jobs
+
+    assert hand.work() == ["FailedJob", "note", "tidy"]
+    assert interventions.retry_all_failed() == ([alone, str(jobs["load"]["id"])], [])
 
 
 def jobs_of(hand: ByHand, run: Mapping[str, Any]) -> list[Row]:

@@ -195,7 +195,7 @@ def test_queued_runs_of_a_paused_pipeline_wait_until_it_is_resumed(up: Up) -> No
     assert [up.status(run) for run in runs] == ["running", "queued", "queued"]
 
     said = up.headrace("pause", "line")
-    assert "2 queued runs wait for `headrace resume line`" in said.out, said.err
+    assert "Waiting for `headrace resume line`: 2 queued runs;" in said.out, said.err
     up.open("resumed")
     assert up.wait(runs[0])["status"] == "completed"
     up.run("plain")  # Were a place given away at the first one's end, this would come after it.
@@ -211,7 +211,7 @@ def test_a_pause_can_cancel_what_is_queued(up: Up) -> None:
 
     said = up.headrace("pause", "line", "--cancel-queued")
 
-    assert "2 queued runs were cancelled." in said.out, said.err
+    assert "Cancelled 2 queued runs." in said.out, said.err
     assert [up.status(run) for run in runs] == ["running", "cancelled", "cancelled"]
     up.open("emptied")
     assert up.wait(runs[0])["status"] == "completed"

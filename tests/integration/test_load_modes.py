@@ -93,7 +93,7 @@ def test_of_several_rows_of_one_key_the_last_stays_or_what_dedup_sort_puts_first
         result = load("id,name,at\n" + rows, mode="merge", dedup_sort=sort)
         assert (result["row_count"], result["inserted"], result["duplicates"]) == (4, 1, 3)
         assert query("SELECT name FROM t WHERE id = 7") == [(stays,)]
-        assert ": 3 rows gave way to another one of their key" in caplog.text
+        assert ": 3 rows gave way to another one of the same key" in caplog.text
         caplog.clear()
     load("id,name,at\n8,only,2021-01-01\n", mode="merge")
     assert "gave way" not in caplog.text

@@ -104,7 +104,7 @@ def test_partitions_of_others_are_named_and_the_rest_is_vacuumed(
 
     as_stranger(VacuumTable, table="t")
 
-    assert "1 of 2 tables are left out, which belong to others: t_2" in caplog.text
+    assert "Left out 1 of 2 tables, which belong to others: t_2" in caplog.text
     assert query("SELECT reltuples::int FROM pg_class WHERE relname = 't_1'") == [(1,)]
 
 

@@ -105,7 +105,7 @@ def test_rows_of_the_default_partition_are_told_and_moved_if_the_step_says_so(
     made = run_job(CreatePartitions, table="s.event", interval="month", move_default_rows=True)
 
     assert made["default_rows"] == 1
-    assert "s.event_default, the default partition, has 1 rows" in caplog.text
+    assert "s.event_default, the default partition, has 1 row" in caplog.text
     moved = "SELECT at::text, n, note FROM s.event_p20260101 ORDER BY 1"
     assert query(moved) == [("2026-01-05", 1, "x"), ("2026-01-06", 1, "x")]
 

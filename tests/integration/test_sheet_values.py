@@ -64,7 +64,7 @@ def test_an_export_tells_which_rows_a_sheet_does_not_have(run_job, execute, quer
     run_job(LoadFile, path="x.xlsx", table="t")
 
     told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert told == ["The last 2 rows have no value: a spreadsheet ends before them"]
+    assert told == ["No value in 2 rows at the end: a spreadsheet ends before them"]
     assert query("SELECT * FROM t ORDER BY a") == [(1, "x"), (None, None)]
 
 

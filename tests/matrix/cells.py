@@ -304,7 +304,7 @@ def _archive_batches(_place: Place) -> Cell:
          "SELECT id, n FROM {schema}.orders, {schema}.lines": [(3, 30)]},
         prepare=ORDERS + lines,
         result={"row_count": 2, "batches": 2, "left": 0, "children": {"{schema}.lines": 2}},
-        logs="Batch 2: 1 rows, 2 so far",
+        logs="Batch 2: 1 row, 2 so far",
     )  # fmt: skip
 
 

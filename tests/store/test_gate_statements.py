@@ -8,6 +8,7 @@ import pytest
 
 from headrace.engine.gating.gate import decide, recount, update_dependants
 from headrace.engine.gating.run_completion import cancel_run
+from headrace.model.ids import new_id
 from headrace.store.attempts import CAN
 from tests.support.rows import Rows
 from tests.support.run_rows import RunRows
@@ -378,7 +379,54 @@ def test_what_was_skipped_below_a_job_is_found_however_deep(made: RunRows) -> No
     made.below(made.job(None, "skipped"), other)
 
     assert found(made, "skipped_below", ids=[top]) == {first, second, deep}
-    assert found(made, "failed_jobs") == {top, other}
+    assert found(made, "failed_jobs", runs=[]) == {top, other}
+
+
+def test_failed_jobs_of_runs_that_are_not_held_are_left(made: RunRows) -> None:
+    held, other = made.run(), made.run()
+    of = {run: made.job(run, "failed") for run in (held, other)}
+    alone = made.job(None, "failed")
+    for status in (*OPEN, "completed", "cancelled", "skipped"):
+        made.job(done := made.run(), status)
+        made.job(None, status)
+        assert found(made, "failed_jobs", runs=[held, done]) == {of[held], alone}
+
+    runs = made.rows.database.rows("runs_of_failed_jobs")
+    assert sorted(row["run_id"] for row in runs) == sorted((held, other))
+
+
+def test_handlers_are_at_work_from_their_opening_to_their_end(made: RunRows) -> None:
+    run, other = made.run(), made.run()
+    busy = [made.job(run, one, handler="finally", step=one) for one in OPEN if one != "waiting"]
+    busy.append(made.job(run, "waiting", handler="failure", slot_wanted=True))
+    busy.append(made.job(run, "waiting", handler="success", child_state="wanted"))
+    for status in (*ENDED, "waiting"):
+        made.job(run, status, handler="finally")
+    for status in (*OPEN, *ENDED):
+        made.job(run, status)
+        made.job(run, status, slot_wanted=True)
+        made.job(other, status, handler="finally")
+
+    found_rows = made.rows.database.rows("handlers_at_work", runs=[run])
+
+    assert [row["id"] for row in found_rows] == sorted(busy)
+    assert {row["run_id"] for row in found_rows} == {run}
+    assert {row["step"] for row in found_rows} >= {"queued", "started", "retrying"}
+
+
+def test_runs_that_are_held_have_no_handlers_opened_and_their_jobs_go_on(made: RunRows) -> None:
+    runs = sorted((new_id() for _ in range(2)), reverse=True)
+    for run in runs:
+        made.run(id=run)
+    free = "SELECT id FROM headrace.run WHERE id = ANY (%(ids)s::uuid[]) FOR UPDATE SKIP LOCKED"
+    with made.rows.database.transaction() as tx:
+        locked = [row["id"] for row in tx.rows("lock_runs", runs=runs)]
+        unlocked = made.rows.sql(free, ids=[str(run) for run in runs])
+        # A foreach may go on to make its jobs.
+        made.job(runs[0], "waiting")
+
+    assert locked == runs[::-1]
+    assert unlocked == []
 
 
 def test_a_run_is_reopened_with_its_failed_jobs_and_their_budgets(made: RunRows) -> None:

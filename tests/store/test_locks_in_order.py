@@ -56,7 +56,7 @@ LOCKING: list[tuple[Locking, str]] = [
     (_named("lock_upstream", ids="jobs"), "waiting"),
     (_named("lock_dependants", upstream="up"), "waiting"),
     (_named("hold_dependants", upstream="up"), "waiting"),
-    (_named("failed_jobs"), "failed"),
+    (_named("failed_jobs", runs=[]), "failed"),
     (_named("skipped_below", ids="ups"), "skipped"),
     (_completing, "waiting"),
     (_completing_several, "waiting"),

@@ -57,11 +57,15 @@ class ByHand:
     def work(self) -> list[str]:
         """Execute queued jobs, those that they release too; returns the steps in order."""
         done: list[str] = []
-        database = self.headrace.database
-        while queued := database.rows("overdue_messages", older_than_s=0):
-            ordered = sorted(queued, key=lambda row: row["id"])
-            done += [self._execute(str(row["id"]), row["attempt"]) for row in ordered]
+        while steps := self.work_once():
+            done += steps
         return done
+
+    def work_once(self) -> list[str]:
+        """Execute the jobs that are queued now; returns the steps in order."""
+        queued = self.headrace.database.rows("overdue_messages", older_than_s=0)
+        ordered = sorted(queued, key=lambda row: row["id"])
+        return [self._execute(str(row["id"]), row["attempt"]) for row in ordered]
 
     def _execute(self, job_id: str, attempt: int) -> str:
         executor = self.executor

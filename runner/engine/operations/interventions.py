@@ -18,9 +18,10 @@ from headrace.engine.gating.run_completion import (
     reopen,
 )
 from headrace.errors import IllegalTransition, NotFound
+from headrace.errors.numbers import listed
 from headrace.queue.message import Message
 from headrace.store import queries
-from headrace.store.database import Database, Transaction
+from headrace.store.database import Database, Row, Transaction
 from headrace.store.row_types import JobRow, RunRow
 
 
@@ -82,10 +83,13 @@ class Interventions:
         """Have a failed or cancelled job run again, and what was skipped because of it.
 
         Raises:
-            NotFound, IllegalTransition: There is no such job, or it did not fail.
+            NotFound, IllegalTransition: There is no such job, it did not fail, or handlers of its
+                run are at work.
         """
         with self._database.transaction() as tx:
             row = self._job(tx, job_id)
+            if row["run_id"] and (busy := _handlers_at_work(tx, [row["run_id"]])):
+                raise _not_yet(f"job {job_id}: handlers of its run", busy)
             if row["status"] not in ("failed", "cancelled"):
                 raise IllegalTransition(
                     f"job {job_id} is {row['status']}; only a failed or cancelled job can be"
@@ -101,10 +105,13 @@ class Interventions:
         Plan and logical date stay those that the run had.
 
         Raises:
-            NotFound, IllegalTransition: There is no such run, or nothing in it failed.
+            NotFound, IllegalTransition: There is no such run, nothing in it failed, or its
+                handlers are at work.
         """
         with self._database.transaction() as tx:
             run = self._run(tx, run_id)
+            if busy := _handlers_at_work(tx, [run["id"]]):
+                raise _not_yet(f"run {run_id}: its handlers", busy)
             ids = [row["id"] for row in tx.rows("failed_jobs_of_run", run_id=run["id"])]
             if not ids:
                 raise IllegalTransition(
@@ -114,13 +121,20 @@ class Interventions:
         self._go_on(messages, runs)
         return self._run(self._database, run_id)
 
-    def retry_all_failed(self) -> list[str]:
-        """Retry every failed job; returns their ids."""
+    def retry_all_failed(self) -> tuple[list[str], list[str]]:
+        """Retry every failed job; returns their ids.
+
+        And the ids of those that are left: handlers of their runs are at work.
+        """
         with self._database.transaction() as tx:
-            ids = [row["id"] for row in tx.rows("failed_jobs")]
+            runs = [row["run_id"] for row in tx.rows("runs_of_failed_jobs")]
+            busy = {row["run_id"] for row in _handlers_at_work(tx, runs)}
+            failed = tx.rows("failed_jobs", runs=runs)
+            left = [row["id"] for row in failed if row["run_id"] in busy]
+            ids = [row["id"] for row in failed if row["run_id"] not in busy]
             messages, runs = reopen(tx, ids) if ids else ([], [])
         self._go_on(messages, runs)
-        return [str(job_id) for job_id in ids]
+        return [str(job_id) for job_id in ids], [str(job_id) for job_id in left]
 
     # -- schedules --------------------------------------------------------------------
 
@@ -162,6 +176,24 @@ class Interventions:
         if row is None:
             raise NotFound(f"there is no run {run_id}")
         return row
+
+
+def _handlers_at_work(tx: Transaction, runs: list[UUID]) -> list[Row]:
+    """Return the handlers of these runs that are at work; none begins before `tx` ends.
+
+    Beside a step that is retried a `finally` handler would clean up what the step has just made.
+    """
+    if not runs:
+        return []
+    tx.rows("lock_runs", runs=runs)
+    return tx.rows("handlers_at_work", runs=runs)
+
+
+def _not_yet(what: str, busy: list[Row]) -> IllegalTransition:
+    return IllegalTransition(
+        f"{what} are at work ({listed([row['step'] for row in busy])}); retry when the run has"
+        " ended, or cancel them first"
+    )
 
 
 def _uuid(text: str, noun: str) -> UUID:

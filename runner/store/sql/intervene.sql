@@ -50,8 +50,31 @@ UPDATE headrace.run r
    AND r.status IN ('queued', 'running')
 RETURNING r.*
 
+-- name: runs_of_failed_jobs
+SELECT DISTINCT run_id FROM headrace.job WHERE status = 'failed' AND run_id IS NOT NULL
+
+-- name: lock_runs
+-- Until the end of the transaction their handlers are not opened, nor are they retried twice.
+SELECT id FROM headrace.run WHERE id = ANY (:runs::uuid[]) ORDER BY id FOR NO KEY UPDATE
+
+-- name: handlers_at_work
+-- Those of these runs that have begun to act on how the steps have ended, and have not ended.
+SELECT id, run_id, step
+  FROM headrace.job
+ WHERE run_id = ANY (:runs::uuid[])
+   AND handler IS NOT NULL
+   AND (status IN ('queued', 'started', 'retrying')
+        OR (status = 'waiting' AND (slot_wanted OR child_state IS NOT NULL)))
+ ORDER BY id
+
 -- name: failed_jobs
-SELECT id FROM headrace.job WHERE status = 'failed' ORDER BY id FOR UPDATE
+-- Of no run, or of one of these.
+SELECT id, run_id
+  FROM headrace.job
+ WHERE status = 'failed'
+   AND (run_id IS NULL OR run_id = ANY (:runs::uuid[]))
+ ORDER BY id
+   FOR UPDATE
 
 -- name: skipped_below
 -- Jobs that were skipped because of these jobs, and will wait again.

@@ -36,7 +36,7 @@ def headrace() -> Any:
         pipelines=SimpleNamespace(get=lambda name: SimpleNamespace(name=name)),
         keep_last_good=lambda: None,
         interventions=SimpleNamespace(
-            retry_all_failed=lambda: ["A", "B"],
+            retry_all_failed=lambda: (["A", "B"], []),
             retry_run=lambda _id: row,
             retry_job=lambda _id: {**row, "id": "J", "status": "queued"},
             cancel_run=lambda _id: {**row, "status": "cancelled"},
@@ -72,7 +72,9 @@ def test_retry_and_cancel_say_what_became_of_which(say: Say, headrace: Any):
     assert json.loads(say("retry J --json"))["id"] == "J"
     assert "plan" not in json.loads(say("retry R --json"))
     assert say("retry --all-failed") == "2 failed jobs are retried.\n"
-    assert json.loads(say("retry --all-failed --json")) == {"items": [{"id": "A"}, {"id": "B"}]}
+    assert json.loads(say("retry --all-failed --json")) == {
+        "items": [{"id": "A"}, {"id": "B"}], "left": [],
+    }  # fmt: skip
     assert say("cancel R") == "run R is cancelled\n"
     assert say("cancel J") == "job J is cancelled\n"
     # A run that another one has started, or a job of no run, has no line of its own.
@@ -80,6 +82,17 @@ def test_retry_and_cancel_say_what_became_of_which(say: Say, headrace: Any):
     assert say("retry R") == "run R is running\n"
     headrace.database.row = lambda *_, **__: None
     assert say("retry J") == "job J is queued\n"
+
+
+def test_retry_says_what_it_has_left_to_handlers_at_work(say: Say, headrace: Any):
+    headrace.interventions.retry_all_failed = lambda: (["A"], ["B", "C"])
+    assert say("retry --all-failed") == (
+        "1 failed job is retried.\n"
+        "Left: 2 failed jobs of runs whose handlers are at work; retry when these have ended.\n"
+    )
+    assert json.loads(say("retry --all-failed --json")) == {
+        "items": [{"id": "A"}], "left": [{"id": "B"}, {"id": "C"}],
+    }  # fmt: skip
 
 
 def test_what_they_do_not_take_is_told(say: Say):
@@ -92,13 +105,13 @@ def test_what_they_do_not_take_is_told(say: Say):
 
 def test_pause_says_what_waits_and_what_was_cancelled(say: Say, headrace: Any):
     paused = "p is paused; started runs continue.\n"
-    waits = "2 queued runs wait for `headrace resume p`;\n`headrace pause p --cancel-queued` cancels them.\n"  # noqa: E501
-    assert say("pause p") == f"{paused}1 queued runs were cancelled.\n{waits}"
+    waits = "Waiting for `headrace resume p`: 2 queued runs;\n`headrace pause p --cancel-queued` cancels them.\n"  # noqa: E501
+    assert say("pause p") == f"{paused}Cancelled 1 queued run.\n{waits}"
     assert json.loads(say("pause p --json")) == {
         "pipeline": "p", "paused": True, "queued": 2, "cancelled": ["A"],
     }  # fmt: skip
     headrace.interventions.pause = lambda _name, **_: (1, ["A"])
-    assert say("pause p") == f"{paused}1 queued runs were cancelled.\n"
+    assert say("pause p") == f"{paused}Cancelled 1 queued run.\n"
     headrace.interventions.pause = lambda _name, **_: (0, [])
     assert say("pause p") == paused
     assert say("resume p") == "p is resumed; instants that fell due meanwhile are not caught up.\n"

@@ -86,14 +86,14 @@ def test_a_retried_run_is_sent(reopened: Stand) -> None:
 
 
 def test_all_that_has_failed_is_sent_and_named(reopened: Stand) -> None:
-    assert reopened.does.retry_all_failed() == [str(JOB)]
+    assert reopened.does.retry_all_failed() == ([str(JOB)], [])
 
     assert reopened.sent == [[message(JOB), message(CHILD)]]
     assert reopened.finished == [[RUN]]
 
 
 def test_where_nothing_has_failed_nothing_is_reopened(stand: Stand) -> None:
-    assert stand.does.retry_all_failed() == []
+    assert stand.does.retry_all_failed() == ([], [])
     assert stand.database.values_of("reopen_jobs") == []
     assert stand.sent == [[]]
 
