@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobFailure
@@ -263,14 +264,16 @@ class Intake:
         Raises:
             JobFailure: there is no column of a name that `mask` has.
         """
-        changes = []
+        steps = []
         for name, mask in self.masks.items():
             (column,) = named(columns, [name], self.name)
-            _, expression = mask.applied(column)
             type_ = RenderedSql(column.type, {})
-            changes.append({"name": column.name, "type": type_, "value": expression})
-        if changes:
-            execute(self.session, packaged_sql("mask_staged", staged=STAGED, columns=changes))
+            given = [{"name": column.name, "type": type_, "value": value}
+                     for value in mask.in_steps(column)]  # fmt: skip
+            steps.append(given)
+        for changes in zip_longest(*steps):
+            changed = [one for one in changes if one is not None]
+            execute(self.session, packaged_sql("mask_staged", staged=STAGED, columns=changed))
 
     def _drop_duplicates(self) -> int:
         """Leave one row of each key, while the rows still lie in the order of the source."""

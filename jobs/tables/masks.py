@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import reveal
+from headrace.jobs.tables.number_exchange import NumberExchange
 from headrace.jobs.tables.table_catalog import Column
 from headrace.model import exact_json
 from headrace.template import RenderedSql, quote_name, render
@@ -30,7 +31,7 @@ _LIMIT = re.compile(r"character(?: varying)?\((\d+)\)")
 # No array of texts, and no type of somebody's whose schema begins with one of the words.
 _TEXT = re.compile(r"(?:text|name|character(?: varying)?)(?:\(\d+\))?")
 _SALTED = ("hash", "fake")
-_INTEGERS = {"smallint": 4, "integer": 8, "bigint": 16}
+_EXCHANGED = {"smallint": NumberExchange(15), "integer": NumberExchange(31)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ class Mask:
             )
         return bare, self._faked(column)
 
+    def in_steps(self, column: Column) -> list[RenderedSql]:
+        """Return it as expressions without a subquery, each of the value that the last has made.
+
+        Raises:
+            InvalidPayload: the kind does not fit the column's type.
+        """
+        if self.kind == "hash" and (exchange := _EXCHANGED.get(column.type)) is not None:
+            texts = exchange.steps()
+            return [_rendered(f"({one})::{{{{ type }}}}", column, salt=self.salt) for one in texts]
+        return [self.applied(column)[1]]
+
     def _hashed(self, column: Column) -> RenderedSql:
         type_ = column.type
         hashed = _HASH
@@ -83,9 +95,10 @@ class Mask:
             hashed = f"left({hashed}, {limit[1]})"
         elif type_ == "uuid":
             hashed = f"left({hashed}, 32)"
-        elif type_ in _INTEGERS:
-            bits = 4 * _INTEGERS[type_] - 1
-            hashed = f"(('x' || {hashed})::bit({bits})::bigint)"
+        elif type_ in _EXCHANGED:
+            hashed = _EXCHANGED[type_].expression()
+        elif type_ == "bigint":
+            hashed = f"(('x' || {hashed})::bit(63)::bigint)"
         elif type_ == "bytea":
             hashed = f"decode({hashed}, 'hex')"
         elif not _TEXT.fullmatch(type_):
