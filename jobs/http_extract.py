@@ -156,7 +156,7 @@ class HttpExtract(AsksServers, StoresRows, CheckedJob):
             "incremental needs mode: merge or insert_only: what stands at the boundary between two "
             "runs comes twice",
         )
-        return RequestWatermark(since, into or "", f"http: {without_query(self.url)}")
+        return RequestWatermark.of(since, into or "", self.url, self.query, self.body)
 
     def handle(self) -> dict[str, Any]:
         name = self._load.name

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from headrace.errors import InvalidPayload, JobFailure
 from headrace.jobapi import logger
+from headrace.jobapi.outbound.urls import without_query
 from headrace.jobs.files.column_shapes import SCALAR
 from headrace.jobs.files.json_text import as_text, values_of
 from headrace.jobs.sql.packaged import execute, packaged_sql
@@ -14,6 +16,7 @@ from headrace.jobs.tables.staging_table import lock_name
 from headrace.jobs.tables.table_catalog import Column, Table, find_table, named
 from headrace.jobs.transfer.lag import Lag
 from headrace.jobs.transfer.watermark import RECORD, is_empty
+from headrace.model import exact_json
 from headrace.template import RenderedSql
 
 if TYPE_CHECKING:
@@ -56,11 +59,25 @@ class AskedSince:
 
 @dataclass(frozen=True, slots=True)
 class RequestWatermark:
-    """How far `source` was read for a table."""
+    """How far a URL was read for a table, or the part of it that query and body ask for.
+
+    `part` is a digest of these, since secrets may stand in them; empty where there are none.
+    """
 
     since: AskedSince
     table: str
-    source: str
+    url: str
+    part: str
+
+    @classmethod
+    def of(
+        cls, since: AskedSince, table: str, url: str, query: Mapping[str, Any], body: Any
+    ) -> Self:
+        """Return the watermark of a request."""
+        asked = [url.partition("?")[2], query, body]
+        text = exact_json.dumps(asked, sort_keys=True) if any(asked) else ""
+        part = sha256(text.encode()).hexdigest()[:16] if text else ""
+        return cls(since, table, without_query(url), part)
 
     def start(self, session: "Session") -> str | None:
         """Return what to ask for, None for all there is; why all is read again is logged."""
@@ -91,21 +108,21 @@ class RequestWatermark:
             values = [*some, greatest] if greatest is not None else some
             greatest = self._greatest(session, column, values)
         if greatest is not None:
-            values_kept = {"target": target.sql.display, "source": self.source, "value": greatest}
+            values_kept = {"target": target.sql.display, "source": self._source, "value": greatest}
             columns = {"column": column.name, "oldest": 0, "place": _PLACE}
             execute(session, packaged_sql("keep_watermark", **values_kept, **columns))
         return greatest
 
     @property
-    def _url(self) -> str:
-        return self.source.removeprefix("http: ")
+    def _source(self) -> str:
+        return f"http: {self.url}" + (f" {self.part}" if self.part else "")
 
     def _stored(self, session: "Session", target: Table) -> str | None:
         if not RECORD.is_usable(session):
             return None
         row = execute(
             session,
-            packaged_sql("read_watermark", target=target.sql.display, source=self.source),
+            packaged_sql("read_watermark", target=target.sql.display, source=self._source),
         ).first()
         if row is None:
             return None
@@ -115,7 +132,7 @@ class RequestWatermark:
         elif row.cursor_column != self._column(target).name:
             why = f"the cursor was {row.cursor_column} before"
         if why is not None:
-            logger.warning("%s is read whole: %s", self._url, why)
+            logger.warning("%s is read whole: %s", self.url, why)
             return None
         return str(row.value)
 
@@ -135,7 +152,7 @@ class RequestWatermark:
             value = None if raw is None else as_text(raw, SCALAR)
             if value is None:
                 raise JobFailure(
-                    f"{self._url}: record {number} has no {self.since.cursor!r}, the cursor of "
+                    f"{self.url}: record {number} has no {self.since.cursor!r}, the cursor of "
                     "incremental: the next run could not tell whether it has it"
                 )
             yield value

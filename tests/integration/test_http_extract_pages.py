@@ -321,6 +321,42 @@ def test_only_what_is_new_is_asked_for_and_a_failed_run_moves_nothing(
     assert since() == "2026-01-01T00:00:00Z"
 
 
+def test_each_part_of_an_api_is_read_on_from_where_it_was_read_to(
+    run: JobRunner, server: HttpServer, query: Any
+) -> None:
+    """Steps of a `foreach` read accounts into one table: none goes on from another one's row."""
+    server.routes["/items"] = lambda _one: answer([{"id": 1, "at": at}])
+    url = server.url("/items")
+    first: dict[str, Any] = {"url": url, "query": {"account": "a", "page": None}}
+    parts: list[dict[str, Any]] = [
+        first,
+        {"url": url},
+        {"url": url, "query": {"account": "b", "page": None}},
+        {"url": f"{url}?account=c"},
+        {"url": url, "method": "POST", "body": {"account": "d"}},
+        {"url": url, "method": "POST", "body": "account e"},
+        {"url": url, "method": "POST", "body": "account e", "query": {"account": "a"}},
+    ]
+
+    def start(part: dict[str, Any]) -> str:
+        run(HttpExtract, incremental=SINCE, **part, **KEPT)
+        return asked(server.asked[-1])["since"]
+
+    for number, part in enumerate(parts, 1):
+        at = f"2026-03-0{number}T00:00:00Z"
+        assert start(part) == SINCE["initial_value"], part
+    at = "2026-04-01T00:00:00Z"
+    for number, part in enumerate(parts, 1):
+        assert start(part) == f"2026-03-0{number}T00:00:00Z", part
+    # In another order it is the same query.
+    assert start({"url": url, "query": {"page": None, "account": "a"}}) == at
+
+    kept = [row[0] for row in query("SELECT source FROM headrace.watermark ORDER BY kept_at")]
+    assert len(set(kept)) == len(parts)
+    assert f"http: {url}" in kept
+    assert not any("account" in one for one in kept), "a query may hold a secret"
+
+
 def test_a_cursor_of_texts_has_no_order(run: JobRunner, server: HttpServer) -> None:
     server.routes["/items"] = answer([{"id": 1, "at": "9"}, {"id": 2, "at": "10"}])
     as_text = {**KEPT, "columns": {"id": "int", "at": "text"}}
