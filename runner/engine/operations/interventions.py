@@ -183,8 +183,6 @@ def _handlers_at_work(tx: Transaction, runs: list[UUID]) -> list[Row]:
 
     Beside a step that is retried a `finally` handler would clean up what the step has just made.
     """
-    if not runs:
-        return []
     tx.rows("lock_runs", runs=runs)
     return tx.rows("handlers_at_work", runs=runs)
 
