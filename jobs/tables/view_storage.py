@@ -168,6 +168,7 @@ def _exchange(session: "Session", view: View, there: Table, state: Any) -> None:
     schema = quote_name(there.schema)
     for number, index in enumerate(indexes):
         _run(session, f"ALTER INDEX {schema}.headrace_{token}_{number} RENAME TO {index.name}")
+        _comment(session, "INDEX", f"{schema}.{index.name}", index.comment)
     _comment(session, "MATERIALIZED VIEW", there.sql.display, there.comment)
     for column in there.columns:
         place = f"{there.sql.display}.{quote_name(column.name)}"

@@ -190,10 +190,11 @@ def test_a_view_made_anew_gets_its_own_indexes_and_grants(
     execute("CREATE UNIQUE INDEX of_m_2 ON m (b) WHERE a > 0; CREATE INDEX of_m_1 ON m (a);"
             "GRANT SELECT ON m TO reads WITH GRANT OPTION; GRANT UPDATE ON m TO PUBLIC;"
             "GRANT SELECT (b) ON m TO tells; GRANT SELECT (a) ON n TO tells;"
-            "GRANT DELETE ON n TO reads; GRANT TRIGGER ON v TO reads")  # fmt: skip
+            "GRANT DELETE ON n TO reads; GRANT TRIGGER ON v TO reads;"
+            "COMMENT ON INDEX of_m_1 IS 'c'")  # fmt: skip
     assert told("view_indexes", oid=oid("m")) == [
-        ("of_m_1", False, "USING btree (a)"),
-        ("of_m_2", True, "USING btree (b) WHERE (a > 0)"),
+        ("of_m_1", False, "c", "USING btree (a)"),
+        ("of_m_2", True, None, "USING btree (b) WHERE (a > 0)"),
     ]
     grants = told("view_privileges", oid=oid("m"), view="m")
     assert sorted(grants) == [

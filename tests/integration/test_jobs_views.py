@@ -177,6 +177,7 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         "GRANT SELECT (id) ON mart.answer TO PUBLIC; GRANT INSERT ON mart.answer TO PUBLIC;"
         "COMMENT ON MATERIALIZED VIEW mart.answer IS 'it''s mine';"
         "COMMENT ON COLUMN mart.answer.id IS 'key';"
+        "COMMENT ON INDEX mart.\"Answer Id\" IS 'it''s found by this';"
         f"{create_role('reads')};"
         "GRANT ALL ON SCHEMA mart TO reads; GRANT ALL ON mart.sale TO reads;"
         "ALTER MATERIALIZED VIEW mart.answer OWNER TO reads"
@@ -184,7 +185,8 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
     kept = (
         "SELECT pg_get_userbyid(relowner), relacl::text, obj_description(c.oid),"
         " col_description(c.oid, 1),"
-        " (SELECT string_agg(pg_get_indexdef(indexrelid), ';' ORDER BY 1) FROM pg_index"
+        " (SELECT string_agg(concat_ws(' ', pg_get_indexdef(indexrelid),"
+        "                    obj_description(indexrelid, 'pg_class')), ';' ORDER BY 1) FROM pg_index"
         "   WHERE indrelid = c.oid),"
         " (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id')"
         " FROM pg_class c WHERE c.oid = 'mart.answer'::regclass"
