@@ -186,7 +186,7 @@ def test_a_materialized_view_with_another_query_keeps_indexes_privileges_and_com
         "SELECT pg_get_userbyid(relowner), relacl::text, obj_description(c.oid),"
         " col_description(c.oid, 1),"
         " (SELECT string_agg(concat_ws(' ', pg_get_indexdef(indexrelid),"
-        "                    obj_description(indexrelid, 'pg_class')), ';' ORDER BY 1) FROM pg_index"
+        "   obj_description(indexrelid, 'pg_class')), ';' ORDER BY 1) FROM pg_index"
         "   WHERE indrelid = c.oid),"
         " (SELECT attacl::text FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id')"
         " FROM pg_class c WHERE c.oid = 'mart.answer'::regclass"
