@@ -155,13 +155,14 @@ class OtherTarget:
             )
         others = [column for column in into if column.name not in key]
         updated = deleted = 0
-        if others and self.mode == "merge":
-            updated = self.database.run(dialect.update(found.sql, key, others)).rowcount
+        # First of all: a row that stays may take the unique value of one that goes.
         if self.deletes:
             before = self._count(found)
             gone = self._run("other_delete_missing", target=target, staged=STAGED, key=key)
             deleted = gone.rowcount
             self.expect.check_deleted(deleted, before, self.table)
+        if others and self.mode == "merge":
+            updated = self.database.run(dialect.update(found.sql, key, others)).rowcount
         inserted = self._run(
             "other_insert_missing", target=target, staged=STAGED, columns=names, key=key
         ).rowcount

@@ -61,6 +61,18 @@ def test_rows_are_merged_by_the_whole_key(
     assert rows.query("select a, b, v, w from dst order by a, b") == sorted(left)
 
 
+def test_a_row_takes_the_unique_value_of_one_that_goes(run: Runs, there: Place) -> None:
+    there.query("create table dst (a int primary key, v varchar(9) unique)",
+                "insert into dst values (1, 'taken'), (2, 'other')")  # fmt: skip
+    run.query("create table src (a int, v text); insert into src values (2, 'taken')")
+
+    given: dict[str, Any] = {**WITH, "primary_key": "a"}
+    result = run.done(SyncTable, **given, delete=True)
+
+    assert [result[name] for name in ("inserted", "updated", "deleted")] == [0, 1, 1]
+    assert there.query("select a, v from dst") == [(2, "taken")]
+
+
 def test_a_file_is_merged_by_the_tables_own_key(run: Runs, there: Place, project: Path) -> None:
     there.query("create table beside (v varchar(9) not null primary key, a int unique)",
                 "create table dst (a int not null, b varchar(9) not null, v varchar(9),"
