@@ -152,3 +152,32 @@ def test_a_run_is_retried_when_its_handlers_have_ended(cluster: Cluster) -> None
     assert [(job["step"], job["status"]) for job in jobs] == [
         ("tidy", "completed"), ("load", "completed"), ("tidy", "completed"),
     ]  # fmt: skip
+
+
+def test_items_of_a_handler_are_told_once_after_a_retry(cluster: Cluster) -> None:
+    cluster.sql("CREATE TABLE public.bad AS SELECT 1 AS n")
+    (cluster.folder / "pipelines" / "told.yaml").write_text(
+        "name: told\nsteps:\n- {id: load, job: RunSql, with: {sql: select 1}}\n"
+        "handlers:\n  finally:\n  - id: tell\n    job: RunSql\n    retry: {limit: 0}\n"
+        "    foreach: {items: '{{ [1, 2] if steps.load.status else [] }}'}\n"
+        "    with: {sql: 'select 1 / (n - {{ params.n }}) from public.bad',"
+        " params: {n: '{{ item }}'}}\n"
+    )
+    cluster.daemon()
+    cluster.worker(2)
+    run = str(cluster.headrace.start_run("told", {})["id"])
+    cluster.wait_all_final()
+    told = "SELECT step, status FROM headrace.job WHERE handler IS NOT NULL ORDER BY 1, 2"
+    assert [tuple(job.values()) for job in cluster.sql(told)] == [
+        ("tell", "completed"), ("tell[0]", "failed"), ("tell[1]", "completed"),
+    ]  # fmt: skip
+    cluster.sql("UPDATE public.bad SET n = 3")
+
+    cluster.headrace.interventions.retry_run(run)
+
+    cluster.wait_all_final()
+    assert [tuple(job.values()) for job in cluster.sql(told)] == [
+        ("tell", "completed"), ("tell", "completed"), ("tell[0]", "completed"),
+        ("tell[0]", "skipped"), ("tell[1]", "completed"), ("tell[1]", "completed"),
+    ]  # fmt: skip
+    assert cluster.sql("SELECT status FROM headrace.run") == [{"status": "completed"}]
