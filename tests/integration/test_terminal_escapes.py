@@ -52,6 +52,7 @@ def test_no_command_passes_a_job_s_escapes_on(headrace: Headrace):
         job = headrace("jobs", "--status", "failed", "--json").json["items"][0]["id"]
         shown += [headrace(*words) for words in (["show", run], ["logs", run], ["jobs"])]
         shown += [headrace("logs", run, "--json"), headrace("show", job), headrace("top", "--once")]
+        up.stop()  # With its servers, which outlive one that is killed.
         log = up.output()
 
     whole = log + "".join(done.out + done.err for done in shown)
