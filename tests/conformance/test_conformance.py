@@ -7,6 +7,7 @@ tests with HEADRACE_UPDATE_EXPECTED=1 and read the difference.
 
 import json
 import os
+import re
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -106,3 +107,35 @@ def test_nothing_expected_is_left_without_its_file() -> None:
     expected = {path.with_suffix("").name for path in (HERE / "invalid").glob("*.expected")}
     assert expected == {path.stem for path in INVALID}
     assert {path.stem for path in (HERE / "valid").glob("*.json")} == {p.stem for p in VALID}
+
+
+BLOCK = re.compile(r"^steps:\n(?= +- )", re.MULTILINE)
+WITH_STEPS = [
+    path
+    for path in INVALID
+    if path.is_file() and BLOCK.search(path.read_text("utf-8", "surrogateescape"))
+]
+
+
+@pytest.mark.parametrize("path", WITH_STEPS, ids=lambda path: path.stem)
+def test_a_step_without_a_mistake_hides_no_mistake_behind_it(
+    path: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it add one: a rule that does not concern a step goes on to the next."""
+    monkeypatch.chdir(path.parent)
+    alone = [(one.line, one.column, one.code) for one in load(path, settings).problems]
+    text = path.read_text("utf-8", "surrogateescape")
+    found = BLOCK.search(text)
+    assert found is not None
+    indent = " " * (len(text) - found.end() - len(text[found.end() :].lstrip(" ")))
+    first = f"{indent}- {{id: aaa_first, job: FailedJob}}\n"
+    (tmp_path / path.name).write_text(
+        text[: found.end()] + first + text[found.end() :], "utf-8", "surrogateescape"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    problems = load(tmp_path / path.name, settings).problems
+
+    last = text.count("\n", 0, found.end())
+    moved = [(line + (line > last), column, code) for line, column, code in alone]
+    assert [(one.line, one.column, one.code) for one in problems] == moved
