@@ -56,6 +56,20 @@ def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno == level]
 
 
+def test_what_is_rung_for_in_a_moment_is_done_in_one_turn_at_once(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(daemon, "_stop", SimpleNamespace(wait=waits.append))
+    monkeypatch.setattr(daemon, "_term", 1)
+    daemon._rung.set()
+
+    daemon._wait()
+
+    assert waits == [0.01]
+    assert not daemon._rung.is_set()
+
+
 @pytest.mark.usefixtures("signals")
 def test_whatever_fails_in_a_turn_the_next_one_is_begun(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -210,17 +210,21 @@ def test_a_job_that_a_name_taken_twice_hides_is_told_where_it_is_named(
     assert "jobs/invoices.py and the folder jobs/invoices/ have one name" in told.out
 
 
-def test_a_job_of_a_file_that_does_not_load_is_told_with_that_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["LoadOrders", "loads", "Loads"])
+def test_a_job_of_a_file_that_does_not_load_is_told_with_that_file(
+    tmp_path: Path, name: str
+) -> None:
+    """By whatever name it may be meant: that of a class in it, or the file's own."""
     (tmp_path / "jobs/orders").mkdir(parents=True)
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "jobs/orders/loads.py").write_text(
         "import nowhere_to_be_found\nclass LoadOrders: pass\n"
     )
-    (tmp_path / "pipelines/one.yaml").write_text("name: one\nsteps: [{id: a, job: LoadOrders}]\n")
+    (tmp_path / "pipelines/one.yaml").write_text(f"name: one\nsteps: [{{id: a, job: {name}}}]\n")
 
     told = Headrace(tmp_path, {})("validate")
 
-    assert 'the file of the job "LoadOrders" cannot be loaded [unknown-job]' in told.out
+    assert f'the file of the job "{name}" cannot be loaded [unknown-job]' in told.out
     assert "hint: jobs/orders/loads.py: ModuleNotFoundError: No module named" in told.out
 
 
