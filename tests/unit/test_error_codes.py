@@ -1,4 +1,4 @@
-"""What programs go by: the code of each error, in answers and in JSON, and a command's exit code."""
+"""What programs go by: the code of each error, and the exit code of a command that it ends."""
 
 from headrace import errors
 
