@@ -125,6 +125,14 @@ def test_what_fails_after_reading_leaves_no_staging_either(run_job, there, query
     assert query(LEFT) == []
 
 
+def test_one_table_in_parts_is_told_by_its_name(run_job, there, query):
+    given = {name: WITH[name] for name in ("source_connection", "jobs", "split_tables_larger_than")}
+    result = run_job(MirrorTable, source_table="shop.parted", target_table="parted", **given)
+
+    assert result == {"row_count": ROWS, "table": "parted"}
+    assert query("SELECT count(DISTINCT id) FROM parted") == [(ROWS,)]
+
+
 @pytest.mark.parametrize(
     "given", [WITH, {"source_connection": "there", "source_table": "shop.parted",
                      "target_table": "parted"}], ids=["jobs", "one table"],

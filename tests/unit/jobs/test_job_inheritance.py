@@ -225,6 +225,13 @@ def test_a_name_that_is_passed_on_and_taken_by_no_class_is_told():
         Passing(region="eu")
 
 
+def test_a_misspelt_name_is_told_where_a_program_makes_the_job_itself():
+    with pytest.raises(InvalidPayload) as refused:
+        RunSql(sql="select 1", parms={})
+
+    assert str(refused.value) == 'RunSql has no parameter "parms"; did you mean "params"?'
+
+
 def test_a_handle_with_arguments_may_be_built_on():
     class Importing(BaseJob):
         def handle(self, args: Mapping[str, Any], **kwargs: Any) -> Any:  # type: ignore[override]
