@@ -225,11 +225,15 @@ def test_a_name_that_is_passed_on_and_taken_by_no_class_is_told():
         Passing(region="eu")
 
 
-def test_a_misspelt_name_is_told_where_a_program_makes_the_job_itself():
-    with pytest.raises(InvalidPayload) as refused:
-        RunSql(sql="select 1", parms={})
+def test_a_misspelt_name_that_is_passed_on_is_told_with_the_one_that_is_meant():
+    class Passing(BaseJob):
+        def __init__(self, region: str, **kwargs: Any) -> None:
+            super().__init__(regoin=region, **kwargs)
 
-    assert str(refused.value) == 'RunSql has no parameter "parms"; did you mean "params"?'
+    with pytest.raises(InvalidPayload) as refused:
+        Passing(region="eu")
+
+    assert str(refused.value) == 'Passing has no parameter "regoin"; did you mean "region"?'
 
 
 def test_a_handle_with_arguments_may_be_built_on():
