@@ -95,6 +95,8 @@ def test_what_a_run_may_evaluate_is_content_and_its_type_is_known(
         ("params.l | map('uper') | list", 'unknown filter "uper"; did you mean "upper"?'),
         ("params.l | select('evn') | list", 'unknown test "evn"; did you mean "even"?'),
         ("params.l | reject('x y') | list", 'unknown test "x y"; docs/'),
+        # What is made of its answer has no fault of its own.
+        ("(params.n is evn) ~ 'x' or -1", 'unknown test "evn"; did you mean "even"?'),
         ("any | upper(1, 2)", '"upper" cannot be used like this: too many positional arguments'),
         ("any | list(1)", '"list" cannot be used like this: too many positional arguments'),
         ("any | replace", '"replace" cannot be used like this: missing a required argument'),
