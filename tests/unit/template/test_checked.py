@@ -28,6 +28,7 @@ PARAMS = {
 VARIABLES = {
     "params": mapping_of({name: of_param(one) for name, one in PARAMS.items()}, "params"),
     "any": ANY,
+    "fixed": Shape(date(2026, 7, 1), exact=True),
     "run": mapping_of({"a-b": TEXT, "c": TEXT}, "run"),
 }
 
@@ -103,6 +104,7 @@ def test_what_a_run_may_evaluate_is_content_and_its_type_is_known(
         ("[] | first | upper", '"first" cannot be used like this: No first item'),
         ("params.t is even", '"even" cannot be used like this: '),
         ("1 / 0", '"/" cannot be used like this: division by zero'),
+        ("1 / (fixed.year - 2026)", '"/" cannot be used like this: division by zero'),
         ("10 ** 10 ** 10", '"**" cannot be used like this: 10000000000 ** 10 is too large'),
         ("'%s' % 1", "formatting with % is not available: join strings with ~"),
         ("params.t % 1", "formatting with % is not available: join strings with ~"),
