@@ -1,5 +1,6 @@
 """Hot reload: what an edited, added, broken or removed file does to the pipelines in force."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -415,6 +416,20 @@ def test_who_asks_again_and_again_lets_a_large_folder_rest(
     assert pipelines.get("a").description == "before"
     assert pipelines.refresh()
     assert pipelines.get("a").description == "after"
+
+
+def test_a_folder_that_takes_long_to_look_at_is_let_rest(
+    pipelines: Pipelines, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "a.yaml", GOOD, "a", "before")
+    monkeypatch.setattr(time, "thread_time", itertools.count(0.0, 0.02).__next__)
+    asked = time.monotonic()
+
+    assert pipelines.refresh(sparing=True)
+
+    assert pipelines._rest_until >= asked + 2.0
+    write(folder, "a.yaml", GOOD, "a", "after")
+    assert not pipelines.refresh(sparing=True)
 
 
 def test_the_folder_of_a_pipeline_is_told_from_the_pipelines_folder(

@@ -82,6 +82,11 @@ def test_retry_when_rules_over_what_the_state_says(when: object) -> None:
     assert raised(server_error("42P01")).retry_in_s({**_RETRY, "when": when}, 0) is not None
 
 
+def test_no_result_is_no_value_rather_than_the_null_of_json() -> None:
+    assert stored(None) is None
+    assert stored([None]) == "[null]"
+
+
 def test_a_result_that_holds_itself_is_refused() -> None:
     circle: list[object] = []
     circle.append({"again": circle})
