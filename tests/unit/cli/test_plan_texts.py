@@ -296,6 +296,21 @@ def test_a_difference_is_told_by_its_values_or_its_lines(
     assert capsys.readouterr().out == told
 
 
+def test_of_a_file_that_tells_no_name_its_own_errors_are_told():
+    def problem(file: str, severity: str = "error") -> Problem:
+        return Problem(file, 1, 1, "bad-yaml", "m", "h", severity)
+
+    there: Any = SimpleNamespace(
+        problems=[
+            problem("pipelines/b.yaml"),
+            problem("pipelines/a.yaml", "warning"),
+            mine := problem("pipelines/a.yaml"),
+        ]
+    )
+
+    assert plan_diff._problems_of("/srv/pipelines/a.yaml", there) == [mine]
+
+
 # -- explained ------------------------------------------------------------------------
 
 
