@@ -44,9 +44,7 @@ def retry(given: argparse.Namespace) -> int:
 
 def _print_retried(given: argparse.Namespace, ids: list[str], left: list[str]) -> None:
     if given.json:
-        print_json(
-            {name: [{"id": one} for one in some] for name, some in (("items", ids), ("left", left))}
-        )
+        print_json({"items": [{"id": one} for one in ids], "left": [{"id": one} for one in left]})
         return
     print(f"{number_of(len(ids), 'failed job')} {'is' if len(ids) == 1 else 'are'} retried.")
     if left:

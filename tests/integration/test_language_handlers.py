@@ -283,6 +283,8 @@ def test_nothing_is_retried_beside_handlers(hand: ByHand) -> None:
     assert str(of_job.value) == (
         f"job {jobs['load']['id']}: handlers of its run are at work {later}"
     )
+    with pytest.raises(IllegalTransition, match=r"is queued; only a failed or cancelled job"):
+        interventions.retry_job(str(jobs["note"]["id"]))
     assert interventions.retry_all_failed() == ([alone], [str(jobs["load"]["id"])])
     assert hand.jobs(run) == jobs
 

@@ -88,13 +88,13 @@ class Interventions:
         """
         with self._database.transaction() as tx:
             row = self._job(tx, job_id)
-            if row["run_id"] and (busy := _handlers_at_work(tx, [row["run_id"]])):
-                raise _not_yet(f"job {job_id}: handlers of its run", busy)
             if row["status"] not in ("failed", "cancelled"):
                 raise IllegalTransition(
                     f"job {job_id} is {row['status']}; only a failed or cancelled job can be"
                     " retried"
                 )
+            if row["run_id"] and (busy := _handlers_at_work(tx, [row["run_id"]])):
+                raise _not_yet(f"job {job_id}: handlers of its run", busy)
             messages, runs = reopen(tx, [row["id"]])
         self._go_on(messages, runs)
         return self._job(self._database, job_id)
@@ -110,13 +110,14 @@ class Interventions:
         """
         with self._database.transaction() as tx:
             run = self._run(tx, run_id)
-            if busy := _handlers_at_work(tx, [run["id"]]):
-                raise _not_yet(f"run {run_id}: its handlers", busy)
+            busy = _handlers_at_work(tx, [run["id"]])
             ids = [row["id"] for row in tx.rows("failed_jobs_of_run", run_id=run["id"])]
             if not ids:
                 raise IllegalTransition(
                     f"run {run_id} is {run['status']}; it has no failed or cancelled step"
                 )
+            if busy:
+                raise _not_yet(f"run {run_id}: its handlers", busy)
             messages, runs = reopen(tx, ids)
         self._go_on(messages, runs)
         return self._run(self._database, run_id)
