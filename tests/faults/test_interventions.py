@@ -4,9 +4,8 @@ import random
 import time
 from contextlib import suppress
 
-import pytest
-
 from headrace.errors import IllegalTransition
+from tests.support.cli import Headrace
 from tests.support.cluster import Cluster, effect_job
 from tests.support.processes import wait_until
 
@@ -140,12 +139,19 @@ def test_a_run_is_retried_when_its_handlers_have_ended(cluster: Cluster) -> None
     cluster.wait_for_file(reached)
     (load,) = cluster.sql("SELECT id FROM headrace.job WHERE step = 'load'")
 
-    with pytest.raises(IllegalTransition, match=r"its handlers are at work \(tidy\)"):
-        cluster.headrace.interventions.retry_run(run)
-    assert cluster.headrace.interventions.retry_all_failed() == ([], [str(load["id"])])
+    urls = {
+        "DATABASE_URL": cluster.servers.database_url,
+        "REDIS_URL": cluster.servers.redis_url,
+    }
+    headrace = Headrace(cluster.folder, urls)
+    refused = headrace("retry", run)
+    assert refused.code == 1
+    assert "its handlers are at work (tidy); retry when the run has ended" in refused.err
+    told = headrace("retry", "--all-failed", "--json").json
+    assert told == {"items": [], "left": [{"id": str(load["id"])}]}
     go.touch()
     cluster.wait_all_final()
-    cluster.headrace.interventions.retry_run(run)
+    assert headrace("retry", run).code == 0
 
     cluster.wait_all_final()
     jobs = cluster.sql("SELECT step, status FROM headrace.job ORDER BY finished_at")
