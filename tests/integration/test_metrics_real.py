@@ -124,6 +124,8 @@ def up(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator
         with headrace.started("up") as running:
             wait_ready(made.http, running)
             wait_for(made, lambda now: name("schedule_paused", pipeline="never") in now)
+            made.run("bad")  # `_check_log` has a failure then, whichever tests run
+            wait_for(made, lambda now: now.get(name("job_retries_total"), 0) >= 1)
             yield made
             running.stop()
             _check_log(running.output())

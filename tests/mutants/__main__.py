@@ -16,7 +16,7 @@ from tests.mutants.reaching import Reaching
 from tests.mutants.report import report
 from tests.mutants.sample import Sample
 from tests.mutants.sources import Sources
-from tests.mutants.trial import Workplace
+from tests.mutants.trial import Witnesses, Workplace
 from tests.mutants.unreached import without_reason
 from tests.mutants.workspace import cache_folder, commit, copy_of_tree
 
@@ -85,8 +85,9 @@ def _try_all(
     if not left:
         return
     places: queue.Queue[Workplace] = queue.Queue()
+    witnesses = Witnesses(results.parent / "witnesses.jsonl")
     for number in range(options.at_once):
-        place = Workplace(copy_of_tree(results.parent / f"copy-{number}", of))
+        place = Workplace(copy_of_tree(results.parent / f"copy-{number}", of), witnesses)
         place.check(min(filter(None, tests.values()), key=len, default=[])[:1], options.seconds)
         places.put(place)
 

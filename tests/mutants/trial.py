@@ -1,10 +1,15 @@
-"""Makes one fault in a copy of the tree and runs the tests that reach it until one fails."""
+"""Makes one fault in a copy of the tree and runs the tests that reach it until one fails.
+
+A test that fails without the fault as well, because it needs another that did not run perhaps, says
+nothing about it: each test that accuses a fault must pass on unchanged code in the same place.
+"""
 
 import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,11 +32,31 @@ class Outcome:
     of: int
 
 
+class Witnesses:
+    """Which tests pass alone on unchanged code, kept in a file for all places of a commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def known(self) -> dict[str, bool]:
+        """Return what was found so far."""
+        if not self._path.exists():
+            return {}
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        return {one["test"]: one["passes"] for one in map(json.loads, lines)}
+
+    def add(self, test: Test, *, passes: bool) -> None:
+        """Keep what was found of a test."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"test": test.id, "passes": passes}) + "\n")
+
+
 class Workplace:
     """A copy of the tree in which one fault at a time is made."""
 
-    def __init__(self, copy: Path) -> None:
+    def __init__(self, copy: Path, witnesses: Witnesses) -> None:
         self._copy = copy
+        self._witnesses = witnesses
         self._chosen = copy.with_suffix(".chosen")
         # Bytecode is known by its source's size and second: no two versions may share them.
         self._second = int(time.time())
@@ -40,38 +65,62 @@ class Workplace:
         """Return the outcome; a test that has failed must fail a second time to count."""
         path = self._copy / fault.path
         before = path.read_text(encoding="utf-8")
+        after = fault.applied_to(before)
         if not tests:
             return Outcome("unreached", "", 0, 0)
-        try:
-            self._write(path, fault.applied_to(before))
-            return self._judge(tests, time.monotonic() + seconds)
-        finally:
-            self._write(path, before)
-
-    def check(self, tests: Sequence[Test], seconds: float) -> None:
-        """Raise SystemExit if unchanged code fails here: the copy would be at fault."""
-        outcome = self._judge(tests, time.monotonic() + seconds)
-        if outcome.verdict != "survived":
-            raise SystemExit(f"{self._copy}: unchanged code fails here: {outcome}")
-
-    def _judge(self, tests: Sequence[Test], end: float) -> Outcome:
-        left = list(tests)
+        known = self._witnesses.known()
+        left = [test for test in tests if known.get(test.id, True)]
+        end = time.monotonic() + seconds
         while left:
-            code, ran, failed = self._run(left, end - time.monotonic())
-            done = len(tests) - len(left) + ran
-            if code is None:
-                return Outcome("unfinished", "", done, len(tests))
-            if code == 0:
-                return Outcome("survived", "", len(tests), len(tests))
-            suspect = next((one for one in left if one.id == failed), left[0])
-            again, _, _ = self._run([suspect], 2 * suspect.seconds + 2 * _LEAST_TIMEOUT_S)
-            if again != 0:
-                return Outcome("killed", failed or "nothing starts", done, len(tests))
+            with self._changed(path, before, after):
+                outcome, suspect = self._judge(left, end, len(tests))
+            if suspect is None or self._passes(suspect):
+                return outcome
             left = left[left.index(suspect) + 1 :]
         return Outcome("survived", "", len(tests), len(tests))
 
-    def _run(self, tests: Sequence[Test], seconds: float) -> tuple[int | None, int, str]:
-        """Return pytest's exit code, how many tests ran, and which one failed."""
+    def check(self, tests: Sequence[Test], seconds: float) -> None:
+        """Raise SystemExit if unchanged code fails here: the copy would be at fault."""
+        code, _, failed = self.run(tests, seconds)
+        if code != 0:
+            raise SystemExit(f"{self._copy}: unchanged code fails here: {failed or 'no test runs'}")
+
+    def _judge(self, tests: Sequence[Test], end: float, of: int) -> tuple[Outcome, Test | None]:
+        """Return what became of a fault that is made, and the test that has accused it."""
+        left = list(tests)
+        while left:
+            code, ran, failed = self.run(left, end - time.monotonic())
+            done = of - len(left) + ran
+            if code is None:
+                return Outcome("unfinished", "", done, of), None
+            if code == 0:
+                break
+            suspect = next((one for one in left if one.id == failed), left[0])
+            again, _, _ = self.run([suspect], _alone_s(suspect))
+            if again != 0:
+                return Outcome("killed", failed or "nothing starts", done, of), suspect
+            left = left[left.index(suspect) + 1 :]
+        return Outcome("survived", "", of, of), None
+
+    def _passes(self, suspect: Test) -> bool:
+        """Return whether a test passes alone on unchanged code."""
+        known = self._witnesses.known()
+        if suspect.id not in known:
+            code, _, _ = self.run([suspect], _alone_s(suspect))
+            known[suspect.id] = code == 0
+            self._witnesses.add(suspect, passes=known[suspect.id])
+        return known[suspect.id]
+
+    @contextmanager
+    def _changed(self, path: Path, before: str, after: str) -> Iterator[None]:
+        try:
+            self._write(path, after)
+            yield
+        finally:
+            self._write(path, before)
+
+    def run(self, tests: Sequence[Test], seconds: float) -> tuple[int | None, int, str]:
+        """Return the exit code (None: out of time), how many tests ran, and which one failed."""
         told = self._chosen.with_suffix(".told")
         told.unlink(missing_ok=True)
         self._chosen.write_text("\n".join(test.id for test in tests), encoding="utf-8")
@@ -99,3 +148,7 @@ class Workplace:
         """Remove what tests have left in the copy."""
         for name in (".headrace", ".hypothesis"):
             shutil.rmtree(self._copy / name, ignore_errors=True)
+
+
+def _alone_s(test: Test) -> float:
+    return 2 * test.seconds + 2 * _LEAST_TIMEOUT_S

@@ -24,7 +24,7 @@ _EVERY_S = 0.05
 _SHOWN = 30
 _NAME = "cost"
 # Kept, since tests put others in their place.
-_clock, _rest = time.monotonic, time.sleep
+_clock, _rest, _text = time.monotonic, time.sleep, Path.read_text
 
 
 @dataclass
@@ -64,9 +64,9 @@ class _Group:
         """Return what was computed, how long nothing was, and the clock."""
         old = self._folder / "cpuacct.usage"
         if old.exists():
-            computed_s = int(old.read_text()) / 1e9
+            computed_s = int(_text(old)) / 1e9
         else:
-            computed_s = int((self._folder / "cpu.stat").read_text().split()[1]) / 1e6
+            computed_s = int(_text(self._folder / "cpu.stat").split()[1]) / 1e6
         return [computed_s, self._waited_s, _clock()]
 
     def _watch(self) -> None:
@@ -80,7 +80,7 @@ class _Group:
                 last = now
 
     def _is_busy(self) -> bool:
-        pids = (self._folder / "cgroup.procs").read_text().split()
+        pids = _text(self._folder / "cgroup.procs").split()
         ours = f"self/task/{threading.main_thread().native_id}"
         return any(_runs(ours if pid == str(os.getpid()) else pid) for pid in pids)
 
@@ -88,7 +88,7 @@ class _Group:
 def _runs(task: str) -> bool:
     """Tell whether a task computes, wants to, or waits for the disk."""
     with suppress(OSError):
-        return Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[0] in ("R", "D")
+        return _text(Path(f"/proc/{task}/stat")).rpartition(")")[2].split()[0] in ("R", "D")
     return False
 
 

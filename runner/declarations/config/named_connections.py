@@ -29,7 +29,7 @@ def faults_of_connections(given: Mapping[str, Any]) -> Iterator[Fault]:
     for name, entry in given.items():
         said = _as_mapping(entry)
         place: KeyPath = ("connections", name)
-        yield from _of_url(said["url"], (*place, "url") if said is entry else place)
+        yield from _of_url(said["url"], (*place, "url"))
         kind = kind_of(said["url"])
         for key in _OF_POSTGRESQL:
             if key in said and kind != "postgresql":

@@ -259,10 +259,16 @@ def test_a_database_beside_the_control_database_is_named_by_its_name_alone() -> 
 
 
 @pytest.mark.parametrize("url", ["control://host/mart", "control:///", "control:///Mart-1"])
-@pytest.mark.parametrize("written", ["'{}'", "{{url: '{}'}}"])
-def test_a_bad_name_of_such_a_database_is_a_mistake_with_its_place(url: str, written: str) -> None:
-    with pytest.raises(ConfigProblems, match="is written control:///NAME"):
+@pytest.mark.parametrize(
+    ("written", "place"), [("'{}'", "config.yaml:2:6"), ("{{url: '{}'}}", "config.yaml:2:12")]
+)
+def test_a_bad_name_of_such_a_database_is_a_mistake_with_its_place(
+    url: str, written: str, place: str
+) -> None:
+    with pytest.raises(ConfigProblems, match="is written control:///NAME") as refused:
         load(f"connections:\n  a: {written.format(url)}\n")
+
+    assert str(refused.value).startswith(f"{place}: a database beside")
 
 
 def test_an_unknown_zone_of_a_connection_is_a_mistake_with_its_place() -> None:

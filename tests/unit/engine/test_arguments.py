@@ -152,6 +152,11 @@ def test_a_hint_is_told_in_the_users_words(hint: Any, words: str):
     ("hint", "sample", "judges"),
     [
         (date | None, "x", True),
+        (datetime, "x", True),
+        (timedelta, "x", True),
+        (Decimal, "x", True),
+        (UUID, "x", True),
+        (Path, "x", False),
         (Literal["a", "b"], "x", True),
         (Colour, "x", True),
         (tuple[int, int], [], True),

@@ -10,6 +10,7 @@ from headrace.declarations.defaults import Defaults
 from headrace.engine.catalog import checked_files
 from headrace.engine.catalog.checked_files import CheckedFiles, content_of, is_as_it_was
 from headrace.engine.catalog.job_registry import registry_of
+from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.catalog.result_cache import ResultCache, _line
 from headrace.engine.explain import checking_processes
 from headrace.engine.explain.sql_check import SqlText
@@ -49,6 +50,19 @@ def test_a_file_is_new_until_it_was_read_and_one_that_cannot_be_read_is_none(
     checked.load(path, defaults)
     assert not checked.is_new(path, defaults)
     assert not checked.is_new(folder, defaults)
+
+
+def test_what_a_long_lived_process_found_first_is_kept_for_the_next_one(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path / "home", tmp_path / "pipelines")
+    settings.home.mkdir()
+    settings.pipelines.mkdir()
+    path = settings.pipelines / "plain.yaml"
+    path.write_text(PLAIN)
+    registry = registry_of(settings)
+
+    assert list(Pipelines(settings, registry).by_name) == ["plain"]
+
+    assert not CheckedFiles(settings, registry).is_new(path, Defaults(registry, settings))
 
 
 def test_a_large_file_counts_as_changed_by_its_stamp_alone(

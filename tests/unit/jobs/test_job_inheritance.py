@@ -296,6 +296,18 @@ def test_what_a_constructor_gives_beside_its_own_is_read_from_its_source(
     assert (set(found.optional), found.anything, found.forwards) == (optional, anything, True)
 
 
+class CallsNoOther(Parent):
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("path", "x")
+        vars(self).update(kwargs)
+
+
+def test_a_constructor_that_calls_no_other_is_taken_to_pass_on_all():
+    found = passed_on(vars(CallsNoOther)["__init__"], "kwargs")
+
+    assert (set(found.optional), found.anything, found.forwards) == ({"path"}, False, True)
+
+
 def test_a_value_in_the_body_that_is_no_parameter_of_the_class_stays_an_attribute():
     class Given(Parent):
         table = "in the body"
