@@ -302,7 +302,7 @@ class CallsNoOther(Parent):
         vars(self).update(kwargs)
 
 
-def test_a_constructor_that_calls_no_other_is_taken_to_pass_on_all():
+def test_of_one_that_calls_no_other_the_defaults_are_read_as_well():
     found = passed_on(vars(CallsNoOther)["__init__"], "kwargs")
 
     assert (set(found.optional), found.anything, found.forwards) == ({"path"}, False, True)
