@@ -5,9 +5,12 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from headrace.cli import services
+from headrace.declarations.config import Settings
 from headrace.observe import logs
 
 
@@ -44,6 +47,21 @@ def test_json_lines_hold_what_a_program_asks_for():
     entry = json.loads(stream.getvalue())
     assert (entry["role"], entry["level"], entry["message"]) == ("web", "error", "failed")
     assert "ValueError: why" in entry["traceback"]
+
+
+def test_a_process_logs_as_its_settings_say(tmp_path: Path):
+    told = {}
+    for log_format, level in (("json", "warning"), ("text", "info")):
+        settings = Settings(tmp_path, tmp_path, tmp_path, log_format=log_format, log_level=level)
+        stream = io.StringIO()
+        services.speak_as("daemon", settings, stream)
+        logging.getLogger("headrace.daemon").info("one")
+        logging.getLogger("headrace.daemon").warning("two")
+        told[log_format] = stream.getvalue().splitlines()
+
+    (only,) = told["json"]
+    assert json.loads(only)["message"] == "two"
+    assert [line.partition("daemon ")[2] for line in told["text"]] == ["one", "warning: two"]
 
 
 def test_what_jobs_say_in_passing_is_kept_for_their_rows_and_not_shown():
