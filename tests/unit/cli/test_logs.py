@@ -61,7 +61,7 @@ def test_a_process_logs_as_its_settings_say(tmp_path: Path):
 
     (only,) = told["json"]
     assert json.loads(only)["message"] == "two"
-    assert [line.partition("daemon ")[2] for line in told["text"]] == ["one", "warning: two"]
+    assert [line.partition("daemon")[2].strip() for line in told["text"]] == ["one", "warning: two"]
 
 
 def test_what_jobs_say_in_passing_is_kept_for_their_rows_and_not_shown():
