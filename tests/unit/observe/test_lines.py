@@ -56,6 +56,9 @@ def test_a_line_is_about_the_job_at_hand_unless_it_says_about_which():
     assert {name: told[name] for name in told.keys() - plain} == {
         "job_id": str(UUID(int=2)), "step": "other",
     }  # fmt: skip
+    logs.at_hand(SimpleNamespace(**{**vars(ATTEMPT), "run_id": UUID(int=3)}))
+    assert entry(record())["run_id"] == str(UUID(int=3))
+    assert entry(record(**logs.about(run_id=UUID(int=4))))["run_id"] == str(UUID(int=4))
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,20 @@ def test_other_statements_do_not_need_autocommit(sql):
     [
         "PREPARE q AS SELECT 1",
         "DEALLOCATE ALL",
+        "DISCARD TEMP",
         "LISTEN x",
+        "UNLISTEN *",
+        "LOAD 'auto_explain'",
         "SET search_path = a",
         "RESET ALL",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
         "CREATE TEMP TABLE t (a int)",
+        "CREATE GLOBAL TEMPORARY TABLE t (a int)",
+        "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
         "SELECT pg_advisory_lock(1)",
+        "SELECT pg_advisory_lock_shared(1)",
+        "SELECT pg_try_advisory_lock(1, 2)",
+        "SELECT pg_catalog.pg_try_advisory_lock_shared(1)",
         "SELECT 1; SELECT set_config('a.b', 'c', false)",
     ],
 )
@@ -183,7 +191,15 @@ def test_statements_that_outlive_their_transaction_are_known(sql):
 
 @pytest.mark.parametrize(
     "sql",
-    ["SELECT 1", "SET LOCAL work_mem = '1MB'", "DECLARE c CURSOR FOR SELECT 1", "UPDATE t SET a=1"],
+    [
+        "SELECT 1",
+        "SET LOCAL work_mem = '1MB'",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "CREATE TEMP TABLE t (a int) ON COMMIT DROP",
+        "SELECT pg_advisory_xact_lock(1)",
+        "UPDATE t SET a=1",
+    ],
 )
 def test_other_statements_leave_nothing_behind(sql):
     assert not leaves_session_state(sql)
