@@ -16,7 +16,13 @@ from headrace.errors import ConfigError, StoreUnavailable
 from headrace.store import poolers
 from headrace.store.connect import connect_raw
 from headrace.store.error_reasons import Reasons
-from headrace.store.outages import lacks_means, refuses_writes, reported, transient
+from headrace.store.outages import (
+    lacks_means,
+    refuses_writes,
+    reported,
+    tells_of_a_break,
+    transient,
+)
 from headrace.store.session_settings import Use, Wanted
 from headrace.store.statements import load
 
@@ -51,6 +57,31 @@ def test_what_a_server_lacks_is_told_by_its_code(
         error = DBAPIError("SELECT 1", {}, error)
 
     assert (lacks_means(error), refuses_writes(error), transient(error)) == (means, writes, again)
+
+
+@pytest.mark.parametrize(
+    ("code", "breaks"),
+    [
+        (None, True),
+        ("57P01", True),
+        ("57P05", True),
+        ("08006", True),
+        ("25P03", True),
+        ("25P04", True),
+        ("57014", False),
+        ("25P02", False),
+        ("25006", False),
+        ("40001", False),
+    ],
+)
+def test_what_a_server_says_as_it_ends_a_session_tells_of_a_break(
+    code: str | None, breaks: bool
+) -> None:
+    error: Any = of_code(code)
+
+    assert tells_of_a_break(error) is breaks
+    assert tells_of_a_break(DBAPIError("SELECT 1", {}, error)) is breaks
+    assert not tells_of_a_break(OSError("the words"))
 
 
 def passed(error: BaseException) -> BaseException:

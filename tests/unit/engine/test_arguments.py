@@ -1,7 +1,7 @@
 """What `with` says is held against plain type hints, strictly, and read by them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -316,6 +316,26 @@ def test_what_is_seen_to_fit_at_once_is_what_pydantic_reads(is_template: Any):
         for value in _VALUES:
             quick = outcome(fit, value, hint)
             assert quick == outcome(fit_typed, value, hint), (hint, value)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "rule"),
+    [
+        (int, "x", ""),
+        (UUID, "x", ""),
+        (time, "x", ""),
+        (timedelta, "x", ""),
+        (Decimal | None, "x", ""),
+        (Literal["a"], "b", ""),
+        (Colour, "blue", ""),
+        (Annotated[int, Field(ge=0)], -1, "should be greater than or equal to 0"),
+    ],
+)
+def test_a_rule_is_told_only_of_a_value_of_the_right_type(hint: Any, value: Any, rule: str):
+    with pytest.raises(Mismatch) as told:
+        fit_typed(value, hint, None)
+
+    assert told.value.rule == rule
 
 
 def test_a_job_cannot_change_the_lists_of_its_pipeline():

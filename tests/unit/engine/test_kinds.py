@@ -25,7 +25,8 @@ def test_causes_that_go_round_in_a_circle_come_to_an_end() -> None:
 
 
 def test_a_job_stopped_at_its_timeout_is_a_timeout_error() -> None:
-    assert is_worth_a_retry(RetryPolicy(when=("TimeoutError",)), TIMEOUT_KINDS, "timed out")
+    for name in ("TimeoutError", "JobTimeout"):
+        assert is_worth_a_retry(RetryPolicy(when=(name,)), TIMEOUT_KINDS, "timed out")
     assert not is_worth_a_retry(RetryPolicy(when=("OperationalError",)), TIMEOUT_KINDS, "")
     assert is_worth_a_retry(RetryPolicy(when="^timed out"), TIMEOUT_KINDS, "timed out: the job")
     assert is_worth_a_retry(RetryPolicy(), TIMEOUT_KINDS, "")
