@@ -80,6 +80,24 @@ def test_a_span_is_as_long_as_what_it_stands_for_and_says_how_that_ended():
     assert "headrace.skip_reason" not in found["load"].attributes
 
 
+@pytest.mark.parametrize(
+    ("outcome", "code", "told"),
+    [
+        ("failed", "ERROR", "failed"),
+        ("timed_out", "ERROR", "timed_out"),
+        ("crashed", "ERROR", "crashed"),
+        ("completed", "OK", None),
+        ("cancelled", "OK", None),
+        ("interrupted", "OK", None),
+    ],
+)
+def test_an_attempt_is_an_error_as_it_has_failed(outcome: str, code: str, told: str | None):
+    job = EndedJob(job_row(), [tried(1, outcome, error=None)])
+    status = spans_of(EndedRun(run_row(), [job]))["attempt 1"].status
+
+    assert (status.status_code.name, status.description) == (code, told)
+
+
 def test_a_run_that_never_started_begins_with_its_making_and_names_who_started_it():
     parent = {"parent_run": UUID(int=7), "parent_job": UUID(int=8)}
     row = run_row(started_at=None, finished_at=later(-1), status="cancelled", **parent)
@@ -150,6 +168,9 @@ def test_a_table_belongs_to_the_connection_that_its_job_names():
     assert [one.name for one in done.outputs] == ["shop.b.dst"]
     assert [one.name for one in copied[2].inputs] == ["shop.a.src"]
     assert "sql" not in copied[2].job.facets
+    other_way = {"source_connection": "gone", "target_connection": "shop"}
+    copied = events(EndedRun(run_row(), [EndedJob(job_row(payload=other_way))]))
+    assert [one.name for one in copied[2].inputs] == ["shop.a.src"]
     assert done.run.facets["parent"].job.name == "sales"
     assert {one.job.namespace for one in of_shop} == {"headrace"}
     kinds = [one.job.facets["jobType"].jobType for one in of_shop]
