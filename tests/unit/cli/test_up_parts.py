@@ -1,11 +1,13 @@
-"""Which processes `up` has."""
+"""Which processes `up` has, and which a run brings that finds none."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from headrace.cli import services
+from headrace.cli import running, services
+from headrace.declarations.config import Settings
 
 _POSTGRESQL, _REDIS = "postgresql://h/d", "redis://h/0"
 
@@ -30,3 +32,30 @@ def test_up_keeps_servers_where_one_is_its_own_and_a_page_where_there_is_a_port(
     names = [part.name for part in services._all_parts(headrace, listener)]
 
     assert names == [*own, "daemon", "worker 1", "worker 2", *(["web"] if web else [])]
+
+
+@pytest.mark.parametrize(
+    ("missing", "workers", "names"),
+    [
+        (running._DAEMON, 2, ["repairs"]),
+        (running._WORKER, 2, ["worker 1", "worker 2"]),
+        (running._WORKER, 0, ["worker 1"]),
+        (running._DAEMON + running._WORKER, 1, ["repairs", "worker 1"]),
+    ],
+)
+def test_a_run_brings_what_is_missing_and_tells_of_its_jobs_itself(
+    missing: int, workers: int, names: list[str], tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path, tmp_path, tmp_path, workers=workers)
+    loaded: list[str] = []
+    headrace: Any = SimpleNamespace(
+        settings=settings,
+        registry=SimpleNamespace(names=lambda: loaded.append("classes")),
+        load_hooks=lambda: loaded.append("hooks"),
+    )
+
+    parts = running._own_parts(headrace, missing)
+
+    assert [part.name for part in parts] == names
+    assert loaded == ["classes", "hooks"]
+    assert headrace.settings.log_level == "error"

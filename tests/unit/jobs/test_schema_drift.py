@@ -214,3 +214,14 @@ def test_only_ignore_loses_what_others_have_filled_in():
 
 def test_a_table_that_has_none_of_the_columns_may_get_them():
     assert outcome(differences([A], [NEW]), "append_new_columns")[0] == ["new"]
+
+
+@pytest.mark.parametrize(
+    "name", ["_deleted_at", "_loaded_at", "_file", "_line", "_run_id", "valid_from", "valid_to"]
+)
+def test_a_column_that_we_keep_beside_the_rows_is_neither_missed_nor_dropped(name: str):
+    ours = Column(name, "text", not_null=True)
+    drift = differences([ID, ours, Column("theirs", "text", not_null=True)], [ID])
+
+    assert [column.name for column in drift.unfilled] == ["theirs"]
+    assert [column.name for column in drift.droppable] == ["theirs"]

@@ -27,6 +27,7 @@ def pair(given: str, own: str) -> Pair:
         (ZONED, PLAIN), (ZONED, "date"), (ZONED, TIME), (ZONED_TIME, TIME), (PLAIN, "date"),
         (PLAIN, "timestamp(0) without time zone"), ("date", PLAIN), ("integer", "oid"),
         ("bigint[]", "integer[]"), ("text[]", "character varying(3)[]"), (PLAIN, ZONED),
+        ("interval", TIME), ("interval", "interval(0)"),
     ],
 )  # fmt: skip
 def test_a_cast_that_may_lose_something_is_looked_at(given, own):
