@@ -48,6 +48,16 @@ def test_every_record_is_read_once_wherever_a_block_ends(end):
     assert read(text.getvalue()) == rows * 20
 
 
+def test_the_usual_words_for_true_and_false_are_read_at_once_and_others_left_to_postgresql():
+    types = {"b": pyarrow.bool_()}
+    true = ["t", "true", "T", "TRUE", "True", "1", "yes", "y", "on"]
+    false = ["f", "false", "F", "FALSE", "False", "0", "no", "n", "off"]
+
+    assert read("\n".join([*true, *false, ""]), types=types) == [(True,)] * 9 + [(False,)] * 9
+    with pytest.raises(Unfit):
+        read("yep\n", types=types)
+
+
 @pytest.mark.usefixtures("block")
 def test_blank_lines_are_passed_over_also_where_a_block_has_nothing_else():
     assert read("\n\n1,a,1\n" + "\n" * 90 + "2,b,2\n\n") == [(1, "a", 1.0), (2, "b", 2.0)]
