@@ -156,6 +156,17 @@ def test_a_body_is_not_sent_on_to_where_a_redirect_leads(
     assert [one.path for one in server.asked] == ["/items"]
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_every_kind_of_redirect_is_followed(
+    run: JobRunner, server: HttpServer, status: int
+) -> None:
+    server.redirect("/items", "/other", status=status)
+    server.routes["/other"] = Answered(b'[{"id": 1}]')
+
+    assert run(HttpExtract, url=server.url("/items"), **INTO)["row_count"] == 1
+    assert [one.path for one in server.asked] == ["/items", "/other"]
+
+
 def test_the_next_address_of_a_host_is_tried(
     run: JobRunner, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

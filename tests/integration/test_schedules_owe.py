@@ -102,6 +102,9 @@ def test_a_restart_without_an_edit_owes_what_fell_due(
     daemon.declare(NOON + HOUR, "{interval: 15m, catchup: all, catchup_window: 1d}")
 
     assert daemon.tick(NOON + HOUR) == 4
+    runs = daemon.headrace.database.rows("runs", before=None, status=None, pipeline="due", limit=9)
+    terms = {daemon.headrace.database.row("run", id=run["id"])["term"] for run in runs}  # type: ignore[index]
+    assert terms == {daemon.term}
     starts = [line.partition(" of ")[2] for line in caplog.messages if line.startswith("run ")]
     assert starts == [
         f"due started (due 2026-03-01T{at}:00+00:00)" for at in ("12:15", "12:30", "12:45", "13:00")
