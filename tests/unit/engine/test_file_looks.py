@@ -7,6 +7,7 @@ import pytest
 
 from headrace.declarations.config import Settings
 from headrace.declarations.defaults import Defaults
+from headrace.declarations.load import load_folder
 from headrace.engine.catalog import checked_files
 from headrace.engine.catalog.checked_files import CheckedFiles, content_of, is_as_it_was
 from headrace.engine.catalog.job_registry import registry_of
@@ -14,8 +15,9 @@ from headrace.engine.catalog.pipeline_catalog import Pipelines
 from headrace.engine.catalog.result_cache import ResultCache, _line
 from headrace.engine.explain import checking_processes
 from headrace.engine.explain.sql_check import SqlText
+from headrace.engine.explain.static_findings import findings_of
 from headrace.errors import JobFailure
-from tests.unit.engine.test_checked_files import PLAIN
+from tests.unit.engine.test_checked_files import PLAIN, Project
 
 KEY = "k" * 32
 
@@ -63,6 +65,28 @@ def test_what_a_long_lived_process_found_first_is_kept_for_the_next_one(tmp_path
     assert list(Pipelines(settings, registry).by_name) == ["plain"]
 
     assert not CheckedFiles(settings, registry).is_new(path, Defaults(registry, settings))
+
+
+@pytest.mark.parametrize(
+    ("step", "column"),
+    [
+        ("{id: s, job: RunSql, with: {sql: SELECT 1; COMMIT}}", 38),
+        ("{id: s, job: LoadFile, with: {path: ../a.csv, table: t}}", 41),
+    ],
+)
+def test_what_is_found_is_placed_in_the_text_that_was_read_and_not_in_a_newer_one(
+    tmp_path: Path, step: str, column: int
+) -> None:
+    project, registry = Project(tmp_path), registry_of(Settings(tmp_path, tmp_path, tmp_path))
+    text = f"name: p\nsteps:\n  - {step}\n"
+    path = project.write("pipelines/p.yaml", text)
+    checked = CheckedFiles(project.settings, registry)
+    loaded = load_folder(project.settings.pipelines, registry, project.settings, checked.load)
+    path.write_text("# A line more.\n" + text)
+
+    (problem,) = findings_of(loaded.pipelines, project.settings, registry, checked).problems
+
+    assert (problem.line, problem.column) == (3, column)
 
 
 def test_a_large_file_counts_as_changed_by_its_stamp_alone(
