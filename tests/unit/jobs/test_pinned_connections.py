@@ -1,4 +1,4 @@
-"""Connections to one address of a host: how long they wait, and whose name a certificate must bear."""
+"""Connections to one address of a host: how long they wait, and whose certificate they take."""
 
 import ssl
 from urllib.parse import urlsplit
