@@ -12,7 +12,7 @@ from headrace.declarations.source import scan
 from headrace.model.definition import definition, schedules_of
 from headrace.model.notifications import Notifications, Receiver
 from headrace.model.pipeline import Pipeline
-from headrace.plan.diff import differences
+from headrace.plan.diff import Change, differences
 from tests.conformance.test_every_key import keys
 from tests.support.catalogue import SmallCatalogue
 
@@ -272,3 +272,49 @@ def test_a_changed_key_of_a_step_is_told_by_its_name(key: str) -> None:
 def test_a_changed_key_of_a_parameter_is_told_by_its_name(key: str) -> None:
     before, after = (PLAIN.replace("{type: integer}", value) for value in PARAM[key])
     assert subjects(before, after) == {f"param day: {key}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "subject"),
+    [
+        (("timeout",), "timeout"),
+        (("handlers", "failure"), "handlers.failure"),
+        (("handlers", "failure", "tell"), "failure handler tell"),
+        (("handlers", "finally", "tidy", "with"), "finally handler tidy: with"),
+        (("handlers", "finally", "tidy", "with", "n"), "finally handler tidy: with.n"),
+        (("steps",), "steps"),
+        (("steps", "a"), "step a"),
+        (("steps", "a", "timeout"), "step a: timeout"),
+        (("steps", "a", "with", "sql"), "step a: with.sql"),
+        (("schedule",), "schedule"),
+        (("schedule", 0), "schedule"),
+        (("schedule", 0, "cron"), "schedule: cron"),
+        (("schedule", 1), "schedule 2"),
+        (("schedule", 1, "catchup"), "schedule 2: catchup"),
+        (("concurrency", "limit"), "concurrency.limit"),
+    ],
+)
+def test_what_has_changed_is_named_for_people(path: tuple[str | int, ...], subject: str) -> None:
+    assert Change("changed", path).subject == subject
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("a\nb\nc", "a\nb\nd", [" b", "-c", "+d"]),
+        ("a", "a\nb", [" a", "+b"]),
+        ("a\nb", "a", [" a", "-b"]),
+        ("a\n", "b\n", None),
+        ("-- a\nb", "b\nc", ["--- a", " b", "+c"]),
+        ("a\nb", 1, None),
+        (None, "a\nb", None),
+    ],
+)
+def test_texts_of_several_lines_are_compared_by_line(
+    old: object, new: object, lines: list[str] | None
+) -> None:
+    told = Change("changed", ("x",), old, new).text_lines()
+
+    assert (told[1:] if told else told) == lines
+    if told:
+        assert told[0].startswith("@@ ")
