@@ -100,6 +100,30 @@ def test_its_passwords_are_hidden() -> None:
     assert "h1" not in hidden_values(settings)
 
 
+def test_a_client_has_the_login_the_database_and_the_options_that_were_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sentinel._Pool, "get_master_address", lambda _self: ("m", 7))
+    url = (
+        "rediss+sentinel://user:p@h1:5/etl/3?sentinel_password=x&sentinel_username=y"
+        f"&ssl_ca_certs={__file__}"
+    )
+
+    made = sentinel.client_of(url, retry=None, socket_timeout=9.0)
+
+    pool: Any = made.connection_pool
+    said = pool.connection_kwargs
+    assert (pool.service_name, said["db"], said["username"], said["password"]) == (
+        "etl", 3, "user", "p",
+    )  # fmt: skip
+    assert (said["socket_timeout"], said["retry"]) == (9.0, None)
+    (asked,) = pool.sentinel_manager.sentinels
+    told = asked.connection_pool.connection_kwargs
+    assert (told["host"], told["port"], told["username"], told["password"]) == ("h1", 5, "y", "x")
+    assert told["socket_timeout"] == told["socket_connect_timeout"] == sentinel._SENTINEL_S
+    assert told["ssl_ca_certs"] == __file__
+
+
 # -- the master ---------------------------------------------------------------------------------
 
 
