@@ -141,3 +141,9 @@ def test_a_look_whose_transaction_cannot_be_undone_gives_no_connection_back(
 
     assert held.line.invalidated
     assert looking._held == {}
+
+
+def test_the_server_is_told_that_a_plan_asks(looking: LookingSessions) -> None:
+    for name in (None, "target"):
+        with looking.session(name) as session:
+            assert session.execute(text("SHOW application_name")).scalar() == "headrace:plan"

@@ -1,6 +1,7 @@
 """Which errors of PostgreSQL are outages, poolers that answer oddly, and what sessions are sent."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -167,6 +168,8 @@ def test_a_second_client_that_is_not_served_says_nothing(
 ) -> None:
     monkeypatch.setattr(poolers, "_PATIENCE_S", 0.05)
     assert poolers._in_transaction(silent) is None
+    with closing(psycopg2.connect(**silent, async_=1)) as second:
+        assert not poolers._answered(second, time.monotonic() + 0.05)
 
     gone = {**silent, "sslmode": "no such mode"}
     assert poolers._in_transaction(gone) is None
