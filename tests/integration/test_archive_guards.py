@@ -102,6 +102,10 @@ def test_rows_that_the_other_server_drops_again_stay_here(run_job, execute, quer
     )
     assert rows(second, "SELECT * FROM old") == []
 
+    given = INTO | {"target_connection": "there", "verify": "none"}
+    assert run_job(ArchiveRows, **given)["row_count"] == 2
+    assert rows(second, "SELECT id FROM old") == [(1,)]
+
 
 @pytest.mark.parametrize(
     ("with_", "said"),

@@ -16,6 +16,10 @@ WITH: dict[str, Any] = {
 }
 CURSOR = {"incremental": {"cursor": "at"}}
 TOTALS = "SELECT region, total FROM totals ORDER BY 1"
+ALL = (
+    "All groups of sale are calculated: there is no earlier refresh to go on from, or it calculated"
+    " something else"
+)
 
 
 @pytest.fixture
@@ -43,8 +47,10 @@ def test_only_groups_that_differ_are_written_and_vanished_ones_go(run_job, execu
 
 
 @pytest.mark.usefixtures("sales")
-def test_with_a_cursor_only_groups_with_new_rows_are_calculated(run_job, execute, query):
+def test_with_a_cursor_only_groups_with_new_rows_are_calculated(run_job, execute, query, caplog):
+    caplog.set_level("INFO")
     assert numbers(run_job(DataAggregation, **WITH, **CURSOR)) == (3, 3, 0, 0)
+    assert caplog.messages.count(ALL) == 1
     assert numbers(run_job(DataAggregation, **WITH, **CURSOR))[1:] == (0, 0, 0)
     # Committed late, with an older value; and a new group.
     execute("INSERT INTO sale VALUES (4, 'us', 5, '2020-01-01'), (5, 'in', 7, '2026-02-01')")
@@ -54,6 +60,7 @@ def test_with_a_cursor_only_groups_with_new_rows_are_calculated(run_job, execute
 
     assert found[1:] == (1, 1, 1)
     assert query(TOTALS) == [("in", 7), ("uk", 3), ("us", 7)]
+    assert caplog.messages.count(ALL) == 1
 
 
 @pytest.mark.usefixtures("sales")

@@ -98,6 +98,25 @@ def test_a_header_that_is_given_in_another_case_replaces_the_built_in_one(
 
 
 @pytest.mark.parametrize(
+    ("body", "sent", "type_"),
+    [
+        ('<a b="1"/>', b'<a b="1"/>', None),
+        ("", b"", None),
+        ({"a": [1, True, None, {"b": "x"}]}, b'{"a": [1, true, null, {"b": "x"}]}',
+         "application/json"),
+        ([], b"[]", "application/json"),
+    ],
+)  # fmt: skip
+def test_a_text_is_sent_as_it_is_and_anything_else_as_json(
+    run: JobRunner, server: HttpServer, body: Any, sent: bytes, type_: str | None
+) -> None:
+    run(HttpExtract, url=server.url(), method="POST", body=body, path="x")
+
+    (asked,) = server.asked
+    assert (asked.body, asked.headers.get("Content-Type")) == (sent, type_)
+
+
+@pytest.mark.parametrize(
     ("headers", "told"),
     [
         ({"X Key": "1"}, "the header 'X Key' has no name that HTTP takes"),

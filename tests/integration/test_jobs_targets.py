@@ -223,3 +223,19 @@ def test_an_identity_that_is_not_the_key_is_not_renumbered(run_job, execute, que
     execute("UPDATE source SET id = 7")
     with pytest.raises(JobFailure, match="GENERATED ALWAYS AS IDENTITY and cannot be updated"):
         run_job(SyncTable, **with_)
+
+
+def test_a_key_that_no_index_can_hold_is_looked_through_for_doubles(run_job, execute, query):
+    long = "(SELECT string_agg(md5(n::text), '') FROM generate_series({}, {} + 299) AS n)"
+    execute("CREATE TABLE source (k text, v int); CREATE TABLE target (k text, v int)")
+    execute(f"INSERT INTO source VALUES ({long.format(1, 1)}, 1), ({long.format(2, 2)}, 2)")
+    with_ = {"source_table": "source", "target_table": "target", "key": "k"}
+
+    run_job(SyncTable, **with_)
+    execute("UPDATE source SET v = v + 1")
+    run_job(SyncTable, **with_)
+    assert query("SELECT v, length(k) FROM target ORDER BY v") == [(2, 9600), (3, 9600)]
+
+    execute("INSERT INTO source SELECT * FROM source WHERE v = 2")
+    with pytest.raises(JobFailure, match=r"^source: the key k=c4ca4238a0b9\w+ .* occurs 2 times$"):
+        run_job(SyncTable, **with_)

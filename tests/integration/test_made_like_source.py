@@ -54,3 +54,24 @@ def test_a_made_table_has_what_the_target_can_have_and_the_log_names_the_rest(
     assert "s.item.twice is stored as it was calculated" in said
     run_job(MirrorTable, source_connection="there", **given)
     assert query("SELECT count(*) FROM s.item") == [(2,)]
+
+
+def test_checks_of_all_columns_and_of_none_are_made_and_one_of_a_renamed_column_is_not(
+    run_job, query, second, caplog
+):
+    run_job.engines["there"] = second
+    run(second, "CREATE TABLE pair (a int, b int, CONSTRAINT both_ CHECK (a < b),"
+        " CONSTRAINT no_column CHECK (1 < 2), CONSTRAINT last_ CHECK (b > 0))")  # fmt: skip
+    checks = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = '{}'::regclass"
+    with_ = {"source_table": "pair", "source_connection": "there"}
+
+    run_job(MirrorTable, **with_, target_table="whole")
+    assert sorted(query(checks.format("whole"))) == [("both_",), ("last_",), ("no_column",)]
+    assert "is left out" not in caplog.text
+
+    run_job(MirrorTable, **with_, target_table="other", select=["b as c"])
+    assert query(checks.format("other")) == [("no_column",)]
+    assert sorted(one for one in caplog.messages if "is left out" in one) == [
+        f"The check {name} of pair is left out: it is of columns that are not copied as they are"
+        for name in ("both_", "last_")
+    ]

@@ -95,6 +95,19 @@ def test_a_partitioned_table_that_has_no_partition_yet_has_nothing_to_maintain(r
     assert run_job(RebuildIndex, table="t") == {"indexes": []}
 
 
+def test_a_table_without_indexes_is_not_rebuilt(run_job, execute, caplog):
+    execute("CREATE TABLE plain (id int); CREATE TABLE t (id int PRIMARY KEY)")
+    caplog.set_level("INFO")
+
+    assert run_job(RebuildIndex, schema="public") == {"indexes": ["t_pkey"]}
+    assert run_job(RebuildIndex, table="plain") == {"indexes": []}
+    assert [one for one in caplog.messages if one.startswith("Reb")] == [
+        "Rebuilding all indexes of t",
+        "Rebuilt t_pkey",
+        "Rebuilt no index: none needs it",
+    ]
+
+
 def test_an_index_that_cannot_be_used_after_it_was_rebuilt_is_told(run_job, execute):
     """That of a partitioned table cannot be, until each partition has its own."""
     execute("CREATE TABLE t (id int) PARTITION BY RANGE (id)")
@@ -109,7 +122,9 @@ def test_an_index_that_cannot_be_used_after_it_was_rebuilt_is_told(run_job, exec
 def test_one_index_is_rebuilt_where_enough_of_it_is_empty(run_job, execute, query):
     execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 20000)")
     execute("DELETE FROM t WHERE id % 20 <> 0")
+    execute("CREATE INDEX other ON t (id)")
     run_job(VacuumTable, table="t", analyze=True)
+    assert run_job(RebuildIndex, index="other", min_bloat="0%") == {"indexes": ["other"]}
     node = "SELECT relfilenode FROM pg_class WHERE relname = 't_pkey'"
     before = query(node)
 

@@ -111,6 +111,11 @@ def test_what_another_table_refers_to_is_written_by_key_and_not_truncated(pair, 
     told = f"{pair.schema}.parent is written by key and not truncated: other tables refer to it"
     assert told in caplog.text
 
+    pair.here("UPDATE parent SET a = 'other'")
+    pair.mirror(replace_strategy="truncate_and_insert", tables=tables[:1])
+    assert pair.here("SELECT * FROM parent ORDER BY id") == [(1, "new"), (2, "new")]
+    assert pair.here("SELECT * FROM child") == [(10, 1)]
+
 
 def test_without_others_both_are_truncated(pair, caplog):
     pair.here(OLD)

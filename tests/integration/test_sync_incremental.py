@@ -137,6 +137,9 @@ def test_where_to_begin_and_rows_without_a_value_are_as_asked_for(
     if first is None:
         with pytest.raises(JobFailure, match="has rows whose at is NULL"):
             run_job(SyncTable, **WITH | {"incremental": cursor})
+        # Those that are not asked for may be without one.
+        run_job(SyncTable, **WITH | {"incremental": cursor, "where": "v <> 'n'"})
+        assert query(COUNT) == [(6,)]
         return
 
     run_job(SyncTable, **WITH | {"incremental": cursor})

@@ -259,3 +259,20 @@ def test_masked_values_never_reach_the_target(run_job, there, query, monkeypatch
 def test_parameters_that_contradict_each_other_are_refused(more, told):
     with pytest.raises(InvalidPayload, match=told):
         SyncTable(**WITH, **more)
+
+
+def test_a_history_that_is_made_has_a_column_of_whether_it_is_current_only_where_one_is_named(
+    run_job, execute, query
+):
+    execute("CREATE TABLE plain (id int PRIMARY KEY, v text); INSERT INTO plain VALUES (1, 'a')")
+    with_ = {"source_table": "plain", "key": "id", "merge_strategy": "scd2"}
+    columns = ("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0"
+               " AND attrelid = '{}'::regclass ORDER BY attnum")  # fmt: skip
+    found = [("id", "integer"), ("v", "text"), ("valid_from", "timestamp with time zone"),
+             ("valid_to", "timestamp with time zone")]  # fmt: skip
+
+    run_job(SyncTable, **with_, target_table="history")
+    run_job(SyncTable, **with_, target_table="marked", scd2={"current": "is_it"})
+
+    assert query(columns.format("history")) == found
+    assert query(columns.format("marked")) == [*found, ("is_it", "boolean")]

@@ -11,7 +11,7 @@ from headrace import jobapi
 from headrace.errors import HeadraceError, InvalidPayload, JobFailure
 from headrace.jobs.remote import file_system, remote_files
 from headrace.jobs.remote.file_system import told
-from headrace.jobs.remote.locations import Location, is_remote, location_of
+from headrace.jobs.remote.locations import Location, StorageRefused, is_remote, location_of
 
 
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: str) -> str:
@@ -34,6 +34,49 @@ def test_the_files_that_are_stored_already_are_named(monkeypatch, tmp_path):
 
 def test_a_failure_of_the_first_one_stands_by_itself(monkeypatch, tmp_path):
     assert store(monkeypatch, tmp_path, "s3://b/x-1.csv") == "s3://b/x-1.csv: no room"
+
+
+def test_of_an_export_that_failed_before_nothing_is_stored(monkeypatch, tmp_path):
+    monkeypatch.setattr(remote_files, "location_of", lambda url: url)
+    monkeypatch.setattr(remote_files, "_store", pytest.fail)
+    files = remote_files.StoredFiles("s3://b/x.csv")
+    files._written = {"s3://b/x.csv": tmp_path / "1"}
+    failure = JobFailure("a value has no place in the format")
+
+    with pytest.raises(JobFailure) as error, files:
+        raise failure
+
+    assert error.value is failure
+    assert not Path(files._folder.name).exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("S3://Bucket/a/b#?.csv", {"key": "1"}),
+        ("s3://other/a.csv", {"key": "2"}),
+        ("sftp://h:2222/a.csv", {"key": "3"}),
+        ("gs://bucket/a.csv", None),
+        ("s3://bucke/a.csv", None),
+        ("s3://bucket2/a.csv", None),
+    ],
+)
+def test_a_place_has_the_options_of_its_own_entry(monkeypatch, url, options):
+    storage = {"s3://bucket": {"key": "1"}, "S3://other/": {"key": "2"},
+               "sftp://H:2222": {"key": "3"}}  # fmt: skip
+    current = SimpleNamespace(permissions=SimpleNamespace(storage=storage))
+    monkeypatch.setattr(jobapi, "current", lambda: current)
+    if options is not None:
+        assert location_of(url).options == options
+        return
+    with pytest.raises(StorageRefused) as refused:
+        location_of(url)
+    place = url.removesuffix("/a.csv")
+    assert str(refused.value) == (
+        f"{place} is not listed under `storage` in config.yaml, so jobs cannot reach it; it lists"
+        f" s3://bucket, S3://other/, sftp://H:2222. An empty entry, `{place}: {{}}`, takes the"
+        " credentials of the worker's environment"
+    )
 
 
 @pytest.mark.parametrize(

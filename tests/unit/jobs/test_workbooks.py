@@ -67,6 +67,16 @@ def test_an_error_is_the_text_that_it_is_shown_as() -> None:
     assert rows_of(of_excel()) == [{"0": "1", "1": "#N/A"}]
 
 
+def test_a_formula_before_the_first_column_that_is_read_is_in_no_other_column() -> None:
+    book, made = openpyxl.Workbook(), io.BytesIO()
+    assert book.active is not None
+    book.active.append([None, "id", "n"])
+    book.active.append(["=1+1", 1, 2])
+    book.save(made)
+
+    assert rows_of(made.getvalue()) == [{"0": "1", "1": "2"}]
+
+
 @pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/_rels/workbook.xml.rels"])
 def test_a_part_that_is_damaged_is_told_although_the_rows_can_be_read(part: str) -> None:
     content = of_excel()
