@@ -1,4 +1,4 @@
-"""Which processes `up` has."""
+"""Which processes `up` has, and which of them it starts at a moment."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.cli import services
+from headrace.cli.supervisor import Part, Supervisor
 
 _POSTGRESQL, _REDIS = "postgresql://h/d", "redis://h/0"
 
@@ -30,3 +31,21 @@ def test_up_keeps_servers_where_one_is_its_own_and_a_page_where_there_is_a_port(
     names = [part.name for part in services._all_parts(headrace, listener)]
 
     assert names == [*own, "daemon", "worker 1", "worker 2", *(["web"] if web else [])]
+
+
+def test_of_the_parts_those_are_started_that_have_ended_long_enough_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headrace.cli.supervisor.time.monotonic", lambda: 100.0)
+    parts = [Part(name, lambda: 0) for name in ("due", "just due", "waits", "lives")]
+    for part, start_at in zip(parts, (0.0, 100.0, 100.5, 0.0), strict=True):
+        part.start_at = start_at
+    parts[3].pid = 7
+    started: list[str] = []
+    tree = Supervisor(parts)
+    monkeypatch.setattr(tree, "_fork", lambda part: started.append(part.name))
+
+    tree._start_due()
+
+    assert started == ["due", "just due"]
+    assert tree._pause() == 0.0
