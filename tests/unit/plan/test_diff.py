@@ -12,7 +12,7 @@ from headrace.declarations.source import scan
 from headrace.model.definition import definition, schedules_of
 from headrace.model.notifications import Notifications, Receiver
 from headrace.model.pipeline import Pipeline
-from headrace.plan.diff import differences
+from headrace.plan.diff import Change, differences
 from tests.conformance.test_every_key import keys
 from tests.support.catalogue import SmallCatalogue
 
@@ -272,3 +272,21 @@ def test_a_changed_key_of_a_step_is_told_by_its_name(key: str) -> None:
 def test_a_changed_key_of_a_parameter_is_told_by_its_name(key: str) -> None:
     before, after = (PLAIN.replace("{type: integer}", value) for value in PARAM[key])
     assert subjects(before, after) == {f"param day: {key}"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("a", "b", None),
+        ("a\n", "\nb\n", None),
+        ("a\nb", 5, None),
+        (None, "a\nb", None),
+        ("a\nb", "a\nc", ["@@ -1,2 +1,2 @@", " a", "-b", "+c"]),
+        ("a", "a\nb", ["@@ -1 +1,2 @@", " a", "+b"]),
+        ("a\nb", "b", ["@@ -1,2 +1 @@", "-a", " b"]),
+    ],
+)
+def test_texts_are_compared_line_by_line_where_one_of_them_has_several(
+    old: object, new: object, lines: list[str] | None
+) -> None:
+    assert Change("changed", ("steps", "a", "with", "sql"), old, new).text_lines() == lines
