@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.template.rendered import marker
-from headrace.template.skeleton import Skeleton, sql_for_parsers
+from headrace.template.skeleton import Skeleton, skeletons, sql_for_parsers
 
 MARK = marker("p1")
 
@@ -12,7 +12,7 @@ MARK = marker("p1")
     ("template", "marked"),
     [
         ("", ""),
-        ("select 1", "select 1"),
+        ("select 1\n\n", "select 1\n\n"),
         ("a {{ b }} c", f"a {MARK} c"),
         ("{{ b | identifier }}.{{ b | name }}", '"headrace_unknown"."headrace_unknown"'),
         ("{{ b | identifiers }}, {{ b | names }}", '"headrace_unknown", "headrace_unknown"'),
@@ -47,6 +47,12 @@ def test_of_a_condition_the_first_branch_is_taken_or_the_last(
     template: str, branches: tuple[str, str]
 ) -> None:
     assert tuple(Skeleton(template, last_branch=last).marked for last in (False, True)) == branches
+    assert tuple(one.marked for one in skeletons(template)) == branches
+
+
+def test_what_has_no_condition_stands_for_itself_once() -> None:
+    assert [one.marked for one in skeletons("select {{ a }}")] == [f"select {MARK}"]
+    assert [one.marked for one in skeletons("{% if a")] == []
 
 
 def test_each_character_has_the_line_of_the_template() -> None:
@@ -56,6 +62,11 @@ def test_each_character_has_the_line_of_the_template() -> None:
     lines = {one: found.line_at(found.marked.index(one)) for one in ("a", "c", MARK, "e", "f")}
 
     assert lines == {"a": 1, "c": 3, MARK: 3, "e": 5, "f": 6}
+    folded = "{# one\ntwo #}a\n{% if x %}b\n{% else %}c\n{% endif %}d {{ e\n }} f"
+    for last, branch in ((False, {"b": 3}), (True, {"c": 4})):
+        found = Skeleton(folded, last_branch=last)
+        known = {"a": 2, **branch, "d": 5, MARK: 5, " f": 6}
+        assert {one: found.line_at(found.marked.index(one)) for one in known} == known
     assert [Skeleton("a\nb\nc").line_at(at) for at in (0, 1, 2, 4)] == [1, 1, 2, 3]
 
 
