@@ -211,8 +211,9 @@ def test_a_forecast_tells_files_rows_tables_and_what_it_leaves_out():
     assert list(forecasting.forecast_lines(told))[10:] == [
         "    data: 2 rows to read", "    data: not known: a", "    data: would fail: b",
     ]  # fmt: skip
-    told = SimpleNamespace(forecast=None, unknown=None, fails=None)
-    assert list(forecasting.forecast_lines(told)) == []
+    for nothing in (None, Forecast((), ())):
+        told = SimpleNamespace(forecast=nothing, unknown=None, fails=None)
+        assert list(forecasting.forecast_lines(told)) == []
 
 
 @pytest.mark.parametrize(

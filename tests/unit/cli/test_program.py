@@ -1,5 +1,6 @@
 """How a command ends, whatever it raises, and whatever its standard output is."""
 
+import io
 import os
 import signal
 import subprocess
@@ -117,6 +118,26 @@ def test_what_was_closed_leads_nowhere_here_and_in_programs(closed: tuple[int, .
         assert done.returncode == 0
 
     in_fork(command)
+
+
+def test_a_standard_stream_of_any_kind_is_prepared_and_wrapped_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    below = io.BytesIO()
+    in_memory, narrow = io.StringIO(), io.TextIOWrapper(below, encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", in_memory)
+    monkeypatch.setattr(sys, "stderr", narrow)
+    outlet.prepare()
+    program._write_controls_out()
+    wrapped: list[Any] = [sys.stdout, sys.stderr]
+    program._write_controls_out()
+
+    assert [sys.stdout, sys.stderr] == wrapped
+    assert [one.plain for one in wrapped] == [in_memory, narrow]
+    print("é\x1b", file=sys.stderr)
+    print("é\x1b")
+    assert below.getvalue() == b"\\xe9\\u001b\n"
+    assert in_memory.getvalue() == "é\\u001b\n"
 
 
 def test_what_is_left_of_a_full_disk_s_output_is_thrown_away_in_silence() -> None:

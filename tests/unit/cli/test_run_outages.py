@@ -1,6 +1,8 @@
-"""`headrace run` while PostgreSQL is away: it waits, and says so once."""
+"""`headrace run` while PostgreSQL is away: it waits, and says so once. And at Ctrl-C."""
 
 import json
+import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,3 +61,37 @@ def test_a_long_error_is_cut_and_how_much_more_there_is_is_told(
     assert told[:20] == [f"T     line {number}" for number in range(1, 21)]
     more = {20: [], 21: ["T     … 1 more line: `headrace show b`"]}
     assert told[20:] == more.get(lines, ["T     … 3 more lines: `headrace show b`"])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ctrl_c_ends_the_watching_and_says_how_to_end_a_run_that_has_begun(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, begun: bool
+):
+    def start_run(*_given: Any, **_more: Any) -> dict[str, str]:
+        if not begun:
+            raise KeyboardInterrupt
+        return {"id": "R"}
+
+    def interrupted(_client: RunClient) -> None:
+        raise KeyboardInterrupt
+
+    ignored: list[Any] = []
+    of_client = "headrace.cli.run_client"
+    monkeypatch.setattr(f"{of_client}.signal.signal", lambda *given: ignored.append(given))
+    monkeypatch.setattr(f"{of_client}.time.strftime", lambda _form: "T")
+    monkeypatch.setattr(f"{of_client}.logical_date_of", lambda *_given: None)
+    monkeypatch.setattr(f"{of_client}.clock_of", lambda _pipeline: "UTC")
+    monkeypatch.setattr(f"{of_client}.audited", lambda *_given: nullcontext())
+    monkeypatch.setattr(RunClient, "_watch", interrupted)
+    headrace: Any = SimpleNamespace(
+        database=None, start_run=start_run, pipelines=SimpleNamespace(get=lambda _name: None)
+    )
+    given: Any = SimpleNamespace(json=False, pipeline="p", logical_date=None)
+
+    assert RunClient(headrace, given).run({}) == 130
+
+    told = capsys.readouterr()
+    ends = "\nThe run continues on any running worker; `headrace cancel R` ends it.\n"
+    assert told.err == (ends if begun else "")
+    assert told.out == ("T run R of p started\n" if begun else "")
+    assert ignored == [(signal.SIGINT, signal.SIG_IGN)]

@@ -1,4 +1,4 @@
-"""Which processes `up` has, and which a run brings that finds none."""
+"""Which processes `up` has, which it starts at a moment, and which a run brings that finds none."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.cli import running, services
+from headrace.cli.supervisor import Part, Supervisor
 from headrace.declarations.config import Settings
 
 _POSTGRESQL, _REDIS = "postgresql://h/d", "redis://h/0"
@@ -59,3 +60,21 @@ def test_a_run_brings_what_is_missing_and_tells_of_its_jobs_itself(
     assert [part.name for part in parts] == names
     assert loaded == ["classes", "hooks"]
     assert headrace.settings.log_level == "error"
+
+
+def test_of_the_parts_those_are_started_that_have_ended_long_enough_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headrace.cli.supervisor.time.monotonic", lambda: 100.0)
+    parts = [Part(name, lambda: 0) for name in ("due", "just due", "waits", "lives")]
+    for part, start_at in zip(parts, (0.0, 100.0, 100.5, 0.0), strict=True):
+        part.start_at = start_at
+    parts[3].pid = 7
+    started: list[str] = []
+    tree = Supervisor(parts)
+    monkeypatch.setattr(tree, "_fork", lambda part: started.append(part.name))
+
+    tree._start_due()
+
+    assert started == ["due", "just due"]
+    assert tree._pause() == 0.0

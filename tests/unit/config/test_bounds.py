@@ -94,11 +94,28 @@ def test_every_secret_in_urls_and_options_is_hidden_and_nothing_else() -> None:
         "redis_url: 'redis://:r3d@r/0'\n"
         "api_token: long-enough\n"
         "connections: {a: {url: 'mysql+pymysql://u:sp@h/d'}, b: 'postgresql://u@h/d'}\n"
-        "storage:\n  's3://b': {key: open, secret: s1, client_kwargs: {token: s2, region: r}}\n"
+        "storage:\n  's3://b': {key: open, secret: s1, client_kwargs: {token: s2, region: r},\n"
+        "    token_count: 5, passphrase: s3, key_filename: /home/x, pkey: s4, use_token: true}\n"
     )
     assert hidden_values(found) == {
-        "p%40ss", "p@ss", "deep", "/x", "r3d", "long-enough", "sp", "s1", "s2",
+        "p%40ss", "p@ss", "deep", "/x", "r3d", "long-enough", "sp", "s1", "s2", "s3", "s4",
     }  # fmt: skip
     # What stands in the open beside it could not be told from the rest of the text.
     same = load("database_url: 'postgresql://u:u@h/d'\nredis_url: 'redis://:h@h:6379'\n")
     assert hidden_values(same) == set()
+
+
+def test_what_is_shown_of_a_receiver_is_no_secret_and_withheld_all_the_same() -> None:
+    environ = {f"A{number}": f"value-{number}" for number in range(9)}
+    found = load(
+        "notifications:\n  allowed_hosts: ['${A0}', value-1, hooks.example.com]\n  receivers:\n"
+        "    post: {type: email, url: 'smtp://${A1}', from: '${A2}@b.de', to: ['${A3}@b.de'],\n"
+        "           username: '${A4}', password: '${A5}'}\n"
+        "    call: {type: webhook, url: 'https://hooks.example.com/${A6}',\n"
+        "           headers: {X: '${A7}'}}\n"
+        "public_url: 'https://${A8}'\n",
+        environ,
+    )
+
+    assert found.withheld == {f"A{number}" for number in range(1, 8)}
+    assert set(found.secrets) == {f"value-{number}" for number in (1, 3, 5, 6, 7)}

@@ -49,6 +49,15 @@ def test_a_file_that_cannot_be_written_is_refused_at_the_start_and_told_once_lat
     alive.beat()
     alive.beat()
     assert caplog.text.count("cannot be written") == 1
+    folder.mkdir()
+    alive.beat()
+    assert (folder / "alive").exists()
+    assert caplog.text.count("cannot be written") == 1
+    (folder / "alive").unlink()
+    folder.rmdir()
+    alive.beat()
+    alive.beat()
+    assert caplog.text.count("cannot be written") == 2, "the next time it is told again"
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:

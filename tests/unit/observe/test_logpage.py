@@ -2,8 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
+from headrace.observe import logpage
 from headrace.observe.joblog import packed, unkept
 from headrace.observe.logpage import FIRST_LINES, LAST_LINES, LogPage, _lines, _packed
 
@@ -95,3 +100,74 @@ def test_a_page_that_was_torn_is_read_up_to_there() -> None:
 
     assert [line.message for line in _lines(whole)] == ["one", "two"]
     assert [line.message for line in _lines(whole + bytes(100))] == ["one", "two"]
+
+
+class Meanwhile(LogPage):
+    """A page that is written between the two looks of one reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write: Callable[[], object] | None = None
+
+    def _ring(self, start: int, length: int) -> bytes:
+        write, self.write = self.write, None
+        if write is not None:
+            write()
+        return super()._ring(start, length)
+
+
+def test_what_is_written_while_the_page_is_read_belongs_to_one_attempt() -> None:
+    page, other = Meanwhile(), uuid4()
+    page.begin(uuid4(), 1)
+    page.add(1.0, 20, [f"old {number}" for number in range(300)], packed)
+
+    def begin_another() -> None:
+        page.begin(other, 2)
+        page.add(1.0, 20, ["new"], packed)
+
+    page.write = begin_another
+    read = page.read()
+
+    assert (read.job_id, read.attempt, read.last) == (other, 2, 1)
+    assert ([line.message for line in read.head], list(read.tail)) == (["new"], [])
+
+
+@pytest.mark.parametrize("more", [1, 300, 799, 801, 5000])
+def test_of_what_is_written_over_while_the_page_is_read_nothing_is_left(more: int) -> None:
+    page = Meanwhile()
+    page.begin(uuid4(), 1)
+    page.add(1.0, 20, [f"{number} {'x' * 100}" for number in range(1, 1001)], packed)
+
+    def go_on() -> None:
+        for number in range(1001, 1001 + more):
+            page.add(1.0, 20, [f"{number} {'y' * 150}"], packed)
+
+    page.write = go_on
+    read = page.read()
+
+    numbers = [line.number for line in read.tail]
+    assert [int(line.message.partition(" ")[0]) for line in read.tail] == numbers
+    assert numbers == list(range(numbers[0], read.last + 1))
+    assert numbers[-1] >= 1000
+
+
+def test_a_header_that_is_written_while_it_is_read_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = page_of("one")
+    real, torn = logpage._HEADER, [True]
+
+    class Torn:
+        pack_into = real.pack_into
+
+        @staticmethod
+        def unpack_from(memory: Any, at: int) -> tuple[Any, ...]:
+            found = real.unpack_from(memory, at)
+            if torn and torn.pop():
+                page.add(1.0, 20, ["two", "three"], packed)
+                return (*found[:-1], 77)
+            return found
+
+    monkeypatch.setattr(logpage, "_HEADER", Torn)
+
+    assert page.read().last == 3

@@ -51,6 +51,20 @@ def test_a_stream_takes_text_and_nothing_else(log: JobLog, pipe: tuple[int, int]
     assert said(log) == ["one", "two", "four"]
 
 
+def test_a_line_that_has_not_ended_is_nothing_as_yet(log: JobLog, pipe: tuple[int, int]) -> None:
+    stream, output = Spoken(log, pipe[1], logging.INFO), Output(log, pipe)
+    stream.write("one")
+    os.write(pipe[1], b"two")
+    assert output._drain()
+    assert not log.said
+
+    stream.end_line()
+    output.drain()
+
+    assert said(log) == ["one", "two"]
+    os.close(output._aside)
+
+
 def test_a_process_that_a_job_has_forked_writes_to_its_parent_s_output(
     log: JobLog, pipe: tuple[int, int]
 ) -> None:

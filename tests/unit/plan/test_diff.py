@@ -301,20 +301,17 @@ def test_what_has_changed_is_named_for_people(path: tuple[str | int, ...], subje
 @pytest.mark.parametrize(
     ("old", "new", "lines"),
     [
-        ("a\nb\nc", "a\nb\nd", [" b", "-c", "+d"]),
-        ("a", "a\nb", [" a", "+b"]),
-        ("a\nb", "a", [" a", "-b"]),
-        ("a\n", "b\n", None),
-        ("-- a\nb", "b\nc", ["--- a", " b", "+c"]),
-        ("a\nb", 1, None),
+        ("a", "b", None),
+        ("a\n", "\nb\n", None),
+        ("a\nb", 5, None),
         (None, "a\nb", None),
+        ("-- a\nb", "b\nc", ["@@ -1,2 +1,2 @@", "--- a", " b", "+c"]),
+        ("a\nb", "a\nc", ["@@ -1,2 +1,2 @@", " a", "-b", "+c"]),
+        ("a", "a\nb", ["@@ -1 +1,2 @@", " a", "+b"]),
+        ("a\nb", "b", ["@@ -1,2 +1 @@", "-a", " b"]),
     ],
 )
-def test_texts_of_several_lines_are_compared_by_line(
+def test_texts_are_compared_line_by_line_where_one_of_them_has_several(
     old: object, new: object, lines: list[str] | None
 ) -> None:
-    told = Change("changed", ("x",), old, new).text_lines()
-
-    assert (told[1:] if told else told) == lines
-    if told:
-        assert told[0].startswith("@@ ")
+    assert Change("changed", ("steps", "a", "with", "sql"), old, new).text_lines() == lines

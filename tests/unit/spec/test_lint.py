@@ -242,3 +242,23 @@ def test_a_file_that_is_gone_meanwhile_has_no_warnings(tmp_path: Path) -> None:
     there = replace(gone, source=f"name: p\nsteps:\n{step('a', text)}".encode())
 
     assert [one.code for one in lint([gone, there], settings, Registry())] == ["no-where"]
+
+
+def test_a_pipeline_is_warned_of_as_it_was_read_and_not_as_its_file_is_by_now(
+    tmp_path: Path,
+) -> None:
+    path, settings = tmp_path / "p.yaml", Settings(tmp_path, tmp_path, tmp_path)
+    text = f"name: p\nsteps:\n{step('a', 'delete from t')}"
+    path.write_text(text)
+    pipeline = load_folder(tmp_path, SmallCatalogue(), settings).pipelines["p"]
+    without = replace(pipeline, source=b"")
+
+    def found(one: Pipeline) -> int:
+        return len(lint([one], settings, Registry()))
+
+    assert (found(pipeline), found(without)) == (1, 1)
+    for broken in (f"name: p\n{text}", "steps: [", "\0"):
+        path.write_text(broken)
+        assert (found(pipeline), found(without)) == (1, 0)
+    path.unlink()
+    assert (found(pipeline), found(without)) == (1, 0)

@@ -224,10 +224,13 @@ def test_a_folder_that_tells_nobody_ends_what_a_pipeline_is_given(tmp_path: Path
 
 def test_settings_whose_file_is_gone_meanwhile_are_called_built_in(tmp_path: Path):
     path = tmp_path / "config.yaml"
-    path.write_text("workers: 3\n")
+    path.write_text("retention: null\nretry: {limit: 2}\nworkers: 3\n")
     settings = load_settings({}, config_file=path)
-    found = SettingOrigins(settings, {}).of(("workers",))
-    assert (found.kind, found.line) == ("config", 1)
+    origins = SettingOrigins(settings, {})
+    for key, line in ((("workers",), 3), (("retry", "limit"), 2), (("retry",), 2)):
+        assert (origins.of(key).kind, origins.of(key).line) == ("config", line)
+    for left_out in (("timeout",), ("retention",), ("retry", "jitter"), ("http", "x")):
+        assert origins.of(left_out) == ORIGIN
 
     path.unlink()
 

@@ -15,6 +15,9 @@ from headrace.declarations.lint.tables_of_sql import uses_of_sql
         ("WITH w AS (SELECT 1 FROM b) DELETE FROM a USING w", {"b"}, {"a"}),
         ("TRUNCATE a; INSERT INTO a SELECT 1 FROM b", {"b"}, {"a"}),
         ("SELECT count(*) FROM a", {"a"}, set()),
+        (";; SELECT count(*) FROM a;; ; -- the end", {"a"}, set()),
+        ("-- nothing", set(), set()),
+        ("", set(), set()),
     ],
 )
 def test_each_table_is_read_or_written(sql: str, reads: set[str], writes: set[str]) -> None:

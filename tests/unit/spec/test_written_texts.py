@@ -43,6 +43,8 @@ def test_a_comment_that_swallows_the_next_line_is_told_at_its_line(sql: str):
         "sql: >\n  select 1\n  where true -- at the end\n",
         "sql: select '#' || 6\n",
         "params: {sql: select 6} # of no consequence\n",
+        # A quote alone is the end of a text that stands around it.
+        'sql: >\n  select 1 -- one\n  "\n',
     ],
 )
 def test_what_stays_as_it_was_meant_is_not_told(sql: str):

@@ -204,3 +204,9 @@ def test_several_values_have_in_common_what_each_of_them_has() -> None:
     assert {name: one.kind for name, one in both.members.items()} == {"a": "", "b": "a text"}
     assert joined([mapping_of({"a": TEXT}), mapping_of({})]).open
     assert not both.open
+
+
+def test_a_mistake_is_told_once_for_each_line() -> None:
+    assert [
+        one.line for one in check_value("{{ prams }}{{ prams }}\n{{ prams }}", VARIABLES).faults
+    ] == [1, 2]
