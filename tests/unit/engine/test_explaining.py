@@ -109,6 +109,7 @@ def test_what_hinders_the_look_alone_is_no_mistake_of_the_statement(
         ("create type s.kind as enum ()", NO_TYPE),
         ("do $$ begin execute ''create table s.t ()''; end $$", NO_TABLE),
         ("call makes_s_and(''s.t'')", NO_TABLE),
+        ("CALL MAKES_S_AND(''S.T'')", NO_TABLE),
     ],
 )
 def test_what_an_earlier_step_or_statement_makes_is_missing_only_before_the_run(
@@ -181,6 +182,14 @@ def test_a_handler_finds_what_any_step_makes_and_no_step_what_a_handler_makes(ex
     found = explained(
         step("used", "select n from s.t /* asks */"), {"asks": NO_TABLE}, head=handlers
     )
+    assert [one.severity for one in found.problems] == ["error"]
+
+
+def test_what_another_handler_makes_is_there_for_none(explained: Explain):
+    made = step("made", "create table s.t (n int)")
+    used = step("used", "select n from s.t /* asks */")
+    handlers = f"handlers:\n  failure:\n  {made}  finally:\n  {used}"
+    found = explained(step("a", "select 1"), {"asks": NO_TABLE}, head=handlers)
     assert [one.severity for one in found.problems] == ["error"]
 
 

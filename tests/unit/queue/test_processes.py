@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -367,3 +368,21 @@ def test_where_there_is_no_proc_nothing_is_known_and_nothing_adopted(
 
     assert list(process_tree._all()) == []
     assert process_tree._adopts_orphans(), "so that nothing is switched"
+
+
+def test_where_there_is_no_prctl_it_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    system = SimpleNamespace(prctl=lambda *given: asked.append(given))
+    monkeypatch.setattr("ctypes.CDLL", lambda *_given, **_named: system)
+
+    def both() -> None:
+        die_with_parent(os.getppid())
+        process_tree.adopt_orphans()
+        process_tree.adopt_orphans(False)
+
+    both()
+    assert asked == [(1, signal.SIGKILL, 0, 0, 0), (36, 1, 0, 0, 0), (36, 0, 0, 0, 0)]
+    monkeypatch.setattr("headrace.queue.process.sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(process_tree, "_LINUX", False)
+    both()
+    assert len(asked) == 3
