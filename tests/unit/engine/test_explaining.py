@@ -233,6 +233,32 @@ def test_a_large_scan_is_told_at_its_statement_unless_a_comment_says_that_it_is_
     assert explained(meant, scan).problems == []
 
 
+def test_a_comment_silences_nothing_in_another_file(explained: Explain, tmp_path: Path):
+    settings_of(tmp_path)
+    (tmp_path / "pipelines" / "q.sql").write_text("\nselect 1 from s.t\n")
+    # The line of the comment has the number that the statement's has in its own file.
+    head = "# headrace: ignore[seq-scan] meant\n"
+    found = explained(
+        "- {id: a, job: RunSql, with: {sql_path: q.sql}}\n",
+        {"s.t": Estimate(cost=9.0, rows=2, scans=("s.t",))},
+        head=head,
+    )
+    (problem,) = found.problems
+    assert (Path(problem.file).name, problem.line) == ("q.sql", 2)
+
+
+def test_a_statement_that_the_items_of_a_foreach_share_is_looked_at_once(explained: Explain):
+    shared = "select 1"
+    more = ", foreach: {items: [1, 2, 3], as: i}"
+    found = explained(
+        step("a", shared, more) + step("b", shared) + step("c", shared, connection="dwh")
+        + f"- {{id: d, job: RunSql{more}, with: {{sql: 'select {{{{ params.n }}}}',"
+        " params: {n: '{{ i }}'}}}\n",
+        {},
+    )  # fmt: skip
+    assert [one.step for one in found.looked] == ["a[0]", "b", "c", "d[0]"]
+
+
 def test_what_keeps_a_step_from_running_is_a_problem_at_its_key(explained: Explain):
     found = explained(
         "- {id: a, job: RunSql, with: {sql_path: '{{ params.file }}'}}\n" + step("b", "select 1"),

@@ -386,3 +386,25 @@ def test_where_there_is_no_prctl_it_is_not_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(process_tree, "_LINUX", False)
     both()
     assert len(asked) == 3
+
+
+def test_a_stack_is_read_when_no_more_of_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = Traces(2)
+    pieces = iter([b"", b"", b"thread 1\n", b"thread 2\n", b"", b"too late"])
+    signalled: list[tuple[int, int]] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        os.write(traces._files[1].fileno(), next(pieces, b""))
+
+    monkeypatch.setattr("headrace.queue.traces.os.kill", lambda *given: signalled.append(given))
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr("headrace.queue.traces.time", clock)
+
+    assert traces.ask(7, 1) == "thread 1\nthread 2\n"
+    assert signalled == [(7, signal.SIGUSR1)]
+    pieces = iter([])
+    began = now[0]
+    assert traces.ask(7, 1) == "", "it does not answer"
+    assert 0.2 <= now[0] - began < 0.25
