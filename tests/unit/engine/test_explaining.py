@@ -219,6 +219,32 @@ def test_a_database_that_is_not_asked_is_told_once_with_its_reason(
     assert len(found.looked) == 2
 
 
+def test_each_database_is_connected_to_once_and_closed_at_the_end(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opened: list[str] = []
+    closed: list[str] = []
+
+    class Connected:
+        def __init__(self, url: str) -> None:
+            self.url = url
+            opened.append(url)
+
+        def close(self) -> None:
+            closed.append(self.url)
+
+    monkeypatch.setattr(explain, "Explainer", Connected)
+    explaining = Explaining(settings_of(tmp_path), registry, lambda: "postgresql://control/etl")
+    first = [explaining.explainer(name) for name in ("dwh", None, "till", "dwh", None)]
+
+    assert first[0] is first[3] is not None
+    assert first[1] is first[4] is not None
+    assert first[2] is None
+    assert opened == ["postgresql://dwh/dwh", "postgresql://control/etl"]
+    explaining.close()
+    assert sorted(closed) == sorted(opened)
+
+
 def test_a_large_scan_is_told_at_its_statement_unless_a_comment_says_that_it_is_meant(
     explained: Explain,
 ):

@@ -1,11 +1,13 @@
 """Parts of the look that follows each job: what is noted, ended and told."""
 
+import signal
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from headrace.engine.workers import job_leftovers, noted_changes
+from headrace.engine.workers import job_leftovers, noted_changes, process_aspects
 from headrace.engine.workers.noted_changes import NotedChanges
 from headrace.queue.process_tree import Process
 
@@ -51,3 +53,22 @@ def test_a_call_of_a_function_is_noted_and_made_and_one_that_a_system_lacks_is_n
     seen.append(changes.possible)
     changes.forget()
     assert [*seen, changes.possible] == [False, True, False]
+
+
+def test_only_a_handler_that_has_changed_and_that_python_knows_is_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # None is what a library of C has set.
+    first, second, *others = process_aspects._SIGNALS
+    present: dict[int, Any] = {first: None, second: signal.SIG_IGN, **dict.fromkeys(others, 0)}
+    put: list[tuple[int, Any]] = []
+    monkeypatch.setattr(process_aspects, "_getsignal", present.get)
+    monkeypatch.setattr(
+        "headrace.engine.workers.process_aspects.signal.signal", lambda *given: put.append(given)
+    )
+
+    process_aspects._put_handlers([None, signal.SIG_IGN, *[0] * len(others)])
+    assert put == []
+    present[first] = signal.SIG_IGN
+    process_aspects._put_handlers([None, signal.SIG_DFL, *[0] * len(others)])
+    assert put == [(second, signal.SIG_DFL)]
