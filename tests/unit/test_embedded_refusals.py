@@ -322,6 +322,23 @@ def test_data_that_is_still_held_is_waited_for(
     assert len(slept) == 2
 
 
+def test_data_that_stays_held_is_waited_for_fifteen_seconds(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    held = 'lock file "postmaster.pid" already exists'
+    monkeypatch.setattr(role, "run", lambda *_given, **_named: (1, "", held))
+    clock = SimpleNamespace(
+        monotonic=lambda: now[0], sleep=lambda _seconds: now.append(now.pop() + 5.0)
+    )
+    monkeypatch.setattr(role, "time", clock)
+
+    told = refusal(role._session, here, here.data, Path("/bin"), process.SELF, "x", "")
+
+    assert told[-1] == f"  {held}"
+    assert now == [120.0]
+
+
 @as_root
 def test_the_rules_of_access_stay_the_server_s_own(here: Place) -> None:
     (here.data / "pg_hba.conf").write_text("local all all trust\n")

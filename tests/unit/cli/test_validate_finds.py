@@ -192,6 +192,24 @@ def test_sql_that_no_run_would_send(found: Found, sql: str, said: str, inline: b
         assert (Path(item["file"]).name, item["line"]) == ("x.sql", 2)
 
 
+def test_one_mistake_of_sql_is_told_once_however_many_of_its_forms_have_it(found: Found):
+    sql = "{% if params.n > 1 %}\nvacuum s.t\n{% else %}\n\nvacuum s.u\n{% endif %}\n"
+    text = (
+        "name: p\nparams: {n: {type: integer, default: 3}}\nsteps:\n"
+        "  - {id: a, job: RunSql, with: {sql_path: x.sql}}\n"
+    )
+    assert "VACUUM cannot run inside a transaction" in one(found(text, x=sql))["message"]
+
+
+def test_sql_whose_parameters_only_a_run_knows_is_content(found: Found):
+    text = (
+        "name: p\nsteps:\n  - {id: a, job: RunSql, with: {sql: select 1}}\n"
+        '  - {id: b, job: RunSql, depends_on: [a], with: {sql: "select {{ params.n }}",'
+        ' params: "{{ steps.a.result }}"}}\n'
+    )
+    assert found(text, code=0) == []
+
+
 @pytest.mark.parametrize(
     ("job", "with_"),
     [

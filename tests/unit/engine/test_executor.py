@@ -171,6 +171,15 @@ def test_a_job_is_plain_that_leaves_nothing_but_its_result(
     assert stand.handle(claimed(pool=pool)).plain == plain
 
 
+def test_what_several_jobs_share_is_committed_by_none_of_them(stand: Stand) -> None:
+    stand.sessions.sharing = SimpleNamespace()
+
+    stand.handle()
+
+    assert "targets committed" not in stand.said
+    assert stand.said[-2:] == ["handled", "tidied up"]
+
+
 def test_a_job_may_say_how_long_it_waits_for_locks_and_as_whom_it_works(stand: Stand) -> None:
     stand.handle()
     limits: list[Any] = [stand.sessions.lock_timeout_s]

@@ -109,6 +109,7 @@ def test_what_hinders_the_look_alone_is_no_mistake_of_the_statement(
         ("create type s.kind as enum ()", NO_TYPE),
         ("do $$ begin execute ''create table s.t ()''; end $$", NO_TABLE),
         ("call makes_s_and(''s.t'')", NO_TABLE),
+        ("CALL MAKES_S_AND(''S.T'')", NO_TABLE),
     ],
 )
 def test_what_an_earlier_step_or_statement_makes_is_missing_only_before_the_run(
@@ -184,6 +185,14 @@ def test_a_handler_finds_what_any_step_makes_and_no_step_what_a_handler_makes(ex
     assert [one.severity for one in found.problems] == ["error"]
 
 
+def test_what_another_handler_makes_is_there_for_none(explained: Explain):
+    made = step("made", "create table s.t (n int)")
+    used = step("used", "select n from s.t /* asks */")
+    handlers = f"handlers:\n  failure:\n  {made}  finally:\n  {used}"
+    found = explained(step("a", "select 1"), {"asks": NO_TABLE}, head=handlers)
+    assert [one.severity for one in found.problems] == ["error"]
+
+
 @pytest.mark.parametrize(
     ("connection", "failing", "name", "told"),
     [
@@ -210,6 +219,32 @@ def test_a_database_that_is_not_asked_is_told_once_with_its_reason(
     assert len(found.looked) == 2
 
 
+def test_each_database_is_connected_to_once_and_closed_at_the_end(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opened: list[str] = []
+    closed: list[str] = []
+
+    class Connected:
+        def __init__(self, url: str) -> None:
+            self.url = url
+            opened.append(url)
+
+        def close(self) -> None:
+            closed.append(self.url)
+
+    monkeypatch.setattr(explain, "Explainer", Connected)
+    explaining = Explaining(settings_of(tmp_path), registry, lambda: "postgresql://control/etl")
+    first = [explaining.explainer(name) for name in ("dwh", None, "till", "dwh", None)]
+
+    assert first[0] is first[3] is not None
+    assert first[1] is first[4] is not None
+    assert first[2] is None
+    assert opened == ["postgresql://dwh/dwh", "postgresql://control/etl"]
+    explaining.close()
+    assert sorted(closed) == sorted(opened)
+
+
 def test_a_large_scan_is_told_at_its_statement_unless_a_comment_says_that_it_is_meant(
     explained: Explain,
 ):
@@ -222,6 +257,32 @@ def test_a_large_scan_is_told_at_its_statement_unless_a_comment_says_that_it_is_
 
     meant = step("a", "select 1 from s.t").replace("\n", " # headrace: ignore[seq-scan] meant\n")
     assert explained(meant, scan).problems == []
+
+
+def test_a_comment_silences_nothing_in_another_file(explained: Explain, tmp_path: Path):
+    settings_of(tmp_path)
+    (tmp_path / "pipelines" / "q.sql").write_text("\nselect 1 from s.t\n")
+    # The line of the comment has the number that the statement's has in its own file.
+    head = "# headrace: ignore[seq-scan] meant\n"
+    found = explained(
+        "- {id: a, job: RunSql, with: {sql_path: q.sql}}\n",
+        {"s.t": Estimate(cost=9.0, rows=2, scans=("s.t",))},
+        head=head,
+    )
+    (problem,) = found.problems
+    assert (Path(problem.file).name, problem.line) == ("q.sql", 2)
+
+
+def test_a_statement_that_the_items_of_a_foreach_share_is_looked_at_once(explained: Explain):
+    shared = "select 1"
+    more = ", foreach: {items: [1, 2, 3], as: i}"
+    found = explained(
+        step("a", shared, more) + step("b", shared) + step("c", shared, connection="dwh")
+        + f"- {{id: d, job: RunSql{more}, with: {{sql: 'select {{{{ params.n }}}}',"
+        " params: {n: '{{ i }}'}}}\n",
+        {},
+    )  # fmt: skip
+    assert [one.step for one in found.looked] == ["a[0]", "b", "c", "d[0]"]
 
 
 def test_what_keeps_a_step_from_running_is_a_problem_at_its_key(explained: Explain):

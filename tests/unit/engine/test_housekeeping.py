@@ -212,7 +212,9 @@ def test_old_rows_are_looked_for_among_old_ids_and_those_of_a_clock_ahead() -> N
     assert next(retention._ranges(10.0, 60.0))[1] == first_id_of(0.001)
 
 
-def test_files_of_attempts_that_run_no_more_are_removed(tmp_path: Path) -> None:
+def test_files_of_attempts_that_run_no_more_are_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ours, others = str(UUID(int=1)), str(UUID(int=2))
     names = {
         f".a.csv.{ours}.1.part": True,
@@ -233,6 +235,7 @@ def test_files_of_attempts_that_run_no_more_are_removed(tmp_path: Path) -> None:
     left = {path.name for path in (tmp_path / "deep").iterdir()}
     assert left == {name for name, gone in names.items() if not gone}
     assert database.values_of("attempts_of_jobs") == [{"ids": [ours, others]}]
+    assert caplog.messages == [], "a folder is no such file"
     assert remove_partials(FakeDatabase(), []) == 0  # type: ignore[arg-type]
 
 

@@ -10,7 +10,9 @@ from email import message_from_bytes
 from email.policy import default
 from typing import Any
 
-from headrace.engine.notifications import forms
+import pytest
+
+from headrace.engine.notifications import forms, messages
 from headrace.engine.notifications.messages import Message, message_of
 from headrace.model.notifications import Receiver
 
@@ -47,6 +49,22 @@ def test_a_failure_tells_pipeline_run_step_attempt_error_and_link() -> None:
     ]
     assert failure(failed_steps=2).lines[2:] == ("1 more step failed.",)
     assert failure(failed_steps=1).lines[2:] == ()
+
+
+def test_no_hidden_value_is_in_a_message_or_in_the_data_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messages, "redacted", lambda text: text.replace("s3cret", "***"))
+    steps = [{"step": "load", "attempt": 1, "of": 1, "error": "no s3cret", "tags": ["s3cret", 1]}]
+
+    made = message_of(row(steps=steps, failed_steps=1, note="s3cret", rows=5, none=None), None)
+
+    assert made.lines[1:] == ("Step load failed, attempt 1 of 1: no ***",)
+    content = {name: made.data[name] for name in ("steps", "note", "rows", "none")}
+    assert content == {
+        "steps": [{"step": "load", "attempt": 1, "of": 1, "error": "no ***", "tags": ["***", 1]}],
+        "note": "***", "rows": 5, "none": None,
+    }  # fmt: skip
 
 
 def test_recovery_lateness_and_success_say_what_they_mean() -> None:

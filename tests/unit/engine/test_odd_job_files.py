@@ -5,8 +5,9 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,6 +126,43 @@ def test_a_folder_that_has_not_been_read_yet_says_nothing_of_the_files(
         assert len(database.asked) == len(expected)
         go.set()
         monkeypatch.setattr(job_files, "_PATIENCE_S", 60.0)
+
+
+def test_a_process_with_other_files_is_named_once_for_each_state_of_the_files(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now, disk = [0.0], ["loaded"]
+    registry: Any = SimpleNamespace(loaded="loaded", names=list[str], on_disk=lambda: disk[0])
+    seen = datetime.now(UTC)
+    worker = {"name": "w", "status": "running", "job_files": "loaded", "seen_at": seen}
+    database = FakeDatabase(
+        {
+            "workers": [
+                worker,
+                {**worker, "name": "stopped", "status": "stopped", "job_files": "x"},
+                {**worker, "name": "dead", "job_files": "x", "seen_at": seen - timedelta(days=1)},
+                {**worker, "name": "silent", "job_files": None},
+            ]
+        }
+    )
+    watch = JobFilesWatch(registry, lambda: now[0])
+
+    def told(state: str) -> list[str]:
+        """Return what two looks say, of which the second finds the same."""
+        disk[0] = state
+        caplog.clear()
+        for _ in range(2):
+            now[0] += 5.0
+            watch.look()
+            watch.compare(database)
+        return [one.message for one in caplog.records if one.levelno == logging.WARNING]
+
+    both = [job_files._DAEMON, job_files.restart_hint("w")]
+    assert [told(state) for state in ("loaded", "other", "third", "other")] == [[], both, both, []]
+    asked = len(database.asked)
+    watch.look()
+    watch.compare(database)
+    assert len(database.asked) == asked == 8, "the files were not looked at again"
 
 
 def test_a_mapping_that_does_not_name_its_values_is_called_one() -> None:

@@ -1,6 +1,7 @@
 """Ended runs as spans and lineage events, without a receiver: what they name and leave out."""
 
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,28 @@ def test_an_attempt_is_an_error_as_it_has_failed(outcome: str, code: str, told: 
     status = spans_of(EndedRun(run_row(), [job]))["attempt 1"].status
 
     assert (status.status_code.name, status.description) == (code, told)
+
+
+@pytest.mark.parametrize(
+    ("status", "started_at", "numbers"),
+    [
+        ("completed", later(4), [0, 1, 2]),
+        # Its item was left out, or a person has called it done.
+        ("completed", None, [0, 1]),
+        ("failed", later(4), [0, 1]),
+    ],
+)
+def test_the_attempt_that_has_completed_a_job_is_the_last_one_where_there_was_one(
+    status: str, started_at: datetime | None, numbers: list[int]
+):
+    job = EndedJob(job_row(status=status, started_at=started_at), [tried(0), tried(1)])
+
+    tries = list(job.tries())
+
+    assert [one["attempt"] for one in tries] == numbers
+    if len(tries) == 3:
+        assert tries[-1] == tried(2, "completed", error=None, started_at=later(4),
+                                  finished_at=later(8))  # fmt: skip
 
 
 def test_a_run_that_never_started_begins_with_its_making_and_names_who_started_it():
@@ -331,6 +354,28 @@ def test_what_goes_wrong_in_a_thread_is_tried_again_later(caplog: pytest.LogCapt
     both.refuse = None
     assert act() == 1.0
     assert (both.left, both.begun) == ([], 1)
+
+
+def test_while_a_receiver_is_being_sent_to_nothing_else_is_sent_to_it():
+    goes_on = threading.Event()
+    both = Runs(1)
+    sent: list[int] = []
+
+    def export(_runs: Any) -> None:
+        sent.append(1)
+        assert goes_on.wait(60)
+
+    both.export = export  # type: ignore[method-assign]
+    one = Telemetry({"otel": both}, both, lambda: 0.0)  # type: ignore[arg-type]
+    one.act()
+    first = one._threads["otel"]
+
+    one.act()
+
+    assert one._threads["otel"] is first
+    goes_on.set()
+    first.join(60)
+    assert sent == [1]
 
 
 def test_all_that_has_ended_is_sent_in_one_go():

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from headrace.queue import shared_memory
+from headrace.queue import progress_memory, shared_memory
 from headrace.queue.progress_memory import Progress, ProgressMemory
 from headrace.queue.shared_memory import (
     COMPLETING,
@@ -96,11 +96,14 @@ class Numbers:
         return (self.left.pop(0) if self.left else 0,)
 
 
-@pytest.mark.parametrize(
+LOOKS = pytest.mark.parametrize(
     ("numbers", "left"),
     [((2, 2, 0, 0), 2), ((3, 4, 4, 0), 1), ((2, 3, 4, 4, 0), 1), ((2, 4, 6, 6, 0), 1)],
     ids=["quiet", "in the middle", "begun meanwhile", "written meanwhile"],
 )
+
+
+@LOOKS
 def test_what_is_being_written_is_read_again(
     monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...], left: int
 ) -> None:
@@ -163,6 +166,19 @@ def test_each_child_says_how_far_its_attempt_has_got() -> None:
     assert (other.total, other.unit) == (None, "")
     # Nobody runs under no number.
     assert ProgressMemory(1).read(0).attempt == 0
+
+
+@LOOKS
+def test_progress_that_is_being_written_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...], left: int
+) -> None:
+    told = Numbers(*numbers)
+    memory = ProgressMemory(1)
+    monkeypatch.setattr(progress_memory, "_NUMBER", told)
+
+    memory.read(0)
+
+    assert len(told.left) == left
 
 
 def test_numbers_beyond_what_is_kept_are_cut_and_no_character_is() -> None:

@@ -85,6 +85,7 @@ def test_what_was_decided_about_a_child_is_told_and_not_that_it_was_killed() -> 
     assert ends(IDLE, None) == []
     assert [one.outcome for one in ends(RUNNING, None)] == ["crashed"]
     assert ends(IDLE, ending) == [ending]
+    assert ends(IDLE, ending, OTHER) == [ending], "nothing has begun since"
     assert ends(RUNNING, ending) == [ending]
     # It had come to the end of that one, and had begun another, which is not to blame.
     for job, attempt in ((OTHER, 2), (JOB, 3)):

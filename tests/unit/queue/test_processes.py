@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -367,3 +368,43 @@ def test_where_there_is_no_proc_nothing_is_known_and_nothing_adopted(
 
     assert list(process_tree._all()) == []
     assert process_tree._adopts_orphans(), "so that nothing is switched"
+
+
+def test_where_there_is_no_prctl_it_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    system = SimpleNamespace(prctl=lambda *given: asked.append(given))
+    monkeypatch.setattr("ctypes.CDLL", lambda *_given, **_named: system)
+
+    def both() -> None:
+        die_with_parent(os.getppid())
+        process_tree.adopt_orphans()
+        process_tree.adopt_orphans(False)
+
+    both()
+    assert asked == [(1, signal.SIGKILL, 0, 0, 0), (36, 1, 0, 0, 0), (36, 0, 0, 0, 0)]
+    monkeypatch.setattr("headrace.queue.process.sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(process_tree, "_LINUX", False)
+    both()
+    assert len(asked) == 3
+
+
+def test_a_stack_is_read_when_no_more_of_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = Traces(2)
+    pieces = iter([b"", b"", b"thread 1\n", b"thread 2\n", b"", b"too late"])
+    signalled: list[tuple[int, int]] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        os.write(traces._files[1].fileno(), next(pieces, b""))
+
+    monkeypatch.setattr("headrace.queue.traces.os.kill", lambda *given: signalled.append(given))
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr("headrace.queue.traces.time", clock)
+
+    assert traces.ask(7, 1) == "thread 1\nthread 2\n"
+    assert signalled == [(7, signal.SIGUSR1)]
+    pieces = iter([])
+    began = now[0]
+    assert traces.ask(7, 1) == "", "it does not answer"
+    assert 0.2 <= now[0] - began < 0.25

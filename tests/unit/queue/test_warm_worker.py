@@ -276,7 +276,8 @@ def test_a_job_that_has_just_ended_or_is_being_completed_is_left_alone() -> None
 
 @forked
 def test_commands_of_rq_are_obeyed() -> None:
-    stand = Stand(2)
+    # The third one waits for a message.
+    stand = Stand(3)
     stand.runs(0)
     stand.runs(1, UUID(int=2))
     command = b'{"command": "stop-job", "job_id": "%s_1"}' % str(JOB).encode()
@@ -289,6 +290,16 @@ def test_commands_of_rq_are_obeyed() -> None:
     stand.worker._obey({"command": "stop-job", "job_id": f"{UUID(int=2)}_2"})
     stand.worker._obey({})
     assert not stand.child(1).is_ending
+    kill_at = stand.child().kill_at
+    stand.clock.now += 1.0
+    stand.worker._obey({"command": "stop-job", "job_id": f"{JOB}_1"})
+    assert (stand.child().ending, stand.child().kill_at) == (ending, kill_at), "once is enough"
+    ends = stand.records.record(2)
+    ends.running(UUID(int=3), 2, stand.clock.now + 9.0)
+    ends.completing()
+    stand.worker._obey({"command": "stop-job", "job_id": f"{UUID(int=3)}_1"})
+    assert not stand.child(2).is_ending, "it has come to its end"
+    ends.idle()
     stand.done.clear()
     stand.worker._obey({"command": "kill-horse"})
     assert stand.done == [("kill", 100), ("kill", 101)]

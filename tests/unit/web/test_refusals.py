@@ -102,6 +102,10 @@ def test_guesses_from_very_many_addresses_are_one_row_beyond_the_first_twenty(
     assert len(table.shown) == 21
     assert table.shown[-1]["address"] == "*"
     assert sum(row["count"] for row in table.shown) == 5000
+    note(refusals, stranger("198.51.0.0"))
+    refusals.write()
+    assert (table.shown[0]["address"], table.shown[0]["count"]) == ("198.51.0.0", 2)
+    assert table.shown[-1]["count"] == 4980
 
 
 def test_strangers_take_no_row_away_from_a_known_caller(refusals: Refusals, table: Table):
