@@ -103,8 +103,8 @@ class _Changes:
                 if self._is_rest(node.func.value):
                     optional.update(self._method(node.func.attr, node.args))
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-                if self._is_rest(node.value) and isinstance(node.slice, ast.Constant):
-                    optional.add(str(node.slice.value))
+                if self._is_rest(node.value):
+                    optional.update(self._method("setdefault", [node.slice]))
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.anything = self.anything or node.id == rest
         self.optional = frozenset(optional)
@@ -118,5 +118,5 @@ class _Changes:
             yield str(first.value)
         elif name == "pop" and isinstance(first, ast.Constant):
             self.popped.setdefault(str(first.value), len(values) == 1)
-        elif name in ("setdefault", "update"):
+        elif name in ("setdefault", "update", "pop"):
             self.anything = True

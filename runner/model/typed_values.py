@@ -178,7 +178,7 @@ def _strict(hint: Any) -> Any:
 
 
 # What says no more than that the type is another one.
-_OF_TYPE = ("_type", "_parsing", "_error", "_str", "none_required", "enum")
+_OF_TYPE = ("_type", "_parsing", "_error", "enum")
 
 
 def _mismatch(value: Any, error: ValidationError) -> Mismatch:

@@ -51,6 +51,8 @@ class Made:
         for step in self._makers(names, one.connection):
             if step in above:
                 return Maker(f'step "{step}" makes it')
+        if job.handler is not None:
+            return Maker()  # Only handlers are left, and none of them can wait for another one.
         for step in self._makers(names, one.connection):
             if step != job.step and job.step not in self._ancestors(self._jobs[step]):
                 return Maker(hint=f'step "{step}" creates it: depends_on: [{step}]')

@@ -75,6 +75,8 @@ def test_of_two_calls_that_is_sure_which_both_have(read: Read) -> None:
         ("kwargs.setdefault('b', 1)", some("b"), {}, False),
         ("kwargs.setdefault(a, 1)", some(), {}, True),
         ("kwargs.update(b=1)", some(), {}, True),
+        ("kwargs[a] = 1", some(), {}, True),
+        ("b = kwargs.pop(a)", some(), {}, True),
         ("kwargs = more(kwargs)", some(), {}, True),
         ("b = kwargs.pop('b')", some(), {"b": True}, False),
         ("b = kwargs.pop('b', 1)", some(), {"b": False}, False),
