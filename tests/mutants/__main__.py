@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.mutants.faults import Fault
 from tests.mutants.line_map import Test
 from tests.mutants.mapping import make_map
+from tests.mutants.one_sided import one_sided
 from tests.mutants.processes import end_running
 from tests.mutants.reaching import Reaching
 from tests.mutants.report import report
@@ -35,6 +36,10 @@ def main() -> None:
     reaching = Reaching(sources, path)
     if options.unreached:
         _list_unreached(reaching.unreached(), sources)
+        return
+    if options.one_sided:
+        for tests_of_it, place in one_sided(sources, path):
+            print(f"{tests_of_it:5} tests  {place}")
         return
     # What a part of the suite does not execute says nothing about the suite.
     among = None if tests == ["tests"] else reaching.reached
@@ -70,6 +75,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=4, help="pytest's, to make the map")
     parser.add_argument("--at-once", type=int, default=2, help="how many are tried at a time")
     parser.add_argument("--unreached", action="store_true", help="list lines no test executes")
+    told = "list conditions that every test of theirs finds true"
+    parser.add_argument("--one-sided", action="store_true", help=told)
     return parser.parse_args()
 
 
