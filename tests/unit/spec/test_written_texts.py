@@ -43,6 +43,8 @@ def test_a_comment_that_swallows_the_next_line_is_told_at_its_line(sql: str):
         "sql: >\n  select 1\n  where true -- at the end\n",
         "sql: select '#' || 6\n",
         "params: {sql: select 6} # of no consequence\n",
+        "sql: 'select 6' # one\n",
+        'sql: "select 6" # one\nparams: {}\n',
         # A quote alone is the end of a text that stands around it.
         'sql: >\n  select 1 -- one\n  "\n',
     ],
@@ -63,6 +65,28 @@ def test_a_shell_comment_that_swallows_the_next_line_is_told():
     ]
     assert warned("command: |\n  echo a # say it\n  rm b\n", job="ShellCommand") == []
     assert warned("command: >\n  echo 'a # b'\n  c\n", job="ShellCommand") == []
+
+
+@pytest.mark.parametrize(
+    ("command", "is_told"),
+    [
+        ("echo 'a # b'", True),
+        ('echo "a # b"', True),
+        ("echo a #b", True),
+        ("echo a #", True),
+        ("echo a # b", False),
+        ("echo 'a' # b", False),
+        ("echo 'a' \"b\" # c", False),
+        ("echo a # headrace: ignore[x] why", False),
+        ("echo 'a # headrace: ignore[x] why", False),
+        ("echo a#b", False),
+    ],
+)
+def test_what_yaml_cuts_from_a_plain_command_is_told_unless_a_shell_does_so(
+    command: str, is_told: bool
+):
+    told = [("cut-by-comment", 6)] if is_told else []
+    assert warned(f"command: {command}\n", job="ShellCommand") == told
 
 
 def test_a_comment_behind_a_condition_is_one():
