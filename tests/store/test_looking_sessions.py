@@ -54,6 +54,19 @@ def test_what_a_forecast_does_not_do_is_refused(
     assert str(told.value) == said
 
 
+def test_looks_at_one_database_are_of_one_transaction_until_it_is_undone(
+    looking: LookingSessions,
+) -> None:
+    with looking.session("target") as session:
+        session.execute(text("INSERT INTO public.effect VALUES (1)"))
+    with looking.session("target") as session:
+        assert session.execute(text("SELECT n FROM public.effect")).all() == [(1,)]
+    assert looking._engine("target") is looking._engine("target")
+    looking.roll_back()
+    with looking.session("target") as session:
+        assert session.execute(text("SELECT n FROM public.effect")).all() == []
+
+
 def test_a_connection_that_nobody_has_named_is_refused(looking: LookingSessions) -> None:
     with pytest.raises(ConfigError, match=r'^no connection is named "other"$'):
         looking.session("other").__enter__()

@@ -194,3 +194,31 @@ def test_a_rule_that_is_none_itself_is_told_once(found: Found) -> None:
         assert message.startswith(f'"min" of parameter "n" takes a number or text, not {shown}; ')
     ((code, _line, message),) = told(found, text % ("integer", "min: 4, default: 3"))
     assert code == "bad-default"
+
+
+VARIABLES = """\
+name: p
+params: {n: {type: integer, required: true}, z: {type: integer, default: 0}}
+steps:
+  - {id: a, job: RunSql, with: {sql: select 1}}
+  - id: b
+    job: RunSql
+    depends_on: [a]
+    foreach: {items: "{{ steps.a.result.rows }}", as: i}
+    with: {sql: select 1}
+    env: {A: "%s"}
+"""
+
+
+@pytest.mark.parametrize(
+    "said", ["{{ 5 // params.n }}", "{{ 5 // steps.a.result.row_count }}", "{{ i.a }}", "$$5"]
+)
+def test_a_variable_whose_value_only_a_run_knows_is_content(found: Found, said: str):
+    assert found(VARIABLES % said, code=0) == []
+
+
+def test_a_variable_that_no_run_can_have_is_told_at_its_place(found: Found):
+    item = one(found(VARIABLES % "{{ 5 // params.z }}"))
+
+    division = "ZeroDivisionError: integer division or modulo by zero"
+    assert (item["line"], item["message"]) == (10, f'step "b": value: {division}')

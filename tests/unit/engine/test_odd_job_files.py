@@ -14,7 +14,7 @@ import pytest
 
 from headrace.engine.catalog import job_files
 from headrace.engine.catalog.job_files import JobFilesWatch, digest_of, folders_of
-from headrace.engine.catalog.job_modules import class_of_its_file
+from headrace.engine.catalog.job_modules import JobModules, class_of_its_file
 from headrace.engine.catalog.job_registry import Registry
 from headrace.engine.catalog.project_files import files_of
 from headrace.engine.catalog.type_hints import describe
@@ -74,6 +74,24 @@ def test_a_class_whose_file_does_not_import_is_looked_for_in_all_of_them(package
     assert found is not None
     assert found.__name__ == "GoodOne"
     assert class_of_its_file("odd_jobs", "BadOne") is None
+
+
+def test_of_a_file_only_its_own_jobs_with_a_name_for_users_are_taken(package: Path) -> None:
+    (package / "many.py").write_text(
+        "from jobs.base import BaseJob\n"
+        "from jobs.fibonacci import Fibonacci\n"
+        "class One(BaseJob):\n    def handle(self): ...\n"
+        "class Two(One): ...\n"
+        "class _Shared(One): ...\n"
+        "class foreach(One): ...\n"
+        "class Plain: ...\n"
+        "number = 5\n"
+    )
+
+    made = JobModules("odd_jobs", None)
+
+    assert list(made.classes) == ["One", "Two"]
+    assert (made.broken, made.clashes) == ({}, [])
 
 
 @pytest.mark.parametrize(
