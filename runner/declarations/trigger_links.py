@@ -94,7 +94,8 @@ def across_triggers(
     """
     files, kept = list(files), kept or {}
     everyone = [*files, *beside]
-    if not any(one.links.triggers for one in everyone):
+    staying = any(one.trigger is not None for one in kept.values())
+    if not staying and not any(one.links.triggers for one in everyone):
         return
     yield from _unknown(files, everyone, kept)
     yield from _unknown_params(files, everyone)
