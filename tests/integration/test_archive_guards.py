@@ -107,6 +107,17 @@ def test_rows_that_the_other_server_drops_again_stay_here(run_job, execute, quer
     assert rows(second, "SELECT id FROM old") == [(1,)]
 
 
+@pytest.mark.usefixtures("t")
+def test_each_batch_that_has_moved_rows_is_told(run_job, caplog):
+    caplog.set_level("INFO")
+
+    assert run_job(ArchiveRows, **INTO, batch_size=1)["batches"] == 2
+    assert [one for one in caplog.messages if one.startswith("Batch")] == [
+        "Batch 1: 1 row, 1 so far",
+        "Batch 2: 1 row, 2 so far",
+    ]
+
+
 @pytest.mark.parametrize(
     ("with_", "said"),
     [

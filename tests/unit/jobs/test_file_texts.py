@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -98,6 +99,13 @@ def test_zstd_of_several_frames_is_read_to_its_end():
     with unpacked(io.BytesIO(content), "f") as plain:
         assert plain.read() == b"one\n" + b"two\n" * 100_000
         assert (plain.read(1), plain.readline()) == (b"", b""), "the end is the end"
+
+
+def test_a_frame_of_zstd_that_is_read_piece_by_piece_is_one():
+    content = random.Random(7).randbytes(700_000)
+
+    with unpacked(io.BytesIO(PACKERS["zst"](content)), "f") as plain:
+        assert plain.read() == content
 
 
 @pytest.mark.parametrize(

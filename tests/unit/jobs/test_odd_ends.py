@@ -146,7 +146,7 @@ def test_a_line_that_holds_nothing_after_all_refuses_no_row(
 
 
 def test_rejected_rows_are_stored_as_they_come_and_not_kept_in_memory(
-    monkeypatch, sessions: Sessions
+    monkeypatch, sessions: Sessions, caplog
 ):
     stored: list[int] = []
 
@@ -157,6 +157,7 @@ def test_rejected_rows_are_stored_as_they_come_and_not_kept_in_memory(
     monkeypatch.setattr(rejected_rows, "_ROWS_KEPT", 3)
     aside = cast("Any", lambda: nullcontext(NOWHERE))
     rejects = Rejects("bad", Limit.read(7, "limit"), aside)
+    caplog.set_level("INFO")
 
     for number in range(1, 8):
         rejects.add(Rejected("a.csv", number, None, "no", "x"))
@@ -164,6 +165,7 @@ def test_rejected_rows_are_stored_as_they_come_and_not_kept_in_memory(
     with pytest.raises(JobFailure, match="8 rows could not be stored"):
         rejects.add(Rejected("a.csv", 8, None, "no", "x"))
     assert sum(stored) // 5 == 8
+    assert caplog.messages == ["a.csv:1 is set aside: no"]
 
 
 # -- progress that a second session would show ----------------------------------------

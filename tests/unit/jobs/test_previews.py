@@ -266,6 +266,21 @@ def test_what_another_database_is_sent_is_told_as_it_is(
     assert found[0].note == note
 
 
+@pytest.mark.parametrize(
+    ("with_", "told"),
+    [
+        ({"into": "u"}, ["CREATE TABLE", "CREATE TEMPORARY TABLE", "INSERT INTO", "DELETE FROM"]),
+        ({"into": "u", "keep_rows": True},
+         ["CREATE TABLE", "CREATE TEMPORARY TABLE", "INSERT INTO"]),
+        ({"path": "a.csv"}, ["CREATE TEMPORARY TABLE", "DELETE FROM"]),
+    ],
+)  # fmt: skip
+def test_old_rows_are_inserted_where_a_table_takes_them_and_deleted_if_they_go(with_, told):
+    found = texts("ArchiveRows", table="t", column="at", older_than="1d", **with_)
+    words = ("CREATE TABLE", "CREATE TEMPORARY TABLE", "INSERT INTO", "DELETE FROM")
+    assert [word for text in found for word in words if word in text] == told
+
+
 def test_a_text_without_a_statement_is_told_by_its_name(project: Path) -> None:
     (project / "a.sql").write_text("-- Nothing yet.\n")
     for with_, place in (({"sql": " ; "}, "sql"), ({"sql_path": "a.sql"}, "a.sql")):
