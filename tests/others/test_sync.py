@@ -115,7 +115,8 @@ def test_changes_there_come_over_here(run: Runs, there: Place):
                 "insert into src values (1, 'one', 1.5), (2, 'two', null)")  # fmt: skip
     with_ = {"source_connection": "there", "source_table": "src", "target_table": "dst",
              "primary_key": "id", "delete": True}  # fmt: skip
-    run.done(SyncTable, **with_)
+    first = run.done(SyncTable, **with_)
+    assert [first[key] for key in ("inserted", "updated", "deleted")] == [2, 0, 0]
     there.query("update src set name = 'ONE' where id = 1", "delete from src where id = 2",
                 "insert into src values (3, 'three', 3)")  # fmt: skip
 

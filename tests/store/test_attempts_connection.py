@@ -163,3 +163,17 @@ def test_a_statement_outside_transactions_takes_the_same_connection_out(
             session.execute(text("SELECT 1"))
         sessions.roll_back()
         run(lambda session: session.execute(text("SELECT 1")))
+
+
+def test_a_session_that_cannot_be_made_as_it_was_is_given_up(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows.store.raw
+    rows.store.reset()
+    assert rows.store.raw is before
+
+    monkeypatch.setattr(type(rows.store), "reset_commands", "SELECT 1 / 0")
+    rows.store.reset()
+
+    assert before.closed
+    assert rows.store.raw is not before

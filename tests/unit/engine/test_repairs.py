@@ -243,6 +243,21 @@ def test_a_worker_of_this_host_is_lost_with_its_process_and_one_of_another_only_
         assert lost_workers(stand) == ([row["name"]] if is_lost else [])
 
 
+def test_workers_that_are_lost_are_told_by_name(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand.database.answers["stale_workers"] = [
+        stale(name, expired=True) for name in ("far.1", "far.2")
+    ]
+
+    assert lost_workers(stand) == ["far.1", "far.2"]
+    stand.database.answers["stale_workers"] = []
+    assert lost_workers(stand) == []
+
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in told] == ["lost the worker far.1, far.2"]
+
+
 def test_what_a_dead_worker_held_is_given_back_and_its_messages_forgotten(stand: Stand) -> None:
     stand.database.answers |= {
         "attempts_of_workers": [{"id": UUID(int=number), "attempt": 4} for number in (1, 2)],
