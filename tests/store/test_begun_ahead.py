@@ -1,6 +1,8 @@
 """A job's transaction may begin with the message that ends the one before: nobody notices."""
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg2
@@ -192,3 +194,15 @@ def test_a_line_that_breaks_takes_it_along(rows: Rows, ended: Pair) -> None:
 
     assert sessions.number is not None
     assert found(rows) == [1]
+
+
+@pytest.mark.parametrize(("age_s", "serves"), [(-60.0, True), (0.1, False), (0.9, False)])
+def test_a_transaction_is_too_old_after_a_tenth_of_a_second(age_s: float, serves: bool) -> None:
+    ended: list[float] = []
+    store: Any = SimpleNamespace(
+        lost=False, raw=SimpleNamespace(ahead=True), end_ahead=lambda: ended.append(age_s)
+    )
+    ahead = begun_ahead.Ahead("", _began=time.monotonic() - age_s)
+
+    assert ahead.serves(store, "", None) is serves
+    assert ended == ([] if serves else [age_s])
