@@ -160,15 +160,15 @@ def test_who_holds_a_lock_is_told_longest_first_of_what_the_statement_names(
     ]
 
 
-def _clients(made: RunRows) -> tuple[int, int]:
-    """Return how many sessions there are, beside two of ours, and how many in this database."""
-    (row,) = made.rows.sql(
-        "SELECT count(*) - 1 AS everywhere,"
-        "       count(*) FILTER (WHERE datname = current_database()) - 1 AS here"
-        "  FROM pg_stat_activity"
-        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+def _others(admin: Any, pid: int) -> tuple[int, int]:
+    """Return how many sessions there are beside one of them, and how many in this database."""
+    admin.execute(
+        "SELECT count(*), count(*) FILTER (WHERE datname = current_database())"
+        "  FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> %s",
+        (pid,),
     )
-    return int(row["everywhere"]), int(row["here"])
+    everywhere, here = admin.fetchone()
+    return everywhere, here
 
 
 def test_each_limit_is_told_with_the_sessions_that_count_for_it(
@@ -188,13 +188,13 @@ def test_each_limit_is_told_with_the_sessions_that_count_for_it(
             stack.enter_context(one)
         admin = stack.enter_context(session(url))
         asking = stack.enter_context(of_role(role, url))
-        # Others may come and go meanwhile: what is told lies between two equal counts.
-        counted, again = None, _clients(made)
+        # Those that were closed a moment ago may still be going: told between two equal counts.
+        counted, again = None, _others(admin, pid_of(asking))
         while counted != again:
             counted = again
             asking.execute(STATEMENTS["connection_limits"].sql)
             told = {row[0]: row[1:] for row in asking.fetchall()}
-            again = _clients(made)
+            again = _others(admin, pid_of(asking))
         everywhere, in_this = again
         unlimited = made.rows.database.rows("connection_limits")
         admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
