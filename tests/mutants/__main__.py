@@ -126,6 +126,8 @@ def _try_all(
         except BaseException:
             end_running()
             raise
+    for test in sorted(test for test, passes in witnesses.known().items() if not passes):
+        print(f"Alone this fails on unchanged code, and is not used: {test}")
 
 
 def _names(listed: str) -> list[str]:
